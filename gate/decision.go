@@ -1,0 +1,105 @@
+package gate
+
+import (
+	"context"
+	"time"
+)
+
+// Outcome is the answer of a decision.
+type Outcome string
+
+// The outcomes; OutcomeNone means that no verdict exists, which admission
+// denies. Worst first: deny, none, warn, allow.
+const (
+	OutcomeAllow Outcome = "allow"
+	OutcomeWarn  Outcome = "warn"
+	OutcomeDeny  Outcome = "deny"
+	OutcomeNone  Outcome = "none"
+)
+
+// rank orders outcomes for [Worst].
+var outcomeRank = map[Outcome]int{OutcomeAllow: 0, OutcomeWarn: 1, OutcomeNone: 2, OutcomeDeny: 3}
+
+// Worse reports whether o is worse than p: deny > no verdict > warn > allow.
+// An unknown value is worse than everything.
+func (o Outcome) Worse(p Outcome) bool { return o.rank() > p.rank() }
+
+func (o Outcome) rank() int {
+	if r, ok := outcomeRank[o]; ok {
+		return r
+	}
+	return 4
+}
+
+// Reason is one thing that a rule said, or one condition that the engine
+// itself found before any rule ran (Rule is then "").
+type Reason struct {
+	Action   Outcome  `json:"action"` // deny or warn
+	Code     Code     `json:"code"`
+	Rule     string   `json:"rule"`
+	Msg      string   `json:"msg"`
+	Findings []string `json:"findings"`
+}
+
+// Decision is the result of evaluate for one platform's image. Code is "" when
+// the outcome is allow or warn.
+type Decision struct {
+	Outcome        Outcome   `json:"decision"`
+	Code           Code      `json:"code,omitempty"`
+	Reasons        []Reason  `json:"reasons"`
+	PolicyRevision string    `json:"policyRevision"`
+	EvaluatedAt    time.Time `json:"evaluatedAt"`
+}
+
+// Event is why an evaluation takes place.
+type Event string
+
+// The events a policy can distinguish.
+const (
+	EventPush      Event = "push"
+	EventAdmission Event = "admission"
+	EventRescan    Event = "rescan"
+	EventCheck     Event = "check"
+)
+
+// Request is what admission knows of the caller; the zero value stands for
+// evaluation outside admission.
+type Request struct {
+	Cluster         string            `json:"cluster"`
+	Namespace       string            `json:"namespace"`
+	NamespaceLabels map[string]string `json:"namespaceLabels"`
+	Kind            string            `json:"kind"`
+	Name            string            `json:"name"`
+	Operation       string            `json:"operation"`
+	User            string            `json:"user"`
+	Container       string            `json:"container"`
+}
+
+// Question is one evaluation: a digest at a location, seen at a time, perhaps
+// for a request. The engine that answers it does no I/O except through Load.
+type Question struct {
+	Event    Event
+	Now      time.Time
+	Digest   Digest
+	Location Location
+	Host     string   // the host in the reference, or the registry's
+	Tags     []string // tags that are known to name the digest there
+
+	Record Record // the small record; its ids key the engine's caches
+	// State is the image's state (Record and newest job together).
+	State State
+	// Advisories is the active generation; its age is measured against Now.
+	Advisories Generation
+	// Request is nil outside admission.
+	Request *Request
+	// Load fetches the large values that Record names. It is called at most
+	// once, and not at all when the engine has them cached.
+	Load func(ctx context.Context) (*Inventory, *Findings, error)
+}
+
+// Verdict is the standing decision for one location: evaluated without a
+// request and shown by console, API and reports. Admission never reads it.
+type Verdict struct {
+	Decision
+	Location Location `json:"location"`
+}

@@ -1,0 +1,139 @@
+package gate
+
+import "time"
+
+// Severity is a vendor's or NVD's grade; the empty value does not occur.
+type Severity string
+
+// The severities, worst first in [Severities].
+const (
+	SeverityCritical Severity = "CRITICAL"
+	SeverityHigh     Severity = "HIGH"
+	SeverityMedium   Severity = "MEDIUM"
+	SeverityLow      Severity = "LOW"
+	SeverityUnknown  Severity = "UNKNOWN"
+)
+
+// Severities lists all severities, worst first.
+func Severities() []Severity {
+	return []Severity{SeverityCritical, SeverityHigh, SeverityMedium, SeverityLow, SeverityUnknown}
+}
+
+// Findings is the result of match: a function of an inventory, an advisory
+// generation and the matcher's version. The secrets and other facts that need
+// no advisories stay in the inventory.
+type Findings struct {
+	Digest Digest `json:"digest"`
+	// InventoryID names the inventory that was matched (see [Record]).
+	InventoryID string `json:"inventoryID"`
+	// Generation is the activation number of the advisory data, Advisories its
+	// content digest and UpdatedAt the time of the data itself.
+	Generation int64     `json:"generation"`
+	Advisories Digest    `json:"advisories"`
+	UpdatedAt  time.Time `json:"updatedAt"`
+	Matcher    string    `json:"matcher"`
+	MatchedAt  time.Time `json:"matchedAt"`
+
+	Vulnerabilities []Vulnerability `json:"vulnerabilities"`
+	// Unassessable says why the advisory data cannot judge this image (a
+	// distribution release that it does not know), "" when it can.
+	Unassessable string `json:"unassessable,omitempty"`
+	// Gaps are packages that no advisory source covers.
+	Gaps []Gap `json:"gaps,omitempty"`
+	// EOL says that the distribution's release is past its end of life.
+	EOL bool `json:"eol,omitempty"`
+}
+
+// Gap is a package that the advisory data does not cover.
+type Gap struct {
+	Package string `json:"package"`
+	Version string `json:"version"`
+	Reason  string `json:"reason"`
+}
+
+// Vulnerability is one advisory that applies to one package. Findings are
+// sorted by (Package, PackageID, Path, ID).
+type Vulnerability struct {
+	ID               string     `json:"id"`
+	Package          string     `json:"package"`
+	PackageID        string     `json:"packageID,omitempty"`
+	Type             string     `json:"type"` // distribution family or application type
+	Path             string     `json:"path"`
+	InstalledVersion string     `json:"installedVersion"`
+	FixedVersion     string     `json:"fixedVersion"` // "" when there is no fix
+	Status           string     `json:"status"`
+	Severity         Severity   `json:"severity"`
+	SeveritySource   string     `json:"severitySource"`
+	CVSS             float64    `json:"cvss"` // highest v3 score given, -1 when none
+	Title            string     `json:"title"`
+	URL              string     `json:"url"`
+	PublishedAt      *time.Time `json:"publishedAt,omitempty"`
+	Layer            Digest     `json:"layer,omitempty"`
+	PURL             string     `json:"purl,omitempty"`
+	// FirstSeen is when this gate first knew of the finding for this digest;
+	// it survives later generations.
+	FirstSeen time.Time `json:"firstSeen"`
+}
+
+// Key identifies a finding of a digest across generations.
+func (v Vulnerability) Key() string {
+	return v.ID + "\x00" + v.Package + "\x00" + v.PackageID + "\x00" + v.Path
+}
+
+// Counts is the number of vulnerabilities by severity.
+type Counts struct {
+	Critical int `json:"critical"`
+	High     int `json:"high"`
+	Medium   int `json:"medium"`
+	Low      int `json:"low"`
+	Unknown  int `json:"unknown"`
+}
+
+// Count tallies the findings by severity.
+func (f *Findings) Count() Counts {
+	var c Counts
+	for _, v := range f.Vulnerabilities {
+		switch v.Severity {
+		case SeverityCritical:
+			c.Critical++
+		case SeverityHigh:
+			c.High++
+		case SeverityMedium:
+			c.Medium++
+		case SeverityLow:
+			c.Low++
+		default:
+			c.Unknown++
+		}
+	}
+	return c
+}
+
+// CarryFirstSeen copies FirstSeen from older findings of the same digest and
+// gives new ones now.
+func (f *Findings) CarryFirstSeen(older *Findings, now time.Time) {
+	seen := map[string]time.Time{}
+	if older != nil {
+		for _, v := range older.Vulnerabilities {
+			seen[v.Key()] = v.FirstSeen
+		}
+	}
+	for i := range f.Vulnerabilities {
+		v := &f.Vulnerabilities[i]
+		if t, ok := seen[v.Key()]; ok && !t.IsZero() {
+			v.FirstSeen = t
+		} else {
+			v.FirstSeen = now
+		}
+	}
+}
+
+// Generation is one activation of advisory data. Number is issued by the
+// store and grows by one with each activation, also when old content comes
+// back.
+type Generation struct {
+	Number      int64     `json:"number"`
+	Content     Digest    `json:"content"`
+	UpdatedAt   time.Time `json:"updatedAt"` // of the data, from its metadata
+	ActivatedAt time.Time `json:"activatedAt"`
+}

@@ -1,0 +1,122 @@
+package gate
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Digest names content by its hash: "sha256:" and 64 lower-case hexadecimal
+// digits. It is the identity of an image; everything stored hangs on it.
+// Other algorithms are refused: no supported registry produces them and a
+// fallback to a tag would be a wrong answer.
+type Digest string
+
+var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// ParseDigest accepts exactly the form that [Digest] describes and wraps
+// [ErrDigestInvalid] otherwise.
+func ParseDigest(s string) (Digest, error) {
+	if !digestPattern.MatchString(s) {
+		return "", fmt.Errorf("parsing digest %q: %w", Printable(s, 100), ErrDigestInvalid)
+	}
+	return Digest(s), nil
+}
+
+// Valid reports whether d has the form that [ParseDigest] accepts.
+func (d Digest) Valid() bool { return digestPattern.MatchString(string(d)) }
+
+// Hex is the hexadecimal part, fit for a file name.
+func (d Digest) Hex() string { return strings.TrimPrefix(string(d), "sha256:") }
+
+// Short is the form for people: "sha256:" and the first 12 digits.
+func (d Digest) Short() string {
+	if len(d) < 19 {
+		return string(d)
+	}
+	return string(d[:19])
+}
+
+// Location is a place a digest may be pulled from: the configured name of a
+// registry and a repository in it. The registry's host is configuration and
+// never part of stored data.
+type Location struct {
+	Registry   string `json:"registry"`
+	Repository string `json:"repository"`
+}
+
+func (l Location) String() string { return l.Registry + "/" + l.Repository }
+
+// TagKey names a tag of a repository.
+type TagKey struct {
+	Location
+	Tag string `json:"tag"`
+}
+
+func (k TagKey) String() string { return k.Location.String() + ":" + k.Tag }
+
+// Platform is an operating system and processor architecture in the terms of
+// the OCI image index specification.
+type Platform struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant,omitempty"`
+	OSVersion    string `json:"osVersion,omitempty"`
+}
+
+// String is the usual "linux/arm64/v8" notation; "" when nothing is known.
+func (p Platform) String() string {
+	if p.OS == "" && p.Architecture == "" {
+		return ""
+	}
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// ManifestKind is what a manifest turned out to be when it was read. Only
+// KindImage is analysed; KindIndex is judged through its children; the rest is
+// recorded and never charged.
+type ManifestKind string
+
+// The kinds of manifest.
+const (
+	KindUnknown     ManifestKind = ""
+	KindImage       ManifestKind = "image"
+	KindIndex       ManifestKind = "index"
+	KindSignature   ManifestKind = "signature"
+	KindAttestation ManifestKind = "attestation"
+	KindSBOM        ManifestKind = "sbom"
+	KindChart       ManifestKind = "chart"
+	KindArtifact    ManifestKind = "artifact"
+)
+
+// Child is one descriptor of an index.
+type Child struct {
+	Digest    Digest   `json:"digest"`
+	MediaType string   `json:"mediaType"`
+	Platform  Platform `json:"platform"`
+	Size      int64    `json:"size"`
+	// Judged says that a configured platform matches this child, so that its
+	// verdict counts for the index.
+	Judged bool `json:"judged"`
+}
+
+// Manifest is what our own read of a manifest established. It depends on the
+// manifest's bytes only (and, for Judged, on the configured platforms).
+type Manifest struct {
+	Digest    Digest       `json:"digest"`
+	MediaType string       `json:"mediaType"`
+	Kind      ManifestKind `json:"kind"`
+	Platform  Platform     `json:"platform"`
+	// Size is the sum of the compressed layers in bytes.
+	Size     int64   `json:"size"`
+	Children []Child `json:"children,omitempty"`
+	// Subject is the digest that an accessory (signature, SBOM) is about.
+	Subject Digest `json:"subject,omitempty"`
+	// Unassessable says in words why this manifest can never be analysed, ""
+	// when it can.
+	Unassessable string `json:"unassessable,omitempty"`
+}

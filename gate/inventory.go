@@ -1,0 +1,219 @@
+package gate
+
+import "time"
+
+// InventoryFormat is the version of [Inventory] as it is stored. A reader
+// refuses a higher one (ErrConflict) and the image is analysed again.
+const InventoryFormat = 1
+
+// Risk is one category of what a scan looks for; the names are those of
+// scan.risks in the configuration.
+type Risk string
+
+// The risks. An issue that adds an analyser adds no new name: all are
+// configured from the first day, and one that nothing looked at says so.
+const (
+	RiskVulnerabilities   Risk = "vulnerabilities"
+	RiskMalware           Risk = "malware"
+	RiskSecrets           Risk = "secrets"
+	RiskMisconfigurations Risk = "misconfigurations"
+	RiskLicenses          Risk = "licenses"
+	RiskSoftware          Risk = "software"
+	RiskFiles             Risk = "files"
+	RiskBaseline          Risk = "baseline"
+	RiskApprovedBase      Risk = "approvedBase"
+	RiskProvenance        Risk = "provenance"
+)
+
+// Risks lists every risk in the order in which they are shown.
+func Risks() []Risk {
+	return []Risk{
+		RiskVulnerabilities, RiskMalware, RiskSecrets, RiskMisconfigurations, RiskLicenses,
+		RiskSoftware, RiskFiles, RiskBaseline, RiskApprovedBase, RiskProvenance,
+	}
+}
+
+// Coverage says how far a risk was looked at.
+type Coverage string
+
+// The values of Coverage. Partial and failed refuse an image (SCAN_FAILED)
+// unless policy.allowIncomplete names the risk; notLookedAt does not, because
+// the configuration or this version does not look.
+const (
+	Complete    Coverage = "complete"
+	Partial     Coverage = "partial"
+	Failed      Coverage = "failed"
+	NotLookedAt Coverage = "notLookedAt"
+)
+
+// RiskStatus is the coverage of one risk with its reason in words.
+type RiskStatus struct {
+	Coverage Coverage `json:"coverage"`
+	Reason   string   `json:"reason"`
+}
+
+// Inventory is what one platform's image contains: the result of analyze, a
+// function of the digest and the analyzer set. It holds facts, never findings
+// of vulnerabilities (those depend on the advisory generation too). Text in it
+// is hostile.
+type Inventory struct {
+	Format      int       `json:"format"`
+	Digest      Digest    `json:"digest"`
+	AnalyzerSet string    `json:"analyzerSet"`
+	AnalyzedAt  time.Time `json:"analyzedAt"`
+	Isolation   Isolation `json:"isolation"`
+
+	Platform Platform    `json:"platform"`
+	Created  time.Time   `json:"created"`
+	Size     int64       `json:"size"` // compressed layers, bytes
+	Config   ImageConfig `json:"config"`
+	History  []History   `json:"history"`
+	Layers   []Layer     `json:"layers"`
+
+	OS OS `json:"os"`
+	// DistributionFiles says that the root file system is a distribution's
+	// (os-release, package directories): without readable packages it is
+	// unassessable rather than clean.
+	DistributionFiles bool          `json:"distributionFiles"`
+	PackageDatabase   bool          `json:"packageDatabase"` // an OS package database was read
+	PackageRepository string        `json:"packageRepository,omitempty"`
+	Packages          []Package     `json:"packages"`
+	Applications      []Application `json:"applications"`
+	Secrets           []Secret      `json:"secrets"`
+
+	Risks   map[Risk]RiskStatus `json:"risks"`
+	Errors  []AnalyzerError     `json:"errors"`  // what analysers could not read
+	Skipped []Skip              `json:"skipped"` // files left out by a stated limit
+}
+
+// Isolation records under which protection the hostile bytes were parsed.
+type Isolation struct {
+	// Level is "strict" when the probe could reach nothing, else "bestEffort".
+	Level   string   `json:"level"`
+	Missing []string `json:"missing,omitempty"` // the protections that were not permitted
+}
+
+// ImageConfig is the part of the image's configuration that policies may
+// refer to. Slices and maps are never nil.
+type ImageConfig struct {
+	User         string            `json:"user"`
+	Entrypoint   []string          `json:"entrypoint"`
+	Cmd          []string          `json:"cmd"`
+	Env          []string          `json:"env"`
+	ExposedPorts []string          `json:"exposedPorts"`
+	Volumes      []string          `json:"volumes"`
+	WorkingDir   string            `json:"workingDir"`
+	Labels       map[string]string `json:"labels"`
+	StopSignal   string            `json:"stopSignal"`
+}
+
+// History is one step of the build as the image claims it.
+type History struct {
+	Created    time.Time `json:"created"`
+	CreatedBy  string    `json:"createdBy"`
+	Comment    string    `json:"comment"`
+	EmptyLayer bool      `json:"emptyLayer"`
+}
+
+// Layer is one layer as pulled.
+type Layer struct {
+	Digest Digest `json:"digest"` // compressed
+	DiffID Digest `json:"diffID"` // uncompressed, as hashed by us
+	Size   int64  `json:"size"`   // compressed, bytes
+}
+
+// OS is the distribution, in the terms of the advisory sources
+// ("debian" "12.5"). Family is "" when the image has none.
+type OS struct {
+	Family   string `json:"family"`
+	Name     string `json:"name"`
+	Extended bool   `json:"extended,omitempty"`
+	EOL      bool   `json:"eol,omitempty"`
+}
+
+// Package is one installed package with all that matching needs.
+type Package struct {
+	ID              string         `json:"id,omitempty"`
+	Name            string         `json:"name"`
+	Version         string         `json:"version"`
+	Release         string         `json:"release,omitempty"`
+	Epoch           int            `json:"epoch,omitempty"`
+	Arch            string         `json:"arch,omitempty"`
+	Dev             bool           `json:"dev,omitempty"`
+	SrcName         string         `json:"srcName,omitempty"`
+	SrcVersion      string         `json:"srcVersion,omitempty"`
+	SrcRelease      string         `json:"srcRelease,omitempty"`
+	SrcEpoch        int            `json:"srcEpoch,omitempty"`
+	ModularityLabel string         `json:"modularityLabel,omitempty"`
+	BuildInfo       *BuildInfo     `json:"buildInfo,omitempty"`
+	Repository      *PackageOrigin `json:"repository,omitempty"`
+	PURL            string         `json:"purl,omitempty"`
+	UID             string         `json:"uid,omitempty"`
+	Licenses        []string       `json:"licenses,omitempty"`
+	FilePath        string         `json:"filePath,omitempty"`
+	Layer           Digest         `json:"layer,omitempty"` // DiffID of the layer that brought it
+	Relationship    string         `json:"relationship,omitempty"`
+	Indirect        bool           `json:"indirect,omitempty"`
+	AnalyzedBy      string         `json:"analyzedBy,omitempty"`
+}
+
+// BuildInfo is Red Hat's content-set information.
+type BuildInfo struct {
+	ContentSets []string `json:"contentSets,omitempty"`
+	Nvr         string   `json:"nvr,omitempty"`
+	Arch        string   `json:"arch,omitempty"`
+}
+
+// PackageOrigin is where a package came from; packages of class "third-party"
+// are outside a distribution's advisories.
+type PackageOrigin struct {
+	Class string `json:"class,omitempty"`
+	Name  string `json:"name,omitempty"`
+}
+
+// Application is a set of language packages found together: a lock file, a
+// binary, an installation.
+type Application struct {
+	Type     string    `json:"type"` // "gobinary", "jar", "node-pkg", …
+	FilePath string    `json:"filePath,omitempty"`
+	Packages []Package `json:"packages"`
+}
+
+// Secret is a place where something that looks like a credential lies. The
+// matched text is never stored.
+type Secret struct {
+	Rule      string `json:"rule"`
+	Category  string `json:"category"`
+	Severity  string `json:"severity"`
+	Title     string `json:"title"`
+	Path      string `json:"path"`
+	StartLine int    `json:"startLine"`
+	EndLine   int    `json:"endLine"`
+	Layer     Digest `json:"layer,omitempty"` // DiffID; "" for the image configuration
+}
+
+// AnalyzerError is one failure to read something; it makes Risk partial.
+type AnalyzerError struct {
+	Risk     Risk   `json:"risk"`
+	Analyzer string `json:"analyzer"`
+	Path     string `json:"path"`
+	Message  string `json:"message"`
+}
+
+// Skip is one file left out by a stated limit.
+type Skip struct {
+	Risk   Risk   `json:"risk"`
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+	Size   int64  `json:"size"`
+}
+
+// PackageCount is the number of packages of the distribution and of all
+// applications.
+func (inv *Inventory) PackageCount() int {
+	n := len(inv.Packages)
+	for _, a := range inv.Applications {
+		n += len(a.Packages)
+	}
+	return n
+}

@@ -1,0 +1,202 @@
+package gate
+
+import (
+	"slices"
+	"time"
+)
+
+// State is the state of an image as the API shows it (DESIGN.md §5).
+type State string
+
+// The states of an image.
+const (
+	StateNotScanned     State = "not_scanned"
+	StateQueued         State = "queued"
+	StateScanning       State = "scanning"
+	StateScanned        State = "scanned"
+	StateFailed         State = "failed"
+	StateCancelled      State = "cancelled"
+	StateUnassessable   State = "unassessable"
+	StateQuotaExhausted State = "quota_exhausted"
+)
+
+// States lists all states.
+func States() []State {
+	return []State{
+		StateNotScanned, StateQueued, StateScanning, StateScanned, StateFailed,
+		StateCancelled, StateUnassessable, StateQuotaExhausted,
+	}
+}
+
+// Record is the small part of what is stored of a digest: everything that
+// admission and lists need, but not the inventory and the findings, which are
+// fetched by the ids given here. The zero Record stands for an unknown digest.
+type Record struct {
+	Digest Digest `json:"digest"`
+	// Version grows with every write to the record.
+	Version int64 `json:"version"`
+	// Epoch is the highest claim that has announced itself; a write with a
+	// lower one is refused.
+	Epoch    int64    `json:"epoch"`
+	Manifest Manifest `json:"manifest"`
+
+	// InventoryID and FindingsID are the hashes of the stored values, "" when
+	// there is none. They key every cache of the large values.
+	InventoryID string    `json:"inventoryID,omitempty"`
+	AnalyzerSet string    `json:"analyzerSet,omitempty"`
+	AnalyzedAt  time.Time `json:"analyzedAt,omitzero"`
+	FindingsID  string    `json:"findingsID,omitempty"`
+	Generation  int64     `json:"generation,omitempty"`
+	Matcher     string    `json:"matcher,omitempty"`
+	MatchedAt   time.Time `json:"matchedAt,omitzero"`
+	Counts      Counts    `json:"counts"`
+
+	Locations []LocationState `json:"locations"`
+}
+
+// LocationState is one location of a digest with its standing verdict.
+type LocationState struct {
+	Location
+	SeenAt time.Time `json:"seenAt"`
+	// Gone is set by a delete event; the findings stay.
+	Gone    bool     `json:"gone,omitempty"`
+	Verdict Decision `json:"verdict"`
+}
+
+// Known reports whether anything is stored of the digest.
+func (r Record) Known() bool { return r.Version > 0 }
+
+// At returns the state of a location of the digest, ok false when the digest
+// was never seen there.
+func (r Record) At(loc Location) (LocationState, bool) {
+	i := slices.IndexFunc(r.Locations, func(l LocationState) bool { return l.Location == loc })
+	if i < 0 {
+		return LocationState{}, false
+	}
+	return r.Locations[i], true
+}
+
+// ImageState derives the state of one platform's image from its record and its
+// newest analyze job (nil when there is none). A usable inventory is "scanned"
+// whatever a job does, so that a rescan never hides an image. An index has no
+// state of its own: see [CombineStates].
+func ImageState(r Record, newest *Job) State {
+	switch {
+	case r.Manifest.Unassessable != "":
+		return StateUnassessable
+	case r.InventoryID != "":
+		return StateScanned
+	case newest == nil:
+		return StateNotScanned
+	}
+	switch newest.State {
+	case JobQueued:
+		return StateQueued
+	case JobRunning:
+		return StateScanning
+	case JobParked:
+		return StateQuotaExhausted
+	case JobFailed:
+		if newest.Reason == "unassessable" {
+			return StateUnassessable
+		}
+		return StateFailed
+	case JobCancelled:
+		return StateCancelled
+	}
+	return StateNotScanned
+}
+
+// stateRank orders states for an index: the one that keeps it from being
+// decided longest wins.
+var stateRank = []State{
+	StateScanned, StateScanning, StateQueued, StateQuotaExhausted, StateNotScanned,
+	StateCancelled, StateFailed, StateUnassessable,
+}
+
+// CombineStates is the state of an index from those of its judged children:
+// scanned when all are, otherwise the one furthest from it. Without children
+// it is unassessable.
+func CombineStates(children []State) State {
+	if len(children) == 0 {
+		return StateUnassessable
+	}
+	worst := children[0]
+	for _, s := range children[1:] {
+		if slices.Index(stateRank, s) > slices.Index(stateRank, worst) {
+			worst = s
+		}
+	}
+	return worst
+}
+
+// TagMapping is what our own read of a tag found.
+type TagMapping struct {
+	TagKey
+	Digest Digest `json:"digest"`
+	// ReadAt is the store's time when the read started; a mapping from a
+	// later read replaces one from an earlier.
+	ReadAt time.Time `json:"readAt"`
+	// Dirty is set by push and delete events; a dirty mapping is never used
+	// at admission.
+	Dirty   bool      `json:"dirty,omitempty"`
+	DirtyAt time.Time `json:"dirtyAt,omitzero"`
+	// Gone: the last read found no such tag.
+	Gone bool `json:"gone,omitempty"`
+}
+
+// Usable reports whether admission may rely on the mapping at now when it was
+// confirmed at most maxAge ago.
+func (m TagMapping) Usable(now time.Time, maxAge time.Duration) bool {
+	return m.Digest != "" && !m.Dirty && !m.Gone && now.Sub(m.ReadAt) <= maxAge
+}
+
+// ReadRequest asks for the small records in one round trip.
+type ReadRequest struct {
+	Digests []Digest
+	Tags    []TagKey
+}
+
+// Entry is one digest as read: its record (zero when unknown) and its newest
+// analyze job (nil when none).
+type Entry struct {
+	Record Record
+	Job    *Job
+}
+
+// State is the image's state; see [ImageState].
+func (e Entry) State() State { return ImageState(e.Record, e.Job) }
+
+// ReadResult answers a ReadRequest. Everything asked for has an entry in
+// Digests; Tags holds the known ones only. Now is the store's clock.
+type ReadResult struct {
+	Digests map[Digest]Entry
+	Tags    map[TagKey]TagMapping
+	Now     time.Time
+}
+
+// ChangeKind says what changed in the feed.
+type ChangeKind string
+
+// The kinds of change.
+const (
+	ChangeRecord  ChangeKind = "record"  // Key: digest
+	ChangeJob     ChangeKind = "job"     // Key: job id
+	ChangeTag     ChangeKind = "tag"     // Key: registry/repository:tag
+	ChangeSetting ChangeKind = "setting" // Key: name
+)
+
+// Change is one entry of the feed. It names what changed; the reader fetches
+// the present value.
+type Change struct {
+	Seq  int64      `json:"seq"`
+	Kind ChangeKind `json:"kind"`
+	Key  string     `json:"key"`
+	At   time.Time  `json:"at"`
+}
+
+// QuotaUse is what was charged in a period.
+type QuotaUse struct {
+	Used    int64 `json:"used"`
+	Avoided int64 `json:"avoided"` // asks that were answered without a charge
+}

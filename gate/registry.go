@@ -1,0 +1,105 @@
+package gate
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// Registry is a configured registry as the pipeline sees it: no credentials.
+type Registry struct {
+	Name    string
+	Type    string
+	Host    string   // host[:port], lower case
+	Aliases []string // other hosts of the same registry
+	Include []string // repository patterns for push and sync; empty means all
+	Exclude []string // wins over Include
+	Limits  Limits
+}
+
+// Takes reports whether push and sync feed the gate with the repository.
+// Patterns are doublestar patterns over the whole repository path ("library/**").
+func (r Registry) Takes(repository string) bool {
+	match := func(patterns []string) bool {
+		for _, p := range patterns {
+			if ok, _ := doublestar.Match(p, repository); ok {
+				return true
+			}
+		}
+		return false
+	}
+	if match(r.Exclude) {
+		return false
+	}
+	return len(r.Include) == 0 || match(r.Include)
+}
+
+// Registries is the table of configured registries. It is immutable and safe
+// for concurrent use.
+type Registries struct {
+	byName map[string]Registry
+	byHost map[string]Registry
+	all    []Registry
+}
+
+// NewRegistries builds the table; ErrInvalid when a name or host occurs twice
+// or a pattern is malformed.
+func NewRegistries(list []Registry) (*Registries, error) {
+	t := &Registries{byName: map[string]Registry{}, byHost: map[string]Registry{}, all: list}
+	for _, r := range list {
+		if _, ok := t.byName[r.Name]; ok {
+			return nil, fmt.Errorf("registry %q is configured twice: %w", r.Name, ErrInvalid)
+		}
+		t.byName[r.Name] = r
+		for _, h := range append([]string{r.Host}, r.Aliases...) {
+			h = CanonicalHost(h)
+			if other, ok := t.byHost[h]; ok {
+				return nil, fmt.Errorf("host %q belongs to registries %q and %q: %w", h, other.Name, r.Name, ErrInvalid)
+			}
+			t.byHost[h] = r
+		}
+		for _, p := range append(append([]string{}, r.Include...), r.Exclude...) {
+			if !doublestar.ValidatePattern(p) {
+				return nil, fmt.Errorf("registry %q: pattern %q is malformed: %w", r.Name, p, ErrInvalid)
+			}
+		}
+	}
+	return t, nil
+}
+
+// ByName finds a registry by its configured name.
+func (t *Registries) ByName(name string) (Registry, bool) {
+	r, ok := t.byName[name]
+	return r, ok
+}
+
+// ByHost finds the registry that a host belongs to, by its own name or an
+// alias. The comparison is of whole hosts including the port.
+func (t *Registries) ByHost(host string) (Registry, bool) {
+	r, ok := t.byHost[CanonicalHost(host)]
+	return r, ok
+}
+
+// All lists the registries in the order of the configuration. The slice must
+// not be modified.
+func (t *Registries) All() []Registry { return t.all }
+
+// Limits is the table of limits that a claim takes.
+func (t *Registries) Limits() map[string]Limits {
+	m := make(map[string]Limits, len(t.all))
+	for _, r := range t.all {
+		m[r.Name] = r.Limits
+	}
+	return m
+}
+
+// CanonicalHost is the one spelling under which hosts are compared: lower
+// case, and index.docker.io becomes docker.io, as in distribution/reference.
+func CanonicalHost(host string) string {
+	host = strings.ToLower(host)
+	if host == "index.docker.io" {
+		return "docker.io"
+	}
+	return host
+}

@@ -1,0 +1,214 @@
+// Package store is the contract between digestgate and what it remembers:
+// scheduler, records, tags, settings and the change feed. store/sqlite and
+// later store/redis implement it; store/storetest is the conformance suite that
+// both, and every decorator, pass.
+//
+// The rules behind it are DESIGN.md §5. Two of them shape every method:
+// scheduler state (jobs, leases, charges, counters) and a digest's record are
+// never touched atomically together, nor are two digests; and the store has no
+// search, lists come from gate/catalog, which follows the feed.
+//
+// All methods are safe for concurrent use. Every method may return
+// gate.ErrStoreUnavailable, which means that nothing is known about the
+// outcome: admission denies with STORE_UNAVAILABLE or uses its bounded local
+// copy, a webhook answers 503, a worker tries again. A context that ends reads
+// as gate.ErrTimeout.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Store is the whole contract. Callers declare the small part they need.
+type Store interface {
+	Scheduler
+	Charges
+	Records
+	Tags
+	Settings
+	Feed
+
+	// Read fetches records, newest analyze jobs and tag mappings in one round
+	// trip; it is all that a warm admission costs. The parts are each
+	// consistent, not one snapshot.
+	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
+	// Now is the store's clock, the only one that leases, tags and limits use.
+	Now(ctx context.Context) (time.Time, error)
+	// Check proves that the store accepts reads and durable writes; readiness
+	// uses it.
+	Check(ctx context.Context) error
+	// Close ends background work and releases the store.
+	Close() error
+}
+
+// Scheduler is the queue: one live job per key, leases, attempts, priorities.
+type Scheduler interface {
+	// Enqueue makes the request durable before it returns. An ask for a key
+	// that has a live job joins it: a more urgent trigger raises its priority,
+	// its tags are added, Force is kept if either has it, and a running job is
+	// marked to run again when the ask brings a tag that it may not have read
+	// (see gate.Job.Again). A finished job is started again by any trigger
+	// except: done, by nothing but a request for other work (a resolve is
+	// always made again; an analysis only with Force, or when its record has
+	// no inventory, which the caller has checked by asking); failed, by an
+	// admission miss only after gate.AdmissionRestart; cancelled, only by
+	// gate.TriggerAPI and, for resolve jobs, by a push.
+	// The outcome says which of these happened; the job is the one that
+	// stands for the key afterwards.
+	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, Outcome, error)
+
+	// Claim leases the next job to the worker, or returns gate.ErrNoJob.
+	// It first takes back jobs whose lease has run out (which counts an
+	// attempt; at MaxAttempts they fail). Order: priority, then age; every
+	// class that waits gets at least every tenth claim; a registry at its
+	// limits is passed over, another's job is served. An analyze job of a
+	// digest that was never charged reserves its charge in the period, or is
+	// parked when the limit is reached; parked jobs return to the queue, oldest
+	// first, when the period has turned or the limit was raised. A forced
+	// repeat is free: the digest was charged before.
+	Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, error)
+
+	// Heartbeat extends the lease and stores the progress. gate.ErrFenced: the
+	// lease is lost; gate.ErrCancelled: the job was cancelled. In both cases
+	// the holder stops at once and writes nothing more.
+	Heartbeat(ctx context.Context, lease gate.Lease, extend time.Duration, p gate.Progress) (gate.Beat, error)
+
+	// Finish ends a claim as gate.Result describes and returns the job as it
+	// is now. gate.ErrFenced when the lease is lost, gate.ErrCancelled when the
+	// job was cancelled meanwhile (it stays so).
+	Finish(ctx context.Context, lease gate.Lease, result gate.Result) (gate.Job, error)
+
+	// Cancel ends a live job whatever it does. A cancelled job stays
+	// cancelled until a person or the API asks again. gate.ErrNotFound for an
+	// unknown id, gate.ErrConflict for a job that has ended.
+	Cancel(ctx context.Context, id string) (gate.Job, error)
+
+	// Job returns one job; gate.ErrNotFound.
+	Job(ctx context.Context, id string) (gate.Job, error)
+
+	// Wake is signalled (without blocking the sender) when a job may have
+	// become claimable through this process; workers poll besides.
+	Wake() <-chan struct{}
+}
+
+// Outcome is what Enqueue did.
+type Outcome string
+
+// The outcomes of Enqueue.
+const (
+	// OutcomeNew: a job was made, or a finished one started again.
+	OutcomeNew Outcome = "new"
+	// OutcomeJoined: the key had a live job.
+	OutcomeJoined Outcome = "joined"
+	// OutcomeLeft: a finished job was left alone; this trigger may not restart
+	// it.
+	OutcomeLeft Outcome = "left"
+)
+
+// Charges is the accounting of the quota. A digest is charged once in the life
+// of the installation.
+type Charges interface {
+	// Serve must succeed before the first layer byte of the leased analysis is
+	// pulled: from then on the charge is kept even if the job fails. A charge
+	// whose job ends for good without Serve is given back by Finish, Cancel or
+	// the expiry in Claim. gate.ErrFenced when the lease is lost.
+	Serve(ctx context.Context, lease gate.Lease) error
+	// Avoid counts n asks that were answered without a charge.
+	Avoid(ctx context.Context, period string, n int64) error
+	// Quota returns what a period has used and avoided.
+	Quota(ctx context.Context, period string) (gate.QuotaUse, error)
+	// Charged returns the period a digest was charged in, "" when it never
+	// was.
+	Charged(ctx context.Context, digest gate.Digest) (period string, err error)
+	// Spend takes one from a named budget of limit per window (fixed windows,
+	// aligned to the store's clock) and reports whether it was there. Nothing
+	// is taken when it reports false.
+	Spend(ctx context.Context, budget string, limit int, window time.Duration) (bool, error)
+}
+
+// Records is what is known of a digest. Each method touches one digest.
+type Records interface {
+	// Fence announces a claim: writes of lower epochs are refused from now on.
+	// gate.ErrFenced when a higher epoch is there already.
+	Fence(ctx context.Context, d gate.Digest, epoch int64) error
+	// PutManifest stores what a manifest is. It depends on the digest only,
+	// so that repeating it is harmless and needs no epoch.
+	PutManifest(ctx context.Context, m gate.Manifest) error
+	// AddLocation records that the digest was seen at loc, and clears Gone.
+	// It reports whether the location was new.
+	AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (added bool, err error)
+	// MarkGone sets Gone on a location; an unknown digest or location is no
+	// error.
+	MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error
+	// PutInventory stores a new inventory with its epoch; gate.ErrFenced when
+	// a higher epoch has announced itself. The findings of the former
+	// inventory stay until PutFindings replaces them.
+	PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error
+	// PutUnassessable records that the digest can never be analysed.
+	PutUnassessable(ctx context.Context, d gate.Digest, epoch int64, reason string) error
+	// PutFindings stores findings. gate.ErrConflict when they were computed
+	// from another inventory than the stored one, or from an older generation
+	// than the stored findings of the same inventory.
+	PutFindings(ctx context.Context, f *gate.Findings) error
+	// PutVerdicts stores standing verdicts of locations; unknown locations are
+	// left out. An unchanged verdict (but for its time) writes nothing.
+	PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error
+	// Inventory returns the stored inventory; gate.ErrNotFound.
+	Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error)
+	// Findings returns the stored findings; gate.ErrNotFound.
+	Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error)
+}
+
+// Tags is what our own reads of tags found.
+type Tags interface {
+	// PutTag stores the result of a read; readAt is the store's time when the
+	// read started. A mapping from a later read stays. The mapping is clean
+	// unless it was marked dirty at or after readAt. digest "" records that the tag
+	// does not exist. It returns the mapping that stands now.
+	PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time) (gate.TagMapping, error)
+	// MarkDirty says that the tag may have moved. An unknown tag gets a dirty
+	// mapping without a digest.
+	MarkDirty(ctx context.Context, key gate.TagKey) error
+}
+
+// Settings are the few values that all replicas share: the active advisory
+// generation, the active policy set, the admin token, the last tick of each
+// schedule. Values are at most 1 MiB.
+type Settings interface {
+	// Setting returns a value and its version; gate.ErrNotFound.
+	Setting(ctx context.Context, name string) (value []byte, version int64, err error)
+	// PutSetting writes a value if its version is still the given one (0: it
+	// does not exist yet) and returns the new version; gate.ErrConflict
+	// otherwise. This is what makes ticks and activations happen once.
+	PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error)
+}
+
+// Feed is the change feed. Sequence numbers grow; there may be gaps. A change
+// is appended after what it names is durable; a crash between the two is
+// repaired by the job's next claim, which writes again.
+type Feed interface {
+	// Changes returns up to limit changes after seq, oldest first, and the
+	// sequence to go on from. Changes older than the feed's retention are
+	// gone: gate.ErrConflict tells the reader to rebuild from Scan.
+	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
+	// Changed returns a channel that is closed at the next change made through
+	// this process (remote changes are found by polling).
+	Changed() <-chan struct{}
+	// Scan calls fn for everything stored, in no order, and returns the
+	// sequence from which Changes continues it without a gap. It is for
+	// rebuilding a catalog, not for requests.
+	Scan(ctx context.Context, fn ScanFunc) (seq int64, err error)
+}
+
+// ScanFunc receives one stored thing; exactly one field is set.
+type ScanFunc func(Item) error
+
+// Item is one stored thing in a Scan.
+type Item struct {
+	Record *gate.Record
+	Job    *gate.Job
+	Tag    *gate.TagMapping
+}
