@@ -242,6 +242,20 @@ type Beat struct {
 	Urgent bool
 }
 
+// Enqueued is what a request for a job did.
+type Enqueued string
+
+// The outcomes of a request for a job.
+const (
+	// EnqueuedNew: a job was made, or a finished one started again.
+	EnqueuedNew Enqueued = "new"
+	// EnqueuedJoined: the key had a live job.
+	EnqueuedJoined Enqueued = "joined"
+	// EnqueuedLeft: a finished job was left alone; this trigger may not restart
+	// it.
+	EnqueuedLeft Enqueued = "left"
+)
+
 // Result is how a claimed job ended.
 type Result struct {
 	// Err is nil for success. A class with Retry gives the attempt back and

@@ -58,7 +58,7 @@ type Scheduler interface {
 	// gate.TriggerAPI and, for resolve jobs, by a push.
 	// The outcome says which of these happened; the job is the one that
 	// stands for the key afterwards.
-	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, Outcome, error)
+	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
 
 	// Claim leases the next job to the worker, or returns gate.ErrNoJob.
 	// It first takes back jobs whose lease has run out (which counts an
@@ -93,20 +93,6 @@ type Scheduler interface {
 	// become claimable through this process; workers poll besides.
 	Wake() <-chan struct{}
 }
-
-// Outcome is what Enqueue did.
-type Outcome string
-
-// The outcomes of Enqueue.
-const (
-	// OutcomeNew: a job was made, or a finished one started again.
-	OutcomeNew Outcome = "new"
-	// OutcomeJoined: the key had a live job.
-	OutcomeJoined Outcome = "joined"
-	// OutcomeLeft: a finished job was left alone; this trigger may not restart
-	// it.
-	OutcomeLeft Outcome = "left"
-)
 
 // Charges is the accounting of the quota. A digest is charged once in the life
 // of the installation.
