@@ -74,8 +74,11 @@ type Inventory struct {
 	// DistributionFiles says that the root file system is a distribution's
 	// (os-release, package directories): without readable packages it is
 	// unassessable rather than clean.
-	DistributionFiles bool          `json:"distributionFiles"`
-	PackageDatabase   bool          `json:"packageDatabase"` // an OS package database was read
+	DistributionFiles bool `json:"distributionFiles"`
+	PackageDatabase   bool `json:"packageDatabase"` // an OS package database was read
+	// PackageRepository is the family and release of the configured package
+	// repository with one blank between them ("alpine 3.20"), where it says more
+	// than os-release does.
 	PackageRepository string        `json:"packageRepository,omitempty"`
 	Packages          []Package     `json:"packages"`
 	Applications      []Application `json:"applications"`
@@ -129,6 +132,9 @@ type OS struct {
 	Name     string `json:"name"`
 	Extended bool   `json:"extended,omitempty"`
 	EOL      bool   `json:"eol,omitempty"`
+	// Supplier names a third party that rebuilt the packages and publishes
+	// advisories of its own ("seal", "rapidfort"); "" for the distribution.
+	Supplier string `json:"supplier,omitempty"`
 }
 
 // Package is one installed package with all that matching needs.
