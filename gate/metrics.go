@@ -1,0 +1,57 @@
+package gate
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics records what the pipeline does. Labels come from closed sets. The
+// nil value records nothing. Safe for concurrent use.
+type Metrics struct {
+	jobs     *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	lookups  *prometheus.CounterVec
+	fallback *prometheus.CounterVec
+}
+
+// NewMetrics registers the pipeline's metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		jobs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "digestgate_jobs_total", Help: "Claims that ended, by kind of job and result.",
+		}, []string{"kind", "result"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "digestgate_job_duration_seconds", Help: "Time from claim to end, by kind of job.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 180, 600},
+		}, []string{"kind"}),
+		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "digestgate_lookups_total", Help: "Admission lookups of one image, by code (empty: allowed).",
+		}, []string{"code"}),
+		fallback: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "digestgate_fallbacks_total", Help: "Decisions that used an earlier confirmed fact: tag (the registry did not answer) or store (the store did not).",
+		}, []string{"kind"}),
+	}
+	reg.MustRegister(m.jobs, m.duration, m.lookups, m.fallback)
+	return m
+}
+
+func (m *Metrics) jobEnded(kind JobKind, result string, d time.Duration) {
+	if m == nil {
+		return
+	}
+	m.jobs.WithLabelValues(string(kind), result).Inc()
+	m.duration.WithLabelValues(string(kind)).Observe(d.Seconds())
+}
+
+func (m *Metrics) looked(code Code) {
+	if m != nil {
+		m.lookups.WithLabelValues(string(code)).Inc()
+	}
+}
+
+func (m *Metrics) fellBack(kind string) {
+	if m != nil {
+		m.fallback.WithLabelValues(kind).Inc()
+	}
+}

@@ -1,0 +1,84 @@
+package gate
+
+import (
+	"fmt"
+	"time"
+)
+
+// QuotaConfig limits how many digests are analysed in a period.
+type QuotaConfig struct {
+	Limit    int64  `yaml:"limit"`    // digests; 0 = unlimited
+	Period   string `yaml:"period"`   // day, week (ISO, from Monday), month, none
+	TimeZone string `yaml:"timeZone"` // IANA name in which the period turns
+}
+
+// DefaultQuota is unlimited, counted by the month in UTC.
+func DefaultQuota() QuotaConfig { return QuotaConfig{Period: "month", TimeZone: "UTC"} }
+
+// Validate reports every problem with its key.
+func (c QuotaConfig) Validate() error {
+	_, err := NewQuota(c)
+	return err
+}
+
+// Quota turns times into periods. It is immutable.
+type Quota struct {
+	config QuotaConfig
+	zone   *time.Location
+}
+
+// NewQuota checks the configuration; ErrInvalid.
+func NewQuota(c QuotaConfig) (*Quota, error) {
+	if c.Limit < 0 {
+		return nil, fmt.Errorf("limit: %d is negative; 0 means unlimited: %w", c.Limit, ErrInvalid)
+	}
+	switch c.Period {
+	case "day", "week", "month", "none":
+	default:
+		return nil, fmt.Errorf("period: %q is not one of day, week, month, none: %w", c.Period, ErrInvalid)
+	}
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("timeZone: %q is not an IANA time zone such as Asia/Shanghai: %w", c.TimeZone, ErrInvalid)
+	}
+	return &Quota{config: c, zone: zone}, nil
+}
+
+// Period is the period that now falls into.
+func (q *Quota) Period(now time.Time) Period {
+	local := now.In(q.zone)
+	p := Period{Limit: q.config.Limit}
+	switch q.config.Period {
+	case "day":
+		p.Key = local.Format("2006-01-02")
+	case "week":
+		year, week := local.ISOWeek()
+		p.Key = fmt.Sprintf("%04d-W%02d", year, week)
+	case "month":
+		p.Key = local.Format("2006-01")
+	default:
+		p.Key = "none"
+	}
+	return p
+}
+
+// Name is the configured period: day, week, month or none.
+func (q *Quota) Name() string { return q.config.Period }
+
+// ResetsAt is when the period of now ends; the zero time for "none".
+func (q *Quota) ResetsAt(now time.Time) time.Time {
+	y, m, d := now.In(q.zone).Date()
+	switch q.config.Period {
+	case "day":
+		return time.Date(y, m, d+1, 0, 0, 0, 0, q.zone)
+	case "week":
+		days := (8 - int(now.In(q.zone).Weekday())) % 7
+		if days == 0 {
+			days = 7
+		}
+		return time.Date(y, m, d+days, 0, 0, 0, 0, q.zone)
+	case "month":
+		return time.Date(y, m+1, 1, 0, 0, 0, 0, q.zone)
+	}
+	return time.Time{}
+}

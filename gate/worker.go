@@ -1,0 +1,258 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Queue is the part of the store's scheduler that a worker uses. The methods
+// are those of store.Scheduler and store.Feed.
+type Queue interface {
+	Claim(ctx context.Context, req ClaimRequest) (Job, error)
+	Heartbeat(ctx context.Context, lease Lease, extend time.Duration, p Progress) (Beat, error)
+	Finish(ctx context.Context, lease Lease, result Result) (Job, error)
+	Changed() <-chan struct{}
+}
+
+// Run is a claimed job at work.
+type Run struct {
+	Job      Job
+	progress atomic.Pointer[Progress]
+	yield    atomic.Bool
+}
+
+// Report stores progress; the next heartbeat writes it.
+func (r *Run) Report(p Progress) { r.progress.Store(&p) }
+
+// Yield reports whether a rescan should give its slot to more urgent work.
+func (r *Run) Yield() bool { return r.yield.Load() }
+
+// Handler does one kind of job. Its error decides what becomes of the job, see
+// [Result].
+type Handler func(ctx context.Context, run *Run) error
+
+// WorkerOptions configure a worker. All fields but Poll and Lease are needed.
+type WorkerOptions struct {
+	Name        string // unique among live workers
+	Kinds       []JobKind
+	Concurrency int
+	MaxAttempts int
+	Lease       time.Duration // default 30 s: a killed worker's job goes on within 35 s
+	Poll        time.Duration // default 2 s: how often an idle worker looks without being woken
+	Registries  *Registries
+	Quota       *Quota
+	Handlers    map[JobKind]Handler
+	Metrics     *Metrics
+	Log         *slog.Logger
+	Now         func() time.Time
+}
+
+// Worker claims jobs and runs their handlers, Concurrency at a time.
+type Worker struct {
+	o       WorkerOptions
+	queue   Queue
+	rescans atomic.Int32 // running rescans
+	running sync.WaitGroup
+	busy    atomic.Int32
+}
+
+// NewWorker makes a worker; start it with Run.
+func NewWorker(queue Queue, o WorkerOptions) *Worker {
+	if o.Lease == 0 {
+		o.Lease = 30 * time.Second
+	}
+	if o.Poll == 0 {
+		o.Poll = 2 * time.Second
+	}
+	return &Worker{o: o, queue: queue}
+}
+
+// Busy is the number of jobs running now.
+func (w *Worker) Busy() int { return int(w.busy.Load()) }
+
+// errStopping is the cause with which running jobs are cancelled when the
+// worker stops; such a job returns to the queue and burns no attempt.
+var errStopping = fmt.Errorf("worker is stopping: %w", ErrBusy)
+
+// Run works until ctx ends. Then it claims nothing more, lets running jobs go
+// on for grace, and at last cancels them; they return to the queue unburnt.
+func (w *Worker) Run(ctx context.Context, grace time.Duration) {
+	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	// One slot at a time holds the token and looks for work: claims do not
+	// race within a worker, so that the bound on rescans is exact, and an
+	// idle worker costs one claim for each change, not one for each slot.
+	scout := make(chan struct{}, 1)
+	scout <- struct{}{}
+	for range w.o.Concurrency {
+		w.running.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-scout:
+				}
+				job, ok := w.claim(ctx)
+				scout <- struct{}{}
+				if !ok {
+					return
+				}
+				w.work(work, job)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { w.running.Wait(); close(done) }()
+	<-ctx.Done()
+	select {
+	case <-done:
+	case <-time.After(grace):
+		stop(errStopping)
+		<-done
+	}
+}
+
+// claim waits for a job; ok is false when ctx ended.
+func (w *Worker) claim(ctx context.Context) (job Job, ok bool) {
+	for ctx.Err() == nil {
+		changed := w.queue.Changed()
+		job, err := w.queue.Claim(ctx, w.request())
+		switch {
+		case err == nil:
+			if job.Priority == PriorityRescan {
+				w.rescans.Add(1)
+			}
+			return job, true
+		case errors.Is(err, ErrNoJob) || ctx.Err() != nil:
+		default:
+			w.o.Log.Error("claiming a job", "error", err)
+			changed = nil // do not spin on a store that fails and wakes
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-time.After(w.o.Poll):
+		}
+	}
+	return Job{}, false
+}
+
+func (w *Worker) request() ClaimRequest {
+	return ClaimRequest{
+		Worker: w.o.Name, Kinds: w.o.Kinds, Lease: w.o.Lease, MaxAttempts: w.o.MaxAttempts,
+		NoRescan:   w.o.Concurrency > 1 && int(w.rescans.Load()) >= w.o.Concurrency-1,
+		Registries: w.o.Registries.Limits(),
+		Period:     w.o.Quota.Period(w.o.Now()),
+	}
+}
+
+// work runs one job to its end and tells the store.
+func (w *Worker) work(ctx context.Context, job Job) {
+	w.busy.Add(1)
+	defer w.busy.Add(-1)
+	if job.Priority == PriorityRescan {
+		defer w.rescans.Add(-1)
+	}
+	started := w.o.Now()
+	run := &Run{Job: job}
+	run.progress.Store(&Progress{})
+	err := w.handle(ctx, run)
+
+	result := Result{Err: err, MaxAttempts: w.o.MaxAttempts, Final: final(err)}
+	var wait *RetryAfterError
+	if errors.As(err, &wait) {
+		result.After = wait.After
+	}
+	// The result is written even while stopping: without it the job would
+	// only go on when its lease has run out.
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.o.Lease)
+	defer cancel()
+	after, finishErr := w.queue.Finish(finish, job.Lease(), result)
+	class := "ok"
+	if err != nil {
+		c, _ := Classify(err)
+		class = c.Label
+	}
+	w.o.Metrics.jobEnded(job.Kind, class, w.o.Now().Sub(started))
+	attrs := []any{"job", job.ID, "kind", job.Kind, "key", Printable(job.Key, 200), "attempt", job.Attempts, "result", class,
+		"duration", w.o.Now().Sub(started).Round(time.Millisecond)}
+	switch {
+	case finishErr != nil && !errors.Is(finishErr, ErrFenced) && !errors.Is(finishErr, ErrCancelled):
+		w.o.Log.Error("finishing a job", append(attrs, "error", finishErr)...)
+	case err != nil:
+		w.o.Log.Warn("job ended", append(attrs, "state", after.State, "error", Printable(err.Error(), 800))...)
+	default:
+		w.o.Log.Info("job ended", append(attrs, "state", after.State)...)
+	}
+}
+
+// final says which failures no repetition mends.
+func final(err error) bool {
+	return errors.Is(err, ErrUnassessable) || errors.Is(err, ErrNotFound) ||
+		errors.Is(err, ErrRegistryNotTrusted) || errors.Is(err, ErrTooLarge)
+}
+
+// handle runs the handler under a heartbeat. A panic in it is a failure of
+// this job, not of the worker.
+func (w *Worker) handle(ctx context.Context, run *Run) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	beats := make(chan struct{})
+	var beating sync.WaitGroup
+	beating.Go(func() { w.beat(ctx, cancel, run, beats) })
+	defer beating.Wait()
+	defer close(beats)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("handling a %s job: panic: %s: %w", run.Job.Kind, Printable(fmt.Sprint(p), 300), ErrScanFailed)
+		}
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+			err = cause // fenced, cancelled or stopping says more than what it broke
+		}
+	}()
+	handler, ok := w.o.Handlers[run.Job.Kind]
+	if !ok {
+		return fmt.Errorf("no handler for jobs of kind %q: %w", run.Job.Kind, ErrInvalid)
+	}
+	return handler(ctx, run)
+}
+
+// beat extends the lease until done closes. It cancels the job when the lease
+// is lost, when the job was cancelled, or when the store has not answered for a
+// whole lease, after which somebody else may hold it.
+func (w *Worker) beat(ctx context.Context, cancel context.CancelCauseFunc, run *Run, done <-chan struct{}) {
+	// A tenth of the lease: a cancel takes effect within about 3 s.
+	ticker := time.NewTicker(w.o.Lease / 10)
+	defer ticker.Stop()
+	alive := time.Now()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+		call, stop := context.WithTimeout(ctx, w.o.Lease/3)
+		beat, err := w.queue.Heartbeat(call, run.Job.Lease(), w.o.Lease, *run.progress.Load())
+		stop()
+		switch {
+		case err == nil:
+			alive = time.Now()
+			if beat.Urgent && run.Job.Priority == PriorityRescan && w.o.Concurrency == 1 {
+				run.yield.Store(true)
+			}
+		case errors.Is(err, ErrFenced) || errors.Is(err, ErrCancelled):
+			cancel(err)
+			return
+		case time.Since(alive) > w.o.Lease:
+			cancel(fmt.Errorf("extending the lease: %w", errors.Join(ErrFenced, err)))
+			return
+		default:
+			w.o.Log.Warn("extending a lease", "job", run.Job.ID, "error", err)
+		}
+	}
+}
