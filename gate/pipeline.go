@@ -1,6 +1,11 @@
 package gate
 
-import "context"
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
 
 // Source reads manifests; scanner/registry implements it.
 //
@@ -63,4 +68,87 @@ type Evaluator interface {
 	Evaluate(ctx context.Context, q Question) Decision
 	// Revision identifies the active policies, exceptions and options.
 	Revision() string
+}
+
+// Records is the part of the store that holds what is known of digests; see
+// store.Records, store.Tags and store.Store for the methods.
+type Records interface {
+	Reader
+	Fence(ctx context.Context, d Digest, epoch int64) error
+	PutManifest(ctx context.Context, m Manifest) error
+	AddLocation(ctx context.Context, d Digest, loc Location) (added bool, err error)
+	MarkGone(ctx context.Context, d Digest, loc Location) error
+	PutInventory(ctx context.Context, epoch int64, inv *Inventory) error
+	PutUnassessable(ctx context.Context, d Digest, epoch int64, reason string) error
+	PutFindings(ctx context.Context, f *Findings) error
+	PutVerdicts(ctx context.Context, d Digest, verdicts []Verdict) error
+	PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time) (TagMapping, error)
+	Now(ctx context.Context) (time.Time, error)
+}
+
+// Reader is the part of the store that decisions are made from.
+type Reader interface {
+	Read(ctx context.Context, req ReadRequest) (ReadResult, error)
+	Inventory(ctx context.Context, d Digest) (*Inventory, error)
+	Findings(ctx context.Context, d Digest) (*Findings, error)
+}
+
+// Scheduler is the part of the store that takes new work and accounts for it.
+type Scheduler interface {
+	Enqueue(ctx context.Context, req JobRequest) (Job, Enqueued, error)
+	Serve(ctx context.Context, lease Lease) error
+	Avoid(ctx context.Context, period string, n int64) error
+}
+
+// Pipeline is the way of an image: resolve, analyze, match, evaluate, record.
+// Its methods are safe for concurrent use.
+type Pipeline struct {
+	Records    Records
+	Scheduler  Scheduler
+	Source     Source
+	Analyzer   Analyzer
+	Matcher    Matcher
+	Evaluator  Evaluator
+	Registries *Registries
+	Quota      *Quota
+	// Tags lists the tags that are known to name a digest at a location, for
+	// standing verdicts; nil lists none.
+	Tags func(ctx context.Context, d Digest, loc Location) []string
+	Now  func() time.Time
+	Log  *slog.Logger
+
+	// usual is the smoothed duration of an analysis in nanoseconds.
+	usual atomic.Int64
+}
+
+// Handlers are the pipeline's handlers by kind of job.
+func (p *Pipeline) Handlers() map[JobKind]Handler {
+	return map[JobKind]Handler{JobResolve: p.resolve, JobAnalyze: p.analyze}
+}
+
+// UsualAnalysis is how long an analysis usually takes here, for the texts that
+// ask people to wait; 10 s before the first one.
+func (p *Pipeline) UsualAnalysis() time.Duration {
+	if n := p.usual.Load(); n > 0 {
+		return time.Duration(n)
+	}
+	return 10 * time.Second
+}
+
+func (p *Pipeline) tookAnalysis(d time.Duration) {
+	// An exponential moving average: eight analyses forget an outlier.
+	old := p.usual.Load()
+	if old == 0 {
+		old = int64(d)
+	}
+	p.usual.Store(old + (int64(d)-old)/8)
+}
+
+// entry reads one digest.
+func (p *Pipeline) entry(ctx context.Context, d Digest) (Entry, error) {
+	res, err := p.Records.Read(ctx, ReadRequest{Digests: []Digest{d}})
+	if err != nil {
+		return Entry{}, err
+	}
+	return res.Digests[d], nil
 }

@@ -46,6 +46,7 @@ type Record struct {
 	AnalyzerSet string    `json:"analyzerSet,omitempty"`
 	AnalyzedAt  time.Time `json:"analyzedAt,omitzero"`
 	FindingsID  string    `json:"findingsID,omitempty"`
+	FindingsOf  string    `json:"findingsOf,omitempty"` // the inventory they were computed from
 	Generation  int64     `json:"generation,omitempty"`
 	Matcher     string    `json:"matcher,omitempty"`
 	MatchedAt   time.Time `json:"matchedAt,omitzero"`
