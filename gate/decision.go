@@ -73,6 +73,9 @@ type Request struct {
 	Operation       string            `json:"operation"`
 	User            string            `json:"user"`
 	Container       string            `json:"container"`
+	// DryRun asks for the answer without side effects: nothing is queued and
+	// nothing is charged. It is no input of policies.
+	DryRun bool `json:"-"`
 }
 
 // Question is one evaluation: a digest at a location, seen at a time, perhaps
