@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -167,6 +168,9 @@ func Classify(err error) (class ErrorClass, ok bool) {
 		if errors.Is(err, c.Err) {
 			return c, true
 		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return Classify(ErrTimeout)
 	}
 	return ErrorClass{Err: err, Code: CodeInternal, Label: "internal"}, false
 }

@@ -1,0 +1,91 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// analyze handles an analyze job: announce the claim in the record, make the
+// inventory, store it, match, evaluate.
+func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
+	job := run.Job
+	if err := p.Records.Fence(ctx, job.Digest, job.Epoch); err != nil {
+		return err
+	}
+	entry, err := p.entry(ctx, job.Digest)
+	if err != nil {
+		return err
+	}
+	// An inventory of a job that is not forced was stored by an earlier claim
+	// that died before it could say so.
+	if entry.Record.InventoryID == "" || job.Force {
+		if err := p.inventory(ctx, run, entry.Record); err != nil {
+			return err
+		}
+	}
+	run.Report(Progress{Phase: PhaseMatch})
+	err = p.Match(ctx, job.Digest, job.Trigger.event())
+	if errors.Is(err, ErrAdvisoriesUnavailable) {
+		// The inventory is worth keeping: it is matched as soon as a
+		// generation is active, and until then the image is PENDING.
+		p.Log.Warn("image is analysed but cannot be matched", "digest", job.Digest, "error", err)
+		return nil
+	}
+	return err
+}
+
+// inventory makes and stores the inventory, from the first location that has
+// the image.
+func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
+	job := run.Job
+	started := p.Now()
+	var first error
+	for _, loc := range p.sources(job.Location, rec) {
+		inv, err := p.Analyzer.Analyze(ctx, AnalyzeRequest{
+			Digest: job.Digest, Location: loc,
+			BeforePull: func(ctx context.Context) error { return p.Scheduler.Serve(ctx, job.Lease()) },
+			Progress:   run.Report,
+			Yield:      run.Yield,
+		})
+		switch {
+		case err == nil:
+			p.tookAnalysis(p.Now().Sub(started))
+			return p.Records.PutInventory(ctx, job.Epoch, inv)
+		case errors.Is(err, ErrUnassessable) || errors.Is(err, ErrTooLarge):
+			reason := Printable(err.Error(), 300)
+			if put := p.Records.PutUnassessable(ctx, job.Digest, job.Epoch, reason); put != nil {
+				return put
+			}
+			return errors.Join(err, p.Judge(ctx, job.Digest, job.Trigger.event()))
+		case errors.Is(err, ErrNotFound):
+			if gone := p.Records.MarkGone(ctx, job.Digest, loc); gone != nil {
+				return gone
+			}
+		case errors.Is(err, ErrRegistryAuth), errors.Is(err, ErrRegistryUnavailable), errors.Is(err, ErrIntegrity):
+			// Another registry may have the same bytes.
+		default:
+			return err
+		}
+		if first == nil || errors.Is(first, ErrNotFound) {
+			first = fmt.Errorf("analysing from %q: %w", loc, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return first
+}
+
+// sources lists where a digest may be pulled: the job's own location first,
+// then every other one that is not known to be gone.
+func (p *Pipeline) sources(first Location, rec Record) []Location {
+	list := []Location{first}
+	for _, l := range rec.Locations {
+		if _, ok := p.Registries.ByName(l.Registry); ok && !l.Gone && !slices.Contains(list, l.Location) {
+			list = append(list, l.Location)
+		}
+	}
+	return list
+}

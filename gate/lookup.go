@@ -1,0 +1,323 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/singleflight"
+)
+
+// RepositoryRule says whether images of matching repositories may be admitted.
+// Pattern is a doublestar pattern over "registry/repository" with the
+// registry's configured name.
+type RepositoryRule struct {
+	Pattern string
+	Allowed bool
+}
+
+// LookupOptions are the operator's rules for references.
+type LookupOptions struct {
+	RequireDigest bool
+	TagMaxAge     time.Duration // a clean mapping this young needs no call
+	TagGrace      time.Duration // and this young serves when the registry does not answer
+	Wait          time.Duration // hold a request this long for an analysis in progress
+	// NewDigestsPerHour is what admission misses of one namespace may queue.
+	NewDigestsPerHour int
+	Repositories      []RepositoryRule
+}
+
+// Budget takes from named budgets; see store.Charges.
+type Budget interface {
+	Spend(ctx context.Context, budget string, limit int, window time.Duration) (bool, error)
+}
+
+// Lookup answers "may it run?" for one image reference of one request. It
+// decides from stored facts; the registry is asked only for tags whose mapping
+// is not fresh. It is safe for concurrent use.
+type Lookup struct {
+	pipeline *Pipeline
+	reader   Reader
+	budget   Budget
+	changed  func() <-chan struct{}
+	options  LookupOptions
+	metrics  *Metrics
+	tags     singleflight.Group
+}
+
+// NewLookup makes a lookup. reader is what decisions are read from (the store,
+// or its decorator with a local copy); changed is store.Feed's Changed.
+func NewLookup(p *Pipeline, reader Reader, budget Budget, changed func() <-chan struct{}, o LookupOptions, m *Metrics) *Lookup {
+	return &Lookup{pipeline: p, reader: reader, budget: budget, changed: changed, options: o, metrics: m}
+}
+
+// Decide answers for one reference. It never returns an allow for an error;
+// the caller bounds its time with ctx.
+func (l *Lookup) Decide(ctx context.Context, ref Reference, req Request) Answer {
+	a := l.decide(ctx, ref, req)
+	if l.options.Wait > 0 && (a.Code == CodePending || a.Code == CodeUnscanned) {
+		a = l.wait(ctx, ref, req, a)
+	}
+	l.metrics.looked(a.Code)
+	return a
+}
+
+// wait repeats the decision at every change until it is another than "not
+// yet", for at most the configured time.
+func (l *Lookup) wait(ctx context.Context, ref Reference, req Request, a Answer) Answer {
+	limit := time.After(l.options.Wait)
+	for a.Code == CodePending || a.Code == CodeUnscanned {
+		changed := l.changed()
+		select {
+		case <-ctx.Done():
+			return a
+		case <-limit:
+			return a
+		case <-changed:
+		}
+		next := l.decide(ctx, ref, req)
+		if ctx.Err() != nil {
+			return a
+		}
+		a = next
+	}
+	return a
+}
+
+func (l *Lookup) decide(ctx context.Context, ref Reference, req Request) Answer {
+	loc, refused := l.locate(ref)
+	if refused != nil {
+		return *refused
+	}
+	var warnings []string
+	digest := ref.Digest
+	if digest == "" {
+		if l.options.RequireDigest {
+			return refuse(ErrDigestRequired, "a tag may move; name the digest instead (%s@sha256:...)", ref.Repository)
+		}
+		if digest, warnings, refused = l.resolveTag(ctx, TagKey{loc, ref.Tag}); refused != nil {
+			return *refused
+		}
+	}
+	res, err := l.reader.Read(ctx, ReadRequest{Digests: []Digest{digest}})
+	if err != nil {
+		return refusal(err)
+	}
+	a := l.judge(ctx, res.Digests[digest], digest, loc, ref, req)
+	a.Digest = digest
+	a.Warnings = append(warnings, a.Warnings...)
+	return a
+}
+
+// locate finds the configured registry of a reference and applies the rules
+// about repositories.
+func (l *Lookup) locate(ref Reference) (Location, *Answer) {
+	no := func(format string, args ...any) (Location, *Answer) {
+		a := refuse(ErrRegistryNotTrusted, format, args...)
+		return Location{}, &a
+	}
+	reg, ok := l.pipeline.Registries.ByHost(ref.Host)
+	if !ok {
+		return no("registry %q is not configured here; use an image from a configured registry, or ask the operators to add it", ref.Host)
+	}
+	loc := Location{Registry: reg.Name, Repository: ref.Repository}
+	allowed, listed := false, false
+	for _, rule := range l.options.Repositories {
+		match, _ := doublestar.Match(rule.Pattern, loc.String())
+		if match && !rule.Allowed {
+			return no("images of repository %q are not allowed here", loc)
+		}
+		listed = listed || rule.Allowed
+		allowed = allowed || match
+	}
+	if listed && !allowed {
+		return no("repository %q is not among the allowed ones", loc)
+	}
+	return loc, nil
+}
+
+// judge answers for what a digest turned out to be.
+func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Location, ref Reference, req Request) Answer {
+	m := entry.Record.Manifest
+	switch {
+	case m.Unassessable != "" || m.Kind == KindImage:
+		return l.image(ctx, entry, digest, loc, ref, req)
+	case m.Kind == KindIndex:
+		return l.index(ctx, m, loc, ref, req)
+	case m.Kind == KindUnknown:
+		return l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry)
+	}
+	return refuse(ErrUnassessable, "this is no image that can run but of kind %q", m.Kind)
+}
+
+// index judges every child that a configured platform matches; the worst one
+// counts, the first of several equally bad.
+func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Reference, req Request) Answer {
+	var want []Digest
+	for _, c := range m.Children {
+		if c.Judged {
+			want = append(want, c.Digest)
+		}
+	}
+	if len(want) == 0 {
+		return refuse(ErrUnassessable, "none of its platforms is among those that are scanned here")
+	}
+	res, err := l.reader.Read(ctx, ReadRequest{Digests: want})
+	if err != nil {
+		return refusal(err)
+	}
+	var worst Answer
+	for _, c := range m.Children {
+		if !c.Judged {
+			continue
+		}
+		a := l.image(ctx, res.Digests[c.Digest], c.Digest, loc, ref, req)
+		a.Platform = c.Platform.String()
+		if worst.Outcome == "" || a.Outcome.Worse(worst.Outcome) {
+			a.Warnings = append(worst.Warnings, a.Warnings...)
+			worst = a
+		} else {
+			worst.Warnings = append(worst.Warnings, a.Warnings...)
+		}
+	}
+	worst.Warnings = slices.Compact(worst.Warnings)
+	return worst
+}
+
+// image evaluates one platform's image and queues what is missing.
+func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Location, ref Reference, req Request) Answer {
+	p := l.pipeline
+	entry.Record.Digest = digest
+	q := newQuestion(l.reader, p.Registries, p.Matcher, entry, loc, EventAdmission, p.Now)
+	q.Host, q.Request = ref.Host, &req
+	if ref.Digest == "" {
+		q.Tags = []string{ref.Tag}
+	}
+	d := p.Evaluator.Evaluate(ctx, q)
+	a := Answer{
+		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest,
+		PolicyRevision: d.PolicyRevision, Generation: entry.Record.Generation,
+	}
+	for _, r := range d.Reasons {
+		if r.Action == OutcomeWarn {
+			a.Warnings = append(a.Warnings, sentence(r))
+		}
+	}
+	switch q.State {
+	case StateNotScanned, StateFailed, StateQueued, StateScanning, StateQuotaExhausted:
+		job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}
+		queued := l.miss(ctx, job, entry)
+		if a.Code == CodeUnscanned || a.Code == CodePending || queued.Code == CodeStoreUnavailable {
+			queued.Digest = digest
+			return queued
+		}
+	case StateScanned:
+		if _, seen := entry.Record.At(loc); !seen {
+			l.noteLocation(ctx, loc, digest, req.Namespace)
+		}
+	case StateCancelled:
+		a.Text = "its scan was cancelled; somebody must ask for it again (digestgate scans, API or console)"
+	}
+	return a
+}
+
+// noteLocation queues a resolve of a known digest at a location it was not seen
+// at. The answer does not depend on it, so that a failure is only logged.
+func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, namespace string) {
+	ok, err := l.spend(ctx, namespace)
+	if ok {
+		_, _, err = l.pipeline.Scheduler.Enqueue(ctx, JobRequest{
+			Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: namespace,
+		})
+	}
+	if err != nil {
+		l.pipeline.Log.Warn("queuing a resolve for a new location", "location", Printable(loc.String(), 200), "error", err)
+	}
+}
+
+// spend takes one from what a namespace may queue within the hour.
+func (l *Lookup) spend(ctx context.Context, namespace string) (bool, error) {
+	if l.options.NewDigestsPerHour <= 0 {
+		return true, nil
+	}
+	return l.budget.Spend(ctx, "admission/"+namespace, l.options.NewDigestsPerHour, time.Hour)
+}
+
+// miss queues the work that is missing, within the namespace's budget, and
+// says how long it usually takes. A live job is only made more urgent.
+func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry) Answer {
+	live := entry.Job != nil && entry.Job.State.Live()
+	if live && entry.Job.Priority == PriorityInteractive {
+		return l.pending(entry.Job.State)
+	}
+	if !live {
+		ok, err := l.spend(ctx, job.Namespace)
+		if err != nil {
+			return refusal(err)
+		}
+		if !ok {
+			return refuse(ErrNotScanned, "not scanned, and namespace %q has already asked for %d new images within the hour; push the image again, or ask the operators to scan it",
+				job.Namespace, l.options.NewDigestsPerHour)
+		}
+	}
+	queued, outcome, err := l.pipeline.Scheduler.Enqueue(ctx, job)
+	switch {
+	case err != nil:
+		return refusal(err)
+	case outcome == EnqueuedLeft:
+		return refuse(ErrNotScanned, "not scanned: the last attempt is %s and is not repeated yet", queued.State)
+	case live:
+		return l.pending(queued.State)
+	}
+	return refuse(ErrNotScanned, "not scanned yet; its scan is queued now, %s", l.soon())
+}
+
+func (l *Lookup) pending(state JobState) Answer {
+	if state == JobParked {
+		return refuse(ErrQuotaExhausted, "the scan quota of this period is used up; its scan goes on by itself in the next one")
+	}
+	return refuse(ErrPending, "its scan is %s, %s", map[JobState]string{JobQueued: "queued", JobRunning: "running"}[state], l.soon())
+}
+
+// soon tells people what to expect of a scan in progress.
+func (l *Lookup) soon() string {
+	s := max(1, int(l.pipeline.UsualAnalysis().Round(time.Second)/time.Second))
+	return fmt.Sprintf("usually about %d s; a controller retries by itself, a bare Pod must be applied again", s)
+}
+
+// refusal turns an error into an answer, which is never an allow and leaves the
+// words to the code's usual sentence.
+func refusal(err error) Answer {
+	return Answer{Outcome: OutcomeNone, Code: CodeOf(err), Err: err}
+}
+
+// refuse is the answer with a text of our own for the refused person; the
+// same text and the sentinel make the error for the operator.
+func refuse(sentinel error, format string, args ...any) Answer {
+	text := fmt.Sprintf(format, args...)
+	a := refusal(fmt.Errorf("%s: %w", text, sentinel))
+	a.Text = text
+	return a
+}
+
+// describe is the text for a refused person when no rule spoke: the conditions
+// that the evaluator found.
+func describe(d Decision) string {
+	var parts []string
+	for _, r := range d.Reasons {
+		if r.Action == OutcomeDeny && r.Rule == "" {
+			parts = append(parts, r.Msg)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func sentence(r Reason) string {
+	if r.Rule == "" {
+		return r.Msg
+	}
+	return r.Rule + ": " + r.Msg
+}

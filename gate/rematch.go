@@ -1,0 +1,110 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Digests lists the digests that have an inventory, in order, page by page:
+// those after the given one, at most limit. gate/catalog implements it.
+type Digests interface {
+	Scanned(ctx context.Context, after Digest, limit int) ([]Digest, error)
+}
+
+// Swept is what a sweep did.
+type Swept struct {
+	Seen    int // digests with an inventory
+	Matched int // of them matched again
+	Judged  int // of them only evaluated again
+	Queued  int // of them queued for a new analysis
+	Failed  int // left for the next sweep
+}
+
+// Sweeper keeps stored answers current: it goes over every digest with an
+// inventory. Sweeps do not overlap; one that is asked for while another runs
+// waits for it. The last verdicts stay in force meanwhile.
+type Sweeper struct {
+	pipeline *Pipeline
+	digests  Digests
+	mu       sync.Mutex
+}
+
+// NewSweeper makes a sweeper over what digests lists.
+func NewSweeper(p *Pipeline, digests Digests) *Sweeper {
+	return &Sweeper{pipeline: p, digests: digests}
+}
+
+// Rematch matches every digest whose findings are not of the active generation
+// and matcher, and evaluates the others again. It pulls nothing and charges
+// nothing.
+func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
+	p := s.pipeline
+	return s.sweep(ctx, func(rec Record, swept *Swept) error {
+		if p.current(rec) {
+			swept.Judged++
+			return p.Judge(ctx, rec.Digest, EventRescan)
+		}
+		swept.Matched++
+		return p.Match(ctx, rec.Digest, EventRescan)
+	})
+}
+
+// Reanalyze queues the analysis of every digest whose inventory was made by
+// another analyzer set than the present one; the digests were charged before,
+// so that this is free.
+func (s *Sweeper) Reanalyze(ctx context.Context) (Swept, error) {
+	p := s.pipeline
+	set := p.Analyzer.Set()
+	return s.sweep(ctx, func(rec Record, swept *Swept) error {
+		if rec.AnalyzerSet == set {
+			return nil
+		}
+		for _, l := range rec.Locations {
+			if _, ok := p.Registries.ByName(l.Registry); !ok || l.Gone {
+				continue
+			}
+			swept.Queued++
+			_, _, err := p.Scheduler.Enqueue(ctx, JobRequest{
+				Kind: JobAnalyze, Location: l.Location, Digest: rec.Digest, Trigger: TriggerRescan, Force: true,
+			})
+			return err
+		}
+		return nil // nowhere to pull it from any more: what is known stays
+	})
+}
+
+// sweepPage is how many digests are read at a time.
+const sweepPage = 200
+
+func (s *Sweeper) sweep(ctx context.Context, visit func(Record, *Swept) error) (swept Swept, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var after Digest
+	for {
+		page, err := s.digests.Scanned(ctx, after, sweepPage)
+		if err != nil || len(page) == 0 {
+			return swept, err
+		}
+		after = page[len(page)-1]
+		res, err := s.pipeline.Records.Read(ctx, ReadRequest{Digests: page})
+		if err != nil {
+			return swept, err
+		}
+		for _, d := range page {
+			if ctx.Err() != nil {
+				return swept, fmt.Errorf("sweeping: %w", errors.Join(ErrTimeout, context.Cause(ctx)))
+			}
+			swept.Seen++
+			err := visit(res.Digests[d].Record, &swept)
+			if errors.Is(err, ErrAdvisoriesUnavailable) {
+				return swept, err
+			}
+			if err != nil {
+				swept.Failed++
+				s.pipeline.Log.Warn("sweeping a digest", "digest", d, "error", err)
+			}
+		}
+	}
+}

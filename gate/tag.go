@@ -1,0 +1,79 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// tagReadTimeout bounds one read of a tag, which several requests share and
+// none of them may cancel for the others.
+const tagReadTimeout = 8 * time.Second
+
+// resolveTag finds the digest that a tag names (DESIGN.md §7): a clean mapping
+// confirmed within TagMaxAge needs no call; otherwise the registry is asked,
+// once for all requests that wait for the same tag; if it does not answer, a
+// clean mapping confirmed within TagGrace serves, with a warning.
+func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (Digest, []string, *Answer) {
+	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
+	if err != nil {
+		a := refusal(err)
+		return "", nil, &a
+	}
+	mapping := res.Tags[key]
+	if mapping.Usable(res.Now, l.options.TagMaxAge) {
+		return mapping.Digest, nil, nil
+	}
+	digest, err := l.readTag(ctx, key)
+	if err == nil {
+		return digest, nil, nil
+	}
+	if unanswered(err) && mapping.Usable(res.Now, l.options.TagGrace) {
+		l.metrics.fellBack("tag")
+		age := res.Now.Sub(mapping.ReadAt).Round(time.Second)
+		return mapping.Digest, []string{fmt.Sprintf("the registry did not answer; tag %q was %s when confirmed %s ago", key.Tag, mapping.Digest, age)}, nil
+	}
+	a := refusal(err)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		a = refuse(ErrNotScanned, "registry %q has no tag %q in repository %q; push it, or correct the reference", key.Registry, key.Tag, key.Repository)
+	case errors.Is(err, ErrRegistryAuth):
+		a.Text = fmt.Sprintf("registry %q refuses the credentials it is read with; the operators must renew them, or use a digest that is known here", key.Registry)
+	case unanswered(err):
+		a.Text = fmt.Sprintf("registry %q did not say in time what tag %q names; try again, or use the digest", key.Registry, key.Tag)
+	}
+	return "", nil, &a
+}
+
+// unanswered reports whether an error leaves open what the tag names. "No such
+// tag" and a manifest of the wrong kind are answers.
+func unanswered(err error) bool {
+	return errors.Is(err, ErrRegistryUnavailable) || errors.Is(err, ErrRegistryAuth) || errors.Is(err, ErrTimeout) ||
+		errors.Is(err, context.DeadlineExceeded)
+}
+
+func (l *Lookup) readTag(ctx context.Context, key TagKey) (Digest, error) {
+	done := l.tags.DoChan(key.String(), func() (any, error) {
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), tagReadTimeout)
+		defer cancel()
+		m, err := l.pipeline.confirm(shared, key, asking{trigger: TriggerAdmission, recordOnly: true})
+		if err != nil {
+			return Digest(""), err
+		}
+		return m.Digest, nil
+	})
+	// Leave the caller time to use the grace after a registry that hangs.
+	wait := tagReadTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = time.Until(deadline) * 4 / 5
+	}
+	select {
+	case r := <-done:
+		return r.Val.(Digest), r.Err
+	case <-time.After(wait):
+		return "", fmt.Errorf("reading tag %q of %q: no answer within %s: %w", key.Tag, key.Location, wait.Round(time.Millisecond), ErrTimeout)
+	case <-ctx.Done():
+		return "", fmt.Errorf("reading tag %q of %q: %w", key.Tag, key.Location, errors.Join(ErrTimeout, context.Cause(ctx)))
+	}
+}
