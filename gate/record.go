@@ -196,6 +196,16 @@ type Change struct {
 	At   time.Time  `json:"at"`
 }
 
+// ScanFunc receives one stored thing at a time.
+type ScanFunc func(Item) error
+
+// Item is one stored thing in a scan of the store; exactly one field is set.
+type Item struct {
+	Record *Record
+	Job    *Job
+	Tag    *TagMapping
+}
+
 // QuotaUse is what was charged in a period.
 type QuotaUse struct {
 	Used    int64 `json:"used"`

@@ -189,12 +189,8 @@ type Feed interface {
 	Scan(ctx context.Context, fn ScanFunc) (seq int64, err error)
 }
 
-// ScanFunc receives one stored thing; exactly one field is set.
-type ScanFunc func(Item) error
-
-// Item is one stored thing in a Scan.
-type Item struct {
-	Record *gate.Record
-	Job    *gate.Job
-	Tag    *gate.TagMapping
-}
+// ScanFunc and Item are the vocabulary's.
+type (
+	ScanFunc = gate.ScanFunc
+	Item     = gate.Item
+)

@@ -1,0 +1,91 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // the schema
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/digestgate/digestgate/gate"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+//go:embed schema.sql
+var schema string
+
+// schemaVersion is stored in PRAGMA user_version.
+const schemaVersion = 1
+
+// Source is the part of the store that the catalog follows; the methods are
+// those of store.Feed, store.Store and store.Scheduler.
+type Source interface {
+	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
+	Changed() <-chan struct{}
+	Scan(ctx context.Context, fn gate.ScanFunc) (seq int64, err error)
+	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
+	Job(ctx context.Context, id string) (gate.Job, error)
+}
+
+// Catalog is the projection. Start it with Follow.
+type Catalog struct {
+	db     *sql.DB
+	source Source
+	log    *slog.Logger
+}
+
+// Open opens or makes the projection in dir. A file that is damaged or of
+// another version is removed: the next Follow builds it again.
+func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Catalog, error) {
+	path := filepath.Join(dir, "catalog.db")
+	c, err := open(ctx, path, source, log)
+	if err == nil {
+		return c, nil
+	}
+	log.Info("building the catalog anew", "reason", err)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("removing a catalog that cannot be read: %w", errors.Join(gate.ErrResource, err))
+		}
+	}
+	c, err = open(ctx, path, source, log)
+	if err != nil {
+		return nil, fmt.Errorf("making the catalog %q: %w", path, errors.Join(gate.ErrResource, err))
+	}
+	return c, nil
+}
+
+func open(ctx context.Context, path string, source Source, log *slog.Logger) (*Catalog, error) {
+	// NORMAL: losing the last moments in a power cut costs a re-read of the
+	// feed, nothing else.
+	dsn := (&url.URL{Scheme: "file", Path: path}).String() +
+		"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	var version, tables int
+	err = db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+	if err == nil {
+		err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables)
+	}
+	switch {
+	case err != nil:
+	case tables == 0:
+		_, err = db.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
+	case version != schemaVersion:
+		err = fmt.Errorf("schema version is %d, want %d", version, schemaVersion)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Catalog{db: db, source: source, log: log}, nil
+}
+
+// Close releases the file.
+func (c *Catalog) Close() error { return c.db.Close() }

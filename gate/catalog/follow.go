@@ -1,0 +1,194 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+const (
+	// page is how many changes are applied in one transaction.
+	page = 500
+	// pollEvery finds changes that other processes made.
+	pollEvery = time.Second
+)
+
+// Follow applies the feed until ctx ends. It begins where the file left off and
+// builds the projection anew when the feed no longer reaches back that far.
+func (c *Catalog) Follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		changed := c.source.Changed()
+		more, err := c.Step(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.log.Warn("following the change feed", "error", err)
+		}
+		if more && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// CatchUp applies all changes that the feed holds now.
+func (c *Catalog) CatchUp(ctx context.Context) error {
+	for {
+		more, err := c.Step(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// Step applies one page of the feed and reports whether there may be more.
+func (c *Catalog) Step(ctx context.Context) (more bool, err error) {
+	seq, built, err := c.position(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !built {
+		return true, c.rebuild(ctx)
+	}
+	changes, next, err := c.source.Changes(ctx, seq, page)
+	if errors.Is(err, gate.ErrConflict) {
+		return true, c.rebuild(ctx)
+	}
+	if err != nil || next == seq {
+		return false, err
+	}
+	if err := c.apply(ctx, changes, next); err != nil {
+		return false, err
+	}
+	return len(changes) == page, nil
+}
+
+// position is the sequence up to which the feed is applied.
+func (c *Catalog) position(ctx context.Context) (seq int64, built bool, err error) {
+	err = c.db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'seq'").Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	return seq, err == nil, err
+}
+
+// apply fetches what the changes name and writes it together with the new
+// position.
+func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) error {
+	var req gate.ReadRequest
+	var jobs []gate.Job
+	seen := map[string]bool{}
+	want := func(d gate.Digest) {
+		if d != "" && !seen[string(d)] {
+			seen[string(d)] = true
+			req.Digests = append(req.Digests, d)
+		}
+	}
+	for _, ch := range changes {
+		id := string(ch.Kind) + " " + ch.Key
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		switch ch.Kind {
+		case gate.ChangeRecord:
+			want(gate.Digest(ch.Key))
+		case gate.ChangeTag:
+			if key, ok := parseTagKey(ch.Key); ok {
+				req.Tags = append(req.Tags, key)
+			}
+		case gate.ChangeJob:
+			job, err := c.source.Job(ctx, ch.Key)
+			if errors.Is(err, gate.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			jobs = append(jobs, job)
+			want(job.Digest)
+		}
+	}
+	res, err := c.source.Read(ctx, req)
+	if err != nil {
+		return err
+	}
+	return c.write(ctx, next, func(w *writer) error {
+		for _, job := range jobs {
+			w.job(job)
+		}
+		for _, d := range req.Digests {
+			w.image(d, res.Digests[d])
+		}
+		for _, k := range req.Tags {
+			w.tag(k, res.Tags[k])
+		}
+		return w.err
+	})
+}
+
+// parseTagKey reverses gate.TagKey.String: a registry's name holds no slash and
+// a tag no colon.
+func parseTagKey(s string) (gate.TagKey, bool) {
+	registry, rest, ok := strings.Cut(s, "/")
+	colon := strings.LastIndexByte(rest, ':')
+	if !ok || colon < 0 {
+		return gate.TagKey{}, false
+	}
+	return gate.TagKey{Location: gate.Location{Registry: registry, Repository: rest[:colon]}, Tag: rest[colon+1:]}, true
+}
+
+// rebuild empties the projection and fills it from a scan.
+func (c *Catalog) rebuild(ctx context.Context) error {
+	started := time.Now()
+	var digests []gate.Digest
+	err := c.write(ctx, -1, func(w *writer) error {
+		for _, table := range []string{"meta", "images", "locations", "children", "tags", "jobs"} {
+			w.exec("DELETE FROM " + table)
+		}
+		if w.err != nil {
+			return w.err
+		}
+		seq, err := c.source.Scan(ctx, func(item gate.Item) error {
+			switch {
+			case item.Record != nil:
+				digests = append(digests, item.Record.Digest)
+			case item.Job != nil:
+				w.job(*item.Job)
+			case item.Tag != nil:
+				w.tag(item.Tag.TagKey, *item.Tag)
+			}
+			return w.err
+		})
+		if err != nil {
+			return err
+		}
+		// A record and its newest job make the state together, so that images
+		// are read the way changes are.
+		for len(digests) > 0 {
+			n := min(page, len(digests))
+			res, err := c.source.Read(ctx, gate.ReadRequest{Digests: digests[:n]})
+			if err != nil {
+				return err
+			}
+			for _, d := range digests[:n] {
+				w.image(d, res.Digests[d])
+			}
+			digests = digests[n:]
+		}
+		w.exec("INSERT INTO meta (name, value) VALUES ('seq', ?)", seq)
+		return w.err
+	})
+	if err != nil {
+		return fmt.Errorf("building the catalog: %w", err)
+	}
+	c.log.Info("catalog built", "duration", time.Since(started).Round(time.Millisecond))
+	return nil
+}

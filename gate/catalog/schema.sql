@@ -1,0 +1,44 @@
+-- The projection. version changes whenever a column does: a file with another
+-- version is dropped and built again.
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE images (
+	digest       TEXT PRIMARY KEY,
+	kind         TEXT NOT NULL,
+	platform     TEXT NOT NULL,
+	state        TEXT NOT NULL,
+	decision     TEXT NOT NULL,          -- worst over the locations; none without a verdict
+	has_inventory INTEGER NOT NULL,
+	generation   INTEGER NOT NULL,
+	critical     INTEGER NOT NULL,
+	high         INTEGER NOT NULL,
+	medium       INTEGER NOT NULL,
+	low          INTEGER NOT NULL,
+	unknown      INTEGER NOT NULL,
+	size         INTEGER NOT NULL,
+	analyzed_at  INTEGER NOT NULL,       -- Unix microseconds, 0 never
+	seen_at      INTEGER NOT NULL        -- newest location
+) WITHOUT ROWID;
+CREATE INDEX images_seen ON images (seen_at DESC, digest);
+
+CREATE TABLE locations (
+	digest TEXT NOT NULL, registry TEXT NOT NULL, repository TEXT NOT NULL, gone INTEGER NOT NULL,
+	PRIMARY KEY (digest, registry, repository)
+) WITHOUT ROWID;
+CREATE INDEX locations_repository ON locations (registry, repository, digest);
+
+CREATE TABLE children (parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID;
+CREATE INDEX children_child ON children (child);
+
+CREATE TABLE tags (
+	registry TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
+	PRIMARY KEY (registry, repository, tag)
+) WITHOUT ROWID;
+CREATE INDEX tags_digest ON tags (digest, registry, repository);
+
+CREATE TABLE jobs (
+	id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, digest TEXT NOT NULL,
+	registry TEXT NOT NULL, repository TEXT NOT NULL, updated_at INTEGER NOT NULL, body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX jobs_updated ON jobs (updated_at DESC, id);
+CREATE INDEX jobs_state ON jobs (state, updated_at DESC, id);

@@ -1,0 +1,177 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// writer writes rows in one transaction and keeps the first error.
+type writer struct {
+	ctx context.Context
+	tx  *sql.Tx
+	err error
+	// parents are indexes whose rows depend on an image that was written.
+	parents map[string]bool
+}
+
+// write runs fn in a transaction; seq ≥ 0 becomes the new position with it.
+func (c *Catalog) write(ctx context.Context, seq int64, fn func(*writer) error) error {
+	tx, err := c.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("writing the catalog: %w", err)
+	}
+	w := &writer{ctx: ctx, tx: tx, parents: map[string]bool{}}
+	err = fn(w)
+	for parent := range w.parents {
+		w.index(parent)
+	}
+	if seq >= 0 {
+		w.exec("UPDATE meta SET value = ? WHERE name = 'seq'", seq)
+	}
+	if err := errors.Join(err, w.err); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+func (w *writer) exec(query string, args ...any) {
+	if w.err == nil {
+		_, w.err = w.tx.ExecContext(w.ctx, query, args...)
+	}
+}
+
+func (w *writer) job(j gate.Job) {
+	body, err := json.Marshal(j)
+	if err != nil {
+		w.err = errors.Join(w.err, err)
+		return
+	}
+	w.exec(`INSERT OR REPLACE INTO jobs (id, kind, state, digest, registry, repository, updated_at, body) VALUES (?,?,?,?,?,?,?,?)`,
+		j.ID, j.Kind, j.State, j.Digest, j.Location.Registry, j.Location.Repository, micros(j.UpdatedAt), string(body))
+}
+
+func (w *writer) tag(k gate.TagKey, m gate.TagMapping) {
+	if m.Digest == "" || m.Gone {
+		w.exec("DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?", k.Registry, k.Repository, k.Tag)
+		return
+	}
+	w.exec("INSERT OR REPLACE INTO tags (registry, repository, tag, digest) VALUES (?,?,?,?)", k.Registry, k.Repository, k.Tag, m.Digest)
+}
+
+func (w *writer) image(d gate.Digest, e gate.Entry) {
+	r := e.Record
+	w.exec("DELETE FROM locations WHERE digest = ?", d)
+	w.exec("DELETE FROM children WHERE parent = ?", d)
+	if !r.Known() {
+		w.exec("DELETE FROM images WHERE digest = ?", d)
+		return
+	}
+	decision, seenAt := gate.OutcomeNone, time.Time{}
+	for i, l := range r.Locations {
+		w.exec("INSERT INTO locations (digest, registry, repository, gone) VALUES (?,?,?,?)", d, l.Registry, l.Repository, l.Gone)
+		if v := l.Verdict.Outcome; v != "" && (i == 0 || v.Worse(decision)) {
+			decision = v
+		}
+		if l.SeenAt.After(seenAt) {
+			seenAt = l.SeenAt
+		}
+	}
+	w.exec(`INSERT OR REPLACE INTO images (digest, kind, platform, state, decision, has_inventory, generation,
+		critical, high, medium, low, unknown, size, analyzed_at, seen_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		d, r.Manifest.Kind, r.Manifest.Platform.String(), e.State(), decision, r.InventoryID != "", r.Generation,
+		r.Counts.Critical, r.Counts.High, r.Counts.Medium, r.Counts.Low, r.Counts.Unknown, r.Manifest.Size,
+		micros(r.AnalyzedAt), micros(seenAt))
+	if r.Manifest.Kind == gate.KindIndex {
+		for _, c := range r.Manifest.Children {
+			if c.Judged {
+				w.exec("INSERT OR IGNORE INTO children (parent, child) VALUES (?,?)", d, c.Digest)
+			}
+		}
+		w.parents[string(d)] = true
+		return
+	}
+	w.collectParents(d)
+}
+
+// collectParents notes the indexes that an image belongs to.
+func (w *writer) collectParents(d gate.Digest) {
+	if w.err != nil {
+		return
+	}
+	rows, err := w.tx.QueryContext(w.ctx, "SELECT parent FROM children WHERE child = ?", d)
+	if err != nil {
+		w.err = err
+		return
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var parent string
+		if w.err = rows.Scan(&parent); w.err != nil {
+			return
+		}
+		w.parents[parent] = true
+	}
+	w.err = rows.Err()
+}
+
+// index computes the row of an index from those of its judged children.
+func (w *writer) index(parent string) {
+	if w.err != nil {
+		return
+	}
+	rows, err := w.tx.QueryContext(w.ctx, `SELECT coalesce(i.state, 'not_scanned'), coalesce(i.decision, 'none'),
+		coalesce(i.critical,0), coalesce(i.high,0), coalesce(i.medium,0), coalesce(i.low,0), coalesce(i.unknown,0), coalesce(i.analyzed_at,0)
+		FROM children c LEFT JOIN images i ON i.digest = c.child WHERE c.parent = ?`, parent)
+	if err != nil {
+		w.err = err
+		return
+	}
+	defer rows.Close()
+	var states []gate.State
+	var sum gate.Counts
+	var analyzed int64
+	decision := gate.OutcomeAllow
+	for rows.Next() {
+		var state gate.State
+		var d gate.Outcome
+		var c gate.Counts
+		var at int64
+		if w.err = rows.Scan(&state, &d, &c.Critical, &c.High, &c.Medium, &c.Low, &c.Unknown, &at); w.err != nil {
+			return
+		}
+		states = append(states, state)
+		if d.Worse(decision) {
+			decision = d
+		}
+		sum = gate.Counts{Critical: sum.Critical + c.Critical, High: sum.High + c.High, Medium: sum.Medium + c.Medium, Low: sum.Low + c.Low, Unknown: sum.Unknown + c.Unknown}
+		analyzed = max(analyzed, at)
+	}
+	if w.err = rows.Err(); w.err != nil {
+		return
+	}
+	if len(states) == 0 {
+		decision = gate.OutcomeNone
+	}
+	w.exec(`UPDATE images SET state = ?, decision = ?, critical = ?, high = ?, medium = ?, low = ?, unknown = ?, analyzed_at = ? WHERE digest = ?`,
+		gate.CombineStates(states), decision, sum.Critical, sum.High, sum.Medium, sum.Low, sum.Unknown, analyzed, parent)
+}
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}
