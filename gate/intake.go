@@ -108,6 +108,7 @@ func judge(reg Registry, p Push) PushResult {
 	case p.Kind != PushArrived && p.Kind != PushDeleted:
 		return ignore("the kind of event %q is not known", Printable(string(p.Kind), 40))
 	case p.Host != "" && !names(reg, p.Host):
+		r.Foreign = true
 		return ignore("the event names the host %q, which is not registry %q (%s): if it is another name of that registry, add it to its aliases",
 			Printable(p.Host, 100), reg.Name, reg.Host)
 	case p.Repository == "":

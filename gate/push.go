@@ -89,4 +89,7 @@ type PushResult struct {
 	State      PushState `json:"state"`
 	// Reason says why an image is ignored, or what was left out.
 	Reason string `json:"reason,omitempty"`
+	// Foreign says that it is ignored because the event names a host that is
+	// not the registry's: a forgotten alias, or somebody trying.
+	Foreign bool `json:"-"`
 }

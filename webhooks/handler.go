@@ -1,0 +1,299 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Prefix is the path under which the endpoints live.
+const Prefix = "/webhooks/"
+
+// maxEvents is how many events of one delivery are acted on. Recorded
+// deliveries hold one to three; a delivery that never ends would otherwise
+// write for as long as it likes. What is left out is found by the
+// synchronisation of the registry.
+const maxEvents = 200
+
+// Endpoint is one registry that sends to us.
+type Endpoint struct {
+	Name     string // of the registry, and the last part of the path
+	Receiver Receiver
+	Auth     *Authenticator
+}
+
+// Options tune a Handler. Zero values mean the defaults that are given here.
+type Options struct {
+	// MaxBody is the largest body in bytes, 1 MiB: the largest recorded
+	// delivery has 6 KiB, but Docker Hub puts a whole README inside.
+	MaxBody int64
+	// Rate and Burst limit the authenticated deliveries of each endpoint,
+	// 200 a second and 2,000 at once: far above what the job service of a busy
+	// Harbor sends, far below what one SQLite store makes durable.
+	Rate  float64
+	Burst int
+	// ReadTimeout is how long a body may take to arrive, 10 s.
+	ReadTimeout time.Duration
+	// Timeout is how long making it durable may take, 2.5 s: Harbor gives up
+	// after 3.
+	Timeout  time.Duration
+	Now      func() time.Time // time.Now
+	Log      *slog.Logger     // discards
+	Recorder *Recorder        // records nothing
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxBody == 0 {
+		o.MaxBody = 1 << 20
+	}
+	if o.Rate == 0 {
+		o.Rate = 200
+	}
+	if o.Burst == 0 {
+		o.Burst = 2000
+	}
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = 10 * time.Second
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 2500 * time.Millisecond
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+type endpoint struct {
+	Endpoint
+	limit *rate.Limiter
+}
+
+// Handler serves POST /webhooks/{name}. It looks at the path itself, so that
+// it can be mounted on any router under Prefix; a path prefix in front is the
+// router's to strip.
+type Handler struct {
+	endpoints map[string]*endpoint
+	taker     Taker
+	opt       Options
+}
+
+// NewHandler builds the handler; gate.ErrInvalid when a name occurs twice or
+// an endpoint lacks a part.
+func NewHandler(endpoints []Endpoint, taker Taker, opt Options) (*Handler, error) {
+	h := &Handler{endpoints: map[string]*endpoint{}, taker: taker, opt: opt.withDefaults()}
+	for _, e := range endpoints {
+		switch {
+		case e.Name == "" || e.Receiver.Parse == nil || e.Auth == nil:
+			return nil, fmt.Errorf("building webhook endpoint %q: name, receiver or authentication is missing: %w", e.Name, gate.ErrInvalid)
+		case h.endpoints[e.Name] != nil:
+			return nil, fmt.Errorf("building webhook endpoint %q: the name occurs twice: %w", e.Name, gate.ErrInvalid)
+		}
+		h.endpoints[e.Name] = &endpoint{Endpoint: e, limit: rate.NewLimiter(rate.Limit(h.opt.Rate), h.opt.Burst)}
+	}
+	return h, nil
+}
+
+// ServeHTTP answers one delivery.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := h.opt.Now()
+	seen := &delivery{remote: r.RemoteAddr}
+	answer, err := h.serve(w, r, seen)
+	status := http.StatusAccepted
+	if err != nil {
+		status = writeProblem(w, err)
+	} else {
+		writeJSON(w, "application/json", status, answer)
+	}
+	h.note(r.Context(), seen, answer, status, err, h.opt.Now().Sub(start))
+}
+
+// delivery is what the log line of a request needs besides its outcome.
+type delivery struct {
+	registry, vendor, remote string
+	foreign                  bool
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) (Answer, error) {
+	e, token, ok := h.route(r)
+	if !ok {
+		return Answer{}, refuse(http.StatusNotFound, nil,
+			"no registry of that name takes webhooks here; the path is %s{name}, with the name of a registry that has a webhook block", Prefix)
+	}
+	seen.registry, seen.vendor = e.Name, e.Receiver.Type
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return Answer{}, refuse(http.StatusMethodNotAllowed, nil, "deliveries are sent with POST")
+	}
+	body, err := h.body(w, r)
+	if err != nil {
+		return Answer{}, err
+	}
+	if err := e.Auth.Check(r, token, body); err != nil {
+		if e.Auth.config.Auth == AuthBasic {
+			w.Header().Set("WWW-Authenticate", `Basic realm="digestgate webhooks"`)
+		}
+		return Answer{}, refuse(http.StatusUnauthorized, err,
+			"the secret is missing or wrong; compare what the registry sends with webhook.auth and webhook.secretFiles of this registry")
+	}
+	if wait := reserve(e.limit, h.opt.Now()); wait > 0 {
+		p := refuse(http.StatusTooManyRequests, gate.ErrBusy, "too many deliveries for this registry; send it again later")
+		p.retryAfter = wait
+		return Answer{}, p
+	}
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return Answer{}, refuse(http.StatusBadRequest, gate.ErrInvalid, "compressed bodies are not taken; send it without Content-Encoding")
+	}
+	answer, results, err := h.deliver(r.Context(), e, Delivery{Header: r.Header, Body: body})
+	for _, res := range results {
+		seen.foreign = seen.foreign || res.Foreign
+	}
+	return answer, err
+}
+
+// route finds the endpoint of a path and the secret that may follow its name.
+func (h *Handler) route(r *http.Request) (e *endpoint, token string, ok bool) {
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), Prefix)
+	if !ok {
+		return nil, "", false
+	}
+	name, token, more := strings.Cut(rest, "/")
+	name, nameErr := url.PathUnescape(name)
+	token, tokenErr := url.PathUnescape(token)
+	e, ok = h.endpoints[name]
+	if nameErr != nil || tokenErr != nil || !ok || (more && (token == "" || !e.Auth.InPath())) {
+		return nil, "", false
+	}
+	return e, token, true
+}
+
+// body reads at most MaxBody bytes in at most ReadTimeout, before anything
+// else is known of the sender.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	tooLarge := refuse(http.StatusRequestEntityTooLarge, gate.ErrTooLarge, "the body is larger than %s", gate.ByteSize(h.opt.MaxBody))
+	if r.ContentLength > h.opt.MaxBody {
+		w.Header().Set("Connection", "close") // instead of reading the rest
+		return nil, tooLarge
+	}
+	// Deadlines are those of the connection and so of the real clock. Not every
+	// ResponseWriter has them; the server's ReadTimeout stands in any case.
+	control := http.NewResponseController(w)
+	limited := control.SetReadDeadline(time.Now().Add(h.opt.ReadTimeout)) == nil
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opt.MaxBody))
+	if limited {
+		// A deadline that passes later would cancel the request's context.
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return nil, tooLarge
+	case err != nil:
+		w.Header().Set("Connection", "close")
+		return nil, refuse(http.StatusBadRequest, fmt.Errorf("reading the body: %w: %w", err, gate.ErrInvalid), "the body did not arrive whole within %s", h.opt.ReadTimeout)
+	}
+	return body, nil
+}
+
+// Deliver does what a POST does once the sender is authenticated; replaying a
+// recorded delivery without a server uses it. The error's HTTP status is
+// [Status].
+func (h *Handler) Deliver(ctx context.Context, name string, d Delivery) (Answer, error) {
+	e, ok := h.endpoints[name]
+	if !ok {
+		return Answer{}, refuse(http.StatusNotFound, nil, "registry %q takes no webhooks", gate.Printable(name, 100))
+	}
+	answer, _, err := h.deliver(ctx, e, d)
+	return answer, err
+}
+
+func (h *Handler) deliver(ctx context.Context, e *endpoint, d Delivery) (Answer, []gate.PushResult, error) {
+	pushes, err := h.parse(e, d)
+	if err != nil {
+		return Answer{}, nil, refuse(http.StatusBadRequest, err, "%s", gate.Printable(err.Error(), 400))
+	}
+	pushes, left := bound(pushes)
+	// A sender that gives up after its few seconds must not undo what is half
+	// done: it may never try again, and doing it twice is harmless.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opt.Timeout)
+	defer cancel()
+	results, err := h.taker.Take(ctx, e.Name, pushes)
+	switch {
+	case errors.Is(err, gate.ErrDigestInvalid), errors.Is(err, gate.ErrInvalid):
+		return Answer{}, nil, refuse(http.StatusBadRequest, err, "%s", gate.Printable(err.Error(), 400))
+	case err != nil:
+		p := refuse(http.StatusServiceUnavailable, err, "the delivery could not be stored; send it again")
+		p.retryAfter = storeRetry
+		return Answer{}, nil, p
+	}
+	answer := newAnswer(results)
+	if left > 0 {
+		answer.Reason = fmt.Sprintf("%d further events of this delivery are left to the synchronisation of the registry", left)
+	}
+	return answer, results, nil
+}
+
+// storeRetry is what a sender is told to wait when the store is away: about
+// how long a restart or a failover takes. Harbor keeps its own pace.
+const storeRetry = 10 * time.Second
+
+// parse keeps a receiver's panic from becoming a 5xx: it is a bug of ours, but
+// trying the same bytes again would not help the sender.
+func (h *Handler) parse(e *endpoint, d Delivery) (pushes []gate.Push, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.opt.Log.Error("webhook receiver panicked", "registry", e.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("reading the body: its shape is not understood: %w", gate.ErrInvalid)
+		}
+	}()
+	return e.Receiver.Parse(d)
+}
+
+// bound leaves out repetitions within a delivery and cuts it to maxEvents;
+// left is how many were cut.
+func bound(pushes []gate.Push) (kept []gate.Push, left int) {
+	type same struct {
+		kind             gate.PushKind
+		host, repository string
+		digest           gate.Digest
+		tag, reason      string
+	}
+	seen := map[same]bool{}
+	for _, p := range pushes {
+		key := same{p.Kind, p.Host, p.Repository, p.Digest, p.Tag, p.Reason}
+		if seen[key] {
+			continue
+		}
+		if len(kept) == maxEvents {
+			left++
+			continue
+		}
+		seen[key] = true
+		kept = append(kept, p)
+	}
+	return kept, left
+}
+
+// reserve takes one from the bucket, or says how long until there is one.
+func reserve(l *rate.Limiter, now time.Time) time.Duration {
+	r := l.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}

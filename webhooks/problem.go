@@ -1,0 +1,103 @@
+package webhooks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// problem is a refusal: what the sender is told, and the cause, which is for
+// the log only.
+type problem struct {
+	status     int
+	detail     string
+	retryAfter time.Duration
+	cause      error
+}
+
+func refuse(status int, cause error, format string, args ...any) *problem {
+	return &problem{status: status, cause: cause, detail: fmt.Sprintf(format, args...)}
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return p.cause.Error()
+	}
+	return p.detail
+}
+
+func (p *problem) Unwrap() error { return p.cause }
+
+// Status is the HTTP status of an error of [Handler.Deliver].
+func Status(err error) int {
+	var p *problem
+	if errors.As(err, &p) {
+		return p.status
+	}
+	return http.StatusServiceUnavailable
+}
+
+// writeProblem renders a refusal as RFC 9457 problem+json.
+func writeProblem(w http.ResponseWriter, err error) int {
+	p := &problem{status: http.StatusServiceUnavailable, detail: "the delivery could not be taken; send it again", retryAfter: storeRetry}
+	errors.As(err, &p)
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	writeJSON(w, "application/problem+json", p.status, struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{http.StatusText(p.status), p.status, p.detail})
+	return p.status
+}
+
+func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		// Both types above always marshal.
+		panic(fmt.Sprintf("encoding a webhook answer: %v", err))
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	// The sender may be gone; what it asked for is durable all the same.
+	_, _ = w.Write(append(text, '\n'))
+}
+
+// note writes the one log line of a delivery. Paths and queries stay out of
+// it, because they may hold a token.
+func (h *Handler) note(ctx context.Context, d *delivery, a Answer, status int, err error, took time.Duration) {
+	outcome := string(a.State)
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("registry", d.registry), slog.Int("status", status),
+		slog.String("remote", gate.Printable(d.remote, 100)), slog.Duration("duration", took),
+	}
+	if err == nil {
+		attrs = append(attrs, slog.String("state", outcome), slog.Int("images", len(a.Images)))
+		if a.Reason != "" {
+			attrs = append(attrs, slog.String("reason", gate.Printable(a.Reason, 400)))
+		}
+		if d.foreign {
+			level = slog.LevelWarn
+		}
+	} else {
+		outcome = "refused"
+		level = slog.LevelWarn
+		if status >= 500 {
+			outcome, level = "unavailable", slog.LevelError
+		}
+		attrs = append(attrs, slog.String("error", gate.Printable(err.Error(), 1000)))
+	}
+	h.opt.Log.LogAttrs(ctx, level, "webhook delivery", attrs...)
+	h.opt.Recorder.delivered(d.vendor, outcome, took)
+}

@@ -1,0 +1,105 @@
+package webhooks
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+const (
+	// secretMaxAge is how long a changed file may go unnoticed. Contents are
+	// compared, not times: a Kubernetes secret is a symbolic link that is
+	// switched, and a file may change twice within its time stamp's grain.
+	secretMaxAge = time.Second
+	maxSecret    = 64 << 10
+)
+
+// readSecret reads and checks one file.
+func readSecret(auth, file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the secret in %q: %w: %w", file, err, gate.ErrInvalid)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the secret in %q: %w: %w", file, err, gate.ErrInvalid)
+	}
+	secret := bytes.TrimSpace(text)
+	switch {
+	case len(text) > maxSecret:
+		return nil, fmt.Errorf("reading the secret in %q: it is larger than %s: %w", file, gate.ByteSize(maxSecret), gate.ErrInvalid)
+	case len(secret) == 0:
+		return nil, fmt.Errorf("reading the secret in %q: the file is empty: %w", file, gate.ErrInvalid)
+	case auth != AuthHMAC && bytes.ContainsFunc(secret, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return nil, fmt.Errorf("reading the secret in %q: it has several lines or control characters; a file holds one secret: %w", file, gate.ErrInvalid)
+	case auth == AuthBasic && !bytes.Contains(secret, []byte(":")):
+		return nil, fmt.Errorf("reading the secret in %q: basic authentication wants user:password: %w", file, gate.ErrInvalid)
+	}
+	return secret, nil
+}
+
+// secrets are the live secrets of an endpoint.
+type secrets struct {
+	auth  string
+	files []string
+	now   func() time.Time
+	log   *slog.Logger
+
+	mu       sync.Mutex
+	values   [][]byte // one for each file
+	problems []string // the last problem of each file, so that it is logged once
+	read     time.Time
+}
+
+// newSecrets reads all files; an unreadable one is an error at start.
+func newSecrets(c Config, now func() time.Time, log *slog.Logger) (*secrets, error) {
+	s := &secrets{
+		auth: c.Auth, files: c.SecretFiles, now: now, log: log,
+		values: make([][]byte, len(c.SecretFiles)), problems: make([]string, len(c.SecretFiles)),
+		read: now(),
+	}
+	for i, file := range s.files {
+		var err error
+		if s.values[i], err = readSecret(s.auth, file); err != nil {
+			return nil, fmt.Errorf("webhook.secretFiles[%d]: %w", i, err)
+		}
+	}
+	return s, nil
+}
+
+// live returns the present secrets. A file that has become unreadable keeps
+// its last secret, because files are replaced in steps that are not atomic
+// everywhere; to revoke a secret, write another one.
+func (s *secrets) live() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.now(); now.Sub(s.read) >= secretMaxAge {
+		s.read = now
+		s.refresh()
+	}
+	return slices.Clone(s.values)
+}
+
+func (s *secrets) refresh() {
+	for i, file := range s.files {
+		value, err := readSecret(s.auth, file)
+		problem := ""
+		if err != nil {
+			problem = err.Error()
+		} else {
+			s.values[i] = value
+		}
+		if problem != s.problems[i] && problem != "" {
+			s.log.Warn("webhook secret cannot be read again, the last one stays in force", "error", err)
+		}
+		s.problems[i] = problem
+	}
+}
