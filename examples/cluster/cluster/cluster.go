@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/digestgate/digestgate/examples/cluster/process"
 )
 
 // Options says where a cluster finds its binaries and keeps its files.
@@ -40,11 +42,15 @@ type Cluster struct {
 	opts   Options
 	ownDir bool
 	ca     *Authority
-	procs  []*process // in the order of the start
+	procs  []*process.Process // in the order of the start
 
 	url    string
 	tokens map[User]string
 }
+
+// stopGrace is how long a server may take to end by itself. Its data are
+// thrown away, so that nothing is lost by killing it.
+const stopGrace = 5 * time.Second
 
 // startAttempts bounds the tries with other ports: a free port is chosen
 // before the server binds it, so that another process may take it in between.
@@ -129,7 +135,7 @@ func (c *Cluster) startWithRetry(ctx context.Context) error {
 
 // startServers starts etcd, then the API server that keeps its objects there.
 func (c *Cluster) startServers(ctx context.Context) error {
-	ports, err := FreePorts(3)
+	ports, err := process.FreePorts(3)
 	if err != nil {
 		return err
 	}
@@ -153,13 +159,13 @@ func (c *Cluster) startServer(ctx context.Context, name string, args []string, h
 		fmt.Errorf("not ready within %s", c.opts.StartTimeout))
 	defer cancel()
 	c.opts.Logger.Info("starting server", "name", name)
-	p, err := startProcess(name, filepath.Join(c.opts.BinDir, name), args, c.opts.Dir)
+	p, err := process.Start(name, filepath.Join(c.opts.BinDir, name), args, c.opts.Dir)
 	if err != nil {
 		return err
 	}
 	c.procs = append(c.procs, p)
 	if err := c.waitReady(ctx, p, health); err != nil {
-		return fmt.Errorf("starting %s: %w\n%s", name, err, p.tail())
+		return fmt.Errorf("starting %s: %w\n%s", name, err, p.Tail())
 	}
 	return nil
 }
@@ -177,7 +183,7 @@ func (c *Cluster) Stop() error {
 func (c *Cluster) stopServers() error {
 	var errs []error
 	for i := len(c.procs) - 1; i >= 0; i-- {
-		errs = append(errs, c.procs[i].stop(stopGrace))
+		errs = append(errs, c.procs[i].Stop(stopGrace))
 	}
 	c.procs = nil
 	// A second attempt starts from nothing.
@@ -201,5 +207,5 @@ func (c *Cluster) LogTail() string {
 	if len(c.procs) == 0 {
 		return ""
 	}
-	return c.procs[len(c.procs)-1].tail()
+	return c.procs[len(c.procs)-1].Tail()
 }

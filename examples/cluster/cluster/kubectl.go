@@ -72,8 +72,8 @@ func (c *Cluster) deadServers() string {
 	var b strings.Builder
 	for _, p := range c.procs {
 		select {
-		case <-p.exited:
-			fmt.Fprintf(&b, "%s has ended: %v\n%s\n", p.name, p.err, p.tail())
+		case <-p.Exited():
+			fmt.Fprintf(&b, "a server has ended: %v\n%s\n", p.Err(), p.Tail())
 		default:
 		}
 	}

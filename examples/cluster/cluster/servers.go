@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/digestgate/digestgate/examples/cluster/process"
 )
 
 // etcdArgs keeps everything in dir. Clients and peers need a certificate of
@@ -58,7 +60,7 @@ func apiserverArgs(dir, etcdURL string, port int) []string {
 const probeEvery = 100 * time.Millisecond
 
 // waitReady returns when url answers 200, the process ended, or ctx did.
-func (c *Cluster) waitReady(ctx context.Context, p *process, url string) error {
+func (c *Cluster) waitReady(ctx context.Context, p *process.Process, url string) error {
 	client, err := c.httpClient()
 	if err != nil {
 		return err
@@ -72,8 +74,8 @@ func (c *Cluster) waitReady(ctx context.Context, p *process, url string) error {
 			return nil
 		}
 		select {
-		case <-p.exited:
-			return fmt.Errorf("it ended: %v", p.err)
+		case <-p.Exited():
+			return fmt.Errorf("it ended: %v", p.Err())
 		case <-ctx.Done():
 			return fmt.Errorf("%w; last answer: %v", context.Cause(ctx), last)
 		case <-tick.C:

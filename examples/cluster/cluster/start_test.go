@@ -68,15 +68,3 @@ func TestStartFailures(t *testing.T) {
 		}
 	})
 }
-
-func TestTailKeepsWholeLines(t *testing.T) {
-	p := &process{name: "x", log: filepath.Join(t.TempDir(), "x.log")}
-	line := strings.Repeat("a", 99) + "\n"
-	if err := os.WriteFile(p.log, []byte("first\n"+strings.Repeat(line, 100)+"last\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, got, _ := strings.Cut(p.tail(), "\n")
-	if !strings.HasSuffix(got, "\nlast\n") || strings.Contains(got, "first") || !strings.HasPrefix(got, line) || len(got) > tailBytes {
-		t.Errorf("tail: got %d bytes, want whole lines up to the last, at most %d", len(got), tailBytes)
-	}
-}

@@ -1,10 +1,11 @@
-package cluster
+package process
 
 import (
 	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,7 +18,7 @@ const asParent = "DIGESTGATE_TEST_PARENT_OF_SERVER"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(asParent); dir != "" {
-		p, err := startProcess("sleep", "/bin/sleep", []string{"1000"}, dir)
+		p, err := Start("sleep", "/bin/sleep", []string{"1000"}, dir)
 		fmt.Println(p.pid, err)
 		<-p.exited
 		return
@@ -59,20 +60,20 @@ func TestStop(t *testing.T) {
 		"ignores_the_signal": "trap '' TERM; echo ready; while :; do /bin/sleep 0.01; done",
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := startProcess("server", "/bin/sh", []string{"-c", script}, t.TempDir())
+			p, err := Start("server", "/bin/sh", []string{"-c", script}, t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
-			for !strings.Contains(p.tail(), "ready") {
+			for !strings.Contains(p.Tail(), "ready") {
 				time.Sleep(time.Millisecond)
 			}
 			began := time.Now()
-			if err := p.stop(200 * time.Millisecond); err != nil {
-				t.Errorf("stop: %v", err)
+			if err := p.Stop(200 * time.Millisecond); err != nil {
+				t.Errorf("Stop: %v", err)
 			}
 			killed := p.err != nil
 			if wantKilled := name == "ignores_the_signal"; killed != wantKilled {
-				t.Errorf("stop: server ended with %v after %s; want killed: %t", p.err, time.Since(began), wantKilled)
+				t.Errorf("Stop: server ended with %v after %s; want killed: %t", p.err, time.Since(began), wantKilled)
 			}
 			waitGone(t, p.pid)
 		})
@@ -104,4 +105,16 @@ func waitGone(t *testing.T, pid int) {
 	}
 	t.Errorf("process %d still runs after 5 s", pid)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
+
+func TestTailKeepsWholeLines(t *testing.T) {
+	p := &Process{name: "x", log: filepath.Join(t.TempDir(), "x.log")}
+	line := strings.Repeat("a", 99) + "\n"
+	if err := os.WriteFile(p.log, []byte("first\n"+strings.Repeat(line, 100)+"last\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(p.Tail(), "\n")
+	if !strings.HasSuffix(got, "\nlast\n") || strings.Contains(got, "first") || !strings.HasPrefix(got, line) || len(got) > tailBytes {
+		t.Errorf("tail: got %d bytes, want whole lines up to the last, at most %d", len(got), tailBytes)
+	}
 }

@@ -1,4 +1,7 @@
-package cluster
+// Package process runs servers for tests: each writes to a log file of its own
+// and never outlives the program that started it. Linux only. A Process is
+// safe for concurrent use.
+package process
 
 import (
 	"fmt"
@@ -13,15 +16,11 @@ import (
 	"time"
 )
 
-// stopGrace is how long a server may take to end by itself. Its data are
-// thrown away, so that nothing is lost by killing it.
-const stopGrace = 5 * time.Second
-
 // tailBytes is how much of a log an error message quotes: about 20 lines.
 const tailBytes = 4 << 10
 
-// process is a server that writes to a log file.
-type process struct {
+// Process is a server that was started.
+type Process struct {
 	name   string
 	log    string
 	pid    int
@@ -29,11 +28,15 @@ type process struct {
 	err    error         // how it ended; read after exited only
 }
 
-// startProcess starts a server in a process group of its own, so that Ctrl-C
-// in the terminal reaches this program only, which then stops its servers in
-// order. Should this program be killed, the kernel kills the server.
-func startProcess(name, path string, args []string, dir string) (*process, error) {
-	p := &process{name: name, log: filepath.Join(dir, name+".log"), exited: make(chan struct{})}
+// Start starts a server that works in dir and writes its log, NAME.log, there.
+// Its environment is empty but for HOME and a PATH without anything: what this
+// machine is set to must not change what a test sees.
+//
+// It gets a process group of its own, so that Ctrl-C in the terminal reaches
+// this program only, which then stops its servers in order. Should this
+// program be killed, the kernel kills the server.
+func Start(name, path string, args []string, dir string) (*Process, error) {
+	p := &Process{name: name, log: filepath.Join(dir, name+".log"), exited: make(chan struct{})}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
@@ -64,9 +67,16 @@ func startProcess(name, path string, args []string, dir string) (*process, error
 	return p, nil
 }
 
-// stop asks the server to end, kills it after the grace time, and returns when
-// it is gone.
-func (p *process) stop(grace time.Duration) error {
+// Exited is closed when the server has ended, by itself or not.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Err says how the server ended, nil for exit code 0; call it after Exited
+// only.
+func (p *Process) Err() error { return p.err }
+
+// Stop asks the server to end, kills it after the grace time, and returns when
+// it is gone. It may be called more than once.
+func (p *Process) Stop(grace time.Duration) error {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		select {
 		case <-p.exited:
@@ -85,8 +95,8 @@ func (p *process) stop(grace time.Duration) error {
 	return fmt.Errorf("stopping %s: process %d survived being killed", p.name, p.pid)
 }
 
-// tail is the end of the log, in whole lines, with a heading.
-func (p *process) tail() string {
+// Tail is the end of the log, in whole lines, with a heading.
+func (p *Process) Tail() string {
 	f, err := os.Open(p.log)
 	if err != nil {
 		return err.Error()
