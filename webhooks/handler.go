@@ -47,10 +47,10 @@ type Options struct {
 	ReadTimeout time.Duration
 	// Timeout is how long making it durable may take, 2.5 s: Harbor gives up
 	// after 3.
-	Timeout  time.Duration
-	Now      func() time.Time // time.Now
-	Log      *slog.Logger     // discards
-	Recorder *Recorder        // records nothing
+	Timeout time.Duration
+	Now     func() time.Time // time.Now
+	Log     *slog.Logger     // discards
+	Metrics *Metrics         // records nothing
 }
 
 func (o Options) withDefaults() Options {

@@ -6,17 +6,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Recorder counts deliveries. A nil Recorder records nothing.
-type Recorder struct {
+// Metrics counts deliveries. The nil value records nothing.
+type Metrics struct {
 	deliveries *prometheus.CounterVec
 	seconds    prometheus.Histogram
 }
 
-// NewRecorder registers the metrics of this package. The label type is the
-// kind of registry ("" for a path that names none), outcome one of queued,
+// NewMetrics registers the metrics of this package. The label type is the kind
+// of registry ("" for a path that names none), outcome one of queued,
 // duplicate, known, ignored, refused and unavailable.
-func NewRecorder(reg prometheus.Registerer) (*Recorder, error) {
-	r := &Recorder{
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_webhook_deliveries_total",
 			Help: "Deliveries of registries by kind of registry and outcome.",
@@ -28,18 +28,14 @@ func NewRecorder(reg prometheus.Registerer) (*Recorder, error) {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
 	}
-	for _, c := range []prometheus.Collector{r.deliveries, r.seconds} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
+	reg.MustRegister(m.deliveries, m.seconds)
+	return m
 }
 
-func (r *Recorder) delivered(vendor, outcome string, took time.Duration) {
-	if r == nil {
+func (m *Metrics) delivered(vendor, outcome string, took time.Duration) {
+	if m == nil {
 		return
 	}
-	r.deliveries.WithLabelValues(vendor, outcome).Inc()
-	r.seconds.Observe(took.Seconds())
+	m.deliveries.WithLabelValues(vendor, outcome).Inc()
+	m.seconds.Observe(took.Seconds())
 }

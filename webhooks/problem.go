@@ -99,5 +99,5 @@ func (h *Handler) note(ctx context.Context, d *delivery, a Answer, status int, e
 		attrs = append(attrs, slog.String("error", gate.Printable(err.Error(), 1000)))
 	}
 	h.opt.Log.LogAttrs(ctx, level, "webhook delivery", attrs...)
-	h.opt.Recorder.delivered(d.vendor, outcome, took)
+	h.opt.Metrics.delivered(d.vendor, outcome, took)
 }
