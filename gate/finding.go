@@ -89,6 +89,11 @@ type Counts struct {
 	Unknown  int `json:"unknown"`
 }
 
+// Plus adds up two tallies.
+func (c Counts) Plus(o Counts) Counts {
+	return Counts{c.Critical + o.Critical, c.High + o.High, c.Medium + o.Medium, c.Low + o.Low, c.Unknown + o.Unknown}
+}
+
 // Count tallies the findings by severity.
 func (f *Findings) Count() Counts {
 	var c Counts

@@ -6,52 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/digestgate/digestgate/gate"
 )
 
-// MaxPage is the most rows one call returns.
-const MaxPage = 200
-
-// Image is one row of the list of images.
-type Image struct {
-	Digest     gate.Digest
-	Kind       gate.ManifestKind
-	Platform   string
-	State      gate.State
-	Decision   gate.Outcome
-	Counts     gate.Counts
-	Size       int64 // compressed layers, bytes
-	AnalyzedAt time.Time
-	SeenAt     time.Time
-	Locations  []Location
-}
-
-// Location is a place of an image with the tags known to name it there.
-type Location struct {
-	gate.Location
-	Tags []string
-	Gone bool
-}
-
-// ImageFilter narrows the list of images; zero values do not filter.
-type ImageFilter struct {
-	State      gate.State
-	Decision   gate.Outcome
-	Registry   string
-	Repository string
-	Kind       gate.ManifestKind
-	// Keyword is part of a repository, a tag or a digest.
-	Keyword string
-	// Cursor continues a list; it is what Images returned.
-	Cursor string
-	Limit  int // 1 to MaxPage; 0 is 50
-}
-
 // Images lists images, newest first. next is "" at the end. A cursor that was
 // not made by this method is gate.ErrInvalid.
-func (c *Catalog) Images(ctx context.Context, f ImageFilter) (list []Image, next string, err error) {
+func (c *Catalog) Images(ctx context.Context, f gate.ImageFilter) (list []gate.ListedImage, next string, err error) {
 	var where conditions
 	where.equal("i.state", string(f.State))
 	where.equal("i.decision", string(f.Decision))
@@ -79,7 +40,7 @@ func (c *Catalog) Images(ctx context.Context, f ImageFilter) (list []Image, next
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var i Image
+		var i gate.ListedImage
 		var analyzed, seen int64
 		err := rows.Scan(&i.Digest, &i.Kind, &i.Platform, &i.State, &i.Decision, &i.Counts.Critical, &i.Counts.High,
 			&i.Counts.Medium, &i.Counts.Low, &i.Counts.Unknown, &i.Size, &analyzed, &seen)
@@ -98,15 +59,15 @@ func (c *Catalog) Images(ctx context.Context, f ImageFilter) (list []Image, next
 		next = cursor(micros(last.SeenAt), string(last.Digest))
 	}
 	for n := range list {
-		if list[n].Locations, err = c.Locations(ctx, list[n].Digest); err != nil {
+		if list[n].Places, err = c.Places(ctx, list[n].Digest); err != nil {
 			return nil, "", err
 		}
 	}
 	return list, next, nil
 }
 
-// Locations lists where a digest was seen, with its tags.
-func (c *Catalog) Locations(ctx context.Context, d gate.Digest) ([]Location, error) {
+// Places lists where a digest was seen, with its tags.
+func (c *Catalog) Places(ctx context.Context, d gate.Digest) ([]gate.Place, error) {
 	rows, err := c.db.QueryContext(ctx, `SELECT l.registry, l.repository, l.gone,
 		coalesce((SELECT json_group_array(tag) FROM (SELECT tag FROM tags t WHERE t.digest = l.digest AND t.registry = l.registry
 			AND t.repository = l.repository ORDER BY tag)), '[]')
@@ -115,9 +76,9 @@ func (c *Catalog) Locations(ctx context.Context, d gate.Digest) ([]Location, err
 		return nil, fmt.Errorf("listing locations: %w", err)
 	}
 	defer rows.Close()
-	var list []Location
+	var list []gate.Place
 	for rows.Next() {
-		var l Location
+		var l gate.Place
 		var tags string
 		if err := rows.Scan(&l.Registry, &l.Repository, &l.Gone, &tags); err != nil {
 			return nil, fmt.Errorf("listing locations: %w", err)
@@ -166,17 +127,8 @@ func (c *Catalog) Scanned(ctx context.Context, after gate.Digest, limit int) ([]
 	return list, rows.Err()
 }
 
-// JobFilter narrows the list of jobs; zero values do not filter.
-type JobFilter struct {
-	State  gate.JobState
-	Kind   gate.JobKind
-	Digest gate.Digest
-	Cursor string
-	Limit  int
-}
-
 // Jobs lists jobs, the last changed first.
-func (c *Catalog) Jobs(ctx context.Context, f JobFilter) (list []gate.Job, next string, err error) {
+func (c *Catalog) Jobs(ctx context.Context, f gate.JobFilter) (list []gate.Job, next string, err error) {
 	var where conditions
 	where.equal("state", string(f.State))
 	where.equal("kind", string(f.Kind))
@@ -238,8 +190,8 @@ func (c *conditions) page(at, id, text string, limit int) (int, error) {
 	if limit == 0 {
 		limit = 50
 	}
-	if limit < 1 || limit > MaxPage {
-		return 0, fmt.Errorf("limit %d is not between 1 and %d: %w", limit, MaxPage, gate.ErrInvalid)
+	if limit < 1 || limit > gate.MaxPage {
+		return 0, fmt.Errorf("limit %d is not between 1 and %d: %w", limit, gate.MaxPage, gate.ErrInvalid)
 	}
 	if text == "" {
 		return limit, nil

@@ -149,7 +149,7 @@ func (w *writer) index(parent string) {
 		if d.Worse(decision) {
 			decision = d
 		}
-		sum = gate.Counts{Critical: sum.Critical + c.Critical, High: sum.High + c.High, Medium: sum.Medium + c.Medium, Low: sum.Low + c.Low, Unknown: sum.Unknown + c.Unknown}
+		sum = sum.Plus(c)
 		analyzed = max(analyzed, at)
 	}
 	if w.err = rows.Err(); w.err != nil {

@@ -1,0 +1,26 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// authenticate refuses every operation without the token before its input is
+// read. The same answer for a missing and a wrong token tells nothing.
+func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
+		if strings.EqualFold(scheme, "Bearer") && s.Authorized(token) {
+			next(ctx)
+			return
+		}
+		ctx.SetHeader("WWW-Authenticate", `Bearer realm="digestgate"`)
+		err := huma.WriteErr(api, ctx, http.StatusUnauthorized,
+			"send the header Authorization: Bearer TOKEN with the admin token (its file is named in the log at start)")
+		if err != nil {
+			s.Log.Warn("answering a request", "error", err)
+		}
+	}
+}

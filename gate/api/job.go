@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Job is one unit of queued work.
+type Job struct {
+	ID         string        `json:"id"`
+	Kind       gate.JobKind  `json:"kind"`
+	Key        string        `json:"key"`
+	Registry   string        `json:"registry"`
+	Repository string        `json:"repository"`
+	Digest     gate.Digest   `json:"digest"`
+	Tags       []string      `json:"tags"`
+	State      gate.JobState `json:"state"`
+	Priority   string        `json:"priority"`
+	Trigger    gate.Trigger  `json:"trigger"`
+	Attempts   int           `json:"attempts"`
+	Progress   gate.Progress `json:"progress"`
+	Error      string        `json:"error" doc:"why the job last failed or waits"`
+	CreatedAt  time.Time     `json:"createdAt"`
+	UpdatedAt  time.Time     `json:"updatedAt"`
+	StartedAt  *time.Time    `json:"startedAt"`
+	FinishedAt *time.Time    `json:"finishedAt"`
+	NotBefore  *time.Time    `json:"notBefore"`
+}
+
+func viewJob(j gate.Job) Job {
+	return Job{
+		ID: j.ID, Kind: j.Kind, Key: j.Key, Registry: j.Location.Registry, Repository: j.Location.Repository, Digest: j.Digest,
+		Tags: orEmpty(j.Tags), State: j.State, Priority: j.Priority.String(), Trigger: j.Trigger, Attempts: j.Attempts,
+		Progress: j.Progress, Error: j.Error, CreatedAt: j.CreatedAt, UpdatedAt: j.UpdatedAt,
+		StartedAt: optional(j.StartedAt), FinishedAt: optional(j.FinishedAt), NotBefore: optional(j.NotBefore),
+	}
+}
+
+type listJobsInput struct {
+	State  string `query:"state" enum:"queued,running,quota_exhausted,done,failed,cancelled"`
+	Kind   string `query:"kind" enum:"resolve,analyze,provenance"`
+	Digest string `query:"digest" maxLength:"80"`
+	Cursor string `query:"cursor" maxLength:"400"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+}
+
+type listJobsOutput struct {
+	Body struct {
+		Jobs []Job  `json:"jobs"`
+		Next string `json:"next" doc:"cursor of the next page, empty at the end"`
+	}
+}
+
+func (s *server) listJobs(ctx context.Context, in *listJobsInput) (*listJobsOutput, error) {
+	jobs, next, err := s.Lists.Jobs(ctx, gate.JobFilter{
+		State: gate.JobState(in.State), Kind: gate.JobKind(in.Kind), Digest: gate.Digest(in.Digest), Cursor: in.Cursor, Limit: in.Limit,
+	})
+	if err != nil {
+		return nil, s.problem(ctx, "listing jobs", err)
+	}
+	out := &listJobsOutput{}
+	out.Body.Jobs = []Job{}
+	out.Body.Next = next
+	for _, j := range jobs {
+		out.Body.Jobs = append(out.Body.Jobs, viewJob(j))
+	}
+	return out, nil
+}
+
+type jobInput struct {
+	ID string `path:"id" maxLength:"200"`
+}
+
+type jobOutput struct{ Body Job }
+
+func (s *server) getJob(ctx context.Context, in *jobInput) (*jobOutput, error) {
+	j, err := s.Jobs.Job(ctx, in.ID)
+	if err != nil {
+		return nil, s.problem(ctx, "reading the job", err)
+	}
+	return &jobOutput{viewJob(j)}, nil
+}
+
+func (s *server) cancelJob(ctx context.Context, in *jobInput) (*jobOutput, error) {
+	j, err := s.Jobs.Cancel(ctx, in.ID)
+	if err != nil {
+		return nil, s.problem(ctx, "cancelling the job", err)
+	}
+	s.Log.InfoContext(ctx, "job cancelled", "job", j.ID, "kind", j.Kind, "key", gate.Printable(j.Key, 200))
+	return &jobOutput{viewJob(j)}, nil
+}
+
+type createScansInput struct {
+	Body struct {
+		Images []string `json:"images" minItems:"1" maxItems:"1000" doc:"references with a tag or a digest"`
+		Force  bool     `json:"force,omitempty" doc:"analyse again although an inventory exists; free"`
+	}
+}
+
+type createScansOutput struct {
+	Body struct {
+		Jobs []Job `json:"jobs"`
+	}
+}
+
+// createScans queues all scans or none: every reference is checked first.
+func (s *server) createScans(ctx context.Context, in *createScansInput) (*createScansOutput, error) {
+	var wrong []error
+	for i, image := range in.Body.Images {
+		if _, err := s.Scans.Request(image); err != nil {
+			wrong = append(wrong, &huma.ErrorDetail{
+				Message: gate.Printable(err.Error(), 500), Location: "body.images", Value: i,
+			})
+		}
+	}
+	if wrong != nil {
+		return nil, huma.NewError(http.StatusUnprocessableEntity, "no scan was queued; correct these images", wrong...)
+	}
+	out := &createScansOutput{}
+	out.Body.Jobs = []Job{}
+	for _, image := range in.Body.Images {
+		j, err := s.Scans.Ask(ctx, image, in.Body.Force)
+		if err != nil {
+			return nil, s.problem(ctx, "queuing scans", errors.Join(err))
+		}
+		out.Body.Jobs = append(out.Body.Jobs, viewJob(j))
+	}
+	return out, nil
+}
+
+// QuotaView is the quota of the running period.
+type QuotaView struct {
+	Limit    int64      `json:"limit" doc:"digests in a period; 0 is unlimited"`
+	Period   string     `json:"period" doc:"key of the running period"`
+	Used     int64      `json:"used"`
+	Avoided  int64      `json:"avoided" doc:"asks that were answered without a charge"`
+	ResetsAt *time.Time `json:"resetsAt"`
+}
+
+type quotaOutput struct{ Body QuotaView }
+
+func (s *server) getQuota(ctx context.Context, _ *struct{}) (*quotaOutput, error) {
+	now := s.Now()
+	period := s.Quota.Period(now)
+	use, err := s.Usage.Quota(ctx, period.Key)
+	if err != nil {
+		return nil, s.problem(ctx, "reading the quota", err)
+	}
+	return &quotaOutput{QuotaView{period.Limit, period.Key, use.Used, use.Avoided, optional(s.Quota.ResetsAt(now))}}, nil
+}
