@@ -138,7 +138,10 @@ func (s *Scheduler) step(ctx context.Context, e entry) (time.Duration, error) {
 			return 0, nil // more may have become due meanwhile
 		}
 	}
-	wait := min(poll, e.ticks.upcoming(st.Tick, now).Sub(now))
+	wait := poll
+	if next := e.ticks.upcoming(st.Tick, now); !next.IsZero() {
+		wait = min(wait, next.Sub(now))
+	}
 	if !st.Done {
 		wait = min(wait, max(st.Until.Sub(now), time.Second))
 	}
