@@ -1,0 +1,190 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync/atomic"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// Some builtins are harmless once and not when their result is fed to them
+// again: 30 concatenations of a text with itself make a gigabyte, a number
+// "1e300000000" in a label takes seconds to add 1 to, and OPA notices a
+// cancellation only afterwards. Calls of these are redirected, after type
+// checking, to functions that look at the size first and then call the same
+// builtin.
+const (
+	maxDigits      = 40        // of a number, and of its exponent's value
+	maxText        = 1 << 20   // of one built text, bytes
+	maxTextInTotal = 64 << 20  // of all texts built in one evaluation, bytes
+	maxElements    = 1_000_000 // of one built array
+	boundedPrefix  = "bounded."
+)
+
+// estimate says how large the result of a call will be, in bytes of text (or
+// in elements for arrays), before it is made.
+type estimate func(operands []*ast.Term) (size int64)
+
+// bounded lists the redirected builtins with their estimates; nil for those
+// of which only the numbers are checked.
+func bounded() map[string]estimate {
+	firstText := func(o []*ast.Term) int64 { return textLen(o[0]) }
+	return map[string]estimate{
+		"plus": nil, "minus": nil, "mul": nil, "div": nil, "rem": nil, "abs": nil,
+		"ceil": nil, "floor": nil, "round": nil, "sum": nil, "to_number": nil,
+		"max": nil, "min": nil,
+		"lower": firstText, "upper": firstText, "strings.reverse": firstText,
+		"json.unmarshal": firstText, "base64.decode": firstText,
+		"split": firstText, "regex.split": func(o []*ast.Term) int64 { return textLen(o[1]) },
+		"concat":                   concatLen,
+		"replace":                  func(o []*ast.Term) int64 { return replacedLen(o[0], o[1], o[2]) },
+		"strings.replace_n":        replaceAllLen,
+		"regex.replace":            regexReplaceLen,
+		"sprintf":                  sprintfLen,
+		"internal.template_string": func(o []*ast.Term) int64 { return printedLen(o[0], maxText+1) },
+		"array.concat":             func(o []*ast.Term) int64 { return arrayLen(o[0]) + arrayLen(o[1]) },
+		"array.flatten":            flattenLen,
+	}
+}
+
+// boundedFunctions registers the redirections with a query.
+func boundedFunctions() []func(*rego.Rego) {
+	var options []func(*rego.Rego)
+	for name, size := range bounded() {
+		decl, impl := boundedFunction(name, size)
+		options = append(options, rego.FunctionDyn(decl, impl))
+	}
+	return options
+}
+
+func boundedFunction(name string, size estimate) (*rego.Function, rego.BuiltinDyn) {
+	builtin := topdown.GetBuiltin(name)
+	decl := &rego.Function{Name: boundedPrefix + name, Decl: ast.BuiltinMap[name].Decl}
+	elements := strings.HasPrefix(name, "array.")
+	return decl, func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+		for _, o := range operands {
+			if err := checkNumbers(name, o); err != nil {
+				return nil, err
+			}
+		}
+		if size != nil {
+			if err := spend(bctx.Context, name, size(operands), elements); err != nil {
+				return nil, err
+			}
+		}
+		var result *ast.Term
+		err := builtin(bctx, operands, func(t *ast.Term) error {
+			result = t
+			return checkNumbers(name, t)
+		})
+		return result, err
+	}
+}
+
+// boundStage redirects the calls of a compiled set.
+func boundStage() ast.CompilerStageDefinition {
+	names := map[string]*ast.Term{}
+	for name := range bounded() {
+		ref := append(ast.Ref{ast.VarTerm("bounded")}, ast.MustParseRef("x." + name)[1:]...)
+		names[name] = ast.NewTerm(ref)
+	}
+	redirect := func(terms []*ast.Term) {
+		if ref, ok := terms[0].Value.(ast.Ref); ok {
+			if to, ok := names[ref.String()]; ok {
+				terms[0] = ast.NewTerm(to.Value).SetLocation(terms[0].Location)
+			}
+		}
+	}
+	return ast.CompilerStageDefinition{
+		Name: "BoundBuiltins", MetricName: "bound_builtins",
+		Stage: func(c *ast.Compiler) *ast.Error {
+			for _, m := range c.Modules {
+				ast.WalkExprs(m, func(e *ast.Expr) bool {
+					if terms, ok := e.Terms.([]*ast.Term); ok {
+						redirect(terms)
+					}
+					return false
+				})
+				ast.WalkTerms(m, func(t *ast.Term) bool {
+					if call, ok := t.Value.(ast.Call); ok {
+						redirect(call)
+					}
+					return false
+				})
+			}
+			return nil
+		},
+	}
+}
+
+// spentKey carries the bytes of text that an evaluation has built.
+type spentKey struct{}
+
+// withSpending gives an evaluation an account of its own.
+func withSpending(ctx context.Context) context.Context {
+	return context.WithValue(ctx, spentKey{}, new(atomic.Int64))
+}
+
+func spend(ctx context.Context, name string, size int64, elements bool) error {
+	if elements {
+		if size > maxElements {
+			return tooLarge("%s: the array would have more than %d elements", name, maxElements)
+		}
+		size *= 16
+	} else if size > maxText {
+		return tooLarge("%s: the text would be larger than %d bytes", name, maxText)
+	}
+	if spent, ok := ctx.Value(spentKey{}).(*atomic.Int64); ok && spent.Add(size) > maxTextInTotal {
+		return tooLarge("%s: this evaluation has built more than %d bytes of text", name, maxTextInTotal)
+	}
+	return nil
+}
+
+// tooLarge ends an evaluation at once, whatever it is nested in.
+func tooLarge(format string, args ...any) error {
+	return topdown.Halt{Err: &topdown.Error{Code: topdown.BuiltinErr, Message: fmt.Sprintf(format, args...)}}
+}
+
+// checkNumbers refuses numbers whose arithmetic is not cheap, in a term or one
+// level below it.
+func checkNumbers(name string, t *ast.Term) error {
+	bad := false
+	see := func(t *ast.Term) {
+		if n, ok := t.Value.(ast.Number); ok && !cheapNumber(string(n)) {
+			bad = true
+		}
+	}
+	switch v := t.Value.(type) {
+	case ast.Number:
+		see(t)
+	case *ast.Array:
+		v.Foreach(see)
+	case ast.Set:
+		v.Foreach(see)
+	case ast.Object:
+		ast.WalkTerms(t, func(t *ast.Term) bool { see(t); return bad })
+	}
+	if bad {
+		return tooLarge("%s: a number has more than %d digits", name, maxDigits)
+	}
+	return nil
+}
+
+var exponent = regexp.MustCompile(`[eE][+-]?([0-9]+)$`)
+
+// cheapNumber bounds the written length and the exponent.
+func cheapNumber(n string) bool {
+	if len(n) > maxDigits {
+		return false
+	}
+	if m := exponent.FindStringSubmatch(n); m != nil {
+		digits := strings.TrimLeft(m[1], "0")
+		return len(digits) < 2 || len(digits) == 2 && digits <= fmt.Sprint(maxDigits)
+	}
+	return true
+}

@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// The conditions are what the engine itself refuses, before any rule runs
+// (DESIGN.md §8). Their texts are for the person whose Pod was refused: what is
+// wrong, and what to do.
+
+// noVerdict is the answer for an image without usable findings; ok is false
+// when it has some.
+func noVerdict(q gate.Question) (reason gate.Reason, ok bool) {
+	if q.State == gate.StateUnassessable {
+		why := q.Record.Manifest.Unassessable
+		if why == "" {
+			why = "its content cannot be read"
+		}
+		return none(gate.CodeUnassessable, "the image cannot be assessed: %s; use another image, or ask the operators of digestgate", why), true
+	}
+	if q.Record.InventoryID != "" && q.Record.FindingsID != "" {
+		return gate.Reason{}, false
+	}
+	const wait = "a controller retries by itself, a bare Pod must be applied again"
+	switch q.State {
+	case gate.StateQueued:
+		return none(gate.CodePending, "the image is waiting to be scanned; %s", wait), true
+	case gate.StateScanning:
+		return none(gate.CodePending, "the image is being scanned; %s", wait), true
+	case gate.StateScanned:
+		return none(gate.CodePending, "the image has been read and is not yet compared with the vulnerability data; %s", wait), true
+	case gate.StateFailed:
+		return none(gate.CodeScanFailed, "the scan of the image failed; the job says why, and a new push or `POST /api/v1/scans` scans it again"), true
+	case gate.StateQuotaExhausted:
+		return none(gate.CodeQuotaExhausted, "the scan quota of this period is used up; the image is scanned by itself when the next one begins, or when the quota is raised"), true
+	case gate.StateCancelled:
+		return none(gate.CodeUnscanned, "the scan of the image was cancelled; ask for it again with `POST /api/v1/scans`"), true
+	}
+	return none(gate.CodeUnscanned, "the image has not been scanned; push it to a configured registry, or ask for a scan"), true
+}
+
+func none(code gate.Code, format string, args ...any) gate.Reason {
+	return condition(gate.OutcomeDeny, code, format, args...)
+}
+
+func condition(action gate.Outcome, code gate.Code, format string, args ...any) gate.Reason {
+	return gate.Reason{Action: action, Code: code, Msg: gate.Printable(fmt.Sprintf(format, args...), maxMsgBytes), Findings: []string{}}
+}
+
+// conditions judges what is known of an image apart from its findings: risks
+// that were not fully looked at, a distribution that cannot be judged, and old
+// advisory data. Deny reasons come first, in this order; what the
+// configuration lets through is a warning.
+func (e *Engine) conditions(q gate.Question, fs *facts) []gate.Reason {
+	var reasons []gate.Reason
+	add := func(word string, code gate.Code, format string, args ...any) {
+		action, tail := gate.OutcomeDeny, ""
+		if slices.Contains(e.options.Config.AllowIncomplete, word) {
+			action, tail = gate.OutcomeWarn, fmt.Sprintf("; let through because policy.allowIncomplete names %s", word)
+		}
+		reasons = append(reasons, condition(action, code, format+"%s", append(args, tail)...))
+	}
+	for _, r := range e.risks {
+		switch s := coverage(fs.risks, r); s.Coverage {
+		case gate.Partial:
+			add(string(r), gate.CodeScanFailed, "the scan could not look at all of %s: %s; fix what it could not read, or scan again", r, fs.why(r, s))
+		case gate.Failed:
+			add(string(r), gate.CodeScanFailed, "the scan for %s failed: %s; scan again, or ask the operators of digestgate", r, fs.why(r, s))
+		}
+	}
+	if fs.distributionFiles && !fs.packageDatabase {
+		add(IncompletePackageDatabase, gate.CodeUnassessable,
+			"the image is built from a distribution (%s) but its package database is missing or unreadable, so nobody can tell what is installed; do not delete the package database in the build", fs.release())
+	}
+	if fs.unassessable != "" {
+		add(IncompleteDistributionRelease, gate.CodeUnassessable,
+			"the vulnerability data cannot judge the image: %s; move to a supported release of the distribution", fs.unassessable)
+	}
+	if r, ok := e.stale(q, fs); ok {
+		reasons = append(reasons, r)
+	}
+	slices.SortStableFunc(reasons, func(a, b gate.Reason) int { return rank(a.Action) - rank(b.Action) })
+	return reasons
+}
+
+func rank(o gate.Outcome) int {
+	if o == gate.OutcomeDeny {
+		return 0
+	}
+	return 1
+}
+
+// stale compares the age of the advisory data with advisories.maxAge.
+func (e *Engine) stale(q gate.Question, fs *facts) (gate.Reason, bool) {
+	if e.options.MaxAge <= 0 {
+		return gate.Reason{}, false
+	}
+	at := fs.advisories(q).UpdatedAt
+	age := q.Now.Sub(at)
+	if !at.IsZero() && age <= e.options.MaxAge {
+		return gate.Reason{}, false
+	}
+	action := gate.OutcomeWarn
+	if e.options.DenyStale {
+		action = gate.OutcomeDeny
+	}
+	if at.IsZero() {
+		return condition(action, gate.CodeStale, "the age of the vulnerability data is not known; ask the operators of digestgate to load current data"), true
+	}
+	return condition(action, gate.CodeStale,
+		"the vulnerability data is of %s, %s old, and at most %s are allowed (advisories.maxAge); ask the operators of digestgate to refresh it",
+		rfc3339(at), age.Round(time.Hour), e.options.MaxAge), true
+}
+
+// why is a risk's reason with the first thing that could not be read.
+func (fs *facts) why(r gate.Risk, s gate.RiskStatus) string {
+	why := s.Reason
+	if why == "" {
+		why = "no reason is recorded"
+	}
+	n := 0
+	var first gate.AnalyzerError
+	for _, e := range fs.errors {
+		if e.Risk == r {
+			if n == 0 {
+				first = e
+			}
+			n++
+		}
+	}
+	if n > 0 {
+		why += fmt.Sprintf(" (%s: %s", first.Path, first.Message)
+		if n > 1 {
+			why += fmt.Sprintf(", and %d more", n-1)
+		}
+		why += ")"
+	}
+	return why
+}
+
+// release names the distribution as far as it is known.
+func (fs *facts) release() string {
+	if fs.os.Family == "" {
+		return "release unknown"
+	}
+	if fs.os.Name == "" {
+		return fs.os.Family
+	}
+	return fs.os.Family + " " + fs.os.Name
+}

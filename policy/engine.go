@@ -1,0 +1,229 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Engine decides with the active set of policies. It implements
+// gate.Evaluator; all methods are safe for concurrent use.
+type Engine struct {
+	options Options
+	risks   []gate.Risk
+	log     *slog.Logger
+	now     func() time.Time
+
+	active atomic.Pointer[activeSet]
+	pool   *pool
+	inputs *lru[inputKey, *facts]
+	memos  *lru[memoKey, memo]
+	loads  singleflight.Group
+	evals  singleflight.Group
+
+	mu       sync.Mutex // serialises reloads and guards what follows
+	rejected string     // content hash of the last refused candidate
+	status   Status
+}
+
+// activeSet is a set with the identity under which decisions name it.
+type activeSet struct {
+	*Set
+	revision string
+	content  string // hash of the sources, for the reload
+}
+
+// inputKey names the large values of a digest.
+type inputKey struct{ inventoryID, findingsID string }
+
+// New reads, tries and compiles the policies of the configuration. Errors:
+// [Problems], those of [Read], and those of the trial; all wrap gate.ErrInvalid
+// or gate.ErrTooLarge, and there is no engine without a set that loads.
+func New(ctx context.Context, o Options) (*Engine, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Budget == 0 {
+		o.Budget = DefaultBudget
+	}
+	if o.Slots == 0 {
+		o.Slots = 4 * runtime.GOMAXPROCS(0)
+	}
+	if o.ReloadEvery == 0 {
+		o.ReloadEvery = DefaultReloadEvery
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	e := &Engine{
+		options: o,
+		risks:   sortedRisks(o.Risks),
+		log:     o.Log,
+		now:     o.Now,
+		pool:    newPool(o.Slots, o.Budget),
+		inputs:  newLRU[inputKey, *facts](inputCacheBytes),
+		memos:   newLRU[memoKey, memo](memoCacheBytes),
+	}
+	if err := e.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Revision identifies the active policies and the options that decide with
+// them ("sha256:…").
+func (e *Engine) Revision() string { return e.active.Load().revision }
+
+// Healthy is nil while evaluations can run. It is an error when every slot of
+// the pool is held by an evaluation over its budget: nothing can be decided
+// any more, and only a restart gives the slots back.
+func (e *Engine) Healthy() error {
+	if lost, all := e.pool.lostSlots(); lost >= all {
+		return fmt.Errorf("all %d evaluation slots are held by evaluations that do not end: %w", all, gate.ErrPolicyFailed)
+	}
+	return nil
+}
+
+// Evaluate answers one question; see gate.Evaluator. The outcome is none for
+// an image without usable findings, and deny for everything that is refused,
+// whether by a condition, a rule or a failure.
+func (e *Engine) Evaluate(ctx context.Context, q gate.Question) gate.Decision {
+	set := e.active.Load()
+	if reason, ok := noVerdict(q); ok {
+		d := e.decision(set, q, []gate.Reason{reason})
+		d.Outcome = gate.OutcomeNone
+		return d
+	}
+	fs, err := e.facts(ctx, q)
+	if err != nil {
+		return e.decision(set, q, []gate.Reason{e.failure(q, "reading the findings of the image", err)})
+	}
+	found := e.conditions(q, fs)
+	if len(found) > 0 && found[0].Action == gate.OutcomeDeny {
+		return e.decision(set, q, found)
+	}
+	reasons, err := e.rules(ctx, set, q, fs)
+	if err != nil {
+		return e.decision(set, q, []gate.Reason{e.failure(q, "evaluating the policies", err)})
+	}
+	return e.decision(set, q, append(slices.Clone(reasons), found...))
+}
+
+// decision makes the answer from reasons. The first deny gives the code.
+func (e *Engine) decision(set *activeSet, q gate.Question, reasons []gate.Reason) gate.Decision {
+	d := gate.Decision{Outcome: gate.OutcomeAllow, Reasons: reasons, PolicyRevision: set.revision, EvaluatedAt: q.Now}
+	if d.Reasons == nil {
+		d.Reasons = []gate.Reason{}
+	}
+	for _, r := range reasons {
+		switch {
+		case r.Action == gate.OutcomeDeny && d.Outcome != gate.OutcomeDeny:
+			d.Outcome, d.Code = gate.OutcomeDeny, r.Code
+		case r.Action == gate.OutcomeWarn && d.Outcome == gate.OutcomeAllow:
+			d.Outcome = gate.OutcomeWarn
+		}
+	}
+	return d
+}
+
+// failure is the deny for an error. What broke is in the log; the refused
+// person learns what to do.
+func (e *Engine) failure(q gate.Question, doing string, err error) gate.Reason {
+	attrs := []any{"digest", string(q.Digest), "location", q.Location.String(), "error", err.Error()}
+	var p *panicError
+	if errors.As(err, &p) {
+		attrs = append(attrs, "panic", fmt.Sprint(p.value), "stack", string(p.stack))
+	}
+	e.log.Error("decision failed", append(attrs, "doing", doing)...)
+	code := gate.CodeOf(err)
+	if code == gate.CodePolicyError {
+		return condition(gate.OutcomeDeny, code, "the policies gave no answer: %v; ask the operators of digestgate to correct them", err)
+	}
+	return condition(gate.OutcomeDeny, code, "%s: %v; try again", doing, err)
+}
+
+// facts gets the shared part of the input, from the cache or by Load. Callers
+// that miss at the same time share one Load, which goes on when one of them
+// gives up.
+func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
+	key := inputKey{q.Record.InventoryID, q.Record.FindingsID}
+	if fs, ok := e.inputs.get(key); ok {
+		return fs, nil
+	}
+	result := e.loads.DoChan(key.inventoryID+"\x00"+key.findingsID, func() (value any, err error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("loading the findings panicked: %v", r)
+			}
+		}()
+		inv, findings, err := q.Load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if inv == nil || findings == nil {
+			return nil, fmt.Errorf("the record names findings that are not stored: %w", gate.ErrPending)
+		}
+		fs := newFacts(inv, findings)
+		e.inputs.put(key, fs, fs.bytes)
+		return fs, nil
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*facts), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the findings: %w", gate.ErrTimeout)
+	}
+}
+
+// rules gives what the rules say, from the memo or by evaluating. Callers with
+// the same key share one evaluation.
+func (e *Engine) rules(ctx context.Context, set *activeSet, q gate.Question, fs *facts) ([]gate.Reason, error) {
+	key := set.mentions.key(set.revision, q, fs.advisories(q))
+	timed := set.mentions.time()
+	if m, ok := e.memos.get(key); ok && m.fresh(q.Now, timed) {
+		return m.reasons, nil
+	}
+	result := e.evals.DoChan(string(key), func() (any, error) {
+		reasons, err := e.pool.do(context.WithoutCancel(ctx), func(ctx context.Context) ([]gate.Reason, error) {
+			return set.eval(ctx, compose(q, fs))
+		})
+		if err == nil {
+			m := memo{reasons, q.Now}
+			e.memos.put(key, m, m.bytes())
+		}
+		return reasons, err
+	})
+	select {
+	case r := <-result:
+		reasons, _ := r.Val.([]gate.Reason)
+		return reasons, r.Err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the policies: %w", gate.ErrTimeout)
+	}
+}
+
+// eval runs the query of the set on one input.
+func (s *Set) eval(ctx context.Context, input ast.Value) ([]gate.Reason, error) {
+	results, err := s.query.Eval(withSpending(ctx), rego.EvalParsedInput(input))
+	if err != nil {
+		return nil, evalError(err)
+	}
+	return s.reasonsOf(results)
+}

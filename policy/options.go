@@ -1,0 +1,55 @@
+package policy
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// The budgets of an engine. They are not configurable: a policy that needs more
+// is a policy that keeps pods from starting.
+const (
+	// DefaultBudget is how long a caller waits for one evaluation. Ten rules
+	// over 5,000 vulnerabilities take about 50 ms; admission's own deadline is
+	// at least 1.5 s below a webhook timeout of 10 s.
+	DefaultBudget = 500 * time.Millisecond
+	// DefaultReloadEvery is how often the files are looked at: soon enough for
+	// a person who saves and tries, and a few stat and read calls for us.
+	DefaultReloadEvery = 5 * time.Second
+	// timeMemo is how long a decision that depends on the time is kept
+	// (DESIGN.md §2).
+	timeMemo = 30 * time.Second
+	// loadTimeout ends a Load that its caller has given up on.
+	loadTimeout = 10 * time.Second
+	// The caches are bounded by estimated bytes.
+	inputCacheBytes = 128 << 20
+	memoCacheBytes  = 16 << 20
+)
+
+// Options is everything an engine needs besides the policies themselves.
+type Options struct {
+	Config Config
+	// Risks is scan.risks: what must have been looked at.
+	Risks []gate.Risk
+	// MaxAge and DenyStale are advisories.maxAge and whether advisories.stale
+	// is "deny". MaxAge 0 means that no age is too old.
+	MaxAge    time.Duration
+	DenyStale bool
+
+	// Trial tries a candidate set before it is activated; see [ChildTrial].
+	// Nil activates without a trial, which only tools that evaluate their
+	// user's own policies on their user's own machine should do.
+	Trial Trial
+	// Budget is DefaultBudget when 0; Slots is the number of evaluations that
+	// may run at once, 4 per processor when 0; ReloadEvery is
+	// DefaultReloadEvery when 0.
+	Budget      time.Duration
+	Slots       int
+	ReloadEvery time.Duration
+	// Now is the clock of [Status], time.Now when nil. Decisions use
+	// gate.Question.Now.
+	Now func() time.Time
+	// Log is required; it gets loads, refused reloads and lost slots.
+	Log *slog.Logger
+}
