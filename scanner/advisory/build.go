@@ -1,0 +1,135 @@
+package advisory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// BuildOptions says what a database is built from. See docs/advisories.md for
+// the formats of the sources.
+type BuildOptions struct {
+	// From holds the sources; every .json, .yaml and .yml file in it is read,
+	// its format is recognised by its content, and a file of no known format
+	// ends the build. Other files are ignored.
+	From fs.FS
+	// Out is the directory to make. An existing one is replaced only if it
+	// holds nothing but a database.
+	Out string
+	// UpdatedAt is the time of the data. Zero means the newest time that the
+	// sources state or, if later, at which one of the files changed; a build
+	// made today of old sources is old data.
+	UpdatedAt time.Time
+	// Now is the clock that bounds UpdatedAt; nil means time.Now.
+	Now func() time.Time
+}
+
+// BuildResult counts what was built.
+type BuildResult struct {
+	Database
+	Files int // read
+	// Skipped counts what was left out, by reason: withdrawn entries,
+	// ecosystems that Trivy's detectors do not know.
+	Skipped map[string]int
+}
+
+// Build makes an advisory database in Trivy's format from sources. The result
+// is complete or not there: it is written beside Out, checked by reading it
+// back, and renamed. The same sources give the same bytes.
+//
+// Errors wrap gate.ErrInvalid and name file and field; nothing that cannot be
+// understood is skipped silently, because a missing advisory reads as a clean
+// image. gate.ErrResource: the disk is full.
+func Build(ctx context.Context, o BuildOptions) (BuildResult, error) {
+	now := o.Now
+	if now == nil {
+		now = time.Now
+	}
+	c := newCollection()
+	if err := c.readAll(ctx, o.From); err != nil {
+		return BuildResult{}, err
+	}
+	if len(c.buckets) == 0 {
+		return BuildResult{}, fmt.Errorf("building advisory database: the %d files of the source hold no advisories: %w", c.files, gate.ErrInvalid)
+	}
+	updatedAt := o.UpdatedAt
+	if updatedAt.IsZero() {
+		updatedAt = c.newest
+	}
+	if updatedAt.IsZero() || updatedAt.After(now()) {
+		updatedAt = now()
+	}
+	db, err := c.publish(ctx, o.Out, updatedAt.UTC().Truncate(time.Second), now())
+	if err != nil {
+		return BuildResult{}, err
+	}
+	return BuildResult{Database: *db, Files: c.files, Skipped: c.skipped}, nil
+}
+
+// publish writes, checks and renames.
+func (c *collection) publish(ctx context.Context, out string, updatedAt, now time.Time) (*Database, error) {
+	if err := replaceable(out); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return nil, resourceError("making the directory of the advisory database", err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(out), ".advisories-*")
+	if err != nil {
+		return nil, resourceError("making a temporary directory", err)
+	}
+	defer os.RemoveAll(tmp) // after the rename there is nothing left to remove
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return nil, resourceError("making a temporary directory", err)
+	}
+	if err := c.write(ctx, tmp, updatedAt); err != nil {
+		return nil, err
+	}
+	db, err := Inspect(ctx, tmp, now)
+	if err != nil {
+		return nil, fmt.Errorf("reading back what was built: %w", err)
+	}
+	if err := swapDirectory(tmp, out); err != nil {
+		return nil, resourceError(fmt.Sprintf("putting the advisory database at %q", out), err)
+	}
+	db.Dir = out
+	return db, nil
+}
+
+// replaceable refuses to remove anything that is not an advisory database.
+func replaceable(out string) error {
+	entries, err := os.ReadDir(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the output directory: %w: %w", err, gate.ErrInvalid)
+	}
+	for _, e := range entries {
+		if e.Name() != databaseFile && e.Name() != metadataFile {
+			return fmt.Errorf("output directory %q holds %q, which is no part of an advisory database: %w", out, e.Name(), gate.ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// swapDirectory puts tmp in the place of out. There is a moment without out
+// when it existed before; a manager that looks then keeps what it has.
+func swapDirectory(tmp, out string) error {
+	old := tmp + ".old"
+	err := os.Rename(out, old)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(tmp, out); err != nil {
+		_ = os.Rename(old, out) // put back what was there; the first error counts
+		return err
+	}
+	return os.RemoveAll(old)
+}

@@ -1,0 +1,92 @@
+package advisory
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// StaleAction is what happens to an image when the advisory data is older than
+// maxAge.
+type StaleAction string
+
+// The values of advisories.stale.
+const (
+	StaleAllow StaleAction = "allow"
+	StaleWarn  StaleAction = "warn"
+	StaleDeny  StaleAction = "deny"
+)
+
+// Config is the part "advisories" of the configuration.
+type Config struct {
+	// Path is a directory with trivy.db and metadata.json, or a symbolic link
+	// to one. It is watched; "" means that no local data is used.
+	Path string `yaml:"path"`
+	// Repositories are OCI repositories of the database, tried in order when
+	// Path is "". This version does not download: with Path "" nothing is
+	// loaded and status says so.
+	Repositories []string `yaml:"repositories"`
+	// Refresh is how often repositories are asked for new data.
+	Refresh time.Duration `yaml:"refresh"`
+	// MaxAge is the age from which the data counts as stale; 0 means never.
+	MaxAge time.Duration `yaml:"maxAge"`
+	// Stale says what stale data means for a decision.
+	Stale StaleAction `yaml:"stale"`
+	// Keys are files with public keys that a downloaded database must be
+	// signed by. This version does not download.
+	Keys []string `yaml:"keys"`
+	// Java is the index of Java archives, used when images are analysed.
+	Java JavaConfig `yaml:"java"`
+	// EPSS and KEV are files joined when policies are evaluated; "" is none.
+	EPSS string `yaml:"epss"`
+	KEV  string `yaml:"kev"`
+}
+
+// JavaConfig names the index of Java archives.
+type JavaConfig struct {
+	Path         string   `yaml:"path"`
+	Repositories []string `yaml:"repositories"`
+}
+
+// Default is the configuration when nothing is written. 48 hours are eight
+// times the six hours in which upstream publishes: less alarms at every small
+// outage, more hides a broken mirror over a weekend.
+func Default() Config {
+	return Config{
+		Repositories: []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
+		Refresh:      6 * time.Hour,
+		MaxAge:       48 * time.Hour,
+		Stale:        StaleWarn,
+		Keys:         []string{},
+		Java:         JavaConfig{Repositories: []string{}},
+	}
+}
+
+// Validate reports every problem at once; each line starts with the key.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("advisories."+key+": "+format, args...))
+	}
+	switch c.Stale {
+	case StaleAllow, StaleWarn, StaleDeny:
+	default:
+		bad("stale", "got %q, want allow, warn or deny", c.Stale)
+	}
+	if c.MaxAge < 0 {
+		bad("maxAge", "got %v, want 0 (never stale) or more", c.MaxAge)
+	}
+	if c.Stale == StaleDeny && c.MaxAge == 0 {
+		bad("maxAge", "got 0, but advisories.stale is deny and nothing would ever be stale")
+	}
+	if c.Refresh < time.Minute {
+		bad("refresh", "got %v, want 1m or more", c.Refresh)
+	}
+	for i, r := range c.Repositories {
+		if strings.TrimSpace(r) == "" || strings.Contains(r, "://") {
+			bad(fmt.Sprintf("repositories[%d]", i), "got %q, want host/repository:tag without a scheme", r)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,297 @@
+package advisory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Loader takes a generation into use; scanner/match implements it. dir holds
+// trivy.db and metadata.json, is complete, and nobody writes to it. When Load
+// fails the former generation stays in use.
+type Loader interface {
+	Load(ctx context.Context, dir string, g gate.Generation) error
+}
+
+// Options are what a [Manager] is made of; all are needed.
+type Options struct {
+	Config    Config
+	DataDir   string // copies are kept in its sub-directory "advisories"
+	Activator Activator
+	Loader    Loader
+	Logger    *slog.Logger
+	Now       func() time.Time
+}
+
+// Manager keeps the newest usable advisory data loaded. It is safe for
+// concurrent use.
+type Manager struct {
+	config    Config
+	copies    copies
+	activator Activator
+	loader    Loader
+	log       *slog.Logger
+	now       func() time.Time
+
+	turn sync.Mutex // one look at a time; held while a database is copied
+
+	mu        sync.Mutex // guards the rest, never held long
+	loaded    *Database
+	previous  gate.Digest
+	current   gate.Generation
+	seen      signature // of the directory that was taken or refused last
+	settled   bool      // seen was dealt with: taken, or refused with refused
+	refused   error
+	elsewhere int64 // the other replica's generation that was last logged
+	problem   string
+	checkedAt time.Time
+	changed   chan struct{} // closed at the next change of the generation
+}
+
+// NewManager loads nothing yet.
+func NewManager(o Options) *Manager {
+	return &Manager{
+		config: o.Config, copies: copies{root: filepath.Join(o.DataDir, "advisories")},
+		activator: o.Activator, loader: o.Loader, log: o.Logger, now: o.Now,
+		changed: make(chan struct{}),
+	}
+}
+
+// watchEvery is how often the directory is looked at: two calls of stat.
+const watchEvery = 15 * time.Second
+
+// Open loads the data at Path. If that cannot be used, the generation that was
+// active before a restart is taken from its copy, and Status says why. An error
+// means that nothing is loaded: it wraps gate.ErrAdvisoriesUnavailable, the
+// server may run, and [Manager.Run] goes on trying.
+func (m *Manager) Open(ctx context.Context) error {
+	_, err := m.Refresh(ctx)
+	if err == nil {
+		return nil
+	}
+	if fallback := m.openFormer(ctx); fallback != nil {
+		m.log.Debug("no former advisory data", "error", fallback)
+		return fmt.Errorf("opening advisory data: %w: %w", err, gate.ErrAdvisoriesUnavailable)
+	}
+	return nil
+}
+
+// openFormer loads the active generation from its private copy.
+func (m *Manager) openFormer(ctx context.Context) error {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	g, ok, err := m.activator.Current(ctx)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("no generation was ever active")
+	}
+	db, err := m.copies.verify(ctx, g.Content, m.now())
+	if err != nil {
+		return err
+	}
+	if err := m.loader.Load(ctx, db.Dir, g); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.setCurrent(db, g)
+	m.mu.Unlock()
+	m.log.Warn("advisory data from before the restart is in use", "generation", g.Number, "content", g.Content.Short())
+	return nil
+}
+
+// Refresh looks at Path now and takes a new content into use. It reports
+// whether the generation changed. On an error the former generation stays in
+// force and [Manager.Status] has the reason; data that was refused is not read
+// again until it changes.
+// Errors: gate.ErrInvalid (the data), gate.ErrConflict (it changes just now),
+// gate.ErrResource, gate.ErrStoreUnavailable, gate.ErrTimeout,
+// gate.ErrAdvisoriesUnavailable (no path is configured).
+func (m *Manager) Refresh(ctx context.Context) (changed bool, err error) {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	changed, err = m.refresh(ctx)
+	m.mu.Lock()
+	m.checkedAt = m.now()
+	problem := ""
+	if err != nil {
+		problem = gate.Printable(err.Error(), 500)
+	}
+	if problem != "" && problem != m.problem {
+		m.log.Error("advisory data cannot be used", "path", m.config.Path, "error", problem, "loaded", m.loaded != nil)
+	}
+	m.problem = problem
+	m.mu.Unlock()
+	return changed, err
+}
+
+func (m *Manager) refresh(ctx context.Context) (bool, error) {
+	if m.config.Path == "" {
+		return false, fmt.Errorf("advisories.path is empty, and downloading from advisories.repositories is not in this version: nothing can be loaded: %w", gate.ErrAdvisoriesUnavailable)
+	}
+	now, err := sign(m.config.Path)
+	if err != nil {
+		return false, err
+	}
+	lost := m.lost()
+	if done, refused := m.dealtWith(now); done && !lost {
+		if refused != nil {
+			return false, refused
+		}
+		return m.follow(ctx)
+	}
+	db, err := m.copies.take(ctx, m.config.Path, m.now())
+	if err != nil {
+		if errors.Is(err, gate.ErrInvalid) {
+			m.settle(now, err)
+		}
+		return false, err
+	}
+	g, err := m.activator.Activate(ctx, db.Content, db.UpdatedAt)
+	if err != nil {
+		return false, err
+	}
+	changed, err := m.load(ctx, db, g, lost)
+	if err != nil {
+		return false, err
+	}
+	m.settle(now, nil)
+	return changed, nil
+}
+
+// dealtWith reports whether the directory with this signature was taken or
+// refused already.
+func (m *Manager) dealtWith(now signature) (done bool, refused error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.settled && m.seen.equal(now), m.refused
+}
+
+// lost reports whether the copy in use has gone from the disk: somebody tidied
+// up, or trivy-db removed it after a memory fault.
+func (m *Manager) lost() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.loaded != nil && !m.copies.present(m.loaded.Content)
+}
+
+func (m *Manager) settle(s signature, refused error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen, m.settled = s, true
+	m.refused = refused
+}
+
+// follow adopts the number that another replica gave the loaded content since.
+// Other content that a replica activated is only reported: it is not here.
+func (m *Manager) follow(ctx context.Context) (bool, error) {
+	g, ok, err := m.activator.Current(ctx)
+	m.mu.Lock()
+	db, current := m.loaded, m.current
+	m.mu.Unlock()
+	if err != nil || !ok || db == nil || g.Number <= current.Number {
+		return false, nil // the data in use is fine; the store reports its own outages
+	}
+	if g.Content == db.Content {
+		return m.load(ctx, db, g, false)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.elsewhere != g.Number {
+		m.elsewhere = g.Number
+		m.log.Warn("another replica uses other advisory data", "generation", g.Number, "content", g.Content.Short(), "ours", db.Content.Short())
+	}
+	return false, nil
+}
+
+// setCurrent is called with mu held.
+func (m *Manager) setCurrent(db *Database, g gate.Generation) {
+	m.loaded, m.current = db, g
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// load hands a database to the matcher and removes what is no longer needed.
+// With force it does so even if the generation is the one in use.
+func (m *Manager) load(ctx context.Context, db *Database, g gate.Generation, force bool) (changed bool, err error) {
+	m.mu.Lock()
+	former := m.current
+	same := m.loaded != nil && m.loaded.Content == db.Content && former.Number == g.Number
+	m.mu.Unlock()
+	if same && !force {
+		return false, nil
+	}
+	if err := m.loader.Load(ctx, db.Dir, g); err != nil {
+		return false, fmt.Errorf("loading advisory data: %w", err)
+	}
+	m.mu.Lock()
+	if m.loaded != nil && m.loaded.Content != db.Content {
+		m.previous = m.loaded.Content
+	}
+	m.setCurrent(db, g)
+	keep := []gate.Digest{db.Content, m.previous}
+	m.mu.Unlock()
+	if former.Number > 0 && g.UpdatedAt.Before(former.UpdatedAt) {
+		m.log.Warn("older advisory data replaces newer", "generation", g.Number, "updatedAt", g.UpdatedAt, "former", former.UpdatedAt)
+	}
+	m.log.Info("advisory data is in use", "generation", g.Number, "content", g.Content.Short(), "updatedAt", g.UpdatedAt,
+		"advisories", db.Summary.Advisories())
+	if err := m.copies.prune(m.now(), keep...); err != nil {
+		m.log.Warn("old copies of advisory data could not be removed", "error", err)
+	}
+	return true, nil
+}
+
+// Run looks at Path until ctx ends and returns nil then. Failures are logged
+// once and kept in the status.
+func (m *Manager) Run(ctx context.Context) error {
+	every := min(watchEvery, m.config.Refresh)
+	if every <= 0 {
+		every = watchEvery
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			_, _ = m.Refresh(ctx) // Refresh logs and remembers its failure
+		}
+	}
+}
+
+// Changed returns a channel that is closed when the generation next changes.
+func (m *Manager) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+// Dir is the private copy of a content, for [Diff]; ok is false when it is
+// gone. The present generation and the one before it are kept.
+func (m *Manager) Dir(content gate.Digest) (dir string, ok bool) {
+	return m.copies.dir(content), content.Valid() && m.copies.present(content)
+}
+
+// Status describes the present state.
+func (m *Manager) Status() Status {
+	now := m.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := Status{
+		Freshness: FreshnessOf(m.current.UpdatedAt, now, m.config.MaxAge), Path: m.config.Path,
+		Generation: m.current, MaxAge: m.config.MaxAge, Problem: m.problem, CheckedAt: m.checkedAt,
+	}
+	if m.loaded != nil {
+		s.Age, s.Summary = now.Sub(m.current.UpdatedAt), m.loaded.Summary
+	}
+	return s
+}

@@ -1,0 +1,269 @@
+package advisory
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aquasecurity/trivy-db/pkg/ecosystem"
+	"github.com/aquasecurity/trivy-db/pkg/types"
+	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/osv"
+	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/vulnerability"
+)
+
+// idPattern is what may name a vulnerability: it becomes a key, a log line and
+// part of URLs.
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$`)
+
+// osvEcosystem maps OSV's names (https://ossf.github.io/osv-schema, lower case)
+// to those of Trivy's buckets.
+func osvEcosystem(name string) (ecosystem.Type, bool) {
+	switch strings.ToLower(name) {
+	case "go":
+		return ecosystem.Go, true
+	case "npm":
+		return ecosystem.Npm, true
+	case "pypi":
+		return ecosystem.Pip, true
+	case "rubygems":
+		return ecosystem.RubyGems, true
+	case "crates.io":
+		return ecosystem.Cargo, true
+	case "packagist":
+		return ecosystem.Composer, true
+	case "maven":
+		return ecosystem.Maven, true
+	case "nuget":
+		return ecosystem.NuGet, true
+	case "hex":
+		return ecosystem.Erlang, true
+	case "pub":
+		return ecosystem.Pub, true
+	case "swifturl":
+		return ecosystem.Swift, true
+	case "julia":
+		return ecosystem.Julia, true
+	}
+	return ecosystem.Unknown, false
+}
+
+// osvSource is the data source of an entry: its identifier's prefix says who
+// wrote it, and severities are kept under that name.
+func osvSource(id string, eco ecosystem.Type) types.DataSource {
+	switch prefix, _, _ := strings.Cut(id, "-"); prefix {
+	case "GO":
+		return types.DataSource{ID: vulnerability.GoVulnDB, Name: "The Go Vulnerability Database", URL: "https://pkg.go.dev/vuln/"}
+	case "GHSA":
+		return types.DataSource{
+			ID: vulnerability.GHSA, Name: "GitHub Security Advisory " + eco.String(),
+			URL: "https://github.com/advisories?query=type%3Areviewed",
+		}
+	default:
+		return types.DataSource{ID: vulnerability.OSV, Name: "Open Source Vulnerability", URL: "https://osv.dev/"}
+	}
+}
+
+// parseOSV reads one entry. An entry for several CVEs yields each of them;
+// withdrawn entries and ecosystems that no detector reads are counted as
+// skipped.
+func (c *collection) parseOSV(doc document) error {
+	var e osv.Entry
+	if doc.yaml {
+		return fmt.Errorf("OSV entries must be JSON")
+	}
+	if err := doc.decode(&e, false); err != nil {
+		return err
+	}
+	if !idPattern.MatchString(e.ID) {
+		return fmt.Errorf("field id: got %q", e.ID)
+	}
+	c.stated(e.Modified)
+	if e.Withdrawn != nil {
+		c.skipped["withdrawn OSV entries"]++
+		return nil
+	}
+	ids, vendorIDs, err := osvIDs(e)
+	if err != nil {
+		return err
+	}
+	var source types.SourceID
+	for i, affected := range e.Affected {
+		eco, ok := osvEcosystem(affected.Package.Ecosystem)
+		if !ok {
+			c.skipped[fmt.Sprintf("packages of ecosystem %q", affected.Package.Ecosystem)]++
+			continue
+		}
+		adv, err := osvAdvisory(affected)
+		if err != nil {
+			return fmt.Errorf("field affected[%d].%w", i, err)
+		}
+		if len(adv.VulnerableVersions) == 0 {
+			c.skipped["packages of OSV entries with neither a version nor a range of versions"]++
+			continue
+		}
+		src := osvSource(e.ID, eco)
+		source = src.ID
+		bucket := c.bucket(eco.String()+"::"+src.Name, src)
+		adv.VendorIDs = vendorIDs
+		for _, id := range ids {
+			bucket.put(vulnerability.NormalizePkgName(eco, affected.Package.Name), id, adv, mergeRanges)
+		}
+	}
+	if source == "" {
+		return nil // nothing in it that a detector would look up
+	}
+	detail, err := osvDetail(e)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		c.detail(id, source, detail)
+	}
+	return nil
+}
+
+// osvIDs are the identifiers that findings carry (the CVEs if there are any,
+// as everywhere in Trivy) and the others.
+func osvIDs(e osv.Entry) (ids, vendorIDs []string, err error) {
+	for i, id := range append([]string{e.ID}, append(e.Aliases, e.Upstream...)...) {
+		if !idPattern.MatchString(id) {
+			return nil, nil, fmt.Errorf("field aliases[%d]: got %q", i-1, id)
+		}
+		if strings.HasPrefix(id, "CVE-") {
+			ids = append(ids, id)
+		} else {
+			vendorIDs = append(vendorIDs, id)
+		}
+	}
+	if len(ids) == 0 {
+		return []string{e.ID}, slices.DeleteFunc(vendorIDs, func(id string) bool { return id == e.ID }), nil
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), vendorIDs, nil
+}
+
+// osvAdvisory turns the ranges and versions of one affected package into
+// Trivy's version constraints.
+func osvAdvisory(a osv.Affected) (types.Advisory, error) {
+	if a.Package.Name == "" {
+		return types.Advisory{}, fmt.Errorf("package.name: is empty")
+	}
+	var adv types.Advisory
+	for i, r := range a.Ranges {
+		if r.Type == osv.RangeTypeGit {
+			continue // commits, which no package manager knows
+		}
+		constraints, err := rangeConstraints(a.Package.Ecosystem, r)
+		if err != nil {
+			return types.Advisory{}, fmt.Errorf("ranges[%d].%w", i, err)
+		}
+		for _, c := range constraints {
+			adv.VulnerableVersions = append(adv.VulnerableVersions, c.String())
+		}
+		for _, e := range r.Events {
+			if e.Fixed != "" {
+				adv.PatchedVersions = append(adv.PatchedVersions, e.Fixed)
+			}
+		}
+		adv.VulnerableVersions, err = uncovered(adv.VulnerableVersions, constraints, a.Versions)
+		if err != nil {
+			return types.Advisory{}, err
+		}
+	}
+	if len(a.Ranges) == 0 || len(adv.VulnerableVersions) == 0 {
+		for _, v := range a.Versions {
+			adv.VulnerableVersions = append(adv.VulnerableVersions, "="+v)
+		}
+	}
+	return adv, nil
+}
+
+// rangeConstraints turns the events of one range into intervals.
+func rangeConstraints(eco string, r osv.Range) ([]osv.VersionRange, error) {
+	var out []osv.VersionRange
+	var open osv.VersionRange // the interval that the next fixed or last_affected closes
+	for i, e := range r.Events {
+		switch {
+		case e.Introduced != "":
+			open = osv.NewVersionRange(eco, e.Introduced)
+			out = append(out, open)
+		case e.Fixed != "" && open != nil:
+			open.SetFixed(e.Fixed)
+		case e.LastAffected != "" && open != nil:
+			open.SetLastAffected(e.LastAffected)
+		case e.Fixed != "" || e.LastAffected != "":
+			return nil, fmt.Errorf("events[%d]: there is no introduced before it", i)
+		}
+	}
+	return out, nil
+}
+
+// uncovered adds the listed versions that no interval contains.
+func uncovered(constraints []string, ranges []osv.VersionRange, versions []string) ([]string, error) {
+	for _, v := range versions {
+		covered := slices.ContainsFunc(ranges, func(r osv.VersionRange) bool {
+			ok, err := r.Contains(v)
+			return err == nil && ok // a version that cannot be compared is listed by itself
+		})
+		if !covered {
+			constraints = append(constraints, "="+v)
+		}
+	}
+	return constraints, nil
+}
+
+// mergeRanges joins two statements on one package: affected is what either
+// says is affected.
+func mergeRanges(old, adv types.Advisory) types.Advisory {
+	add := func(a, b []string) []string {
+		for _, s := range b {
+			if !slices.Contains(a, s) {
+				a = append(slices.Clip(a), s)
+			}
+		}
+		return a
+	}
+	old.VulnerableVersions = add(old.VulnerableVersions, adv.VulnerableVersions)
+	old.PatchedVersions = add(old.PatchedVersions, adv.PatchedVersions)
+	old.VendorIDs = add(old.VendorIDs, adv.VendorIDs)
+	return old
+}
+
+func osvDetail(e osv.Entry) (types.VulnerabilityDetail, error) {
+	d := types.VulnerabilityDetail{Title: e.Summary, Description: e.Details}
+	severities := slices.Clone(e.Severities)
+	for _, a := range e.Affected {
+		severities = append(severities, a.Severities...)
+	}
+	for i, s := range severities {
+		if s.Type != "CVSS_V3" && s.Type != "CVSS_V4" {
+			continue
+		}
+		if err := addCVSS(&d, s.Score); err != nil {
+			return d, fmt.Errorf("field severity[%d].score: %w", i, err)
+		}
+	}
+	// GitHub grades in words besides.
+	var specific struct {
+		Severity string `json:"severity"`
+	}
+	if len(e.DatabaseSpecific) > 0 && json.Unmarshal(e.DatabaseSpecific, &specific) == nil {
+		d.Severity, _ = parseSeverity(specific.Severity) // others may mean anything by that key
+	}
+	for _, r := range e.References {
+		d.References = append(d.References, r.URL)
+	}
+	d.PublishedDate, d.LastModifiedDate = timeOrNil(e.Published), timeOrNil(e.Modified)
+	return d, nil
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.Year() < 1970 { // Go's database writes year 1 for "unknown"
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
