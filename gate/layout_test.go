@@ -1,0 +1,134 @@
+package gate_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/digestgate/digestgate"
+
+// leaf is the unit between which imports are forbidden: the packages below
+// gate each for itself, otherwise the top-level folder. "" is no leaf.
+func leaf(pkg string) string {
+	parts := strings.Split(pkg, "/")
+	switch parts[0] {
+	case "webhooks", "policy", "scanner", "store":
+		return parts[0]
+	case "gate":
+		if len(parts) > 1 {
+			return path.Join(parts[0], parts[1])
+		}
+	}
+	return ""
+}
+
+// forbidden says why one package may not import another, "" when it may.
+// Packages of one folder (scanner/…) may; a test may use real components.
+func forbidden(from, to string, test bool) string {
+	switch {
+	case strings.HasPrefix(to, "cmd/"):
+		return "cmd is wiring and imported by nobody"
+	case strings.HasPrefix(from, "cmd/"):
+		return ""
+	case from == "gate" && !test:
+		return "gate is the bottom and imports nothing of the project"
+	case to == "gate" || test:
+		return "" // a test may use the real components of other folders
+	case leaf(from) != leaf(to):
+		return "leaves never import each other"
+	}
+	return ""
+}
+
+func TestImportDirections(t *testing.T) {
+	root := ".."
+	files := 0
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if name == "testdata" || (strings.HasPrefix(name, ".") && name != "..") {
+				return filepath.SkipDir
+			}
+			if _, err := os.Stat(filepath.Join(file, "go.mod")); err == nil && file != root {
+				return filepath.SkipDir // a module of its own
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		files++
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		from, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		test := strings.HasSuffix(name, "_test.go") || strings.HasSuffix(from, "test")
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			to, ok := strings.CutPrefix(imported, module+"/")
+			if !ok {
+				continue
+			}
+			if why := forbidden(from, to, test); why != "" {
+				t.Errorf("%s imports %s: %s", file, to, why)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 20 {
+		t.Errorf("only %d Go files were looked at; the walk is broken", files)
+	}
+}
+
+// TestSmallProgramStaysSmall proves that digestgate links none of the packages
+// with which Trivy analyses images (DESIGN.md §3). The list comes from the go
+// command; the test above reads every source of the project, so that a cached
+// result of this package never outlives a changed import.
+func TestSmallProgramStaysSmall(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "./cmd/digestgate")
+	cmd.Dir = ".."
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if len(deps) < 100 {
+		t.Fatalf("go list names only %d packages", len(deps))
+	}
+	for _, dep := range deps {
+		sub, ok := strings.CutPrefix(dep, "github.com/aquasecurity/trivy/")
+		if !ok {
+			continue
+		}
+		for _, heavy := range []string{"pkg/fanal/artifact", "pkg/fanal/analyzer", "pkg/fanal/image", "pkg/fanal/applier", "pkg/scan/local", "pkg/commands", "pkg/cache"} {
+			if sub == heavy || strings.HasPrefix(sub, heavy+"/") {
+				t.Errorf("digestgate links %s", dep)
+			}
+		}
+		if sub == "pkg/report" {
+			t.Errorf("digestgate links %s", dep)
+		}
+	}
+}
