@@ -1,0 +1,144 @@
+package admission
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// apiVersion is the only version that is spoken. A review in another one is
+// not answered in this one: the API server would not check the uid in it.
+const apiVersion = "admission.k8s.io/v1"
+
+// request is the part of an AdmissionRequest that decides. object and
+// oldObject point into the body.
+type request struct {
+	uid         string // the JSON token as it came, so that the echo is exact
+	kind        groupVersionKind
+	subResource string
+	name        string
+	namespace   string
+	operation   string
+	user        string
+	dryRun      bool
+	object      []byte
+	oldObject   []byte
+	// invalid is what is wrong with a request that has a uid and can be
+	// answered.
+	invalid error
+}
+
+type groupVersionKind struct{ group, version, kind string }
+
+func (k groupVersionKind) String() string {
+	if k.group == "" {
+		return k.version + " " + k.kind
+	}
+	return k.group + "/" + k.version + " " + k.kind
+}
+
+// decodeReview reads an AdmissionReview. Its error means that no review can be
+// sent in answer: not JSON, another kind or version, or no uid.
+func decodeReview(body []byte) (request, error) {
+	var r request
+	if !json.Valid(body) || !utf8.Valid(body) {
+		return r, fmt.Errorf("decoding an AdmissionReview: not a JSON document: %w", gate.ErrReviewInvalid)
+	}
+	var version, kind string
+	var raw []byte
+	err := members(body, func(name, value []byte) (err error) {
+		switch string(name) {
+		case "apiVersion":
+			version, err = text(value)
+		case "kind":
+			kind, err = text(value)
+		case "request":
+			raw = value
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return r, fmt.Errorf("decoding an AdmissionReview: %w", err)
+	case version != apiVersion || kind != "AdmissionReview":
+		return r, fmt.Errorf("decoding an AdmissionReview: this is %q of %q, want AdmissionReview of %s: %w",
+			gate.Printable(kind, 60), gate.Printable(version, 60), apiVersion, gate.ErrReviewInvalid)
+	}
+	err = members(raw, func(name, value []byte) error {
+		if string(name) == "uid" {
+			if len(value) > 2 && value[0] == '"' {
+				r.uid = string(value)
+			}
+			return nil
+		}
+		// The first thing that is wrong is remembered; the rest is read all
+		// the same, because the answer depends on the namespace's mode.
+		if err := r.field(name, value); err != nil && r.invalid == nil {
+			r.invalid = fmt.Errorf("request.%s: %w", name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return r, fmt.Errorf("decoding an AdmissionReview: request: %w", err)
+	}
+	if r.uid == "" {
+		return r, fmt.Errorf("decoding an AdmissionReview: request.uid is missing: %w", gate.ErrReviewInvalid)
+	}
+	return r, nil
+}
+
+func (r *request) field(name, value []byte) (err error) {
+	switch string(name) {
+	case "kind":
+		r.kind, err = decodeKind(value)
+	case "subResource":
+		r.subResource, err = text(value)
+	case "name":
+		r.name, err = text(value)
+	case "namespace":
+		r.namespace, err = text(value)
+	case "operation":
+		r.operation, err = text(value)
+	case "dryRun":
+		r.dryRun = string(value) == "true"
+		if s := string(value); s != "true" && s != "false" && s != "null" {
+			err = fmt.Errorf("want a boolean, got %s: %w", sample(value), gate.ErrReviewInvalid)
+		}
+	case "userInfo":
+		err = members(value, func(name, value []byte) (err error) {
+			if string(name) == "username" {
+				r.user, err = text(value)
+			}
+			return err
+		})
+	case "object":
+		r.object = nonNull(value)
+	case "oldObject":
+		r.oldObject = nonNull(value)
+	}
+	return err
+}
+
+func decodeKind(raw []byte) (k groupVersionKind, err error) {
+	err = members(raw, func(name, value []byte) (err error) {
+		switch string(name) {
+		case "group":
+			k.group, err = text(value)
+		case "version":
+			k.version, err = text(value)
+		case "kind":
+			k.kind, err = text(value)
+		}
+		return err
+	})
+	return k, err
+}
+
+func nonNull(raw []byte) []byte {
+	if isNull(raw) {
+		return nil
+	}
+	return raw
+}

@@ -1,0 +1,189 @@
+package admission
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// The functions of this file read JSON in place. encoding/json would match
+// names without regard to case, let the last of two equal names win and drop
+// what it does not know; a gate must not be led past a second "containers" in
+// any of these ways. They expect text for which json.Valid and utf8.Valid hold
+// (decodeReview sees to it), which also bounds the nesting to 10,000 levels.
+
+// members calls each for the members of a JSON object in their order. Names
+// that occur twice are an error, as is anything but an object; null is an
+// object without members.
+func members(raw []byte, each func(name, value []byte) error) error {
+	raw = bytes.TrimLeft(raw, spaces)
+	if isNull(raw) {
+		return nil
+	}
+	if len(raw) == 0 || raw[0] != '{' {
+		return fmt.Errorf("want an object, got %s: %w", sample(raw), gate.ErrReviewInvalid)
+	}
+	var array [40][]byte // most objects have fewer members; keeps seen off the heap
+	seen := array[:0]
+	for i := 1; ; {
+		i = skip(raw, i, ",")
+		if i >= len(raw) || raw[i] == '}' {
+			return nil
+		}
+		end := valueEnd(raw, i)
+		name, err := unquoted(raw[i:end])
+		if err != nil {
+			return err
+		}
+		if seen, err = once(seen, name); err != nil {
+			return err
+		}
+		i = skip(raw, end, ":")
+		end = valueEnd(raw, i)
+		if err := each(name, raw[i:end]); err != nil {
+			return err
+		}
+		i = end
+	}
+}
+
+// maxMembers bounds the objects that are read member by member, and with it
+// the quadratic search for repeated names. The largest, a Pod's spec, has
+// about 40.
+const maxMembers = 500
+
+func once(seen [][]byte, name []byte) ([][]byte, error) {
+	for _, s := range seen {
+		if bytes.Equal(s, name) {
+			return seen, fmt.Errorf("name %q occurs twice: %w", gate.Printable(string(name), 60), gate.ErrReviewInvalid)
+		}
+	}
+	if len(seen) == maxMembers {
+		return seen, fmt.Errorf("object with more than %d members: %w", maxMembers, gate.ErrReviewInvalid)
+	}
+	return append(seen, name), nil
+}
+
+// elements calls each for the elements of a JSON array; null is empty.
+func elements(raw []byte, each func(i int, value []byte) error) error {
+	raw = bytes.TrimLeft(raw, spaces)
+	if isNull(raw) {
+		return nil
+	}
+	if len(raw) == 0 || raw[0] != '[' {
+		return fmt.Errorf("want an array, got %s: %w", sample(raw), gate.ErrReviewInvalid)
+	}
+	for i, n := 1, 0; ; n++ {
+		i = skip(raw, i, ",")
+		if i >= len(raw) || raw[i] == ']' {
+			return nil
+		}
+		end := valueEnd(raw, i)
+		if err := each(n, raw[i:end]); err != nil {
+			return err
+		}
+		i = end
+	}
+}
+
+// text is the value of a JSON string; null is "".
+func text(raw []byte) (string, error) {
+	if isNull(raw) {
+		return "", nil
+	}
+	b, err := unquoted(raw)
+	return string(b), err
+}
+
+// unquoted is the value of a JSON string, in place when it has no escapes.
+func unquoted(raw []byte) ([]byte, error) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return nil, fmt.Errorf("want a string, got %s: %w", sample(raw), gate.ErrReviewInvalid)
+	}
+	inner := raw[1 : len(raw)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner, nil
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, fmt.Errorf("reading a string: %w", gate.ErrReviewInvalid)
+	}
+	return []byte(s), nil
+}
+
+const spaces = " \t\r\n"
+
+func isNull(raw []byte) bool { return string(raw) == "null" }
+
+// sample shows the kind of a value without its content.
+func sample(raw []byte) string {
+	if len(raw) == 0 {
+		return "nothing"
+	}
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// skip passes over white space and the separator.
+func skip(raw []byte, i int, separator string) int {
+	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\n' || raw[i] == '\t' || raw[i] == '\r' || raw[i] == separator[0]) {
+		i++
+	}
+	return i
+}
+
+// valueEnd is the index after the value that starts at i.
+func valueEnd(raw []byte, i int) int {
+	if i >= len(raw) {
+		return len(raw)
+	}
+	switch raw[i] {
+	case '"':
+		return stringEnd(raw, i)
+	case '{', '[':
+		for depth := 0; i < len(raw); i++ {
+			switch raw[i] {
+			case '"':
+				i = stringEnd(raw, i) - 1
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+		}
+		return len(raw)
+	}
+	for i < len(raw) && strings.IndexByte(",]}"+spaces, raw[i]) < 0 {
+		i++
+	}
+	return i
+}
+
+// stringEnd is the index after the string that starts at i.
+func stringEnd(raw []byte, i int) int {
+	for i++; i < len(raw); i++ {
+		switch raw[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(raw)
+}

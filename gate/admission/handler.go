@@ -1,0 +1,206 @@
+package admission
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Limits of requests.
+const (
+	// maxBody takes two objects of the 3 MiB that an API server accepts and
+	// the rest of a review; controller-runtime has the same limit.
+	maxBody = 7 << 20
+	// maxBodies is what all bodies that are being read may hold together. Who
+	// floods us gets an error, not our memory.
+	maxBodies = 128 << 20
+	// keptBuffer is the largest buffer that is kept for the next request.
+	// Reviews of Pods have a few KiB.
+	keptBuffer = 256 << 10
+)
+
+// BasePath is where the handler expects its requests: POST BasePath, and POST
+// BasePath/{cluster}/{token}.
+const BasePath = "/admission/validate"
+
+// Handler serves reviews over HTTP. It answers 200 with an AdmissionReview, or
+// an error that the API server takes as a failure of the webhook: 400 for a
+// body without a review that could be answered, 401 for an unknown cluster or
+// a wrong token, 404, 405, 413, 415, 503 when too much is being read.
+type Handler struct {
+	reviewer *Reviewer
+	clusters clusters
+	bodies   *semaphore.Weighted
+	buffers  sync.Pool
+}
+
+// NewHandler reads the clusters' tokens; errors as in [Config.Validate].
+func NewHandler(r *Reviewer) (*Handler, error) {
+	list, err := loadClusters(r.config.Clusters, os.ReadFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the clusters' tokens: %w", err)
+	}
+	return &Handler{
+		reviewer: r, clusters: list, bodies: semaphore.NewWeighted(maxBodies),
+		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+	}, nil
+}
+
+// httpError is an answer without a review. Its text goes to the caller.
+type httpError struct {
+	status int
+	text   string
+	cause  error // for the log
+}
+
+func (e *httpError) Error() string { return e.text }
+func (e *httpError) Unwrap() error { return e.cause }
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(req.Context(), budget(callerTimeout(req)))
+	defer cancel()
+	resp, err := h.serve(ctx, w, req)
+	if err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		// A failure to write is the caller's: it is gone.
+		_, _ = w.Write(resp.JSON())
+		return
+	}
+	var failure *httpError
+	if !errors.As(err, &failure) {
+		failure = &httpError{http.StatusInternalServerError, "digestgate: INTERNAL: internal error", err}
+	}
+	h.reviewer.metrics.reject(failure.status)
+	// The path may hold a token and is not logged.
+	h.reviewer.log.LogAttrs(req.Context(), slog.LevelWarn, "admission request rejected",
+		slog.Int("status", failure.status), slog.String("remote", req.RemoteAddr), slog.String("reason", gate.Printable(failure.text, 400)),
+		slog.String("error", gate.Printable(fmt.Sprint(failure.cause), 4000)), slog.Duration("duration", time.Since(start)))
+	if failure.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	http.Error(w, gate.Printable(failure.text, maxMessage), failure.status)
+}
+
+// serve authenticates, reads and reviews.
+func (h *Handler) serve(ctx context.Context, w http.ResponseWriter, req *http.Request) (Response, error) {
+	name, err := h.authenticate(req)
+	if err != nil {
+		return Response{}, err
+	}
+	if req.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return Response{}, &httpError{http.StatusMethodNotAllowed, "digestgate: only POST is served here", nil}
+	}
+	if kind, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return Response{}, &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: want Content-Type application/json", err}
+	}
+	if req.Header.Get("Content-Encoding") != "" {
+		return Response{}, &httpError{http.StatusUnsupportedMediaType, "digestgate: REVIEW_INVALID: want a body without Content-Encoding", nil}
+	}
+	if req.ContentLength > maxBody {
+		return Response{}, tooLarge()
+	}
+	buffer := h.buffers.Get().(*bytes.Buffer)
+	body := &meteredReader{r: http.MaxBytesReader(w, req.Body, maxBody), budget: h.bodies}
+	defer func() {
+		h.bodies.Release(body.held)
+		if buffer.Cap() <= keptBuffer {
+			buffer.Reset()
+			h.buffers.Put(buffer)
+		}
+	}()
+	if err := read(buffer, body, req.ContentLength); err != nil {
+		return Response{}, err
+	}
+	resp, err := h.reviewer.Review(ctx, buffer.Bytes(), name)
+	if errors.Is(err, gate.ErrReviewInvalid) {
+		return Response{}, &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: " + ownText(err), err}
+	}
+	return resp, err
+}
+
+// authenticate finds the cluster that a path belongs to. The answer is the
+// same for an unknown cluster and for a wrong token.
+func (h *Handler) authenticate(req *http.Request) (string, error) {
+	rest, ok := strings.CutPrefix(req.URL.Path, BasePath)
+	name, token := DefaultCluster, ""
+	if ok && rest != "" {
+		var parts []string
+		if parts = strings.Split(rest, "/"); len(parts) != 3 || parts[0] != "" || parts[1] == "" || parts[2] == "" {
+			ok = false
+		} else {
+			name, token = parts[1], parts[2]
+		}
+	}
+	if !ok {
+		return "", &httpError{http.StatusNotFound, "digestgate: reviews are served at " + BasePath, nil}
+	}
+	found, ok := h.clusters.find(name, token)
+	if !ok {
+		return "", &httpError{http.StatusUnauthorized, "digestgate: unknown cluster or wrong token", gate.ErrUnauthorized}
+	}
+	return found, nil
+}
+
+// meteredReader takes from the budget of all bodies what was really received:
+// who announces much and sends little holds little.
+type meteredReader struct {
+	r      io.Reader
+	budget *semaphore.Weighted
+	held   int64
+}
+
+func (m *meteredReader) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	if !m.budget.TryAcquire(int64(n)) {
+		return 0, gate.ErrBusy
+	}
+	m.held += int64(n)
+	return n, err
+}
+
+// read reads the whole body, of which size bytes are announced, -1 for none.
+func read(buffer *bytes.Buffer, body io.Reader, size int64) error {
+	if size > 0 {
+		buffer.Grow(int(min(size, keptBuffer)) + bytes.MinRead)
+	}
+	_, err := buffer.ReadFrom(body)
+	var limit *http.MaxBytesError
+	switch {
+	case errors.As(err, &limit):
+		return tooLarge()
+	case errors.Is(err, gate.ErrBusy):
+		return &httpError{http.StatusServiceUnavailable, "digestgate: BUSY: too many reviews at once; try again", err}
+	case err != nil:
+		return &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: the body ended early", err}
+	}
+	return nil
+}
+
+func tooLarge() error {
+	return &httpError{http.StatusRequestEntityTooLarge, "digestgate: TOO_LARGE: a review may have 7 MiB", gate.ErrTooLarge}
+}
+
+// callerTimeout is what the API server says that it waits.
+func callerTimeout(req *http.Request) time.Duration {
+	d, err := time.ParseDuration(req.URL.Query().Get("timeout"))
+	if err != nil || d <= 0 {
+		return DefaultTimeout
+	}
+	return min(d, maxTimeout)
+}

@@ -1,0 +1,203 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Decider answers for one reference; gate.Lookup implements it. An answer that
+// does not permit (see gate.Answer.Permits) refuses, whatever its fields say.
+// It may be called from several goroutines at once and should return when ctx
+// ends; when it does not, the review is answered all the same, and the place
+// that the review holds stays taken until it returns.
+type Decider interface {
+	Decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer
+}
+
+// Limits of one review.
+const (
+	// maxPlaces bounds containers and image volumes, maxImages the distinct
+	// references among them. Nobody runs Pods of that size; the node's own
+	// limits end far below.
+	maxPlaces = 1000
+	maxImages = 200
+	// parallel is how many references of one review are looked up at once: a
+	// store takes about as many connections from one replica, and a Pod has
+	// rarely more images.
+	parallel = 8
+)
+
+// judgement is a place and what was found about its image.
+type judgement struct {
+	place
+	answer gate.Answer
+}
+
+// group is one reference and the indexes of the places that name it.
+type group struct {
+	ref    gate.Reference
+	places []int
+}
+
+// judge asks for every place, each distinct reference together, and returns
+// when all are answered or ctx ends; then the missing ones are CodeTimeout.
+// Release is called once nothing of the review runs any more, perhaps later
+// than judge returns. The error is ErrTooLarge.
+func judge(ctx context.Context, d Decider, places []place, req gate.Request, release func()) ([]judgement, error) {
+	out := make([]judgement, len(places))
+	groups, err := sortOut(places, out)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	type result struct {
+		place  int
+		answer gate.Answer
+	}
+	// Room for every answer: whoever comes late blocks nowhere.
+	results := make(chan result, len(places))
+	workers := min(parallel, len(groups))
+	var next, running atomic.Int32
+	running.Store(int32(workers))
+	for range workers {
+		go func() {
+			defer func() {
+				if running.Add(-1) == 0 {
+					release()
+				}
+			}()
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(groups) || ctx.Err() != nil {
+					return
+				}
+				ref := groups[i].ref
+				for _, at := range groups[i].places {
+					answer := ask(ctx, d, ref, forContainer(req, places[at]))
+					results <- result{at, answer}
+					// What the first asked resolved, the others of the group
+					// share: one review never judges two digests for one tag.
+					if ref.Digest == "" && answer.Digest.Valid() {
+						ref = ref.Pin(answer.Digest)
+					}
+				}
+			}
+		}()
+	}
+	if workers == 0 {
+		release()
+	}
+	missing := 0
+	for _, g := range groups {
+		missing += len(g.places)
+	}
+	for missing > 0 {
+		select {
+		case r := <-results:
+			out[r.place].answer = r.answer
+			missing--
+		case <-ctx.Done():
+			for len(results) > 0 { // only this goroutine receives
+				r := <-results
+				out[r.place].answer = r.answer
+			}
+			timeOut(out, context.Cause(ctx))
+			return out, nil
+		}
+	}
+	return out, nil
+}
+
+// forContainer is the request with the name of the container or volume.
+func forContainer(req gate.Request, p place) gate.Request {
+	req.Container = p.name
+	return req
+}
+
+// sortOut parses the references: what cannot be asked for is answered in out,
+// the rest is grouped by what is written.
+func sortOut(places []place, out []judgement) ([]group, error) {
+	groups := make([]group, 0, min(len(places), maxImages))
+	index := make(map[string]int, cap(groups))
+	for i, p := range places {
+		out[i].place = p
+		if at, ok := index[p.image]; ok {
+			if at >= 0 {
+				groups[at].places = append(groups[at].places, i)
+			} else {
+				out[i].answer = out[-at-1].answer
+			}
+			continue
+		}
+		if len(index) == maxImages {
+			return nil, fmt.Errorf("request.object has more than %d different images: %w", maxImages, gate.ErrTooLarge)
+		}
+		ref, err := gate.ParseReference(p.image)
+		if err != nil {
+			out[i].answer = refReason(err)
+			index[p.image] = -i - 1
+			continue
+		}
+		index[p.image] = len(groups)
+		groups = append(groups, group{ref, []int{i}})
+	}
+	return groups, nil
+}
+
+func refReason(err error) gate.Answer {
+	a := refusal(err, "")
+	var refErr *gate.ReferenceError
+	if errors.As(err, &refErr) {
+		a.Text = refErr.Reason
+	}
+	return a
+}
+
+// ask asks the decider and checks that its answer is one.
+func ask(ctx context.Context, d Decider, ref gate.Reference, req gate.Request) (a gate.Answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			a = refusal(fmt.Errorf("deciding about %q: panic: %v\n%s", ref.String(), p, debug.Stack()), "")
+		}
+	}()
+	a = d.Decide(ctx, ref, req)
+	return checked(a, ref)
+}
+
+// checked turns an answer that contradicts itself into CodeInternal: an allow
+// without evidence, a refusal without a reason, a digest that is not the one
+// asked for.
+func checked(a gate.Answer, ref gate.Reference) gate.Answer {
+	_, known := codes[a.Code]
+	switch {
+	case a.Permits() && (ref.Digest == "" || ref.Digest == a.Digest):
+		return a
+	case known && a.Outcome != gate.OutcomeAllow && a.Outcome != gate.OutcomeWarn:
+		if a.Outcome == "" {
+			a.Outcome = gate.OutcomeNone
+		}
+		return a
+	}
+	// The error is not wrapped: whatever its class, this is a bug.
+	return refusal(fmt.Errorf("deciding about %q: contradictory answer: outcome %q, code %q, digest %q, error %v",
+		ref.String(), a.Outcome, a.Code, a.Digest, a.Err), "")
+}
+
+// refusal is the answer for an error, without an outcome.
+func refusal(err error, text string) gate.Answer {
+	return gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodeOf(err), Err: err, Text: text}
+}
+
+// timeOut answers for every place that has no answer yet.
+func timeOut(out []judgement, cause error) {
+	for i := range out {
+		if out[i].answer.Outcome == "" {
+			out[i].answer = refusal(fmt.Errorf("waiting for a decision about %q: %w", gate.Printable(out[i].image, 300), errors.Join(gate.ErrTimeout, cause)), "")
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package admission
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Recorder counts reviews. A nil Recorder counts nothing. Labels are closed
+// sets: outcomes, codes and modes of this program, never anything of a review.
+type Recorder struct {
+	reviews  *prometheus.CounterVec
+	duration prometheus.Histogram
+	inFlight prometheus.Gauge
+	rejected *prometheus.CounterVec
+}
+
+// NewRecorder registers the metrics.
+func NewRecorder(reg prometheus.Registerer) (*Recorder, error) {
+	r := &Recorder{
+		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "digestgate_admission_reviews_total",
+			Help: "Answered reviews by what they came to before the mode applied, the code of the first refused image, and the mode.",
+		}, []string{"outcome", "code", "mode"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "digestgate_admission_review_duration_seconds",
+			Help: "Time from the whole body to the answer.",
+			// From a warm answer to Kubernetes' longest timeout.
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "digestgate_admission_reviews_in_flight",
+			Help: "Reviews that are being worked on.",
+		}),
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "digestgate_admission_rejected_requests_total",
+			Help: "Requests that got no review in answer, by HTTP status.",
+		}, []string{"status"}),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{r.reviews, r.duration, r.inFlight, r.rejected} {
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("registering the metrics of admission: %w", err)
+	}
+	return r, nil
+}
+
+// begin counts a review in; the result counts it out.
+func (r *Recorder) begin() func() {
+	if r == nil {
+		return func() {}
+	}
+	r.inFlight.Inc()
+	return r.inFlight.Dec
+}
+
+func (r *Recorder) end(resp Response, took time.Duration) {
+	if r == nil {
+		return
+	}
+	code := string(resp.Code)
+	if code == "" {
+		code = "none"
+	}
+	r.reviews.WithLabelValues(string(resp.Outcome), code, string(resp.Mode)).Inc()
+	r.duration.Observe(took.Seconds())
+}
+
+func (r *Recorder) reject(status int) {
+	if r != nil {
+		r.rejected.WithLabelValues(fmt.Sprint(status)).Inc()
+	}
+}

@@ -1,0 +1,269 @@
+package admission
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Outcome is what a review came to before the mode applied. The set is closed;
+// metrics use it as a label.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeAllow     Outcome = "allow"
+	OutcomeWarn      Outcome = "warn" // admitted in every mode, with warnings
+	OutcomeDeny      Outcome = "deny" // refused where the mode is enforce
+	OutcomeExempt    Outcome = "exempt"
+	OutcomeSkipped   Outcome = "skipped"   // brings in no image: a deletion, a scale
+	OutcomeUnchanged Outcome = "unchanged" // an update that leaves every image
+)
+
+// Image is what was found about one image of an object.
+type Image struct {
+	Path      string       // for example spec.containers[0].image
+	Reference string       // as written, printable, without credentials
+	Digest    gate.Digest  // "" when it is not known
+	Outcome   gate.Outcome // allow, warn, deny or none
+	Code      gate.Code
+	Text      string // printable, "" when the image is admitted
+}
+
+// Response is the answer to a review. All its text is printable ASCII.
+type Response struct {
+	Cluster  string
+	Mode     Mode
+	Outcome  Outcome
+	Allowed  bool
+	Code     gate.Code // of the first refused image, or of the whole review
+	Message  string    // the refusal, also when the mode admits the object
+	Warnings []string
+	Images   []Image
+
+	uid       string // JSON token
+	status    int
+	requestID string
+	digests   string
+}
+
+// conclude turns a verdict into the response that the mode asks for. This is
+// the only place where a review becomes allowed: by a pass, or because every
+// place has an answer that permits or is lenient.
+func (r *Response) conclude(v *verdict, details Details) {
+	r.Images = images(v.judgements, details)
+	r.digests = digests(r.Images)
+	var refused, lenient []judgement
+	for _, j := range v.judgements {
+		switch {
+		case j.answer.Permits():
+		case v.pass == passUnchanged, v.template && !rowOf(j.answer.Code).template:
+			lenient = append(lenient, j)
+		default:
+			refused = append(refused, j)
+		}
+	}
+	r.Outcome = OutcomeAllow
+	switch {
+	case v.pass == passUnchanged:
+		r.Outcome = OutcomeUnchanged
+	case v.err != nil:
+		r.refuseAll(v.err, v.template)
+	case len(refused) > 0:
+		r.refuse(refused, details)
+	case v.pass != "":
+		r.Outcome = Outcome(v.pass)
+	case len(v.judgements) == 0:
+		r.refuseAll(errors.New("a review without judgement and without error"), false)
+	case len(lenient) > 0:
+		r.Outcome, r.Code = OutcomeWarn, lenient[0].answer.Code
+		r.Message = message(lenient, details)
+	case slices.ContainsFunc(v.judgements, func(j judgement) bool { return j.answer.Outcome == gate.OutcomeWarn }):
+		r.Outcome = OutcomeWarn
+	}
+	r.Allowed = r.Outcome != OutcomeDeny || r.Mode != ModeEnforce
+	if r.Mode == ModeAudit {
+		return
+	}
+	if r.Outcome == OutcomeDeny && r.Mode == ModeWarn {
+		if len(refused) == 0 {
+			r.warn(r.Message)
+		}
+		for _, j := range refused {
+			r.warn(warning(j, details))
+		}
+	}
+	for _, j := range lenient {
+		if !timedOut(v, j) {
+			r.warn(warning(j, details))
+		}
+	}
+	for _, j := range v.judgements {
+		r.warnReasons(j, details)
+	}
+}
+
+// timedOut: an unchanged image that could not be looked up within the small
+// budget is not worth a warning.
+func timedOut(v *verdict, j judgement) bool {
+	return v.pass == passUnchanged && j.answer.Code == gate.CodeTimeout
+}
+
+// refuse is the refusal because of images.
+func (r *Response) refuse(refused []judgement, details Details) {
+	r.Outcome, r.Code = OutcomeDeny, refused[0].answer.Code
+	r.status = rowOf(r.Code).status
+	if r.Code == gate.CodeInternal {
+		r.requestID = requestID()
+		refused[0].answer.Text = internalText(r.requestID)
+	}
+	r.Message = message(refused, details)
+}
+
+// refuseAll is the refusal of the whole review. A template is admitted with a
+// warning where its images would be.
+func (r *Response) refuseAll(err error, template bool) {
+	r.Code = gate.CodeOf(err)
+	row := rowOf(r.Code)
+	r.Outcome, r.status = OutcomeDeny, row.status
+	if template && !row.template {
+		r.Outcome = OutcomeWarn
+	}
+	words := row.text
+	switch r.Code {
+	case gate.CodeInternal:
+		r.requestID = requestID()
+		words = internalText(r.requestID)
+	case gate.CodeObjectUnsupported, gate.CodeReviewInvalid, gate.CodeTooLarge:
+		// These errors are ours, about the caller's own input, and written
+		// for whoever sent it.
+		words = ownText(err)
+	}
+	r.Message = gate.Printable("digestgate: "+string(r.Code)+": "+scrub(words), maxMessage)
+	if r.Outcome == OutcomeWarn && r.Mode != ModeAudit {
+		r.warn(r.Message)
+	}
+}
+
+func internalText(id string) string {
+	return "internal error; tell the operators the request id " + id
+}
+
+// ownText is an error without the sentinel at its end.
+func ownText(err error) string {
+	class, _ := gate.Classify(err)
+	return strings.TrimSuffix(err.Error(), ": "+class.Err.Error())
+}
+
+// warnReasons adds what an answer says whatever its outcome.
+func (r *Response) warnReasons(j judgement, details Details) {
+	if len(j.answer.Warnings) == 0 {
+		return
+	}
+	row := "digestgate: " + j.path() + ": " + quote(j.image, 100) + ": "
+	for _, w := range j.answer.Warnings {
+		if details == DetailsRule {
+			w, _, _ = strings.Cut(w, ": ")
+		}
+		r.warn(gate.Printable(row+scrub(w), maxWarning))
+	}
+}
+
+// warn adds a warning within the limits; what does not fit is counted in the
+// last one.
+func (r *Response) warn(w string) {
+	total := 0
+	for _, other := range r.Warnings {
+		if other == w {
+			return
+		}
+		total += len(other)
+	}
+	const last = "digestgate: there are more warnings"
+	switch {
+	case total+len(w)+len(last) <= maxWarnings:
+		r.Warnings = append(r.Warnings, gate.Printable(w, maxWarning))
+	case r.Warnings[len(r.Warnings)-1] != last:
+		r.Warnings = append(r.Warnings, last)
+	}
+}
+
+func images(judgements []judgement, details Details) []Image {
+	list := make([]Image, len(judgements))
+	for i, j := range judgements {
+		list[i] = Image{Path: j.path(), Reference: gate.Printable(withoutUserinfo(j.image), 320), Digest: j.answer.Digest, Outcome: j.answer.Outcome, Code: j.answer.Code}
+		if !j.answer.Permits() {
+			list[i].Text = fit(j, details, maxMessage)
+		}
+	}
+	return list
+}
+
+// digests names the digests that were judged, in order and without
+// repetitions.
+func digests(list []Image) string {
+	var b strings.Builder
+	for i, image := range list {
+		same := func(other Image) bool { return other.Digest == image.Digest }
+		if image.Digest == "" || b.Len() > maxDigests || slices.ContainsFunc(list[:i], same) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(string(image.Digest))
+	}
+	return b.String()
+}
+
+// maxDigests bounds the digests in a log line and an audit entry, in bytes:
+// those of about 27 images.
+const maxDigests = 2000
+
+// JSON is the AdmissionReview to send.
+func (r *Response) JSON() []byte {
+	b := make([]byte, 0, 512+len(r.Message))
+	b = append(b, `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
+	b = append(b, r.uid...)
+	b = append(b, `,"allowed":`...)
+	b = strconv.AppendBool(b, r.Allowed)
+	if !r.Allowed {
+		b = append(b, `,"status":{"metadata":{},"status":"Failure","message":`...)
+		b = appendString(b, r.Message)
+		b = append(b, `,"reason":`...)
+		b = appendString(b, string(r.Code))
+		b = fmt.Appendf(b, `,"code":%d}`, r.status)
+	}
+	// The API server prefixes each key with the name of the webhook.
+	b = append(b, `,"auditAnnotations":{"outcome":`...)
+	b = appendString(b, string(r.Outcome))
+	for _, entry := range [...]struct{ key, value string }{
+		{"code", string(r.Code)}, {"message", r.Message}, {"digests", r.digests},
+	} {
+		if entry.value != "" {
+			b = append(b, `,"`+entry.key+`":`...)
+			b = appendString(b, entry.value)
+		}
+	}
+	b = append(b, '}')
+	for i, w := range r.Warnings {
+		if i == 0 {
+			b = append(b, `,"warnings":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendString(b, w)
+	}
+	if len(r.Warnings) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, "}}"...)
+}
+
+// appendString writes a JSON string. For printable ASCII, and all our text is,
+// Go's quoting is JSON's.
+func appendString(b []byte, s string) []byte { return strconv.AppendQuoteToASCII(b, s) }

@@ -1,0 +1,255 @@
+package admission
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Times of one review (DESIGN.md §7).
+const (
+	// DefaultTimeout is what a caller waits that does not say: timeoutSeconds
+	// of the shipped webhook configuration, and Kubernetes' own default.
+	DefaultTimeout = 10 * time.Second
+	// maxTimeout is the longest that Kubernetes waits.
+	maxTimeout = 30 * time.Second
+	// margin is how long before the caller's timeout a review is answered.
+	// The API server rounds the timeout up to whole seconds when it tells us,
+	// so that up to one second of it does not exist.
+	margin = 1500 * time.Millisecond
+	// slotWait is how long a review waits for a place among those in flight,
+	// to smooth a burst without hiding an overload.
+	slotWait = 200 * time.Millisecond
+	// unchangedBudget is what is spent on looking up the images of an update
+	// that passes anyway, to warn about them.
+	unchangedBudget = 250 * time.Millisecond
+)
+
+// Options are what a Reviewer is given besides its configuration.
+type Options struct {
+	// Log gets one line per review; nil discards them.
+	Log *slog.Logger
+	// Recorder counts; nil counts nothing.
+	Recorder *Recorder
+	// MaxInFlight bounds the reviews that are worked on at once; 0 means 256.
+	// With 1,000 reviews a second and one answer from the store after its
+	// whole 500 ms, twice as many would be needed; but then it is broken, and
+	// BUSY at once serves callers better than TIMEOUT later.
+	MaxInFlight int
+}
+
+// Reviewer answers reviews. It holds no state but the places in flight.
+type Reviewer struct {
+	config  Config
+	exempt  map[string]bool
+	decider Decider
+	log     *slog.Logger
+	metrics *Recorder
+	slots   chan struct{}
+}
+
+// NewReviewer makes a reviewer for a configuration that Validate accepts.
+func NewReviewer(c Config, d Decider, o Options) *Reviewer {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = 256
+	}
+	r := &Reviewer{
+		config: c, exempt: map[string]bool{}, decider: d, log: o.Log, metrics: o.Recorder,
+		slots: make(chan struct{}, o.MaxInFlight),
+	}
+	for _, name := range c.ExemptNamespaces {
+		r.exempt[name] = true
+	}
+	return r
+}
+
+// Review answers one AdmissionReview of a cluster at the latest when ctx ends,
+// or 8.5 s from now when ctx has no end. The answer never permits because of
+// an error. Its own error, which wraps ErrReviewInvalid or is a bug, means
+// that the body holds no review that could be answered.
+func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (resp Response, err error) {
+	start := time.Now()
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, budget(DefaultTimeout))
+		defer cancel()
+	}
+	defer r.metrics.begin()()
+	req, err := decode(body)
+	if err != nil {
+		return Response{}, err
+	}
+	resp = Response{uid: req.uid, Cluster: cluster, Mode: r.config.mode(req.namespace)}
+	v := &verdict{}
+	func() {
+		defer func() {
+			if p := recover(); p != nil {
+				*v = verdict{err: fmt.Errorf("reviewing: panic: %v\n%s", p, debug.Stack())}
+			}
+		}()
+		r.decide(ctx, &req, cluster, v)
+	}()
+	resp.conclude(v, r.config.Details)
+	r.metrics.end(resp, time.Since(start))
+	r.logReview(ctx, &req, v, resp, time.Since(start))
+	return resp, nil
+}
+
+// decode guards decodeReview: a panic in it is a bug and no answer.
+func decode(body []byte) (req request, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("decoding an AdmissionReview: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return decodeReview(body)
+}
+
+// verdict is what was found out about a review before the mode applies.
+type verdict struct {
+	pass       pass  // why nothing had to be judged
+	err        error // what is wrong with the whole review
+	name       string
+	template   bool
+	judgements []judgement
+}
+
+// pass is a reason for not judging.
+type pass string
+
+const (
+	passExempt    pass = "exempt"    // by namespace
+	passSkipped   pass = "skipped"   // the request cannot bring in an image
+	passUnchanged pass = "unchanged" // an update that leaves all images
+)
+
+// decide fills v; a panic in it is caught by its caller.
+func (r *Reviewer) decide(ctx context.Context, req *request, cluster string, v *verdict) {
+	switch {
+	case req.invalid == nil && r.exempt[req.namespace]:
+		v.pass = passExempt
+		return
+	case req.invalid != nil:
+		v.err = req.invalid
+		return
+	case req.skips():
+		v.pass = passSkipped
+		return
+	case req.operation != "CREATE" && req.operation != "UPDATE":
+		v.err = fmt.Errorf("request.operation is %q: %w", gate.Printable(req.operation, 40), gate.ErrReviewInvalid)
+		return
+	}
+	o, err := readObject(req.kind, req.object)
+	v.name, v.template = o.name, o.template
+	if err != nil {
+		v.err = err
+		return
+	}
+	question := gate.Request{
+		Cluster: cluster, Namespace: req.namespace, Kind: req.kind.kind, Name: req.name,
+		Operation: req.operation, User: req.user, DryRun: req.dryRun,
+	}
+	if question.Name == "" {
+		question.Name = o.name
+	}
+	if req.operation == "UPDATE" && req.oldObject != nil {
+		// An old object that cannot be read is no reason to pass.
+		if old, err := readObject(req.kind, req.oldObject); err == nil && unchanged(o.places, old.places) {
+			v.pass = passUnchanged
+			question.DryRun = true
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, unchangedBudget)
+			defer cancel()
+		}
+	}
+	release, err := r.slot(ctx)
+	if err != nil {
+		v.err = err
+		return
+	}
+	v.judgements, v.err = judge(ctx, r.decider, o.places, question, release)
+}
+
+// slot takes a place among the reviews in flight; ErrBusy when none gets free
+// in time.
+func (r *Reviewer) slot(ctx context.Context) (release func(), err error) {
+	release = func() { <-r.slots }
+	select {
+	case r.slots <- struct{}{}:
+		return release, nil
+	default:
+	}
+	timer := time.NewTimer(slotWait)
+	defer timer.Stop()
+	select {
+	case r.slots <- struct{}{}:
+		return release, nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil, fmt.Errorf("%d reviews are in flight: %w", cap(r.slots), gate.ErrBusy)
+}
+
+// budget is how long a review may take when the caller waits timeout.
+func budget(timeout time.Duration) time.Duration {
+	// Below 2 s a margin of 1.5 s would leave nothing.
+	return max(timeout-margin, timeout/4)
+}
+
+// requestID names one internal error in the message and in the log.
+func requestID() string { return rand.Text()[:12] }
+
+// logReview writes the one line of a review.
+func (r *Reviewer) logReview(ctx context.Context, req *request, v *verdict, resp Response, took time.Duration) {
+	level := slog.LevelInfo
+	switch {
+	case resp.Code == gate.CodeInternal:
+		level = slog.LevelError
+	case resp.Code != "" && resp.status >= 500:
+		level = slog.LevelWarn
+	}
+	if !r.log.Enabled(ctx, level) {
+		return
+	}
+	name := req.name
+	if name == "" {
+		name = v.name
+	}
+	attrs := []slog.Attr{
+		slog.String("uid", gate.Printable(req.uid[1:len(req.uid)-1], 64)), slog.String("cluster", resp.Cluster),
+		slog.String("namespace", gate.Printable(req.namespace, 64)), slog.String("kind", gate.Printable(req.kind.String(), 100)),
+		slog.String("name", gate.Printable(name, 100)), slog.String("operation", gate.Printable(req.operation, 20)),
+		slog.String("user", gate.Printable(req.user, 100)), slog.Bool("dryRun", req.dryRun),
+		slog.String("mode", string(resp.Mode)), slog.String("outcome", string(resp.Outcome)), slog.Bool("allowed", resp.Allowed),
+		slog.String("code", string(resp.Code)), slog.Int("images", len(v.judgements)), slog.String("digests", resp.digests),
+		slog.Duration("duration", took),
+	}
+	if resp.requestID != "" {
+		attrs = append(attrs, slog.String("request", resp.requestID))
+	}
+	if resp.Message != "" {
+		attrs = append(attrs, slog.String("message", resp.Message))
+	}
+	if err := v.cause(); err != nil {
+		attrs = append(attrs, slog.String("error", gate.Printable(scrub(err.Error()), 4000)))
+	}
+	r.log.LogAttrs(ctx, level, "admission review", attrs...)
+}
+
+// cause is every error behind a verdict, for the operator.
+func (v *verdict) cause() error {
+	errs := []error{v.err}
+	for _, j := range v.judgements {
+		errs = append(errs, j.answer.Err)
+	}
+	return errors.Join(errs...)
+}
