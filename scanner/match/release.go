@@ -1,0 +1,192 @@
+package match
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	trivydb "github.com/aquasecurity/trivy-db/pkg/db"
+	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/bucket"
+	"github.com/aquasecurity/trivy/pkg/detector/ospkg/driver"
+	"github.com/aquasecurity/trivy/pkg/detector/ospkg/rapidfort"
+	"github.com/aquasecurity/trivy/pkg/detector/ospkg/seal"
+	"github.com/aquasecurity/trivy/pkg/detector/ospkg/ubuntu"
+	osver "github.com/aquasecurity/trivy/pkg/detector/ospkg/version"
+	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+	"github.com/aquasecurity/trivy/pkg/types"
+)
+
+// releaseProblem says why the data cannot judge the distribution's release, ""
+// when it can. A detector that looks into a bucket that does not exist finds
+// nothing and reports no error.
+func (r *run) releaseProblem(target types.ScanTarget, drv driver.Driver) string {
+	db := r.gen.db
+	family, name := target.OS.Family, target.OS.Name
+	if target.OS.Extended {
+		name += "-ESM" // as ospkg.Scan does before it looks anything up
+	}
+	if _, ok := drv.(*rapidfort.Scanner); ok {
+		if !db.hasPrefix("rapidfort ") {
+			return "the advisory data has nothing of RapidFort, which rebuilt the packages"
+		}
+		return ""
+	}
+	if _, ok := drv.(*seal.Scanner); ok && !db.hasPrefix("seal ") {
+		return "the advisory data has nothing of Seal Security, which rebuilt the packages"
+	}
+	if family == ftypes.RedHat || family == ftypes.CentOS {
+		return r.redHatProblem(target)
+	}
+	want, known := releaseBucket(target, name)
+	switch {
+	case !known:
+		return fmt.Sprintf("there are no advisories for the distribution %q", family)
+	case want == "":
+		return fmt.Sprintf("the image does not say which release of %s it is", family)
+	case !db.buckets[want]:
+		return fmt.Sprintf("the advisory data does not know the release %q", want)
+	}
+	return ""
+}
+
+// releaseBucket names the root bucket that the family's detector reads; known
+// is false for a family without one, and name "" for a release that is missing.
+// Each case follows the detector of that name in trivy's pkg/detector/ospkg.
+func releaseBucket(target types.ScanTarget, release string) (name string, known bool) {
+	switch target.OS.Family { // rolling distributions first
+	case ftypes.Wolfi:
+		return bucket.NewWolfi("").Name(), true
+	case ftypes.Chainguard:
+		return bucket.NewChainguard("").Name(), true
+	case ftypes.MinimOS:
+		return bucket.NewMinimOS("").Name(), true
+	case ftypes.Echo:
+		return bucket.NewEcho("").Name(), true
+	case ftypes.Bottlerocket:
+		return bucket.NewBottlerocket().Name(), true
+	case ftypes.OpenSUSETumbleweed:
+		return bucket.NewOpenSUSETumbleweed().Name(), true
+	}
+	versioned, known := map[ftypes.OSType]func() string{
+		ftypes.Alpine:       func() string { return bucket.NewAlpine(alpineStream(release, target.Repository)).Name() },
+		ftypes.Alma:         func() string { return bucket.NewAlma(osver.Major(release)).Name() },
+		ftypes.Amazon:       func() string { return bucket.NewAmazon(amazonRelease(release)).Name() },
+		ftypes.Azure:        func() string { return bucket.NewAzureLinux(osver.Minor(release)).Name() },
+		ftypes.CBLMariner:   func() string { return bucket.NewMariner(osver.Minor(release)).Name() },
+		ftypes.Debian:       func() string { return bucket.NewDebian(osver.Major(release)).Name() },
+		ftypes.OpenSUSELeap: func() string { return bucket.NewOpenSUSE(release).Name() },
+		ftypes.Oracle:       func() string { return bucket.NewOracle(osver.Major(release)).Name() },
+		ftypes.Photon:       func() string { return bucket.NewPhoton(release).Name() },
+		ftypes.Rocky:        func() string { return bucket.NewRocky(osver.Major(release)).Name() },
+		ftypes.SLES:         func() string { return bucket.NewSUSELinuxEnterprise(release).Name() },
+		ftypes.SLEMicro:     func() string { return bucket.NewSUSELinuxEnterpriseMicro(release).Name() },
+		ftypes.Ubuntu:       func() string { return bucket.NewUbuntu(ubuntuRelease(release)).Name() },
+	}[target.OS.Family]
+	if !known || strings.TrimSpace(strings.TrimSuffix(release, "-ESM")) == "" {
+		return "", known
+	}
+	return versioned(), true
+}
+
+// alpineStream prefers the package repository's release to that of the image.
+func alpineStream(release string, repo *ftypes.Repository) string {
+	if repo == nil || repo.Release == "" {
+		return osver.Minor(release)
+	}
+	stream := repo.Release
+	if strings.Count(stream, ".") > 1 {
+		stream = stream[:strings.LastIndex(stream, ".")]
+	}
+	return stream
+}
+
+// amazonRelease takes every release but the named ones for the first.
+func amazonRelease(release string) string {
+	switch v := osver.Major(strings.Fields(release)[0]); v {
+	case "2", "2022", "2023":
+		return v
+	}
+	return "1"
+}
+
+// ubuntuRelease is the release without "-ESM" while ordinary support lasts and
+// the detector's table has no entry for the extended one.
+func ubuntuRelease(release string) string {
+	base, extended := strings.CutSuffix(release, "-ESM")
+	if !extended {
+		return release
+	}
+	switch base {
+	case "22.04", "24.04", "26.04":
+		// The detector's own answer to whether ordinary support lasts.
+		if ubuntu.NewScanner().IsSupportedVersion(context.Background(), ftypes.Ubuntu, base) {
+			return base
+		}
+	}
+	return release
+}
+
+// redHatProblem looks for a package whose content sets the data does not know:
+// Red Hat's advisories are filed under these, and the detector fails as a whole
+// on the first such package.
+func (r *run) redHatProblem(target types.ScanTarget) string {
+	if !r.gen.db.buckets["Red Hat"] || !r.gen.db.buckets["Red Hat CPE"] {
+		return "the advisory data has no advisories of Red Hat"
+	}
+	looked := map[string]bool{}
+	for _, p := range target.Packages {
+		sets, nvr := redHatContent(p, osver.Major(target.OS.Name))
+		key := strings.Join(sets, "\n") + "\n\n" + nvr
+		if looked[key] {
+			continue
+		}
+		looked[key] = true
+		if !redHatKnown(sets, nvr) {
+			return fmt.Sprintf("the advisory data does not know where package %q of %s %s comes from (content sets %q)",
+				p.Name, target.OS.Family, target.OS.Name, sets)
+		}
+	}
+	return ""
+}
+
+// redHatContent names content sets and build as the detector does.
+func redHatContent(p ftypes.Package, major string) (sets []string, nvr string) {
+	if p.BuildInfo != nil {
+		return p.BuildInfo.ContentSets, p.BuildInfo.Nvr + "-" + p.BuildInfo.Arch
+	}
+	switch major {
+	case "6", "7":
+		return []string{"rhel-" + major + "-server-rpms", "rhel-" + major + "-server-extras-rpms"}, ""
+	case "8", "9":
+		return []string{"rhel-" + major + "-for-x86_64-baseos-rpms", "rhel-" + major + "-for-x86_64-appstream-rpms"}, ""
+	}
+	return nil, ""
+}
+
+// redHatKnown is called with the connection held.
+func redHatKnown(sets []string, nvr string) bool {
+	var db trivydb.Config
+	for _, s := range sets {
+		base, suffix, ok := cutLast(s, "__")
+		if ok && isNumber(suffix) {
+			s = base // build artefacts of Red Hat, which the detector drops too
+		}
+		if cpes, err := db.RedHatRepoToCPEs(s); err == nil && len(cpes) > 0 {
+			return true
+		}
+	}
+	cpes, err := db.RedHatNVRToCPEs(nvr)
+	return nvr != "" && err == nil && len(cpes) > 0
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func isNumber(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
