@@ -2,9 +2,10 @@ package registry
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -13,13 +14,14 @@ import (
 // Limits on what a registry may send. They are part of what makes an image
 // unassessable, so they are constants and not configuration.
 const (
-	// MaxManifestBytes bounds a manifest or index; registries refuse larger
-	// ones on push (OCI distribution specification, "at least 4 megabytes").
+	// MaxManifestBytes bounds a manifest or index; the distribution
+	// specification wants registries to take at least this much, and they
+	// take no more.
 	MaxManifestBytes = 4 << 20
 	// MaxConfigBytes bounds an image configuration.
 	MaxConfigBytes = 4 << 20
-	// MaxLayers bounds the layers of one image. Container runtimes stop at
-	// 127 for overlay mounts; a thousand leaves room for odd formats.
+	// MaxLayers bounds the layers of one image. Docker's overlay driver stops
+	// at 128; a thousand leaves room for other snapshotters.
 	MaxLayers = 1000
 	// MaxDescriptors bounds an index with everything nested in it.
 	MaxDescriptors = 200
@@ -31,65 +33,97 @@ const (
 type Options struct {
 	Registries []Config
 	// Platforms are the configured platforms (scan.platforms); an index's
-	// children are judged when one of them matches.
+	// children are judged when one of them matches. Empty: linux/amd64 and
+	// linux/arm64.
 	Platforms []gate.Platform
 	Log       *slog.Logger     // nil discards
-	Now       func() time.Time // nil is time.Now
+	Now       func() time.Time // nil is time.Now; pauses and token lives
+
+	timeouts timeouts      // zero: defaultTimeouts
+	resolver *net.Resolver // nil: the system's
 }
 
 // Client reads from the configured registries. It is safe for concurrent use.
-type Client struct{}
-
-// New makes a client. It reads the files that the configurations name;
-// gate.ErrInvalid.
-func New(opts Options) (*Client, error) { return nil, errors.New("in preparation") }
-
-// Resolve implements gate.Source.
-func (c *Client) Resolve(ctx context.Context, loc gate.Location, ref string) (gate.Manifest, error) {
-	return gate.Manifest{}, errors.New("in preparation")
+type Client struct {
+	sessions map[string]*session // by registry name; fixed
+	matcher  matcher
 }
 
-// Head implements gate.Source.
-func (c *Client) Head(ctx context.Context, loc gate.Location, tag string) (gate.Digest, error) {
-	return "", errors.New("in preparation")
+// New makes a client. It reads the certificate files that the configurations
+// name; gate.ErrInvalid when an entry is not valid.
+func New(opts Options) (*Client, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.timeouts == (timeouts{}) {
+		opts.timeouts = defaultTimeouts()
+	}
+	if len(opts.Platforms) == 0 {
+		opts.Platforms = []gate.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
+	}
+	c := &Client{sessions: map[string]*session{}, matcher: newMatcher(opts.Platforms)}
+	p := newPauses(opts.Now, opts.Log)
+	for _, cfg := range opts.Registries {
+		if err := cfg.Validate(); err != nil {
+			return nil, fmt.Errorf("registry %q: %w", gate.Printable(cfg.Name, 80), err)
+		}
+		s, err := newSession(cfg, opts, p)
+		if err != nil {
+			return nil, fmt.Errorf("registry %q: %w: %w", cfg.Name, err, gate.ErrInvalid)
+		}
+		if _, twice := c.sessions[cfg.Name]; twice {
+			return nil, fmt.Errorf("registry %q is configured twice: %w", cfg.Name, gate.ErrInvalid)
+		}
+		c.sessions[cfg.Name] = s
+	}
+	return c, nil
 }
 
-// Image is one platform's image as its manifest and configuration describe it.
-// Both documents have been checked against their digests.
-type Image struct {
-	Digest    gate.Digest
-	MediaType string
-	Manifest  []byte // raw
-	Config    []byte // raw
-	Platform  gate.Platform
-	Layers    []Layer
-	Size      int64 // sum of the compressed layers, bytes
-}
-
-// Layer is one layer as the manifest describes it.
-type Layer struct {
-	Digest    gate.Digest // of the compressed bytes
-	MediaType string
-	Size      int64 // compressed, bytes
-	// DiffID is what the configuration claims to be the digest of the
-	// uncompressed bytes. Nobody has checked it yet.
-	DiffID gate.Digest
-}
-
-// Image reads the manifest and the configuration of one platform's image.
-// Errors: those of gate.Source; gate.ErrUnassessable when Resolve would have
-// set Manifest.Unassessable or the digest is no image at all.
-func (c *Client) Image(ctx context.Context, loc gate.Location, digest gate.Digest) (Image, error) {
-	return Image{}, errors.New("in preparation")
+// session finds the registry of a location and checks its repository.
+func (c *Client) session(loc gate.Location) (*session, error) {
+	s, ok := c.sessions[loc.Registry]
+	if !ok {
+		return nil, fmt.Errorf("registry %q: %w", gate.Printable(loc.Registry, 80), gate.ErrRegistryNotTrusted)
+	}
+	return s, checkRepository(loc.Repository)
 }
 
 // Blob streams a blob of size bytes (as its descriptor says). The reader
 // resumes broken transfers by itself and returns gate.ErrIntegrity instead of
-// io.EOF when the bytes are not those of the digest; whoever stops before io.EOF
-// has read unchecked bytes. ctx covers the whole stream. Close it always.
+// io.EOF when the bytes are not those of the digest; whoever stops before
+// io.EOF has read unchecked bytes. ctx covers the whole stream. The caller
+// closes it. Errors of Blob and of Read: those of gate.Source.
 func (c *Client) Blob(ctx context.Context, loc gate.Location, digest gate.Digest, size int64) (io.ReadCloser, error) {
-	return nil, errors.New("in preparation")
+	s, err := c.session(loc)
+	if err == nil {
+		err = checkBlob(digest, size)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading blob %q of %q: %w", gate.Printable(string(digest), 100), gate.Printable(loc.String(), 200), err)
+	}
+	b, err := s.openBlob(ctx, loc.Repository, digest, size)
+	if err != nil {
+		return nil, fmt.Errorf("reading blob %q of %q: %w", digest, loc, err)
+	}
+	return b, nil
 }
 
-// Close releases idle connections.
-func (c *Client) Close() error { return nil }
+// Close releases idle connections. Streams that are open stay open.
+func (c *Client) Close() error {
+	for _, s := range c.sessions {
+		s.close()
+	}
+	return nil
+}
+
+// shown is a reference fit for a message.
+func shown(loc gate.Location, ref string) string {
+	sep := ":"
+	if gate.Digest(ref).Valid() {
+		sep = "@"
+	}
+	return gate.Printable(loc.String()+sep+ref, 400)
+}

@@ -1,0 +1,185 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"go.uber.org/goleak"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a registry with a client for it.
+type rig struct {
+	*registrytest.Registry
+	client *Client
+	loc    gate.Location
+}
+
+// quick are timeouts for tests: faults end in a fraction of a second.
+func quick() timeouts {
+	return timeouts{
+		connect: 2 * time.Second, header: 2 * time.Second, small: 5 * time.Second,
+		idle: 200 * time.Millisecond, window: 300 * time.Millisecond, minRate: 10 << 10, backoff: time.Millisecond,
+	}
+}
+
+func start(t *testing.T, o registrytest.Options) *registrytest.Registry {
+	t.Helper()
+	r, err := registrytest.Start(o)
+	if err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return r
+}
+
+// file writes a file for a configuration.
+func file(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// configFor is the configuration that suits a test registry.
+func configFor(t *testing.T, r *registrytest.Registry, o registrytest.Options) Config {
+	t.Helper()
+	c := DefaultConfig()
+	c.Name, c.Type, c.Host, c.PlainHTTP = "test", "distribution", r.Host, !o.TLS
+	if o.TLS {
+		c.CAFile = file(t, string(r.CAPEM()))
+	}
+	if o.Username != "" {
+		c.Username, c.PasswordFile = o.Username, file(t, o.Password+"\n")
+	}
+	return c
+}
+
+func newClient(t *testing.T, o Options) *Client {
+	t.Helper()
+	if o.timeouts == (timeouts{}) {
+		o.timeouts = quick()
+	}
+	c, err := New(o)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func newRig(t *testing.T, o registrytest.Options, change ...func(*Config, *Options)) rig {
+	t.Helper()
+	r := start(t, o)
+	cfg, opts := configFor(t, r, o), Options{}
+	for _, f := range change {
+		f(&cfg, &opts)
+	}
+	opts.Registries = []Config{cfg}
+	return rig{Registry: r, client: newClient(t, opts), loc: gate.Location{Registry: "test", Repository: "team/app"}}
+}
+
+// push stores a small image and returns its digest.
+func (r rig) push(t *testing.T, tag string, sizes ...int) (gate.Digest, v1.Image) {
+	t.Helper()
+	img, err := registrytest.RandomImage(1, v1.Platform{}, sizes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Push(r.loc.Repository, tag, img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, img
+}
+
+func TestReadsAnImage(t *testing.T) {
+	for name, o := range map[string]registrytest.Options{
+		"plain":        {},
+		"tls":          {TLS: true},
+		"basic":        {TLS: true, Auth: registrytest.AuthBasic, Username: "robot$gate", Password: "s3cret:with colon"},
+		"bearer":       {TLS: true, Auth: registrytest.AuthBearer, Username: "robot$gate", Password: "s3cret", ExpiresIn: "300"},
+		"plain_bearer": {Auth: registrytest.AuthBearer, Username: "u", Password: "p"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, o)
+			want, img := r.push(t, "1.0", 1000, 200_000)
+			ctx := t.Context()
+
+			if got, err := r.client.Head(ctx, r.loc, "1.0"); err != nil || got != want {
+				t.Fatalf("Head: got %q, %v, want %q", got, err, want)
+			}
+			for _, ref := range []string{"1.0", string(want)} {
+				m, err := r.client.Resolve(ctx, r.loc, ref)
+				if err != nil {
+					t.Fatalf("Resolve(%q): %v", ref, err)
+				}
+				if m.Digest != want || m.Kind != gate.KindImage || m.Platform.String() != "linux/amd64" || m.Unassessable != "" || m.Size < 201_000 {
+					t.Errorf("Resolve(%q): got %+v", ref, m)
+				}
+			}
+			got, err := r.client.Image(ctx, r.loc, want)
+			if err != nil {
+				t.Fatalf("Image: %v", err)
+			}
+			rawManifest, _ := img.RawManifest()
+			rawConfig, _ := img.RawConfigFile()
+			if !bytes.Equal(got.Manifest, rawManifest) || !bytes.Equal(got.Config, rawConfig) || len(got.Layers) != 2 {
+				t.Errorf("Image: got %+v", got)
+			}
+			layers, _ := img.Layers()
+			for i, l := range got.Layers {
+				checkLayer(t, r, l, layers[i])
+			}
+		})
+	}
+}
+
+func checkLayer(t *testing.T, r rig, got Layer, want v1.Layer) {
+	t.Helper()
+	diffID, _ := want.DiffID()
+	if string(got.DiffID) != diffID.String() {
+		t.Errorf("DiffID: got %s, want %s", got.DiffID, diffID)
+	}
+	rc, err := r.client.Blob(t.Context(), r.loc, got.Digest, got.Size)
+	if err != nil {
+		t.Fatalf("Blob: %v", err)
+	}
+	defer rc.Close()
+	content, err := io.ReadAll(rc)
+	if err != nil {
+		t.Fatalf("reading: %v", err)
+	}
+	compressed, _ := want.Compressed()
+	wanted, _ := io.ReadAll(compressed)
+	if !bytes.Equal(content, wanted) {
+		t.Errorf("layer %s: got %d bytes, want %d", got.Digest, len(content), len(wanted))
+	}
+}
+
+// blob reads a blob whole.
+func (r rig) blob(ctx context.Context, d gate.Digest, size int64) ([]byte, error) {
+	rc, err := r.client.Blob(ctx, r.loc, d, size)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(rc)
+	return b, errors.Join(err, rc.Close())
+}

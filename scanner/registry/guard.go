@@ -1,0 +1,186 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// reach is who may be connected to at an address.
+type reach int
+
+const (
+	// reachPublic: anybody, as far as this guard is concerned.
+	reachPublic reach = iota
+	// reachPrivate: configured hosts only.
+	reachPrivate
+	// reachLocal: only when the address itself is configured.
+	reachLocal
+)
+
+// reserved lists the ranges that are not public. The first match counts, so
+// the single addresses of the clouds' metadata services stand before the
+// ranges around them.
+var reserved = []struct {
+	prefix netip.Prefix
+	reach  reach
+	what   string
+}{
+	{netip.MustParsePrefix("100.100.100.200/32"), reachLocal, "metadata service"}, // Alibaba Cloud
+	{netip.MustParsePrefix("100.96.0.96/32"), reachLocal, "metadata service"},     // Volcano Engine
+	{netip.MustParsePrefix("168.63.129.16/32"), reachLocal, "metadata service"},   // Azure WireServer
+	{netip.MustParsePrefix("192.0.0.192/32"), reachLocal, "metadata service"},     // Oracle Cloud
+	{netip.MustParsePrefix("fd00:ec2::/32"), reachLocal, "metadata service"},      // AWS, …:254 and …:23
+	{netip.MustParsePrefix("fd20:ce::254/128"), reachLocal, "metadata service"},   // Google Cloud
+	{netip.MustParsePrefix("fd00:42::42/128"), reachLocal, "metadata service"},    // Scaleway
+	{netip.MustParsePrefix("127.0.0.0/8"), reachLocal, "loopback"},                // RFC 1122
+	{netip.MustParsePrefix("::1/128"), reachLocal, "loopback"},                    // RFC 4291
+	{netip.MustParsePrefix("169.254.0.0/16"), reachLocal, "link-local"},           // RFC 3927; metadata of most clouds
+	{netip.MustParsePrefix("fe80::/10"), reachLocal, "link-local"},                // RFC 4291
+	{netip.MustParsePrefix("0.0.0.0/8"), reachLocal, "unspecified"},               // RFC 1122; Linux connects to itself
+	{netip.MustParsePrefix("::/128"), reachLocal, "unspecified"},                  // RFC 4291
+	{netip.MustParsePrefix("224.0.0.0/4"), reachLocal, "multicast"},               // RFC 5771
+	{netip.MustParsePrefix("ff00::/8"), reachLocal, "multicast"},                  // RFC 4291
+	{netip.MustParsePrefix("240.0.0.0/4"), reachLocal, "reserved"},                // RFC 1112, and broadcast
+	{netip.MustParsePrefix("10.0.0.0/8"), reachPrivate, "private"},                // RFC 1918
+	{netip.MustParsePrefix("172.16.0.0/12"), reachPrivate, "private"},             // RFC 1918
+	{netip.MustParsePrefix("192.168.0.0/16"), reachPrivate, "private"},            // RFC 1918
+	{netip.MustParsePrefix("100.64.0.0/10"), reachPrivate, "carrier-grade NAT"},   // RFC 6598
+	{netip.MustParsePrefix("192.0.0.0/24"), reachPrivate, "protocol assignments"}, // RFC 6890
+	{netip.MustParsePrefix("198.18.0.0/15"), reachPrivate, "benchmarking"},        // RFC 2544
+	{netip.MustParsePrefix("fc00::/7"), reachPrivate, "private"},                  // RFC 4193
+	{netip.MustParsePrefix("fec0::/10"), reachPrivate, "site-local"},              // RFC 3879
+	{netip.MustParsePrefix("100::/64"), reachPrivate, "discard"},                  // RFC 6666
+	{netip.MustParsePrefix("64:ff9b:1::/48"), reachPrivate, "local translation"},  // RFC 8215
+	{netip.MustParsePrefix("2001::/32"), reachPrivate, "Teredo"},                  // RFC 4380, obfuscates an IPv4 address
+	{netip.MustParsePrefix("2001:db8::/32"), reachPrivate, "documentation"},       // RFC 3849
+	{netip.MustParsePrefix("5f00::/16"), reachPrivate, "segment routing"},         // RFC 9602
+	{netip.MustParsePrefix("192.88.99.0/24"), reachPrivate, "deprecated relay"},   // RFC 7526
+}
+
+// reachOf classifies an address. An IPv6 address that carries an IPv4 address
+// (mapped, compatible, NAT64, 6to4) is classified by the address it leads to.
+func reachOf(ip netip.Addr) (reach, string) {
+	ip = ip.WithZone("").Unmap()
+	for _, r := range reserved {
+		if r.prefix.Contains(ip) {
+			return r.reach, r.what
+		}
+	}
+	if v4, ok := embedded(ip); ok {
+		return reachOf(v4)
+	}
+	return reachPublic, "public"
+}
+
+func embedded(ip netip.Addr) (netip.Addr, bool) {
+	if !ip.Is6() {
+		return netip.Addr{}, false
+	}
+	b := ip.As16()
+	switch {
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(ip), // RFC 6052
+		netip.MustParsePrefix("::/96").Contains(ip): // RFC 4291 2.5.5.1, deprecated
+		return netip.AddrFrom4([4]byte(b[12:16])), true
+	case netip.MustParsePrefix("2002::/16").Contains(ip): // RFC 3056
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
+}
+
+// blockedError says that the guard refused to connect.
+type blockedError struct {
+	target string // host:port that was asked for
+	ip     netip.Addr
+	what   string
+	reach  reach
+}
+
+func (e *blockedError) Error() string {
+	advice := "add it to blobHosts or tokenHosts if it belongs to the registry"
+	if e.reach == reachLocal {
+		advice = "such an address is only used when it is itself configured as host, alias, tokenHost or blobHost"
+	}
+	return fmt.Sprintf("refusing to connect to %q: it leads to the %s address %s; %s", e.target, e.what, e.ip, advice)
+}
+
+// guard is the dialer of everything this package sends. It checks the address
+// that was chosen at the moment of connecting, after name resolution, so that
+// a name which changes its mind (DNS rebinding) gains nothing, and it is asked
+// on every hop of a redirect because every hop dials.
+type guard struct {
+	configured map[string]bool // endpoints of host, aliases, tokenHosts, blobHosts
+	timeout    time.Duration
+	resolver   *net.Resolver // nil: the system's
+}
+
+// newGuard knows the configured hosts of one registry. A host without a port
+// stands for the ports that its scheme may use.
+func newGuard(c Config, timeout time.Duration, resolver *net.Resolver) *guard {
+	g := &guard{configured: map[string]bool{}, timeout: timeout, resolver: resolver}
+	add := func(host string) {
+		g.configured[endpoint(host, "443")] = true
+		if c.PlainHTTP {
+			g.configured[endpoint(host, "80")] = true
+		}
+	}
+	add(apiHost(c.Host))
+	for _, list := range [][]string{c.Aliases, c.TokenHosts, c.BlobHosts, impliedTokenHosts(c.Host)} {
+		for _, h := range list {
+			add(h)
+		}
+	}
+	return g
+}
+
+// DialContext connects to addr ("host:port") if the guard permits the address
+// that it resolves to.
+func (g *guard) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{
+		Timeout:  g.timeout,
+		Resolver: g.resolver,
+		Control: func(_, address string, _ syscall.RawConn) error {
+			return g.check(addr, address)
+		},
+	}
+	return d.DialContext(ctx, network, addr)
+}
+
+// check permits a connection to address ("ip:port") for somebody who asked for
+// target ("host:port").
+func (g *guard) check(target, address string) error {
+	target = strings.ToLower(target)
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return &blockedError{target: target, what: "unreadable", reach: reachLocal}
+	}
+	ip := ap.Addr().WithZone("").Unmap()
+	r, what := reachOf(ip)
+	host, _, err := net.SplitHostPort(target)
+	if err != nil {
+		return &blockedError{target: target, ip: ip, what: what, reach: r}
+	}
+	configured := g.configured[target]
+	switch {
+	case r == reachPublic, r == reachPrivate && configured:
+		return nil
+	case r == reachLocal && configured && isLiteral(host, ip):
+		return nil
+	}
+	return &blockedError{target: target, ip: ip, what: what, reach: r}
+}
+
+// isLiteral reports whether host is the address itself. "localhost" is loopback
+// by definition (RFC 6761), so it names a loopback address as openly as digits
+// do; any other name does not.
+func isLiteral(host string, ip netip.Addr) bool {
+	if host == "localhost" {
+		return ip.IsLoopback()
+	}
+	literal, err := netip.ParseAddr(host)
+	return err == nil && literal.WithZone("").Unmap() == ip
+}

@@ -1,0 +1,102 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/containerd/platforms"
+	specs "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// ParsePlatforms reads platforms as people write them ("linux/arm64",
+// "linux/arm/v7"); gate.ErrInvalid. Only Linux can be analysed.
+func ParsePlatforms(list []string) ([]gate.Platform, error) {
+	out := make([]gate.Platform, 0, len(list))
+	for _, s := range list {
+		p, err := platforms.Parse(s)
+		if err != nil || strings.Contains(s, "*") || p.OS != "linux" || !strings.Contains(s, "/") {
+			return nil, fmt.Errorf("platform %q (want linux/ARCHITECTURE, such as linux/amd64): %w", gate.Printable(s, 60), gate.ErrInvalid)
+		}
+		out = append(out, fromSpecs(p))
+	}
+	return out, nil
+}
+
+// matcher decides which children of an index a configured platform would run.
+type matcher []platforms.MatchComparer
+
+func newMatcher(list []gate.Platform) matcher {
+	m := make(matcher, len(list))
+	for i, p := range list {
+		m[i] = platforms.Only(specs.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion})
+	}
+	return m
+}
+
+func (m matcher) match(p specs.Platform) bool {
+	for _, one := range m {
+		if one.Match(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// fromSpecs makes a platform fit to be stored and shown: it comes from outside.
+func fromSpecs(p specs.Platform) gate.Platform {
+	return gate.Platform{
+		OS: gate.Printable(p.OS, 64), Architecture: gate.Printable(p.Architecture, 64),
+		Variant: gate.Printable(p.Variant, 64), OSVersion: gate.Printable(p.OSVersion, 64),
+	}
+}
+
+// isLinux reports whether a platform may be Linux. An empty name is taken for
+// the node's own, as containerd does (platforms.Normalize).
+func isLinux(p specs.Platform) bool {
+	return p.OS == "" || platforms.Normalize(p).OS == "linux"
+}
+
+// isUnknown recognises the descriptors that BuildKit gives to attestations;
+// nothing else is skipped.
+func isUnknown(p *specs.Platform) bool {
+	return p != nil && p.OS == "unknown" && p.Architecture == "unknown" && p.Variant == "" && p.OSVersion == "" && len(p.OSFeatures) == 0
+}
+
+// imageConfig is what this package reads of an image configuration.
+type imageConfig struct {
+	OS           string   `json:"os"`
+	Architecture string   `json:"architecture"`
+	Variant      string   `json:"variant"`
+	OSVersion    string   `json:"os.version"`
+	OSFeatures   []string `json:"os.features"`
+	RootFS       struct {
+		DiffIDs []gate.Digest `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+func (c imageConfig) platform() specs.Platform {
+	return specs.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion, OSFeatures: c.OSFeatures}
+}
+
+// parseConfig reads a configuration and says in words why it makes the image
+// unassessable, "" when it does not.
+func parseConfig(raw []byte, layers int) (c imageConfig, why string) {
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return imageConfig{}, "the image's configuration is not valid JSON of its kind"
+	}
+	if !isLinux(c.platform()) {
+		return c, fmt.Sprintf("no Linux platform: the image is for %s", fromSpecs(c.platform()))
+	}
+	if len(c.RootFS.DiffIDs) != layers {
+		return c, fmt.Sprintf("the image's configuration lists %d layers, its manifest %d", len(c.RootFS.DiffIDs), layers)
+	}
+	for _, d := range c.RootFS.DiffIDs {
+		if !d.Valid() {
+			return c, fmt.Sprintf("the image's configuration names a digest that is none: %q", gate.Printable(string(d), 100))
+		}
+	}
+	return c, ""
+}

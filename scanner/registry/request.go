@@ -1,0 +1,202 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// maxRetries bounds the repetitions of one request. With the shipped backoff
+// they end within two seconds: whoever wants more has a queue.
+const maxRetries = 2
+
+// accept names what nodes ask for (containerd, core/remotes/docker/resolver.go),
+// in the same order, so that a registry which converts shows us what it shows
+// them.
+var accept = strings.Join([]string{
+	"application/vnd.docker.distribution.manifest.v2+json",
+	"application/vnd.docker.distribution.manifest.list.v2+json",
+	"application/vnd.oci.image.manifest.v1+json",
+	"application/vnd.oci.image.index.v1+json",
+	"*/*",
+}, ", ")
+
+// Names as the distribution specification defines them. What does not match is
+// never put into an address.
+var (
+	repositoryPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagPattern        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+)
+
+const maxRepositoryBytes = 255
+
+func checkRepository(repo string) error {
+	if len(repo) > maxRepositoryBytes || !repositoryPattern.MatchString(repo) {
+		return fmt.Errorf("repository %q: %w", gate.Printable(repo, 100), gate.ErrRefInvalid)
+	}
+	return nil
+}
+
+// checkRef accepts a digest or a tag.
+func checkRef(ref string) error {
+	if gate.Digest(ref).Valid() || tagPattern.MatchString(ref) {
+		return nil
+	}
+	return fmt.Errorf("%q is neither a tag nor a digest: %w", gate.Printable(ref, 100), gate.ErrRefInvalid)
+}
+
+// retry repeats fn while its error is worth it and ctx lives. The result wraps
+// a sentinel.
+func (s *session) retry(ctx context.Context, fn func() error) error {
+	for n := 0; ; n++ {
+		err := fn()
+		if err == nil {
+			return nil
+		}
+		if n >= maxRetries || ctx.Err() != nil || !retryable(err) {
+			return s.explain(ctx, err)
+		}
+		if sleep(ctx, pauseBefore(n, s.wait.backoff, rand.Float64())) != nil {
+			return contextError(ctx)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// send makes one request and returns the answer if its status is in wanted;
+// the caller closes its body.
+func (s *session) send(ctx context.Context, c *call, method, path string, header http.Header, wanted ...int) (*http.Response, error) {
+	u := s.base
+	u.Path = "/v2/" + c.repo + "/" + path
+	req, err := http.NewRequestWithContext(withCall(ctx, c), method, u.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, gate.ErrInvalid)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	req.Header.Set("User-Agent", userAgent)
+	res, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range wanted {
+		if res.StatusCode == w {
+			return res, nil
+		}
+	}
+	defer closeBody(res)
+	err = s.statusError(res)
+	if transient(res) {
+		err = transientError{err}
+	}
+	return nil, err
+}
+
+// rawManifest is a manifest as served, hashed by us.
+type rawManifest struct {
+	digest      gate.Digest
+	contentType string
+	body        []byte
+}
+
+// readManifest fetches what ref names and checks it against the digest that was
+// asked for and the one that the registry claims.
+func (s *session) readManifest(ctx context.Context, repo, ref string) (rawManifest, error) {
+	var m rawManifest
+	c := &call{repo: repo}
+	err := s.retry(ctx, func() error {
+		ctx, cancel := context.WithTimeoutCause(ctx, s.wait.small, errSlow)
+		defer cancel()
+		res, err := s.send(ctx, c, http.MethodGet, "manifests/"+ref, http.Header{"Accept": {accept}}, http.StatusOK)
+		if err != nil {
+			return err
+		}
+		defer closeBody(res)
+		if m.body, err = readBounded(res, MaxManifestBytes); err != nil {
+			return err
+		}
+		m.contentType = res.Header.Get("Content-Type")
+		m.digest = digestOf(m.body)
+		return checkClaims(m, ref, res.Header.Get("Docker-Content-Digest"))
+	})
+	if err != nil {
+		return rawManifest{}, err
+	}
+	return m, nil
+}
+
+// checkClaims compares our hash with the reference and with the header. A
+// header that names other content than the body is a broken proxy at best.
+func checkClaims(m rawManifest, ref, header string) error {
+	if gate.Digest(ref).Valid() && gate.Digest(ref) != m.digest {
+		hint := ""
+		if isSchema1(m.contentType) {
+			hint = " (the registry answered with Docker schema 1, which is not supported)"
+		}
+		return fmt.Errorf("the manifest served has digest %s%s: %w", m.digest, hint, gate.ErrIntegrity)
+	}
+	if claimed := gate.Digest(header); claimed.Valid() && claimed != m.digest && !isSchema1(m.contentType) {
+		return fmt.Errorf("the registry says %s but serves content of %s: %w", claimed, m.digest, gate.ErrIntegrity)
+	}
+	return nil
+}
+
+// readBounded reads a body of at most limit bytes; more is unassessable.
+func readBounded(res *http.Response, limit int64) ([]byte, error) {
+	if res.ContentLength > limit {
+		return nil, fmt.Errorf("a manifest of %d bytes is over the limit of %d: %w", res.ContentLength, limit, gate.ErrUnassessable)
+	}
+	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("a manifest over the limit of %d bytes: %w", limit, gate.ErrUnassessable)
+	}
+	return b, nil
+}
+
+func digestOf(b []byte) gate.Digest {
+	return gate.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(b)))
+}
+
+// headManifest asks for a digest without the content; "" when the registry
+// does not say it in a usable way.
+func (s *session) headManifest(ctx context.Context, repo, ref string) (gate.Digest, error) {
+	var d gate.Digest
+	c := &call{repo: repo}
+	err := s.retry(ctx, func() error {
+		ctx, cancel := context.WithTimeoutCause(ctx, s.wait.small, errSlow)
+		defer cancel()
+		res, err := s.send(ctx, c, http.MethodHead, "manifests/"+ref, http.Header{"Accept": {accept}},
+			http.StatusOK, http.StatusMethodNotAllowed, http.StatusBadRequest, http.StatusNotImplemented)
+		if err != nil {
+			return err
+		}
+		defer closeBody(res)
+		if got := gate.Digest(res.Header.Get("Docker-Content-Digest")); res.StatusCode == http.StatusOK && got.Valid() {
+			d = got
+		}
+		return nil
+	})
+	return d, err
+}

@@ -1,0 +1,217 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+const (
+	userAgent = "digestgate"
+	// maxHeaderBytes bounds the headers of an answer.
+	maxHeaderBytes = 64 << 10
+	// maxRedirects: a CDN in front of object storage needs two.
+	maxRedirects = 5
+	// maxExchanges bounds the token exchanges of one request with all its
+	// retries: one for an expired token, one for bad luck, one to be sure.
+	maxExchanges = 3
+)
+
+// timeouts bound the waiting for a registry. The zero value is not usable.
+type timeouts struct {
+	connect time.Duration // resolve and connect, then again for TLS
+	header  time.Duration // from the request to the answer's header
+	small   time.Duration // a whole manifest, configuration or token
+	idle    time.Duration // without any byte of a blob
+	window  time.Duration // over which a blob's throughput is measured
+	minRate int64         // bytes per second of waiting, over a window
+	backoff time.Duration // before the first retry; doubles
+}
+
+// defaultTimeouts: 16 KiB/s would still move a 50 MB layer in an hour, and no
+// healthy registry is near it; the others are those of container runtimes,
+// rounded down, because a job that waits is retried anyway.
+func defaultTimeouts() timeouts {
+	return timeouts{
+		connect: 10 * time.Second, header: 30 * time.Second, small: 60 * time.Second,
+		idle: 30 * time.Second, window: time.Minute, minRate: 16 << 10, backoff: 250 * time.Millisecond,
+	}
+}
+
+// session is everything that belongs to one registry: its transports,
+// credentials and tokens.
+type session struct {
+	cfg      Config
+	registry gate.Registry
+	base     url.URL // scheme and host of the API
+	origin   string  // endpoint of base
+	wait     timeouts
+	pauses   *pauses
+	tokens   *tokens
+	// basic is set when the registry asked for Basic authentication.
+	basic atomic.Bool
+	// credentialHosts are the endpoints that may see credentials.
+	credentialHosts map[string]bool
+	guard           *guard
+	// own carries requests to configured hosts, foreign those to any other:
+	// insecureSkipVerify is a statement about the former only.
+	own, foreign *http.Transport
+	client       *http.Client
+}
+
+func newSession(c Config, o Options, p *pauses) (*session, error) {
+	s := &session{
+		cfg: c, registry: c.Registry(), wait: o.timeouts, pauses: p,
+		base:            url.URL{Scheme: "https", Host: apiHost(c.Host)},
+		tokens:          &tokens{now: o.Now, byRepo: map[string]token{}},
+		credentialHosts: map[string]bool{},
+	}
+	if c.PlainHTTP {
+		s.base.Scheme = "http"
+	}
+	s.origin = urlEndpoint(&s.base)
+	for _, list := range [][]string{{apiHost(c.Host)}, c.Aliases, c.TokenHosts, impliedTokenHosts(c.Host)} {
+		for _, h := range list {
+			s.credentialHosts[endpoint(h, defaultPort(s.base.Scheme))] = true
+			s.credentialHosts[endpoint(h, "443")] = true
+		}
+	}
+	var cas *x509.CertPool
+	if c.CAFile != "" {
+		var err error
+		if cas, err = readCAs(c.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	s.guard = newGuard(c, s.wait.connect, o.resolver)
+	s.own = newTransport(s.guard, s.wait, cas, c.InsecureSkipVerify)
+	s.foreign = newTransport(s.guard, s.wait, cas, false)
+	s.client = &http.Client{Transport: authTransport{s}, CheckRedirect: s.checkRedirect}
+	return s, nil
+}
+
+func newTransport(g *guard, t timeouts, cas *x509.CertPool, insecure bool) *http.Transport {
+	return &http.Transport{
+		Proxy:                  nil, // see the package comment
+		DialContext:            g.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: cas, MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure}, //nolint:gosec // said in the configuration
+		TLSHandshakeTimeout:    t.connect,
+		ResponseHeaderTimeout:  t.header,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true, // we hash what the registry stores
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    8,
+		IdleConnTimeout:        90 * time.Second,
+	}
+}
+
+func (s *session) close() {
+	s.own.CloseIdleConnections()
+	s.foreign.CloseIdleConnections()
+}
+
+// credentials reads the configured ones; ok is false when there are none.
+func (s *session) credentials() (user, password string, ok bool, err error) {
+	if s.cfg.Username == "" {
+		return "", "", false, nil
+	}
+	password, err = readPassword(s.cfg.PasswordFile)
+	if err != nil {
+		return "", "", false, fmt.Errorf("%w: %w", err, gate.ErrRegistryAuth)
+	}
+	return s.cfg.Username, password, true, nil
+}
+
+// hop sends one request to one host, without following redirects, and lets
+// the host's health learn from it.
+func (s *session) hop(req *http.Request) (*http.Response, error) {
+	host := urlEndpoint(req.URL)
+	if err := s.pauses.check(host); err != nil {
+		return nil, err
+	}
+	t := s.foreign
+	if s.guard.configured[host] {
+		t = s.own
+	}
+	res, err := t.RoundTrip(req)
+	var blocked *blockedError
+	if req.Context().Err() == nil && !errors.As(err, &blocked) {
+		s.pauses.observe(host, res)
+	}
+	return res, err
+}
+
+// call travels in a request's context through the client's redirects.
+type call struct {
+	repo      string
+	blob      bool // may be redirected to another host
+	exchanges int  // token exchanges so far; used by one goroutine at a time
+}
+
+type callKey struct{}
+
+func withCall(ctx context.Context, c *call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// checkRedirect is the policy of http.Client. Credentials need no care here:
+// authTransport adds them per hop and only for the registry itself.
+func (s *session) checkRedirect(req *http.Request, via []*http.Request) error {
+	c, _ := req.Context().Value(callKey{}).(*call)
+	to := gate.Printable(req.URL.Host, 100)
+	switch {
+	case c == nil || len(via) > maxRedirects:
+		return &redirectError{to, fmt.Sprintf("more than %d redirects", maxRedirects)}
+	case req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !s.cfg.PlainHTTP):
+		return &redirectError{to, "not https"}
+	case req.URL.User != nil:
+		return &redirectError{to, "it names a user"}
+	case !c.blob && (urlEndpoint(req.URL) != s.origin || req.URL.Scheme != s.base.Scheme):
+		return &redirectError{to, "only blobs may come from another host; configure the registry's own host name"}
+	}
+	// A signed address of the last hop is nobody else's business.
+	req.Header.Del("Referer")
+	req.Header.Del("Authorization")
+	return nil
+}
+
+// redirectError says that a redirect was not followed. It names the host only:
+// addresses of blobs are signed, and whoever has them may read.
+type redirectError struct{ host, reason string }
+
+func (e *redirectError) Error() string {
+	return fmt.Sprintf("refusing the redirect to %q: %s", e.host, e.reason)
+}
+
+// urlEndpoint is the "host:port" that u is reached at.
+func urlEndpoint(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = defaultPort(u.Scheme)
+	}
+	return endpoint(net.JoinHostPort(u.Hostname(), port), "")
+}
+
+func defaultPort(scheme string) string {
+	if scheme == "http" {
+		return "80"
+	}
+	return "443"
+}
+
+// closeBody reads a little of what is left, so that the connection can be used
+// again, and closes.
+func closeBody(res *http.Response) {
+	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
+	_ = res.Body.Close()
+}

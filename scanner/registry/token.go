@@ -1,0 +1,175 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+const (
+	// maxTokenBytes bounds a token server's answer.
+	maxTokenBytes = 1 << 20
+	// A token without expires_in lasts a minute (distribution's token
+	// specification). Longer promises than an hour are not believed.
+	defaultTokenLife = time.Minute
+	maxTokenLife     = time.Hour
+	// maxTokens bounds the cache: one token for each repository in use.
+	maxTokens = 1000
+)
+
+// tokens caches bearer tokens by repository. Safe for concurrent use.
+type tokens struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	byRepo map[string]token
+}
+
+type token struct {
+	value   string
+	expires time.Time
+}
+
+func (t *tokens) get(repo string) (string, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tok, ok := t.byRepo[repo]
+	return tok.value, ok && t.now().Before(tok.expires)
+}
+
+func (t *tokens) put(repo string, tok token) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.byRepo) >= maxTokens {
+		clear(t.byRepo)
+	}
+	t.byRepo[repo] = tok
+}
+
+// drop forgets a token that the registry refused, unless it was replaced
+// meanwhile.
+func (t *tokens) drop(repo, value string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byRepo[repo].value == value {
+		delete(t.byRepo, repo)
+	}
+}
+
+// exchange asks the realm of a challenge for a token to pull from repo. The
+// realm is the registry's word: it is used only if it lies at a host that the
+// configuration names for credentials, whether there are credentials or not.
+func (s *session) exchange(ctx context.Context, c challenge, repo string) (token, error) {
+	realm, err := s.checkRealm(c.params["realm"])
+	if err != nil {
+		return token{}, err
+	}
+	q := realm.Query()
+	if service := c.params["service"]; service != "" {
+		q.Set("service", service)
+	}
+	// Our own scope, not the challenge's: nothing but pulling, and a registry
+	// that asks for ever new scopes cannot make us walk in circles.
+	q.Set("scope", "repository:"+repo+":pull")
+	realm.RawQuery = q.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, realm.String(), nil)
+	if err != nil {
+		return token{}, fmt.Errorf("asking %q for a token: %w", realm.Host, gate.ErrRegistryAuth)
+	}
+	req.Header.Set("User-Agent", userAgent)
+	user, password, ok, err := s.credentials()
+	if err != nil {
+		return token{}, err
+	}
+	if ok {
+		req.SetBasicAuth(user, password)
+	}
+	res, err := s.hop(req)
+	if err != nil {
+		return token{}, fmt.Errorf("asking %q for a token: %w", realm.Host, err)
+	}
+	defer closeBody(res)
+	if res.StatusCode != http.StatusOK {
+		return token{}, s.tokenStatus(res, realm.Host, ok)
+	}
+	return s.readToken(res, realm.Host)
+}
+
+// checkRealm accepts https (http with plainHTTP) at host, aliases and
+// tokenHosts.
+func (s *session) checkRealm(realm string) (*url.URL, error) {
+	u, err := url.Parse(realm)
+	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" {
+		return nil, fmt.Errorf("the registry names %q as its token server, which is no usable address: %w", gate.Printable(realm, 100), gate.ErrRegistryAuth)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !s.cfg.PlainHTTP) {
+		return nil, fmt.Errorf("the registry names a token server at %q that is not reached by https: %w", gate.Printable(u.Host, 100), gate.ErrRegistryAuth)
+	}
+	if !s.credentialHosts[urlEndpoint(u)] {
+		return nil, fmt.Errorf("the registry names a token server at %q, to which nothing is sent; add it to tokenHosts if it belongs to the registry: %w", gate.Printable(u.Host, 100), gate.ErrRegistryAuth)
+	}
+	return u, nil
+}
+
+func (s *session) tokenStatus(res *http.Response, host string, withCredentials bool) error {
+	switch {
+	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
+		advice := "check username and passwordFile"
+		if !withCredentials {
+			advice = "configure username and passwordFile"
+		}
+		return fmt.Errorf("token server %q answered %d: %s: %w", host, res.StatusCode, advice, gate.ErrRegistryAuth)
+	case res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500 || res.StatusCode == http.StatusRequestTimeout:
+		return s.unavailable(res, fmt.Sprintf("token server %q answered %d", host, res.StatusCode))
+	}
+	return fmt.Errorf("token server %q answered %d: %w", host, res.StatusCode, gate.ErrRegistryAuth)
+}
+
+func (s *session) readToken(res *http.Response, host string) (token, error) {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxTokenBytes+1))
+	if err != nil {
+		return token{}, fmt.Errorf("reading the token of %q: %w", host, err)
+	}
+	if len(body) > maxTokenBytes {
+		return token{}, fmt.Errorf("the token server %q answered more than %d bytes: %w", host, maxTokenBytes, gate.ErrRegistryAuth)
+	}
+	var answer struct {
+		Token       string          `json:"token"`
+		AccessToken string          `json:"access_token"`
+		ExpiresIn   json.RawMessage `json:"expires_in"`
+	}
+	// The error of json is left out: it may quote the token.
+	if json.Unmarshal(body, &answer) != nil {
+		return token{}, fmt.Errorf("the token server %q answered no JSON: %w", host, gate.ErrRegistryAuth)
+	}
+	value := answer.Token
+	if value == "" {
+		value = answer.AccessToken
+	}
+	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return token{}, fmt.Errorf("the token server %q answered no usable token: %w", host, gate.ErrRegistryAuth)
+	}
+	return token{value: value, expires: s.tokens.now().Add(tokenLife(answer.ExpiresIn))}, nil
+}
+
+// tokenLife is how long a token is used: nine tenths of what the server
+// promises, within bounds.
+func tokenLife(expiresIn json.RawMessage) time.Duration {
+	var seconds float64
+	life := defaultTokenLife
+	if json.Unmarshal(expiresIn, &seconds) == nil && seconds > 0 {
+		life = maxTokenLife
+		if seconds < maxTokenLife.Seconds() {
+			life = time.Duration(seconds * float64(time.Second))
+		}
+	}
+	return life * 9 / 10
+}
