@@ -3,7 +3,9 @@ package policy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -52,11 +54,16 @@ func bounded() map[string]estimate {
 	}
 }
 
-// boundedFunctions registers the redirections with a query.
+// boundedNames lists the redirected builtins, sorted.
+func boundedNames() []string { return slices.Sorted(maps.Keys(bounded())) }
+
+// boundedFunctions registers the redirections with a query, in the order of
+// boundedNames.
 func boundedFunctions() []func(*rego.Rego) {
 	var options []func(*rego.Rego)
-	for name, size := range bounded() {
-		decl, impl := boundedFunction(name, size)
+	sizes := bounded()
+	for _, name := range boundedNames() {
+		decl, impl := boundedFunction(name, sizes[name])
 		options = append(options, rego.FunctionDyn(decl, impl))
 	}
 	return options

@@ -121,10 +121,16 @@ func (e *Engine) Evaluate(ctx context.Context, q gate.Question) gate.Decision {
 	return e.decision(set, q, append(slices.Clone(reasons), found...))
 }
 
-// decision makes the answer from reasons. The first deny gives the code.
+// decision makes the answer from reasons.
 func (e *Engine) decision(set *activeSet, q gate.Question, reasons []gate.Reason) gate.Decision {
-	d := gate.Decision{Outcome: gate.OutcomeAllow, Reasons: reasons, PolicyRevision: set.revision, EvaluatedAt: q.Now}
-	if d.Reasons == nil {
+	return decide(gate.Decision{PolicyRevision: set.revision, EvaluatedAt: q.Now}, reasons)
+}
+
+// decide completes a decision: the worst action is the outcome, and the first
+// deny gives the code.
+func decide(d gate.Decision, reasons []gate.Reason) gate.Decision {
+	d.Outcome, d.Reasons = gate.OutcomeAllow, reasons
+	if reasons == nil {
 		d.Reasons = []gate.Reason{}
 	}
 	for _, r := range reasons {
@@ -178,7 +184,11 @@ func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
 			return nil, fmt.Errorf("the record names findings that are not stored: %w", gate.ErrPending)
 		}
 		fs := newFacts(inv, findings)
-		e.inputs.put(key, fs, fs.bytes)
+		// The values may be newer than the record that the caller has read;
+		// then they answer this question and are not kept under its ids.
+		if findings.InventoryID == "" || findings.InventoryID == key.inventoryID {
+			e.inputs.put(key, fs, fs.bytes)
+		}
 		return fs, nil
 	})
 	select {

@@ -21,7 +21,7 @@ func imageFields(b *builder, inv *gate.Inventory, f *gate.Findings) [][2]*ast.Te
 			b.field("eol", b.yes(inv.OS.EOL || f.EOL)),
 		)),
 		b.field("created", b.word(rfc3339(inv.Created))),
-		b.field("createdUnix", b.whole(unix(inv.Created))),
+		b.field("createdUnix", b.whole(seconds(inv.Created))),
 		b.field("size", b.whole(inv.Size)),
 		b.field("layers", array(b, inv.Layers, func(l gate.Layer) *ast.Term {
 			return b.object(
@@ -54,7 +54,7 @@ func historyTerm(b *builder) func(gate.History) *ast.Term {
 	return func(h gate.History) *ast.Term {
 		return b.object(
 			b.field("created", b.word(rfc3339(h.Created))),
-			b.field("createdUnix", b.whole(unix(h.Created))),
+			b.field("createdUnix", b.whole(seconds(h.Created))),
 			b.field("createdBy", b.text(h.CreatedBy)),
 			b.field("comment", b.word(h.Comment)),
 			b.field("emptyLayer", b.yes(h.EmptyLayer)),
@@ -110,9 +110,9 @@ func vulnerabilityTerm(b *builder) func(gate.Vulnerability) *ast.Term {
 			b.field("title", b.word(v.Title)),
 			b.field("url", b.word(v.URL)),
 			b.field("publishedAt", b.word(rfc3339(published))),
-			b.field("publishedUnix", b.whole(unix(published))),
+			b.field("publishedUnix", b.whole(seconds(published))),
 			b.field("firstSeen", b.word(rfc3339(v.FirstSeen))),
-			b.field("firstSeenUnix", b.whole(unix(v.FirstSeen))),
+			b.field("firstSeenUnix", b.whole(seconds(v.FirstSeen))),
 			b.field("layer", b.word(string(v.Layer))),
 			b.field("purl", b.word(v.PURL)),
 		)

@@ -82,7 +82,7 @@ func compose(q gate.Question, fs *facts) ast.Value {
 		b.field("version", ast.InternedTerm(InputVersion)),
 		b.field("event", b.word(string(q.Event))),
 		b.field("now", b.word(rfc3339(q.Now))),
-		b.field("nowUnix", b.whole(unix(q.Now))),
+		b.field("nowUnix", b.whole(seconds(q.Now))),
 		b.field("image", imageTerm(b, q, fs)),
 		b.field("scan", scanTerm(b, q, fs)),
 		b.field("findings", fs.findings),
@@ -113,7 +113,7 @@ func scanTerm(b *builder, q gate.Question, fs *facts) *ast.Term {
 			b.field("generation", b.whole(g.Number)),
 			b.field("content", b.text(string(g.Content))),
 			b.field("updatedAt", b.word(rfc3339(g.UpdatedAt))),
-			b.field("updatedUnix", b.whole(unix(g.UpdatedAt))),
+			b.field("updatedUnix", b.whole(seconds(g.UpdatedAt))),
 			b.field("ageHours", decimal(ageHours(q.Now, g.UpdatedAt))),
 		)),
 	)...)
@@ -150,11 +150,11 @@ func scanFields(b *builder, inv *gate.Inventory, f *gate.Findings) [][2]*ast.Ter
 	}
 	return [][2]*ast.Term{
 		b.field("analyzedAt", b.word(rfc3339(inv.AnalyzedAt))),
-		b.field("analyzedUnix", b.whole(unix(inv.AnalyzedAt))),
+		b.field("analyzedUnix", b.whole(seconds(inv.AnalyzedAt))),
 		b.field("analyzerSet", b.word(inv.AnalyzerSet)),
 		b.field("isolation", b.word(isolation)),
 		b.field("matchedAt", b.word(rfc3339(f.MatchedAt))),
-		b.field("matchedUnix", b.whole(unix(f.MatchedAt))),
+		b.field("matchedUnix", b.whole(seconds(f.MatchedAt))),
 		b.field("matcher", b.word(f.Matcher)),
 		b.field("risks", b.object(risks...)),
 		b.field("gaps", array(b, f.Gaps, func(g gate.Gap) *ast.Term {

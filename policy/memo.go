@@ -56,7 +56,7 @@ func (m mentions) key(revision string, q gate.Question, g gate.Generation) memoK
 		appendText(&b, "advisories")
 		appendText(&b, strconv.FormatInt(g.Number, 10))
 		appendText(&b, string(g.Content))
-		appendText(&b, strconv.FormatInt(unix(g.UpdatedAt), 10))
+		appendText(&b, strconv.FormatInt(seconds(g.UpdatedAt), 10))
 	}
 	if m.any("image", "tags") {
 		appendText(&b, "tags")

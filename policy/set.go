@@ -36,13 +36,16 @@ const (
 // Compile parses, type-checks and lints files; tests among them are left out.
 // The error is [Problems] and names everything that is wrong. Compiling runs
 // no rule, but a hostile file can make it slow: see [ChildTrial].
-func Compile(files []File) (*Set, error) {
+func Compile(files []File) (*Set, error) { return compile(files, false) }
+
+// compile keeps print calls if prints is set.
+func compile(files []File, prints bool) (*Set, error) {
 	files = live(files)
 	modules, problems := parse(files, false)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	c := newCompiler(false)
+	c := newCompiler(false).WithEnablePrintStatements(prints)
 	c.Compile(modules)
 	if c.Failed() {
 		return nil, problemsOf(c.Errors, c.RewrittenVars)
@@ -79,7 +82,7 @@ func Compile(files []File) (*Set, error) {
 
 // newCompiler is OPA's compiler with our schema, builtins and bounds.
 // Annotations are not processed: an author's `# schemas:` would replace our
-// schema. Print calls are compiled in for tests only.
+// schema. Print calls are dropped unless testing.
 func newCompiler(testing bool) *ast.Compiler {
 	return ast.NewCompiler().
 		WithCapabilities(capabilities(testing)).

@@ -112,8 +112,8 @@ func rfc3339(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// unix is -1 for the zero time.
-func unix(t time.Time) int64 {
+// seconds is -1 for the zero time.
+func seconds(t time.Time) int64 {
 	if t.IsZero() {
 		return -1
 	}

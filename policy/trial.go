@@ -1,6 +1,158 @@
 package policy
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
 
-// Trial tries a candidate set before it is activated.
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Trial tries a candidate set before it is activated; a nil error lets it in.
+// [ChildTrial] is the one to use.
 type Trial func(ctx context.Context, files []File) error
+
+// The limits of a trial. The set is compiled and evaluated on a few samples,
+// of which the largest has 500 vulnerabilities; sensible sets need some
+// hundred milliseconds and 100 MiB, start of the process included.
+const (
+	trialTimeout = 15 * time.Second
+	trialMemory  = 512 << 20 // bytes of heap
+	trialOutput  = 1 << 20   // bytes of answer that are read
+	// exitMemory is how the child says that it reached trialMemory.
+	exitMemory = 86
+)
+
+// trialRequest is what the child reads, trialAnswer what it writes.
+type trialRequest struct {
+	Files  []File        `json:"files"`
+	Budget time.Duration `json:"budget"`
+}
+
+type trialAnswer struct {
+	Problems Problems `json:"problems"` // compile errors
+	Failure  string   `json:"failure"`  // what went wrong on a sample
+}
+
+// ChildTrial tries sets in a child process: command is the program and its
+// arguments, and it must call [TrialMain] (the hidden command `digestgate
+// policy-trial`). The child has an empty environment, limited memory and time,
+// and is killed when it exceeds them: a set that eats memory or never ends
+// takes the child down and not the server. Errors: [Problems], or
+// gate.ErrInvalid with what went wrong; gate.ErrResource when no child could be
+// started.
+func ChildTrial(budget time.Duration, command ...string) Trial {
+	return func(ctx context.Context, files []File) error {
+		ctx, cancel := context.WithTimeout(ctx, trialTimeout)
+		defer cancel()
+		request, err := json.Marshal(trialRequest{Files: files, Budget: budget})
+		if err != nil {
+			return fmt.Errorf("trying the policies: %w", err)
+		}
+		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+		cmd.Env = []string{"GOTRACEBACK=none", "GOMAXPROCS=2"}
+		cmd.Stdin = bytes.NewReader(request)
+		var stdout, stderr limitedBuffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		cmd.WaitDelay = time.Second
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("starting a child to try the policies in: %w: %w", gate.ErrResource, err)
+		}
+		return trialResult(ctx, cmd.Wait(), stdout.Bytes(), stderr.String())
+	}
+}
+
+// trialResult explains how the child ended.
+func trialResult(ctx context.Context, waited error, stdout []byte, stderr string) error {
+	var exit *exec.ExitError
+	switch {
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return fmt.Errorf("the policies did not compile and decide four samples within %s and are refused: %w", trialTimeout, gate.ErrInvalid)
+	case ctx.Err() != nil:
+		return fmt.Errorf("trying the policies: %w: %w", gate.ErrTimeout, ctx.Err())
+	case errors.As(waited, &exit) && exit.ExitCode() == exitMemory:
+		return fmt.Errorf("the policies use more than %s of memory on a sample and are refused; look for a rule that builds large values: %w", gate.ByteSize(trialMemory), gate.ErrInvalid)
+	case waited != nil:
+		return fmt.Errorf("the policies made the child that tried them end with %q and are refused: %s: %w",
+			waited.Error(), gate.Printable(firstLine(stderr), 200), gate.ErrInvalid)
+	}
+	var answer trialAnswer
+	if err := json.Unmarshal(stdout, &answer); err != nil {
+		return fmt.Errorf("reading the answer of the child that tried the policies: %w: %w", gate.ErrInvalid, err)
+	}
+	switch {
+	case len(answer.Problems) > 0:
+		return answer.Problems
+	case answer.Failure != "":
+		return fmt.Errorf("%s: %w", answer.Failure, gate.ErrInvalid)
+	}
+	return nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+// limitedBuffer keeps the first trialOutput bytes and takes the rest.
+type limitedBuffer struct{ bytes.Buffer }
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if room := trialOutput - b.Len(); room > 0 {
+		b.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
+
+// TrialMain is the child of [ChildTrial]: it reads the candidate from stdin,
+// writes its answer to stdout and returns the exit code. It limits the memory
+// of its process for good, so nothing else may run in it.
+func TrialMain(stdin io.Reader, stdout io.Writer) int {
+	stop := limitMemory(trialMemory, func() { os.Exit(exitMemory) })
+	defer stop()
+	var request trialRequest
+	if err := json.NewDecoder(stdin).Decode(&request); err != nil {
+		fmt.Fprintf(os.Stderr, "policy-trial: reading the candidate: %v\n", err)
+		return 1
+	}
+	var answer trialAnswer
+	set, err := Compile(request.Files)
+	if err != nil {
+		if !errors.As(err, &answer.Problems) {
+			answer.Failure = err.Error()
+		}
+	} else if err := set.try(request.Budget); err != nil {
+		answer.Failure = err.Error()
+	}
+	if err := json.NewEncoder(stdout).Encode(answer); err != nil {
+		fmt.Fprintf(os.Stderr, "policy-trial: writing the answer: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// try evaluates the samples. What a rule says is of no interest; that it gives
+// a well-typed answer in time is.
+func (s *Set) try(budget time.Duration) error {
+	if budget <= 0 {
+		budget = DefaultBudget
+	}
+	for _, sample := range trialSamples() {
+		pool := newPool(1, budget)
+		input := sample.input()
+		_, err := pool.do(context.Background(), func(ctx context.Context) ([]gate.Reason, error) {
+			return s.eval(ctx, input)
+		})
+		if err != nil {
+			return fmt.Errorf("trying the policies on %s: %w", sample.name, err)
+		}
+	}
+	return nil
+}

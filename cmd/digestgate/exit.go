@@ -1,0 +1,30 @@
+package main
+
+import "errors"
+
+// The exit codes of every command (DESIGN.md §9).
+const (
+	exitAllow     = 0 // also: done
+	exitFailure   = 1
+	exitDeny      = 2
+	exitNoVerdict = 3
+)
+
+// exitError ends the program with a code after the command has said all there
+// is to say; its text is empty, so that nothing more is printed.
+type exitError struct{ code int }
+
+func (e exitError) Error() string { return "" }
+
+// exitCode is the code for the error of a command: 0 for none, what an
+// exitError asks for, 1 for everything else.
+func exitCode(err error) int {
+	var exit exitError
+	switch {
+	case err == nil:
+		return exitAllow
+	case errors.As(err, &exit):
+		return exit.code
+	}
+	return exitFailure
+}

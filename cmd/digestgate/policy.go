@@ -1,0 +1,247 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/policy"
+)
+
+// newPolicyCommand is `digestgate policy …`: writing and testing policies. No
+// server is needed.
+func newPolicyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Write, check and test policies",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		newPolicyInitCommand(), newPolicyCheckCommand(), newPolicyTestCommand(), newPolicyEvalCommand(),
+		newPolicyPrintCommand("schema", "Print the JSON Schema of the input", policy.Schema),
+		newPolicyPrintCommand("input", "Print a sample input, to be changed and given to `policy eval`", policy.SampleInput),
+	)
+	return cmd
+}
+
+// policyTrialName is the hidden command in which the server tries a set of
+// policies before it activates it.
+const policyTrialName = "policy-trial"
+
+// newPolicyTrialCommand is that command; see policy.ChildTrial.
+func newPolicyTrialCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    policyTrialName,
+		Short:  "Try a set of policies (started by the server)",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if code := policy.TrialMain(cmd.InOrStdin(), cmd.OutOrStdout()); code != exitAllow {
+				return exitError{code}
+			}
+			return nil
+		},
+	}
+}
+
+func newPolicyInitCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init DIR",
+		Short: "Write the starter set with its tests into DIR",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, err := policy.WriteStarter(args[0])
+			if err != nil {
+				return err
+			}
+			for _, n := range names {
+				fmt.Fprintln(cmd.OutOrStdout(), n)
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "try: digestgate policy test %s\n", args[0])
+			return nil
+		},
+	}
+}
+
+func newPolicyCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [PATH…]",
+		Short: "Load policies as the server would and say what is wrong; without PATH the starter set",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			files, err := policy.Read(args)
+			if err != nil {
+				return err
+			}
+			program, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("finding this program to try the policies in: %w", err)
+			}
+			if err := policy.ChildTrial(policy.DefaultBudget, program, policyTrialName)(cmd.Context(), files); err != nil {
+				return reportProblems(cmd, err)
+			}
+			set, err := policy.Compile(files)
+			if err != nil {
+				return reportProblems(cmd, err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "ok: %d rules in %d files\n", set.Rules(), len(set.Files()))
+			return nil
+		},
+	}
+}
+
+// reportProblems prints the problems of a set, one a line, and asks for exit
+// code 1; other errors it hands on.
+func reportProblems(cmd *cobra.Command, err error) error {
+	var problems policy.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	for _, p := range problems {
+		fmt.Fprintln(cmd.ErrOrStderr(), p)
+	}
+	return exitError{exitFailure}
+}
+
+func newPolicyTestCommand() *cobra.Command {
+	var filter string
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "test [PATH…]",
+		Short: "Run the rules test_… of *_test.rego files; without PATH the starter set",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			files, err := policy.Read(args)
+			if err != nil {
+				return err
+			}
+			results, err := policy.Test(cmd.Context(), files, filter)
+			if err != nil {
+				return reportProblems(cmd, err)
+			}
+			if printTests(cmd.OutOrStdout(), results, verbose) > 0 {
+				return exitError{exitFailure}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&filter, "run", "", "run only tests whose name matches this regular expression")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list tests that pass, and what they print")
+	return cmd
+}
+
+// printTests lists failures (all tests with verbose) and a summary, and
+// returns the number of failures.
+func printTests(w io.Writer, results []policy.TestResult, verbose bool) int {
+	var passed, failed, skipped int
+	for _, r := range results {
+		word := "FAIL"
+		switch {
+		case r.Skipped:
+			word, skipped = "SKIP", skipped+1
+		case r.Passed:
+			word, passed = "PASS", passed+1
+		default:
+			failed++
+		}
+		if word == "PASS" && !verbose {
+			continue
+		}
+		fmt.Fprintf(w, "%s %s:%d: %s", word, r.File, r.Row, r.Name)
+		if r.Error != "" {
+			fmt.Fprintf(w, ": %s", r.Error)
+		}
+		fmt.Fprintln(w)
+		for _, line := range strings.Split(strings.TrimRight(r.Output, "\n"), "\n") {
+			if line != "" {
+				fmt.Fprintf(w, "    %s\n", line)
+			}
+		}
+	}
+	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
+	return failed
+}
+
+func newPolicyEvalCommand() *cobra.Command {
+	var input string
+	cmd := &cobra.Command{
+		Use:   "eval --input FILE [PATH…]",
+		Short: "Decide one input document; exit code 0 for allow and warn, 2 for deny",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			files, err := policy.Read(args)
+			if err != nil {
+				return err
+			}
+			document, err := readInput(cmd.InOrStdin(), input)
+			if err != nil {
+				return err
+			}
+			decision, err := policy.DryRun(cmd.Context(), files, document, cmd.ErrOrStderr())
+			if err != nil {
+				return reportProblems(cmd, err)
+			}
+			out := json.NewEncoder(cmd.OutOrStdout())
+			out.SetIndent("", "  ")
+			if err := out.Encode(policyAnswer(decision)); err != nil {
+				return fmt.Errorf("writing the decision: %w", err)
+			}
+			if decision.Outcome == gate.OutcomeDeny {
+				return exitError{exitDeny}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&input, "input", "", "the input document; - for standard input (required)")
+	_ = cmd.MarkFlagRequired("input") // the flag is defined one line above
+	return cmd
+}
+
+// policyAnswer leaves out what a decision without an image has not: a time.
+func policyAnswer(d gate.Decision) any {
+	return struct {
+		Outcome  gate.Outcome  `json:"decision"`
+		Code     gate.Code     `json:"code,omitempty"`
+		Reasons  []gate.Reason `json:"reasons"`
+		Revision string        `json:"policyRevision"`
+	}{d.Outcome, d.Code, d.Reasons, d.PolicyRevision}
+}
+
+// maxInputBytes bounds an input document: 50,000 vulnerabilities fit.
+const maxInputBytes = 128 << 20
+
+func readInput(stdin io.Reader, name string) ([]byte, error) {
+	r := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the input: %w: %w", gate.ErrInvalid, err)
+		}
+		defer f.Close()
+		r = f
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxInputBytes+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the input: %w", err)
+	case len(data) > maxInputBytes:
+		return nil, fmt.Errorf("reading the input: larger than %s: %w", gate.ByteSize(maxInputBytes), gate.ErrTooLarge)
+	}
+	return data, nil
+}
+
+func newPolicyPrintCommand(name, short string, text func() []byte) *cobra.Command {
+	return &cobra.Command{
+		Use:   name,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(text())
+			return err
+		},
+	}
+}

@@ -1,0 +1,45 @@
+//go:build unix
+
+package policy
+
+import (
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// limitMemory calls exceeded when the heap grows over limit bytes; it looks
+// every 5 ms, in which a process allocates some ten megabytes. Writable
+// mappings are limited to four times as much by the kernel, in case the watcher
+// does not get to run, and processor time to twice the trial's, in case the
+// parent dies.
+func limitMemory(limit int64, exceeded func()) (stop func()) {
+	hard := uint64(limit) * 4
+	// Where a limit cannot be lowered the watcher alone must do.
+	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hard, Max: hard})
+	cpu := uint64(2 * trialTimeout / time.Second)
+	_ = unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: cpu, Max: cpu})
+	debug.SetMemoryLimit(limit * 3 / 4)
+	done := make(chan struct{})
+	ticker := time.NewTicker(5 * time.Millisecond)
+	go func() {
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				metrics.Read(sample)
+				if sample[0].Value.Uint64() > uint64(limit) {
+					exceeded()
+				}
+			}
+		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(done)
+	}
+}
