@@ -18,23 +18,30 @@ import (
 var webhookTemplate string
 
 // webhookYAML is webhook.yaml for a digestgate at url, whose certificate is
-// the cluster's. It fails for a placeholder that it does not know.
+// the cluster's.
 func webhookYAML(t *testing.T, url string, caPEM []byte) string {
+	return expand(t, "webhook.yaml", webhookTemplate, map[string]string{
+		"URL": url, "CA_BUNDLE": base64.StdEncoding.EncodeToString(caPEM),
+	})
+}
+
+// expand fills in the placeholders ${NAME} of a file outside its comments. It
+// fails for one that it does not know.
+func expand(t *testing.T, file, text string, values map[string]string) string {
 	t.Helper()
-	values := map[string]string{"URL": url, "CA_BUNDLE": base64.StdEncoding.EncodeToString(caPEM)}
-	var text strings.Builder
-	for line := range strings.Lines(webhookTemplate) {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "#") {
-			continue // the head shows the placeholders to people
+			continue // the head explains the placeholders to people
 		}
-		text.WriteString(os.Expand(line, func(name string) string {
+		b.WriteString(os.Expand(line, func(name string) string {
 			if _, ok := values[name]; !ok {
-				t.Fatalf("webhook.yaml: unknown placeholder %q", name)
+				t.Fatalf("%s: unknown placeholder %q", file, name)
 			}
 			return values[name]
 		}))
 	}
-	return text.String()
+	return b.String()
 }
 
 // startCluster starts a cluster for the length of a test. When the test fails,
