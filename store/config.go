@@ -1,0 +1,94 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Config is the store: block of the configuration. Secrets are files.
+type Config struct {
+	// URL chooses the implementation. sqlite://PATH is one file on a local
+	// disk, for one process (three slashes for an absolute path).
+	URL string `yaml:"url"`
+	// Username, PasswordFile and CAFile are for stores that are reached over
+	// the network; they are refused for sqlite, which would ignore them.
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"passwordFile"`
+	CAFile       string `yaml:"caFile"`
+	// Prefix begins every key of a shared store; sqlite has no use for it.
+	Prefix string `yaml:"prefix"`
+	// MACKeyFile holds the key that signs what a shared store keeps.
+	MACKeyFile string `yaml:"macKeyFile"`
+}
+
+// Default is the embedded store in the default data directory.
+func Default() Config {
+	return Config{URL: "sqlite:///var/lib/digestgate/digestgate.db", Prefix: "digestgate"}
+}
+
+// Validate reports every problem with its key; it opens nothing but the files
+// that are named.
+func (c Config) Validate() error {
+	var problems []error
+	if _, err := c.SQLitePath(); err != nil {
+		problems = append(problems, fmt.Errorf("url: %w", err))
+	}
+	for _, f := range []struct{ key, value string }{
+		{"username", c.Username}, {"passwordFile", c.PasswordFile}, {"caFile", c.CAFile}, {"macKeyFile", c.MACKeyFile},
+	} {
+		if f.value != "" && strings.HasPrefix(c.URL, sqliteScheme) {
+			problems = append(problems, fmt.Errorf("%s: %q has no effect on a sqlite store, leave it empty: %w",
+				f.key, gate.Printable(f.value, 200), gate.ErrInvalid))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+const sqliteScheme = "sqlite://"
+
+// SQLitePath is the path of the embedded store's file; gate.ErrInvalid when
+// URL names none.
+func (c Config) SQLitePath() (string, error) { return SQLitePath(c.URL) }
+
+// SQLitePath takes the path out of a sqlite://PATH URL. What follows the two
+// slashes is the path, so that sqlite:///var/x is absolute and sqlite://x is
+// relative to the working directory; percent escapes are decoded.
+// gate.ErrInvalid says what is wrong.
+func SQLitePath(storeURL string) (string, error) {
+	// A URL may hold a password, so that no message quotes it whole.
+	invalid := func(format string, args ...any) (string, error) {
+		return "", fmt.Errorf(format+": %w", append(args, gate.ErrInvalid)...)
+	}
+	scheme, rest, ok := strings.Cut(storeURL, "://")
+	switch {
+	case storeURL == "":
+		return invalid("the store's URL is empty; want sqlite:///PATH")
+	case !ok:
+		return invalid("the store's URL has no scheme; want sqlite:///PATH")
+	case strings.HasPrefix(scheme, "redis"):
+		return invalid("stores of scheme %q are not supported yet, Redis comes in a later version; want sqlite:///PATH", gate.Printable(scheme, 40))
+	case scheme != "sqlite":
+		return invalid("the scheme %q of the store's URL is not known; want sqlite:///PATH", gate.Printable(scheme, 40))
+	case strings.ContainsAny(rest, "?#"):
+		return invalid("a sqlite URL takes no options after ? or # (write %%3F or %%23 if the path has them)")
+	}
+	path, err := url.PathUnescape(rest)
+	switch {
+	case err != nil:
+		return invalid("the path %q has a malformed percent escape", gate.Printable(rest, 200))
+	case path == "":
+		return invalid("the sqlite URL names no file; want sqlite:///PATH")
+	case strings.HasPrefix(path, ":memory:"):
+		return invalid("the store must outlive the process, :memory: cannot")
+	case strings.ContainsRune(path, 0):
+		return invalid("the path %q contains a zero byte", gate.Printable(path, 200))
+	case os.IsPathSeparator(path[len(path)-1]):
+		return invalid("the path %q is a directory; name a file in it", gate.Printable(path, 200))
+	}
+	return path, nil
+}

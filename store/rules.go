@@ -1,0 +1,120 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Limits that every implementation keeps.
+const (
+	// MaxSetting is the largest value of a setting in bytes.
+	MaxSetting = 1 << 20
+	// MaxValue is the largest inventory or findings as JSON, in bytes: half of
+	// what a Redis string may hold, before compression.
+	MaxValue = 256 << 20
+	// MaxTags is how many tags one job confirms; an ask that would add one
+	// more is gate.ErrBusy, so that its sender comes back when the job is done.
+	MaxTags = 1000
+	// MaxKey is the longest key of a job in bytes: a registry's name, a
+	// repository of 255 bytes and a digest fit many times.
+	MaxKey = 2048
+	// DefaultMaxAttempts stands for a MaxAttempts of zero.
+	DefaultMaxAttempts = 5
+)
+
+// SeenPrecision is how exact LocationState.SeenAt is: seeing a digest again
+// within it writes nothing, because every confirmation of a tag sees it.
+const SeenPrecision = time.Hour
+
+// FairAfter is how many claims in a row may pass a waiting class over before
+// its turn comes. There are four classes, so that three others may be due at
+// the same time: 6 + 3 keeps the promise of every tenth claim.
+const FairAfter = 6
+
+// The waits of a job that waits for something outside the image.
+const (
+	// MinBackoff is the first wait without a Retry-After.
+	MinBackoff = 5 * time.Second
+	// MaxBackoff is the longest one (DESIGN.md §5 rule 3).
+	MaxBackoff = 15 * time.Minute
+	// MaxRetryAfter bounds what a registry may ask for: long enough to be
+	// polite, short enough that a wrong header does not park a job for days.
+	MaxRetryAfter = time.Hour
+)
+
+// Backoff is the wait before try number retries+1 (retries counts from 0): it
+// doubles from MinBackoff to MaxBackoff. jitter in [0,1) takes off up to a
+// half, so that jobs that failed together do not come back together.
+func Backoff(retries int, jitter float64) time.Duration {
+	d := MaxBackoff
+	if retries < 8 { // 5 s doubled eight times is over 15 min
+		d = min(MinBackoff<<max(retries, 0), MaxBackoff)
+	}
+	return d - time.Duration(jitter*float64(d)/2)
+}
+
+// MayRestart reports whether an ask of trigger starts the finished job again;
+// see [Scheduler]. Whoever asks for an analysis that is done has seen that the
+// digest has no inventory, or uses Force: the scheduler knows nothing of
+// records.
+func MayRestart(job gate.Job, trigger gate.Trigger, now time.Time) bool {
+	switch job.State {
+	case gate.JobDone:
+		return true
+	case gate.JobFailed:
+		return trigger != gate.TriggerAdmission || now.Sub(job.FinishedAt) >= gate.AdmissionRestart
+	case gate.JobCancelled:
+		return trigger == gate.TriggerAPI || (trigger == gate.TriggerPush && job.Kind == gate.JobResolve)
+	}
+	return false
+}
+
+// Verb is what becomes of a claimed job when its result is in.
+type Verb int
+
+// What may become of a claimed job.
+const (
+	VerbDone    Verb = iota
+	VerbAgain        // queued again at once, no attempt counted
+	VerbWait         // queued again after a wait, no attempt counted
+	VerbAttempt      // an attempt counted, queued again at once
+	VerbFail         // an attempt counted, failed
+	VerbCancel
+)
+
+// Judge says what a result does to a job with attempts counted so far, and for
+// how long VerbWait waits; 0 stands for Backoff.
+func Judge(r gate.Result, attempts int) (Verb, time.Duration) {
+	switch {
+	case r.Err == nil:
+		return VerbDone, 0
+	case errors.Is(r.Err, gate.ErrCancelled):
+		return VerbCancel, 0
+	case errors.Is(r.Err, gate.ErrYielded), errors.Is(r.Err, gate.ErrBusy):
+		return VerbAgain, 0
+	case r.Final:
+		return VerbFail, 0
+	}
+	if class, ok := gate.Classify(r.Err); ok && class.Retry {
+		after := r.After
+		var asked *gate.RetryAfterError
+		if after <= 0 && errors.As(r.Err, &asked) {
+			after = asked.After
+		}
+		return VerbWait, min(max(after, 0), MaxRetryAfter)
+	}
+	if attempts+1 >= Attempts(r.MaxAttempts) {
+		return VerbFail, 0
+	}
+	return VerbAttempt, 0
+}
+
+// Attempts is a configured number of attempts, DefaultMaxAttempts for none.
+func Attempts(configured int) int {
+	if configured <= 0 {
+		return DefaultMaxAttempts
+	}
+	return configured
+}

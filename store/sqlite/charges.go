@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// unlimitedPeriod stands for a period without a key.
+const unlimitedPeriod = "none"
+
+func periodKey(p string) string {
+	if p == "" {
+		return unlimitedPeriod
+	}
+	return p
+}
+
+// Serve keeps the charge of the leased analysis from now on.
+func (s *Store) Serve(ctx context.Context, lease gate.Lease) error {
+	what := fmt.Sprintf("keeping the charge of job %q", gate.Printable(lease.JobID, 60))
+	_, err := write(ctx, s, what, func(t *tx) (struct{}, error) {
+		j, err := t.leased(lease)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, t.exec(`UPDATE charges SET served = 1 WHERE digest = ? AND served = 0`, string(j.Digest))
+	})
+	return err
+}
+
+// Avoid counts asks that were answered without a charge.
+func (s *Store) Avoid(ctx context.Context, period string, n int64) error {
+	what := fmt.Sprintf("counting %d avoided charges", n)
+	if n < 0 {
+		return fmt.Errorf("%s: %w", what, gate.ErrInvalid)
+	}
+	_, err := write(ctx, s, what, func(t *tx) (struct{}, error) {
+		return struct{}{}, t.account(period, 0, n)
+	})
+	return err
+}
+
+// Quota returns what a period has used and avoided; zeros for an unknown one.
+func (s *Store) Quota(ctx context.Context, period string) (gate.QuotaUse, error) {
+	var use gate.QuotaUse
+	err := s.queries.row(ctx, queryQuota, periodKey(period)).Scan(&use.Used, &use.Avoided)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return gate.QuotaUse{}, storeError(fmt.Sprintf("reading the use of period %q", gate.Printable(period, 40)), err)
+	}
+	return use, nil
+}
+
+// Charged returns the period of a digest's charge, "" without one.
+func (s *Store) Charged(ctx context.Context, digest gate.Digest) (period string, err error) {
+	err = s.queries.row(ctx, queryCharged, string(digest)).Scan(&period)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", storeError(fmt.Sprintf("reading the charge of %s", gate.Printable(string(digest), 100)), err)
+	}
+	return period, nil
+}
+
+// Spend takes one from the budget of the present window.
+func (s *Store) Spend(ctx context.Context, budget string, limit int, window time.Duration) (bool, error) {
+	what := fmt.Sprintf("spending from budget %q", gate.Printable(budget, 200))
+	if window <= 0 {
+		return false, fmt.Errorf("%s: a window of %s: %w", what, window, gate.ErrInvalid)
+	}
+	return write(ctx, s, what, func(t *tx) (bool, error) {
+		start := t.now - t.now%int64(window)
+		var began, used int64
+		err := t.row(`SELECT starts, used FROM budgets WHERE name = ?`, budget).Scan(&began, &used)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return false, err
+		}
+		if err != nil || began != start {
+			used = 0
+		}
+		if used >= int64(limit) {
+			return false, nil
+		}
+		return true, t.exec(`INSERT INTO budgets (name, starts, ends, used) VALUES (?1, ?2, ?3, ?4)
+			ON CONFLICT (name) DO UPDATE SET starts = ?2, ends = ?3, used = ?4`, budget, start, start+int64(window), used+1)
+	})
+}
+
+func (t *tx) charged(digest gate.Digest) (period string, err error) {
+	err = t.row(`SELECT period FROM charges WHERE digest = ?`, string(digest)).Scan(&period)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return period, err
+}
+
+// reserve charges the digest of a job that is being claimed.
+func (t *tx) reserve(j *job, period string) error {
+	if err := t.exec(`INSERT INTO charges (digest, period, served, at) VALUES (?, ?, 0, ?)`,
+		string(j.Digest), periodKey(period), t.now); err != nil {
+		return err
+	}
+	j.charge = false
+	return t.account(period, 1, 0)
+}
+
+// giveBack returns the charge of an analysis that ended before a layer byte
+// was pulled.
+func (t *tx) giveBack(j *job) error {
+	if j.Kind != gate.JobAnalyze || j.charge {
+		return nil
+	}
+	var period string
+	err := t.row(`DELETE FROM charges WHERE digest = ? AND served = 0 RETURNING period`, string(j.Digest)).Scan(&period)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	j.charge = true
+	return t.account(period, -1, 0)
+}
+
+// account adds to what a period has used and avoided.
+func (t *tx) account(period string, used, avoided int64) error {
+	return t.exec(`INSERT INTO quota (period, used, avoided) VALUES (?1, max(?2, 0), ?3)
+		ON CONFLICT (period) DO UPDATE SET used = used + ?2, avoided = avoided + ?3`, periodKey(period), used, avoided)
+}

@@ -1,0 +1,266 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+// Claim leases the next job to the worker; gate.ErrNoJob when there is none
+// for it.
+func (s *Store) Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, error) {
+	what := fmt.Sprintf("claiming a job for %q", gate.Printable(req.Worker, 100))
+	mask := 0
+	for _, k := range req.Kinds {
+		mask |= kindBit(k)
+	}
+	switch {
+	case len(req.Kinds) == 0:
+		mask = allKinds
+	case mask == 0:
+		return gate.Job{}, fmt.Errorf("%s: none of the kinds %q is known: %w", what, req.Kinds, gate.ErrInvalid)
+	}
+	if req.Lease <= 0 {
+		return gate.Job{}, fmt.Errorf("%s: a lease of %s: %w", what, req.Lease, gate.ErrInvalid)
+	}
+	// A claim that has been made but not answered would keep its job from
+	// everybody for the length of the lease, so it is waited for.
+	return submit(ctx, s, what, true, func(t *tx) (gate.Job, error) {
+		c := claim{tx: t, req: req, mask: mask, running: map[[2]string]int{}}
+		j, err := c.take()
+		if err != nil {
+			return gate.Job{}, err
+		}
+		if j == nil {
+			return gate.Job{}, gate.ErrNoJob
+		}
+		return j.Job, nil
+	})
+}
+
+// claim is one claim at work.
+type claim struct {
+	*tx
+	req     gate.ClaimRequest
+	mask    int
+	room    bool // the period's quota has room for one more
+	running map[[2]string]int
+}
+
+func (c *claim) take() (*job, error) {
+	h := &c.writer.hints
+	h.limits = c.req.Registries
+	if err := c.expire(store.Attempts(c.req.MaxAttempts)); err != nil {
+		return nil, err
+	}
+	if err := c.promote(); err != nil {
+		return nil, err
+	}
+	if c.mask&kindAnalyze != 0 {
+		if err := c.admitByQuota(); err != nil {
+			return nil, err
+		}
+	}
+	for _, class := range c.order() {
+		seq, charge, err := c.head(class)
+		if err != nil {
+			return nil, err
+		}
+		if seq > 0 {
+			return c.lease(seq, charge, class)
+		}
+	}
+	return nil, nil
+}
+
+// head is the oldest job of a class that may be served, 0 when there is none,
+// and whether it needs a charge.
+func (c *claim) head(class gate.Priority) (oldest int64, charge bool, err error) {
+	for l := range c.writer.hints.lanes {
+		if l.priority != class || l.kind&c.mask == 0 || (l.charge && !c.room) {
+			continue
+		}
+		blocked, err := c.blocked(l)
+		if err != nil {
+			return 0, false, err
+		}
+		if blocked {
+			continue
+		}
+		seq, err := c.headOf(l)
+		if err != nil {
+			return 0, false, err
+		}
+		if seq > 0 && (oldest == 0 || seq < oldest) {
+			oldest, charge = seq, l.charge
+		}
+	}
+	return oldest, charge, nil
+}
+
+// headOf is the oldest job of a lane, 0 when the lane is empty, which the
+// hints then know.
+func (t *tx) headOf(l lane) (seq int64, err error) {
+	err = t.row(`SELECT seq FROM jobs WHERE state = 0 AND kind = ? AND charge = ? AND priority = ? AND registry = ?
+		ORDER BY seq LIMIT 1`, l.kind, l.charge, int(l.priority), l.registry).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		delete(t.writer.hints.lanes, l)
+		return 0, nil
+	}
+	return seq, err
+}
+
+// blocked reports whether the registry of a lane is at one of its limits. The
+// limit of concurrency holds for each kind of job by itself, so that long
+// analyses do not keep tags from being confirmed.
+func (c *claim) blocked(l lane) (bool, error) {
+	limits := c.req.Registries[l.registry]
+	if limits.Concurrency > 0 {
+		n, err := c.runningJobs(l)
+		if err != nil || n >= limits.Concurrency {
+			return true, err
+		}
+	}
+	if limits.PullsPerHour > 0 && l.kind == kindAnalyze {
+		return c.pulledOut(l.registry, limits.PullsPerHour)
+	}
+	return false, nil
+}
+
+func (c *claim) runningJobs(l lane) (n int, err error) {
+	key := [2]string{l.registry, string(kindName(l.kind))}
+	if n, ok := c.running[key]; ok {
+		return n, nil
+	}
+	n, err = c.runningIn(l)
+	c.running[key] = n
+	return n, err
+}
+
+func (t *tx) runningIn(l lane) (n int, err error) {
+	err = t.row(`SELECT count(*) FROM jobs WHERE state = 3 AND registry = ? AND kind = ?`, l.registry, l.kind).Scan(&n)
+	return n, err
+}
+
+// pulledOut reports whether limit analyses were started within the last hour.
+func (t *tx) pulledOut(registry string, limit int) (bool, error) {
+	var at int64
+	err := t.row(`SELECT at FROM starts WHERE registry = ? ORDER BY at DESC LIMIT 1 OFFSET ?`, registry, limit-1).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return at > t.now-int64(time.Hour), err
+}
+
+// lease gives a job to the worker.
+func (c *claim) lease(seq int64, charge bool, class gate.Priority) (*job, error) {
+	epoch, err := c.nextEpoch()
+	if err != nil {
+		return nil, err
+	}
+	until := c.now + int64(c.req.Lease)
+	j, err := scanJob(c.row(`UPDATE jobs SET state = 3, epoch = ?, worker = ?, mask = ?, charge = 0, started_at = ?, updated_at = ?,
+		lease_until = ?, not_before = 0, progress = '' WHERE seq = ? AND state = 0 RETURNING `+jobColumns,
+		epoch, c.req.Worker, c.mask, c.now, c.now, until, seq))
+	if err != nil {
+		return nil, err
+	}
+	if charge {
+		if err := c.reserve(j, c.req.Period.Key); err != nil {
+			return nil, err
+		}
+	}
+	h := &c.writer.hints
+	h.nextLease = min(h.nextLease, until)
+	if err := c.started(j); err != nil {
+		return nil, err
+	}
+	if err := c.passed(class); err != nil {
+		return nil, err
+	}
+	c.claimable = len(h.lanes) > 0 // one wakes the next
+	return j, c.change(gate.ChangeJob, j.ID)
+}
+
+// started counts an analysis against the pulls per hour of its registry.
+// Registries without such a limit are not counted.
+func (c *claim) started(j *job) error {
+	if j.Kind != gate.JobAnalyze || c.req.Registries[j.Location.Registry].PullsPerHour <= 0 {
+		return nil
+	}
+	if err := c.exec(`DELETE FROM starts WHERE registry = ? AND at <= ?`, j.Location.Registry, c.now-int64(time.Hour)); err != nil {
+		return err
+	}
+	return c.exec(`INSERT INTO starts (registry, at) VALUES (?, ?)`, j.Location.Registry, c.now)
+}
+
+// turns counts, for each class, the claims that passed it over while it
+// waited.
+type turns [4]int64
+
+// order is the order in which a claim looks at the classes: first those whose
+// turn is due, longest waiting first, then by urgency.
+func (c *claim) order() []gate.Priority {
+	n := c.writer.hints.turns[c.mask]
+	order := gate.Priorities()
+	slices.SortStableFunc(order, func(a, b gate.Priority) int {
+		return cmp.Compare(due(n[b]), due(n[a]))
+	})
+	return slices.DeleteFunc(order, func(p gate.Priority) bool {
+		return p == gate.PriorityRescan && c.req.NoRescan
+	})
+}
+
+// due is how long a class has been waiting beyond its patience.
+func due(n int64) int64 { return max(n-store.FairAfter+1, 0) }
+
+// passed notes that a class was served and which others had to wait. A class
+// counts as waiting when a lane of it is listed; one that turns out to be
+// empty loses nothing by it.
+func (c *claim) passed(served gate.Priority) error {
+	h := &c.writer.hints
+	before := h.turns[c.mask]
+	after := before
+	waiting := map[gate.Priority]bool{}
+	for l := range h.lanes {
+		if l.kind&c.mask != 0 && (!l.charge || c.room) {
+			waiting[l.priority] = true
+		}
+	}
+	for _, class := range gate.Priorities() {
+		switch {
+		case class == served:
+			after[class] = 0
+		case waiting[class]:
+			after[class]++
+		}
+	}
+	if after == before {
+		return nil
+	}
+	h.turns[c.mask] = after
+	return c.exec(`INSERT INTO turns (mask, interactive, push, sync, rescan) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (mask) DO UPDATE SET interactive = ?2, push = ?3, sync = ?4, rescan = ?5`,
+		c.mask, after[0], after[1], after[2], after[3])
+}
+
+// scanSeqs collects the numbers that a query returns.
+func (t *tx) scanSeqs(query string, args ...any) (seqs []int64, err error) {
+	err = t.each(func(row scanner) error {
+		var seq int64
+		if err := row.Scan(&seq); err != nil {
+			return err
+		}
+		seqs = append(seqs, seq)
+		return nil
+	}, query, args...)
+	return seqs, err
+}
+

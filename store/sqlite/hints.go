@@ -1,0 +1,102 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"math"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// lane is one line of the queue: jobs of the same kind, class, registry and
+// need of a charge, in the order of their age.
+type lane struct {
+	kind     int
+	charge   bool
+	priority gate.Priority
+	registry string
+}
+
+// hints are what the writer remembers between claims so that it need not ask
+// the database. They err on one side only: a lane that is not listed is empty,
+// no lease ends before nextLease, no delay before nextDue, nothing is parked
+// when parked is false. After a rollback they are read again.
+type hints struct {
+	loaded             bool
+	seq                int64 // of the newest job
+	epoch, epochs      int64 // handed out; reserved in the database
+	lanes              map[lane]struct{}
+	nextLease, nextDue int64
+	parked             bool
+	turns              map[int]turns
+	limits             map[string]gate.Limits // of the latest claim
+	appended           int64                  // changes since the last tidying
+}
+
+// epochBlock is how many epochs one write reserves. A crash leaves up to that
+// many unused, which does no harm: epochs only have to grow.
+const epochBlock = 1000
+
+func (t *tx) loadHints() error {
+	h := hints{
+		loaded: true, lanes: map[lane]struct{}{}, turns: map[int]turns{},
+		limits: t.writer.hints.limits, appended: t.writer.hints.appended, parked: true,
+	}
+	if err := t.row(`SELECT coalesce(max(seq), 0) FROM jobs`).Scan(&h.seq); err != nil {
+		return err
+	}
+	var err error
+	if h.epochs, err = t.counter("epoch"); err != nil {
+		return err
+	}
+	h.epoch = h.epochs
+	err = t.each(func(row scanner) error {
+		var l lane
+		if err := row.Scan(&l.kind, &l.charge, &l.priority, &l.registry); err != nil {
+			return err
+		}
+		h.lanes[l] = struct{}{}
+		return nil
+	}, `SELECT DISTINCT kind, charge, priority, registry FROM jobs WHERE state = 0`)
+	if err != nil {
+		return err
+	}
+	err = t.each(func(row scanner) error {
+		var mask int
+		var n turns
+		if err := row.Scan(&mask, &n[0], &n[1], &n[2], &n[3]); err != nil {
+			return err
+		}
+		h.turns[mask] = n
+		return nil
+	}, `SELECT mask, interactive, push, sync, rescan FROM turns`)
+	t.writer.hints = h
+	return err
+}
+
+// nextEpoch hands out an epoch, higher than all before.
+func (t *tx) nextEpoch() (int64, error) {
+	h := &t.writer.hints
+	if h.epoch == h.epochs {
+		if err := t.setCounter("epoch", h.epochs+epochBlock); err != nil {
+			return 0, err
+		}
+		h.epochs += epochBlock
+	}
+	h.epoch++
+	return h.epoch, nil
+}
+
+func (t *tx) counter(name string) (n int64, err error) {
+	err = t.row(`SELECT value FROM counters WHERE name = ?`, name).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return n, err
+}
+
+func (t *tx) setCounter(name string, n int64) error {
+	return t.exec(`INSERT INTO counters (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2`, name, n)
+}
+
+const never = math.MaxInt64

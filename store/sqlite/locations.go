@@ -1,0 +1,101 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+const locationColumns = `digest, registry, repository, seen_at, gone, verdict`
+
+func scanLocation(row scanner) (d gate.Digest, l gate.LocationState, verdict string, err error) {
+	var seen int64
+	err = row.Scan(&d, &l.Registry, &l.Repository, &seen, &l.Gone, &verdict)
+	l.SeenAt = timeOf(seen)
+	return d, l, verdict, err
+}
+
+func (t *tx) location(d gate.Digest, loc gate.Location) (l gate.LocationState, verdict string, found bool, err error) {
+	_, l, verdict, err = scanLocation(t.row(`SELECT `+locationColumns+` FROM locations WHERE digest = ? AND registry = ? AND repository = ?`,
+		string(d), loc.Registry, loc.Repository))
+	if errors.Is(err, sql.ErrNoRows) {
+		return l, "", false, nil
+	}
+	return l, verdict, err == nil, err
+}
+
+// AddLocation records that the digest was seen at loc.
+func (s *Store) AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (bool, error) {
+	return update(ctx, s, "adding a location of", d, func(t *tx, r *record) (added, changed bool, err error) {
+		if loc.Registry == "" || loc.Repository == "" || len(loc.String()) > store.MaxKey {
+			return false, false, fmt.Errorf("location %q: %w", gate.Printable(loc.String(), 200), gate.ErrInvalid)
+		}
+		l, _, found, err := t.location(d, loc)
+		if err != nil {
+			return false, false, err
+		}
+		if found && !l.Gone && t.now-nanos(l.SeenAt) < int64(store.SeenPrecision) {
+			return false, false, nil
+		}
+		return !found, true, t.exec(`INSERT INTO locations (digest, registry, repository, seen_at, gone, verdict) VALUES (?1, ?2, ?3, ?4, 0, '')
+			ON CONFLICT (digest, registry, repository) DO UPDATE SET seen_at = ?4, gone = 0`,
+			string(d), loc.Registry, loc.Repository, t.now)
+	})
+}
+
+// MarkGone records that the digest was deleted from loc.
+func (s *Store) MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error {
+	_, err := update(ctx, s, "marking gone a location of", d, func(t *tx, r *record) (none, bool, error) {
+		l, _, found, err := t.location(d, loc)
+		if err != nil || !found || l.Gone {
+			return none{}, false, err
+		}
+		return none{}, true, t.exec(`UPDATE locations SET gone = 1 WHERE digest = ? AND registry = ? AND repository = ?`,
+			string(d), loc.Registry, loc.Repository)
+	})
+	return err
+}
+
+// PutVerdicts stores standing verdicts of known locations.
+func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error {
+	_, err := update(ctx, s, "storing verdicts of", d, func(t *tx, r *record) (none, bool, error) {
+		changed := false
+		for _, v := range verdicts {
+			_, old, found, err := t.location(d, v.Location)
+			if err != nil {
+				return none{}, false, err
+			}
+			if !found || sameVerdict(old, v.Decision) {
+				continue
+			}
+			text, err := json.Marshal(v.Decision)
+			if err != nil {
+				return none{}, false, err
+			}
+			if err := t.exec(`UPDATE locations SET verdict = ? WHERE digest = ? AND registry = ? AND repository = ?`,
+				string(text), string(d), v.Location.Registry, v.Location.Repository); err != nil {
+				return none{}, false, err
+			}
+			changed = true
+		}
+		return none{}, changed, nil
+	})
+	return err
+}
+
+// sameVerdict reports whether a stored verdict differs from a new one by its
+// time at most.
+func sameVerdict(stored string, fresh gate.Decision) bool {
+	var old gate.Decision
+	if stored == "" || json.Unmarshal([]byte(stored), &old) != nil {
+		return false
+	}
+	fresh.EvaluatedAt = old.EvaluatedAt
+	text, err := json.Marshal(fresh)
+	return err == nil && string(text) == stored
+}

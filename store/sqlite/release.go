@@ -1,0 +1,128 @@
+package sqlite
+
+import (
+	"fmt"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// batch bounds what one claim puts in order besides its own job, so that no
+// claim takes long; the next one goes on.
+const batch = 500
+
+// expire takes back the jobs whose lease has run out. Each loses an attempt:
+// a job that takes its worker down must not go on for ever.
+func (c *claim) expire(maxAttempts int) error {
+	h := &c.writer.hints
+	if c.now < h.nextLease {
+		return nil
+	}
+	seqs, err := c.scanSeqs(`SELECT seq FROM jobs WHERE state = 3 AND lease_until <= ? ORDER BY lease_until LIMIT ?`, c.now, batch)
+	if err != nil {
+		return err
+	}
+	for _, seq := range seqs {
+		j, err := scanJob(c.row(`SELECT `+jobColumns+` FROM jobs WHERE seq = ?`, seq))
+		if err != nil {
+			return err
+		}
+		j.Error = fmt.Sprintf("worker %q was lost: no heartbeat until %s", gate.Printable(j.Worker, 100), j.LeaseUntil.Format("15:04:05.000"))
+		j.Reason = lostReason
+		j.Attempts++
+		if j.Attempts >= maxAttempts {
+			err = c.end(j, stateFailed)
+		} else {
+			err = c.requeue(j, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.row(`SELECT coalesce(min(lease_until), ?) FROM jobs WHERE state = 3`, int64(never)).Scan(&h.nextLease)
+}
+
+// promote moves jobs whose delay is over into their lanes.
+func (c *claim) promote() error {
+	h := &c.writer.hints
+	if c.now < h.nextDue {
+		return nil
+	}
+	err := c.each(c.listLane, `UPDATE jobs SET state = 0 WHERE seq IN
+		(SELECT seq FROM jobs WHERE state = 1 AND not_before <= ? ORDER BY not_before LIMIT ?)
+		RETURNING kind, charge, priority, registry, id`, c.now, batch)
+	if err != nil {
+		return err
+	}
+	return c.row(`SELECT coalesce(min(not_before), ?) FROM jobs WHERE state = 1`, int64(never)).Scan(&h.nextDue)
+}
+
+// admitByQuota looks at what the period has left. With room, parked jobs
+// return to the queue, oldest first, as many as there is room for; without,
+// jobs that need a charge are parked, so that everybody sees what they wait
+// for.
+func (c *claim) admitByQuota() error {
+	h := &c.writer.hints
+	left := int64(batch)
+	if c.req.Period.Limit > 0 {
+		var used int64
+		if err := c.row(`SELECT coalesce((SELECT used FROM quota WHERE period = ?), 0)`, periodKey(c.req.Period.Key)).Scan(&used); err != nil {
+			return err
+		}
+		left = c.req.Period.Limit - used
+	}
+	c.room = left > 0
+	if c.room {
+		if !h.parked {
+			return nil
+		}
+		if err := c.moved(`UPDATE jobs SET state = 0, updated_at = ? WHERE seq IN (SELECT seq FROM jobs WHERE state = 2 ORDER BY seq LIMIT ?)
+			RETURNING kind, charge, priority, registry, id`, c.now, min(left, batch)); err != nil {
+			return err
+		}
+		return c.row(`SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 2)`).Scan(&h.parked)
+	}
+	for l := range h.lanes {
+		if l.kind == kindAnalyze && l.charge {
+			h.parked = true
+			return c.moved(`UPDATE jobs SET state = 2, updated_at = ? WHERE seq IN
+				(SELECT seq FROM jobs WHERE state = 0 AND kind = 2 AND charge = 1 LIMIT ?)
+				RETURNING kind, charge, priority, registry, id`, c.now, batch)
+		}
+	}
+	return nil
+}
+
+// listLane reads the lane of a job from a row and lists it.
+func (t *tx) listLane(row scanner) error {
+	var l lane
+	var id string
+	if err := row.Scan(&l.kind, &l.charge, &l.priority, &l.registry, &id); err != nil {
+		return err
+	}
+	t.writer.hints.lanes[l] = struct{}{}
+	return nil
+}
+
+// moved runs an update of the state of many jobs and tells the feed of each.
+func (t *tx) moved(query string, args ...any) error {
+	var ids []string
+	err := t.each(func(row scanner) error {
+		var l lane
+		var id string
+		if err := row.Scan(&l.kind, &l.charge, &l.priority, &l.registry, &id); err != nil {
+			return err
+		}
+		t.writer.hints.lanes[l] = struct{}{}
+		ids = append(ids, id)
+		return nil
+	}, query, args...)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := t.change(gate.ChangeJob, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
