@@ -63,11 +63,12 @@ func Default() Config {
 	}
 }
 
-// Validate reports every problem at once; each line starts with the key.
+// Validate reports every problem at once; each line starts with the key, such as
+// "maxAge".
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("advisories."+key+": "+format, args...))
+		errs = append(errs, fmt.Errorf(key+": "+format, args...))
 	}
 	switch c.Stale {
 	case StaleAllow, StaleWarn, StaleDeny:
@@ -78,7 +79,7 @@ func (c Config) Validate() error {
 		bad("maxAge", "got %v, want 0 (never stale) or more", c.MaxAge)
 	}
 	if c.Stale == StaleDeny && c.MaxAge == 0 {
-		bad("maxAge", "got 0, but advisories.stale is deny and nothing would ever be stale")
+		bad("maxAge", "got 0, but stale is deny and nothing would ever be stale")
 	}
 	if c.Refresh < time.Minute {
 		bad("refresh", "got %v, want 1m or more", c.Refresh)

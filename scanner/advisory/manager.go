@@ -19,14 +19,14 @@ type Loader interface {
 	Load(ctx context.Context, dir string, g gate.Generation) error
 }
 
-// Options are what a [Manager] is made of; all are needed.
+// Options are what a [Manager] is made of.
 type Options struct {
 	Config    Config
 	DataDir   string // copies are kept in its sub-directory "advisories"
 	Activator Activator
 	Loader    Loader
-	Logger    *slog.Logger
-	Now       func() time.Time
+	Log       *slog.Logger     // nil discards
+	Now       func() time.Time // nil means time.Now
 }
 
 // Manager keeps the newest usable advisory data loaded. It is safe for
@@ -56,9 +56,15 @@ type Manager struct {
 
 // NewManager loads nothing yet.
 func NewManager(o Options) *Manager {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Manager{
 		config: o.Config, copies: copies{root: filepath.Join(o.DataDir, "advisories")},
-		activator: o.Activator, loader: o.Loader, log: o.Logger, now: o.Now,
+		activator: o.Activator, loader: o.Loader, log: o.Log, now: o.Now,
 		changed: make(chan struct{}),
 	}
 }

@@ -27,10 +27,18 @@ type generation struct {
 	db *database
 }
 
-// New makes a matcher without data. now stamps Findings.MatchedAt.
-func New(logger *slog.Logger, now func() time.Time) *Matcher {
-	replaceDeferred(logger)
-	return &Matcher{log: logger, now: now, version: version()}
+// New makes a matcher without data; an advisory.Manager loads it. now stamps
+// Findings.MatchedAt, nil means time.Now; a nil log discards. See the package
+// comment for what it does to slog.Default.
+func New(log *slog.Logger, now func() time.Time) *Matcher {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if now == nil {
+		now = time.Now
+	}
+	replaceDeferred(log)
+	return &Matcher{log: log, now: now, version: version()}
 }
 
 // Load takes the database in dir into use as generation g: matches that begin
