@@ -11,9 +11,10 @@ import (
 // TestEndToEnd is the whole way of an image: push, scan, verdict, admission,
 // as developers meet it. The steps build on each other.
 func TestEndToEnd(t *testing.T) {
+	digestgate, analyzer := programs(t) // before anything takes time
 	c := startCluster(t)
 	images := startRegistry(t)
-	g := startGate(t, c, images.host)
+	g := startGate(t, c, digestgate, analyzer, images.host)
 	installWebhook(t, c, g.admission)
 
 	clean := images.push(t, "library/clean", "1", curlFixed, "clean")

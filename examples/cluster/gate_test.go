@@ -53,9 +53,8 @@ func programs(t *testing.T) (digestgate, analyzer string) {
 
 // startGate builds the advisory database and starts `digestgate serve` with
 // config.yaml, with a certificate that c trusts.
-func startGate(t *testing.T, c *cluster.Cluster, registryHost string) *gate {
+func startGate(t *testing.T, c *cluster.Cluster, digestgate, analyzer, registryHost string) *gate {
 	t.Helper()
-	digestgate, analyzer := programs(t)
 	dir := t.TempDir()
 	g := &gate{hook: rand.Text(), token: rand.Text()}
 	cert, key, err := c.Authority().Issue("digestgate")
@@ -65,11 +64,6 @@ func startGate(t *testing.T, c *cluster.Cluster, registryHost string) *gate {
 	writeFiles(t, filepath.Join(dir, "secrets"), map[string]string{
 		"hook": g.hook, "admin-token": g.token, "tls.crt": string(cert), "tls.key": string(key),
 	})
-	// digestgate looks for its analyser beside itself.
-	bin := filepath.Join(dir, "bin")
-	link(t, bin, "digestgate", digestgate)
-	link(t, bin, "digestgate-analyzer", analyzer)
-	digestgate = filepath.Join(bin, "digestgate")
 	buildAdvisories(t, digestgate, filepath.Join(dir, "advisories"))
 
 	ports, err := process.FreePorts(3)
@@ -85,7 +79,7 @@ func startGate(t *testing.T, c *cluster.Cluster, registryHost string) *gate {
 		"HTTP_PORT": strconv.Itoa(ports[0]), "ADMISSION_PORT": strconv.Itoa(ports[1]), "PRIVATE_PORT": strconv.Itoa(ports[2]),
 	})
 	writeFiles(t, dir, map[string]string{"config.yaml": config})
-	g.process, err = process.Start("digestgate", digestgate, []string{"serve", "--config", filepath.Join(dir, "config.yaml")}, dir)
+	g.process, err = process.Start("digestgate", digestgate, []string{"serve", "--config", filepath.Join(dir, "config.yaml")}, dir, "DIGESTGATE_ANALYZER="+analyzer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,15 +238,5 @@ func writeFiles(t *testing.T, dir string, files map[string]string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-func link(t *testing.T, dir, name, target string) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -70,8 +70,12 @@ func (c *Cluster) waitReady(ctx context.Context, p *process.Process, url string)
 	defer tick.Stop()
 	last := error(nil)
 	for {
-		if last = probe(ctx, client, url, c.tokens[Admin]); last == nil {
+		err := probe(ctx, client, url, c.tokens[Admin])
+		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil { // not the one that the deadline cut short
+			last = err
 		}
 		select {
 		case <-p.Exited():

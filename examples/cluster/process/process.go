@@ -29,13 +29,13 @@ type Process struct {
 }
 
 // Start starts a server that works in dir and writes its log, NAME.log, there.
-// Its environment is empty but for HOME and a PATH without anything: what this
-// machine is set to must not change what a test sees.
+// Its environment is env, HOME and a PATH without anything: what this machine
+// is set to must not change what a test sees.
 //
 // It gets a process group of its own, so that Ctrl-C in the terminal reaches
 // this program only, which then stops its servers in order. Should this
 // program be killed, the kernel kills the server.
-func Start(name, path string, args []string, dir string) (*Process, error) {
+func Start(name, path string, args []string, dir string, env ...string) (*Process, error) {
 	p := &Process{name: name, log: filepath.Join(dir, name+".log"), exited: make(chan struct{})}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -43,7 +43,7 @@ func Start(name, path string, args []string, dir string) (*Process, error) {
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	cmd.Env = []string{"PATH=/nonexistent", "HOME=" + dir}
+	cmd.Env = append([]string{"PATH=/nonexistent", "HOME=" + dir}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 
 	started := make(chan error, 1)
