@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // asParent makes the test binary start a server and wait to be killed.
@@ -23,7 +25,7 @@ func TestMain(m *testing.M) {
 		<-p.exited
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func TestServerDiesWithItsParent(t *testing.T) {
