@@ -67,13 +67,14 @@ func once(seen [][]byte, name []byte) ([][]byte, error) {
 	return append(seen, name), nil
 }
 
-// elements calls each for the elements of a JSON array; null is empty.
+// elements calls each for the elements of a JSON array; null and nil, an
+// absent member, are empty.
 func elements(raw []byte, each func(i int, value []byte) error) error {
 	raw = bytes.TrimLeft(raw, spaces)
-	if isNull(raw) {
+	if len(raw) == 0 || isNull(raw) {
 		return nil
 	}
-	if len(raw) == 0 || raw[0] != '[' {
+	if raw[0] != '[' {
 		return fmt.Errorf("want an array, got %s: %w", sample(raw), gate.ErrReviewInvalid)
 	}
 	for i, n := 1, 0; ; n++ {
