@@ -1,0 +1,305 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+)
+
+const anyManifest = "/v2/**/manifests/*"
+
+// clock is a time that only moves when told.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+func TestMapsAnswers(t *testing.T) {
+	tests := map[string]struct {
+		fault    registrytest.Fault
+		want     error
+		requests int
+		text     string
+	}{
+		"404":                 {registrytest.Fault{Status: 404}, gate.ErrNotFound, 1, "answered 404"},
+		"410":                 {registrytest.Fault{Status: 410}, gate.ErrNotFound, 1, ""},
+		"manifest_unknown":    {registrytest.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)}, gate.ErrNotFound, 1, "400 MANIFEST_UNKNOWN"},
+		"401":                 {registrytest.Fault{Status: 401}, gate.ErrRegistryAuth, 1, "401"},
+		"403":                 {registrytest.Fault{Status: 403}, gate.ErrRegistryAuth, 1, "check username, passwordFile"},
+		"denied":              {registrytest.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"DENIED"}]}`)}, gate.ErrRegistryAuth, 1, ""},
+		"400":                 {registrytest.Fault{Status: 400, Body: []byte("Client sent an HTTP request to an HTTPS server.")}, gate.ErrRegistryUnavailable, 1, "remove plainHTTP"},
+		"412_harbor_policy":   {registrytest.Fault{Status: 412, Body: []byte(`{"errors":[{"code":"PROJECTPOLICYVIOLATION"}]}`)}, gate.ErrRegistryUnavailable, 1, "412 PROJECTPOLICYVIOLATION"},
+		"500":                 {registrytest.Fault{Status: 500}, gate.ErrRegistryUnavailable, 3, "500"},
+		"502":                 {registrytest.Fault{Status: 502}, gate.ErrRegistryUnavailable, 3, ""},
+		"503":                 {registrytest.Fault{Status: 503}, gate.ErrRegistryUnavailable, 3, ""},
+		"500_with_not_found":  {registrytest.Fault{Status: 500, Body: []byte(`{"errors":[{"code":"NAME_UNKNOWN"}]}`)}, gate.ErrRegistryUnavailable, 3, ""},
+		"204":                 {registrytest.Fault{Status: 204}, gate.ErrRegistryUnavailable, 1, "204"},
+		"hostile_error_text":  {registrytest.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"<b>x\u001b","message":"<script>"}]}`)}, gate.ErrRegistryUnavailable, 1, ""},
+		"endless_error":       {registrytest.Fault{Status: 404, Flood: 1 << 30}, gate.ErrNotFound, 1, ""}, // N09
+		"endless_manifest":    {registrytest.Fault{Body: []byte("{"), Flood: 1 << 30, Unsized: true}, gate.ErrUnassessable, 1, "over the limit"},
+		"announced_too_large": {registrytest.Fault{Body: []byte("{"), Header: http.Header{"Content-Length": {"1000000000"}}, After: 1, Stall: true}, gate.ErrUnassessable, 1, "over the limit"},
+		"huge_header":         {registrytest.Fault{Status: 200, Header: http.Header{"X-Huge": {strings.Repeat("x", 1<<20)}}}, gate.ErrRegistryUnavailable, 3, ""}, // N09
+		"reset":               {registrytest.Fault{Body: []byte("{}"), After: 1, Reset: true}, gate.ErrRegistryUnavailable, 3, ""},
+		"truncated":           {registrytest.Fault{Body: []byte("{}"), Header: http.Header{"Content-Length": {"100"}}, After: 2, Reset: true}, gate.ErrRegistryUnavailable, 3, ""},
+		"no_header":           {registrytest.Fault{Hang: true}, gate.ErrRegistryUnavailable, 1, "did not answer in time"},
+		"stalls_in_the_body":  {registrytest.Fault{Body: []byte("{}"), After: 1, Stall: true}, gate.ErrRegistryUnavailable, 1, "did not answer in time"}, // N08
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
+				o.timeouts = quick()
+				o.timeouts.header, o.timeouts.small = 300*time.Millisecond, 500*time.Millisecond
+			})
+			r.push(t, "1", 10)
+			tt.fault.Path = anyManifest
+			r.Fail(tt.fault)
+			_, err := r.client.Resolve(t.Context(), r.loc, "1")
+			if !errors.Is(err, tt.want) || !strings.Contains(fmt.Sprint(err), tt.text) {
+				t.Errorf("got %v, want %v with %q", err, tt.want, tt.text)
+			}
+			if n := len(r.Requests()); n != tt.requests {
+				t.Errorf("%d requests, want %d", n, tt.requests)
+			}
+			if s := fmt.Sprint(err); strings.ContainsAny(s, "\x1b<\n") {
+				t.Errorf("hostile text in %q", s)
+			}
+			if class, ok := gate.Classify(err); !ok || class.Err == gate.ErrTimeout {
+				t.Errorf("classified as %v", class)
+			}
+		})
+	}
+}
+
+func TestRecoversFromFlapping(t *testing.T) { // N02
+	for name, f := range map[string]registrytest.Fault{
+		"503_twice":   {Status: 503, Times: 2},
+		"reset_once":  {Body: []byte("{}"), Reset: true, Times: 1},
+		"reset_in_it": {After: 20, Reset: true, Times: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, registrytest.Options{})
+			want, _ := r.push(t, "1", 10)
+			f.Path = anyManifest
+			r.Fail(f)
+			m, err := r.client.Resolve(t.Context(), r.loc, "1")
+			if err != nil || m.Digest != want {
+				t.Errorf("got %+v, %v", m, err)
+			}
+		})
+	}
+}
+
+func TestHonoursRetryAfter(t *testing.T) { // N01
+	now := newClock().now()
+	tests := map[string]struct {
+		value string
+		want  time.Duration
+	}{
+		"seconds":       {"5", 5 * time.Second},
+		"date":          {now.Add(90 * time.Second).Format(http.TimeFormat), 90 * time.Second},
+		"past_date":     {now.Add(-90 * time.Second).Format(http.TimeFormat), time.Second},
+		"zero":          {"0", time.Second},
+		"negative":      {"-1", time.Second},
+		"huge":          {"1e9", time.Hour},
+		"infinite":      {"Inf", time.Hour},
+		"microseconds":  {"35.852µs", time.Second},
+		"as_ghcr_sends": {"35.852µs, allowed: 44000/minute", time.Second},
+		"missing":       {"", unstatedPause},
+		"garbage":       {"soon", unstatedPause},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			clk := newClock()
+			r, other := start(t, registrytest.Options{}), start(t, registrytest.Options{})
+			a, b := configFor(t, r, registrytest.Options{}), configFor(t, other, registrytest.Options{})
+			b.Name = "other"
+			client := newClient(t, Options{Registries: []Config{a, b}, Now: clk.now})
+			img, _ := registrytest.RandomImage(1, v1.Platform{}, 10)
+			for _, x := range []*registrytest.Registry{r, other} {
+				if _, err := x.Push("app", "1", img); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f := registrytest.Fault{Path: anyManifest, Status: 429, Times: 1, Header: http.Header{}}
+			if tt.value != "" {
+				f.Header.Set("Retry-After", tt.value)
+			}
+			r.Fail(f)
+			loc := gate.Location{Registry: "test", Repository: "app"}
+			for range 3 { // the second and third find the pause
+				_, err := client.Head(t.Context(), loc, "1")
+				var wait *gate.RetryAfterError
+				if !errors.As(err, &wait) || !errors.Is(err, gate.ErrRegistryUnavailable) || wait.After != tt.want {
+					t.Fatalf("got %v, want to wait %s", err, tt.want)
+				}
+			}
+			if n := len(r.Requests()); n != 1 {
+				t.Errorf("%d requests during the pause, want 1", n)
+			}
+			if _, err := client.Head(t.Context(), gate.Location{Registry: "other", Repository: "app"}, "1"); err != nil {
+				t.Errorf("another host suffers: %v", err)
+			}
+			clk.advance(tt.want)
+			if _, err := client.Head(t.Context(), loc, "1"); err != nil {
+				t.Errorf("after the pause: %v", err)
+			}
+		})
+	}
+}
+
+func TestPausesGrow(t *testing.T) {
+	clk := newClock()
+	var log bytes.Buffer
+	p := newPauses(clk.now, slog.New(slog.NewTextHandler(&log, nil)))
+	limited := &http.Response{StatusCode: 429, Header: http.Header{}}
+	left := func() time.Duration {
+		var e *pausedError
+		if errors.As(p.check("h"), &e) {
+			return e.after
+		}
+		return 0
+	}
+	for _, want := range []time.Duration{5, 10, 20, 40, 80, 160, 300, 300} {
+		p.observe("h", limited)
+		if left() != want*time.Second {
+			t.Errorf("got a pause of %s, want %s", left(), want*time.Second)
+		}
+		clk.advance(want * time.Second)
+	}
+	if p.check("h") != nil {
+		t.Error("the pause does not end")
+	}
+	p.observe("h", limited)
+	p.observe("h", &http.Response{StatusCode: 200, Header: http.Header{}})
+	if left() != maxUnstatedPause {
+		t.Errorf("a late success ended the pause: %s left", left())
+	}
+	if !strings.Contains(log.String(), "host=h") {
+		t.Errorf("nothing in the log: %q", log.String())
+	}
+	for i := range 3 * maxPausedHosts {
+		p.observe(fmt.Sprint(i), limited)
+	}
+	if len(p.hosts) > maxPausedHosts {
+		t.Errorf("%d hosts are remembered", len(p.hosts))
+	}
+}
+
+func TestDeadHostRests(t *testing.T) { // N02: breaker per host
+	clk := newClock()
+	r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.Now = clk.now })
+	r.push(t, "1", 10)
+	r.Fail(registrytest.Fault{Path: anyManifest, Status: 500})
+	for range 20 {
+		if _, err := r.client.Head(t.Context(), r.loc, "1"); !errors.Is(err, gate.ErrRegistryUnavailable) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if n := len(r.Requests()); n != breakAfter {
+		t.Errorf("%d requests to a dead host, want %d", n, breakAfter)
+	}
+	r.Reset()
+	if _, err := r.client.Head(t.Context(), r.loc, "1"); err == nil {
+		t.Error("no rest")
+	}
+	clk.advance(maxBreak)
+	if _, err := r.client.Head(t.Context(), r.loc, "1"); err != nil {
+		t.Errorf("after the rest: %v", err)
+	}
+}
+
+func TestCallersDeadlineIsATimeout(t *testing.T) {
+	r := newRig(t, registrytest.Options{})
+	r.Fail(registrytest.Fault{Path: anyManifest, Hang: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	_, err := r.client.Head(ctx, r.loc, "1")
+	if !errors.Is(err, gate.ErrTimeout) || errors.Is(err, gate.ErrRegistryUnavailable) {
+		t.Errorf("got %v, want ErrTimeout", err)
+	}
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("it took %s", d)
+	}
+	ctx2, cancel2 := context.WithCancelCause(t.Context())
+	cancel2(gate.ErrCancelled)
+	if _, err := r.client.Resolve(ctx2, r.loc, "1"); !errors.Is(err, gate.ErrCancelled) {
+		t.Errorf("cancelled: got %v", err)
+	}
+}
+
+func TestWordsFailuresBelowHTTP(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	tlsServer := start(t, registrytest.Options{TLS: true})
+	plainServer := start(t, registrytest.Options{})
+	tests := map[string]struct {
+		change func(*Config)
+		text   string
+	}{
+		"refused":           {func(c *Config) { c.Host = closed.Addr().String() }, "connection refused"},
+		"unknown_name":      {func(c *Config) { c.Host = "does-not-exist.invalid" }, "cannot be resolved"},
+		"unknown_authority": {func(c *Config) { c.Host, c.PlainHTTP = tlsServer.Host, false }, "configure caFile"},
+		"plain_server":      {func(c *Config) { c.Host, c.PlainHTTP = plainServer.Host, false }, "set plainHTTP"},
+		"tls_server":        {func(c *Config) { c.Host = tlsServer.Host }, "remove plainHTTP"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg := configFor(t, plainServer, registrytest.Options{})
+			tt.change(&cfg)
+			o := Options{Registries: []Config{cfg}, resolver: nowhere()}
+			_, err := newClient(t, o).Head(t.Context(), gate.Location{Registry: "test", Repository: "app"}, "1")
+			if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("got %v, want %q", err, tt.text)
+			}
+		})
+	}
+	t.Run("insecure_skip_verify", func(t *testing.T) {
+		cfg := configFor(t, tlsServer, registrytest.Options{})
+		cfg.PlainHTTP, cfg.InsecureSkipVerify = false, true
+		_, err := newClient(t, Options{Registries: []Config{cfg}}).Head(t.Context(), gate.Location{Registry: "test", Repository: "app"}, "1")
+		if !errors.Is(err, gate.ErrNotFound) {
+			t.Errorf("got %v, want an answer", err)
+		}
+	})
+}
+
+// nowhere is a resolver that knows no name and asks nobody.
+func nowhere() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+	}}
+}
+
+func secondsOf(n int) time.Duration { return time.Duration(n) * time.Second }

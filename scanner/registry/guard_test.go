@@ -1,0 +1,204 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+)
+
+func TestReachOfAddresses(t *testing.T) { // N07
+	tests := map[string]reach{
+		"8.8.8.8": reachPublic, "2606:4700::1111": reachPublic, "172.32.0.1": reachPublic, "100.128.0.1": reachPublic, "11.0.0.1": reachPublic,
+		"10.0.0.1": reachPrivate, "172.16.0.1": reachPrivate, "172.31.255.255": reachPrivate, "192.168.1.1": reachPrivate,
+		"100.64.0.1": reachPrivate, "100.127.255.255": reachPrivate, "fd12::1": reachPrivate, "198.18.0.1": reachPrivate,
+		"127.0.0.1": reachLocal, "127.255.255.255": reachLocal, "::1": reachLocal, "0.0.0.0": reachLocal, "0.1.2.3": reachLocal, "::": reachLocal,
+		"169.254.1.1": reachLocal, "fe80::1": reachLocal, "224.0.0.1": reachLocal, "ff02::1": reachLocal, "255.255.255.255": reachLocal,
+		"169.254.169.254": reachLocal, "169.254.170.2": reachLocal, "100.100.100.200": reachLocal, "168.63.129.16": reachLocal, "fd00:ec2::254": reachLocal, "fd20:ce::254": reachLocal,
+		"::ffff:127.0.0.1": reachLocal, "::ffff:169.254.169.254": reachLocal, "::ffff:10.0.0.1": reachPrivate, "::ffff:8.8.8.8": reachPublic, // CVE-2024-24790
+		"::127.0.0.1": reachLocal, "64:ff9b::a9fe:a9fe": reachLocal, "64:ff9b::808:808": reachPublic, "64:ff9b::a00:1": reachPrivate, "2002:7f00:1::": reachLocal, "2002:808:808::": reachPublic,
+		"fe80::1%eth0": reachLocal, "::1%lo": reachLocal,
+	}
+	for s, want := range tests {
+		if got, what := reachOf(netip.MustParseAddr(s)); got != want {
+			t.Errorf("reachOf(%s): got %d (%s), want %d", s, got, what, want)
+		}
+	}
+}
+
+func TestGuardPermitsWhatIsConfigured(t *testing.T) {
+	cfg := Config{
+		Host: "reg.example.com", Aliases: []string{"REG.internal:8443"}, TokenHosts: []string{"127.0.0.1:5001", "auth.internal"},
+		BlobHosts: []string{"localhost:9000", "169.254.10.10:80", "[fd00::1]:5000", "minio.internal:9000"},
+	}
+	g := newGuard(cfg, 0, nil)
+	tests := []struct {
+		target, address string
+		ok              bool
+	}{
+		{"reg.example.com:443", "93.184.215.14:443", true},
+		{"reg.example.com:443", "10.0.0.5:443", true},
+		{"reg.example.com:443", "[::ffff:10.0.0.5]:443", true},
+		{"REG.example.com:443", "100.64.0.7:443", true},
+		{"reg.example.com:443", "127.0.0.1:443", false},
+		{"reg.example.com:443", "169.254.169.254:443", false},
+		{"reg.example.com:443", "100.100.100.200:443", false},
+		{"reg.example.com:443", "[::1]:443", false},
+		{"reg.example.com:443", "0.0.0.0:443", false},
+		{"reg.example.com:22", "10.0.0.5:22", false},
+		{"reg.internal:8443", "10.0.0.5:8443", true},
+		{"auth.internal:443", "192.168.0.1:443", true},
+		{"minio.internal:9000", "10.1.1.1:9000", true},
+		{"minio.internal:9001", "10.1.1.1:9001", false},
+		{"cdn.example.net:443", "93.184.215.14:443", true},
+		{"cdn.example.net:443", "10.0.0.5:443", false},
+		{"cdn.example.net:443", "100.64.0.7:443", false},
+		{"10.0.0.5:443", "10.0.0.5:443", false},
+		{"127.0.0.1:5001", "127.0.0.1:5001", true},
+		{"127.0.0.1:5002", "127.0.0.1:5002", false},
+		{"evil.example:5001", "127.0.0.1:5001", false},
+		{"localhost:9000", "127.0.0.1:9000", true},
+		{"localhost:9000", "[::1]:9000", true},
+		{"localhost:9000", "169.254.169.254:9000", false},
+		{"localhost:9001", "127.0.0.1:9001", false},
+		{"169.254.10.10:80", "169.254.10.10:80", true},
+		{"169.254.10.10:80", "169.254.169.254:80", false},
+		{"[fd00::1]:5000", "[fd00::1]:5000", true},
+		{"reg.example.com:443", "nonsense", false},
+	}
+	for _, tt := range tests {
+		if err := g.check(tt.target, tt.address); (err == nil) != tt.ok {
+			t.Errorf("check(%q, %q): got %v, want permitted %v", tt.target, tt.address, err, tt.ok)
+		}
+	}
+}
+
+// nameServer answers every question for an address with the next of its
+// addresses; the last one repeats.
+func nameServer(t *testing.T, addresses ...string) (*net.Resolver, *atomic.Int32) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			var m dnsmessage.Message
+			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
+				continue
+			}
+			m.Response, m.Additionals = true, nil
+			if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
+				i := min(int(asked.Add(1))-1, len(addresses)-1)
+				m.Answers = []dnsmessage.Resource{{
+					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
+					Body:   &dnsmessage.AResource{A: netip.MustParseAddr(addresses[i]).As4()},
+				}}
+			}
+			if b, err := m.Pack(); err == nil {
+				_, _ = conn.WriteTo(b, from)
+			}
+		}
+	}()
+	t.Cleanup(func() { conn.Close(); <-done })
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}, &asked
+}
+
+func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's own name
+	victim := start(t, registrytest.Options{})
+	_, port, _ := net.SplitHostPort(victim.Host)
+	loc := gate.Location{Registry: "test", Repository: "app"}
+
+	t.Run("host", func(t *testing.T) {
+		cfg := configFor(t, victim, registrytest.Options{})
+		cfg.Host = "reg.example.com:" + port
+		resolver, asked := nameServer(t, "127.0.0.1")
+		c := newClient(t, Options{Registries: []Config{cfg}, resolver: resolver})
+		_, err := c.Head(t.Context(), loc, "1")
+		if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "loopback address 127.0.0.1") {
+			t.Errorf("got %v", err)
+		}
+		if asked.Load() == 0 || len(victim.Requests()) != 0 {
+			t.Errorf("%d names resolved, %d requests arrived", asked.Load(), len(victim.Requests()))
+		}
+	})
+	t.Run("redirect", func(t *testing.T) {
+		r := start(t, registrytest.Options{})
+		for name, to := range map[string]string{
+			"name_for_loopback": "http://cdn.example.net:" + port + "/x",
+			"literal_loopback":  victim.URL + "/x",
+			"mapped_loopback":   "http://[::ffff:127.0.0.1]:" + port + "/x",
+			"localhost":         "http://localhost:" + port + "/x",
+			"metadata":          "http://169.254.169.254/latest/meta-data/",
+			"metadata_alibaba":  "http://100.100.100.200/latest/meta-data/",
+			"private":           "http://10.255.255.1/x",
+		} {
+			t.Run(name, func(t *testing.T) {
+				resolver, _ := nameServer(t, "127.0.0.1")
+				c := newClient(t, Options{Registries: []Config{configFor(t, r, registrytest.Options{})}, resolver: resolver})
+				d, _ := r.PutBlob([]byte("content"))
+				r.Reset()
+				r.Fail(registrytest.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {to}}})
+				_, err := c.Blob(t.Context(), loc, d, 7)
+				if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(fmt.Sprint(err), "refusing to connect") {
+					t.Errorf("got %v", err)
+				}
+				if len(victim.Requests()) != 0 || len(r.Requests()) != 1 {
+					t.Errorf("%d requests arrived inside, %d at the registry", len(victim.Requests()), len(r.Requests()))
+				}
+			})
+		}
+	})
+}
+
+// A name that was harmless when it was looked at first and leads inside when it
+// is connected to: there is no first look, only the connection counts.
+func TestRebinding(t *testing.T) {
+	victim := start(t, registrytest.Options{})
+	_, port, _ := net.SplitHostPort(victim.Host)
+	resolver, _ := nameServer(t, "93.184.215.14", "127.0.0.1")
+	if _, err := resolver.LookupNetIP(t.Context(), "ip4", "cdn.example.net"); err != nil {
+		t.Fatal(err)
+	}
+	g := newGuard(Config{Host: "reg.example.com"}, quick().connect, resolver)
+	conn, err := g.DialContext(t.Context(), "tcp", "cdn.example.net:"+port)
+	var blocked *blockedError
+	if !errors.As(err, &blocked) || blocked.ip.String() != "127.0.0.1" {
+		t.Errorf("got %v, %v, want the loopback address refused", conn, err)
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	for in, want := range map[string]string{
+		"Reg.Example.com": "reg.example.com:443", "reg:5000": "reg:5000", "10.0.0.1": "10.0.0.1:443",
+		"[::1]": "[::1]:443", "[0:0::1]:5000": "[::1]:5000", "[::FFFF:1.2.3.4]:1": "[::ffff:1.2.3.4]:1",
+	} {
+		if got := endpoint(in, "443"); got != want {
+			t.Errorf("endpoint(%q): got %q, want %q", in, got, want)
+		}
+	}
+	if got := apiHost("index.docker.io"); got != "registry-1.docker.io" {
+		t.Errorf("apiHost: got %q", got)
+	}
+}
