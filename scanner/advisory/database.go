@@ -105,8 +105,8 @@ func summarize(ctx context.Context, path string, size int64) (s Summary, err err
 		}
 		defer db.Close()
 		return db.View(func(tx *bolt.Tx) error {
-			if tx.Size() > size {
-				return fmt.Errorf("the file has %d bytes of %d", size, tx.Size())
+			if err := checkPages(path, db.Info().PageSize, tx, size); err != nil {
+				return err
 			}
 			return s.walk(ctx, tx)
 		})
@@ -115,6 +115,21 @@ func summarize(ctx context.Context, path string, size int64) (s Summary, err err
 		return Summary{}, fmt.Errorf("checking advisory database %q: %w: %w", path, err, gate.ErrInvalid)
 	}
 	return s, nil
+}
+
+// checkPages checks the tree of pages that the transaction would walk.
+func checkPages(path string, pageSize int, tx *bolt.Tx, size int64) error {
+	if pageSize < 512 || pageSize > 1<<20 || tx.Size() > size {
+		return fmt.Errorf("the file has %d bytes of %d", size, tx.Size())
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	pages := uint64(tx.Size()) / uint64(pageSize)
+	w := &pageWalk{file: f, size: pageSize, pages: pages, seen: make([]bool, pages)}
+	return w.page(uint64(tx.Cursor().Bucket().Root()), span{}, 0)
 }
 
 func (s *Summary) walk(ctx context.Context, tx *bolt.Tx) error {

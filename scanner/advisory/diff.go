@@ -1,0 +1,216 @@
+package advisory
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// PackageKey names the advisories of one package in one root bucket.
+type PackageKey struct{ Bucket, Package string }
+
+// Difference is what changed between two contents of advisory data: which
+// images to match again follows from it.
+type Difference struct {
+	// Packages have other advisories than before, in a bucket that both have.
+	Packages []PackageKey
+	// Buckets exist on one side only: every image of that release or language
+	// is touched, also one that had been unassessable.
+	Buckets []string
+	// Vulnerabilities have other severities, scores, titles or links.
+	Vulnerabilities []string
+	// RedHat says that the mapping from content sets to products changed, which
+	// touches every image of that family.
+	RedHat bool
+}
+
+// Empty reports that no finding can differ.
+func (d Difference) Empty() bool {
+	return len(d.Packages) == 0 && len(d.Buckets) == 0 && len(d.Vulnerabilities) == 0 && !d.RedHat
+}
+
+// Diff compares two directories with advisory data by walking both in key
+// order. It opens the files itself, so that matching goes on meanwhile, and it
+// does not take a reordered list for a change: two builds of Trivy's database
+// from the same input differ in that. Errors: gate.ErrInvalid, gate.ErrTimeout.
+func Diff(ctx context.Context, oldDir, newDir string) (d Difference, err error) {
+	err = guarded(func() error {
+		older, err := openReadOnly(filepath.Join(oldDir, databaseFile))
+		if err != nil {
+			return err
+		}
+		defer older.Close()
+		newer, err := openReadOnly(filepath.Join(newDir, databaseFile))
+		if err != nil {
+			return err
+		}
+		defer newer.Close()
+		return older.View(func(a *bolt.Tx) error {
+			return newer.View(func(b *bolt.Tx) error { return d.roots(ctx, a, b) })
+		})
+	})
+	if err != nil {
+		return Difference{}, fmt.Errorf("comparing advisory data %q with %q: %w: %w", oldDir, newDir, err, gate.ErrInvalid)
+	}
+	return d, nil
+}
+
+func (d *Difference) roots(ctx context.Context, a, b *bolt.Tx) error {
+	return mergeJoin(a.Cursor(), b.Cursor(), func(key, _, _ []byte, side int) error {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%w: %w", gate.ErrTimeout, err)
+		}
+		name := string(key)
+		x, y := a.Bucket(key), b.Bucket(key)
+		switch {
+		case name == detailBucket:
+			return d.details(x, y)
+		case name == redHatCPEBucket:
+			d.RedHat = side != 0 || !equalBuckets(x, y)
+		case !isAdvisoryBucket(name):
+			// The source of a bucket is a name and a link.
+		case side != 0:
+			d.Buckets = append(d.Buckets, name)
+		default:
+			return mergeJoin(x.Cursor(), y.Cursor(), func(pkg, _, _ []byte, side int) error {
+				if side != 0 || !equalBuckets(x.Bucket(pkg), y.Bucket(pkg)) {
+					d.Packages = append(d.Packages, PackageKey{Bucket: name, Package: string(pkg)})
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+}
+
+// details compares the records of vulnerabilities.
+func (d *Difference) details(x, y *bolt.Bucket) error {
+	if x == nil || y == nil {
+		return fmt.Errorf("bucket %q is missing", detailBucket)
+	}
+	return mergeJoin(x.Cursor(), y.Cursor(), func(id, v, w []byte, side int) error {
+		// What changes without any finding changing is left out: upstream
+		// touches thousands of dates and descriptions a week.
+		if side != 0 || !equalJSON(v, w, "Description", "LastModifiedDate", "CweIDs") {
+			d.Vulnerabilities = append(d.Vulnerabilities, string(id))
+		}
+		return nil
+	})
+}
+
+// mergeJoin walks two cursors in key order. side is -1 for a key that only x
+// has, 1 for one that only y has, and 0 for a common one.
+func mergeJoin(x, y *bolt.Cursor, visit func(key, v, w []byte, side int) error) error {
+	k, v := x.First()
+	l, w := y.First()
+	for k != nil || l != nil {
+		order := bytes.Compare(k, l)
+		switch {
+		case l == nil:
+			order = -1
+		case k == nil:
+			order = 1
+		}
+		var err error
+		switch order {
+		case -1:
+			err = visit(k, v, nil, -1)
+			k, v = x.Next()
+		case 1:
+			err = visit(l, nil, w, 1)
+			l, w = y.Next()
+		default:
+			err = visit(k, v, w, 0)
+			k, v = x.Next()
+			l, w = y.Next()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// equalBuckets compares all values, with nested buckets.
+func equalBuckets(x, y *bolt.Bucket) bool {
+	if x == nil || y == nil {
+		return x == y
+	}
+	same := true
+	_ = mergeJoin(x.Cursor(), y.Cursor(), func(key, v, w []byte, side int) error {
+		if side != 0 || (v == nil) != (w == nil) {
+			same = false
+		} else if v == nil {
+			same = equalBuckets(x.Bucket(key), y.Bucket(key))
+		} else {
+			same = equalJSON(v, w)
+		}
+		if !same {
+			return errStop
+		}
+		return nil
+	})
+	return same
+}
+
+// errStop ends a walk early.
+var errStop = fmt.Errorf("found a difference")
+
+// equalJSON compares two values, first as bytes and then with lists sorted and
+// the named fields of the object left out.
+func equalJSON(a, b []byte, without ...string) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	x, y := canonical(a, without), canonical(b, without)
+	return x != nil && reflect.DeepEqual(x, y)
+}
+
+// canonical is nil for what is no JSON: it then equals nothing.
+func canonical(data []byte, without []string) any {
+	var v any
+	if err := json.Unmarshal(data, &v); err != nil {
+		return nil
+	}
+	if object, ok := v.(map[string]any); ok {
+		for _, name := range without {
+			delete(object, name)
+		}
+	}
+	return sortLists(v)
+}
+
+// sortLists sorts every list by the JSON of its elements.
+func sortLists(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = sortLists(v[k])
+		}
+	case []any:
+		type element struct {
+			value any
+			text  string
+		}
+		elements := make([]element, len(v))
+		for i := range v {
+			value := sortLists(v[i])
+			text, _ := json.Marshal(value) // it came from JSON
+			elements[i] = element{value, string(text)}
+		}
+		slices.SortFunc(elements, func(a, b element) int { return strings.Compare(a.text, b.text) })
+		for i := range elements {
+			v[i] = elements[i].value
+		}
+	}
+	return v
+}
