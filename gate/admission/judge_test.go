@@ -27,9 +27,12 @@ func TestReview_faults(t *testing.T) {
 		decide func(context.Context) gate.Answer
 		code   gate.Code
 	}{
-		"zero_value":            {func(context.Context) gate.Answer { return gate.Answer{} }, gate.CodeInternal},
-		"panic":                 {func(context.Context) gate.Answer { panic("boom") }, gate.CodeInternal},
-		"nil_dereference":       {func(context.Context) gate.Answer { var l *lookup; return l.Decide(nil, gate.Reference{}, gate.Request{}) }, gate.CodeInternal},
+		"zero_value": {func(context.Context) gate.Answer { return gate.Answer{} }, gate.CodeInternal},
+		"panic":      {func(context.Context) gate.Answer { panic("boom") }, gate.CodeInternal},
+		"nil_dereference": {func(context.Context) gate.Answer {
+			var l *lookup
+			return l.Decide(nil, gate.Reference{}, gate.Request{})
+		}, gate.CodeInternal},
 		"hangs":                 {func(ctx context.Context) gate.Answer { <-ctx.Done(); time.Sleep(time.Second); return allow }, gate.CodeTimeout},
 		"error_untyped":         {func(context.Context) gate.Answer { return refusal(errors.New("x"), "") }, gate.CodeInternal},
 		"error_timeout":         {func(context.Context) gate.Answer { return refusal(context.DeadlineExceeded, "") }, gate.CodeTimeout},
@@ -218,4 +221,12 @@ func TestReview_many(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// hanging answers nothing until it is stopped.
+type hanging struct{ stop chan struct{} }
+
+func (h *hanging) Decide(context.Context, gate.Reference, gate.Request) gate.Answer {
+	<-h.stop
+	return gate.Answer{}
 }
