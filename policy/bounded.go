@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -74,23 +75,34 @@ func boundedFunction(name string, size estimate) (*rego.Function, rego.BuiltinDy
 	decl := &rego.Function{Name: boundedPrefix + name, Decl: ast.BuiltinMap[name].Decl}
 	elements := strings.HasPrefix(name, "array.")
 	return decl, func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-		for _, o := range operands {
-			if err := checkNumbers(name, o); err != nil {
-				return nil, err
-			}
-		}
-		if size != nil {
-			if err := spend(bctx.Context, name, size(operands), elements); err != nil {
-				return nil, err
-			}
-		}
 		var result *ast.Term
-		err := builtin(bctx, operands, func(t *ast.Term) error {
-			result = t
-			return checkNumbers(name, t)
-		})
-		return result, err
+		err := checkNumbers(operands...)
+		if err == nil && size != nil {
+			err = spend(bctx.Context, size(operands), elements)
+		}
+		if err == nil {
+			err = builtin(bctx, operands, func(t *ast.Term) error {
+				result = t
+				return checkNumbers(t)
+			})
+		}
+		return result, ending(name, err)
 	}
+}
+
+// ending makes an error end the evaluation at once, whatever it is nested in;
+// OPA would collect errors and go on.
+func ending(name string, err error) error {
+	var e *topdown.Error
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &e):
+		return rego.NewHaltError(err)
+	case e.Code == topdown.CancelErr:
+		return err
+	}
+	return rego.NewHaltError(errors.New(strings.TrimPrefix(e.Message, name+": ")))
 }
 
 // boundStage redirects the calls of a compiled set.
@@ -137,47 +149,42 @@ func withSpending(ctx context.Context) context.Context {
 	return context.WithValue(ctx, spentKey{}, new(atomic.Int64))
 }
 
-func spend(ctx context.Context, name string, size int64, elements bool) error {
+func spend(ctx context.Context, size int64, elements bool) error {
 	if elements {
 		if size > maxElements {
-			return tooLarge("%s: the array would have more than %d elements", name, maxElements)
+			return fmt.Errorf("the array would have more than %d elements", maxElements)
 		}
 		size *= 16
 	} else if size > maxText {
-		return tooLarge("%s: the text would be larger than %d bytes", name, maxText)
+		return fmt.Errorf("the text would be larger than %d bytes", maxText)
 	}
 	if spent, ok := ctx.Value(spentKey{}).(*atomic.Int64); ok && spent.Add(size) > maxTextInTotal {
-		return tooLarge("%s: this evaluation has built more than %d bytes of text", name, maxTextInTotal)
+		return fmt.Errorf("this evaluation has built more than %d bytes of text", maxTextInTotal)
 	}
 	return nil
 }
 
-// tooLarge ends an evaluation at once, whatever it is nested in.
-func tooLarge(format string, args ...any) error {
-	return topdown.Halt{Err: &topdown.Error{Code: topdown.BuiltinErr, Message: fmt.Sprintf(format, args...)}}
-}
-
-// checkNumbers refuses numbers whose arithmetic is not cheap, in a term or one
-// level below it.
-func checkNumbers(name string, t *ast.Term) error {
+// checkNumbers refuses numbers whose arithmetic is not cheap, in terms or one
+// level below them.
+func checkNumbers(terms ...*ast.Term) error {
 	bad := false
 	see := func(t *ast.Term) {
 		if n, ok := t.Value.(ast.Number); ok && !cheapNumber(string(n)) {
 			bad = true
 		}
 	}
-	switch v := t.Value.(type) {
-	case ast.Number:
-		see(t)
-	case *ast.Array:
-		v.Foreach(see)
-	case ast.Set:
-		v.Foreach(see)
-	case ast.Object:
-		ast.WalkTerms(t, func(t *ast.Term) bool { see(t); return bad })
+	for _, t := range terms {
+		switch v := t.Value.(type) {
+		case ast.Number:
+			see(t)
+		case *ast.Array:
+			v.Foreach(see)
+		case ast.Set:
+			v.Foreach(see)
+		}
 	}
 	if bad {
-		return tooLarge("%s: a number has more than %d digits", name, maxDigits)
+		return fmt.Errorf("a number has more than %d digits", maxDigits)
 	}
 	return nil
 }

@@ -153,11 +153,14 @@ func (e *Engine) failure(q gate.Question, doing string, err error) gate.Reason {
 		attrs = append(attrs, "panic", fmt.Sprint(p.value), "stack", string(p.stack))
 	}
 	e.log.Error("decision failed", append(attrs, "doing", doing)...)
-	code := gate.CodeOf(err)
-	if code == gate.CodePolicyError {
-		return condition(gate.OutcomeDeny, code, "the policies gave no answer: %v; ask the operators of digestgate to correct them", err)
+	class, known := gate.Classify(err)
+	switch {
+	case class.Code == gate.CodePolicyError:
+		return condition(gate.OutcomeDeny, class.Code, "the policies gave no answer: %v; ask the operators of digestgate to correct them", err)
+	case known:
+		return condition(gate.OutcomeDeny, class.Code, "%s: %v; try again", doing, class.Err)
 	}
-	return condition(gate.OutcomeDeny, code, "%s: %v; try again", doing, err)
+	return condition(gate.OutcomeDeny, gate.CodeInternal, "%s failed; the log of digestgate says why", doing)
 }
 
 // facts gets the shared part of the input, from the cache or by Load. Callers

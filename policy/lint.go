@@ -26,8 +26,12 @@ func lintParsed(m *ast.Module, test bool) Problems {
 		return ps
 	}
 	ast.WalkWiths(m, func(w *ast.With) bool {
-		if ref, ok := w.Target.Value.(ast.Ref); ok && !ref[0].Equal(ast.InputRootDocument) && !ref[0].Equal(ast.DefaultRootDocument) {
-			ps = append(ps, at(w.Location, "`with %s as …` replaces a function; only tests may do that", ref))
+		root := w.Target
+		if ref, ok := root.Value.(ast.Ref); ok {
+			root = ref[0]
+		}
+		if !root.Equal(ast.InputRootDocument) && !root.Equal(ast.DefaultRootDocument) {
+			ps = append(ps, at(w.Location, "`with %s as …` replaces a function; only tests may do that", w.Target))
 		}
 		return false
 	})
@@ -38,19 +42,23 @@ func lintParsed(m *ast.Module, test bool) Problems {
 func lint(c *ast.Compiler) Problems {
 	used := map[*ast.Rule]bool{}
 	var ps Problems
-	for _, m := range c.Modules {
-		ast.WalkRefs(m, func(ref ast.Ref) bool {
-			if ref[0].Equal(ast.DefaultRootDocument) {
-				rules := rulesOf(c, ref)
-				for _, r := range rules {
-					used[r] = true
-				}
-				if len(rules) == 0 && len(ref) > 1 {
-					ps = append(ps, at(ref[0].Location, "%s is not defined by any of the files, so nothing that uses it ever holds", ref.ConstantPrefix()))
-				}
-			}
+	look := func(ref ast.Ref) bool {
+		if !ref[0].Equal(ast.DefaultRootDocument) {
 			return false
-		})
+		}
+		rules := rulesOf(c, ref)
+		for _, r := range rules {
+			used[r] = true
+		}
+		if len(rules) == 0 && len(ref) > 1 {
+			ps = append(ps, at(ref[0].Location, "%s is not defined by any of the files, so nothing that uses it ever holds", ref.ConstantPrefix()))
+		}
+		return false
+	}
+	for _, m := range c.Modules {
+		for _, rule := range m.Rules { // not the module, whose package is a reference too
+			ast.WalkRefs(rule, look)
+		}
 	}
 	shape := inputShape()
 	for _, m := range c.Modules {

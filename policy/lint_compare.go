@@ -15,19 +15,27 @@ type comparison struct {
 	input  *shape
 	shapes map[ast.Var]*shape
 	values map[ast.Var]*ast.Term
+	texts  map[ast.Var]string // what a generated variable stands for
 	ps     Problems
 }
 
 // lintComparisons works on the compiled rule, in which every variable has one
 // name and every assignment is an equation.
 func lintComparisons(c *ast.Compiler, rule *ast.Rule, input *shape) Problems {
-	l := comparison{c: c, input: input, shapes: map[ast.Var]*shape{}, values: map[ast.Var]*ast.Term{}}
+	l := comparison{c: c, input: input, shapes: map[ast.Var]*shape{}, values: map[ast.Var]*ast.Term{}, texts: map[ast.Var]string{}}
 	for range 8 { // an equation may come before the one that it needs
 		before := len(l.shapes) + len(l.values)
 		ast.WalkExprs(rule, func(e *ast.Expr) bool {
 			if isCall(e, "eq", "assign") {
 				l.learn(e.Operand(0), e.Operand(1))
 				l.learn(e.Operand(1), e.Operand(0))
+			}
+			if every, ok := e.Terms.(*ast.Every); ok {
+				if v, ok := every.Value.Value.(ast.Var); ok && l.shapes[v] == nil {
+					if s := l.shape(every.Domain); s != nil && s.Items != nil {
+						l.shapes[v] = s.Items
+					}
+				}
 			}
 			return false
 		})
@@ -64,10 +72,10 @@ func (l *comparison) learn(v, value *ast.Term) {
 		return
 	}
 	if s := l.shape(value); s != nil && l.shapes[name] == nil {
-		l.shapes[name] = s
+		l.shapes[name], l.texts[name] = s, value.String()
 	}
-	if ast.IsConstant(value.Value) && l.values[name] == nil {
-		l.values[name] = value
+	if v := l.constant(value); v != nil && l.values[name] == nil {
+		l.values[name] = v
 	}
 }
 
@@ -167,12 +175,19 @@ func quoted(enum []any) []string {
 
 // name is a field as the author wrote it.
 func (l *comparison) name(t *ast.Term) string {
-	return localName.ReplaceAllStringFunc(t.String(), func(local string) string {
-		if v, ok := l.c.RewrittenVars[ast.Var(local)]; ok {
-			return string(v)
-		}
-		return "_"
-	})
+	text := t.String()
+	for range 4 { // a generated variable may stand for another
+		text = localName.ReplaceAllStringFunc(text, func(local string) string {
+			if v, ok := l.c.RewrittenVars[ast.Var(local)]; ok {
+				return string(v)
+			}
+			if s, ok := l.texts[ast.Var(local)]; ok {
+				return s
+			}
+			return "_"
+		})
+	}
+	return text
 }
 
 func jsonType(t *ast.Term) string {

@@ -1,8 +1,11 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -22,7 +25,8 @@ const (
 	unnamedRule    = "unnamed"
 )
 
-// reasonsOf reads the result of the query. Everything that is not exactly a
+// reasonsOf reads the result of the query: first what denies, then what warns,
+// each sorted by rule and message. Everything that is not exactly a
 // set of texts or of {rule, msg, findings?} is an error.
 func (s *Set) reasonsOf(results rego.ResultSet) ([]gate.Reason, error) {
 	if len(results) != 1 {
@@ -55,19 +59,23 @@ func reasonsIn(name string, action gate.Outcome, value any) ([]gate.Reason, erro
 	if !ok {
 		return nil, fmt.Errorf("data.digestgate.%s is a %s, not a set: %w", name, jsonType(term), gate.ErrPolicyFailed)
 	}
-	var reasons []gate.Reason
+	reasons := make([]gate.Reason, 0, set.Len())
 	for _, t := range set.Slice() {
 		r, err := reasonOf(t)
 		if err != nil {
 			return nil, fmt.Errorf("data.digestgate.%s: %s: %w", name, err, gate.ErrPolicyFailed)
 		}
-		if len(reasons) == maxReasons {
-			reasons[maxReasons-1] = gate.Reason{Action: action, Code: gate.CodePolicy, Rule: unnamedRule, Findings: []string{},
-				Msg: fmt.Sprintf("and %d more reasons", set.Len()-maxReasons+1)}
-			break
-		}
 		r.Action, r.Code = action, gate.CodePolicy
 		reasons = append(reasons, r)
+	}
+	slices.SortFunc(reasons, func(a, b gate.Reason) int {
+		return cmp.Or(strings.Compare(a.Rule, b.Rule), strings.Compare(a.Msg, b.Msg))
+	})
+	if len(reasons) > maxReasons {
+		more := len(reasons) - maxReasons + 1
+		reasons = append(slices.Clone(reasons[:maxReasons-1]), gate.Reason{
+			Action: action, Code: gate.CodePolicy, Rule: unnamedRule, Findings: []string{}, Msg: fmt.Sprintf("and %d more reasons", more),
+		})
 	}
 	return reasons, nil
 }
@@ -147,7 +155,7 @@ func evalError(err error) error {
 	if !errors.As(err, &e) {
 		return fmt.Errorf("%w: %w", gate.ErrPolicyFailed, err)
 	}
-	text := e.Message
+	text := strings.ReplaceAll(e.Message, boundedPrefix, "")
 	if e.Location != nil && e.Location.File != "" {
 		text = fmt.Sprintf("%s:%d:%d: %s", e.Location.File, e.Location.Row, e.Location.Col, text)
 	}

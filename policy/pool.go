@@ -59,6 +59,9 @@ func (p *pool) do(ctx context.Context, work func(context.Context) ([]gate.Reason
 	go func() {
 		defer cancel()
 		reasons, err := guarded(ctx, work)
+		if err != nil && ctx.Err() != nil {
+			err = p.tooSlow() // in place of "cancelled"
+		}
 		if phase.Swap(ended) == overdue {
 			p.lost.Add(-1)
 		}
@@ -67,23 +70,19 @@ func (p *pool) do(ctx context.Context, work func(context.Context) ([]gate.Reason
 	}()
 	select {
 	case r := <-done:
-		return r.reasons, p.overBudget(ctx, r.err)
+		return r.reasons, r.err
 	case <-timer.C:
 	}
 	if phase.CompareAndSwap(running, overdue) {
 		p.lost.Add(1)
-		return nil, p.overBudget(ctx, context.DeadlineExceeded)
+		return nil, p.tooSlow()
 	}
-	r := <-done
-	return r.reasons, p.overBudget(ctx, r.err)
+	r := <-done // it ended at the same moment
+	return r.reasons, r.err
 }
 
-// overBudget replaces the error of an evaluation that was cancelled.
-func (p *pool) overBudget(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() == context.DeadlineExceeded {
-		return fmt.Errorf("the rules took longer than %s: %w", p.budget, gate.ErrPolicyFailed)
-	}
-	return err
+func (p *pool) tooSlow() error {
+	return fmt.Errorf("the rules took longer than %s: %w", p.budget, gate.ErrPolicyFailed)
 }
 
 // guarded turns a panic inside the library into an error: this goroutine is

@@ -89,7 +89,7 @@ func runTests(ctx context.Context, c *ast.Compiler, store storage.Store, txn sto
 			t.File, t.Row = r.Location.File, r.Location.Row
 		}
 		if r.Error != nil {
-			t.Error = r.Error.Error()
+			t.Error = strings.ReplaceAll(r.Error.Error(), boundedPrefix, "")
 		}
 		results = append(results, t)
 	}

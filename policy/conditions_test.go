@@ -1,0 +1,192 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+func TestNoVerdict(t *testing.T) {
+	e := newEngine(t, Options{Config: Default()})
+	for _, c := range []struct {
+		state    gate.State
+		findings bool // the record names some
+		code     gate.Code
+		says     string
+	}{
+		{gate.StateNotScanned, false, gate.CodeUnscanned, "has not been scanned"},
+		{gate.StateCancelled, false, gate.CodeUnscanned, "cancelled"},
+		{gate.StateQueued, false, gate.CodePending, "waiting to be scanned"},
+		{gate.StateScanning, false, gate.CodePending, "is being scanned"},
+		{gate.StateScanned, false, gate.CodePending, "not yet compared"},
+		{gate.StateFailed, false, gate.CodeScanFailed, "failed"},
+		{gate.StateUnassessable, false, gate.CodeUnassessable, "encrypted layer"},
+		{gate.StateUnassessable, true, gate.CodeUnassessable, "encrypted layer"},
+		{gate.StateQuotaExhausted, false, gate.CodeQuotaExhausted, "quota"},
+		{"", false, gate.CodeUnscanned, "has not been scanned"},
+		{"a new state", false, gate.CodeUnscanned, "has not been scanned"},
+	} {
+		q := question(testInventory(), testFindings())
+		q.State = c.state
+		q.Record.Manifest.Unassessable = "encrypted layer"
+		if !c.findings {
+			q.Record.FindingsID = ""
+		}
+		q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) {
+			t.Errorf("%s: loaded", c.state)
+			return nil, nil, fmt.Errorf("no")
+		}
+		d := e.Evaluate(context.Background(), q)
+		if d.Outcome != gate.OutcomeNone || d.Code != c.code || len(d.Reasons) != 1 || d.Reasons[0].Rule != "" ||
+			!strings.Contains(d.Reasons[0].Msg, c.says) || d.PolicyRevision != e.Revision() || !d.EvaluatedAt.Equal(testNow) {
+			t.Errorf("state %q, findings %t: got %+v, want none, %s, %q", c.state, c.findings, d, c.code, c.says)
+		}
+	}
+}
+
+// TestRescanKeepsTheVerdict: what a job does never hides findings.
+func TestRescanKeepsTheVerdict(t *testing.T) {
+	e := newEngine(t, Options{Config: Default()})
+	for _, s := range []gate.State{gate.StateScanned, gate.StateQueued, gate.StateScanning, gate.StateFailed, gate.StateCancelled, gate.StateQuotaExhausted} {
+		q := question(testInventory(), testFindings())
+		q.State = s
+		if d := e.Evaluate(context.Background(), q); d.Outcome != gate.OutcomeAllow {
+			t.Errorf("state %s with findings: got %+v, want allow", s, d)
+		}
+	}
+}
+
+type conditionCase struct {
+	name    string
+	change  func(*gate.Question, *gate.Inventory, *gate.Findings)
+	options Options
+	outcome gate.Outcome
+	code    gate.Code
+	says    string
+}
+
+func conditionCases() []conditionCase {
+	risk := func(r gate.Risk, c gate.Coverage) func(*gate.Question, *gate.Inventory, *gate.Findings) {
+		return func(_ *gate.Question, inv *gate.Inventory, _ *gate.Findings) {
+			inv.Risks[r] = gate.RiskStatus{Coverage: c, Reason: "3 files"}
+			inv.Errors = []gate.AnalyzerError{{Risk: r, Path: "app/a.jar", Message: "zip: not a valid zip file"}, {Risk: r, Path: "b"}}
+		}
+	}
+	noDatabase := func(_ *gate.Question, inv *gate.Inventory, _ *gate.Findings) { inv.PackageDatabase = false }
+	unknownRelease := func(_ *gate.Question, _ *gate.Inventory, f *gate.Findings) {
+		f.Unassessable = "debian 99 is not known"
+	}
+	aged := func(age time.Duration) func(*gate.Question, *gate.Inventory, *gate.Findings) {
+		return func(q *gate.Question, _ *gate.Inventory, _ *gate.Findings) { q.Advisories.UpdatedAt = testNow.Add(-age) }
+	}
+	allow := func(words ...string) Options { return Options{Config: Config{AllowIncomplete: words}} }
+	deny, warn, pass := gate.OutcomeDeny, gate.OutcomeWarn, gate.OutcomeAllow
+	stale := Options{MaxAge: 48 * time.Hour, DenyStale: true}
+	return []conditionCase{
+		{"partial_risk", risk(gate.RiskSecrets, gate.Partial), Options{}, deny, gate.CodeScanFailed, "all of secrets: 3 files (app/a.jar: zip: not a valid zip file, and 1 more)"},
+		{"failed_risk", risk(gate.RiskVulnerabilities, gate.Failed), Options{}, deny, gate.CodeScanFailed, "vulnerabilities failed: 3 files"},
+		{"unknown_coverage", risk(gate.RiskSecrets, "fine"), Options{}, deny, gate.CodeScanFailed, "not a known word"},
+		{"not_looked_at", risk(gate.RiskSecrets, gate.NotLookedAt), Options{}, pass, "", ""},
+		{"risk_not_configured", risk(gate.RiskSecrets, gate.Failed), Options{Risks: []gate.Risk{gate.RiskVulnerabilities}}, pass, "", ""},
+		{"partial_risk_allowed", risk(gate.RiskSecrets, gate.Partial), allow("secrets"), warn, "", "because policy.allowIncomplete names secrets"},
+		{"other_risk_allowed", risk(gate.RiskSecrets, gate.Partial), allow("malware"), deny, gate.CodeScanFailed, ""},
+		{"no_package_database", noDatabase, Options{}, deny, gate.CodeUnassessable, "(debian 12.5) but its package database"},
+		{"no_package_database_allowed", noDatabase, allow("packageDatabase"), warn, "", "names packageDatabase"},
+		{"scratch_needs_no_database", func(_ *gate.Question, inv *gate.Inventory, _ *gate.Findings) {
+			inv.PackageDatabase, inv.DistributionFiles = false, false
+		}, Options{}, pass, "", ""},
+		{"unknown_release", unknownRelease, Options{}, deny, gate.CodeUnassessable, "debian 99 is not known"},
+		{"unknown_release_allowed", unknownRelease, allow("distributionRelease"), warn, "", "debian 99"},
+		{"fresh_enough", aged(48 * time.Hour), stale, pass, "", ""},
+		{"stale_denied", aged(49 * time.Hour), stale, deny, gate.CodeStale, "49h0m0s old, and at most 48h0m0s"},
+		{"stale_warned", aged(49 * time.Hour), Options{MaxAge: 48 * time.Hour}, warn, "", "49h0m0s old"},
+		{"stale_unlimited", aged(50 * time.Hour), Options{DenyStale: true}, pass, "", ""},
+		{"future_data_is_fresh", aged(-time.Hour), stale, pass, "", ""},
+		{"no_generation_uses_the_matched_one", func(q *gate.Question, _ *gate.Inventory, f *gate.Findings) {
+			q.Advisories, f.UpdatedAt = gate.Generation{}, testNow.Add(-50*time.Hour)
+		}, stale, deny, gate.CodeStale, "50h0m0s old"},
+		{"unknown_age", func(q *gate.Question, _ *gate.Inventory, f *gate.Findings) {
+			q.Advisories, f.UpdatedAt = gate.Generation{}, time.Time{}
+		}, stale, deny, gate.CodeStale, "age of the vulnerability data is not known"},
+		{"several", func(q *gate.Question, inv *gate.Inventory, f *gate.Findings) {
+			noDatabase(q, inv, f)
+			risk(gate.RiskSecrets, gate.Partial)(q, inv, f)
+		}, allow("secrets"), deny, gate.CodeUnassessable, ""},
+	}
+}
+
+func TestConditions(t *testing.T) {
+	for _, c := range conditionCases() {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEngine(t, c.options)
+			inv, f := testInventory(), testFindings()
+			q := question(inv, f)
+			c.change(&q, inv, f)
+			d := e.Evaluate(context.Background(), q)
+			if d.Outcome != c.outcome || d.Code != c.code {
+				t.Fatalf("got %+v, want %s %s", d, c.outcome, c.code)
+			}
+			if c.outcome == gate.OutcomeAllow {
+				return
+			}
+			if r := d.Reasons[0]; r.Rule != "" || !strings.Contains(r.Msg, c.says) || r.Action != c.outcome {
+				t.Errorf("first reason: got %+v, want %q", r, c.says)
+			}
+		})
+	}
+}
+
+// TestConditionsComeBeforeRules: an image that cannot be judged is not also
+// judged.
+func TestConditionsComeBeforeRules(t *testing.T) {
+	e := newEngine(t, Options{})
+	inv := testInventory()
+	inv.PackageDatabase = false
+	d := e.Evaluate(context.Background(), question(inv, testFindings(critical("CVE-1"))))
+	if d.Code != gate.CodeUnassessable || len(d.Reasons) != 1 {
+		t.Errorf("got %+v, want UNASSESSABLE alone", d)
+	}
+}
+
+func TestLoadFailures(t *testing.T) {
+	e := newEngine(t, Options{})
+	for _, c := range []struct {
+		err  error
+		code gate.Code
+	}{
+		{fmt.Errorf("reading redis-7.internal: %w", gate.ErrStoreUnavailable), gate.CodeStoreUnavailable},
+		{gate.ErrConflict, gate.CodeInternal},
+		{fmt.Errorf("password=hunter2"), gate.CodeInternal},
+		{nil, gate.CodePending},
+	} {
+		q := question(nil, nil)
+		q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) { return nil, nil, c.err }
+		d := e.Evaluate(context.Background(), q)
+		if d.Outcome != gate.OutcomeDeny || d.Code != c.code {
+			t.Errorf("Load: %v: got %+v, want deny %s", c.err, d, c.code)
+		}
+		if strings.Contains(d.Reasons[0].Msg, "internal") || strings.Contains(d.Reasons[0].Msg, "hunter2") {
+			t.Errorf("Load: %v: the reason tells %q", c.err, d.Reasons[0].Msg)
+		}
+	}
+	q := question(nil, nil)
+	q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) { panic("boom") }
+	if d := e.Evaluate(context.Background(), q); d.Outcome != gate.OutcomeDeny || d.Code != gate.CodeInternal {
+		t.Errorf("Load panics: got %+v, want deny INTERNAL", d)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	release := make(chan struct{})
+	q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) {
+		cancel()
+		<-release
+		return testInventory(), testFindings(), nil
+	}
+	if d := e.Evaluate(ctx, q); d.Outcome != gate.OutcomeDeny || d.Code != gate.CodeTimeout {
+		t.Errorf("caller gives up: got %+v, want deny TIMEOUT", d)
+	}
+	close(release)
+}
