@@ -123,7 +123,8 @@ func TestSmallProgramStaysSmall(t *testing.T) {
 			continue
 		}
 		for _, heavy := range []string{"pkg/fanal/artifact", "pkg/fanal/analyzer", "pkg/fanal/image", "pkg/fanal/applier", "pkg/scan/local", "pkg/commands", "pkg/cache"} {
-			if sub == heavy || strings.HasPrefix(sub, heavy+"/") {
+			// pkg/fanal/image/name only parses references.
+			if sub == heavy || (strings.HasPrefix(sub, heavy+"/") && sub != "pkg/fanal/image/name") {
 				t.Errorf("digestgate links %s", dep)
 			}
 		}

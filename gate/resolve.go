@@ -26,6 +26,7 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 		return fmt.Errorf("resolving in registry %q: %w", job.Location.Registry, ErrRegistryNotTrusted)
 	}
 	run.Report(Progress{Phase: PhaseManifest})
+	queued := false // a new analysis
 	if job.Digest != "" {
 		m, err := p.Source.Resolve(ctx, job.Location, string(job.Digest))
 		if errors.Is(err, ErrNotFound) {
@@ -36,20 +37,25 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 		if err != nil {
 			return p.unreadable(ctx, job, err)
 		}
-		if err := p.seen(ctx, m, job.Location, by); err != nil {
+		if queued, err = p.seen(ctx, m, job.Location, by); err != nil {
 			return err
 		}
 	}
 	for _, tag := range job.Tags {
-		_, err := p.confirm(ctx, TagKey{job.Location, tag}, by)
+		_, fresh, err := p.confirm(ctx, TagKey{job.Location, tag}, by)
 		if errors.Is(err, ErrNotFound) && job.Digest != "" {
 			continue // the tag is gone again, which confirm has recorded; its digest is fine
 		}
 		if err != nil {
 			return fmt.Errorf("confirming tag %q: %w", Printable(tag, 128), err)
 		}
+		queued = queued || fresh
 	}
-	return nil
+	if queued {
+		return nil
+	}
+	// The intake has counted the asks that joined this job; this is its own.
+	return p.Scheduler.Avoid(ctx, p.Quota.Period(p.Now()).Key, 1)
 }
 
 // unreadable records what a failed read by digest says about the digest for
@@ -70,53 +76,56 @@ func (p *Pipeline) unreadable(ctx context.Context, job Job, err error) error {
 
 // confirm reads which digest a tag names now and stores the mapping. A digest
 // that HEAD reports counts only when it was read and hashed before; otherwise
-// the manifest is read. ErrNotFound when the tag does not exist (recorded).
-func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (TagMapping, error) {
+// the manifest is read. queued says that a new analysis was asked for.
+// ErrNotFound when the tag does not exist (recorded).
+func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (m TagMapping, queued bool, err error) {
 	readAt, err := p.Records.Now(ctx)
 	if err != nil {
-		return TagMapping{}, err
+		return TagMapping{}, false, err
 	}
-	digest, err := p.named(ctx, key, by)
+	digest, queued, err := p.named(ctx, key, by)
 	if errors.Is(err, ErrNotFound) {
 		if _, put := p.Records.PutTag(ctx, key, "", readAt); put != nil {
-			return TagMapping{}, put
+			return TagMapping{}, false, put
 		}
-		return TagMapping{}, err
+		return TagMapping{}, false, err
 	}
 	if err != nil {
-		return TagMapping{}, err
+		return TagMapping{}, false, err
 	}
-	return p.Records.PutTag(ctx, key, digest, readAt)
+	m, err = p.Records.PutTag(ctx, key, digest, readAt)
+	return m, queued, err
 }
 
 // named finds the digest of a tag and makes sure that it is recorded here.
-func (p *Pipeline) named(ctx context.Context, key TagKey, by asking) (Digest, error) {
+func (p *Pipeline) named(ctx context.Context, key TagKey, by asking) (_ Digest, queued bool, err error) {
 	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	entry, err := p.entry(ctx, digest)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	m := entry.Record.Manifest
 	if m.Kind == KindUnknown {
 		m, err = p.Source.Resolve(ctx, key.Location, key.Tag)
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 	}
-	return m.Digest, p.seen(ctx, m, key.Location, by)
+	queued, err = p.seen(ctx, m, key.Location, by)
+	return m.Digest, queued, err
 }
 
 // seen records that a manifest lies at a location and asks for the analyses of
-// the images it stands for.
-func (p *Pipeline) seen(ctx context.Context, m Manifest, loc Location, by asking) error {
+// the images it stands for; queued says that at least one is new.
+func (p *Pipeline) seen(ctx context.Context, m Manifest, loc Location, by asking) (queued bool, err error) {
 	if err := p.Records.PutManifest(ctx, m); err != nil {
-		return err
+		return false, err
 	}
 	if _, err := p.Records.AddLocation(ctx, m.Digest, loc); err != nil {
-		return err
+		return false, err
 	}
 	switch m.Kind {
 	case KindImage:
@@ -127,48 +136,36 @@ func (p *Pipeline) seen(ctx context.Context, m Manifest, loc Location, by asking
 				continue
 			}
 			child := Manifest{Digest: c.Digest, MediaType: c.MediaType, Kind: KindImage, Platform: c.Platform}
-			if err := p.seen(ctx, child, loc, by); err != nil {
-				return err
+			fresh, err := p.seen(ctx, child, loc, by)
+			if err != nil {
+				return false, err
 			}
+			queued = queued || fresh
 		}
 	}
-	return nil
+	return queued, nil
 }
 
 // due asks for the analysis of an image unless it is known, and keeps its
 // findings and standing verdicts up to date when it is.
-func (p *Pipeline) due(ctx context.Context, d Digest, loc Location, by asking) error {
+func (p *Pipeline) due(ctx context.Context, d Digest, loc Location, by asking) (queued bool, err error) {
 	if by.recordOnly {
-		return nil
+		return false, nil
 	}
 	entry, err := p.entry(ctx, d)
 	if err != nil {
-		return err
+		return false, err
 	}
 	switch {
 	case entry.Record.Manifest.Unassessable != "":
-		return p.Judge(ctx, d, by.trigger.event())
+		return false, p.Judge(ctx, d, by.trigger.event())
 	case entry.Record.InventoryID != "" && !by.force:
-		if err := p.avoided(ctx); err != nil {
-			return err
-		}
-		return p.refresh(ctx, entry.Record, by.trigger.event())
+		return false, p.refresh(ctx, entry.Record, by.trigger.event())
 	}
 	_, outcome, err := p.Scheduler.Enqueue(ctx, JobRequest{
 		Kind: JobAnalyze, Location: loc, Digest: d, Trigger: by.trigger, Force: by.force,
 	})
-	if err != nil {
-		return err
-	}
-	if outcome == EnqueuedJoined {
-		return p.avoided(ctx)
-	}
-	return nil
-}
-
-// avoided counts one ask that was answered without a charge.
-func (p *Pipeline) avoided(ctx context.Context) error {
-	return p.Scheduler.Avoid(ctx, p.Quota.Period(p.Now()).Key, 1)
+	return outcome == EnqueuedNew, err
 }
 
 // event is the event that policies see for work of this trigger.

@@ -57,7 +57,7 @@ func (l *Lookup) readTag(ctx context.Context, key TagKey) (Digest, error) {
 	done := l.tags.DoChan(key.String(), func() (any, error) {
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), tagReadTimeout)
 		defer cancel()
-		m, err := l.pipeline.confirm(shared, key, asking{trigger: TriggerAdmission, recordOnly: true})
+		m, _, err := l.pipeline.confirm(shared, key, asking{trigger: TriggerAdmission, recordOnly: true})
 		if err != nil {
 			return Digest(""), err
 		}

@@ -26,6 +26,13 @@ type Run struct {
 	yield    atomic.Bool
 }
 
+// NewRun starts the bookkeeping of a claimed job.
+func NewRun(job Job) *Run {
+	r := &Run{Job: job}
+	r.progress.Store(&Progress{})
+	return r
+}
+
 // Report stores progress; the next heartbeat writes it.
 func (r *Run) Report(p Progress) { r.progress.Store(&p) }
 
@@ -159,8 +166,7 @@ func (w *Worker) work(ctx context.Context, job Job) {
 		defer w.rescans.Add(-1)
 	}
 	started := w.o.Now()
-	run := &Run{Job: job}
-	run.progress.Store(&Progress{})
+	run := NewRun(job)
 	err := w.handle(ctx, run)
 
 	result := Result{Err: err, MaxAttempts: w.o.MaxAttempts, Final: final(err)}

@@ -1,0 +1,305 @@
+package gate_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/policy"
+	"github.com/digestgate/digestgate/scanner/registry"
+	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/store/sqlite"
+)
+
+// site is a whole pipeline on real components (SQLite, a registry on loopback,
+// the policy engine with its starter rules); only the analysis and the
+// matching, which have tests of their own, are scripted.
+type site struct {
+	*gate.Pipeline
+	t        *testing.T
+	store    *sqlite.Store
+	registry *registrytest.Registry
+	analyzer *scriptedAnalyzer
+	matcher  *scriptedMatcher
+	clock    *clock
+	ctx      context.Context
+}
+
+// clock is the time of the store and the pipeline.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// scriptedAnalyzer gives every digest a small inventory, or what fail says.
+type scriptedAnalyzer struct {
+	mu    sync.Mutex
+	calls []gate.Location
+	set   string
+	fail  func(gate.AnalyzeRequest) error
+	hold  chan struct{} // analyses wait for it when it is not nil
+}
+
+func (a *scriptedAnalyzer) Set() string { return a.set }
+
+func (a *scriptedAnalyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.Inventory, error) {
+	a.mu.Lock()
+	a.calls = append(a.calls, req.Location)
+	fail, hold := a.fail, a.hold
+	a.mu.Unlock()
+	if fail != nil {
+		if err := fail(req); err != nil {
+			return nil, err
+		}
+	}
+	if err := req.BeforePull(ctx); err != nil {
+		return nil, err
+	}
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	risks := map[gate.Risk]gate.RiskStatus{}
+	for _, r := range gate.Risks() {
+		risks[r] = gate.RiskStatus{Coverage: gate.Complete}
+	}
+	return &gate.Inventory{
+		Format: gate.InventoryFormat, Digest: req.Digest, AnalyzerSet: a.set, AnalyzedAt: time.Unix(1_790_000_000, 0).UTC(),
+		Platform: gate.Platform{OS: "linux", Architecture: "amd64"}, Config: gate.ImageConfig{User: "65532"},
+		Packages: []gate.Package{{Name: "curl", Version: "7.88.1", SrcName: "curl", SrcVersion: "7.88.1"}}, PackageDatabase: true,
+		OS: gate.OS{Family: "debian", Name: "12.1"}, Isolation: gate.Isolation{Level: "strict"}, Risks: risks,
+	}, nil
+}
+
+func (a *scriptedAnalyzer) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.calls)
+}
+
+// scriptedMatcher finds what bad lists.
+type scriptedMatcher struct {
+	mu         sync.Mutex
+	generation gate.Generation
+	loaded     bool
+	bad        map[gate.Digest]gate.Severity
+	matches    int
+	// during runs inside a match, to move things under it.
+	during func()
+}
+
+func (m *scriptedMatcher) Version() string { return "scripted" }
+
+func (m *scriptedMatcher) Generation() (gate.Generation, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.generation, m.loaded
+}
+
+func (m *scriptedMatcher) activate(number int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loaded = true
+	m.generation = gate.Generation{Number: number, Content: gate.Digest("sha256:" + pad(number)), UpdatedAt: time.Unix(1_790_000_000, 0).UTC()}
+}
+
+func (m *scriptedMatcher) Match(_ context.Context, inv *gate.Inventory) (*gate.Findings, error) {
+	m.mu.Lock()
+	g, loaded, during := m.generation, m.loaded, m.during
+	m.during = nil
+	m.matches++
+	severity, bad := m.bad[inv.Digest]
+	m.mu.Unlock()
+	if !loaded {
+		return nil, gate.ErrAdvisoriesUnavailable
+	}
+	if during != nil {
+		during()
+	}
+	f := &gate.Findings{Digest: inv.Digest, Generation: g.Number, Advisories: g.Content, UpdatedAt: g.UpdatedAt, Matcher: m.Version()}
+	if bad {
+		f.Vulnerabilities = []gate.Vulnerability{{
+			ID: "CVE-2023-38545", Package: "curl", Type: "debian", InstalledVersion: "7.88.1", FixedVersion: "7.88.2", Severity: severity, CVSS: 9.8,
+		}}
+	}
+	return f, nil
+}
+
+func pad(n int64) string {
+	const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
+	s := zeros + string(rune('0'+n%10))
+	return s[len(s)-64:]
+}
+
+const hub = "hub" // the configured name of the registry
+
+func newSite(t *testing.T, quota gate.QuotaConfig) *site {
+	t.Helper()
+	reg, err := registrytest.Start(registrytest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = reg.Close() })
+	log := slog.New(slog.DiscardHandler)
+	c := registry.DefaultConfig()
+	c.Name, c.Type, c.Host, c.PlainHTTP = hub, "harbor", reg.Host, true
+	second := c
+	second.Name, second.Host, second.Aliases = "second", "second.invalid", nil
+	source, err := registry.New(registry.Options{Registries: []registry.Config{c, second}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = source.Close() })
+	clk := &clock{now: time.Unix(1_790_000_000, 0).UTC()}
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{Clock: clk.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	engine, err := policy.New(t.Context(), policy.Options{Config: policy.Default(), Risks: []gate.Risk{gate.RiskVulnerabilities}, Log: log, Now: clk.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registries, err := gate.NewRegistries([]gate.Registry{c.Registry(), second.Registry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := gate.NewQuota(quota)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{
+		t: t, store: store, registry: reg, clock: clk, ctx: t.Context(),
+		analyzer: &scriptedAnalyzer{set: "set-1"}, matcher: &scriptedMatcher{bad: map[gate.Digest]gate.Severity{}},
+	}
+	s.matcher.activate(1)
+	s.Pipeline = &gate.Pipeline{
+		Records: store, Scheduler: store, Source: source, Analyzer: s.analyzer, Matcher: s.matcher, Evaluator: engine,
+		Registries: registries, Quota: q, Now: clk.Now, Log: log,
+	}
+	return s
+}
+
+// push puts a small image into the registry.
+func (s *site) push(repo, tag string, seed uint64) gate.Digest {
+	s.t.Helper()
+	img, err := registrytest.RandomImage(seed, v1.Platform{OS: "linux", Architecture: "amd64"}, 100)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	d, err := s.registry.Push(repo, tag, img)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+// event takes a push event in, as a receiver does.
+func (s *site) event(repo, tag string, d gate.Digest) gate.PushState {
+	s.t.Helper()
+	results, err := gate.NewIntake(s.Registries, s.Quota, s.store).Take(s.ctx, hub,
+		[]gate.Push{{Kind: gate.PushArrived, Host: s.registry.Host, Repository: repo, Tag: tag, Digest: d}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return results[0].State
+}
+
+// work claims and handles jobs until none is left, and returns the last job of
+// each key.
+func (s *site) work() map[string]gate.Job {
+	s.t.Helper()
+	jobs := map[string]gate.Job{}
+	s.clock.Advance(time.Millisecond) // what is read now is read after what was said before
+	for {
+		job, err := s.store.Claim(s.ctx, s.claim())
+		if err != nil {
+			return jobs
+		}
+		run := gate.NewRun(job)
+		err = s.Handlers()[job.Kind](s.ctx, run)
+		after, err := s.store.Finish(s.ctx, job.Lease(), gate.Result{Err: err, MaxAttempts: 3})
+		if err != nil {
+			s.t.Fatalf("finishing %s: %v", job.Key, err)
+		}
+		jobs[job.Key] = after
+	}
+}
+
+func (s *site) claim() gate.ClaimRequest {
+	return gate.ClaimRequest{
+		Worker: "test", Registries: s.Registries.Limits(), Period: s.Quota.Period(s.clock.Now()), Lease: 30 * time.Second, MaxAttempts: 3,
+	}
+}
+
+func (s *site) entry(d gate.Digest) gate.Entry {
+	s.t.Helper()
+	res, err := s.store.Read(s.ctx, gate.ReadRequest{Digests: []gate.Digest{d}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return res.Digests[d]
+}
+
+func (s *site) used() gate.QuotaUse {
+	s.t.Helper()
+	use, err := s.store.Quota(s.ctx, s.Quota.Period(s.clock.Now()).Key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return use
+}
+
+func (s *site) verdict(d gate.Digest) gate.Outcome {
+	s.t.Helper()
+	at, ok := s.entry(d).Record.At(gate.Location{Registry: hub, Repository: "team/app"})
+	if !ok {
+		s.t.Fatalf("%s has no location team/app", d)
+	}
+	return at.Verdict.Outcome
+}
+
+// pushIndex puts an index of two images (amd64, arm64) into the registry.
+func (s *site) pushIndex(repo, tag string) (index gate.Digest, children []gate.Digest) {
+	s.t.Helper()
+	var members []registrytest.Child
+	for i, arch := range []string{"amd64", "arm64"} {
+		p := v1.Platform{OS: "linux", Architecture: arch}
+		img, err := registrytest.RandomImage(uint64(100+i), p, 50)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		h, err := img.Digest()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		children = append(children, gate.Digest(h.String()))
+		members = append(members, registrytest.Child{Add: img, Platform: &p})
+	}
+	index, err := s.registry.PushIndex(repo, tag, registrytest.NewIndex(members...))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return index, children
+}
