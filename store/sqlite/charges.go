@@ -25,8 +25,8 @@ func (s *Store) Serve(ctx context.Context, lease gate.Lease) error {
 	what := fmt.Sprintf("keeping the charge of job %q", gate.Printable(lease.JobID, 60))
 	_, err := write(ctx, s, what, func(t *tx) (struct{}, error) {
 		j, err := t.leased(lease)
-		if err != nil {
-			return struct{}{}, err
+		if err != nil || j.Kind != gate.JobAnalyze {
+			return struct{}{}, err // a resolve of the digest serves nothing for its analysis
 		}
 		return struct{}{}, t.exec(`UPDATE charges SET served = 1 WHERE digest = ? AND served = 0`, string(j.Digest))
 	})

@@ -263,4 +263,3 @@ func (t *tx) scanSeqs(query string, args ...any) (seqs []int64, err error) {
 	}, query, args...)
 	return seqs, err
 }
-
