@@ -194,8 +194,9 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	control := http.NewResponseController(w)
 	limited := control.SetReadDeadline(time.Now().Add(h.opt.ReadTimeout)) == nil
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opt.MaxBody))
-	if limited {
+	if limited && err == nil {
 		// A deadline that passes later would cancel the request's context.
+		// After an error it stays, or the server would wait for the rest.
 		_ = control.SetReadDeadline(time.Time{})
 	}
 	var over *http.MaxBytesError

@@ -95,7 +95,8 @@ func (r Recording) Delivery() Delivery { return Delivery(r) }
 func (r Recording) Request(ctx context.Context, url string, auth *Authenticator) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(r.Body))
 	if err != nil {
-		return nil, fmt.Errorf("replaying to %q: %w: %w", gate.Printable(url, 200), err, gate.ErrInvalid)
+		// The cause would repeat the URL, which may hold a token.
+		return nil, fmt.Errorf("replaying a delivery: the URL is not one: %w", gate.ErrInvalid)
 	}
 	req.Header = r.Header.Clone()
 	if auth != nil {
@@ -112,7 +113,8 @@ type Replayed struct {
 }
 
 // Post sends a recorded delivery to a running server, signed by auth (nil: as
-// it was recorded).
+// it was recorded). Its errors are for the person who replays; they name the
+// server but not the path, which may hold a token.
 func Post(ctx context.Context, client *http.Client, url string, rec Recording, auth *Authenticator) (Replayed, error) {
 	req, err := rec.Request(ctx, url, auth)
 	if err != nil {
@@ -120,12 +122,12 @@ func Post(ctx context.Context, client *http.Client, url string, rec Recording, a
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return Replayed{}, fmt.Errorf("replaying to %q: %w: %w", req.URL.Redacted(), errors.Unwrap(err), gate.ErrBusy)
+		return Replayed{}, fmt.Errorf("replaying to %q: %w", req.URL.Host, errors.Unwrap(err))
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return Replayed{}, fmt.Errorf("reading the answer to a replay: %w: %w", err, gate.ErrBusy)
+		return Replayed{}, fmt.Errorf("reading the answer to a replay: %w", err)
 	}
 	out := Replayed{Status: res.StatusCode}
 	if res.StatusCode == http.StatusAccepted {
