@@ -1,0 +1,188 @@
+package harbor_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+	"github.com/digestgate/digestgate/store/sqlite"
+	"github.com/digestgate/digestgate/webhooks"
+	"github.com/digestgate/digestgate/webhooks/harbor"
+)
+
+// durable is a receiver over the embedded store, served on loopback.
+func durable(t testing.TB) (post func(body string) webhooks.Replayed, st *sqlite.Store) {
+	t.Helper()
+	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "digestgate.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registries, err := gate.NewRegistries([]gate.Registry{{Name: "prod", Host: "harbor.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quota, err := gate.NewQuota(gate.DefaultQuota())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("Bearer hook"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	auth, err := webhooks.NewAuthenticator(webhooks.Config{Auth: webhooks.AuthHeader, SecretFiles: []string{secret}}, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := webhooks.NewHandler([]webhooks.Endpoint{{Name: "prod", Receiver: harbor.Receiver(), Auth: auth}},
+		gate.NewIntake(registries, quota, st), webhooks.Options{Rate: 1e9, Burst: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(h)
+	client := srv.Client()
+	client.Transport.(*http.Transport).MaxIdleConnsPerHost = 64
+	t.Cleanup(func() {
+		srv.Close()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return func(body string) webhooks.Replayed {
+		rec := webhooks.Recording{Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(body)}
+		got, err := webhooks.Post(context.Background(), client, srv.URL+"/webhooks/prod", rec, auth)
+		if err != nil {
+			t.Error(err)
+		}
+		return got
+	}, st
+}
+
+func delivery(digest gate.Digest, tag string) string {
+	return fmt.Sprintf(`{"type":"PUSH_ARTIFACT","event_data":{"resources":[{"digest":%[1]q,"tag":%[2]q,"resource_url":"harbor.example.com/team/app:%[2]s"}],"repository":{"repo_full_name":"team/app"}}}`, digest, tag)
+}
+
+// herd sends n deliveries from 64 senders and returns the states and the times
+// they took.
+func herd(n int, body func(i int) string, post func(string) webhooks.Replayed) (states map[gate.PushState]int, took []time.Duration) {
+	states = map[gate.PushState]int{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range 64 {
+		wg.Go(func() {
+			for i := range next {
+				start := time.Now()
+				got := post(body(i))
+				d := time.Since(start)
+				mu.Lock()
+				states[got.Answer.State]++
+				took = append(took, d)
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	slices.Sort(took)
+	return states, took
+}
+
+// TestHerd: 10,000 deliveries of one digest are one live resolve job.
+func TestHerd(t *testing.T) {
+	const n = 10000
+	post, st := durable(t)
+	states, _ := herd(n, func(int) string { return delivery(alpine, "1.0") }, post)
+	if states[gate.PushQueued] != 1 || states[gate.PushDuplicate] != n-1 {
+		t.Errorf("states: got %v, want 1 queued and %d duplicate", states, n-1)
+	}
+	var jobs []gate.Job
+	var dirty int
+	if _, err := st.Scan(t.Context(), func(item store.Item) error {
+		if item.Job != nil {
+			jobs = append(jobs, *item.Job)
+		}
+		if item.Tag != nil && item.Tag.Dirty {
+			dirty++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(jobs) != 1 || jobs[0].Kind != gate.JobResolve || !jobs[0].State.Live() || jobs[0].Digest != alpine || !slices.Equal(jobs[0].Tags, []string{"1.0"}) {
+		t.Errorf("jobs: got %+v, want one live resolve", jobs)
+	}
+	if dirty != 1 {
+		t.Errorf("dirty tags: got %d, want 1", dirty)
+	}
+	quota, err := gate.NewQuota(gate.DefaultQuota())
+	if err != nil {
+		t.Fatal(err)
+	}
+	use, err := st.Quota(t.Context(), quota.Period(time.Now()).Key)
+	if err != nil || use.Used != 0 || use.Avoided != n-1 {
+		t.Errorf("quota: got %+v, %v, want nothing used and %d avoided", use, err, n-1)
+	}
+}
+
+// TestTagsOfOneDigest: the same digest under several tags is one job that
+// confirms them all.
+func TestTagsOfOneDigest(t *testing.T) {
+	post, st := durable(t)
+	for i, want := range []gate.PushState{gate.PushQueued, gate.PushDuplicate, gate.PushDuplicate} {
+		if got := post(delivery(alpine, fmt.Sprintf("1.%d", i))); got.Answer.State != want {
+			t.Errorf("tag %d: got %+v, want %s", i, got, want)
+		}
+	}
+	job, err := st.Claim(t.Context(), gate.ClaimRequest{Worker: "w", Lease: time.Minute, MaxAttempts: 1, Period: gate.Period{Key: "none"}})
+	if err != nil || strings.Join(job.Tags, " ") != "1.0 1.1 1.2" {
+		t.Errorf("Claim: got %+v, %v, want the three tags", job, err)
+	}
+}
+
+// BenchmarkDurable measures what senders wait for: acknowledged deliveries of
+// distinct digests, and of one, over HTTP on loopback into SQLite.
+func BenchmarkDurable(b *testing.B) {
+	for name, body := range map[string]func(i int) string{
+		"distinct":  func(i int) string { return delivery(gate.Digest(fmt.Sprintf("sha256:%064x", i)), "1.0") },
+		"duplicate": func(int) string { return delivery(alpine, "1.0") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			post, _ := durable(b)
+			b.ResetTimer()
+			_, took := herd(b.N, body, post)
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	body, err := os.ReadFile("testdata/push_artifact_by_digest.cloudevents.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := webhooks.Delivery{Body: body}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		if _, err := harbor.Receiver().Parse(d); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
