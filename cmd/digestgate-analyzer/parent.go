@@ -1,0 +1,120 @@
+//go:build goexperiment.jsonv2
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
+)
+
+// parent is the worker at the other end of the inherited socket. Requests go
+// one after the other over the one connection.
+type parent struct{ client *http.Client }
+
+// connect takes over the inherited socket.
+func connect() (*parent, error) {
+	f := os.NewFile(protocol.Socket, "parent")
+	if f == nil {
+		return nil, errors.New("there is no inherited socket")
+	}
+	conn, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		return nil, fmt.Errorf("using the inherited socket: %w", err)
+	}
+	conns := make(chan net.Conn, 1)
+	conns <- conn
+	return &parent{&http.Client{Transport: &http.Transport{
+		DisableCompression: true,
+		MaxConnsPerHost:    1,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			select {
+			case c := <-conns:
+				return c, nil
+			default:
+				return nil, errors.New("the connection to the worker is gone")
+			}
+		},
+	}}}, nil
+}
+
+func (p *parent) get(path string) (io.ReadCloser, error) {
+	res, err := p.client.Get("http://parent" + path)
+	if err != nil {
+		return nil, fmt.Errorf("asking for %q: %w", path, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		res.Body.Close()
+		return nil, fmt.Errorf("asking for %q: %s", path, res.Status)
+	}
+	return res.Body, nil
+}
+
+func (p *parent) unit() (protocol.Unit, error) {
+	var u protocol.Unit
+	body, err := p.get(protocol.PathUnit)
+	if err != nil {
+		return u, err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(&u); err != nil {
+		return u, fmt.Errorf("reading the unit: %w", err)
+	}
+	_, _ = io.Copy(io.Discard, body)
+	return u, nil
+}
+
+// layer is the stream of the compressed layer. Draining it, also after a
+// failure, lets the worker check its digest and keeps the connection usable.
+func (p *parent) layer() (io.ReadCloser, error) { return p.get(protocol.PathLayer) }
+
+func (p *parent) config() ([]byte, error) { return p.all(protocol.PathConfig) }
+
+func (p *parent) result(i int) ([]byte, error) { return p.all(protocol.PathResults + strconv.Itoa(i)) }
+
+func (p *parent) all(path string) ([]byte, error) {
+	body, err := p.get(path)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	b, err := io.ReadAll(body)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", path, err)
+	}
+	return b, nil
+}
+
+// send answers the unit. A result over the limit becomes a failure.
+func (p *parent) send(r protocol.Result) error {
+	body, err := json.Marshal(r)
+	if err == nil && len(body) > protocol.MaxResultBytes {
+		err = tooLarge("the result has %d bytes, more than %d", len(body), protocol.MaxResultBytes)
+	}
+	if err != nil {
+		body, err = json.Marshal(protocol.Result{Version: r.Version, Set: r.Set, Missing: r.Missing, Failure: failure(err)})
+	}
+	if err != nil {
+		return err
+	}
+	res, err := p.client.Post("http://parent"+protocol.PathResult, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("sending the result: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode/100 != 2 {
+		return fmt.Errorf("sending the result: %s", gate.Printable(res.Status, 100))
+	}
+	return nil
+}

@@ -1,0 +1,291 @@
+package analyzer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
+	"github.com/digestgate/digestgate/scanner/registry"
+)
+
+const (
+	// unpackFactor times scan.maxImageBytes is what an image may unpack to.
+	// Public images unpack to two to three times their compressed size.
+	unpackFactor = 4
+	// maxResults bounds the layer results that one merge holds in memory.
+	maxResults = 512 << 20
+	// maxLayers is twice what container runtimes can mount (127 overlays).
+	maxLayers = 256
+)
+
+// Analyze implements gate.Analyzer. What it adds to the errors named there:
+// gate.ErrIntegrity when a layer does not have its digest or does not unpack to
+// what the configuration says.
+func (a *Analyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.Inventory, error) {
+	select {
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	start := time.Now()
+	limited, cancel := context.WithTimeoutCause(ctx, a.config.Timeout, errTimeout)
+	defer cancel()
+	run := &analysis{a: a, req: req, start: start}
+	inv, err := run.do(limited)
+	if errors.Is(err, errTimeout) || (err != nil && errors.Is(context.Cause(limited), errTimeout)) {
+		err = run.timedOut()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("analyzing %s: %w", req.Digest.Short(), err)
+	}
+	return inv, nil
+}
+
+var errTimeout = errors.New("scan.timeout is over")
+
+// analysis is one run.
+type analysis struct {
+	a     *Analyzer
+	req   gate.AnalyzeRequest
+	start time.Time
+	image registry.Image
+
+	mu        sync.Mutex
+	progress  gate.Progress
+	source    *layerSource // the last one used
+	permitted bool         // BeforePull was asked
+	pulled    int          // layers
+	unpacked  int64        // bytes of all layers
+}
+
+func (r *analysis) do(ctx context.Context) (*gate.Inventory, error) {
+	r.report(func(p *gate.Progress) { p.Phase = gate.PhaseManifest })
+	var err error
+	if r.image, err = r.a.source.Image(ctx, r.req.Location, r.req.Digest); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	results, layers, err := r.layers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.report(func(p *gate.Progress) { p.Phase = gate.PhaseMerge })
+	inv, err := r.merge(ctx, results)
+	if err != nil {
+		return nil, err
+	}
+	inv.Layers = layers
+	return inv, nil
+}
+
+// check refuses what cannot be analysed before anything is pulled.
+func (r *analysis) check() error {
+	img := r.image
+	if img.Digest != r.req.Digest {
+		return fmt.Errorf("the source answered %s: %w", img.Digest.Short(), gate.ErrIntegrity)
+	}
+	if os := img.Platform.OS; os != "linux" {
+		return fmt.Errorf("the image is for %q, only Linux images can be analysed: %w", gate.Printable(img.Platform.String(), 60), gate.ErrUnassessable)
+	}
+	if len(img.Layers) > maxLayers {
+		return fmt.Errorf("the image has %d layers, more than %d: %w", len(img.Layers), maxLayers, gate.ErrUnassessable)
+	}
+	var sum int64
+	for i, l := range img.Layers {
+		if !l.Digest.Valid() || !l.DiffID.Valid() || l.Size < 0 {
+			return fmt.Errorf("layer %d is described wrongly: %w", i, gate.ErrUnassessable)
+		}
+		if strings.Contains(l.MediaType, "encrypted") {
+			return fmt.Errorf("layer %d is encrypted: %w", i, gate.ErrUnassessable)
+		}
+		if sum += l.Size; sum > int64(r.a.config.MaxImageBytes) {
+			return fmt.Errorf("the layers have more than scan.maxImageBytes (%s): %w", r.a.config.MaxImageBytes, gate.ErrUnassessable)
+		}
+	}
+	return nil
+}
+
+// layers gets the result of every layer, from the cache or from a child.
+func (r *analysis) layers(ctx context.Context) ([][]byte, []gate.Layer, error) {
+	results := make([][]byte, len(r.image.Layers))
+	r.plan(results)
+	layers := make([]gate.Layer, len(results))
+	total := 0
+	done := map[gate.Digest][]byte{} // the same layer may occur twice
+	for i, l := range r.image.Layers {
+		if results[i] == nil {
+			results[i] = done[l.Digest]
+		}
+		if results[i] == nil {
+			var err error
+			if results[i], err = r.layer(ctx, l); err != nil {
+				return nil, nil, explain(fmt.Sprintf("layer %d of %d", i+1, len(results)), err)
+			}
+		}
+		done[l.Digest] = results[i]
+		var res protocol.Layer
+		if err := json.Unmarshal(results[i], &res); err != nil {
+			return nil, nil, fmt.Errorf("reading the result of layer %d: %w: %w", i+1, err, gate.ErrScanFailed)
+		}
+		if res.DiffID != l.DiffID {
+			return nil, nil, fmt.Errorf("layer %d of %d unpacks to %s, the configuration says %s: %w",
+				i+1, len(results), res.DiffID.Short(), l.DiffID.Short(), gate.ErrIntegrity)
+		}
+		r.unpacked += max(res.Size, 0)
+		if r.unpacked > r.unpackLimit() {
+			return nil, nil, fmt.Errorf("the image unpacks to more than %s: %w", gate.ByteSize(r.unpackLimit()), gate.ErrUnassessable)
+		}
+		if total += len(results[i]); total > maxResults {
+			return nil, nil, fmt.Errorf("the results of the layers have more than %s: %w", gate.ByteSize(maxResults), gate.ErrUnassessable)
+		}
+		layers[i] = gate.Layer{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size}
+		r.report(func(p *gate.Progress) { p.LayersDone = i + 1 })
+	}
+	return results, layers, nil
+}
+
+// plan fills in what is known and says how much there is to do.
+func (r *analysis) plan(results [][]byte) {
+	known, bytes := 0, int64(0)
+	seen := map[gate.Digest]bool{}
+	for i, l := range r.image.Layers {
+		if b, ok := r.a.cache.get(r.a.set, l.Digest); ok {
+			results[i] = b
+			known++
+		} else if !seen[l.Digest] {
+			seen[l.Digest] = true
+			bytes += l.Size
+		}
+	}
+	r.report(func(p *gate.Progress) {
+		*p = gate.Progress{Phase: gate.PhaseLayers, LayersTotal: len(results), LayersKnown: known, BytesTotal: bytes}
+	})
+}
+
+func (r *analysis) unpackLimit() int64 { return unpackFactor * int64(r.a.config.MaxImageBytes) }
+
+// layer analyses one layer unless somebody else just did.
+func (r *analysis) layer(ctx context.Context, l registry.Layer) ([]byte, error) {
+	release, err := r.a.cache.claim(ctx, r.a.set, l.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if b, ok := r.a.cache.get(r.a.set, l.Digest); ok {
+		return b, nil
+	}
+	// The first layer is always done: an analysis that never gets anywhere
+	// would never end.
+	if r.pulled > 0 && r.req.Yield != nil && r.req.Yield() {
+		return nil, gate.ErrYielded
+	}
+	if !r.permitted && r.req.BeforePull != nil {
+		if err := r.req.BeforePull(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r.permitted = true
+	b, err := r.pull(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	r.pulled++
+	r.a.cache.put(r.a.set, l.Digest, b)
+	return b, nil
+}
+
+// pull lets a child analyse the layer while it is pulled.
+func (r *analysis) pull(ctx context.Context, l registry.Layer) ([]byte, error) {
+	src := &layerSource{digest: l.Digest, size: l.Size,
+		open: func(ctx context.Context) (io.ReadCloser, error) {
+			return r.a.source.Blob(ctx, r.req.Location, l.Digest, l.Size)
+		},
+		pulled: func(n int64) { r.report(func(p *gate.Progress) { p.Bytes += n }) },
+	}
+	r.mu.Lock()
+	r.source = src
+	r.mu.Unlock()
+	unit := r.unit(protocol.KindLayer)
+	unit.Limits.UncompressedBytes = max(r.unpackLimit()-r.unpacked, 1)
+	res, err := r.a.launcher.run(ctx, &session{unit: unit, layer: src})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !src.verified():
+		return nil, fmt.Errorf("the analyzer child answered before it had read the layer: %w", gate.ErrScanFailed)
+	case res.Layer == nil || !res.Layer.DiffID.Valid() || len(res.Layer.Blob) == 0 || res.Layer.Size < 0:
+		return nil, fmt.Errorf("the analyzer child's answer is no result of a layer: %w", gate.ErrScanFailed)
+	case res.Set != r.a.childSet:
+		return nil, fmt.Errorf("the analyzer child was replaced while digestgate runs; restart it: %w", gate.ErrResource)
+	}
+	return json.Marshal(res.Layer)
+}
+
+func (r *analysis) unit(kind protocol.Kind) protocol.Unit {
+	c := r.a.config
+	return protocol.Unit{
+		Version: protocol.Version, Kind: kind, Secrets: secretsUnit(c),
+		Limits: protocol.Limits{
+			DataBytes: int64(c.ChildMemory) + runtimeReserve,
+			FileBytes: r.a.launcher.temp, TempBytes: r.a.launcher.temp,
+			// Two processors' worth: the runtime collects garbage beside the work.
+			CPUSeconds: int64(c.Timeout/time.Second)*2 + 10,
+		},
+	}
+}
+
+// runtimeReserve is what a Go program's writable address space exceeds its
+// memory by.
+const runtimeReserve = 512 << 20
+
+// merge lets a child make the inventory, and completes it.
+func (r *analysis) merge(ctx context.Context, results [][]byte) (*gate.Inventory, error) {
+	unit := r.unit(protocol.KindMerge)
+	unit.Layers = len(results)
+	res, err := r.a.launcher.run(ctx, &session{unit: unit, config: r.image.Config, results: results})
+	if err != nil {
+		return nil, explain("merging the layers", err)
+	}
+	if res.Inventory == nil {
+		return nil, fmt.Errorf("the analyzer child's answer has no inventory: %w", gate.ErrScanFailed)
+	}
+	if err := validate(res.Inventory, r.image); err != nil {
+		return nil, fmt.Errorf("the analyzer child's inventory: %w: %w", err, gate.ErrScanFailed)
+	}
+	r.complete(res.Inventory)
+	return res.Inventory, nil
+}
+
+// report changes the progress and tells it.
+func (r *analysis) report(change func(*gate.Progress)) {
+	r.mu.Lock()
+	change(&r.progress)
+	p := r.progress
+	r.mu.Unlock()
+	if r.req.Progress != nil {
+		r.req.Progress(p)
+	}
+}
+
+// timedOut says whose fault it was that the time was not enough.
+func (r *analysis) timedOut() error {
+	r.mu.Lock()
+	src, p := r.source, r.progress
+	r.mu.Unlock()
+	done := fmt.Sprintf("phase %s, %d of %d layers, %d of %d bytes", p.Phase, p.LayersDone, p.LayersTotal, p.Bytes, p.BytesTotal)
+	if p.Phase == gate.PhaseManifest || (p.Phase == gate.PhaseLayers && src != nil && src.slow(r.a.config.Timeout)) {
+		return fmt.Errorf("the registry did not deliver within scan.timeout (%s; %s): %w", r.a.config.Timeout, done, gate.ErrRegistryUnavailable)
+	}
+	return fmt.Errorf("the analysis did not end within scan.timeout (%s; %s): %w", r.a.config.Timeout, done, gate.ErrScanFailed)
+}

@@ -1,0 +1,206 @@
+package analyzer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
+)
+
+// launcher starts children. It is immutable after New and safe for concurrent
+// use.
+type launcher struct {
+	path   string // of digestgate-analyzer
+	dir    string // for the children's temporary directories
+	memory gate.ByteSize
+	temp   int64 // bytes one child's temporary files may take
+	spaces namespaces
+}
+
+// buildHint tells how to get the child.
+const buildHint = "it is built with make build (GOEXPERIMENT=jsonv2 CGO_ENABLED=0 go build ./cmd/digestgate-analyzer) and belongs beside digestgate"
+
+// The causes with which a child is killed.
+var (
+	errMemory   = errors.New("needed more memory than scan.childMemory")
+	errTemp     = errors.New("needed more temporary space than its limit")
+	errProtocol = errors.New("broke the protocol")
+	errAnswered = errors.New("has answered")
+)
+
+// run starts a child, serves it the session's unit and returns its answer. The
+// child and everything of it is gone when run returns. Errors: those of the
+// session's source; gate.ErrScanFailed for whatever the child did wrong;
+// gate.ErrResource when it could not be started; the cause of ctx.
+func (l *launcher) run(ctx context.Context, s *session) (*protocol.Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	dir, err := l.makeDir()
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	conn, theirs, err := socketPair()
+	if err != nil {
+		return nil, fmt.Errorf("making a socket pair: %w: %w", err, gate.ErrResource)
+	}
+	defer conn.Close()
+
+	var stderr head
+	cmd := l.command(ctx, dir, theirs, &stderr)
+	err = cmd.Start()
+	theirs.Close()
+	if err != nil {
+		return nil, startError(l.path, err)
+	}
+	s.cancel = cancel
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		s.serve(ctx, conn)
+	}()
+	watched := make(chan struct{})
+	watching, stopWatching := context.WithCancel(ctx)
+	go func() {
+		defer close(watched)
+		l.watch(watching, cmd.Process.Pid, dir, cancel)
+	}()
+
+	waitErr := cmd.Wait()
+	stopWatching()
+	conn.Close()
+	<-served
+	<-watched
+	return s.outcome(context.Cause(ctx), waitErr, &stderr)
+}
+
+func (l *launcher) makeDir() (string, error) {
+	dir, err := os.MkdirTemp(l.dir, "child-")
+	if err == nil && l.spaces != userSpaces && os.Geteuid() == 0 {
+		// The child becomes this user (package sandbox).
+		err = os.Chown(dir, nobody, nobody)
+	}
+	if err != nil {
+		return "", fmt.Errorf("making a temporary directory: %w: %w", err, gate.ErrResource)
+	}
+	return dir, nil
+}
+
+// nobody is the user and group that a child of root becomes: the overflow ids
+// of the kernel, which own nothing.
+const nobody = 65534
+
+func (l *launcher) command(ctx context.Context, dir string, socket *os.File, stderr io.Writer) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, l.path)
+	cmd.Dir = dir
+	// Nothing of our environment: it may hold credentials.
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "TMPDIR=" + dir, "HOME=" + dir, "GOMEMLIMIT=" + memoryLimitText(l.memory)}
+	cmd.Stderr = stderr
+	cmd.ExtraFiles = []*os.File{socket} // becomes protocol.Socket
+	cmd.SysProcAttr = l.spaces.attributes()
+	cmd.Cancel = func() error {
+		// The whole group, although the sandbox lets it have one process only.
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err == nil {
+			return nil
+		}
+		return cmd.Process.Kill()
+	}
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+func startError(path string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("starting %q: it does not exist; %s: %w", path, buildHint, gate.ErrResource)
+	}
+	return fmt.Errorf("starting %q: %w: %w", path, err, gate.ErrResource)
+}
+
+// socketPair makes the connection: our end, and theirs to be inherited.
+func socketPair() (net.Conn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "child"), os.NewFile(uintptr(fds[1]), "parent")
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return conn, theirs, nil
+}
+
+// head keeps the beginning of what a child writes to its standard error: the
+// reason of a Go crash comes first. It is safe for concurrent use.
+type head struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+const headBytes = 8 << 10
+
+func (h *head) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if room := headBytes - h.buf.Len(); room > 0 {
+		h.buf.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
+
+func (h *head) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.buf.String()
+}
+
+// reason is the line that says why the child ended, fit for a message.
+func (h *head) reason() string {
+	text := h.String()
+	first := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime:") {
+			return gate.Printable(line, 300)
+		}
+		if first == "" {
+			first = line
+		}
+	}
+	return gate.Printable(first, 300)
+}
+
+// crashed describes a child that ended without an answer.
+func (l *head) crashed(waitErr error) error {
+	text := l.String()
+	if strings.Contains(text, "out of memory") || strings.Contains(text, "cannot allocate memory") {
+		return fmt.Errorf("the analyzer child %w (%s): %w", errMemory, l.reason(), gate.ErrScanFailed)
+	}
+	how := "ended without an answer"
+	var exit *exec.ExitError
+	if errors.As(waitErr, &exit) {
+		how = exit.String() // "exit status 2", "signal: segmentation fault"
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGXCPU {
+			how = "used more processor time than scan.timeout allows"
+		}
+	}
+	if reason := l.reason(); reason != "" {
+		how += ": " + reason
+	}
+	return fmt.Errorf("the analyzer child: %s: %w", how, gate.ErrScanFailed)
+}

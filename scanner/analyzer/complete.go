@@ -1,0 +1,118 @@
+package analyzer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/registry"
+)
+
+// The bounds of an inventory that is accepted from a child. They are far above
+// any real image and keep the store and the pages usable.
+const (
+	maxPackages     = 500_000
+	maxApplications = 200_000
+	maxSecrets      = 50_000
+	maxHistory      = 10_000
+)
+
+// validate checks the form of what a child made. Its content cannot be checked:
+// it is what the image contains as far as the child says.
+func validate(inv *gate.Inventory, img registry.Image) error {
+	switch {
+	case inv.Format != gate.InventoryFormat:
+		return fmt.Errorf("it has format %d, not %d", inv.Format, gate.InventoryFormat)
+	case inv.PackageCount() > maxPackages:
+		return fmt.Errorf("it lists %d packages, more than %d", inv.PackageCount(), maxPackages)
+	case len(inv.Applications) > maxApplications:
+		return fmt.Errorf("it lists %d applications, more than %d", len(inv.Applications), maxApplications)
+	case len(inv.Secrets) > maxSecrets:
+		return fmt.Errorf("it lists %d secrets, more than %d", len(inv.Secrets), maxSecrets)
+	case len(inv.History) > maxHistory:
+		return fmt.Errorf("it lists %d steps of history, more than %d", len(inv.History), maxHistory)
+	case inv.Platform.OS != img.Platform.OS || inv.Platform.Architecture != img.Platform.Architecture:
+		return errors.New("it is for another platform than the configuration")
+	}
+	known := map[gate.Digest]bool{"": true}
+	for _, l := range img.Layers {
+		known[l.DiffID] = true
+	}
+	for _, p := range inv.Packages {
+		if !known[p.Layer] {
+			return errors.New("it names a layer that the image does not have")
+		}
+	}
+	for _, a := range inv.Applications {
+		for _, p := range a.Packages {
+			if !known[p.Layer] {
+				return errors.New("it names a layer that the image does not have")
+			}
+		}
+	}
+	for _, s := range inv.Secrets {
+		if !known[s.Layer] {
+			return errors.New("it names a layer that the image does not have")
+		}
+	}
+	return nil
+}
+
+// complete writes everything that this side knows itself.
+func (r *analysis) complete(inv *gate.Inventory) {
+	inv.Digest = r.req.Digest
+	inv.AnalyzerSet = r.a.set
+	inv.AnalyzedAt = r.a.now().UTC()
+	inv.Isolation = r.a.report.Isolation()
+	inv.Platform = r.image.Platform
+	inv.Size = r.image.Size
+	if inv.Packages == nil {
+		inv.Packages = []gate.Package{}
+	}
+	if inv.Applications == nil {
+		inv.Applications = []gate.Application{}
+	}
+	if inv.Secrets == nil {
+		inv.Secrets = []gate.Secret{}
+	}
+	if inv.Errors == nil {
+		inv.Errors = []gate.AnalyzerError{}
+	}
+	if inv.Skipped == nil {
+		inv.Skipped = []gate.Skip{}
+	}
+	inv.Risks = coverage(r.a.config, inv.Errors)
+}
+
+// lookedAt are the risks that this version looks at.
+var lookedAt = map[gate.Risk]bool{gate.RiskVulnerabilities: true, gate.RiskSecrets: true}
+
+// coverage says for every risk how far it was looked at. A file that was left
+// out by a stated limit does not make a risk partial, one that an analyser could
+// not read does.
+func coverage(c Config, errs []gate.AnalyzerError) map[gate.Risk]gate.RiskStatus {
+	count := map[gate.Risk]int{}
+	first := map[gate.Risk]gate.AnalyzerError{}
+	for _, e := range errs {
+		if count[e.Risk] == 0 {
+			first[e.Risk] = e
+		}
+		count[e.Risk]++
+	}
+	out := make(map[gate.Risk]gate.RiskStatus, len(gate.Risks()))
+	for _, risk := range gate.Risks() {
+		switch {
+		case !lookedAt[risk]:
+			out[risk] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: "not looked at by this version"}
+		case !configured(c, risk):
+			out[risk] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: "not in scan.risks"}
+		case count[risk] > 0:
+			e := first[risk]
+			out[risk] = gate.RiskStatus{Coverage: gate.Partial, Reason: fmt.Sprintf("%d files could not be read, the first is %q (%s: %s)",
+				count[risk], e.Path, e.Analyzer, e.Message)}
+		default:
+			out[risk] = gate.RiskStatus{Coverage: gate.Complete}
+		}
+	}
+	return out
+}

@@ -1,0 +1,76 @@
+package analyzer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// parentMemory is what the worker itself needs beside its children: measured 40
+// to 120 MiB with the advisory database mapped, rounded up.
+const parentMemory = 256 << 20
+
+// checkMemory refuses a configuration under which the kernel would kill the
+// worker instead of a child: the worker, and a child of full size for every
+// analysis, must fit the limit of the control group. limit 0 means none.
+func checkMemory(c Config, limit int64) error {
+	if limit <= 0 {
+		return nil
+	}
+	need := parentMemory + int64(c.Concurrency)*int64(c.ChildMemory)
+	if need <= limit {
+		return nil
+	}
+	return fmt.Errorf("fitting the worker into its memory limit of %s: scan.concurrency %d times scan.childMemory %s and %s for the worker need %s; "+
+		"raise the limit or lower one of the two: %w",
+		gate.ByteSize(limit), c.Concurrency, c.ChildMemory, gate.ByteSize(parentMemory), gate.ByteSize(need), gate.ErrInvalid)
+}
+
+// cgroupMemory is the memory limit of this process's control group in bytes, 0
+// when there is none or it cannot be read. root is "/" but in tests.
+func cgroupMemory(root string) int64 {
+	var limit int64
+	consider := func(file string) {
+		b, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			return
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+		// Version 1 says "no limit" with a number near 2^63.
+		if err != nil || n <= 0 || n > 1<<60 {
+			return
+		}
+		if limit == 0 || n < limit {
+			limit = n
+		}
+	}
+	groups, _ := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	// In a container the group is mounted as the root of the hierarchy; on a
+	// host it lies below, and every level above limits too.
+	consider("sys/fs/cgroup/memory.max")
+	consider("sys/fs/cgroup/memory/memory.limit_in_bytes")
+	for line := range strings.Lines(string(groups)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		for dir := parts[2]; dir != "/" && dir != "." && dir != ""; dir = filepath.Dir(dir) {
+			if parts[1] == "" {
+				consider(filepath.Join("sys/fs/cgroup", dir, "memory.max"))
+			} else if strings.Contains(","+parts[1]+",", ",memory,") {
+				consider(filepath.Join("sys/fs/cgroup/memory", dir, "memory.limit_in_bytes"))
+			}
+		}
+	}
+	return limit
+}
+
+// memoryLimitText is GOMEMLIMIT of a child: what its garbage collector aims
+// at, below the size at which it is killed.
+func memoryLimitText(childMemory gate.ByteSize) string {
+	return strconv.FormatInt(int64(childMemory)/100*85, 10)
+}
