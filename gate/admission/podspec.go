@@ -40,7 +40,7 @@ func podSpec(raw []byte, prefix string) ([]place, error) {
 				return nil
 			}
 		}
-		return passOver(specField, prefix, name, value)
+		return passOver(specField(string(name)), prefix, name, value)
 	})
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func readContainer(p place, raw []byte) (place, bool, error) {
 		case "image":
 			p.image, err = text(value)
 		default:
-			err = passOver(containerField, "", name, value)
+			err = passOver(containerField(string(name)), "", name, value)
 		}
 		return err
 	})
@@ -112,19 +112,19 @@ func readVolume(p place, raw []byte) (place, bool, error) {
 					p.image, err = text(value)
 				case "pullPolicy":
 				default:
-					err = passOver(noField, "image", name, value)
+					err = passOver(false, "image", name, value)
 				}
 				return err
 			})
 		}
-		return passOver(volumeField, "", name, value)
+		return passOver(volumeField(string(name)), "", name, value)
 	})
 	return p, found, err
 }
 
 // passOver refuses an unknown field that looks as if it held an image.
-func passOver(known func(string) bool, path string, name, value []byte) error {
-	if known(string(name)) {
+func passOver(known bool, path string, name, value []byte) error {
+	if known {
 		return nil
 	}
 	at := strings.TrimPrefix(path+"."+string(name), ".")
@@ -172,8 +172,6 @@ func looksLikeImage(name string) bool {
 	}
 	return false
 }
-
-func noField(string) bool { return false }
 
 // specField, containerField and volumeField know the fields of the newest
 // Kubernetes that was looked through for images (a test compares them with

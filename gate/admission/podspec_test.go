@@ -27,7 +27,7 @@ func TestKnownFields(t *testing.T) {
 		"container":           {reflect.TypeFor[corev1.Container](), containerField, []string{"name", "image"}},
 		"ephemeral_container": {reflect.TypeFor[corev1.EphemeralContainer](), containerField, []string{"name", "image"}},
 		"volume":              {reflect.TypeFor[corev1.Volume](), volumeField, []string{"name", "image"}},
-		"image_volume":        {reflect.TypeFor[corev1.ImageVolumeSource](), noField, []string{"reference", "pullPolicy"}},
+		"image_volume":        {reflect.TypeFor[corev1.ImageVolumeSource](), func(string) bool { return false }, []string{"reference", "pullPolicy"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

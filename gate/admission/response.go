@@ -195,8 +195,9 @@ func (r *Response) warn(w string) {
 func images(judgements []judgement, details Details) []Image {
 	list := make([]Image, len(judgements))
 	for i, j := range judgements {
-		list[i] = Image{Path: j.path(), Reference: gate.Printable(withoutUserinfo(j.image), 320), Digest: j.answer.Digest, Outcome: j.answer.Outcome, Code: j.answer.Code}
-		if !j.answer.Permits() {
+		list[i] = Image{Path: j.path(), Reference: j.image, Digest: j.answer.Digest, Outcome: j.answer.Outcome, Code: j.answer.Code}
+		if !j.answer.Permits() { // what is admitted was parsed, and is printable
+			list[i].Reference = gate.Printable(withoutUserinfo(j.image), 320)
 			list[i].Text = fit(j, details, maxMessage)
 		}
 	}
@@ -207,6 +208,7 @@ func images(judgements []judgement, details Details) []Image {
 // repetitions.
 func digests(list []Image) string {
 	var b strings.Builder
+	b.Grow(min(len(list)*(len("sha256:")+65), maxDigests))
 	for i, image := range list {
 		same := func(other Image) bool { return other.Digest == image.Digest }
 		if image.Digest == "" || b.Len() > maxDigests || slices.ContainsFunc(list[:i], same) {

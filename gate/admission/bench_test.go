@@ -1,0 +1,115 @@
+package admission
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// allowAll is the cheapest decider: what is measured is admission itself.
+var allowAll = deciderFunc(func(_ context.Context, ref gate.Reference, _ gate.Request) gate.Answer {
+	return gate.Answer{Outcome: gate.OutcomeAllow, Digest: ref.Digest}
+})
+
+// threeImages is the review of a Pod with three images, as kubectl apply and
+// an API server make it.
+func threeImages(tb testing.TB) []byte {
+	return encode(tb, review(pod(good, bad, warns), nil))
+}
+
+// BenchmarkHandler is one warm review of a Pod with three images through the
+// handler, without network.
+func BenchmarkHandler(b *testing.B) {
+	rec, err := NewRecorder(prometheus.NewRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := newHandler(b, allowAll, Options{Recorder: rec})
+	body := threeImages(b)
+	reader := bytes.NewReader(body)
+	req := httptest.NewRequest(http.MethodPost, BasePath+"?timeout=10s", nil)
+	req.Header.Set("Content-Type", "application/json")
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		reader.Reset(body)
+		req.Body, req.ContentLength = io.NopCloser(reader), int64(len(body))
+		w := discard{http.Header{}}
+		h.ServeHTTP(w, req)
+	}
+}
+
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) WriteHeader(int)             {}
+
+// BenchmarkTLS is the same over TLS and HTTP/2 on loopback, from 16 callers on
+// one connection, as one API server has it. It reports reviews a second and
+// the latency that callers see.
+func BenchmarkTLS(b *testing.B) {
+	c, err := NewCertificate(CertificateOptions{DataDir: b.TempDir(), Names: []string{"127.0.0.1"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	url := serve(b, c, allowAll) + BasePath + "?timeout=10s"
+	cl := client(b, func(config *tls.Config) { config.RootCAs = pool(c.CABundle()) })
+	body := threeImages(b)
+	const callers = 16
+	var left atomic.Int64
+	var mu sync.Mutex
+	var all []time.Duration
+	b.ReportAllocs()
+	b.ResetTimer()
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			var mine []time.Duration
+			for left.Add(-1) >= 0 {
+				start := time.Now()
+				resp, err := cl.Post(url, "application/json", bytes.NewReader(body))
+				if err != nil || resp.StatusCode != 200 {
+					b.Errorf("Post: %v, %v", resp, err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				mine = append(mine, time.Since(start))
+			}
+			mu.Lock()
+			all = append(all, mine...)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	slices.Sort(all)
+	if n := len(all); n > 0 {
+		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "reviews/s")
+		b.ReportMetric(float64(all[n/2].Microseconds()), "p50-µs")
+		b.ReportMetric(float64(all[n*99/100].Microseconds()), "p99-µs")
+	}
+}
+
+func BenchmarkParseReference(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := gate.ParseReference(good); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
