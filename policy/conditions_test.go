@@ -81,7 +81,9 @@ func conditionCases() []conditionCase {
 		f.Unassessable = "debian 99 is not known"
 	}
 	aged := func(age time.Duration) func(*gate.Question, *gate.Inventory, *gate.Findings) {
-		return func(q *gate.Question, _ *gate.Inventory, _ *gate.Findings) { q.Advisories.UpdatedAt = testNow.Add(-age) }
+		return func(q *gate.Question, _ *gate.Inventory, _ *gate.Findings) {
+			q.Advisories.UpdatedAt = testNow.Add(-age)
+		}
 	}
 	allow := func(words ...string) Options { return Options{Config: Config{AllowIncomplete: words}} }
 	deny, warn, pass := gate.OutcomeDeny, gate.OutcomeWarn, gate.OutcomeAllow

@@ -209,8 +209,7 @@ func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
 // the same key share one evaluation.
 func (e *Engine) rules(ctx context.Context, set *activeSet, q gate.Question, fs *facts) ([]gate.Reason, error) {
 	key := set.mentions.key(set.revision, q, fs.advisories(q))
-	timed := set.mentions.time()
-	if m, ok := e.memos.get(key); ok && m.fresh(q.Now, timed) {
+	if m, ok := e.memos.get(key); ok && m.fresh(q.Now, set.mentions.timed) {
 		return m.reasons, nil
 	}
 	result := e.evals.DoChan(string(key), func() (any, error) {

@@ -51,6 +51,9 @@ func question(inv *gate.Inventory, f *gate.Findings) gate.Question {
 func newEngine(t testing.TB, o Options) *Engine {
 	t.Helper()
 	o.Log = quiet()
+	if o.Budget == 0 {
+		o.Budget = 10 * time.Second // the tests share the machine and run with -race
+	}
 	if o.Risks == nil {
 		o.Risks = gate.Risks()
 	}

@@ -48,17 +48,17 @@ func (m mentions) key(revision string, q gate.Question, g gate.Generation) memoK
 	} {
 		appendText(&b, s)
 	}
-	if m.any("event") {
+	if m.event {
 		appendText(&b, "event")
 		appendText(&b, string(q.Event))
 	}
-	if m.any("scan", "advisories") {
+	if m.advisories {
 		appendText(&b, "advisories")
 		appendText(&b, strconv.FormatInt(g.Number, 10))
 		appendText(&b, string(g.Content))
 		appendText(&b, strconv.FormatInt(seconds(g.UpdatedAt), 10))
 	}
-	if m.any("image", "tags") {
+	if m.tags {
 		appendText(&b, "tags")
 		appendText(&b, strconv.Itoa(len(q.Tags)))
 		for _, t := range q.Tags {
@@ -66,22 +66,25 @@ func (m mentions) key(revision string, q gate.Question, g gate.Generation) memoK
 		}
 	}
 	if q.Request != nil {
-		m.request(&b, q.Request)
+		m.writeRequest(&b, q.Request)
 	}
 	return memoKey(b.String())
 }
 
-// request writes down the mentioned fields.
-func (m mentions) request(b *strings.Builder, r *gate.Request) {
+// writeRequest writes down the mentioned fields.
+func (m mentions) writeRequest(b *strings.Builder, r *gate.Request) {
 	for _, f := range []struct{ name, value string }{
 		{"cluster", r.Cluster}, {"namespace", r.Namespace}, {"kind", r.Kind}, {"name", r.Name},
 		{"operation", r.Operation}, {"user", r.User}, {"container", r.Container},
 	} {
 		// Empty is what the input has outside admission too.
-		if f.value != "" && m.any("request", f.name) {
+		if f.value != "" && m.request[f.name] {
 			appendText(b, f.name)
 			appendText(b, f.value)
 		}
+	}
+	if !m.request["namespaceLabels"] {
+		return
 	}
 	names := make([]string, 0, len(r.NamespaceLabels))
 	for k := range r.NamespaceLabels {

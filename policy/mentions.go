@@ -13,6 +13,10 @@ import (
 // (f(input.request)), everything below counts as mentioned.
 type mentions struct {
 	paths [][]string
+
+	// Answers of any that every question needs.
+	timed, event, advisories, tags bool
+	request                        map[string]bool // by field
 }
 
 // mentionsOf walks all rules, those of libraries included.
@@ -44,6 +48,14 @@ func mentionsOf(c *ast.Compiler) mentions {
 		})
 	}
 	slices.SortFunc(m.paths, slices.Compare)
+	// Everything that changes while the stored values stay the same.
+	m.timed = m.any("now") || m.any("nowUnix") || m.any("image", "ageHours") ||
+		m.any("scan", "ageHours") || m.any("scan", "advisories", "ageHours")
+	m.event, m.advisories, m.tags = m.any("event"), m.any("scan", "advisories"), m.any("image", "tags")
+	m.request = map[string]bool{}
+	for name := range inputShape().Properties["request"].Properties {
+		m.request[name] = m.any("request", name)
+	}
 	return m
 }
 
@@ -67,10 +79,4 @@ func (m mentions) any(path ...string) bool {
 		n := min(len(p), len(path))
 		return slices.Equal(p[:n], path[:n])
 	})
-}
-
-// time reports whether the set can see the time or an age.
-func (m mentions) time() bool {
-	return m.any("now") || m.any("nowUnix") || m.any("image", "ageHours") ||
-		m.any("scan", "ageHours") || m.any("scan", "advisories", "ageHours")
 }

@@ -77,7 +77,7 @@ func trialResult(ctx context.Context, waited error, stdout []byte, stderr string
 		return fmt.Errorf("the policies did not compile and decide four samples within %s and are refused: %w", trialTimeout, gate.ErrInvalid)
 	case ctx.Err() != nil:
 		return fmt.Errorf("trying the policies: %w: %w", gate.ErrTimeout, ctx.Err())
-	case errors.As(waited, &exit) && exit.ExitCode() == exitMemory:
+	case errors.As(waited, &exit) && (exit.ExitCode() == exitMemory || strings.Contains(stderr, "out of memory")):
 		return fmt.Errorf("the policies use more than %s of memory on a sample and are refused; look for a rule that builds large values: %w", gate.ByteSize(trialMemory), gate.ErrInvalid)
 	case waited != nil:
 		return fmt.Errorf("the policies made the child that tried them end with %q and are refused: %s: %w",

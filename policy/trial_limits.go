@@ -3,7 +3,6 @@
 package policy
 
 import (
-	"runtime/debug"
 	"runtime/metrics"
 	"time"
 
@@ -21,7 +20,6 @@ func limitMemory(limit int64, exceeded func()) (stop func()) {
 	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hard, Max: hard})
 	cpu := uint64(2 * trialTimeout / time.Second)
 	_ = unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: cpu, Max: cpu})
-	debug.SetMemoryLimit(limit * 3 / 4)
 	done := make(chan struct{})
 	ticker := time.NewTicker(5 * time.Millisecond)
 	go func() {
