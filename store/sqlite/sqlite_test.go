@@ -59,7 +59,7 @@ func open(t testing.TB, path string, o sqlite.Options) *sqlite.Store {
 // memoryDir is a directory in memory where the system has one: the suite
 // commits tens of thousands of times one by one, and what a disk adds to that
 // is only waiting. The tests of durability use the disk.
-func memoryDir(t *testing.T) string {
+func memoryDir(t testing.TB) string {
 	dir, err := os.MkdirTemp("/dev/shm", "digestgate-test-")
 	if err != nil {
 		return t.TempDir()

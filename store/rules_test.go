@@ -1,0 +1,62 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+func TestBackoff(t *testing.T) {
+	want := []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 900, 900}
+	for retries, w := range want {
+		if got := store.Backoff(retries, 0); got != w*time.Second {
+			t.Errorf("Backoff(%d, 0): got %s, want %s", retries, got, w*time.Second)
+		}
+		if got := store.Backoff(retries, 1); got != w*time.Second/2 {
+			t.Errorf("Backoff(%d, 1): got %s, want %s", retries, got, w*time.Second/2)
+		}
+	}
+	for _, retries := range []int{-1, 1 << 30} {
+		if got := store.Backoff(retries, 0.5); got <= 0 || got > store.MaxBackoff {
+			t.Errorf("Backoff(%d, 0.5): got %s", retries, got)
+		}
+	}
+}
+
+// TestJudge walks the whole table of failures.
+func TestJudge(t *testing.T) {
+	for _, class := range gate.Errors() {
+		want := store.VerbAttempt
+		switch {
+		case errors.Is(class.Err, gate.ErrCancelled):
+			want = store.VerbCancel
+		case errors.Is(class.Err, gate.ErrBusy), errors.Is(class.Err, gate.ErrYielded):
+			want = store.VerbAgain
+		case class.Retry:
+			want = store.VerbWait
+		}
+		r := gate.Result{Err: fmt.Errorf("wrapped: %w", class.Err), MaxAttempts: 3}
+		if got, after := store.Judge(r, 0); got != want || after != 0 {
+			t.Errorf("%s: got %d, %s, want %d", class.Label, got, after, want)
+		}
+		if want == store.VerbAttempt {
+			want = store.VerbFail
+		}
+		if got, _ := store.Judge(r, 2); got != want {
+			t.Errorf("%s after two attempts: got %d, want %d", class.Label, got, want)
+		}
+	}
+	if got, _ := store.Judge(gate.Result{}, 99); got != store.VerbDone {
+		t.Errorf("success: got %d", got)
+	}
+	if got, _ := store.Judge(gate.Result{Err: gate.ErrScanFailed}, store.DefaultMaxAttempts-2); got != store.VerbAttempt {
+		t.Errorf("without MaxAttempts: got %d", got)
+	}
+	if _, after := store.Judge(gate.Result{Err: gate.ErrRegistryUnavailable, After: -time.Hour}, 0); after != 0 {
+		t.Errorf("negative wait: got %s", after)
+	}
+}
