@@ -25,7 +25,7 @@ func (a authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c == nil {
 		c = &call{}
 	}
-	value, isToken, err := s.authorization(c.repo)
+	value, err := s.authorization(c.repo)
 	if err != nil {
 		return nil, err
 	}
@@ -35,9 +35,6 @@ func (a authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	challenges := parseChallenges(res.Header)
 	closeBody(res)
-	if isToken {
-		s.tokens.drop(c.repo, value[len("Bearer "):])
-	}
 	next, err := s.answer(req.Context(), c, challenges)
 	if err != nil {
 		return nil, err
@@ -59,15 +56,14 @@ func authorized(req *http.Request, value string) *http.Request {
 
 // authorization is what is known to work without being asked: a live token, or
 // Basic where the registry wants it.
-func (s *session) authorization(repo string) (value string, isToken bool, err error) {
+func (s *session) authorization(repo string) (string, error) {
 	if tok, ok := s.tokens.get(repo); ok {
-		return "Bearer " + tok, true, nil
+		return "Bearer " + tok, nil
 	}
 	if !s.basic.Load() {
-		return "", false, nil
+		return "", nil
 	}
-	value, err = s.basicValue()
-	return value, false, err
+	return s.basicValue()
 }
 
 func (s *session) basicValue() (string, error) {

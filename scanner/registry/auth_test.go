@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -47,8 +48,11 @@ func TestForeignRealmGetsNothing(t *testing.T) { // N05
 			o := bearer(false)
 			o.Realm = realm
 			r := newRig(t, o, func(_ *Config, o *Options) { o.resolver = nowhere() })
-			if name == "https_same_host" {
+			switch name {
+			case "https_same_host":
 				r.Fail(registrytest.Fault{Path: anyManifest, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="https://[::1]:9/token"`}}})
+			case "user_at_own_host":
+				r.Fail(registrytest.Fault{Path: anyManifest, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://x:y@` + r.Host + `/token"`}}})
 			}
 			_, err := r.client.Head(t.Context(), r.loc, "1")
 			if !errors.Is(err, gate.ErrRegistryAuth) {
@@ -169,6 +173,17 @@ func TestEndless401(t *testing.T) { // N04
 			}
 		})
 	}
+	t.Run("on_every_hop_of_a_redirect", func(t *testing.T) {
+		r := newRig(t, bearer(false))
+		for range 10 {
+			r.Fail(registrytest.Fault{Path: anyManifest, Times: 1, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + r.URL + `/token"`}}})
+			r.Fail(registrytest.Fault{Path: anyManifest, Times: 1, Status: 302, Header: http.Header{"Location": {"/v2/team/app/manifests/2"}}})
+		}
+		_, err := r.client.Head(t.Context(), r.loc, "1")
+		if !errors.Is(err, gate.ErrRegistryAuth) || r.Count("", "/token") != maxExchanges {
+			t.Errorf("got %v after %d exchanges", err, r.Count("", "/token"))
+		}
+	})
 	t.Run("between_server_errors", func(t *testing.T) {
 		r := newRig(t, bearer(false))
 		for range 10 {
@@ -188,6 +203,7 @@ func TestTokenAnswers(t *testing.T) { // N04, N09
 		want  error
 	}{
 		"endless":        {registrytest.Fault{Body: []byte(`{"token":"x`), Flood: 1 << 30, Unsized: true}, gate.ErrRegistryAuth},
+		"too_large":      {registrytest.Fault{Body: []byte(`{"token":"x"}` + strings.Repeat(" ", maxTokenBytes))}, gate.ErrRegistryAuth},
 		"no_json":        {registrytest.Fault{Body: []byte(secret)}, gate.ErrRegistryAuth},
 		"no_token":       {registrytest.Fault{Body: []byte(`{"password":"` + secret + `"}`)}, gate.ErrRegistryAuth},
 		"header_in_it":   {registrytest.Fault{Body: []byte(`{"token":"x\r\nHost: evil"}`)}, gate.ErrRegistryAuth},
@@ -218,6 +234,9 @@ func TestTokenAnswers(t *testing.T) { // N04, N09
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 			noSecret(t, err)
+			if n := r.Flooded(); n > bufferedBytes {
+				t.Errorf("%d bytes were read", n)
+			}
 		})
 	}
 }
@@ -298,6 +317,20 @@ func TestRedirects(t *testing.T) { // N06
 			}
 		})
 	}
+	t.Run("signed_address_of_a_dead_host", func(t *testing.T) {
+		dead, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead.Close()
+		r, _, d := setup(t, registrytest.Options{}, func(c *Config, _ *Options) { c.TokenHosts = []string{dead.Addr().String()} })
+		r.Fail(registrytest.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {"http://" + dead.Addr().String() + "/x?signature=s3cr3t"}}})
+		_, err = r.client.Blob(t.Context(), r.loc, d, int64(len(content)))
+		if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("got %v", err)
+		}
+		noSecret(t, err)
+	})
 	t.Run("https_to_http", func(t *testing.T) {
 		r, cdn, d := setup(t, registrytest.Options{TLS: true})
 		r.Fail(registrytest.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {cdn.URL + "/v2/cdn/blobs/" + string(d)}}})

@@ -188,7 +188,7 @@ func TestBlobChecksItsArguments(t *testing.T) {
 func TestBlobWaitsForItsReader(t *testing.T) {
 	r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
 		o.timeouts = quick()
-		o.timeouts.idle, o.timeouts.window = 50*time.Millisecond, 50*time.Millisecond
+		o.timeouts.idle, o.timeouts.window = 10*time.Second, 100*time.Millisecond
 	})
 	content := randomBytes(8 << 20) // more than the socket's buffers take
 	d, _ := r.PutBlob(content)

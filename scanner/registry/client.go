@@ -43,7 +43,8 @@ type Options struct {
 	resolver *net.Resolver // nil: the system's
 }
 
-// Client reads from the configured registries. It is safe for concurrent use.
+// Client reads from the configured registries; it is a gate.Source. It is safe
+// for concurrent use.
 type Client struct {
 	sessions map[string]*session // by registry name; fixed
 	matcher  matcher

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
+
+var _ gate.Source = (*Client)(nil)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -182,4 +185,61 @@ func (r rig) blob(ctx context.Context, d gate.Digest, size int64) ([]byte, error
 	}
 	b, err := io.ReadAll(rc)
 	return b, errors.Join(err, rc.Close())
+}
+
+func TestConcurrentUse(t *testing.T) {
+	r := newRig(t, registrytest.Options{TLS: true, Auth: registrytest.AuthBearer, Username: "u", Password: "p", ExpiresIn: "1"})
+	want, _ := r.push(t, "1", 1000, 200_000)
+	r.Fail(registrytest.Fault{Path: anyBlob, After: 5000, Reset: true, Times: 3})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			m, err := r.client.Resolve(t.Context(), r.loc, "1")
+			if err != nil || m.Digest != want {
+				t.Errorf("Resolve: %+v, %v", m, err)
+				return
+			}
+			img, err := r.client.Image(t.Context(), r.loc, m.Digest)
+			if err != nil {
+				t.Errorf("Image: %v", err)
+				return
+			}
+			for _, l := range img.Layers {
+				if _, err := r.blob(t.Context(), l.Digest, l.Size); err != nil {
+					t.Errorf("Blob: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func BenchmarkBlob(b *testing.B) {
+	const size = 64 << 20
+	r, err := registrytest.Start(registrytest.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	d, err := r.PutBlob(randomBytes(size))
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := New(Options{Registries: []Config{{Name: "test", Type: "distribution", Host: r.Host, PlainHTTP: true}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		rc, err := c.Blob(b.Context(), gate.Location{Registry: "test", Repository: "app"}, d, size)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, rc); err != nil || n != size {
+			b.Fatal(n, err)
+		}
+		rc.Close()
+	}
 }

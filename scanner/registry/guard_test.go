@@ -65,6 +65,7 @@ func TestGuardPermitsWhatIsConfigured(t *testing.T) {
 		{"cdn.example.net:443", "100.64.0.7:443", false},
 		{"10.0.0.5:443", "10.0.0.5:443", false},
 		{"127.0.0.1:5001", "127.0.0.1:5001", true},
+		{"127.0.0.1:5001", "[::ffff:127.0.0.1]:5001", true},
 		{"127.0.0.1:5002", "127.0.0.1:5002", false},
 		{"evil.example:5001", "127.0.0.1:5001", false},
 		{"localhost:9000", "127.0.0.1:9000", true},
@@ -200,5 +201,17 @@ func TestEndpoints(t *testing.T) {
 	}
 	if got := apiHost("index.docker.io"); got != "registry-1.docker.io" {
 		t.Errorf("apiHost: got %q", got)
+	}
+}
+
+func TestInsecureIsForConfiguredHostsOnly(t *testing.T) {
+	cfg := validConfig()
+	cfg.InsecureSkipVerify, cfg.BlobHosts = true, []string{"s3.internal:9000"}
+	c := newClient(t, Options{Registries: []Config{cfg}})
+	s := c.sessions[cfg.Name]
+	for host, want := range map[string]bool{"harbor.example.com:443": true, "s3.internal:9000": true, "cdn.example.net:443": false} {
+		if got := s.transport(host).TLSClientConfig.InsecureSkipVerify; got != want {
+			t.Errorf("%s: insecure %v, want %v", host, got, want)
+		}
 	}
 }

@@ -139,16 +139,19 @@ func (s *session) hop(req *http.Request) (*http.Response, error) {
 	if err := s.pauses.check(host); err != nil {
 		return nil, err
 	}
-	t := s.foreign
-	if s.guard.configured[host] {
-		t = s.own
-	}
-	res, err := t.RoundTrip(req)
+	res, err := s.transport(host).RoundTrip(req)
 	var blocked *blockedError
 	if req.Context().Err() == nil && !errors.As(err, &blocked) {
 		s.pauses.observe(host, res)
 	}
 	return res, err
+}
+
+func (s *session) transport(host string) *http.Transport {
+	if s.guard.configured[host] {
+		return s.own
+	}
+	return s.foreign
 }
 
 // call travels in a request's context through the client's redirects.

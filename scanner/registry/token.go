@@ -54,16 +54,6 @@ func (t *tokens) put(repo string, tok token) {
 	t.byRepo[repo] = tok
 }
 
-// drop forgets a token that the registry refused, unless it was replaced
-// meanwhile.
-func (t *tokens) drop(repo, value string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byRepo[repo].value == value {
-		delete(t.byRepo, repo)
-	}
-}
-
 // exchange asks the realm of a challenge for a token to pull from repo. The
 // realm is the registry's word: it is used only if it lies at a host that the
 // configuration names for credentials, whether there are credentials or not.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -48,15 +49,21 @@ type Fault struct {
 	// Flood goes on with this many bytes of zeros after the body.
 	Flood int64
 
-	hits int
+	hits    int
+	flooded *atomic.Int64 // the registry's count
 }
 
 // Fail adds a fault; Reset of the registry removes it.
 func (r *Registry) Fail(f Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	f.flooded = &r.flooded
 	r.faults = append(r.faults, &f)
 }
+
+// Flooded is how many bytes of all floods clients (and the socket's buffers)
+// have taken.
+func (r *Registry) Flooded() int64 { return r.flooded.Load() }
 
 // fault finds the fault for a request and counts it.
 func (r *Registry) fault(req *http.Request) *Fault {
@@ -149,7 +156,9 @@ func (f *Fault) write(w http.ResponseWriter, req *http.Request, a answer, stoppi
 func (f *Fault) flood(w http.ResponseWriter) {
 	zeros := make([]byte, 64<<10)
 	for left := f.Flood; left > 0; left -= int64(len(zeros)) {
-		if _, err := w.Write(zeros[:min(left, int64(len(zeros)))]); err != nil {
+		n, err := w.Write(zeros[:min(left, int64(len(zeros)))])
+		f.flooded.Add(int64(n))
+		if err != nil {
 			return
 		}
 	}

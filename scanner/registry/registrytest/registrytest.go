@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -64,6 +65,7 @@ type Registry struct {
 	served   chan struct{}
 	stopping chan struct{} // closed by Close; ends stalls
 	caPEM    []byte
+	flooded  atomic.Int64
 
 	mu       sync.Mutex
 	requests []Request
