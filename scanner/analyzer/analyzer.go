@@ -39,7 +39,7 @@ type Options struct {
 	// program, then in PATH.
 	ChildPath string
 	// DataDir holds the layer cache ("layers") and the children's temporary
-	// files ("analysis"). Only one Analyzer may use a directory.
+	// files ("analysis"). Several processes may use one directory.
 	DataDir string
 	Source  Source
 	Config  Config
@@ -56,6 +56,7 @@ type Analyzer struct {
 	source     Source
 	launcher   *launcher
 	cache      *cache
+	work       *workDir
 	slots      chan struct{}
 	set        string
 	childSet   string
@@ -89,11 +90,18 @@ func New(ctx context.Context, opt Options) (*Analyzer, error) {
 	if err != nil {
 		return nil, err
 	}
-	work, err := emptyDir(filepath.Join(opt.DataDir, "analysis"))
+	work, err := openWorkDir(filepath.Join(opt.DataDir, "analysis"))
 	if err != nil {
 		return nil, err
 	}
-	a.launcher = &launcher{path: child, dir: work, memory: opt.Config.ChildMemory, temp: tempLimit(opt.Config, work)}
+	a.work = work
+	ok := false
+	defer func() {
+		if !ok {
+			a.Close()
+		}
+	}()
+	a.launcher = &launcher{path: child, dir: work.path, memory: opt.Config.ChildMemory, temp: tempLimit(opt.Config, work.path)}
 	a.probeFiles = opt.Secrets
 	if a.report, a.childSet, err = a.launcher.probeBest(ctx, a.probeFiles); err != nil {
 		return nil, err
@@ -108,8 +116,13 @@ func New(ctx context.Context, opt Options) (*Analyzer, error) {
 	}
 	iso := a.report.Isolation()
 	a.log.Info("analyzer is ready", "set", a.set, "isolation", iso.Level, "missing", iso.Missing)
+	ok = true
 	return a, nil
 }
+
+// Close removes the directory for temporary files. No analysis may be running.
+// Without it (a killed process) the next Analyzer removes the directory.
+func (a *Analyzer) Close() error { return a.work.close() }
 
 // Set identifies the analysers, their versions and their configuration.
 func (a *Analyzer) Set() string { return a.set }
@@ -151,22 +164,6 @@ func findChild(path string) (string, error) {
 		return filepath.Abs(found)
 	}
 	return "", fmt.Errorf("looking for %s beside this program and in PATH: there is none; %s: %w", ChildName, buildHint, gate.ErrResource)
-}
-
-// emptyDir makes a directory and removes what a killed process left in it.
-func emptyDir(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err == nil {
-		err = os.RemoveAll(abs)
-	}
-	if err == nil {
-		// Others must be able to pass: a child of root becomes another user.
-		err = os.MkdirAll(abs, 0o711)
-	}
-	if err != nil {
-		return "", fmt.Errorf("making the directory for temporary files: %w: %w", err, gate.ErrResource)
-	}
-	return abs, nil
 }
 
 // tempLimit is what one child's temporary files may take: as much as the

@@ -57,6 +57,12 @@ func open(t testing.TB, child string, src analyzer.Source, change func(*analyzer
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
+	t.Cleanup(func() {
+		noLeftovers(t, opt.DataDir)
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return a
 }
 
@@ -84,13 +90,22 @@ func wantError(t *testing.T, a *analyzer.Analyzer, d gate.Digest, class error, t
 }
 
 // noLeftovers fails when temporary files of children are left.
-func noLeftovers(t *testing.T, dataDir string) {
+func noLeftovers(t testing.TB, dataDir string) {
 	t.Helper()
-	left, err := os.ReadDir(filepath.Join(dataDir, "analysis"))
+	left, err := filepath.Glob(filepath.Join(dataDir, "analysis", "*", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(left) > 0 {
 		t.Errorf("temporary files are left: %v", left)
 	}
+}
+
+func cacheFiles(t testing.TB, dataDir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dataDir, "layers", "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }

@@ -65,6 +65,10 @@ func (l *launcher) probe(ctx context.Context, files []string) (Report, string, e
 		unit.Probe.Address = listener.Addr().String()
 	}
 	res, err := l.run(ctx, &session{unit: unit})
+	if errors.Is(err, gate.ErrScanFailed) {
+		// No image is at fault: the child does not work on this machine.
+		return Report{}, "", fmt.Errorf("probing the analyzer child: %v: %w", err, gate.ErrResource)
+	}
 	if err != nil {
 		return Report{}, "", fmt.Errorf("probing the analyzer child: %w", err)
 	}

@@ -1,0 +1,317 @@
+package analyzer_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
+)
+
+// fakePrefix starts the names under which the test binary is linked to play a
+// child; what follows is the script.
+const fakePrefix = "fake-"
+
+func TestMain(m *testing.M) {
+	if script, ok := strings.CutPrefix(filepath.Base(os.Args[0]), fakePrefix); ok {
+		os.Exit(playChild(script))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// fakeChild links the test binary so that it plays a script when started.
+func fakeChild(t testing.TB, script string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not below the test's own directory: another user must get at it.
+	dir, err := os.MkdirTemp("", "fakechild-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	link := filepath.Join(dir, fakePrefix+script)
+	if err := os.Symlink(self, link); err != nil {
+		t.Fatal(err)
+	}
+	return link
+}
+
+type fakeParent struct{ http.Client }
+
+func (p *fakeParent) get(path string) ([]byte, int) {
+	res, err := p.Get("http://parent" + path)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return nil, 0
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) // as the real child: a broken stream is no layer
+	}
+	return b, res.StatusCode
+}
+
+func (p *fakeParent) post(body io.Reader) {
+	res, err := p.Post("http://parent"+protocol.PathResult, "application/json", body)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	res.Body.Close()
+}
+
+func (p *fakeParent) answer(r protocol.Result) {
+	b, _ := json.Marshal(r)
+	p.post(bytes.NewReader(b))
+}
+
+func playChild(script string) int {
+	conn, err := net.FileConn(os.NewFile(protocol.Socket, "parent"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 3
+	}
+	p := &fakeParent{http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}}}
+	raw, _ := p.get(protocol.PathUnit)
+	var u protocol.Unit
+	if err := json.Unmarshal(raw, &u); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 3
+	}
+	r := protocol.Result{Version: protocol.Version, Set: "fake"}
+	if u.Kind == protocol.KindProbe && !strings.HasPrefix(script, "probe") {
+		p.answer(r)
+		return 0
+	}
+	if u.Kind == protocol.KindMerge && !strings.HasPrefix(script, "merge") {
+		script = "good"
+	}
+	return scripts[script](p, u, r)
+}
+
+// scripts are what a child may do, honest or not.
+var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result) int{
+	"good": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
+		if u.Kind == protocol.KindLayer {
+			r.Layer = honestLayer(p)
+		} else {
+			r.Inventory = honestInventory(p, u)
+		}
+		p.answer(r)
+		return 0
+	},
+	"crash": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.get(protocol.PathLayer)
+		fmt.Fprintln(os.Stderr, "some notice\npanic: runtime error: \x1b[31mindex out of range\n\ngoroutine 1 [running]:")
+		return 2
+	},
+	"crashearly": func(*fakeParent, protocol.Unit, protocol.Result) int { return 2 },
+	"silent":     func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int { p.get(protocol.PathLayer); return 0 },
+	"segv": func(*fakeParent, protocol.Unit, protocol.Result) int {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		time.Sleep(time.Minute)
+		return 0
+	},
+	"hang": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.get(protocol.PathLayer)
+		time.Sleep(time.Hour)
+		return 0
+	},
+	"garbage": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.get(protocol.PathLayer)
+		p.post(strings.NewReader("<html>"))
+		return 0
+	},
+	"oversize": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.get(protocol.PathLayer)
+		p.post(io.LimitReader(zeros{}, protocol.MaxResultBytes+2))
+		return 0
+	},
+	"unread": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		r.Layer = &protocol.Layer{DiffID: digestOf(nil), Blob: json.RawMessage("{}")}
+		p.answer(r)
+		return 0
+	},
+	"wrongdiff": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		r.Layer = honestLayer(p)
+		r.Layer.DiffID = digestOf([]byte("other"))
+		p.answer(r)
+		return 0
+	},
+	"nothing": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		p.get(protocol.PathLayer)
+		p.answer(r)
+		return 0
+	},
+	"version": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		p.get(protocol.PathLayer)
+		r.Version++
+		p.answer(r)
+		return 0
+	},
+	"otherset": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		r.Set, r.Layer = "replaced", honestLayer(p)
+		p.answer(r)
+		return 0
+	},
+	"twice": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		r.Layer = honestLayer(p)
+		if b, status := p.get(protocol.PathLayer); status != 0 && len(b) > 100 {
+			fmt.Fprintln(os.Stderr, "got a second layer")
+		}
+		p.answer(r)
+		return 0
+	},
+	"results": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		r.Layer = honestLayer(p)
+		p.get(protocol.PathResults + "0")
+		p.answer(r)
+		return 0
+	},
+	"config": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		r.Layer = honestLayer(p)
+		p.get(protocol.PathConfig)
+		p.answer(r)
+		return 0
+	},
+	"memory": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.get(protocol.PathLayer)
+		var all [][]byte
+		for range 700 {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			all = append(all, b)
+		}
+		time.Sleep(time.Hour)
+		return len(all)
+	},
+	"temp": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.get(protocol.PathLayer)
+		b := bytes.Repeat([]byte("x"), 1<<20)
+		for i := 0; ; i++ {
+			_ = os.WriteFile(filepath.Join(os.Getenv("TMPDIR"), fmt.Sprint("f", i%200)), b, 0o600)
+			if i > 200 {
+				time.Sleep(time.Hour)
+			}
+		}
+	},
+	"flood": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		for range 2000 {
+			fmt.Fprintln(os.Stderr, strings.Repeat("noise ", 100))
+		}
+		r.Layer = honestLayer(p)
+		p.answer(r)
+		return 0
+	},
+	"toolarge": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		p.get(protocol.PathLayer)
+		r.Failure = &protocol.Failure{Class: protocol.FailureTooLarge, Message: "the layer unpacks to more than 1KiB"}
+		p.answer(r)
+		return 0
+	},
+	"diskfull": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		p.get(protocol.PathLayer)
+		r.Failure = &protocol.Failure{Class: protocol.FailureDiskFull, Message: "no space left on device"}
+		p.answer(r)
+		return 0
+	},
+	"mergeforeign": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
+		if u.Kind == protocol.KindLayer {
+			r.Layer = honestLayer(p)
+		} else {
+			r.Inventory = honestInventory(p, u)
+			r.Inventory.Packages = []gate.Package{{Name: "x", Layer: digestOf([]byte("foreign"))}}
+		}
+		p.answer(r)
+		return 0
+	},
+	"mergelies": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
+		if u.Kind == protocol.KindLayer {
+			r.Layer = honestLayer(p)
+		} else {
+			r.Inventory = honestInventory(p, u)
+			r.Inventory.Digest, r.Inventory.AnalyzerSet = digestOf([]byte("other")), "another"
+			r.Inventory.Size, r.Inventory.AnalyzedAt = 1, time.Unix(1, 0)
+			r.Inventory.Isolation = gate.Isolation{Level: "perfect"}
+			r.Inventory.Risks = map[gate.Risk]gate.RiskStatus{gate.RiskMalware: {Coverage: gate.Complete}}
+		}
+		p.answer(r)
+		return 0
+	},
+	"mergeformat": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
+		if u.Kind == protocol.KindLayer {
+			r.Layer = honestLayer(p)
+		} else {
+			r.Inventory = &gate.Inventory{Format: gate.InventoryFormat + 1}
+		}
+		p.answer(r)
+		return 0
+	},
+	"mergelayer": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
+		if u.Kind == protocol.KindLayer {
+			r.Layer = honestLayer(p)
+		} else {
+			p.get(protocol.PathLayer)
+		}
+		p.answer(r)
+		return 0
+	},
+	"proberesult": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		r.Missing, r.Reached = []string{"seccomp filter"}, []string{"open an internet socket", "read /run/secrets/harbor"}
+		p.answer(r)
+		return 0
+	},
+	"probecrash": func(*fakeParent, protocol.Unit, protocol.Result) int {
+		fmt.Fprintln(os.Stderr, "fatal error: this kernel is too old")
+		return 2
+	},
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// honestLayer reads the layer as the real child does, and finds nothing in it.
+func honestLayer(p *fakeParent) *protocol.Layer {
+	b, _ := p.get(protocol.PathLayer)
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	raw, _ := io.ReadAll(z)
+	return &protocol.Layer{DiffID: digestOf(raw), Size: int64(len(raw)), Blob: json.RawMessage(`{"SchemaVersion":2}`)}
+}
+
+func honestInventory(p *fakeParent, u protocol.Unit) *gate.Inventory {
+	inv := &gate.Inventory{Format: gate.InventoryFormat, Platform: gate.Platform{OS: "linux", Architecture: "amd64"}}
+	p.get(protocol.PathConfig)
+	for i := range u.Layers {
+		if b, status := p.get(fmt.Sprint(protocol.PathResults, i)); status != 200 || len(b) == 0 {
+			fmt.Fprintln(os.Stderr, "a layer result is missing")
+			os.Exit(1)
+		}
+	}
+	return inv
+}
