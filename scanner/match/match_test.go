@@ -311,7 +311,7 @@ func TestMatch_refuses(t *testing.T) {
 // TestMatch_hostile: text and shapes that no honest image has.
 func TestMatch_hostile(t *testing.T) {
 	m := samples(t)
-	long := strings.Repeat("A\x00\xff\u202e", 200_000)
+	long := strings.Repeat("A\x00\xff\u202e", 10_000)
 	for _, family := range []string{"debian", "ubuntu", "alpine", "redhat", "centos", "amazon", "rocky", "alma", "oracle", "sles", "opensuse-leap", "photon", "azurelinux", "cbl-mariner", "echo", "activestate", long} {
 		for _, release := range []string{"", ".", "....", " ", "-ESM", "12", long} {
 			inv := &gate.Inventory{
@@ -343,7 +343,7 @@ func TestMatch_too_many(t *testing.T) {
 	}
 	m := load(t, fstest.MapFS{"a.yaml": {Data: []byte(y.String())}})
 	var pkgs []gate.Package
-	for i := range 200 {
+	for i := range 90 {
 		pkgs = append(pkgs, deb(fmt.Sprintf("linux-%d", i), "linux", "6.1-1"))
 	}
 	f := find(t, m, debian("12", pkgs...))
