@@ -12,10 +12,10 @@ import (
 // as developers meet it. The steps build on each other.
 func TestEndToEnd(t *testing.T) {
 	digestgate, analyzer := programs(t) // before anything takes time
-	c := startCluster(t)
 	images := startRegistry(t)
-	g := startGate(t, c, digestgate, analyzer, images.host)
-	installWebhook(t, c, g.admission)
+	g := startGate(t, digestgate, analyzer, images.host)
+	c := startCluster(t)
+	installWebhook(t, c, g.admission, g.authority)
 
 	clean := images.push(t, "library/clean", "1", curlFixed, "clean")
 	bad := images.push(t, "library/bad", "1", curlVulnerable, "bad")

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestgate/digestgate/examples/cluster/cluster"
 	"github.com/digestgate/digestgate/examples/cluster/process"
 )
 
@@ -27,17 +28,19 @@ var configTemplate string
 type gate struct {
 	http, admission, private string // base URLs
 	hook, token              string
+	authority                []byte // PEM, what signed the certificate of the admission listener
 	process                  *process.Process
 }
 
-// programs are the paths of the two programs. The variables are those of `make
-// e2e`; without them the results of `make build` are taken.
+// programs are the paths of the two programs. A relative one in the variables
+// starts at the root of the repository; without them the results of `make
+// build` are taken.
 func programs(t *testing.T) (digestgate, analyzer string) {
 	t.Helper()
-	find := func(variable, fallback string) string {
-		path := os.Getenv(variable)
-		if path == "" {
-			path = fallback
+	find := func(variable, name string) string {
+		path := cmp.Or(os.Getenv(variable), filepath.Join("bin", name))
+		if !filepath.IsAbs(path) {
+			path = filepath.Join("..", "..", path)
 		}
 		path, err := filepath.Abs(path)
 		if err != nil {
@@ -48,22 +51,16 @@ func programs(t *testing.T) (digestgate, analyzer string) {
 		}
 		return path
 	}
-	return find("DIGESTGATE_BIN", "../../bin/digestgate"), find("DIGESTGATE_ANALYZER_BIN", "../../bin/digestgate-analyzer")
+	return find("DIGESTGATE_BIN", "digestgate"), find("DIGESTGATE_ANALYZER_BIN", "digestgate-analyzer")
 }
 
 // startGate builds the advisory database and starts `digestgate serve` with
-// config.yaml, with a certificate that c trusts.
-func startGate(t *testing.T, c *cluster.Cluster, digestgate, analyzer, registryHost string) *gate {
+// config.yaml.
+func startGate(t *testing.T, digestgate, analyzer, registryHost string) *gate {
 	t.Helper()
 	dir := t.TempDir()
 	g := &gate{hook: rand.Text(), token: rand.Text()}
-	cert, key, err := c.Authority().Issue("digestgate")
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFiles(t, filepath.Join(dir, "secrets"), map[string]string{
-		"hook": g.hook, "admin-token": g.token, "tls.crt": string(cert), "tls.key": string(key),
-	})
+	writeFiles(t, filepath.Join(dir, "secrets"), map[string]string{"hook": g.hook, "admin-token": g.token})
 	buildAdvisories(t, digestgate, filepath.Join(dir, "advisories"))
 
 	ports, err := process.FreePorts(3)
@@ -92,7 +89,23 @@ func startGate(t *testing.T, c *cluster.Cluster, digestgate, analyzer, registryH
 		}
 	})
 	g.waitReady(t)
+	g.authority = certificateIn(t, filepath.Join(dir, "data", "tls", "authority.pem"))
 	return g
+}
+
+// certificateIn is the first certificate of a PEM file, without the key that
+// stands beside it.
+func certificateIn(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		t.Fatalf("%s does not begin with a certificate", file)
+	}
+	return pem.EncodeToMemory(block)
 }
 
 // buildAdvisories runs `digestgate advisories build` on real advisories.

@@ -121,7 +121,7 @@ func (s *standIn) serve(t *testing.T, c *cluster.Cluster) (url string) {
 func TestClusterHarness(t *testing.T) {
 	c := startCluster(t)
 	gate := &standIn{}
-	installWebhook(t, c, gate.serve(t, c))
+	installWebhook(t, c, gate.serve(t, c), c.Authority().PEM())
 
 	t.Run("versions_agree", func(t *testing.T) {
 		r := c.Kubectl(t.Context(), cluster.Call{}, "version")
@@ -201,7 +201,7 @@ func TestGateIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close() // nobody listens there now
-	installWebhook(t, c, "https://"+l.Addr().String())
+	installWebhook(t, c, "https://"+l.Addr().String(), c.Authority().PEM())
 	r := apply(t, c, podYAML("default", "any", "registry.example/good:1"))
 	if r.Exit == 0 || !strings.Contains(r.Stderr, `failed calling webhook "digestgate.validate.pods"`) {
 		t.Errorf("Pod without a gate: got %+v, want a refusal", r)

@@ -18,7 +18,7 @@ import (
 var webhookTemplate string
 
 // webhookYAML is webhook.yaml for a digestgate at url, whose certificate is
-// the cluster's.
+// signed by the authority in caPEM.
 func webhookYAML(t *testing.T, url string, caPEM []byte) string {
 	return expand(t, "webhook.yaml", webhookTemplate, map[string]string{
 		"URL": url, "CA_BUNDLE": base64.StdEncoding.EncodeToString(caPEM),
@@ -68,9 +68,9 @@ func startCluster(t *testing.T) *cluster.Cluster {
 // installWebhook applies webhook.yaml and waits until the API server uses it:
 // it reads configurations through a watch, a moment after they are stored.
 // Until then a Pod that nobody would allow is admitted.
-func installWebhook(t *testing.T, c *cluster.Cluster, url string) {
+func installWebhook(t *testing.T, c *cluster.Cluster, url string, caPEM []byte) {
 	t.Helper()
-	admin := cluster.Call{Input: webhookYAML(t, url, c.Authority().PEM())}
+	admin := cluster.Call{Input: webhookYAML(t, url, caPEM)}
 	if r := c.Kubectl(t.Context(), admin, "apply", "-f", "-"); r.Exit != 0 {
 		t.Fatalf("installing webhook.yaml: %s", r.Stderr)
 	}

@@ -49,7 +49,6 @@ func printHints(w io.Writer, c *cluster.Cluster, bin string) {
 	if err != nil {
 		kubectl = "kubectl"
 	}
-	dir := filepath.Dir(c.Kubeconfig())
 	fmt.Fprintf(w, `
 The API server listens on %s. In another terminal:
 
@@ -58,8 +57,7 @@ The API server listens on %s. In another terminal:
   kubectl run web --image=registry.example/web:1     # as the developer
   kubectl --context=admin get pods --all-namespaces
 
-To put a digestgate in front of it, give its admission listener the key pair
-%[4]s/server.{crt,key}, then install webhook.yaml with %[4]s/ca.crt
-(its head shows the command). Ctrl-C stops the cluster and removes its files.
-`, c.URL(), c.Kubeconfig(), kubectl, dir)
+The head of webhook.yaml shows how to put a digestgate in front of it.
+Ctrl-C stops the cluster and removes its files.
+`, c.URL(), c.Kubeconfig(), kubectl)
 }
