@@ -113,6 +113,19 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestTokenInPath: the token is the rest of the path, unescaped once.
+func TestTokenInPath(t *testing.T) {
+	h := handler(t, Config{Auth: AuthToken, SecretFiles: []string{file(t, "a/b%2f c")}}, queueAll, Options{})
+	for target, want := range map[string]int{
+		"/webhooks/prod/a%2Fb%252f%20c": 202, "/webhooks/prod/a/b%252f%20c": 202, "/webhooks/prod/": 404, "/webhooks/prod": 401,
+		"/webhooks/prod/x/../a%2Fb%252f%20c": 401, "/webhooks/%70rod/a%2Fb%252f%20c": 202, "/webhooks//a%2Fb%252f%20c": 404,
+	} {
+		if w := serve(h, "POST", target, `{}`); w.Code != want {
+			t.Errorf("POST %s: got %d, want %d", target, w.Code, want)
+		}
+	}
+}
+
 func TestDeliveryOfThousands(t *testing.T) {
 	var taken int
 	h := handler(t, Config{Auth: AuthNone}, func(ctx context.Context, registry string, pushes []gate.Push) ([]gate.PushResult, error) {

@@ -2,7 +2,6 @@ package webhookstest
 
 import (
 	"bytes"
-	"compress/gzip"
 	"io"
 	"log/slog"
 	"net/http"
@@ -150,13 +149,14 @@ func (s Suite) limits(t *testing.T) {
 	})
 	t.Run("compressed", func(t *testing.T) {
 		e := s.endpoint(t, none)
-		var body bytes.Buffer
-		z := gzip.NewWriter(&body)
-		_, _ = z.Write(rec.Body)
-		_ = z.Close()
-		req := request(t, e, "POST", e.path, &body)
+		// Not even compressed: the header alone says that two readers may see
+		// two bodies.
+		req := request(t, e, "POST", e.path, bytes.NewReader(rec.Body))
 		req.Header.Set("Content-Encoding", "gzip")
 		status(t, e.send(t, req), http.StatusBadRequest)
+		req.Header.Set("Content-Encoding", "identity")
+		req.Body = io.NopCloser(bytes.NewReader(rec.Body))
+		status(t, e.send(t, req), http.StatusAccepted)
 	})
 	t.Run("methods_and_paths", func(t *testing.T) {
 		e := s.endpoint(t, none)
