@@ -106,6 +106,10 @@ func TestReview_deadline(t *testing.T) {
 		if took := time.Since(start); took != slotWait || got.Allowed || resp.Code != gate.CodeBusy {
 			t.Errorf("Review without a place: got %q after %s, want BUSY after %s", resp.Code, took, slotWait)
 		}
+		got, resp = answer(t, r, review(workloads(bad)["Job"], nil))
+		if !got.Allowed || resp.Code != gate.CodeBusy || len(got.Warnings) != 1 {
+			t.Errorf("Review of a template without a place: got %s", resp.JSON())
+		}
 		// Nobody waits for the lookup where nothing depends on it.
 		if got, _ := answer(t, r, review(pod(bad), nil, namespace("kube-system"))); !got.Allowed {
 			t.Error("Review of an exempt namespace: refused while busy")

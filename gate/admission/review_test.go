@@ -108,6 +108,7 @@ func reviewCases() map[string]reviewCase {
 		cases["template_pending_"+strings.ToLower(kind)] = reviewCase{review(object, nil), true, gate.CodePending, "", OutcomeWarn, 1}
 	}
 	cases["template_invalid_ref"] = reviewCase{review(workloads("")["Deployment"], nil), false, gate.CodeRefInvalid, "spec.template.spec.containers[0].image", OutcomeDeny, 0}
+	cases["template_no_containers"] = reviewCase{review(workloads()["Job"], nil), false, gate.CodeReviewInvalid, "", OutcomeDeny, 0}
 	cases["template_untrusted"] = reviewCase{review(workloads("evil.example.net/a")["CronJob"], nil), true, gate.CodeRegistryNotTrusted, "", OutcomeWarn, 1}
 	return cases
 }
@@ -199,6 +200,33 @@ func TestReview_unchanged(t *testing.T) {
 	}
 }
 
+func TestUnchanged(t *testing.T) {
+	old := []place{{"spec", "containers", 0, "a", "x"}, {"spec", "containers", 1, "b", "y"}}
+	tests := map[string]struct {
+		places []place
+		want   bool
+	}{
+		"same":           {old, true},
+		"fewer":          {old[:1], true},
+		"other_order":    {[]place{old[1], old[0]}, true},
+		"other_text":     {[]place{{"spec", "containers", 0, "a", "x:latest"}}, false},
+		"other_name":     {[]place{{"spec", "containers", 0, "c", "x"}}, false},
+		"other_list":     {[]place{{"spec", "ephemeralContainers", 0, "a", "x"}}, false},
+		"other_template": {[]place{{"spec.template.spec", "containers", 0, "a", "x"}}, true},
+		"one_more":       {append([]place{{"spec", "containers", 2, "c", "x"}}, old...), false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := unchanged(test.places, old); got != test.want {
+				t.Errorf("unchanged(%v, %v): got %v", test.places, old, got)
+			}
+		})
+	}
+	if unchanged(nil, nil) {
+		t.Error("an old object without images counts as unchanged")
+	}
+}
+
 func TestReview_modes(t *testing.T) {
 	for _, mode := range []Mode{ModeWarn, ModeAudit} {
 		for name, test := range reviewCases() {
@@ -266,11 +294,13 @@ func TestReview_undecodable(t *testing.T) {
 // TestReview_partial: a review with a uid is answered whatever else it lacks.
 func TestReview_partial(t *testing.T) {
 	tests := map[string]string{
-		"nothing_else": `{}`,
-		"null_fields":  `{"kind":null,"resource":null,"userInfo":null,"object":null,"oldObject":null,"operation":null,"namespace":null,"dryRun":null}`,
-		"wrong_types":  `{"kind":7,"operation":[],"namespace":{},"object":"x","userInfo":1,"dryRun":"yes"}`,
-		"object_array": `{"kind":{"version":"v1","kind":"Pod"},"operation":"CREATE","object":[1]}`,
-		"object_spec":  `{"kind":{"version":"v1","kind":"Pod"},"operation":"CREATE","object":{"spec":7}}`,
+		"nothing_else":   `{}`,
+		"null_fields":    `{"kind":null,"resource":null,"userInfo":null,"object":null,"oldObject":null,"operation":null,"namespace":null,"dryRun":null}`,
+		"wrong_types":    `{"kind":7,"operation":[],"namespace":{},"object":"x","userInfo":1,"dryRun":"yes"}`,
+		"one_wrong_type": `{"namespace":{},"kind":{"version":"v1","kind":"Pod"},"operation":"CREATE","object":{"spec":{"containers":[{"name":"a","image":"` + good + `"}]}}}`,
+		"invalid_delete": `{"dryRun":1,"operation":"DELETE"}`,
+		"object_array":   `{"kind":{"version":"v1","kind":"Pod"},"operation":"CREATE","object":[1]}`,
+		"object_spec":    `{"kind":{"version":"v1","kind":"Pod"},"operation":"CREATE","object":{"spec":7}}`,
 	}
 	for name, rest := range tests {
 		t.Run(name, func(t *testing.T) {
