@@ -63,6 +63,8 @@ func TestOutput(t *testing.T) {
 		{"findings_of_numbers", `deny contains {"rule": "r", "msg": "m", "findings": [1]}`, gate.OutcomeDeny, gate.CodePolicyError, "holds a number"},
 		{"conflict", "deny contains \"x\" if y == 1\n\ny := 1 if input.image.size > 0\n\ny := 2 if input.image.size > 1", gate.OutcomeDeny, gate.CodePolicyError, "p.rego:"},
 		{"builtin_error", `deny contains "x" if to_number(input.image.host) > 3`, gate.OutcomeDeny, gate.CodePolicyError, "p.rego:3:22: "},
+		{"builtin_error_of_time", `deny contains "x" if time.parse_rfc3339_ns(input.image.host) > 3`, gate.OutcomeDeny, gate.CodePolicyError, "time.parse_rfc3339_ns"},
+		{"builtin_error_under_not", `deny contains "x" if not semver.compare(input.image.host, "1.0.0") == 3`, gate.OutcomeDeny, gate.CodePolicyError, "semver.compare"},
 		{"division_by_zero", `deny contains "x" if 1 / (input.image.size - 1000) > 3`, gate.OutcomeDeny, gate.CodePolicyError, "divide by zero"},
 		{"long_message", `deny contains "` + long + `"`, gate.OutcomeDeny, gate.CodePolicy, "xxx..."},
 		{"hostile_message", `deny contains "\u001b[31m<b>\u202e\n"`, gate.OutcomeDeny, gate.CodePolicy, `\x1b[31m<b>\u202e\n`},

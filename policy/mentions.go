@@ -39,7 +39,7 @@ func mentionsOf(c *ast.Compiler) mentions {
 					inRef[v[0]] = true
 					add(inputPath(v))
 				}
-			case ast.Var:
+			case ast.Var: // the compiler makes references of these; if one stays, it counts
 				if v.Equal(ast.InputRootDocument.Value) && !inRef[t] {
 					add(nil)
 				}

@@ -70,6 +70,7 @@ func (r *reader) path(root string) error {
 	if !info.IsDir() {
 		return r.file(root)
 	}
+	root += string(filepath.Separator) // so that a link to a directory is followed
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("reading policies from %q: %w: %w", path, gate.ErrInvalid, err)

@@ -51,6 +51,13 @@ func TestRead(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || len(files) != 3 {
 		t.Errorf("%d files; want (-), got (+):\n%s", len(files), diff)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if linked, err := Read([]string{link}); err != nil || len(linked) != 3 {
+		t.Errorf("link to a directory: %d files, %v", len(linked), err)
+	}
 	if n := len(live(files)); n != 2 {
 		t.Errorf("%d files without tests, want 2", n)
 	}
