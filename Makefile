@@ -16,10 +16,10 @@ help: ## show this help
 build: bin/digestgate bin/digestgate-analyzer ## build both programs into bin/ (the first build of the analyser takes minutes)
 
 bin/digestgate:
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/digestgate
+	go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/digestgate
 
 bin/digestgate-analyzer:
-	$(ANALYZER_ENV) go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/digestgate-analyzer
+	$(ANALYZER_ENV) go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/digestgate-analyzer
 
 demo: build ## play the whole way of an image, offline, and check every verdict
 	bin/digestgate demo

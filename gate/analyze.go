@@ -25,7 +25,7 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 			return err
 		}
 	}
-	run.Report(Progress{Phase: PhaseMatch})
+	run.Enter(PhaseMatch)
 	err = p.Match(ctx, job.Digest, job.Trigger.event())
 	if errors.Is(err, ErrAdvisoriesUnavailable) {
 		// The inventory is worth keeping: it is matched as soon as a

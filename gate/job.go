@@ -175,6 +175,8 @@ type Job struct {
 	// Again says that an ask with new facts arrived while the job ran; it is
 	// queued once more when it ends.
 	Again bool `json:"again,omitempty"`
+	// Repeat marks the run that serves such an ask.
+	Repeat bool `json:"repeat,omitempty"`
 
 	CreatedAt  time.Time `json:"createdAt"`
 	UpdatedAt  time.Time `json:"updatedAt"`

@@ -148,7 +148,7 @@ func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Loca
 	case m.Kind == KindIndex:
 		return l.index(ctx, m, loc, ref, req)
 	case m.Kind == KindUnknown:
-		return l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry)
+		return l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry, req.DryRun)
 	}
 	return refuse(ErrUnassessable, "this is no image that can run but of kind %q", m.Kind)
 }
@@ -193,7 +193,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 	entry.Record.Digest = digest
 	q := newQuestion(l.reader, p.Registries, p.Matcher, entry, loc, EventAdmission, p.Now)
 	q.Host, q.Request = ref.Host, &req
-	if ref.Digest == "" {
+	if ref.Tag != "" { // our own reading, also when the digest is known by now
 		q.Tags = []string{ref.Tag}
 	}
 	d := p.Evaluator.Evaluate(ctx, q)
@@ -209,13 +209,13 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 	switch q.State {
 	case StateNotScanned, StateFailed, StateQueued, StateScanning, StateQuotaExhausted:
 		job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}
-		queued := l.miss(ctx, job, entry)
+		queued := l.miss(ctx, job, entry, req.DryRun)
 		if a.Code == CodeUnscanned || a.Code == CodePending || queued.Code == CodeStoreUnavailable {
 			queued.Digest = digest
 			return queued
 		}
 	case StateScanned:
-		if _, seen := entry.Record.At(loc); !seen {
+		if _, seen := entry.Record.At(loc); !seen && !req.DryRun {
 			l.noteLocation(ctx, loc, digest, req.Namespace)
 		}
 	case StateCancelled:
@@ -247,11 +247,15 @@ func (l *Lookup) spend(ctx context.Context, namespace string) (bool, error) {
 }
 
 // miss queues the work that is missing, within the namespace's budget, and
-// says how long it usually takes. A live job is only made more urgent.
-func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry) Answer {
+// says how long it usually takes. A live job is only made more urgent. A dry
+// run changes nothing.
+func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool) Answer {
 	live := entry.Job != nil && entry.Job.State.Live()
-	if live && entry.Job.Priority == PriorityInteractive {
+	if live && (dry || entry.Job.Priority == PriorityInteractive) {
 		return l.pending(entry.Job.State)
+	}
+	if dry {
+		return refuse(ErrNotScanned, "not scanned yet; this was a dry run, so nothing was queued")
 	}
 	if !live {
 		ok, err := l.spend(ctx, job.Namespace)

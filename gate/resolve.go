@@ -25,7 +25,7 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 	if _, ok := p.Registries.ByName(job.Location.Registry); !ok {
 		return fmt.Errorf("resolving in registry %q: %w", job.Location.Registry, ErrRegistryNotTrusted)
 	}
-	run.Report(Progress{Phase: PhaseManifest})
+	run.Enter(PhaseManifest)
 	queued := false // a new analysis
 	if job.Digest != "" {
 		m, err := p.Source.Resolve(ctx, job.Location, string(job.Digest))
@@ -51,10 +51,11 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 		}
 		queued = queued || fresh
 	}
-	if queued {
+	if queued || job.Repeat {
 		return nil
 	}
-	// The intake has counted the asks that joined this job; this is its own.
+	// The intake has counted the asks that joined this job, for which it may
+	// run again; this is the job's own.
 	return p.Scheduler.Avoid(ctx, p.Quota.Period(p.Now()).Key, 1)
 }
 

@@ -24,17 +24,31 @@ type Run struct {
 	Job      Job
 	progress atomic.Pointer[Progress]
 	yield    atomic.Bool
+	fresh    chan struct{} // holds one when there is progress to write
 }
 
 // NewRun starts the bookkeeping of a claimed job.
 func NewRun(job Job) *Run {
-	r := &Run{Job: job}
+	r := &Run{Job: job, fresh: make(chan struct{}, 1)}
 	r.progress.Store(&Progress{})
 	return r
 }
 
-// Report stores progress; the next heartbeat writes it.
-func (r *Run) Report(p Progress) { r.progress.Store(&p) }
+// Report takes progress; it is written soon.
+func (r *Run) Report(p Progress) {
+	r.progress.Store(&p)
+	select {
+	case r.fresh <- struct{}{}:
+	default:
+	}
+}
+
+// Enter reports the next phase and keeps the counts.
+func (r *Run) Enter(phase Phase) {
+	p := *r.progress.Load()
+	p.Phase = phase
+	r.Report(p)
+}
 
 // Yield reports whether a rescan should give its slot to more urgent work.
 func (r *Run) Yield() bool { return r.yield.Load() }
@@ -228,6 +242,9 @@ func (w *Worker) handle(ctx context.Context, run *Run) (err error) {
 	return handler(ctx, run)
 }
 
+// progressEvery is how often progress is written at most.
+const progressEvery = 300 * time.Millisecond
+
 // beat extends the lease until done closes. It cancels the job when the lease
 // is lost, when the job was cancelled, or when the store has not answered for a
 // whole lease, after which somebody else may hold it.
@@ -236,16 +253,24 @@ func (w *Worker) beat(ctx context.Context, cancel context.CancelCauseFunc, run *
 	ticker := time.NewTicker(w.o.Lease / 10)
 	defer ticker.Stop()
 	alive := time.Now()
-	for {
+	ended := false
+	for !ended {
 		select {
 		case <-done:
-			return
+			ended = true // once more, so that the last progress is kept
 		case <-ticker.C:
+		case <-run.fresh:
+			select { // not more often than people can read
+			case <-done:
+				ended = true
+			case <-time.After(progressEvery):
+			}
 		}
 		call, stop := context.WithTimeout(ctx, w.o.Lease/3)
 		beat, err := w.queue.Heartbeat(call, run.Job.Lease(), w.o.Lease, *run.progress.Load())
 		stop()
 		switch {
+		case ended: // the lease is not needed any more
 		case err == nil:
 			alive = time.Now()
 			if beat.Urgent && run.Job.Priority == PriorityRescan && w.o.Concurrency == 1 {

@@ -113,7 +113,15 @@ func (e *Engine) stale(q gate.Question, fs *facts) (gate.Reason, bool) {
 	}
 	return condition(action, gate.CodeStale,
 		"the vulnerability data is of %s, %s old, and at most %s are allowed (advisories.maxAge); ask the operators of digestgate to refresh it",
-		rfc3339(at), age.Round(time.Hour), e.options.MaxAge), true
+		rfc3339(at), spoken(age), spoken(e.options.MaxAge)), true
+}
+
+// spoken is a duration in whole hours, in minutes when it is short.
+func spoken(d time.Duration) string {
+	if d < 3*time.Hour {
+		return fmt.Sprintf("%d minutes", int64(d/time.Minute))
+	}
+	return fmt.Sprintf("%d hours", int64(d/time.Hour))
 }
 
 // why is a risk's reason with the first thing that could not be read.

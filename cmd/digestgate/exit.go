@@ -10,11 +10,14 @@ const (
 	exitNoVerdict = 3
 )
 
-// exitError ends the program with a code after the command has said all there
-// is to say; its text is empty, so that nothing more is printed.
-type exitError struct{ code int }
+// exitError ends the program with a code. Text may be empty: then the command
+// has said all there is to say and nothing more is printed.
+type exitError struct {
+	code int
+	text string
+}
 
-func (e exitError) Error() string { return "" }
+func (e exitError) Error() string { return e.text }
 
 // exitCode is the code for the error of a command: 0 for none, what an
 // exitError asks for, 1 for everything else.

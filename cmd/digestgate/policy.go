@@ -44,7 +44,7 @@ func newPolicyTrialCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if code := policy.TrialMain(cmd.InOrStdin(), cmd.OutOrStdout()); code != exitAllow {
-				return exitError{code}
+				return exitError{code: code}
 			}
 			return nil
 		},
@@ -106,7 +106,7 @@ func reportProblems(cmd *cobra.Command, err error) error {
 	for _, p := range problems {
 		fmt.Fprintln(cmd.ErrOrStderr(), p)
 	}
-	return exitError{exitFailure}
+	return exitError{code: exitFailure}
 }
 
 func newPolicyTestCommand() *cobra.Command {
@@ -125,7 +125,7 @@ func newPolicyTestCommand() *cobra.Command {
 				return reportProblems(cmd, err)
 			}
 			if printTests(cmd.OutOrStdout(), results, verbose) > 0 {
-				return exitError{exitFailure}
+				return exitError{code: exitFailure}
 			}
 			return nil
 		},
@@ -191,7 +191,7 @@ func newPolicyEvalCommand() *cobra.Command {
 				return fmt.Errorf("writing the decision: %w", err)
 			}
 			if decision.Outcome == gate.OutcomeDeny {
-				return exitError{exitDeny}
+				return exitError{code: exitDeny}
 			}
 			return nil
 		},

@@ -138,7 +138,7 @@ func (s *server) getImage(ctx context.Context, in *imageInput) (*getImageOutput,
 	if err != nil {
 		return nil, s.problem(ctx, "reading the image", err)
 	}
-	view, err := s.detail(ctx, entry)
+	view, err := View(ctx, s.Reader, s.Lists, entry)
 	if err != nil {
 		return nil, s.problem(ctx, "reading the image", err)
 	}
@@ -159,6 +159,11 @@ func (s *server) entry(ctx context.Context, text string) (gate.Entry, error) {
 		return entry, nil
 	}
 	return gate.Entry{}, fmt.Errorf("image %s was never pushed, synchronised or asked for here: %w", d, gate.ErrNotFound)
+}
+
+// View computes what the API shows of a stored digest.
+func View(ctx context.Context, r Reader, lists Lists, e gate.Entry) (ImageDetail, error) {
+	return (&server{Options{Reader: r, Lists: lists}}).detail(ctx, e)
 }
 
 func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) {

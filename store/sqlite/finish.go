@@ -149,7 +149,7 @@ func (t *tx) finish(j *job, result gate.Result) error {
 // again. A cancelled job never is.
 func (t *tx) end(j *job, state int) error {
 	if j.Again && state != stateCancelled {
-		j.Attempts = 0
+		j.Attempts, j.Repeat = 0, true
 		return t.requeue(j, 0)
 	}
 	if err := t.giveBack(j); err != nil {

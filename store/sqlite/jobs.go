@@ -79,7 +79,7 @@ func (j *job) to(state int) {
 }
 
 const jobColumns = `seq, id, kind, key, registry, repository, digest, tags, triggered, priority, force, state, epoch,
-	attempts, retries, worker, mask, again, charge, created_at, updated_at, started_at, finished_at, not_before,
+	attempts, retries, worker, mask, again, repeat, charge, created_at, updated_at, started_at, finished_at, not_before,
 	lease_until, progress, error, reason`
 
 func scanJob(row scanner) (*job, error) {
@@ -91,7 +91,7 @@ func scanJob(row scanner) (*job, error) {
 	)
 	err := row.Scan(&j.seq, &j.ID, &kind, &j.Key, &j.Location.Registry, &j.Location.Repository, &j.Digest, &tags,
 		&j.Trigger, &j.Priority, &j.Force, &j.state, &j.Epoch, &j.Attempts, &j.retries, &j.Worker, &j.mask, &j.Again,
-		&j.charge, &created, &updated, &started, &finished, &notBefore, &leaseUntil, &progress, &j.Error, &j.Reason)
+		&j.Repeat, &j.charge, &created, &updated, &started, &finished, &notBefore, &leaseUntil, &progress, &j.Error, &j.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -130,9 +130,9 @@ func (t *tx) insert(j *job) error {
 	h.seq++
 	j.seq, j.ID = h.seq, newID(h.seq)
 	err := t.exec(`INSERT INTO jobs (`+jobColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, 0, 0, 0, 0, '', '', '')`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?, 0, 0, 0, 0, '', '', '')`,
 		j.seq, j.ID, kindBit(j.Kind), j.Key, j.Location.Registry, j.Location.Repository, string(j.Digest), tagsText(j.Tags),
-		string(j.Trigger), int(j.Priority), j.Force, j.state, j.Epoch, j.Attempts, j.retries, j.Again, j.charge,
+		string(j.Trigger), int(j.Priority), j.Force, j.state, j.Epoch, j.Attempts, j.retries, j.Again, j.Repeat, j.charge,
 		nanos(j.CreatedAt), nanos(j.UpdatedAt))
 	if err != nil {
 		return err
@@ -144,10 +144,10 @@ func (t *tx) insert(j *job) error {
 func (t *tx) save(j *job) error {
 	j.UpdatedAt = timeOf(t.now)
 	err := t.exec(`UPDATE jobs SET tags = ?, triggered = ?, priority = ?, force = ?, state = ?, attempts = ?, retries = ?,
-		worker = ?, again = ?, charge = ?, updated_at = ?, finished_at = ?, not_before = ?, lease_until = ?, error = ?, reason = ?
+		worker = ?, again = ?, repeat = ?, charge = ?, updated_at = ?, finished_at = ?, not_before = ?, lease_until = ?, error = ?, reason = ?
 		WHERE seq = ?`,
 		tagsText(j.Tags), string(j.Trigger), int(j.Priority), j.Force, j.state, j.Attempts, j.retries,
-		j.Worker, j.Again, j.charge, nanos(j.UpdatedAt), nanos(j.FinishedAt), nanos(j.NotBefore), nanos(j.LeaseUntil), j.Error, j.Reason,
+		j.Worker, j.Again, j.Repeat, j.charge, nanos(j.UpdatedAt), nanos(j.FinishedAt), nanos(j.NotBefore), nanos(j.LeaseUntil), j.Error, j.Reason,
 		j.seq)
 	if err != nil {
 		return err

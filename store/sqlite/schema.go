@@ -40,6 +40,7 @@ CREATE TABLE jobs (
 	worker     TEXT NOT NULL,
 	mask       INTEGER NOT NULL,    -- kinds that the claim asked for
 	again      INTEGER NOT NULL,
+	repeat     INTEGER NOT NULL,
 	charge     INTEGER NOT NULL,    -- 1: a claim must reserve a charge first
 	created_at INTEGER NOT NULL,
 	updated_at INTEGER NOT NULL,

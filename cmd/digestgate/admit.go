@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/admission"
+)
+
+func newAdmitCommand(o *rootOptions) *cobra.Command {
+	var file, server, caFile, cluster string
+	cmd := &cobra.Command{
+		Use:   "admit -f FILE",
+		Short: "Show what admission answers to an object",
+		Long: `Answer the AdmissionReviews in FILE, or the reviews of creating the Kubernetes
+objects in it ("-" is standard input). With --server a running server is asked;
+without it this process answers from the configured store, which with the embedded
+SQLite store works only while no server runs. A scan that is missing is queued, as
+for a real request.
+
+Exit status: 0 allowed, 1 error, 2 denied.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			data, err := readInput(cmd.InOrStdin(), file)
+			if err != nil {
+				return err
+			}
+			reviews, err := admission.WrapObjects(data)
+			if err != nil {
+				return err
+			}
+			answer, done, err := o.reviewer(cmd, server, caFile, cluster)
+			if err != nil {
+				return err
+			}
+			return errors.Join(answerAll(cmd.Context(), cmd.OutOrStdout(), reviews, answer), done())
+		},
+	}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "file with reviews or objects, YAML or JSON")
+	cmd.Flags().StringVar(&server, "server", "", "URL of the admission listener of a running server, such as https://127.0.0.1:8443")
+	cmd.Flags().StringVar(&caFile, "ca-file", "", "certificates that the server's is checked with (its own lies in dataDir/tls/ca.crt)")
+	cmd.Flags().StringVar(&cluster, "cluster", admission.DefaultCluster, "name of the cluster that asks (without --server)")
+	_ = cmd.MarkFlagRequired("file")
+	return cmd
+}
+
+// answerer answers one review.
+type answerer func(ctx context.Context, body []byte) ([]byte, error)
+
+// reviewer chooses between a running server and the store; done releases it.
+func (o *rootOptions) reviewer(cmd *cobra.Command, server, caFile, cluster string) (answerer, func() error, error) {
+	if server != "" {
+		answer, err := remoteReviewer(server, caFile)
+		return answer, func() error { return nil }, err
+	}
+	c, err := o.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	c.Roles = []string{roleAdmission}
+	a, err := newApp(cmd.Context(), c, o.logger(cmd.ErrOrStderr()))
+	if err != nil {
+		return nil, nil, err
+	}
+	r := admission.NewReviewer(c.Admission, a.lookup(), admission.Options{Log: a.log})
+	return func(ctx context.Context, body []byte) ([]byte, error) {
+		resp, err := r.Review(ctx, body, cluster)
+		if err != nil {
+			return nil, err
+		}
+		return resp.JSON(), nil
+	}, a.close, nil
+}
+
+func remoteReviewer(server, caFile string) (answerer, error) {
+	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading --ca-file: %w", err)
+		}
+		tlsConfig.RootCAs = x509.NewCertPool()
+		if !tlsConfig.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--ca-file %q holds no certificate: %w", caFile, gate.ErrInvalid)
+		}
+	}
+	url := strings.TrimSuffix(server, "/")
+	if !strings.Contains(url, admission.BasePath) {
+		url += admission.BasePath
+	}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: tlsConfig}}
+	return func(ctx context.Context, body []byte) ([]byte, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := client.Do(req)
+		if err != nil {
+			return nil, fmt.Errorf("asking the server: %w", err)
+		}
+		defer res.Body.Close()
+		out, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+		if err == nil && res.StatusCode != http.StatusOK {
+			err = fmt.Errorf("the server answered %d: %s", res.StatusCode, gate.Printable(string(out), 500))
+		}
+		return out, err
+	}, nil
+}
+
+// answerAll prints each answer; the error makes the exit status.
+func answerAll(ctx context.Context, w io.Writer, reviews [][]byte, answer answerer) error {
+	denied := false
+	for _, review := range reviews {
+		raw, err := answer(ctx, review)
+		if err != nil {
+			return err
+		}
+		var pretty bytes.Buffer
+		if err := json.Indent(&pretty, raw, "", "  "); err != nil {
+			return fmt.Errorf("reading the answer: %w", err)
+		}
+		fmt.Fprintln(w, pretty.String())
+		var out admissionv1.AdmissionReview
+		if err := json.Unmarshal(raw, &out); err != nil || out.Response == nil {
+			return fmt.Errorf("reading the answer: %w", errors.Join(err, gate.ErrReviewInvalid))
+		}
+		denied = denied || !out.Response.Allowed
+	}
+	if denied {
+		return exitError{code: exitDeny}
+	}
+	return nil
+}

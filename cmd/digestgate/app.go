@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/policy"
+	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/analyzer"
+	"github.com/digestgate/digestgate/scanner/match"
+	"github.com/digestgate/digestgate/scanner/registry"
+	"github.com/digestgate/digestgate/store"
+	"github.com/digestgate/digestgate/store/sqlite"
+)
+
+// app is one assembled process. Its parts are made in the order in which they
+// need each other, and closed in the reverse order.
+type app struct {
+	config  Config
+	log     *slog.Logger
+	metrics *prometheus.Registry
+
+	token      adminToken
+	store      store.Store
+	registries *gate.Registries
+	quota      *gate.Quota
+	source     *registry.Client
+	advisories *advisory.Manager
+	matcher    *match.Matcher
+	policies   *policy.Engine
+	analyzer   *analyzer.Analyzer
+	pipeline   *gate.Pipeline
+	catalog    *catalog.Catalog
+	sweeper    *gate.Sweeper
+	gateStats  *gate.Metrics
+	// certificates are those of the listeners, which follow their files.
+	certificates []*admission.Certificate
+
+	cleanups []func() error
+}
+
+// newApp assembles a process. On an error everything that was made is closed.
+func newApp(ctx context.Context, c Config, log *slog.Logger) (_ *app, err error) {
+	a := &app{config: c, log: log, metrics: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.gateStats = gate.NewMetrics(a.metrics)
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data directory (dataDir): %w", err)
+	}
+	steps := []func(context.Context) error{a.openStore, a.openRegistries, a.openAdvisories, a.openPolicies, a.openAnalyzer, a.openPipeline}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (a *app) onClose(f func() error) { a.cleanups = append(a.cleanups, f) }
+
+// close runs the cleanups, the last first.
+func (a *app) close() error {
+	var errs []error
+	for _, f := range slices.Backward(a.cleanups) {
+		errs = append(errs, f())
+	}
+	a.cleanups = nil
+	return errors.Join(errs...)
+}
+
+func (a *app) has(role string) bool { return slices.Contains(a.config.Roles, role) }
+
+func (a *app) openStore(ctx context.Context) error {
+	path, err := a.config.Store.SQLitePath()
+	if err != nil {
+		return fmt.Errorf("store.url: %w", err)
+	}
+	s, err := sqlite.Open(ctx, path, sqlite.Options{Logger: a.log})
+	if err != nil {
+		return err
+	}
+	a.store = s
+	a.onClose(s.Close)
+	if a.token, err = loadToken(a.config); err != nil {
+		return err
+	}
+	a.quota, err = gate.NewQuota(a.config.Quota)
+	return err
+}
+
+func (a *app) openRegistries(context.Context) error {
+	var err error
+	if a.registries, err = gate.NewRegistries(a.config.registries()); err != nil {
+		return err
+	}
+	var configs []registry.Config
+	for _, r := range a.config.Registries {
+		configs = append(configs, r.Config)
+	}
+	a.source, err = registry.New(registry.Options{Registries: configs, Platforms: platforms(a.config.Scan.Platforms), Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.onClose(a.source.Close)
+	return nil
+}
+
+func (a *app) openAdvisories(ctx context.Context) error {
+	a.matcher = match.New(a.log, time.Now)
+	a.onClose(a.matcher.Close)
+	a.advisories = advisory.NewManager(advisory.Options{
+		Config: a.config.Advisories, DataDir: a.config.DataDir, Activator: advisory.NewActivations(a.store, time.Now),
+		Loader: a.matcher, Log: a.log, Now: time.Now,
+	})
+	err := a.advisories.Open(ctx)
+	if errors.Is(err, gate.ErrAdvisoriesUnavailable) {
+		// Images are analysed and wait; what is known goes on being decided.
+		a.log.Warn("no advisories are loaded, new images stay PENDING until they are", "error", err)
+		return nil
+	}
+	return err
+}
+
+func (a *app) openPolicies(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	maxAge := a.config.Advisories.MaxAge
+	if a.config.Advisories.Stale == advisory.StaleAllow {
+		maxAge = 0
+	}
+	a.policies, err = policy.New(ctx, policy.Options{
+		Config: a.config.Policy, Risks: a.config.Scan.Risks, MaxAge: maxAge, DenyStale: a.config.Advisories.Stale == advisory.StaleDeny,
+		Trial: policy.ChildTrial(policy.DefaultBudget, self, "policy-trial"), Log: a.log,
+	})
+	return err
+}
+
+func (a *app) openAnalyzer(ctx context.Context) error {
+	if !a.has(roleWorker) {
+		return nil
+	}
+	var err error
+	a.analyzer, err = analyzer.New(ctx, analyzer.Options{
+		ChildPath: os.Getenv(envPrefix + "ANALYZER"), Config: a.config.Scan, DataDir: a.config.DataDir, Source: a.source,
+		Secrets: a.secretFiles(), Logger: a.log, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	isolation := a.analyzer.Report().Isolation()
+	if len(isolation.Missing) > 0 {
+		a.log.Warn("analysis is less isolated than it could be", "level", isolation.Level, "missing", strings.Join(isolation.Missing, ", "))
+	}
+	reached := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "digestgate_analysis_isolated", Help: "1 when the probe child could reach nothing at start, 0 when it could.",
+	})
+	if len(a.analyzer.Report().Reached) == 0 {
+		reached.Set(1)
+	}
+	a.metrics.MustRegister(reached)
+	return nil
+}
+
+// secretFiles are what a child must not be able to read.
+func (a *app) secretFiles() []string {
+	files := []string{a.token.path}
+	for _, r := range a.config.Registries {
+		files = append(files, r.PasswordFile)
+		files = append(files, r.Webhook.SecretFiles...)
+	}
+	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
+}
+
+func (a *app) openPipeline(ctx context.Context) error {
+	c, err := catalog.Open(ctx, a.config.DataDir, a.store, a.log)
+	if err != nil {
+		return err
+	}
+	a.catalog = c
+	a.onClose(c.Close)
+	a.pipeline = &gate.Pipeline{
+		Records: a.store, Scheduler: a.store, Source: a.source, Matcher: a.matcher, Evaluator: a.policies,
+		Registries: a.registries, Quota: a.quota, Now: time.Now, Log: a.log,
+		Tags: func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
+			tags, err := c.Tags(ctx, d, loc)
+			if err != nil {
+				a.log.Warn("listing tags for a verdict", "error", err)
+			}
+			return tags
+		},
+	}
+	if a.analyzer != nil {
+		a.pipeline.Analyzer = a.analyzer
+	}
+	a.sweeper = gate.NewSweeper(a.pipeline, c)
+	return nil
+}
+
+// platforms parses what Validate has accepted: os/arch[/variant].
+func platforms(list []string) []gate.Platform {
+	var out []gate.Platform
+	for _, text := range list {
+		parts := append(strings.SplitN(text, "/", 3), "")
+		out = append(out, gate.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]})
+	}
+	return out
+}

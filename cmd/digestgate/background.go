@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/schedule"
+)
+
+const (
+	// resolvers is how many manifests are read at once: small requests that
+	// wait for the network.
+	resolvers = 8
+	// judgeEvery is how often standing verdicts are evaluated again, for the
+	// policies that depend on the time (DESIGN.md §2).
+	judgeEvery = 5 * time.Minute
+)
+
+// background starts everything that runs without being asked.
+func (a *app) background(ctx context.Context, s *running) {
+	s.work.Go(func() { a.catalog.Follow(ctx) })
+	s.work.Go(func() { a.untilDone(ctx, "advisories", a.advisories.Run) })
+	s.work.Go(func() { a.untilDone(ctx, "policies", a.policies.Run) })
+	for _, c := range a.certificates {
+		s.work.Go(func() { c.Run(ctx) })
+	}
+	if a.has(roleWorker) {
+		for _, w := range a.workers() {
+			s.work.Go(func() { w.Run(ctx, grace) })
+		}
+	}
+	if a.has(roleScheduler) {
+		s.work.Go(func() { a.keepCurrent(ctx) })
+		s.work.Go(func() { a.followSchedules(ctx) })
+	}
+}
+
+func (a *app) untilDone(ctx context.Context, what string, run func(context.Context) error) {
+	if err := run(ctx); err != nil && ctx.Err() == nil {
+		a.log.Error("background work ended", "work", what, "error", err)
+	}
+}
+
+// workers are two: manifests are read beside analyses, so that a long one does
+// not keep a new push from being looked at.
+func (a *app) workers() []*gate.Worker {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	name := fmt.Sprintf("%s-%s", host, rand.Text()[:8])
+	make := func(kind gate.JobKind, concurrency int) *gate.Worker {
+		return gate.NewWorker(a.store, gate.WorkerOptions{
+			Name: name + "/" + string(kind), Kinds: []gate.JobKind{kind}, Concurrency: concurrency,
+			MaxAttempts: a.config.Scan.MaxAttempts, Registries: a.registries, Quota: a.quota,
+			Handlers: a.pipeline.Handlers(), Metrics: a.gateStats, Log: a.log, Now: time.Now,
+		})
+	}
+	return []*gate.Worker{make(gate.JobResolve, resolvers), make(gate.JobAnalyze, a.config.Scan.Concurrency)}
+}
+
+// keepCurrent sweeps when the advisories or the policies changed, and now and
+// then for what depends on the time.
+func (a *app) keepCurrent(ctx context.Context) {
+	ticker := time.NewTicker(judgeEvery)
+	defer ticker.Stop()
+	revision := a.policies.Revision()
+	policies := time.NewTicker(time.Second) // a comparison of two strings
+	defer policies.Stop()
+	for {
+		a.rematch(ctx)
+		changed := a.advisories.Changed()
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+				waiting = false
+			case <-ticker.C:
+				waiting = false
+			case <-policies.C:
+				if now := a.policies.Revision(); now != revision {
+					revision, waiting = now, false
+				}
+			}
+		}
+	}
+}
+
+func (a *app) rematch(ctx context.Context) {
+	started := time.Now()
+	swept, err := a.sweeper.Rematch(ctx)
+	switch {
+	case ctx.Err() != nil || errors.Is(err, gate.ErrAdvisoriesUnavailable):
+	case err != nil:
+		a.log.Error("matching stored images again", "error", err)
+	case swept.Matched > 0 || swept.Failed > 0:
+		a.log.Info("stored images matched again", "images", swept.Seen, "matched", swept.Matched, "failed", swept.Failed,
+			"duration", time.Since(started).Round(time.Millisecond))
+	}
+}
+
+func (a *app) followSchedules(ctx context.Context) {
+	s, err := schedule.New(a.config.Schedules, a.store, rescans{a}, a.log)
+	if err != nil {
+		a.log.Error("schedules cannot be followed", "error", err)
+		return
+	}
+	s.Run(ctx)
+}
+
+// rescans does the work of a schedule's tick.
+type rescans struct{ *app }
+
+// Rescan implements schedule.Rescanner.
+func (r rescans) Rescan(ctx context.Context, kind schedule.Kind, tick time.Time) error {
+	var swept gate.Swept
+	var err error
+	if kind == schedule.KindContent {
+		if r.analyzer == nil {
+			return fmt.Errorf("a content rescan needs the role worker in this process: %w", gate.ErrInvalid)
+		}
+		swept, err = r.sweeper.Reanalyze(ctx)
+	} else {
+		// New data may lie there already and wait for its turn to be seen.
+		if _, refreshed := r.advisories.Refresh(ctx); refreshed != nil {
+			r.log.Warn("looking for new advisories", "error", refreshed)
+		}
+		swept, err = r.sweeper.Rematch(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	r.log.Info("rescan done", "kind", kind, "tick", tick, "images", swept.Seen, "matched", swept.Matched,
+		"evaluated", swept.Judged, "queued", swept.Queued, "failed", swept.Failed)
+	return nil
+}

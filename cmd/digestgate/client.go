@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// client calls the API of a running server.
+type client struct {
+	server string
+	token  string
+	http   *http.Client
+}
+
+// clientFlags are how a command finds its server.
+type clientFlags struct{ server, tokenFile string }
+
+func (f *clientFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.server, "server", "", "URL of the server, such as http://127.0.0.1:8080 (also DIGESTGATE_SERVER)")
+	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the API token (also DIGESTGATE_TOKEN_FILE, or the token itself in DIGESTGATE_TOKEN)")
+}
+
+func (f *clientFlags) client(environ []string) (*client, error) {
+	get := func(name string) string {
+		for _, pair := range environ {
+			if v, ok := strings.CutPrefix(pair, envPrefix+name+"="); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	c := &client{server: f.server, token: get("TOKEN"), http: &http.Client{Timeout: 30 * time.Second}}
+	if c.server == "" {
+		c.server = get("SERVER")
+	}
+	if c.server == "" {
+		return nil, errors.New("which server? give --server URL or set DIGESTGATE_SERVER")
+	}
+	c.server = strings.TrimSuffix(c.server, "/")
+	file := f.tokenFile
+	if file == "" {
+		file = get("TOKEN_FILE")
+	}
+	if file != "" {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading the API token: %w", err)
+		}
+		c.token = strings.TrimSpace(string(raw))
+	}
+	return c, nil
+}
+
+// problem is a refusal of the API (RFC 9457).
+type problem struct {
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Message string `json:"message"`
+	} `json:"errors"`
+}
+
+func (p *problem) Error() string {
+	text := fmt.Sprintf("the server answered %d: %s", p.Status, gate.Printable(p.Detail, 500))
+	for _, e := range p.Errors {
+		text += "\n  " + gate.Printable(e.Message, 500)
+	}
+	return text
+}
+
+// call sends in (nil: nothing) and decodes the answer into out.
+func (c *client) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.server+"/api/v1"+path, body)
+	if err != nil {
+		return fmt.Errorf("calling %q: %w", c.server, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("calling the server: %w", err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
+	if err != nil {
+		return fmt.Errorf("reading the server's answer: %w", err)
+	}
+	if res.StatusCode >= 300 {
+		p := &problem{}
+		if json.Unmarshal(raw, p) != nil || p.Detail == "" {
+			p.Detail = strings.TrimSpace(string(raw))
+		}
+		p.Status = res.StatusCode
+		return p
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fmt.Errorf("reading the server's answer: %w", err)
+	}
+	return nil
+}

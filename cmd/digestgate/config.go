@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/schedule"
+	"github.com/digestgate/digestgate/policy"
+	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/analyzer"
+	"github.com/digestgate/digestgate/scanner/registry"
+	"github.com/digestgate/digestgate/store"
+	"github.com/digestgate/digestgate/webhooks"
+)
+
+// Config is the whole configuration. Each part belongs to the package that it
+// configures, where its keys, units and defaults are explained.
+type Config struct {
+	DataDir       string             `yaml:"dataDir"`
+	Listen        ListenConfig       `yaml:"listen"`
+	HTTP          HTTPConfig         `yaml:"http"`
+	Roles         []string           `yaml:"roles"`
+	Store         store.Config       `yaml:"store"`
+	Registries    []RegistryConfig   `yaml:"registries"`
+	Scan          analyzer.Config    `yaml:"scan"`
+	Quota         gate.QuotaConfig   `yaml:"quota"`
+	Advisories    advisory.Config    `yaml:"advisories"`
+	Policy        policy.Config      `yaml:"policy"`
+	Provenance    ProvenanceConfig   `yaml:"provenance"`
+	Admission     admission.Config   `yaml:"admission"`
+	Schedules     []schedule.Config  `yaml:"schedules"`
+	Notifications []NotificationItem `yaml:"notifications"`
+	Auth          AuthConfig         `yaml:"auth"`
+}
+
+// ListenConfig are the listeners, each "host:port".
+type ListenConfig struct {
+	HTTP      string `yaml:"http"`      // API and console
+	Webhooks  string `yaml:"webhooks"`  // "" = on http
+	Admission string `yaml:"admission"` // TLS
+	Private   string `yaml:"private"`   // metrics and health
+	Debug     string `yaml:"debug"`     // pprof; "" = off
+}
+
+// HTTPConfig is about the public listener.
+type HTTPConfig struct {
+	TLS            TLSConfig `yaml:"tls"`
+	ExternalURL    string    `yaml:"externalURL"` // how others reach it, for texts
+	PathPrefix     string    `yaml:"pathPrefix"`
+	TrustedProxies []string  `yaml:"trustedProxies"` // CIDRs whose X-Forwarded-For counts
+}
+
+// TLSConfig is a certificate on disk, reloaded when it changes.
+type TLSConfig struct {
+	CertFile string `yaml:"certFile"`
+	KeyFile  string `yaml:"keyFile"`
+}
+
+// RegistryConfig is one registry with the parts of every package that knows it.
+type RegistryConfig struct {
+	registry.Config `yaml:",inline"`
+	Webhook         webhooks.Config `yaml:"webhook"`
+	Sync            SyncConfig      `yaml:"sync"`
+}
+
+// SyncConfig is reserved for synchronisation, which this version does not have.
+type SyncConfig struct {
+	Tags time.Duration `yaml:"tags"`
+	Full time.Duration `yaml:"full"`
+}
+
+// ProvenanceConfig is reserved for signatures, which this version does not
+// verify.
+type ProvenanceConfig struct {
+	Keys        []string `yaml:"keys"`
+	Identities  []string `yaml:"identities"`
+	TrustedRoot string   `yaml:"trustedRoot"`
+}
+
+// NotificationItem is reserved for outgoing notifications, which this version
+// does not send.
+type NotificationItem map[string]any
+
+// AuthConfig is about the API's callers.
+type AuthConfig struct {
+	// AdminTokenFile holds the admin token; "" = made once in dataDir.
+	AdminTokenFile string `yaml:"adminTokenFile"`
+}
+
+// The roles of a process.
+const (
+	roleWebhooks  = "webhooks"
+	roleAPI       = "api"
+	roleAdmission = "admission"
+	roleWorker    = "worker"
+	roleScheduler = "scheduler"
+)
+
+func allRoles() []string {
+	return []string{roleWebhooks, roleAPI, roleAdmission, roleWorker, roleScheduler}
+}
+
+// DefaultConfig is the configuration when nothing is written.
+func DefaultConfig() Config {
+	return Config{
+		DataDir:       "/var/lib/digestgate",
+		Listen:        ListenConfig{HTTP: ":8080", Admission: ":8443", Private: ":9090"},
+		HTTP:          HTTPConfig{TrustedProxies: []string{}},
+		Roles:         allRoles(),
+		Store:         store.Default(),
+		Registries:    []RegistryConfig{},
+		Scan:          analyzer.Default(),
+		Quota:         gate.DefaultQuota(),
+		Advisories:    advisory.Default(),
+		Policy:        policy.Default(),
+		Provenance:    ProvenanceConfig{Keys: []string{}, Identities: []string{}},
+		Admission:     admission.Default(),
+		Schedules:     []schedule.Config{},
+		Notifications: []NotificationItem{},
+	}
+}
+
+// Validate reports every problem, each line beginning with the path of its key.
+func (c Config) Validate() error {
+	var problems []error
+	add := func(path string, err error) { problems = append(problems, under(path, err)...) }
+	bad := func(path, format string, args ...any) {
+		problems = append(problems, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+	}
+	if !filepath.IsAbs(c.DataDir) {
+		bad("dataDir", "%q must be an absolute path", c.DataDir)
+	}
+	for path, address := range map[string]string{
+		"listen.http": c.Listen.HTTP, "listen.webhooks": c.Listen.Webhooks, "listen.admission": c.Listen.Admission,
+		"listen.private": c.Listen.Private, "listen.debug": c.Listen.Debug,
+	} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			bad(path, "%q is not host:port", address)
+		}
+	}
+	for i, role := range c.Roles {
+		if !slices.Contains(allRoles(), role) {
+			bad(fmt.Sprintf("roles[%d]", i), "%q is not one of %s", role, strings.Join(allRoles(), ", "))
+		}
+	}
+	if len(c.Roles) == 0 {
+		bad("roles", "empty; name at least one of %s", strings.Join(allRoles(), ", "))
+	}
+	c.validateHTTP(bad)
+	add("store", c.Store.Validate())
+	for i, r := range c.Registries {
+		path := fmt.Sprintf("registries[%d]", i)
+		add(path, r.Validate())
+		add(path, r.Webhook.Validate())
+		if r.Sync != (SyncConfig{}) {
+			bad(path+".sync", "not supported yet, remove it; lost events are found at admission")
+		}
+	}
+	if _, err := gate.NewRegistries(c.registries()); err != nil {
+		add("registries", err)
+	}
+	add("scan", c.Scan.Validate())
+	add("quota", c.Quota.Validate())
+	add("advisories", c.Advisories.Validate())
+	add("policy", c.Policy.Validate())
+	add("admission", c.Admission.Validate())
+	add("schedules", schedule.Validate(c.Schedules))
+	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
+		bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")
+	}
+	if len(c.Notifications) > 0 {
+		bad("notifications", "not supported yet, leave it empty")
+	}
+	slices.SortStableFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(problems...)
+}
+
+func (c Config) validateHTTP(bad func(path, format string, args ...any)) {
+	if (c.HTTP.TLS.CertFile == "") != (c.HTTP.TLS.KeyFile == "") {
+		bad("http.tls", "certFile and keyFile belong together; give both or neither")
+	}
+	if c.HTTP.ExternalURL != "" {
+		if u, err := url.Parse(c.HTTP.ExternalURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			bad("http.externalURL", "%q is not an http or https URL", c.HTTP.ExternalURL)
+		}
+	}
+	if c.HTTP.PathPrefix != "" && (!strings.HasPrefix(c.HTTP.PathPrefix, "/") || strings.HasSuffix(c.HTTP.PathPrefix, "/")) {
+		bad("http.pathPrefix", "%q must begin with a slash and not end with one", c.HTTP.PathPrefix)
+	}
+	for i, cidr := range c.HTTP.TrustedProxies {
+		if _, _, err := net.ParseCIDR(cidr); err != nil {
+			bad(fmt.Sprintf("http.trustedProxies[%d]", i), "%q is not a range such as 10.0.0.0/8", cidr)
+		}
+	}
+}
+
+// under puts the path of a part in front of each line of its problems, unless
+// the part has written it itself.
+func under(path string, err error) []error {
+	if err == nil {
+		return nil
+	}
+	var out []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !strings.HasPrefix(line, path) {
+			line = path + "." + line
+		}
+		out = append(out, errors.New(strings.TrimSuffix(line, ": "+gate.ErrInvalid.Error())))
+	}
+	return out
+}
+
+// registries is the pipeline's view of the registries.
+func (c Config) registries() []gate.Registry {
+	list := make([]gate.Registry, len(c.Registries))
+	for i, r := range c.Registries {
+		list[i] = r.Registry()
+	}
+	return list
+}

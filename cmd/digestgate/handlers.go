@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/webhooks"
+	"github.com/digestgate/digestgate/webhooks/harbor"
+)
+
+// receivers is the one table of registries that can send events.
+func receivers() []webhooks.Receiver {
+	return []webhooks.Receiver{harbor.Receiver()}
+}
+
+// handlers are the listeners that the configuration and roles ask for.
+func (a *app) handlers() ([]handler, error) {
+	l := a.config.Listen
+	list := []handler{{name: "private", address: l.Private, serve: a.private()}}
+	if l.Debug != "" {
+		list = append(list, handler{name: "debug", address: l.Debug, serve: debugHandler()})
+	}
+	var hooks http.Handler
+	if a.has(roleWebhooks) {
+		h, err := a.webhooks()
+		if err != nil {
+			return nil, err
+		}
+		hooks = h
+		if l.Webhooks != "" {
+			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.public(hooks, false)})
+			hooks = nil
+		}
+	}
+	if l.HTTP != "" && (hooks != nil || a.has(roleAPI)) {
+		h := handler{name: "http", address: l.HTTP, serve: a.public(hooks, a.has(roleAPI))}
+		if files := a.config.HTTP.TLS; files.CertFile != "" {
+			certificate, err := admission.NewCertificate(admission.CertificateOptions{
+				TLS: admission.TLSConfig{CertFile: files.CertFile, KeyFile: files.KeyFile}, Log: a.log, Now: time.Now,
+			})
+			if err != nil {
+				return nil, fmt.Errorf("http.tls: %w", err)
+			}
+			a.certificates = append(a.certificates, certificate)
+			h.tls = certificate.TLSConfig()
+		}
+		list = append(list, h)
+	}
+	if a.has(roleAdmission) {
+		h, err := a.admission()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, h)
+	}
+	return list, nil
+}
+
+// webhooks builds the endpoints of the registries that send events.
+func (a *app) webhooks() (http.Handler, error) {
+	byType := map[string]webhooks.Receiver{}
+	for _, r := range receivers() {
+		byType[r.Type] = r
+	}
+	var endpoints []webhooks.Endpoint
+	for i, r := range a.config.Registries {
+		if !r.Webhook.Enabled() {
+			continue
+		}
+		receiver, ok := byType[r.Type]
+		if !ok {
+			return nil, fmt.Errorf("registries[%d].webhook: events of registries of type %q are not supported yet; remove the block, images are found at admission: %w", i, r.Type, gate.ErrInvalid)
+		}
+		auth, err := webhooks.NewAuthenticator(r.Webhook, time.Now, a.log)
+		if err != nil {
+			return nil, fmt.Errorf("registries[%d].%w", i, err)
+		}
+		endpoints = append(endpoints, webhooks.Endpoint{Name: r.Name, Receiver: receiver, Auth: auth})
+	}
+	intake := gate.NewIntake(a.registries, a.quota, a.store)
+	return webhooks.NewHandler(endpoints, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics)})
+}
+
+// public is the router of the listeners for registries, people and programs.
+func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = a.httpError
+	e.IPExtractor = a.clientIP()
+	if hooks != nil {
+		// The handler looks at method and path itself and refuses in words.
+		e.Any("/webhooks/*", echo.WrapHandler(hooks))
+		e.Any("/webhooks", echo.WrapHandler(hooks))
+	}
+	if withAPI {
+		api.Register(e, api.Options{
+			Reader: a.store, Lists: a.catalog, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota,
+			Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
+		})
+	}
+	if a.config.HTTP.PathPrefix == "" {
+		return e
+	}
+	return http.StripPrefix(a.config.HTTP.PathPrefix, e)
+}
+
+// clientIP believes X-Forwarded-For from the configured proxies only.
+func (a *app) clientIP() echo.IPExtractor {
+	if len(a.config.HTTP.TrustedProxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, cidr := range a.config.HTTP.TrustedProxies {
+		if _, network, err := net.ParseCIDR(cidr); err == nil { // Validate has checked it
+			options = append(options, echo.TrustIPRange(network))
+		}
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// httpError renders what no handler has answered: unknown paths and methods,
+// and bugs.
+func (a *app) httpError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	status, detail := http.StatusInternalServerError, "internal error; the log has the details"
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		status = he.Code
+		detail = map[int]string{
+			http.StatusNotFound:         "nothing is served at this path; the API begins with /api/v1, deliveries go to /webhooks/{registry}",
+			http.StatusMethodNotAllowed: "this path does not take this method",
+		}[status]
+	} else {
+		a.log.Error("answering a request", "path", gate.Printable(c.Request().URL.Path, 200), "error", err)
+	}
+	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
+	body := map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}
+	if err := c.JSON(status, body); err != nil {
+		a.log.Debug("answering a request", "error", err)
+	}
+}
+
+// admission builds the listener that Kubernetes calls.
+func (a *app) admission() (handler, error) {
+	c := a.config.Admission
+	recorder, err := admission.NewRecorder(a.metrics)
+	if err != nil {
+		return handler{}, err
+	}
+	reviewer := admission.NewReviewer(c, a.lookup(), admission.Options{Log: a.log, Recorder: recorder})
+	h, err := admission.NewHandler(reviewer)
+	if err != nil {
+		return handler{}, fmt.Errorf("admission: %w", err)
+	}
+	certificate, err := admission.NewCertificate(admission.CertificateOptions{
+		TLS: c.TLS, DataDir: a.config.DataDir, Names: admissionNames(a.config), Log: a.log, Now: time.Now, Registerer: a.metrics,
+	})
+	if err != nil {
+		return handler{}, fmt.Errorf("admission.tls: %w", err)
+	}
+	a.certificates = append(a.certificates, certificate)
+	if bundle := certificate.CABundle(); c.TLS.CertFile == "" && len(bundle) > 0 {
+		// For the webhook configuration's caBundle; the authority's own file
+		// holds its key.
+		if err := os.WriteFile(filepath.Join(a.config.DataDir, "tls", "ca.crt"), bundle, 0o644); err != nil {
+			return handler{}, fmt.Errorf("writing the certificate authority: %w", errors.Join(gate.ErrResource, err))
+		}
+	}
+	server := admission.NewServer(h, certificate, a.log)
+	return handler{name: "admission", address: a.config.Listen.Admission, serve: h, tls: server.TLSConfig, server: server}, nil
+}
+
+// lookup answers "may it run?" for admission.
+func (a *app) lookup() *gate.Lookup {
+	c := a.config.Admission
+	reader := gate.NewRecordCopy(a.store, c.StoreGrace, time.Now, a.gateStats)
+	return gate.NewLookup(a.pipeline, reader, a.store, a.store.Changed, c.LookupOptions(), a.gateStats)
+}
+
+// admissionNames are the names in a self-managed certificate: what API servers
+// may call this process by.
+func admissionNames(c Config) []string {
+	names := []string{"localhost", "127.0.0.1", "::1", "digestgate", "digestgate.digestgate.svc"}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	if host, _, err := net.SplitHostPort(c.Listen.Admission); err == nil && host != "" {
+		names = append(names, host)
+	}
+	if u, err := url.Parse(c.HTTP.ExternalURL); err == nil && u.Hostname() != "" {
+		names = append(names, u.Hostname())
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// private serves metrics and health. It is not meant to be reached from
+// outside the cluster.
+func (a *app) private() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		text, ready := a.ready(ctx)
+		if !ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprint(w, text)
+	})
+	return mux
+}
+
+// ready lists the checks, one line each; a line with "fail" makes the replica
+// unready, one with "warn" does not.
+func (a *app) ready(ctx context.Context) (text string, ok bool) {
+	var b strings.Builder
+	ok = true
+	check := func(name string, err error) {
+		if err == nil {
+			fmt.Fprintf(&b, "ok    %s\n", name)
+			return
+		}
+		ok = false
+		fmt.Fprintf(&b, "fail  %s: %s\n", name, gate.Printable(err.Error(), 300))
+	}
+	warn := func(name, text string) { fmt.Fprintf(&b, "warn  %s: %s\n", name, gate.Printable(text, 300)) }
+	check("store", a.store.Check(ctx))
+	check("policies", a.policies.Healthy())
+	if problem := a.policies.Status().Error; problem != "" {
+		warn("policies", "the last change was refused: "+problem)
+	}
+	// Without advisories known images go on being decided; new ones wait.
+	if st := a.advisories.Status(); st.Problem != "" {
+		warn("advisories", st.Problem)
+	}
+	if a.analyzer != nil {
+		for _, missing := range a.analyzer.Report().Isolation().Missing {
+			warn("isolation", missing)
+		}
+	}
+	return b.String(), ok
+}
+
+func debugHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}

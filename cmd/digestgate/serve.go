@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// grace is how long running work may go on after a signal; Kubernetes sends
+// SIGKILL after 30 s.
+const grace = 20 * time.Second
+
+func newServeCommand(o *rootOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the servers and the worker (the configured roles)",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := o.load()
+			if err != nil {
+				return err
+			}
+			return serve(cmd, c, o.logger(cmd.ErrOrStderr()))
+		},
+	}
+}
+
+func newWorkerCommand(o *rootOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "worker",
+		Short: "Run only the queue worker",
+		Long:  "Run only the queue worker, with the private listener. It shares the store with the servers, so that with the embedded SQLite store, which one process uses, digestgate serve does the work instead.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := o.load()
+			if err != nil {
+				return err
+			}
+			c.Roles = []string{roleWorker}
+			return serve(cmd, c, o.logger(cmd.ErrOrStderr()))
+		},
+	}
+}
+
+func serve(cmd *cobra.Command, c Config, log *slog.Logger) (err error) {
+	ctx := cmd.Context()
+	a, err := newApp(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	s, err := a.start(ctx)
+	if err != nil {
+		return err
+	}
+	if a.token.created {
+		log.Info("admin token made", "file", a.token.path)
+		// Only a person gets to see the token itself, and only once.
+		if out, ok := cmd.OutOrStdout().(*os.File); ok && isTerminal(out) {
+			fmt.Fprintf(out, "admin token (shown once, kept in %s): %s\n", a.token.path, a.token.value)
+		}
+	}
+	<-ctx.Done()
+	log.Info("stopping", "grace", grace)
+	return s.stop()
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// running is a started process: its listeners and background work.
+type running struct {
+	log     *slog.Logger
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	servers []*http.Server
+	// Addresses by the name of the listener: http, webhooks, admission,
+	// private, debug.
+	addresses map[string]net.Addr
+}
+
+// start opens every listener before anything is served, so that a port in use
+// is an error at once.
+func (a *app) start(ctx context.Context) (*running, error) {
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &running{log: a.log, cancel: cancel, addresses: map[string]net.Addr{}}
+	handlers, err := a.handlers()
+	if err == nil {
+		err = s.listen(handlers)
+	}
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, s.stop())
+	}
+	a.background(background, s)
+	return s, nil
+}
+
+// handler is what one listener serves; tls is nil for plain HTTP.
+type handler struct {
+	name    string
+	address string
+	serve   http.Handler
+	tls     *tls.Config
+	server  *http.Server // nil: one with the usual limits
+}
+
+func (s *running) listen(handlers []handler) error {
+	type open struct {
+		handler
+		listener net.Listener
+	}
+	var opened []open
+	for _, h := range handlers {
+		l, err := net.Listen("tcp", h.address)
+		if err != nil {
+			for _, o := range opened {
+				o.listener.Close()
+			}
+			return fmt.Errorf("listening (listen.%s): %w", h.name, err)
+		}
+		s.addresses[h.name] = l.Addr()
+		opened = append(opened, open{h, l})
+	}
+	for _, o := range opened {
+		server := o.server
+		if server == nil {
+			server = s.newServer(o.handler)
+		}
+		s.servers = append(s.servers, server)
+		s.log.Info("listening", "listener", o.name, "address", o.listener.Addr().String(), "tls", o.tls != nil)
+		s.work.Go(func() {
+			var err error
+			if o.tls != nil {
+				err = server.ServeTLS(o.listener, "", "")
+			} else {
+				err = server.Serve(o.listener)
+			}
+			if !errors.Is(err, http.ErrServerClosed) {
+				s.log.Error("serving", "listener", o.name, "error", err)
+			}
+		})
+	}
+	return nil
+}
+
+// newServer bounds how long a slow client may hold a connection; 10 s and 30 s
+// are what Flux's receivers use.
+func (s *running) newServer(h handler) *http.Server {
+	return &http.Server{
+		Handler: h.serve, TLSConfig: h.tls,
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// stop ends in two steps: refuse new work and let requests and jobs finish,
+// then cancel what is left.
+func (s *running) stop() error {
+	bounded, done := context.WithTimeout(context.Background(), grace)
+	defer done()
+	s.cancel() // workers claim nothing more and have a grace of their own
+	var errs []error
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for _, server := range s.servers {
+		wg.Go(func() {
+			err := server.Shutdown(bounded)
+			if err != nil {
+				err = errors.Join(err, server.Close())
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
+	}
+	wg.Wait()
+	s.work.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// adminToken is the one token of the API in this version.
+type adminToken struct {
+	hash [sha256.Size]byte
+	// path is its file; created says that this process made it.
+	path    string
+	value   string
+	created bool
+}
+
+// minToken is the shortest token accepted from a file: 16 characters are out of
+// reach of guessing at the rates a server answers.
+const minToken = 16
+
+// loadToken reads the configured token file, or the one in the data directory,
+// which it makes on the first start.
+func loadToken(c Config) (adminToken, error) {
+	path := c.Auth.AdminTokenFile
+	if path == "" {
+		path = filepath.Join(c.DataDir, "admin-token")
+	}
+	raw, err := os.ReadFile(path)
+	created := false
+	if errors.Is(err, os.ErrNotExist) && c.Auth.AdminTokenFile == "" {
+		raw, created = []byte("dg_"+rand.Text()), true
+		err = writeSecret(path, raw)
+	}
+	if err != nil {
+		return adminToken{}, fmt.Errorf("reading the admin token: %w", err)
+	}
+	value := string(bytes.TrimSpace(raw))
+	if len(value) < minToken {
+		return adminToken{}, fmt.Errorf("the admin token in %q has %d characters, fewer than %d: %w", path, len(value), minToken, gate.ErrInvalid)
+	}
+	return adminToken{hash: sha256.Sum256([]byte(value)), path: path, value: value, created: created}, nil
+}
+
+// writeSecret makes a file that only its owner reads, complete or not at all,
+// and does not replace one that another process made meanwhile.
+func writeSecret(path string, content []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(append(content, '\n'))
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Link(tmp.Name(), path)
+}
+
+// matches compares in constant time; hashing first hides the length.
+func (t adminToken) matches(given string) bool {
+	sum := sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(sum[:], t.hash[:]) == 1
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
+)
+
+func newWaitCommand(o *rootOptions) *cobra.Command {
+	var flags clientFlags
+	var format string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "wait REF",
+		Short: "Wait for a server's verdict on an image, for pipelines",
+		Long: `Ask a running server for the scan of an image, wait for its standing verdict and
+print it. The digest that is printed is the one to deploy.
+
+Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict (in time).`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := validFormat(format); err != nil {
+				return err
+			}
+			c, err := flags.client(o.environ)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			view, err := c.wait(ctx, args[0], cmd.ErrOrStderr())
+			if errors.Is(err, context.DeadlineExceeded) {
+				return noVerdict("no verdict within %s", timeout)
+			}
+			if err != nil {
+				return err
+			}
+			return printVerdict(cmd.OutOrStdout(), format, view)
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait")
+	return cmd
+}
+
+// waitPoll is how often the server is asked.
+const waitPoll = time.Second
+
+// wait asks for a scan and polls until the image has a verdict or cannot get
+// one.
+func (c *client) wait(ctx context.Context, image string, progress io.Writer) (api.ImageDetail, error) {
+	ref, err := gate.ParseReference(image)
+	if err != nil {
+		return api.ImageDetail{}, err
+	}
+	job, err := c.ask(ctx, image)
+	if err != nil {
+		return api.ImageDetail{}, err
+	}
+	var state gate.State
+	for {
+		if job.State != gate.JobDone {
+			if err := c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(job.ID), nil, &job); err != nil {
+				return api.ImageDetail{}, err
+			}
+		}
+		switch job.State {
+		case gate.JobFailed, gate.JobCancelled:
+			return api.ImageDetail{}, noVerdict("the image cannot be read: %s", gate.Printable(job.Error, 500))
+		case gate.JobDone:
+			view, ok, err := c.image(ctx, ref, job)
+			if err != nil {
+				return api.ImageDetail{}, err
+			}
+			if ok && view.State != state {
+				state = view.State
+				fmt.Fprintf(progress, "%s: %s\n", view.Digest, state)
+			}
+			if ok && settled(view) {
+				return view, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return api.ImageDetail{}, ctx.Err()
+		case <-time.After(waitPoll):
+		}
+	}
+}
+
+func (c *client) ask(ctx context.Context, image string) (api.Job, error) {
+	var out struct{ Jobs []api.Job }
+	err := c.call(ctx, http.MethodPost, "/scans", map[string]any{"images": []string{image}}, &out)
+	if err == nil && len(out.Jobs) != 1 {
+		err = fmt.Errorf("the server answered with %d jobs for one image", len(out.Jobs))
+	}
+	if err != nil {
+		return api.Job{}, err
+	}
+	return out.Jobs[0], nil
+}
+
+// image finds the image that a finished resolve was about; ok is false while
+// the server's lists do not show its tag yet.
+func (c *client) image(ctx context.Context, ref gate.Reference, job api.Job) (view api.ImageDetail, ok bool, err error) {
+	digest := ref.Digest
+	if digest == "" {
+		q := url.Values{"registry": {job.Registry}, "repository": {job.Repository}, "q": {ref.Tag}, "limit": {"200"}}
+		var list struct{ Images []api.Image }
+		if err := c.call(ctx, http.MethodGet, "/images?"+q.Encode(), nil, &list); err != nil {
+			return view, false, err
+		}
+		for _, i := range list.Images {
+			for _, p := range i.Locations {
+				if p.Registry == job.Registry && p.Repository == job.Repository && slices.Contains(p.Tags, ref.Tag) {
+					digest = i.Digest
+				}
+			}
+		}
+		if digest == "" {
+			return view, false, nil
+		}
+	}
+	err = c.call(ctx, http.MethodGet, "/images/"+string(digest), nil, &view)
+	return view, err == nil, err
+}
+
+// settled reports whether waiting longer cannot bring another answer soon.
+func settled(v api.ImageDetail) bool {
+	switch v.State {
+	case gate.StateScanned:
+		return v.Verdict != nil && v.Verdict.Code != gate.CodePending
+	case gate.StateFailed, gate.StateCancelled, gate.StateUnassessable, gate.StateQuotaExhausted:
+		return true
+	}
+	return false
+}
