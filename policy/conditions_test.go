@@ -104,13 +104,14 @@ func conditionCases() []conditionCase {
 		{"unknown_release", unknownRelease, Options{}, deny, gate.CodeUnassessable, "debian 99 is not known"},
 		{"unknown_release_allowed", unknownRelease, allow("distributionRelease"), warn, "", "debian 99"},
 		{"fresh_enough", aged(48 * time.Hour), stale, pass, "", ""},
-		{"stale_denied", aged(49 * time.Hour), stale, deny, gate.CodeStale, "49h0m0s old, and at most 48h0m0s"},
-		{"stale_warned", aged(49 * time.Hour), Options{MaxAge: 48 * time.Hour}, warn, "", "49h0m0s old"},
+		{"stale_denied", aged(49 * time.Hour), stale, deny, gate.CodeStale, "49 hours old, and at most 48 hours are allowed"},
+		{"stale_warned", aged(49 * time.Hour), Options{MaxAge: 48 * time.Hour}, warn, "", "49 hours old"},
+		{"stale_after_minutes", aged(91 * time.Minute), Options{MaxAge: 90 * time.Minute}, warn, "", "91 minutes old, and at most 90 minutes"},
 		{"stale_unlimited", aged(50 * time.Hour), Options{DenyStale: true}, pass, "", ""},
 		{"future_data_is_fresh", aged(-time.Hour), stale, pass, "", ""},
 		{"no_generation_uses_the_matched_one", func(q *gate.Question, _ *gate.Inventory, f *gate.Findings) {
 			q.Advisories, f.UpdatedAt = gate.Generation{}, testNow.Add(-50*time.Hour)
-		}, stale, deny, gate.CodeStale, "50h0m0s old"},
+		}, stale, deny, gate.CodeStale, "50 hours old"},
 		{"unknown_age", func(q *gate.Question, _ *gate.Inventory, f *gate.Findings) {
 			q.Advisories, f.UpdatedAt = gate.Generation{}, time.Time{}
 		}, stale, deny, gate.CodeStale, "age of the vulnerability data is not known"},

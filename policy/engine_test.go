@@ -52,7 +52,7 @@ func newEngine(t testing.TB, o Options) *Engine {
 	t.Helper()
 	o.Log = quiet()
 	if o.Budget == 0 {
-		o.Budget = 10 * time.Second // the tests share the machine and run with -race
+		o.Budget = time.Minute // the tests share the machine and run with -race
 	}
 	if o.Risks == nil {
 		o.Risks = gate.Risks()

@@ -34,6 +34,13 @@ const (
 type trialRequest struct {
 	Files  []File        `json:"files"`
 	Budget time.Duration `json:"budget"`
+	Memory int64         `json:"memory"` // bytes of heap
+}
+
+// trialLimits are those of one trial.
+type trialLimits struct {
+	timeout time.Duration
+	memory  gate.ByteSize
 }
 
 type trialAnswer struct {
@@ -49,10 +56,14 @@ type trialAnswer struct {
 // gate.ErrInvalid with what went wrong; gate.ErrResource when no child could be
 // started.
 func ChildTrial(budget time.Duration, command ...string) Trial {
+	return childTrial(trialLimits{trialTimeout, trialMemory}, budget, command...)
+}
+
+func childTrial(limits trialLimits, budget time.Duration, command ...string) Trial {
 	return func(ctx context.Context, files []File) error {
-		ctx, cancel := context.WithTimeout(ctx, trialTimeout)
+		ctx, cancel := context.WithTimeout(ctx, limits.timeout)
 		defer cancel()
-		request, err := json.Marshal(trialRequest{Files: files, Budget: budget})
+		request, err := json.Marshal(trialRequest{Files: files, Budget: budget, Memory: int64(limits.memory)})
 		if err != nil {
 			return fmt.Errorf("trying the policies: %w", err)
 		}
@@ -65,20 +76,20 @@ func ChildTrial(budget time.Duration, command ...string) Trial {
 		if err := cmd.Start(); err != nil {
 			return fmt.Errorf("starting a child to try the policies in: %w: %w", gate.ErrResource, err)
 		}
-		return trialResult(ctx, cmd.Wait(), stdout.Bytes(), stderr.String())
+		return limits.result(ctx, cmd.Wait(), stdout.Bytes(), stderr.String())
 	}
 }
 
-// trialResult explains how the child ended.
-func trialResult(ctx context.Context, waited error, stdout []byte, stderr string) error {
+// result explains how the child ended.
+func (l trialLimits) result(ctx context.Context, waited error, stdout []byte, stderr string) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		return fmt.Errorf("the policies did not compile and decide four samples within %s and are refused: %w", trialTimeout, gate.ErrInvalid)
+		return fmt.Errorf("the policies did not compile and decide four samples within %s and are refused: %w", l.timeout, gate.ErrInvalid)
 	case ctx.Err() != nil:
 		return fmt.Errorf("trying the policies: %w: %w", gate.ErrTimeout, ctx.Err())
 	case errors.As(waited, &exit) && (exit.ExitCode() == exitMemory || strings.Contains(stderr, "out of memory")):
-		return fmt.Errorf("the policies use more than %s of memory on a sample and are refused; look for a rule that builds large values: %w", gate.ByteSize(trialMemory), gate.ErrInvalid)
+		return fmt.Errorf("the policies use more than %s of memory on a sample and are refused; look for a rule that builds large values: %w", l.memory, gate.ErrInvalid)
 	case waited != nil:
 		return fmt.Errorf("the policies made the child that tried them end with %q and are refused: %s: %w",
 			waited.Error(), gate.Printable(firstLine(stderr), 200), gate.ErrInvalid)
@@ -115,13 +126,13 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 // writes its answer to stdout and returns the exit code. It limits the memory
 // of its process for good, so nothing else may run in it.
 func TrialMain(stdin io.Reader, stdout io.Writer) int {
-	stop := limitMemory(trialMemory, func() { os.Exit(exitMemory) })
-	defer stop()
 	var request trialRequest
 	if err := json.NewDecoder(stdin).Decode(&request); err != nil {
 		fmt.Fprintf(os.Stderr, "policy-trial: reading the candidate: %v\n", err)
 		return 1
 	}
+	stop := limitMemory(request.Memory, func() { os.Exit(exitMemory) })
+	defer stop()
 	var answer trialAnswer
 	set, err := Compile(request.Files)
 	if err != nil {

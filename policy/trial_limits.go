@@ -9,15 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// hardMemory is far above what a heap of trialMemory needs in all, and below
+// what harms a machine at once.
+const hardMemory = 4 << 30
+
 // limitMemory calls exceeded when the heap grows over limit bytes; it looks
 // every 5 ms, in which a process allocates some ten megabytes. Writable
-// mappings are limited to four times as much by the kernel, in case the watcher
-// does not get to run, and processor time to twice the trial's, in case the
+// mappings are limited to hardMemory by the kernel, in case the watcher does not
+// get to run, and processor time to twice the trial's, in case the
 // parent dies.
 func limitMemory(limit int64, exceeded func()) (stop func()) {
-	hard := uint64(limit) * 4
 	// Where a limit cannot be lowered the watcher alone must do.
-	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hard, Max: hard})
+	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hardMemory, Max: hardMemory})
 	cpu := uint64(2 * trialTimeout / time.Second)
 	_ = unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: cpu, Max: cpu})
 	done := make(chan struct{})

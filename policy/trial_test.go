@@ -51,14 +51,26 @@ deny contains "x" if {
 	]
 	count(list) < 0
 }
-`, time.Minute, "use more than 512MiB of memory"},
+`, time.Minute, "use more than 128MiB of memory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := selfTrial(t, c.budget)(context.Background(), source(c.text))
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			limits := trialLimits{time.Minute, 128 << 20}
+			err = childTrial(limits, c.budget, self, "policy-trial")(context.Background(), source(c.text))
 			if !errors.Is(err, gate.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want gate.ErrInvalid and %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestTrialIsTimed(t *testing.T) {
+	err := childTrial(trialLimits{50 * time.Millisecond, 1 << 30}, 0, "/bin/sh", "-c", "exec sleep 60")(context.Background(), Starter())
+	if !errors.Is(err, gate.ErrInvalid) || !strings.Contains(err.Error(), "within 50ms and are refused") {
+		t.Errorf("got %v, want gate.ErrInvalid because of the time", err)
 	}
 }
 
