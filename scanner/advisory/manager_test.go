@@ -126,6 +126,13 @@ func TestManager_symlink(t *testing.T) {
 	root, l := t.TempDir(), &loader{}
 	place(t, filepath.Join(root, "a"), debianRelease("12", "1"))
 	place(t, filepath.Join(root, "b"), debianRelease("12", "2"))
+	for _, dir := range []string{"a", "b"} { // as rsync and tar leave them
+		for _, name := range []string{"trivy.db", "metadata.json"} {
+			if err := os.Chtimes(filepath.Join(root, dir, name), clock, clock); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	link := filepath.Join(root, "current")
 	point := func(to string) {
 		t.Helper()
@@ -153,6 +160,13 @@ func TestManager_symlink(t *testing.T) {
 // TestManager_bad_data: whatever is wrong with the new directory, the former
 // generation stays, the status says why, and the next good one is taken.
 func TestManager_bad_data(t *testing.T) {
+	copiedAt := func(dataDir string) time.Time {
+		info, err := os.Stat(filepath.Join(dataDir, "advisories"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.ModTime()
+	}
 	for name, spoil := range map[string]func(dir string) error{
 		"truncated": func(dir string) error { return os.Truncate(filepath.Join(dir, "trivy.db"), 9000) },
 		"empty":     func(dir string) error { return os.Truncate(filepath.Join(dir, "trivy.db"), 0) },
@@ -165,7 +179,8 @@ func TestManager_bad_data(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, l := filepath.Join(t.TempDir(), "live"), &loader{}
-			m := newManager(path, t.TempDir(), advisory.NewLocalActivations(now), l)
+			dataDir := t.TempDir()
+			m := newManager(path, dataDir, advisory.NewLocalActivations(now), l)
 			place(t, path, debianRelease("12", "1"))
 			if err := m.Open(t.Context()); err != nil {
 				t.Fatal(err)
@@ -174,11 +189,18 @@ func TestManager_bad_data(t *testing.T) {
 			if err := spoil(path); err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // the second look reads nothing and says the same
+			var first time.Time
+			for i := range 2 { // the second look copies nothing and says the same
+				if i == 1 {
+					first = copiedAt(dataDir)
+				}
 				if changed, err := m.Refresh(t.Context()); !errors.Is(err, gate.ErrInvalid) || changed {
 					t.Errorf("Refresh: got %v %v, want ErrInvalid", changed, err)
 				}
 				wantStatus(t, m, advisory.Fresh, 1, "advisory")
+			}
+			if got := copiedAt(dataDir); !got.Equal(first) {
+				t.Errorf("refused data was copied again at %v, after %v", got, first)
 			}
 			place(t, path, debianRelease("12", "3"))
 			refresh(t, m, true)
