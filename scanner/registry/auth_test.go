@@ -62,6 +62,9 @@ func TestForeignRealmGetsNothing(t *testing.T) { // N05
 			if n := len(attacker.Requests()); n != 0 {
 				t.Errorf("the attacker got %d requests", n)
 			}
+			if n := r.Count("", "/token"); n != 0 {
+				t.Errorf("%d token exchanges", n)
+			}
 			for _, q := range r.Requests() {
 				if q.Authorization != "" {
 					t.Errorf("credentials were sent unasked: %+v", q)
@@ -236,6 +239,9 @@ func TestTokenAnswers(t *testing.T) { // N04, N09
 			noSecret(t, err)
 			if n := r.Flooded(); n > bufferedBytes {
 				t.Errorf("%d bytes were read", n)
+			}
+			if n := r.Count("HEAD", "/manifests/"); tt.want == gate.ErrRegistryAuth && n != 1 {
+				t.Errorf("the token was used: %d requests", n)
 			}
 		})
 	}

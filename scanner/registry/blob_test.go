@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,17 @@ func TestBlobGivesUp(t *testing.T) { // N02, N08, S12
 				t.Errorf("%d requests, want at most %d", n, tt.requests)
 			}
 		})
+	}
+}
+
+func TestBlobRefusesAnotherRange(t *testing.T) {
+	content := randomBytes(300_000)
+	r := newRig(t, registrytest.Options{})
+	d, _ := r.PutBlob(content)
+	r.Fail(registrytest.Fault{Path: anyBlob, After: 100_000, Reset: true, Times: 1})
+	r.Fail(registrytest.Fault{Path: anyBlob, Status: 206, Body: content[100_000:], Header: http.Header{"Content-Range": {"bytes 0-299999/300000"}}})
+	if _, err := r.blob(t.Context(), d, int64(len(content))); !errors.Is(err, gate.ErrRegistryUnavailable) {
+		t.Errorf("got %v", err)
 	}
 }
 

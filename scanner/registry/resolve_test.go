@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,9 @@ func TestClassifiesManifests(t *testing.T) {
 		"windows":                             {artifact: registrytest.Artifact{Config: configOf(1, `"os":"windows","architecture":"amd64","os.version":"10.0",`), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "no Linux platform: the image is for windows/amd64"},
 		"windows_with_foreign_layers":         {artifact: registrytest.Artifact{Config: configOf(1, `"os":"windows",`), Layers: []registrytest.Blob{foreign}}, kind: gate.KindImage, why: "no Linux platform"},
 		"fewer_diff_ids_than_layers":          {artifact: registrytest.Artifact{Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{layer, layer}}, kind: gate.KindImage, why: "lists 1 layers, its manifest 2"},
+		"too_many_layers":                     {artifact: registrytest.Artifact{Config: configOf(MaxLayers+1, linuxAMD64), Layers: slices.Repeat([]registrytest.Blob{layer}, MaxLayers+1)}, kind: gate.KindImage, why: "1001 layers, the limit is 1000"},
+		"large_configuration":                 {artifact: registrytest.Artifact{Config: blobOf(typeOCIConfig, strings.Repeat(" ", MaxConfigBytes)+"{}"), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "configuration has 4194306 bytes"},
+		"diff_id_is_none":                     {artifact: registrytest.Artifact{Config: blobOf(typeOCIConfig, `{"os":"linux","rootfs":{"diff_ids":["sha256:x"]}}`), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "a digest that is none"},
 		"configuration_is_no_json":            {artifact: registrytest.Artifact{Config: blobOf(typeOCIConfig, "no"), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "not valid JSON"},
 		"cosign_attestation":                  {artifact: registrytest.Artifact{Config: configOf(1, ""), Layers: []registrytest.Blob{blobOf(attestationTypes[0], "{}")}}, tag: registrytest.CosignTag(subject, "att"), kind: gate.KindAttestation, subject: subject},
 		"cosign_sbom":                         {artifact: registrytest.Artifact{Config: configOf(1, ""), Layers: []registrytest.Blob{blobOf("text/spdx+json", "{}")}}, tag: registrytest.CosignTag(subject, "sbom"), kind: gate.KindSBOM, subject: subject},
@@ -153,32 +157,35 @@ func TestRefusesAmbiguousManifests(t *testing.T) { // S10, S11, S14
 		contentType, body string
 		want              error
 	}{
-		"layers_and_manifests":       {ociImage, `{"schemaVersion":2,"config":{},"layers":[],"manifests":[]}`, gate.ErrUnassessable},
-		"null_manifests":             {ociImage, ok(`"manifests":null,`), gate.ErrUnassessable},
-		"duplicate_key":              {ociImage, ok(`"config":{},`), gate.ErrUnassessable},
-		"other_capitals":             {ociImage, ok(`"Layers":[],`), gate.ErrUnassessable},
-		"known_key_misspelt":         {ociImage, ok(`"Manifests":[],`), gate.ErrUnassessable},
-		"long_s":                     {ociImage, ok(`"manife\u017fts":[],`), gate.ErrUnassessable},
-		"duplicate_in_descriptor":    {ociImage, strings.Replace(ok(""), `"size":2`, `"size":2,"size":3`, 1), gate.ErrUnassessable},
-		"trailing_document":          {ociImage, ok("") + "{}", gate.ErrUnassessable},
-		"array":                      {ociImage, "[]", gate.ErrUnassessable},
-		"empty":                      {ociImage, "", gate.ErrUnassessable},
-		"not_utf8":                   {ociImage, ok("\"x\":\"\xff\","), gate.ErrUnassessable},
-		"deep":                       {ociImage, ok(`"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + ","), gate.ErrUnassessable},
-		"size_is_text":               {ociImage, strings.Replace(ok(""), `"size":2`, `"size":"2"`, 1), gate.ErrUnassessable},
-		"negative_size":              {ociImage, strings.Replace(ok(""), `"size":2`, `"size":-2`, 1), gate.ErrUnassessable},
-		"digest_is_none":             {ociImage, strings.Replace(ok(""), `"sha256:`, `"sha512:`, 1), gate.ErrUnassessable},
-		"neither":                    {ociImage, `{"schemaVersion":2}`, gate.ErrUnassessable},
-		"index_type_image_content":   {typeOCIIndex, ok(""), gate.ErrUnassessable},
-		"image_type_index_content":   {ociImage, `{"schemaVersion":2,"manifests":[]}`, gate.ErrUnassessable},
-		"header_contradicts":         {typeDockerManifest, ok(`"mediaType":"` + ociImage + `",`), gate.ErrIntegrity},
-		"header_index_body_image":    {typeOCIIndex, ok(`"mediaType":"` + ociImage + `",`), gate.ErrIntegrity},
-		"schema1":                    {typeSchema1, `{"schemaVersion":1,"name":"x","tag":"y","fsLayers":[]}`, gate.ErrUnassessable},
-		"schema1_by_content":         {ociImage, `{"schemaVersion":1,"fsLayers":[]}`, gate.ErrUnassessable},
-		"schema1_number":             {ociImage, strings.Replace(ok(""), `"schemaVersion":2`, `"schemaVersion":1`, 1), gate.ErrUnassessable},
-		"over_the_limit":             {ociImage, ok(`"x":"` + strings.Repeat("x", MaxManifestBytes) + `",`), gate.ErrUnassessable},
-		"annotations_differ_in_case": {ociImage, ok(`"annotations":{"a":"1","A":"2"},`), nil},
-		"annotations_twice":          {ociImage, ok(`"annotations":{"a":"1","a":"2"},`), gate.ErrUnassessable},
+		"layers_and_manifests":         {ociImage, `{"schemaVersion":2,"config":{},"layers":[],"manifests":[]}`, gate.ErrUnassessable},
+		"layers_and_manifests_untyped": {"application/json", `{"schemaVersion":2,"layers":[],"manifests":[]}`, gate.ErrUnassessable},
+		"layers_and_manifests_index":   {typeOCIIndex, `{"schemaVersion":2,"layers":[],"manifests":[]}`, gate.ErrUnassessable},
+		"blobs_and_manifests":          {"application/json", `{"schemaVersion":2,"blobs":[],"manifests":[]}`, gate.ErrUnassessable},
+		"null_manifests":               {ociImage, ok(`"manifests":null,`), gate.ErrUnassessable},
+		"duplicate_key":                {ociImage, ok(`"config":{},`), gate.ErrUnassessable},
+		"other_capitals":               {ociImage, ok(`"Layers":[],`), gate.ErrUnassessable},
+		"known_key_misspelt":           {ociImage, ok(`"Manifests":[],`), gate.ErrUnassessable},
+		"long_s":                       {ociImage, ok(`"manife\u017fts":[],`), gate.ErrUnassessable},
+		"duplicate_in_descriptor":      {ociImage, strings.Replace(ok(""), `"size":2`, `"size":2,"size":3`, 1), gate.ErrUnassessable},
+		"trailing_document":            {ociImage, ok("") + "{}", gate.ErrUnassessable},
+		"array":                        {ociImage, "[]", gate.ErrUnassessable},
+		"empty":                        {ociImage, "", gate.ErrUnassessable},
+		"not_utf8":                     {ociImage, ok("\"x\":\"\xff\","), gate.ErrUnassessable},
+		"deep":                         {ociImage, ok(`"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + ","), gate.ErrUnassessable},
+		"size_is_text":                 {ociImage, strings.Replace(ok(""), `"size":2`, `"size":"2"`, 1), gate.ErrUnassessable},
+		"negative_size":                {ociImage, strings.Replace(ok(""), `"size":2`, `"size":-2`, 1), gate.ErrUnassessable},
+		"digest_is_none":               {ociImage, strings.Replace(ok(""), `"sha256:`, `"sha512:`, 1), gate.ErrUnassessable},
+		"neither":                      {ociImage, `{"schemaVersion":2}`, gate.ErrUnassessable},
+		"index_type_image_content":     {typeOCIIndex, ok(""), gate.ErrUnassessable},
+		"image_type_index_content":     {ociImage, `{"schemaVersion":2,"manifests":[]}`, gate.ErrUnassessable},
+		"header_contradicts":           {typeDockerManifest, ok(`"mediaType":"` + ociImage + `",`), gate.ErrIntegrity},
+		"header_index_body_image":      {typeOCIIndex, ok(`"mediaType":"` + ociImage + `",`), gate.ErrIntegrity},
+		"schema1":                      {typeSchema1, `{"schemaVersion":1,"name":"x","tag":"y","fsLayers":[]}`, gate.ErrUnassessable},
+		"schema1_by_content":           {ociImage, `{"schemaVersion":1,"fsLayers":[]}`, gate.ErrUnassessable},
+		"schema1_number":               {ociImage, strings.Replace(ok(""), `"schemaVersion":2`, `"schemaVersion":1`, 1), gate.ErrUnassessable},
+		"over_the_limit":               {ociImage, ok(`"x":"` + strings.Repeat("x", MaxManifestBytes) + `",`), gate.ErrUnassessable},
+		"annotations_differ_in_case":   {ociImage, ok(`"annotations":{"a":"1","A":"2"},`), nil},
+		"annotations_twice":            {ociImage, ok(`"annotations":{"a":"1","a":"2"},`), gate.ErrUnassessable},
 	}
 	r := newRig(t, registrytest.Options{})
 	for name, tt := range tests {

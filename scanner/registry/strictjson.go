@@ -58,12 +58,12 @@ type jsonWalker struct {
 }
 
 // object reads up to the closing brace. In free objects (annotations) keys have
-// no meaning here and only exact duplicates count.
+// no meaning here, so that their spelling is free.
 func (w *jsonWalker) object(depth int, free bool) (map[string]bool, error) {
 	if depth > maxJSONDepth {
 		return nil, fmt.Errorf("it is nested deeper than %d", maxJSONDepth)
 	}
-	keys, folded := map[string]bool{}, map[string]bool{}
+	keys := map[string]bool{}
 	for w.dec.More() {
 		t, err := w.dec.Token()
 		if err != nil {
@@ -74,13 +74,13 @@ func (w *jsonWalker) object(depth int, free bool) (map[string]bool, error) {
 			return nil, errBadJSON
 		}
 		shown := gate.Printable(key, 40)
-		if keys[key] || !free && folded[fold(key)] {
+		if keys[key] {
 			return nil, fmt.Errorf("key %q occurs twice", shown)
 		}
 		if right, isKnown := w.known[fold(key)]; !free && isKnown && right != key {
 			return nil, fmt.Errorf("key %q is misspelt %q", right, shown)
 		}
-		keys[key], folded[fold(key)] = true, true
+		keys[key] = true
 		if err := w.value(depth, free || key == "annotations"); err != nil {
 			return nil, err
 		}
