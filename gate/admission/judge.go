@@ -55,14 +55,10 @@ func judge(ctx context.Context, d Decider, places []place, req gate.Request, rel
 		release()
 		return nil, err
 	}
-	type result struct {
-		place  int
-		answer gate.Answer
-	}
 	// Room for every answer: whoever comes late blocks nowhere.
-	results := make(chan result, len(places))
+	q := &questions{decider: d, groups: groups, places: places, request: req, results: make(chan result, len(places))}
 	workers := min(parallel, len(groups))
-	var next, running atomic.Int32
+	var running atomic.Int32
 	running.Store(int32(workers))
 	for range workers {
 		go func() {
@@ -71,22 +67,7 @@ func judge(ctx context.Context, d Decider, places []place, req gate.Request, rel
 					release()
 				}
 			}()
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(groups) || ctx.Err() != nil {
-					return
-				}
-				ref := groups[i].ref
-				for _, at := range groups[i].places {
-					answer := ask(ctx, d, ref, forContainer(req, places[at]))
-					results <- result{at, answer}
-					// What the first asked resolved, the others of the group
-					// share: one review never judges two digests for one tag.
-					if ref.Digest == "" && answer.Digest.Valid() {
-						ref = ref.Pin(answer.Digest)
-					}
-				}
-			}
+			q.work(ctx)
 		}()
 	}
 	if workers == 0 {
@@ -98,12 +79,12 @@ func judge(ctx context.Context, d Decider, places []place, req gate.Request, rel
 	}
 	for missing > 0 {
 		select {
-		case r := <-results:
+		case r := <-q.results:
 			out[r.place].answer = r.answer
 			missing--
 		case <-ctx.Done():
-			for len(results) > 0 { // only this goroutine receives
-				r := <-results
+			for len(q.results) > 0 { // only this goroutine receives
+				r := <-q.results
 				out[r.place].answer = r.answer
 			}
 			timeOut(out, context.Cause(ctx))
@@ -111,6 +92,42 @@ func judge(ctx context.Context, d Decider, places []place, req gate.Request, rel
 		}
 	}
 	return out, nil
+}
+
+// questions are the references of a review, of which workers take one after
+// the other. Nothing but next changes.
+type questions struct {
+	decider Decider
+	groups  []group
+	next    atomic.Int32
+	places  []place
+	request gate.Request
+	results chan result
+}
+
+type result struct {
+	place  int
+	answer gate.Answer
+}
+
+// work asks until nothing is left or ctx ends.
+func (q *questions) work(ctx context.Context) {
+	for {
+		i := int(q.next.Add(1)) - 1
+		if i >= len(q.groups) || ctx.Err() != nil {
+			return
+		}
+		ref := q.groups[i].ref
+		for _, at := range q.groups[i].places {
+			answer := ask(ctx, q.decider, ref, forContainer(q.request, q.places[at]))
+			q.results <- result{at, answer}
+			// What the first asked resolved, the others of the group share:
+			// one review never judges two digests for one tag.
+			if ref.Digest == "" && answer.Digest.Valid() {
+				ref = ref.Pin(answer.Digest)
+			}
+		}
+	}
 }
 
 // forContainer is the request with the name of the container or volume.
