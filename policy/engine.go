@@ -33,9 +33,12 @@ type Engine struct {
 	loads  singleflight.Group
 	evals  singleflight.Group
 
-	mu       sync.Mutex // serialises reloads and guards what follows
-	rejected string     // content hash of the last refused candidate
-	status   Status
+	reloading sync.Mutex // one reload at a time; guards the next two
+	rejected  string     // names the last refused candidate, "" for none
+	triedAt   time.Time  // when it was last tried
+
+	mu     sync.Mutex
+	status Status
 }
 
 // activeSet is a set with the identity under which decisions name it.

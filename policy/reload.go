@@ -32,13 +32,17 @@ func (e *Engine) Status() Status {
 	return s
 }
 
+// retryRefused is after how long the same refused content is tried again: what
+// was wrong may have been the machine (no memory, no processor time).
+const retryRefused = 5 * time.Minute
+
 // Reload reads the paths and activates what is there when it differs from what
 // is active. A set that does not read, try or compile is refused: the old one
 // stays in force, [Status] and the log say so, and the same content is not
-// tried again. The errors are those of [New].
+// tried again for five minutes. The errors are those of [New].
 func (e *Engine) Reload(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
 	files, err := Read(e.options.Config.Paths)
 	if err != nil {
 		return e.refuse(err, err.Error())
@@ -47,14 +51,16 @@ func (e *Engine) Reload(ctx context.Context) error {
 	content := contentHash(files)
 	if old := e.active.Load(); old != nil && old.content == content {
 		if e.rejected != "" {
-			e.rejected, e.status.Error, e.status.RefusedAt = "", "", time.Time{}
+			e.rejected = ""
+			e.setStatus(func(s *Status) { s.Error, s.RefusedAt = "", time.Time{} })
 			e.log.Info("policies are those in force again", "revision", old.revision)
 		}
 		return nil
 	}
-	if content == e.rejected {
-		return fmt.Errorf("%s: %w", e.status.Error, gate.ErrInvalid)
+	if content == e.rejected && e.now().Sub(e.triedAt) < retryRefused {
+		return fmt.Errorf("%s: %w", e.Status().Error, gate.ErrInvalid)
 	}
+	e.triedAt = e.now()
 	if e.options.Trial != nil {
 		if err := e.options.Trial(ctx, files); err != nil {
 			if ctx.Err() != nil {
@@ -79,21 +85,30 @@ func (e *Engine) activate(set *Set, content string) {
 	for i, f := range set.files {
 		names[i] = f.Name
 	}
-	e.status = Status{Revision: next.revision, Files: names, Rules: set.rules, LoadedAt: e.now()}
+	e.setStatus(func(s *Status) {
+		*s = Status{Revision: next.revision, Files: names, Rules: set.rules, LoadedAt: e.now()}
+	})
 	e.log.Info("policies loaded", "revision", next.revision, "files", len(names), "rules", set.rules)
 }
 
 // refuse notes why a candidate, named by a text that changes with it, is not
 // in force. The same refusal is logged once.
 func (e *Engine) refuse(err error, candidate string) error {
-	if candidate != e.rejected || e.status.Error == "" {
+	if candidate != e.rejected {
 		e.rejected = candidate
-		e.status.Error, e.status.RefusedAt = err.Error(), e.now()
+		e.setStatus(func(s *Status) { s.Error, s.RefusedAt = err.Error(), e.now() })
 		if old := e.active.Load(); old != nil {
 			e.log.Error("policies refused, the old ones stay in force", "error", err.Error(), "revision", old.revision)
 		}
 	}
 	return err
+}
+
+// setStatus changes the status; it never waits for a trial.
+func (e *Engine) setStatus(change func(*Status)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(&e.status)
 }
 
 // revisionOf is the hash of everything that decides besides the question.

@@ -57,6 +57,12 @@ func TestReload(t *testing.T) {
 		t.Errorf("a bad set is tried %d times, want once more; status %+v", trials-1, s)
 	}
 
+	now = now.Add(retryRefused)
+	reload("input.nonsense")
+	if trials != 3 {
+		t.Errorf("a bad set is tried %d times in all, want again after %s", trials-1, retryRefused)
+	}
+
 	write(t, dir, denying(`"one"`)...)
 	reload("")
 	write(t, dir, denying(`"two"`)...)
@@ -95,6 +101,24 @@ func TestRefusedByTrial(t *testing.T) {
 	}
 	if _, err := New(context.Background(), o); !errors.Is(err, refusal) {
 		t.Errorf("New: got %v, want %v", err, refusal)
+	}
+}
+
+// TestStatusDuringTrial: readiness does not wait for a trial.
+func TestStatusDuringTrial(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, denying(`"one"`)...)
+	var e *Engine
+	asked := false
+	e = newEngine(t, Options{Config: Config{Paths: []string{dir}}, Trial: func(context.Context, []File) error {
+		if e != nil {
+			asked = e.Status().Revision == e.Revision() && e.Healthy() == nil
+		}
+		return nil
+	}})
+	write(t, dir, denying(`"two"`)...)
+	if err := e.Reload(context.Background()); err != nil || !asked {
+		t.Errorf("Reload: %v; the status was right during the trial: %t", err, asked)
 	}
 }
 
