@@ -32,16 +32,17 @@ func noSecret(t *testing.T, err error) {
 func TestForeignRealmGetsNothing(t *testing.T) { // N05
 	attacker := start(t, bearer(false))
 	tests := map[string]string{
-		"other_host":      attacker.URL + "/token",
-		"public_host":     "http://token.attacker.example/token",
-		"metadata":        "http://169.254.169.254/token",
-		"user_in_realm":   "http://x@" + attacker.Host + "/token",
-		"no_address":      "::not an address",
-		"other_scheme":    "ftp://" + attacker.Host + "/token",
-		"empty":           " ",
-		"suffix_of_host":  "http://127.0.0.1.attacker.example/token",
-		"other_port":      "http://127.0.0.1:1/token",
-		"https_same_host": "",
+		"other_host":       attacker.URL + "/token",
+		"public_host":      "http://token.attacker.example/token",
+		"metadata":         "http://169.254.169.254/token",
+		"user_in_realm":    "http://x@" + attacker.Host + "/token",
+		"no_address":       "::not an address",
+		"other_scheme":     "ftp://" + attacker.Host + "/token",
+		"empty":            " ",
+		"suffix_of_host":   "http://127.0.0.1.attacker.example/token",
+		"other_port":       "http://127.0.0.1:1/token",
+		"https_same_host":  "",
+		"user_at_own_host": "",
 	}
 	for name, realm := range tests {
 		t.Run(name, func(t *testing.T) {
