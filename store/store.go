@@ -40,7 +40,8 @@ type Store interface {
 	// Check proves that the store accepts reads and durable writes; readiness
 	// uses it.
 	Check(ctx context.Context) error
-	// Close ends background work and releases the store.
+	// Close ends background work and releases the store. Calls that wait or
+	// come later answer gate.ErrStoreUnavailable; closing again does nothing.
 	Close() error
 }
 
@@ -51,11 +52,14 @@ type Scheduler interface {
 	// its tags are added, Force is kept if either has it, and a running job is
 	// marked to run again when the ask brings a tag that it may not have read
 	// (see gate.Job.Again). A finished job is started again by any trigger
-	// except: done, by nothing but a request for other work (a resolve is
-	// always made again; an analysis only with Force, or when its record has
-	// no inventory, which the caller has checked by asking); failed, by an
-	// admission miss only after gate.AdmissionRestart; cancelled, only by
-	// gate.TriggerAPI and, for resolve jobs, by a push.
+	// except: failed, by an admission miss only after gate.AdmissionRestart;
+	// cancelled, only by gate.TriggerAPI and, for resolve jobs, by a push.
+	// A done job is always started again: who asks for an analysis without
+	// Force has seen that the record has no inventory, which the scheduler
+	// cannot know. A job that is started again has a new id and keeps the tags
+	// that a failed or cancelled one left unconfirmed.
+	// Errors: gate.ErrInvalid, gate.ErrDigestInvalid and gate.ErrTooLarge for a
+	// request without sense; gate.ErrBusy when the job has MaxTags tags.
 	// The outcome says which of these happened; the job is the one that
 	// stands for the key afterwards.
 	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
@@ -63,8 +67,11 @@ type Scheduler interface {
 	// Claim leases the next job to the worker, or returns gate.ErrNoJob.
 	// It first takes back jobs whose lease has run out (which counts an
 	// attempt; at MaxAttempts they fail). Order: priority, then age; every
-	// class that waits gets at least every tenth claim; a registry at its
-	// limits is passed over, another's job is served. An analyze job of a
+	// class that waits gets at least every tenth claim (of those that ask for
+	// the same kinds); a registry at its limits is passed over, another's job
+	// is served. Limits.Concurrency holds for each kind of job by itself, so
+	// that long analyses do not keep tags from being confirmed; pulls are
+	// counted from when a limit is set. An analyze job of a
 	// digest that was never charged reserves its charge in the period, or is
 	// parked when the limit is reached; parked jobs return to the queue, oldest
 	// first, when the period has turned or the limit was raised. A forced
@@ -77,7 +84,9 @@ type Scheduler interface {
 	Heartbeat(ctx context.Context, lease gate.Lease, extend time.Duration, p gate.Progress) (gate.Beat, error)
 
 	// Finish ends a claim as gate.Result describes and returns the job as it
-	// is now. gate.ErrFenced when the lease is lost, gate.ErrCancelled when the
+	// is now. Attempts are counted here and by the expiry in Claim, so that the
+	// first run of a job has none. A wait without After follows Backoff, one
+	// with it is at most MaxRetryAfter. gate.ErrFenced when the lease is lost, gate.ErrCancelled when the
 	// job was cancelled meanwhile (it stays so).
 	Finish(ctx context.Context, lease gate.Lease, result gate.Result) (gate.Job, error)
 
@@ -178,7 +187,9 @@ type Settings interface {
 type Feed interface {
 	// Changes returns up to limit changes after seq, oldest first, and the
 	// sequence to go on from. Changes older than the feed's retention are
-	// gone: gate.ErrConflict tells the reader to rebuild from Scan.
+	// gone: gate.ErrConflict tells the reader to rebuild from Scan, as it does
+	// one that is ahead of the store. A job that was removed is told like any
+	// change; its reader finds gate.ErrNotFound and drops it.
 	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
 	// Changed returns a channel that is closed at the next change made through
 	// this process (remote changes are found by polling).

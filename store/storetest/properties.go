@@ -235,8 +235,12 @@ func (m *machine) doPeriod(rt *rapid.T) {
 // invariants hold after every step.
 func (m *machine) invariants(*rapid.T) {
 	live := map[string]string{}
+	stored := m.scan().jobs // one query for all
 	for _, id := range m.ids {
-		job := m.job(id) // no acknowledged job is lost
+		job, ok := stored[id]
+		if !ok {
+			m.Fatalf("acknowledged job %q is lost", id)
+		}
 		if !job.State.Live() {
 			continue
 		}

@@ -100,6 +100,14 @@ var quotaCases = []testCase{
 		e.wantUsed("2026-11", 0)
 		e.wantCharged("a", "")
 	}},
+	{"a_resolve_keeps_no_charge_of_its_digests_analysis", func(e *env) {
+		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
+		analysis := e.claim()
+		e.enqueue(resolve("a", "v1", gate.TriggerPush), gate.EnqueuedNew)
+		e.serve(e.claim())
+		e.cancel(analysis.ID)
+		e.wantCharged("a", "")
+	}},
 	{"at_the_limit_new_digests_park_and_go_on_in_the_next_period", parking},
 	{"raised_limit_releases", func(e *env) {
 		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
