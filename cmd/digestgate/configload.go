@@ -72,8 +72,8 @@ func (s configSource) loadEnviron(k *koanf.Koanf) error {
 	for _, pair := range s.environ {
 		name, value, _ := strings.Cut(pair, "=")
 		name, ok := strings.CutPrefix(name, envPrefix)
-		if !ok || slices.Contains(envOthers, name) {
-			continue
+		if !ok || value == "" || slices.Contains(envOthers, name) {
+			continue // an empty variable counts as not set
 		}
 		path, ok := known[name]
 		if !ok {
