@@ -192,8 +192,9 @@ func TestBuild_debian_tracker(t *testing.T) {
 func TestBuild_alpine(t *testing.T) {
 	out, r := build(t, fstest.MapFS{
 		"v3.20/main.yaml": file("distroversion: v3.20\npackages:\n- pkg:\n    name: a\n    secfixes:\n" +
-			"      2.10-r1: [CVE-2020-1, 'CVE 2020-2', 'CVE_2020-3 (+ regression fix)', XSA-1]\n      2.9-r0: [CVE-2020-1]\n      \"0\": [CVE-2020-9]\n      2.10: [CVE-2020-4]\n"),
-		"v3.20/community.json": file(`{"distroversion":"v3.20","packages":[{"pkg":{"name":"b","secfixes":{"1-r0":["GHSA-aaaa-bbbb-cccc CVE-2020-5"]}}}]}`),
+			"      2.10-r1: [CVE-2020-1, 'CVE 2020-2', 'CVE_2020-3 (+ regression fix)', XSA-1]\n      2.9-r0: [CVE-2020-1]\n      \"0\": [CVE-2020-9]\n      2.10: [CVE-2020-4]\n" +
+			"- pkg: {name: b, secfixes: {2-r0: [CVE-2020-6], 10-r0: [CVE-2020-7]}}\n"),
+		"v3.20/community.json": file(`{"distroversion":"v3.20","packages":[{"pkg":{"name":"b","secfixes":{"1-r0":["GHSA-aaaa-bbbb-cccc CVE-2020-5"],"10-r0":["CVE-2020-6"],"2-r0":["CVE-2020-7"]}}}]}`),
 		"edge/main.yaml":       file("distroversion: edge\npackages: []\n"),
 	})
 	for _, c := range []struct{ pkg, id, want string }{
@@ -203,6 +204,8 @@ func TestBuild_alpine(t *testing.T) {
 		{"a", "CVE-2020-4", "2.10"}, // not the number 2.1
 		{"a", "CVE-2020-9", ""},     // never affected
 		{"b", "CVE-2020-5", "1-r0"},
+		{"b", "CVE-2020-6", "10-r0"}, // community is read first; the later fix counts either way
+		{"b", "CVE-2020-7", "10-r0"},
 		{"b", "GHSA-aaaa-bbbb-cccc", ""},
 	} {
 		var adv types.Advisory
