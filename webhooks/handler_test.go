@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -256,17 +257,35 @@ func TestDeadlineEndsWithTheBody(t *testing.T) {
 		}
 		return queueAll(ctx, registry, pushes)
 	}, Options{ReadTimeout: 40 * time.Millisecond})
-	srv := httptest.NewServer(h)
+	var connections atomic.Int32
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		// The context belongs to the connection: other handlers would inherit
+		// what went wrong with it.
+		if err := r.Context().Err(); err != nil {
+			t.Errorf("the request's context has ended: %v", err)
+		}
+	}))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	srv.Start()
 	defer srv.Close()
-	for range 2 {
+	for range 3 {
 		res, err := srv.Client().Post(srv.URL+"/webhooks/prod", "application/json", strings.NewReader(`{"tags":["1"]}`))
 		if err != nil {
 			t.Fatal(err)
 		}
+		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		if res.StatusCode != http.StatusAccepted {
 			t.Errorf("got %d, want 202", res.StatusCode)
 		}
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("three deliveries took %d connections, want 1", n)
 	}
 }
 
