@@ -189,16 +189,11 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		w.Header().Set("Connection", "close") // instead of reading the rest
 		return nil, tooLarge
 	}
-	// Deadlines are those of the connection and so of the real clock. Not every
-	// ResponseWriter has them; the server's ReadTimeout stands in any case.
-	control := http.NewResponseController(w)
-	limited := control.SetReadDeadline(time.Now().Add(h.opt.ReadTimeout)) == nil
+	// Deadlines are those of the connection and so of the real clock; net/http
+	// lifts this one when the body has ended. Not every ResponseWriter has
+	// them; the server's ReadTimeout stands in any case.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.opt.ReadTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opt.MaxBody))
-	if limited && err == nil {
-		// A deadline that passes later would cancel the request's context.
-		// After an error it stays, or the server would wait for the rest.
-		_ = control.SetReadDeadline(time.Time{})
-	}
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
