@@ -75,7 +75,7 @@ var enqueueCases = []testCase{
 				e.Fatalf("tag %q: got %+v", tag, joined)
 			}
 			after := e.finish(running, nil, gate.JobQueued)
-			if after.Again || after.Attempts != 0 {
+			if running.Repeat || after.Again || !after.Repeat || after.Attempts != 0 {
 				e.Fatalf("after the first run: got %+v", after)
 			}
 			again := e.claim()
