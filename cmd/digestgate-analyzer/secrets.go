@@ -42,8 +42,8 @@ func newSecrets(c protocol.Secrets) *secrets {
 // configuration is noted; those that Trivy's built-in patterns leave out
 // (pictures, archives, documentation, installed packages) are too many to be.
 func (s *secrets) wants(name string, size int64, n *notes) bool {
-	p := "/" + name
-	if size < minSecretBytes || s.scanner.IsSkipped(name) || s.scanner.AllowPath(p) {
+	// The built-in patterns are written for paths without a leading slash.
+	if size < minSecretBytes || s.scanner.IsSkipped(name) || s.scanner.AllowPath(name) {
 		return false
 	}
 	for _, pattern := range s.config.SkipPaths {

@@ -14,12 +14,14 @@ import (
 	"github.com/digestgate/digestgate/scanner/match"
 )
 
-func main() {
+func main() { os.Exit(program()) }
+
+// program is the whole program; it returns the exit code.
+func program() int {
 	// Trivy's logging package installs a handler that keeps every record for
 	// ever; ours replaces it before anything is said.
 	slog.SetDefault(slog.New(match.DependencyLog(slog.NewTextHandler(os.Stderr, nil))))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }

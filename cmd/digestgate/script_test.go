@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +13,7 @@ import (
 // child in which policies are tried.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"digestgate": func() {
-			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-		},
+		"digestgate": main,
 	})
 }
 
