@@ -63,11 +63,13 @@ func readLayer(ctx context.Context, compressed io.Reader, unit protocol.Unit) (*
 		return nil, err
 	}
 	w := walk{files: files, markers: map[string]bool{}}
-	if err := w.run(ctx, stream); err != nil {
+	unpacked := newAhead(stream)
+	defer unpacked.close()
+	if err := w.run(ctx, unpacked); err != nil {
 		return nil, err
 	}
 	// What follows the archive belongs to the layer's digest.
-	if _, err := io.Copy(io.Discard, stream); err != nil {
+	if _, err := io.Copy(io.Discard, unpacked); err != nil {
 		return nil, err
 	}
 	result, err := files.finish(ctx)

@@ -12,6 +12,9 @@ import (
 // TestMain lets the test binary stand for the program: in scripts, and as the
 // child in which policies are tried.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == policyTrialName {
+		main() // started by a server in this process
+	}
 	testscript.Main(m, map[string]func(){
 		"digestgate": main,
 	})
@@ -29,7 +32,7 @@ func TestScripts(t *testing.T) {
 
 // analyzerPath finds the analyser, or builds it: the tests of this package are
 // about the whole program.
-func analyzerPath(t *testing.T) string {
+func analyzerPath(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("DIGESTGATE_ANALYZER"); path != "" {
 		return path
