@@ -92,11 +92,11 @@ func pushDemoImages(reg *registrytest.Registry) (d demoImages, err error) {
 	if d.unseen, err = push([]string{"0.1"}, "shop/tool", runtime.GOARCH, updated, extra); err != nil {
 		return d, err
 	}
-	return d, pushDemoIndex(reg, config, &d)
+	return d, pushDemoIndex(reg, "shop/worker", "3.1", config, &d)
 }
 
 // pushDemoIndex pushes an index whose arm64 image missed the updates.
-func pushDemoIndex(reg *registrytest.Registry, config v1.Config, d *demoImages) error {
+func pushDemoIndex(reg *registrytest.Registry, repo, tag string, config v1.Config, d *demoImages) error {
 	var members []registrytest.Child
 	for _, m := range []struct {
 		arch     string
@@ -115,7 +115,7 @@ func pushDemoIndex(reg *registrytest.Registry, config v1.Config, d *demoImages) 
 		d.children = append(d.children, gate.Digest(h.String()))
 		members = append(members, registrytest.Child{Add: img, Platform: &p})
 	}
-	digest, err := reg.PushIndex("shop/worker", "3.1", registrytest.NewIndex(members...))
+	digest, err := reg.PushIndex(repo, tag, registrytest.NewIndex(members...))
 	d.index = digest
 	return err
 }
