@@ -2,6 +2,8 @@ package main
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -9,9 +11,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/scanner/registry"
+	"github.com/digestgate/digestgate/webhooks"
 )
 
 // documentedKey is a row of a table in docs/configuration.md.
@@ -96,5 +102,126 @@ func flow(n *yaml.Node) {
 	}
 	for _, c := range n.Content {
 		flow(c)
+	}
+}
+
+// metricRow is a row of the table of metrics in docs/operations.md.
+var (
+	metricRow    = regexp.MustCompile("(?m)^\\| `(digestgate_[a-z_]+)(?:\\{([a-z,]+)\\})?` \\|")
+	metricName   = regexp.MustCompile(`Name:\s+"(digestgate_[a-z_]+)"`)
+	metricOfDesc = regexp.MustCompile(`fqName: "(digestgate_[a-z_]+)".*variableLabels: \{([a-z,]*)\}`)
+	codeRow      = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|")
+	logRow       = regexp.MustCompile("(?m)^\\| ((?:`[^`]+`(?:, )?)+) \\| (?:info|warn|error)[a-z, ]* \\|")
+)
+
+// TestOperationsPage compares the tables of the page with the program.
+func TestOperationsPage(t *testing.T) {
+	t.Parallel()
+	page := read(t, "../../docs/operations.md")
+	source := sources(t)
+	t.Run("metrics", func(t *testing.T) {
+		got, inSource := map[string]string{}, map[string]string{}
+		for _, row := range metricRow.FindAllStringSubmatch(page, -1) {
+			got[row[1]] = row[2]
+		}
+		want := registered(t)
+		for _, m := range metricName.FindAllStringSubmatch(source, -1) {
+			inSource[m[1]] = want[m[1]]
+		}
+		if diff := cmp.Diff(inSource, got); diff != "" {
+			t.Errorf("metrics and their labels (-program +page):\n%s", diff)
+		}
+	})
+	t.Run("codes", func(t *testing.T) {
+		var got []string
+		for _, row := range codeRow.FindAllStringSubmatch(page, -1) {
+			got = append(got, row[1])
+		}
+		want := map[string]bool{}
+		for _, class := range gate.Errors() {
+			want[string(class.Code)] = true
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), got); diff != "" {
+			t.Errorf("codes (-program +page):\n%s", diff)
+		}
+	})
+	t.Run("log_lines", func(t *testing.T) {
+		rows := logRow.FindAllStringSubmatch(page, -1)
+		if len(rows) < 10 {
+			t.Errorf("%d rows were found", len(rows))
+		}
+		for _, row := range rows {
+			for message := range strings.SplitSeq(row[1], ", `") {
+				if message = strings.Trim(message, "`"); !strings.Contains(source, `"`+message+`"`) {
+					t.Errorf("nothing logs %q", message)
+				}
+			}
+		}
+	})
+}
+
+// registered are the metrics of the packages that make theirs with a
+// Registerer, with their labels.
+func registered(t *testing.T) map[string]string {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	gate.NewMetrics(reg)
+	webhooks.NewMetrics(reg)
+	if _, err := admission.NewRecorder(reg); err != nil {
+		t.Fatal(err)
+	}
+	descs := make(chan *prometheus.Desc, 100)
+	reg.Describe(descs)
+	close(descs)
+	found := map[string]string{}
+	for d := range descs {
+		if m := metricOfDesc.FindStringSubmatch(d.String()); m != nil {
+			found[m[1]] = m[2]
+		}
+	}
+	if len(found) < 10 {
+		t.Errorf("%d metrics are registered: %v", len(found), found)
+	}
+	return found
+}
+
+// sources is the text of the program without its tests.
+func sources(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	for _, root := range []string{"../../cmd", "../../gate", "../../policy", "../../scanner", "../../store", "../../webhooks"} {
+		walk(t, root, func(path string) {
+			if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				text.WriteString(read(t, path))
+			}
+		})
+	}
+	return text.String()
+}
+
+// TestThreatModelPage checks that the files that implement the controls are
+// where the page says. A name without a folder is in that of the name before.
+func TestThreatModelPage(t *testing.T) {
+	t.Parallel()
+	row := regexp.MustCompile(`(?m)^\| .* \| .* \| ([^|]+) \|$`)
+	name := regexp.MustCompile("`([a-z/_]+(?:\\.go)?)`")
+	checked := 0
+	for _, m := range row.FindAllStringSubmatch(read(t, "../../docs/threat-model.md"), -1) {
+		dir := ""
+		for _, n := range name.FindAllStringSubmatch(m[1], -1) {
+			path := n[1]
+			if !strings.Contains(path, "/") {
+				path = dir + "/" + path
+			}
+			dir = filepath.ToSlash(filepath.Dir(path))
+			if _, err := os.Stat("../../" + path); err != nil {
+				t.Errorf("%s is not there", path)
+			}
+			checked++
+		}
+	}
+	if checked < 60 {
+		t.Errorf("%d files were found on the page, fewer than there were", checked)
 	}
 }
