@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/digestgate/digestgate/gate"
 
@@ -20,7 +21,7 @@ import (
 var schema string
 
 // schemaVersion is stored in PRAGMA user_version.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Source is the part of the store that the catalog follows; the methods are
 // those of store.Feed, store.Store and store.Scheduler.
@@ -37,15 +38,23 @@ type Catalog struct {
 	db     *sql.DB
 	source Source
 	log    *slog.Logger
+	// stepping serialises the writers; trusted says that the position is known
+	// to be one in the feed of this store. Both belong to Step.
+	stepping sync.Mutex
+	trusted  bool
 }
 
 // Open opens or makes the projection in dir. A file that is damaged or of
-// another version is removed: the next Follow builds it again.
+// another version is removed: the next Follow builds it again. gate.ErrResource
+// when there can be no file.
 func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Catalog, error) {
 	path := filepath.Join(dir, "catalog.db")
 	c, err := open(ctx, path, source, log)
 	if err == nil {
 		return c, nil
+	}
+	if ctx.Err() != nil {
+		return nil, failure("opening the catalog", ctx.Err())
 	}
 	log.Info("building the catalog anew", "reason", err)
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -70,6 +79,7 @@ func open(ctx context.Context, path string, source Source, log *slog.Logger) (*C
 		return nil, err
 	}
 	var version, tables int
+	var check string
 	err = db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
 	if err == nil {
 		err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables)
@@ -80,6 +90,12 @@ func open(ctx context.Context, path string, source Source, log *slog.Logger) (*C
 		_, err = db.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 	case version != schemaVersion:
 		err = fmt.Errorf("schema version is %d, want %d", version, schemaVersion)
+	default:
+		// A page that was damaged on disk would fail every later list.
+		err = db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&check)
+		if err == nil && check != "ok" {
+			err = fmt.Errorf("the file is damaged: %s", gate.Printable(check, 200))
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -89,3 +105,15 @@ func open(ctx context.Context, path string, source Source, log *slog.Logger) (*C
 
 // Close releases the file.
 func (c *Catalog) Close() error { return c.db.Close() }
+
+// failure gives an error of SQLite its class: what the caller's deadline ended
+// is gate.ErrTimeout, everything else is this machine's (disk full, a file that
+// was damaged or removed).
+func failure(doing string, err error) error {
+	if _, ok := gate.Classify(err); !ok {
+		err = errors.Join(gate.ErrResource, err)
+	} else if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		err = errors.Join(gate.ErrTimeout, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"time"
 
@@ -49,14 +50,23 @@ func (c *Catalog) CatchUp(ctx context.Context) error {
 }
 
 // Step applies one page of the feed and reports whether there may be more.
+// Errors: those of the store, gate.ErrResource and gate.ErrTimeout.
 func (c *Catalog) Step(ctx context.Context) (more bool, err error) {
+	c.stepping.Lock()
+	defer c.stepping.Unlock()
 	seq, built, err := c.position(ctx)
 	if err != nil {
 		return false, err
 	}
+	if built && !c.trusted {
+		if built, err = c.sameFeed(ctx, seq); err != nil {
+			return false, err
+		}
+	}
 	if !built {
 		return true, c.rebuild(ctx)
 	}
+	c.trusted = true
 	changes, next, err := c.source.Changes(ctx, seq, page)
 	if errors.Is(err, gate.ErrConflict) {
 		return true, c.rebuild(ctx)
@@ -67,7 +77,9 @@ func (c *Catalog) Step(ctx context.Context) (more bool, err error) {
 	if err := c.apply(ctx, changes, next); err != nil {
 		return false, err
 	}
-	return len(changes) == page, nil
+	// The page may be short because the store left changes out that only a
+	// newer version knows: only a call that brings nothing is the end.
+	return true, nil
 }
 
 // position is the sequence up to which the feed is applied.
@@ -76,7 +88,43 @@ func (c *Catalog) position(ctx context.Context) (seq int64, built bool, err erro
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
-	return seq, err == nil, err
+	if err != nil {
+		return 0, false, failure("reading the catalog's position", err)
+	}
+	return seq, true, nil
+}
+
+// sameFeed reports whether the change at the position is the one that was
+// applied there. It is not when the store was replaced, or restored from a copy
+// and has gone on since: then the numbers fit and the content does not.
+func (c *Catalog) sameFeed(ctx context.Context, seq int64) (bool, error) {
+	var want int64
+	if err := c.db.QueryRowContext(ctx, "SELECT coalesce((SELECT value FROM meta WHERE name = 'mark'), 0)").Scan(&want); err != nil {
+		return false, failure("reading the catalog's position", err)
+	}
+	got, err := c.mark(ctx, seq)
+	if errors.Is(err, gate.ErrConflict) {
+		return false, nil
+	}
+	return got == want, err
+}
+
+// mark is a hash of the change with a sequence number, 0 when there is none.
+func (c *Catalog) mark(ctx context.Context, seq int64) (int64, error) {
+	if seq == 0 {
+		return 0, nil
+	}
+	changes, _, err := c.source.Changes(ctx, seq-1, 1)
+	if err != nil || len(changes) == 0 || changes[0].Seq != seq {
+		return 0, err
+	}
+	return markOf(changes[0]), nil
+}
+
+func markOf(ch gate.Change) int64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %s %d", ch.Kind, ch.Key, ch.At.UnixNano())
+	return int64(h.Sum64())
 }
 
 // apply fetches what the changes name and writes it together with the new
@@ -84,6 +132,7 @@ func (c *Catalog) position(ctx context.Context) (seq int64, built bool, err erro
 func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) error {
 	var req gate.ReadRequest
 	var jobs []gate.Job
+	var removed []string // ids of jobs
 	seen := map[string]bool{}
 	want := func(d gate.Digest) {
 		if d != "" && !seen[string(d)] {
@@ -107,6 +156,7 @@ func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) 
 		case gate.ChangeJob:
 			job, err := c.source.Job(ctx, ch.Key)
 			if errors.Is(err, gate.ErrNotFound) {
+				removed = append(removed, ch.Key)
 				continue
 			}
 			if err != nil {
@@ -120,7 +170,15 @@ func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) 
 	if err != nil {
 		return err
 	}
-	return c.write(ctx, next, func(w *writer) error {
+	return c.write(ctx, func(w *writer) error {
+		mark := int64(0)
+		if n := len(changes); n > 0 && changes[n-1].Seq == next {
+			mark = markOf(changes[n-1])
+		}
+		w.position(next, mark)
+		for _, id := range removed {
+			w.noJob(id)
+		}
 		for _, job := range jobs {
 			w.job(job)
 		}
@@ -149,7 +207,7 @@ func parseTagKey(s string) (gate.TagKey, bool) {
 func (c *Catalog) rebuild(ctx context.Context) error {
 	started := time.Now()
 	var digests []gate.Digest
-	err := c.write(ctx, -1, func(w *writer) error {
+	err := c.write(ctx, func(w *writer) error {
 		for _, table := range []string{"meta", "images", "locations", "children", "tags", "jobs"} {
 			w.exec("DELETE FROM " + table)
 		}
@@ -183,7 +241,11 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 			}
 			digests = digests[n:]
 		}
-		w.exec("INSERT INTO meta (name, value) VALUES ('seq', ?)", seq)
+		mark, err := c.mark(ctx, seq)
+		if err != nil && !errors.Is(err, gate.ErrConflict) { // removed meanwhile
+			return err
+		}
+		w.position(seq, mark)
 		return w.err
 	})
 	if err != nil {

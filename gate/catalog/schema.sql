@@ -1,5 +1,5 @@
--- The projection. version changes whenever a column does: a file with another
--- version is dropped and built again.
+-- The projection. schemaVersion changes whenever anything here does: a file of
+-- another version is dropped and built again.
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE images (
@@ -20,12 +20,15 @@ CREATE TABLE images (
 	seen_at      INTEGER NOT NULL        -- newest location
 ) WITHOUT ROWID;
 CREATE INDEX images_seen ON images (seen_at DESC, digest);
+CREATE INDEX images_state ON images (state, seen_at DESC, digest);
+CREATE INDEX images_decision ON images (decision, seen_at DESC, digest);
+CREATE INDEX images_kind ON images (kind, seen_at DESC, digest);
 
 CREATE TABLE locations (
 	digest TEXT NOT NULL, registry TEXT NOT NULL, repository TEXT NOT NULL, gone INTEGER NOT NULL,
 	PRIMARY KEY (digest, registry, repository)
 ) WITHOUT ROWID;
-CREATE INDEX locations_repository ON locations (registry, repository, digest);
+CREATE INDEX locations_repository ON locations (repository, registry, digest);
 
 CREATE TABLE children (parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID;
 CREATE INDEX children_child ON children (child);
@@ -42,3 +45,5 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID;
 CREATE INDEX jobs_updated ON jobs (updated_at DESC, id);
 CREATE INDEX jobs_state ON jobs (state, updated_at DESC, id);
+CREATE INDEX jobs_kind ON jobs (kind, updated_at DESC, id);
+CREATE INDEX jobs_digest ON jobs (digest, updated_at DESC, id);

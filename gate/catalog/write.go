@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -20,24 +19,29 @@ type writer struct {
 	parents map[string]bool
 }
 
-// write runs fn in a transaction; seq ≥ 0 becomes the new position with it.
-func (c *Catalog) write(ctx context.Context, seq int64, fn func(*writer) error) error {
+// write runs fn in a transaction.
+func (c *Catalog) write(ctx context.Context, fn func(*writer) error) error {
 	tx, err := c.db.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("writing the catalog: %w", err)
+		return failure("writing the catalog", err)
 	}
 	w := &writer{ctx: ctx, tx: tx, parents: map[string]bool{}}
 	err = fn(w)
 	for parent := range w.parents {
 		w.index(parent)
 	}
-	if seq >= 0 {
-		w.exec("UPDATE meta SET value = ? WHERE name = 'seq'", seq)
-	}
 	if err := errors.Join(err, w.err); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return failure("writing the catalog", errors.Join(err, tx.Rollback()))
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return failure("writing the catalog", err)
+	}
+	return nil
+}
+
+// position notes how far the feed is applied, and by which change it is known.
+func (w *writer) position(seq, mark int64) {
+	w.exec("INSERT OR REPLACE INTO meta (name, value) VALUES ('seq', ?), ('mark', ?)", seq, mark)
 }
 
 func (w *writer) exec(query string, args ...any) {
@@ -56,6 +60,9 @@ func (w *writer) job(j gate.Job) {
 		j.ID, j.Kind, j.State, j.Digest, j.Location.Registry, j.Location.Repository, micros(j.UpdatedAt), string(body))
 }
 
+// noJob drops a job that the store has removed.
+func (w *writer) noJob(id string) { w.exec("DELETE FROM jobs WHERE id = ?", id) }
+
 func (w *writer) tag(k gate.TagKey, m gate.TagMapping) {
 	if m.Digest == "" || m.Gone {
 		w.exec("DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?", k.Registry, k.Repository, k.Tag)
@@ -70,13 +77,21 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 	w.exec("DELETE FROM children WHERE parent = ?", d)
 	if !r.Known() {
 		w.exec("DELETE FROM images WHERE digest = ?", d)
+		w.collectParents(d)
 		return
 	}
-	decision, seenAt := gate.OutcomeNone, time.Time{}
-	for i, l := range r.Locations {
+	decision, seenAt := gate.OutcomeAllow, time.Time{}
+	if len(r.Locations) == 0 {
+		decision = gate.OutcomeNone
+	}
+	for _, l := range r.Locations {
 		w.exec("INSERT INTO locations (digest, registry, repository, gone) VALUES (?,?,?,?)", d, l.Registry, l.Repository, l.Gone)
-		if v := l.Verdict.Outcome; v != "" && (i == 0 || v.Worse(decision)) {
-			decision = v
+		verdict := l.Verdict.Outcome
+		if verdict == "" {
+			verdict = gate.OutcomeNone
+		}
+		if verdict.Worse(decision) {
+			decision = verdict
 		}
 		if l.SeenAt.After(seenAt) {
 			seenAt = l.SeenAt

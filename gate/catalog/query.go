@@ -1,0 +1,99 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// all reads the rows of a query.
+func all[T any](ctx context.Context, c *Catalog, doing string, row func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := c.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, failure(doing, err)
+	}
+	defer rows.Close()
+	var list []T
+	for rows.Next() {
+		one, err := row(rows)
+		if err != nil {
+			return nil, failure(doing, err)
+		}
+		list = append(list, one)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failure(doing, err)
+	}
+	return list, nil
+}
+
+// column reads rows of one column.
+func column[T any](rows *sql.Rows) (one T, err error) { return one, rows.Scan(&one) }
+
+// conditions builds a WHERE clause; the empty one is true.
+type conditions struct {
+	parts []string
+	args  []any
+}
+
+func (c *conditions) add(sql string, args ...any) {
+	c.parts = append(c.parts, sql)
+	c.args = append(c.args, args...)
+}
+
+func (c *conditions) equal(column, value string) {
+	if value != "" {
+		c.add(column+" = ?", value)
+	}
+}
+
+func (c *conditions) String() string {
+	if len(c.parts) == 0 {
+		return "true"
+	}
+	return strings.Join(c.parts, " AND ")
+}
+
+// page adds the condition of a cursor over (at DESC, id) and returns the limit.
+func (c *conditions) page(list, at, id, text string, limit int) (int, error) {
+	if limit == 0 {
+		limit = 50
+	}
+	if limit < 1 || limit > gate.MaxPage {
+		return 0, fmt.Errorf("limit %d is not between 1 and %d: %w", limit, gate.MaxPage, gate.ErrInvalid)
+	}
+	if text == "" {
+		return limit, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	var pos position
+	if err == nil {
+		err = json.Unmarshal(raw, &pos)
+	}
+	if err != nil || pos.List != list {
+		return 0, fmt.Errorf("cursor %q was not given out for this list: %w", gate.Printable(text, 60), gate.ErrInvalid)
+	}
+	// Written so that the index seeks to the position.
+	c.add(at+" <= ? AND ("+at+" < ? OR "+id+" > ?)", pos.At, pos.At, pos.ID)
+	return limit, nil
+}
+
+// position is where a page of a list ended.
+type position struct {
+	List string `json:"l"`
+	At   int64  `json:"a"`
+	ID   string `json:"i"`
+}
+
+func cursor(list string, at int64, id string) string {
+	raw, err := json.Marshal(position{list, at, id})
+	if err != nil {
+		panic(err) // strings and an integer always marshal
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
