@@ -1,0 +1,148 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// filled is a catalog of n images in n/20 repositories, each with a tag and a
+// job, written as rebuild writes them.
+func filled(tb testing.TB, n int) *Catalog {
+	tb.Helper()
+	ctx := context.Background()
+	c, err := Open(ctx, tb.TempDir(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	err = c.write(ctx, func(w *writer) error {
+		for i := range n {
+			d := gate.Digest(fmt.Sprintf("sha256:%064x", uint64(i)*0x9e3779b97f4a7c15))
+			at := time.Unix(1_790_000_000+int64(i), 0)
+			l := gate.Location{Registry: []string{"hub", "mirror"}[i%2], Repository: fmt.Sprintf("team/app-%d", i/20)}
+			r := gate.Record{
+				Digest: d, Version: 1, InventoryID: "x", AnalyzedAt: at,
+				Manifest:  gate.Manifest{Digest: d, Kind: gate.KindImage, Platform: gate.Platform{OS: "linux", Architecture: "amd64"}},
+				Locations: []gate.LocationState{{Location: l, SeenAt: at, Verdict: gate.Decision{Outcome: gate.OutcomeAllow}}},
+			}
+			if i%1000 == 0 {
+				r.InventoryID, r.Locations[0].Verdict.Outcome = "", gate.OutcomeDeny
+			}
+			w.image(d, gate.Entry{Record: r})
+			w.tag(gate.TagKey{Location: l, Tag: fmt.Sprint("v", i)}, gate.TagMapping{Digest: d})
+			w.job(gate.Job{ID: fmt.Sprint("job-", i), Kind: gate.JobAnalyze, State: gate.JobDone, Digest: d, Location: l, UpdatedAt: at})
+		}
+		return w.err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// questions are the lists that people ask for.
+func questions(tb testing.TB) map[string]struct {
+	query string
+	args  []any
+} {
+	list := map[string]struct {
+		query string
+		args  []any
+	}{}
+	next := cursor("images", time.Unix(1_790_005_000, 0).UnixMicro(), "sha256:")
+	for name, f := range map[string]gate.ImageFilter{
+		"images": {}, "images_next": {Cursor: next}, "images_state": {State: gate.StateNotScanned},
+		"images_state_next": {State: gate.StateScanned, Cursor: next}, "images_decision": {Decision: gate.OutcomeDeny},
+		"images_kind": {Kind: gate.KindIndex}, "images_registry": {Registry: "hub"}, "images_repository": {Repository: "team/app-7"},
+		"images_place": {Registry: "hub", Repository: "team/app-7"}, "images_keyword": {Keyword: "app-77"},
+	} {
+		query, args, _, err := imagesQuery(f)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list[name] = struct {
+			query string
+			args  []any
+		}{query, args}
+	}
+	next = cursor("jobs", time.Unix(1_790_005_000, 0).UnixMicro(), "job")
+	for name, f := range map[string]gate.JobFilter{
+		"jobs": {}, "jobs_next": {Cursor: next}, "jobs_state": {State: gate.JobDone, Cursor: next}, "jobs_kind": {Kind: gate.JobAnalyze},
+		"jobs_digest": {Digest: "sha256:x"},
+	} {
+		query, args, _, err := jobsQuery(f)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list[name] = struct {
+			query string
+			args  []any
+		}{query, args}
+	}
+	return list
+}
+
+// TestPlans: every list but a search by keyword is read in the order of an
+// index, or finds its few rows by one and sorts those. Nothing scans a table.
+func TestPlans(t *testing.T) {
+	c := filled(t, 2000)
+	want := map[string]string{
+		"images": "images_seen", "images_next": "images_seen (seen_at<?)", "images_state": "images_state (state=?)",
+		"images_state_next": "images_state (state=? AND seen_at<?)", "images_decision": "images_decision (decision=?)",
+		"images_kind": "images_kind (kind=?)", "images_registry": "images_seen", "images_repository": "locations_repository (repository=?)",
+		"images_place": "locations_repository (repository=? AND registry=?)", "images_keyword": "images_seen",
+		"jobs": "jobs_updated", "jobs_next": "jobs_updated (updated_at<?)", "jobs_state": "jobs_state (state=? AND updated_at<?)",
+		"jobs_kind": "jobs_kind (kind=?)", "jobs_digest": "jobs_digest (digest=?)",
+	}
+	tableScan := regexp.MustCompile(`(?m)^SCAN \w+$`)
+	for name, q := range questions(t) {
+		t.Run(name, func(t *testing.T) {
+			lines, err := all(t.Context(), c, "explaining", func(rows *sql.Rows) (detail string, err error) {
+				var id, parent, unused int
+				return detail, rows.Scan(&id, &parent, &unused, &detail)
+			}, "EXPLAIN QUERY PLAN "+q.query, q.args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := strings.Join(lines, "\n")
+			sorts := strings.Contains(plan, "TEMP B-TREE FOR ORDER BY")
+			few := strings.Contains(name, "repository") || strings.Contains(name, "place")
+			if want[name] == "" || !strings.Contains(plan, want[name]) || (sorts && !few) || (tableScan.MatchString(plan) && !strings.Contains(name, "keyword")) {
+				t.Errorf("want %q and no other scan or sort:\n%s", want[name], plan)
+			}
+		})
+	}
+}
+
+func BenchmarkImages(b *testing.B) {
+	const n = 20_000
+	c := filled(b, n)
+	for _, bench := range []struct {
+		name   string
+		filter gate.ImageFilter
+	}{
+		{"first_page", gate.ImageFilter{}},
+		{"middle_page", gate.ImageFilter{Cursor: cursor("images", time.Unix(1_790_000_000+n/2, 0).UnixMicro(), "sha256:")}},
+		{"rare_state", gate.ImageFilter{State: gate.StateNotScanned}},
+		{"repository", gate.ImageFilter{Registry: "hub", Repository: "team/app-7"}},
+		{"unknown_registry", gate.ImageFilter{Registry: "other"}},
+		{"keyword", gate.ImageFilter{Keyword: "app-77"}},
+		{"keyword_without_match", gate.ImageFilter{Keyword: "nothing"}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, _, err := c.Images(b.Context(), bench.filter); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
