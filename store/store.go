@@ -200,8 +200,10 @@ type Feed interface {
 	Scan(ctx context.Context, fn ScanFunc) (seq int64, err error)
 }
 
-// ScanFunc and Item are the vocabulary's.
+// The names of the vocabulary, for implementations.
 type (
+	// ScanFunc receives what Scan finds.
 	ScanFunc = gate.ScanFunc
-	Item     = gate.Item
+	// Item is one thing that Scan finds.
+	Item = gate.Item
 )

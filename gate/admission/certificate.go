@@ -187,14 +187,14 @@ func (c *Certificate) load() (*loaded, error) {
 		return nil, err
 	}
 	if l.pair, err = tls.X509KeyPair(certPEM, keyPEM); err != nil {
-		return nil, fmt.Errorf("loading the serving certificate %q: %v: %w", o.CertFile, err, gate.ErrInvalid)
+		return nil, fmt.Errorf("loading the serving certificate %q: %w: %w", o.CertFile, err, gate.ErrInvalid)
 	}
 	if l.leaf, err = x509.ParseCertificate(l.pair.Certificate[0]); err != nil {
-		return nil, fmt.Errorf("loading the serving certificate %q: %v: %w", o.CertFile, err, gate.ErrInvalid)
+		return nil, fmt.Errorf("loading the serving certificate %q: %w: %w", o.CertFile, err, gate.ErrInvalid)
 	}
 	if o.ClientCAFile != "" {
 		if clientPEM, err = os.ReadFile(o.ClientCAFile); err != nil {
-			return nil, fmt.Errorf("reading the client authorities: %v: %w", err, gate.ErrInvalid)
+			return nil, fmt.Errorf("reading the client authorities: %w: %w", err, gate.ErrInvalid)
 		}
 		l.clients = x509.NewCertPool()
 		if !l.clients.AppendCertsFromPEM(clientPEM) {

@@ -31,7 +31,7 @@ func TestReview_faults(t *testing.T) {
 		"panic":      {func(context.Context) gate.Answer { panic("boom") }, gate.CodeInternal},
 		"nil_dereference": {func(context.Context) gate.Answer {
 			var l *lookup
-			return l.Decide(nil, gate.Reference{}, gate.Request{})
+			return l.Decide(context.Background(), gate.Reference{}, gate.Request{})
 		}, gate.CodeInternal},
 		"hangs":                 {func(ctx context.Context) gate.Answer { <-ctx.Done(); time.Sleep(time.Second); return allow }, gate.CodeTimeout},
 		"error_untyped":         {func(context.Context) gate.Answer { return refusal(errors.New("x"), "") }, gate.CodeInternal},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -78,7 +79,7 @@ func copyContext(ctx context.Context, dst io.Writer, src io.Reader) (int64, erro
 		}
 		k, err := io.CopyN(dst, src, step)
 		n += k
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {

@@ -147,11 +147,12 @@ func equalBuckets(x, y *bolt.Bucket) bool {
 	}
 	same := true
 	_ = mergeJoin(x.Cursor(), y.Cursor(), func(key, v, w []byte, side int) error {
-		if side != 0 || (v == nil) != (w == nil) {
+		switch {
+		case side != 0 || (v == nil) != (w == nil):
 			same = false
-		} else if v == nil {
+		case v == nil:
 			same = equalBuckets(x.Bucket(key), y.Bucket(key))
-		} else {
+		default:
 			same = equalJSON(v, w)
 		}
 		if !same {

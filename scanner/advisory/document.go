@@ -3,6 +3,7 @@ package advisory
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -62,7 +63,7 @@ func (d document) decode(v any, strict bool) error {
 		if err := dec.Decode(v); err != nil {
 			return fmt.Errorf("parsing YAML: %w", err)
 		}
-		if err := dec.Decode(new(yaml.Node)); err != io.EOF {
+		if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 			return fmt.Errorf("parsing YAML: more than one document in the file")
 		}
 		return nil

@@ -123,7 +123,7 @@ func (b *blob) Read(p []byte) (int, error) {
 			return n, nil
 		case err == nil:
 			continue
-		case err == io.EOF && b.offset == b.size:
+		case errors.Is(err, io.EOF) && b.offset == b.size:
 			if err := b.verify(); err != nil {
 				return n, b.stop(err)
 			}
@@ -174,7 +174,7 @@ func (b *blob) resume(cause error) error {
 // stop ends the stream with err, worded with what was read.
 func (b *blob) stop(err error) error {
 	b.closeBody()
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("reading blob %q: %w", b.digest, err)
 	}
 	b.end = err

@@ -102,7 +102,7 @@ func TestImagesRepeat(t *testing.T) {
 		}
 		return d.String()
 	}
-	if digest(1) != digest(1) || digest(1) == digest(2) {
+	if first, again := digest(1), digest(1); first != again || first == digest(2) {
 		t.Error("the seed does not decide the image")
 	}
 }
