@@ -36,6 +36,8 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (Digest, []string, 
 	}
 	a := refusal(err)
 	switch {
+	case errors.Is(err, ErrBusy):
+		a.Text = fmt.Sprintf("tag %q is being pushed; try again, or use the digest", key.Tag)
 	case errors.Is(err, ErrNotFound):
 		a = refuse(ErrNotScanned, "registry %q has no tag %q in repository %q; push it, or correct the reference", key.Registry, key.Tag, key.Repository)
 	case errors.Is(err, ErrRegistryAuth):
@@ -53,15 +55,37 @@ func unanswered(err error) bool {
 		errors.Is(err, context.DeadlineExceeded)
 }
 
+// readTag reads a tag. A read that a push has overtaken is no answer, which
+// matters most to a request that came after the push and joined an earlier
+// read; a second one began after it.
 func (l *Lookup) readTag(ctx context.Context, key TagKey) (Digest, error) {
-	done := l.tags.DoChan(key.String(), func() (any, error) {
+	for range 2 {
+		m, err := l.shareRead(ctx, key)
+		switch {
+		case err != nil:
+			return "", err
+		case m.Gone || m.Digest == "":
+			return "", fmt.Errorf("reading tag %q of %q: a later read did not find it: %w", key.Tag, key.Location, ErrNotFound)
+		case !m.Dirty:
+			return m.Digest, nil
+		}
+	}
+	return "", fmt.Errorf("reading tag %q of %q: it is pushed again and again meanwhile: %w", key.Tag, key.Location, ErrBusy)
+}
+
+// shareRead is one read of a tag for all who wait for it.
+func (l *Lookup) shareRead(ctx context.Context, key TagKey) (TagMapping, error) {
+	done := l.tags.DoChan(key.String(), func() (m any, err error) {
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), tagReadTimeout)
 		defer cancel()
-		m, _, err := l.pipeline.confirm(shared, key, asking{trigger: TriggerAdmission, recordOnly: true})
-		if err != nil {
-			return Digest(""), err
-		}
-		return m.Digest, nil
+		// Nobody else recovers in this goroutine; a panic would end the process.
+		defer func() {
+			if p := recover(); p != nil {
+				m, err = TagMapping{}, fmt.Errorf("reading tag %q of %q: panic: %s", key.Tag, key.Location, Printable(fmt.Sprint(p), 300))
+			}
+		}()
+		m, _, err = l.pipeline.confirm(shared, key, asking{trigger: TriggerAdmission, recordOnly: true})
+		return m, err
 	})
 	// Leave the caller time to use the grace after a registry that hangs.
 	wait := tagReadTimeout
@@ -70,10 +94,11 @@ func (l *Lookup) readTag(ctx context.Context, key TagKey) (Digest, error) {
 	}
 	select {
 	case r := <-done:
-		return r.Val.(Digest), r.Err
+		m, _ := r.Val.(TagMapping)
+		return m, r.Err
 	case <-time.After(wait):
-		return "", fmt.Errorf("reading tag %q of %q: no answer within %s: %w", key.Tag, key.Location, wait.Round(time.Millisecond), ErrTimeout)
+		return TagMapping{}, fmt.Errorf("reading tag %q of %q: no answer within %s: %w", key.Tag, key.Location, wait.Round(time.Millisecond), ErrTimeout)
 	case <-ctx.Done():
-		return "", fmt.Errorf("reading tag %q of %q: %w", key.Tag, key.Location, errors.Join(ErrTimeout, context.Cause(ctx)))
+		return TagMapping{}, fmt.Errorf("reading tag %q of %q: %w", key.Tag, key.Location, errors.Join(ErrTimeout, context.Cause(ctx)))
 	}
 }
