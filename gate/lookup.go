@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -46,19 +47,31 @@ type Lookup struct {
 	options  LookupOptions
 	metrics  *Metrics
 	tags     singleflight.Group
+	spending singleflight.Group
+	// asked is when a namespace last paid for asking for something.
+	asked *otter.Cache[string, time.Time]
 }
+
+// rememberAsked bounds asked; at roughly 400 B each it is 20 MB at most. What
+// is forgotten is paid for again.
+const rememberAsked = 50_000
 
 // NewLookup makes a lookup. reader is what decisions are read from (the store,
 // or its decorator with a local copy); changed is store.Feed's Changed.
 func NewLookup(p *Pipeline, reader Reader, budget Budget, changed func() <-chan struct{}, o LookupOptions, m *Metrics) *Lookup {
-	return &Lookup{pipeline: p, reader: reader, budget: budget, changed: changed, options: o, metrics: m}
+	return &Lookup{
+		pipeline: p, reader: reader, budget: budget, changed: changed, options: o, metrics: m,
+		asked: otter.Must(&otter.Options[string, time.Time]{MaximumSize: rememberAsked}),
+	}
 }
 
 // Decide answers for one reference. It never returns an allow for an error;
 // the caller bounds its time with ctx.
 func (l *Lookup) Decide(ctx context.Context, ref Reference, req Request) Answer {
 	a := l.decide(ctx, ref, req)
-	if l.options.Wait > 0 && (a.Code == CodePending || a.Code == CodeUnscanned) {
+	// Without a digest, or without asking for a scan, there is nothing to wait
+	// for.
+	if l.options.Wait > 0 && a.Digest != "" && !req.DryRun && (a.Code == CodePending || a.Code == CodeUnscanned) {
 		a = l.wait(ctx, ref, req, a)
 	}
 	l.metrics.looked(a.Code)
@@ -169,22 +182,37 @@ func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Refere
 	if err != nil {
 		return refusal(err)
 	}
-	var worst Answer
+	var worst *Answer
+	var warnings []string
 	for _, c := range m.Children {
 		if !c.Judged {
 			continue
 		}
-		a := l.image(ctx, res.Digests[c.Digest], c.Digest, loc, ref, req)
-		a.Platform = c.Platform.String()
-		if worst.Outcome == "" || a.Outcome.Worse(worst.Outcome) {
-			a.Warnings = append(worst.Warnings, a.Warnings...)
-			worst = a
-		} else {
-			worst.Warnings = append(worst.Warnings, a.Warnings...)
+		a := l.child(ctx, res.Digests[c.Digest], c, loc, ref, req)
+		for _, w := range a.Warnings {
+			if !slices.Contains(warnings, w) {
+				warnings = append(warnings, w)
+			}
+		}
+		if worst == nil || a.Outcome.Worse(worst.Outcome) {
+			worst = &a
 		}
 	}
-	worst.Warnings = slices.Compact(worst.Warnings)
-	return worst
+	worst.Warnings = warnings
+	return *worst
+}
+
+// child answers for one child of an index. The index calls it an image; if our
+// own read found something else, a node would not run it.
+func (l *Lookup) child(ctx context.Context, entry Entry, c Child, loc Location, ref Reference, req Request) Answer {
+	var a Answer
+	if k := entry.Record.Manifest.Kind; k == KindUnknown || k == KindImage {
+		a = l.image(ctx, entry, c.Digest, loc, ref, req)
+	} else {
+		a = refuse(ErrUnassessable, "the index names %s as an image, which is of kind %q", c.Digest.Short(), k)
+	}
+	a.Platform = c.Platform.String()
+	return a
 }
 
 // image evaluates one platform's image and queues what is missing.
@@ -222,74 +250,6 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 		a.Text = "its scan was cancelled; somebody must ask for it again (digestgate scans, API or console)"
 	}
 	return a
-}
-
-// noteLocation queues a resolve of a known digest at a location it was not seen
-// at. The answer does not depend on it, so that a failure is only logged.
-func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, namespace string) {
-	ok, err := l.spend(ctx, namespace)
-	if ok {
-		_, _, err = l.pipeline.Scheduler.Enqueue(ctx, JobRequest{
-			Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: namespace,
-		})
-	}
-	if err != nil {
-		l.pipeline.Log.Warn("queuing a resolve for a new location", "location", Printable(loc.String(), 200), "error", err)
-	}
-}
-
-// spend takes one from what a namespace may queue within the hour.
-func (l *Lookup) spend(ctx context.Context, namespace string) (bool, error) {
-	if l.options.NewDigestsPerHour <= 0 {
-		return true, nil
-	}
-	return l.budget.Spend(ctx, "admission/"+namespace, l.options.NewDigestsPerHour, time.Hour)
-}
-
-// miss queues the work that is missing, within the namespace's budget, and
-// says how long it usually takes. A live job is only made more urgent. A dry
-// run changes nothing.
-func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool) Answer {
-	live := entry.Job != nil && entry.Job.State.Live()
-	if live && (dry || entry.Job.Priority == PriorityInteractive) {
-		return l.pending(entry.Job.State)
-	}
-	if dry {
-		return refuse(ErrNotScanned, "not scanned yet; this was a dry run, so nothing was queued")
-	}
-	if !live {
-		ok, err := l.spend(ctx, job.Namespace)
-		if err != nil {
-			return refusal(err)
-		}
-		if !ok {
-			return refuse(ErrNotScanned, "not scanned, and namespace %q has already asked for %d new images within the hour; push the image again, or ask the operators to scan it",
-				job.Namespace, l.options.NewDigestsPerHour)
-		}
-	}
-	queued, outcome, err := l.pipeline.Scheduler.Enqueue(ctx, job)
-	switch {
-	case err != nil:
-		return refusal(err)
-	case outcome == EnqueuedLeft:
-		return refuse(ErrNotScanned, "not scanned: the last attempt is %s and is not repeated yet", queued.State)
-	case live:
-		return l.pending(queued.State)
-	}
-	return refuse(ErrNotScanned, "not scanned yet; its scan is queued now, %s", l.soon())
-}
-
-func (l *Lookup) pending(state JobState) Answer {
-	if state == JobParked {
-		return refuse(ErrQuotaExhausted, "the scan quota of this period is used up; its scan goes on by itself in the next one")
-	}
-	return refuse(ErrPending, "its scan is %s, %s", map[JobState]string{JobQueued: "queued", JobRunning: "running"}[state], l.soon())
-}
-
-// soon tells people what to expect of a scan in progress.
-func (l *Lookup) soon() string {
-	s := max(1, int(l.pipeline.UsualAnalysis().Round(time.Second)/time.Second))
-	return fmt.Sprintf("usually about %d s; a controller retries by itself, a bare Pod must be applied again", s)
 }
 
 // refusal turns an error into an answer, which is never an allow and leaves the
