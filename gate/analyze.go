@@ -18,6 +18,9 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 	if err != nil {
 		return err
 	}
+	if k := entry.Record.Manifest.Kind; k != KindUnknown && k != KindImage {
+		return fmt.Errorf("analysing %s: it is no image but of kind %q: %w", job.Digest, k, ErrUnassessable)
+	}
 	// An inventory of a job that is not forced was stored by an earlier claim
 	// that died before it could say so.
 	if entry.Record.InventoryID == "" || job.Force {
@@ -26,14 +29,7 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 		}
 	}
 	run.Enter(PhaseMatch)
-	err = p.Match(ctx, job.Digest, job.Trigger.event())
-	if errors.Is(err, ErrAdvisoriesUnavailable) {
-		// The inventory is worth keeping: it is matched as soon as a
-		// generation is active, and until then the image is PENDING.
-		p.Log.Warn("image is analysed but cannot be matched", "digest", job.Digest, "error", err)
-		return nil
-	}
-	return err
+	return p.renew(ctx, job.Digest, job.Trigger.event())
 }
 
 // inventory makes and stores the inventory, from the first location that has
@@ -54,6 +50,9 @@ func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 			p.tookAnalysis(p.Now().Sub(started))
 			return p.Records.PutInventory(ctx, job.Epoch, inv)
 		case errors.Is(err, ErrUnassessable) || errors.Is(err, ErrTooLarge):
+			if rec.InventoryID != "" {
+				return err // a rescan never hides the last findings; the job tells
+			}
 			reason := Printable(err.Error(), 300)
 			if put := p.Records.PutUnassessable(ctx, job.Digest, job.Epoch, reason); put != nil {
 				return put
@@ -63,12 +62,13 @@ func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 			if gone := p.Records.MarkGone(ctx, job.Digest, loc); gone != nil {
 				return gone
 			}
-		case errors.Is(err, ErrRegistryAuth), errors.Is(err, ErrRegistryUnavailable), errors.Is(err, ErrIntegrity):
+		case errors.Is(err, ErrRegistryAuth), errors.Is(err, ErrRegistryUnavailable), errors.Is(err, ErrIntegrity),
+			errors.Is(err, ErrRegistryNotTrusted): // removed from the configuration since
 			// Another registry may have the same bytes.
 		default:
 			return err
 		}
-		if first == nil || errors.Is(first, ErrNotFound) {
+		if first == nil || errors.Is(first, ErrNotFound) || errors.Is(first, ErrRegistryNotTrusted) {
 			first = fmt.Errorf("analysing from %q: %w", loc, err)
 		}
 		if ctx.Err() != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // matchTries bounds how often Match repeats itself because the inventory or the
@@ -77,15 +78,29 @@ func (p *Pipeline) refresh(ctx context.Context, rec Record, event Event) error {
 	if p.current(rec) {
 		return p.Judge(ctx, rec.Digest, event)
 	}
-	err := p.Match(ctx, rec.Digest, event)
+	return p.renew(ctx, rec.Digest, event)
+}
+
+// renew is Match for callers that can do nothing about missing advisories. The
+// inventory is worth keeping: it is matched as soon as a generation is active.
+// Until then the verdicts are those of the former findings, or PENDING.
+func (p *Pipeline) renew(ctx context.Context, d Digest, event Event) error {
+	err := p.Match(ctx, d, event)
 	if errors.Is(err, ErrAdvisoriesUnavailable) {
-		return nil
+		p.Log.Warn("image cannot be matched yet", "digest", d, "error", err)
+		return p.Judge(ctx, d, event)
 	}
 	return err
 }
 
 // Judge evaluates the standing verdict of each location of a digest.
 func (p *Pipeline) Judge(ctx context.Context, d Digest, event Event) error {
+	return p.judge(ctx, d, event, Location{}, nil)
+}
+
+// judge is Judge when it is known that tags name the digest at loc: the lists
+// that Tags reads may not show that yet.
+func (p *Pipeline) judge(ctx context.Context, d Digest, event Event, loc Location, tags []string) error {
 	entry, err := p.entry(ctx, d)
 	if err != nil {
 		return err
@@ -98,6 +113,14 @@ func (p *Pipeline) Judge(ctx context.Context, d Digest, event Event) error {
 		q := p.question(entry, l.Location, event)
 		if p.Tags != nil {
 			q.Tags = p.Tags(ctx, d, l.Location)
+		}
+		if l.Location == loc {
+			for _, t := range tags {
+				if !slices.Contains(q.Tags, t) {
+					q.Tags = append(slices.Clone(q.Tags), t)
+				}
+			}
+			slices.Sort(q.Tags)
 		}
 		verdicts = append(verdicts, Verdict{Decision: p.Evaluator.Evaluate(ctx, q), Location: l.Location})
 	}

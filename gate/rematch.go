@@ -42,7 +42,8 @@ func NewSweeper(p *Pipeline, digests Digests) *Sweeper {
 func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
 	p := s.pipeline
 	return s.sweep(ctx, func(rec Record, swept *Swept) error {
-		if p.current(rec) {
+		// Without a generation what is known goes on being decided.
+		if _, loaded := p.Matcher.Generation(); !loaded || p.current(rec) {
 			swept.Judged++
 			return p.Judge(ctx, rec.Digest, EventRescan)
 		}

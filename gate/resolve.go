@@ -27,22 +27,26 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 	}
 	run.Enter(PhaseManifest)
 	queued := false // a new analysis
+	var gone error  // the digest is, which its tags may have outlived
 	if job.Digest != "" {
 		m, err := p.Source.Resolve(ctx, job.Location, string(job.Digest))
-		if errors.Is(err, ErrNotFound) {
-			if gone := p.Records.MarkGone(ctx, job.Digest, job.Location); gone != nil {
-				return gone
+		switch {
+		case errors.Is(err, ErrNotFound):
+			if mark := p.Records.MarkGone(ctx, job.Digest, job.Location); mark != nil {
+				return mark
+			}
+			gone = err
+		case err != nil:
+			return p.unreadable(ctx, job, err)
+		default:
+			if queued, err = p.seen(ctx, m, job.Location, by); err != nil {
+				return err
 			}
 		}
-		if err != nil {
-			return p.unreadable(ctx, job, err)
-		}
-		if queued, err = p.seen(ctx, m, job.Location, by); err != nil {
-			return err
-		}
 	}
+	tagged := map[Digest][]string{}
 	for _, tag := range job.Tags {
-		_, fresh, err := p.confirm(ctx, TagKey{job.Location, tag}, by)
+		m, fresh, err := p.confirm(ctx, TagKey{job.Location, tag}, by)
 		if errors.Is(err, ErrNotFound) && job.Digest != "" {
 			continue // the tag is gone again, which confirm has recorded; its digest is fine
 		}
@@ -50,6 +54,13 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 			return fmt.Errorf("confirming tag %q: %w", Printable(tag, 128), err)
 		}
 		queued = queued || fresh
+		tagged[m.Digest] = append(tagged[m.Digest], tag)
+	}
+	if err := p.rejudge(ctx, job.Location, tagged, job.Trigger.event()); err != nil {
+		return err
+	}
+	if gone != nil {
+		return gone
 	}
 	if queued || job.Repeat {
 		return nil
@@ -59,10 +70,38 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 	return p.Scheduler.Avoid(ctx, p.Quota.Period(p.Now()).Key, 1)
 }
 
+// rejudge renews the standing verdicts of known images whose tags were just
+// confirmed: rules may look at tags, and the verdict that [Pipeline.due]
+// renewed was asked for before the tag was written.
+func (p *Pipeline) rejudge(ctx context.Context, loc Location, tagged map[Digest][]string, event Event) error {
+	for d, tags := range tagged {
+		entry, err := p.entry(ctx, d)
+		if err != nil {
+			return err
+		}
+		if entry.Record.InventoryID == "" {
+			continue // its analysis will
+		}
+		if err := p.judge(ctx, d, event, loc, tags); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // unreadable records what a failed read by digest says about the digest for
-// good: a manifest that no rule covers is unassessable wherever it lies.
+// good: a manifest that no rule covers is unassessable wherever it lies. A
+// manifest that was read and hashed before is not: then this registry serves
+// something else, which says nothing about the digest.
 func (p *Pipeline) unreadable(ctx context.Context, job Job, err error) error {
 	if !errors.Is(err, ErrUnassessable) {
+		return err
+	}
+	entry, read := p.entry(ctx, job.Digest)
+	if read != nil {
+		return read
+	}
+	if entry.Record.Manifest.Kind != KindUnknown {
 		return err
 	}
 	m := Manifest{Digest: job.Digest, Kind: KindArtifact, Unassessable: Printable(err.Error(), 300)}
@@ -108,23 +147,30 @@ func (p *Pipeline) named(ctx context.Context, key TagKey, by asking) (_ Digest, 
 	if err != nil {
 		return "", false, err
 	}
-	m := entry.Record.Manifest
-	if m.Kind == KindUnknown {
-		m, err = p.Source.Resolve(ctx, key.Location, key.Tag)
-		if err != nil {
-			return "", false, err
-		}
+	if m := entry.Record.Manifest; m.Kind != KindUnknown {
+		queued, err = p.lies(ctx, m, key.Location, by)
+		return digest, queued, err
+	}
+	m, err := p.Source.Resolve(ctx, key.Location, key.Tag)
+	if err != nil {
+		return "", false, err
 	}
 	queued, err = p.seen(ctx, m, key.Location, by)
 	return m.Digest, queued, err
 }
 
-// seen records that a manifest lies at a location and asks for the analyses of
-// the images it stands for; queued says that at least one is new.
+// seen records a manifest that was just read, and that it lies at a location;
+// see [Pipeline.lies].
 func (p *Pipeline) seen(ctx context.Context, m Manifest, loc Location, by asking) (queued bool, err error) {
 	if err := p.Records.PutManifest(ctx, m); err != nil {
 		return false, err
 	}
+	return p.lies(ctx, m, loc, by)
+}
+
+// lies records that a known manifest lies at a location and asks for the
+// analyses of the images it stands for; queued says that at least one is new.
+func (p *Pipeline) lies(ctx context.Context, m Manifest, loc Location, by asking) (queued bool, err error) {
 	if _, err := p.Records.AddLocation(ctx, m.Digest, loc); err != nil {
 		return false, err
 	}
@@ -132,17 +178,37 @@ func (p *Pipeline) seen(ctx context.Context, m Manifest, loc Location, by asking
 	case KindImage:
 		return p.due(ctx, m.Digest, loc, by)
 	case KindIndex:
-		for _, c := range m.Children {
-			if !c.Judged {
-				continue
-			}
-			child := Manifest{Digest: c.Digest, MediaType: c.MediaType, Kind: KindImage, Platform: c.Platform}
-			fresh, err := p.seen(ctx, child, loc, by)
-			if err != nil {
-				return false, err
-			}
-			queued = queued || fresh
+		return p.members(ctx, m, loc, by)
+	}
+	return false, nil
+}
+
+// members does for the judged children of an index what lies does for an image.
+// What an index says of a child counts only while nobody has read the child
+// itself: an index is written by whoever pushes it.
+func (p *Pipeline) members(ctx context.Context, index Manifest, loc Location, by asking) (queued bool, err error) {
+	res, err := p.Records.Read(ctx, ReadRequest{Digests: judged(index)})
+	if err != nil {
+		return false, err
+	}
+	for _, c := range index.Children {
+		if !c.Judged {
+			continue
 		}
+		m := res.Digests[c.Digest].Record.Manifest
+		put := p.lies
+		if m.Kind == KindUnknown {
+			m = Manifest{Digest: c.Digest, MediaType: c.MediaType, Kind: KindImage, Platform: c.Platform}
+			put = p.seen
+		}
+		if m.Kind == KindIndex { // it is no image, which admission says
+			continue
+		}
+		fresh, err := put(ctx, m, loc, by)
+		if err != nil {
+			return false, err
+		}
+		queued = queued || fresh
 	}
 	return queued, nil
 }
@@ -158,10 +224,17 @@ func (p *Pipeline) due(ctx context.Context, d Digest, loc Location, by asking) (
 		return false, err
 	}
 	switch {
-	case entry.Record.Manifest.Unassessable != "":
+	case entry.Record.Manifest.Unassessable != "" && !by.force: // forced: a limit may be higher now
 		return false, p.Judge(ctx, d, by.trigger.event())
 	case entry.Record.InventoryID != "" && !by.force:
-		return false, p.refresh(ctx, entry.Record, by.trigger.event())
+		err := p.refresh(ctx, entry.Record, by.trigger.event())
+		if !errors.Is(err, ErrNotFound) {
+			return false, err
+		}
+		// The stored inventory cannot be read any more. The error must not go
+		// on: to the caller it would be the registry's word about the tag.
+		p.Log.Warn("inventory is lost, analysing again", "digest", d, "error", err)
+		by.force = true
 	}
 	_, outcome, err := p.Scheduler.Enqueue(ctx, JobRequest{
 		Kind: JobAnalyze, Location: loc, Digest: d, Trigger: by.trigger, Force: by.force,
