@@ -25,12 +25,12 @@ func (a authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c == nil {
 		c = &call{}
 	}
-	value, err := s.authorization(c.repo)
+	value, err := s.authorization(req.Context(), c)
 	if err != nil {
 		return nil, err
 	}
 	res, err := s.hop(authorized(req, value))
-	if err != nil || res.StatusCode != http.StatusUnauthorized {
+	if err != nil || res.StatusCode != http.StatusUnauthorized || c.basic {
 		return res, err
 	}
 	challenges := parseChallenges(res.Header)
@@ -40,6 +40,7 @@ func (a authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if next == value {
+		s.secrets.refused()
 		return nil, s.refused(value != "")
 	}
 	return s.hop(authorized(req, next))
@@ -56,18 +57,21 @@ func authorized(req *http.Request, value string) *http.Request {
 
 // authorization is what is known to work without being asked: a live token, or
 // Basic where the registry wants it.
-func (s *session) authorization(repo string) (string, error) {
-	if tok, ok := s.tokens.get(repo); ok {
+func (s *session) authorization(ctx context.Context, c *call) (string, error) {
+	if c.basic {
+		return s.basicValue(ctx)
+	}
+	if tok, ok := s.tokens.get(c.scope()); ok {
 		return "Bearer " + tok, nil
 	}
 	if !s.basic.Load() {
 		return "", nil
 	}
-	return s.basicValue()
+	return s.basicValue(ctx)
 }
 
-func (s *session) basicValue() (string, error) {
-	user, password, ok, err := s.credentials()
+func (s *session) basicValue(ctx context.Context) (string, error) {
+	user, password, ok, err := s.secrets.get(ctx)
 	if err != nil || !ok {
 		return "", err
 	}
@@ -86,18 +90,18 @@ func (s *session) answer(ctx context.Context, c *call, challenges []challenge) (
 		if c.exchanges++; c.exchanges > maxExchanges {
 			return "", fmt.Errorf("the registry refused %d fresh tokens: check the permissions of the account: %w", maxExchanges, gate.ErrRegistryAuth)
 		}
-		tok, err := s.exchange(ctx, ch, c.repo)
+		tok, err := s.exchange(ctx, ch, c.scope())
 		if err != nil {
 			return "", err
 		}
-		s.tokens.put(c.repo, tok)
+		s.tokens.put(c.scope(), tok)
 		return "Bearer " + tok.value, nil
 	}
 	for _, ch := range challenges {
 		if ch.scheme != "basic" {
 			continue
 		}
-		value, err := s.basicValue()
+		value, err := s.basicValue(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -112,7 +116,7 @@ func (s *session) answer(ctx context.Context, c *call, challenges []challenge) (
 
 func (s *session) refused(had bool) error {
 	if had {
-		return fmt.Errorf("check username and passwordFile and the permissions of the account: %w", gate.ErrRegistryAuth)
+		return fmt.Errorf("check the credentials and the permissions of the account: %w", gate.ErrRegistryAuth)
 	}
 	return fmt.Errorf("it wants credentials: configure username and passwordFile: %w", gate.ErrRegistryAuth)
 }

@@ -42,6 +42,9 @@ type Config struct {
 	// read at each use, so that a rotated secret needs no restart.
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"passwordFile"`
+	// Credentials are those that a docker configuration or a credential helper
+	// keeps, instead of Username and PasswordFile.
+	Credentials CredentialsConfig `yaml:"credentials"`
 	// CAFile holds PEM certificates that are trusted in addition to the
 	// system's. It is read at start.
 	CAFile string `yaml:"caFile"`
@@ -144,6 +147,7 @@ func (c Config) validateFiles(report func(key, format string, args ...any)) {
 			report("passwordFile", "%w", err)
 		}
 	}
+	c.validateCredentials(report)
 	if c.CAFile != "" {
 		if _, err := readCAs(c.CAFile); err != nil {
 			report("caFile", "%w", err)
@@ -151,6 +155,29 @@ func (c Config) validateFiles(report func(key, format string, args ...any)) {
 	}
 	if c.PlainHTTP && (c.CAFile != "" || c.InsecureSkipVerify) {
 		report("plainHTTP", "excludes caFile and insecureSkipVerify")
+	}
+}
+
+func (c Config) validateCredentials(report func(key, format string, args ...any)) {
+	file, helper := c.Credentials.DockerConfig, c.Credentials.Helper
+	ways := 0
+	for _, set := range []bool{c.Username != "", file != "", helper != ""} {
+		if set {
+			ways++
+		}
+	}
+	if ways > 1 {
+		report("credentials", "username, credentials.dockerConfig and credentials.helper exclude each other; keep one")
+	}
+	if file != "" {
+		if _, _, err := readDockerConfig(file, c.Host); err != nil {
+			report("credentials.dockerConfig", "%w", err)
+		}
+	}
+	if helper != "" {
+		if err := checkHelper(helper); err != nil {
+			report("credentials.helper", "%w", err)
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func TestInvalidConfigurations(t *testing.T) {
 		"user_with_colon":   {func(c *Config) { c.Username, c.PasswordFile = "a:b", file(t, "x") }, "username: "},
 		"password_missing":  {func(c *Config) { c.Username, c.PasswordFile = "u", missing }, "passwordFile: reading password: open "},
 		"password_empty":    {func(c *Config) { c.Username, c.PasswordFile = "u", file(t, "\n") }, "passwordFile: "},
-		"password_huge":     {func(c *Config) { c.Username, c.PasswordFile = "u", file(t, strings.Repeat("x", maxPasswordBytes+1)) }, "passwordFile: "},
+		"password_huge":     {func(c *Config) { c.Username, c.PasswordFile = "u", file(t, strings.Repeat("x", maxSecretBytes+1)) }, "passwordFile: "},
 		"password_is_dir":   {func(c *Config) { c.Username, c.PasswordFile = "u", t.TempDir() }, "passwordFile: "},
 		"ca_missing":        {func(c *Config) { c.CAFile = missing }, "caFile: "},
 		"ca_no_pem":         {func(c *Config) { c.CAFile = file(t, "x") }, "caFile: "},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -84,8 +85,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 // send makes one request and returns the answer if its status is in wanted;
 // the caller closes its body.
 func (s *session) send(ctx context.Context, c *call, method, path string, header http.Header, wanted ...int) (*http.Response, error) {
-	u := s.base
-	u.Path = "/v2/" + c.repo + "/" + path
+	return s.sendTo(ctx, c, method, &url.URL{Path: "/v2/" + c.repo + "/" + path}, header, wanted...)
+}
+
+// sendTo is send for any path and query of the registry's own host.
+func (s *session) sendTo(ctx context.Context, c *call, method string, to *url.URL, header http.Header, wanted ...int) (*http.Response, error) {
+	u := *to
+	u.Scheme, u.Host = s.base.Scheme, s.base.Host
 	req, err := http.NewRequestWithContext(withCall(ctx, c), method, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, gate.ErrInvalid)

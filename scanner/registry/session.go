@@ -58,6 +58,7 @@ type session struct {
 	wait     timeouts
 	pauses   *pauses
 	tokens   *tokens
+	secrets  *credentialSource
 	// basic is set when the registry asked for Basic authentication.
 	basic atomic.Bool
 	// credentialHosts are the endpoints that may see credentials.
@@ -73,7 +74,8 @@ func newSession(c Config, o Options, p *pauses) (*session, error) {
 	s := &session{
 		cfg: c, registry: c.Registry(), wait: o.timeouts, pauses: p,
 		base:            url.URL{Scheme: "https", Host: apiHost(c.Host)},
-		tokens:          &tokens{now: o.Now, byRepo: map[string]token{}},
+		tokens:          &tokens{now: o.Now, byScope: map[string]token{}},
+		secrets:         newCredentialSource(c, o.Now),
 		credentialHosts: map[string]bool{},
 	}
 	if c.PlainHTTP {
@@ -120,18 +122,6 @@ func (s *session) close() {
 	s.foreign.CloseIdleConnections()
 }
 
-// credentials reads the configured ones; ok is false when there are none.
-func (s *session) credentials() (user, password string, ok bool, err error) {
-	if s.cfg.Username == "" {
-		return "", "", false, nil
-	}
-	password, err = readPassword(s.cfg.PasswordFile)
-	if err != nil {
-		return "", "", false, fmt.Errorf("%w: %w", err, gate.ErrRegistryAuth)
-	}
-	return s.cfg.Username, password, true, nil
-}
-
 // hop sends one request to one host, without following redirects, and lets
 // the host's health learn from it.
 func (s *session) hop(req *http.Request) (*http.Response, error) {
@@ -156,9 +146,24 @@ func (s *session) transport(host string) *http.Transport {
 
 // call travels in a request's context through the client's redirects.
 type call struct {
-	repo      string
-	blob      bool // may be redirected to another host
-	exchanges int  // token exchanges so far; used by one goroutine at a time
+	repo      string // "" for what is about no repository
+	blob      bool   // may be redirected to another host
+	catalog   bool   // needs the scope for listing repositories
+	basic     bool   // an API that knows Basic only and does not ask for it
+	exchanges int    // token exchanges so far; used by one goroutine at a time
+}
+
+// scope is what a token is asked for: our own words, not the challenge's, so
+// that it is nothing but pulling and listing, and a registry that asks for ever
+// new scopes cannot make us walk in circles. "" proves a login and no more.
+func (c *call) scope() string {
+	switch {
+	case c.catalog:
+		return "registry:catalog:*"
+	case c.repo == "":
+		return ""
+	}
+	return "repository:" + c.repo + ":pull"
 }
 
 type callKey struct{}

@@ -25,12 +25,12 @@ const (
 	maxTokens = 1000
 )
 
-// tokens caches bearer tokens by repository. Safe for concurrent use.
+// tokens caches bearer tokens by scope. Safe for concurrent use.
 type tokens struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	byRepo map[string]token
+	byScope map[string]token
 }
 
 type token struct {
@@ -38,26 +38,26 @@ type token struct {
 	expires time.Time
 }
 
-func (t *tokens) get(repo string) (string, bool) {
+func (t *tokens) get(scope string) (string, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tok, ok := t.byRepo[repo]
+	tok, ok := t.byScope[scope]
 	return tok.value, ok && t.now().Before(tok.expires)
 }
 
-func (t *tokens) put(repo string, tok token) {
+func (t *tokens) put(scope string, tok token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byRepo) >= maxTokens {
-		clear(t.byRepo)
+	if len(t.byScope) >= maxTokens {
+		clear(t.byScope)
 	}
-	t.byRepo[repo] = tok
+	t.byScope[scope] = tok
 }
 
-// exchange asks the realm of a challenge for a token to pull from repo. The
+// exchange asks the realm of a challenge for a token of the scope. The
 // realm is the registry's word: it is used only if it lies at a host that the
 // configuration names for credentials, whether there are credentials or not.
-func (s *session) exchange(ctx context.Context, c challenge, repo string) (token, error) {
+func (s *session) exchange(ctx context.Context, c challenge, scope string) (token, error) {
 	realm, err := s.checkRealm(c.params["realm"])
 	if err != nil {
 		return token{}, err
@@ -66,16 +66,17 @@ func (s *session) exchange(ctx context.Context, c challenge, repo string) (token
 	if service := c.params["service"]; service != "" {
 		q.Set("service", service)
 	}
-	// Our own scope, not the challenge's: nothing but pulling, and a registry
-	// that asks for ever new scopes cannot make us walk in circles.
-	q.Set("scope", "repository:"+repo+":pull")
+	q.Del("scope")
+	if scope != "" {
+		q.Set("scope", scope)
+	}
 	realm.RawQuery = q.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, realm.String(), nil)
 	if err != nil {
 		return token{}, fmt.Errorf("asking %q for a token: %w", realm.Host, gate.ErrRegistryAuth)
 	}
 	req.Header.Set("User-Agent", userAgent)
-	user, password, ok, err := s.credentials()
+	user, password, ok, err := s.secrets.get(ctx)
 	if err != nil {
 		return token{}, err
 	}
@@ -88,6 +89,7 @@ func (s *session) exchange(ctx context.Context, c challenge, repo string) (token
 	}
 	defer closeBody(res)
 	if res.StatusCode != http.StatusOK {
+		s.secrets.refused()
 		return token{}, s.tokenStatus(res, realm.Host, ok)
 	}
 	return s.readToken(res, realm.Host)
@@ -104,10 +106,20 @@ func (s *session) checkRealm(realm string) (*url.URL, error) {
 		return nil, fmt.Errorf("the registry names a token server at %q that is not reached by https: %w", gate.Printable(u.Host, 100), gate.ErrRegistryAuth)
 	}
 	if !s.credentialHosts[urlEndpoint(u)] {
-		return nil, fmt.Errorf("the registry names a token server at %q, to which nothing is sent; add it to tokenHosts if it belongs to the registry: %w", gate.Printable(u.Host, 100), gate.ErrRegistryAuth)
+		return nil, &realmError{host: gate.Printable(u.Host, 100)}
 	}
 	return u, nil
 }
+
+// realmError says that a registry sends its clients to a host for tokens that
+// the configuration does not name.
+type realmError struct{ host string }
+
+func (e *realmError) Error() string {
+	return fmt.Sprintf("the registry names a token server at %q, to which nothing is sent; add it to tokenHosts if it belongs to the registry: %v", e.host, gate.ErrRegistryAuth)
+}
+
+func (e *realmError) Unwrap() error { return gate.ErrRegistryAuth }
 
 func (s *session) tokenStatus(res *http.Response, host string, withCredentials bool) error {
 	switch {
