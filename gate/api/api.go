@@ -72,7 +72,9 @@ const maxBody = 1 << 20
 
 type server struct{ Options }
 
-// Register adds the API to an echo server.
+// Register adds the API to an echo server. Everything under /api/v1 needs the
+// token; its description at /openapi.yaml and /openapi.json does not: it is the
+// same in every installation and holds nothing of this one but its version.
 func Register(e *echo.Echo, o Options) {
 	config := huma.DefaultConfig("digestgate", o.Version)
 	config.DocsPath = ""
@@ -84,7 +86,7 @@ func Register(e *echo.Echo, o Options) {
 	config.RejectUnknownQueryParameters = true
 	api := humaecho.New(e, config)
 	s := &server{o}
-	api.UseMiddleware(s.authenticate(api))
+	api.UseMiddleware(header, s.authenticate(api))
 
 	huma.Register(api, operation(http.MethodGet, "/images", "list-images", "List images, newest first"), s.listImages)
 	huma.Register(api, operation(http.MethodGet, "/images/{digest}", "get-image", "One image"), s.getImage)

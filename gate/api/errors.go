@@ -11,47 +11,54 @@ import (
 )
 
 // statuses maps the failures that a caller of the API can cause or must know
-// of; everything else is a 500 whose text is only logged.
+// of; everything else is a 500 whose text is only logged. For a 503 the words
+// say what to expect, for the others the error's own text does.
 var statuses = []struct {
 	err    error
 	status int
+	words  string
 }{
-	{gate.ErrDigestInvalid, http.StatusUnprocessableEntity},
-	{gate.ErrRefInvalid, http.StatusUnprocessableEntity},
-	{gate.ErrRefAmbiguous, http.StatusUnprocessableEntity},
-	{gate.ErrRegistryNotTrusted, http.StatusUnprocessableEntity},
-	{gate.ErrInvalid, http.StatusUnprocessableEntity},
-	{gate.ErrNotFound, http.StatusNotFound},
-	{gate.ErrConflict, http.StatusConflict},
-	{gate.ErrCancelled, http.StatusConflict},
-	{gate.ErrTooLarge, http.StatusRequestEntityTooLarge},
-	{gate.ErrStoreUnavailable, http.StatusServiceUnavailable},
-	{gate.ErrTimeout, http.StatusServiceUnavailable},
-	{gate.ErrBusy, http.StatusServiceUnavailable},
-	{gate.ErrResource, http.StatusServiceUnavailable},
+	{gate.ErrUnauthorized, http.StatusUnauthorized, ""},
+	{gate.ErrDigestInvalid, http.StatusUnprocessableEntity, ""},
+	{gate.ErrRefInvalid, http.StatusUnprocessableEntity, ""},
+	{gate.ErrRefAmbiguous, http.StatusUnprocessableEntity, ""},
+	{gate.ErrDigestRequired, http.StatusUnprocessableEntity, ""},
+	{gate.ErrRegistryNotTrusted, http.StatusUnprocessableEntity, ""},
+	{gate.ErrStoreUnavailable, http.StatusServiceUnavailable, "the store did not answer; try again"},
+	{gate.ErrTimeout, http.StatusServiceUnavailable, "no answer in time; try again"},
+	{gate.ErrResource, http.StatusServiceUnavailable, "this machine lacks something, the log says what; try again later"},
+	{gate.ErrBusy, http.StatusServiceUnavailable, "too much is waiting already; try again later"},
+	{gate.ErrInvalid, http.StatusUnprocessableEntity, ""},
+	{gate.ErrNotFound, http.StatusNotFound, ""},
+	{gate.ErrConflict, http.StatusConflict, ""},
+	{gate.ErrCancelled, http.StatusConflict, ""},
+	{gate.ErrTooLarge, http.StatusRequestEntityTooLarge, ""},
 }
 
-// statusOf is the HTTP status of a failure.
-func statusOf(err error) int {
+// statusOf is the HTTP status of a failure, with the words of a 503.
+func statusOf(err error) (status int, words string) {
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
-			return s.status
+			return s.status, s.words
 		}
 	}
-	return http.StatusInternalServerError
+	if class, _ := gate.Classify(err); errors.Is(class.Err, gate.ErrTimeout) {
+		return statusOf(class.Err) // a bare context error
+	}
+	return http.StatusInternalServerError, "internal error; the log has the details"
 }
 
 // problem turns a failure into the answer. Only the caller's own mistakes are
 // explained with the error's text; the operator finds the rest in the log.
 func (s *server) problem(ctx context.Context, doing string, err error) error {
-	status := statusOf(err)
+	status, words := statusOf(err)
 	if status < http.StatusInternalServerError {
 		return huma.NewError(status, gate.Printable(err.Error(), 1000))
 	}
 	s.Log.ErrorContext(ctx, "api request failed", "doing", doing, "error", err)
+	problem := huma.NewError(status, doing+": "+words)
 	if status == http.StatusServiceUnavailable {
-		headers := http.Header{"Retry-After": {"5"}}
-		return huma.ErrorWithHeaders(huma.NewError(status, doing+": the store did not answer; try again"), headers)
+		return huma.ErrorWithHeaders(problem, http.Header{"Retry-After": {"5"}})
 	}
-	return huma.NewError(status, doing+": internal error; the log has the details")
+	return problem
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -28,7 +29,8 @@ type FindingsDetail struct {
 }
 
 type getFindingsInput struct {
-	imageInput
+	// Not embedded: huma does not look into unexported types.
+	Digest   string `path:"digest" maxLength:"80" example:"sha256:…"`
 	Severity string `query:"severity" enum:"CRITICAL,HIGH,MEDIUM,LOW,UNKNOWN" doc:"only vulnerabilities of this severity"`
 }
 
@@ -50,8 +52,10 @@ func (s *server) findings(ctx context.Context, text string, severity gate.Severi
 	d := entry.Record.Digest
 	inv, err := s.Reader.Inventory(ctx, d)
 	if errors.Is(err, gate.ErrNotFound) {
-		return FindingsDetail{}, errors.Join(err, errors.New("the image has no inventory; its state is "+string(entry.State())+
-			" (for an index, ask for one of its platforms)"))
+		if entry.Record.Manifest.Kind == gate.KindIndex {
+			return FindingsDetail{}, fmt.Errorf("%s is an index, ask for one of its platforms: %w", d.Short(), gate.ErrNotFound)
+		}
+		return FindingsDetail{}, fmt.Errorf("%s has no inventory, its state is %s: %w", d.Short(), entry.State(), gate.ErrNotFound)
 	}
 	if err != nil {
 		return FindingsDetail{}, err

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -66,7 +65,7 @@ func (s *server) listImages(ctx context.Context, in *listImagesInput) (*listImag
 			Size: r.Size, AnalyzedAt: optional(r.AnalyzedAt), SeenAt: r.SeenAt, Locations: []Place{},
 		}
 		for _, l := range r.Places {
-			image.Locations = append(image.Locations, Place{l.Registry, l.Repository, l.Tags, l.Gone})
+			image.Locations = append(image.Locations, Place{l.Registry, l.Repository, orEmpty(l.Tags), l.Gone})
 		}
 		out.Body.Images = append(out.Body.Images, image)
 	}
@@ -88,7 +87,7 @@ type ImageDetail struct {
 	Kind       gate.ManifestKind `json:"kind"`
 	State      gate.State        `json:"state"`
 	Job        *Job              `json:"job"`
-	Verdict    *Verdict          `json:"verdict" doc:"worst over the locations; null before the first evaluation"`
+	Verdict    *Verdict          `json:"verdict" doc:"worst over the locations, for an index over its judged platforms; null while one of them was not evaluated and none is refused"`
 	Advisories *Advisories       `json:"advisories"`
 	AnalyzedAt *time.Time        `json:"analyzedAt"`
 	Locations  []LocationDetail  `json:"locations"`
@@ -159,101 +158,4 @@ func (s *server) entry(ctx context.Context, text string) (gate.Entry, error) {
 		return entry, nil
 	}
 	return gate.Entry{}, fmt.Errorf("image %s was never pushed, synchronised or asked for here: %w", d, gate.ErrNotFound)
-}
-
-// View computes what the API shows of a stored digest.
-func View(ctx context.Context, r Reader, lists Lists, e gate.Entry) (ImageDetail, error) {
-	return (&server{Options{Reader: r, Lists: lists}}).detail(ctx, e)
-}
-
-func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) {
-	r := e.Record
-	v := ImageDetail{
-		Digest: r.Digest, Kind: r.Manifest.Kind, State: e.State(), AnalyzedAt: optional(r.AnalyzedAt), Counts: r.Counts,
-		Locations: []LocationDetail{}, Platforms: []PlatformDetail{}, Unassessable: r.Manifest.Unassessable,
-	}
-	if e.Job != nil && e.Job.State.Live() {
-		job := viewJob(*e.Job)
-		v.Job = &job
-	}
-	if r.FindingsID != "" {
-		f, err := s.Reader.Findings(ctx, r.Digest)
-		if err != nil {
-			return v, err
-		}
-		v.Advisories = &Advisories{f.Generation, f.UpdatedAt}
-	}
-	places, err := s.Lists.Places(ctx, r.Digest)
-	if err != nil {
-		return v, err
-	}
-	for _, l := range r.Locations {
-		detail := LocationDetail{Place{l.Registry, l.Repository, []string{}, l.Gone}, viewVerdict(l.Verdict)}
-		if i := slices.IndexFunc(places, func(p gate.Place) bool { return p.Location == l.Location }); i >= 0 {
-			detail.Tags = places[i].Tags
-		}
-		v.Locations = append(v.Locations, detail)
-		v.Verdict = worse(v.Verdict, detail.Verdict)
-	}
-	if r.Manifest.Kind == gate.KindIndex {
-		return v, s.combine(ctx, r.Manifest, &v)
-	}
-	if r.Manifest.Kind == gate.KindImage {
-		v.Platforms = append(v.Platforms, PlatformDetail{r.Manifest.Platform.String(), r.Digest, v.State, true})
-	}
-	return v, nil
-}
-
-// combine computes the view of an index from its children as they are now.
-func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) error {
-	var want []gate.Digest
-	for _, c := range m.Children {
-		want = append(want, c.Digest)
-	}
-	res, err := s.Reader.Read(ctx, gate.ReadRequest{Digests: want})
-	if err != nil {
-		return err
-	}
-	var states []gate.State
-	v.Verdict = nil
-	for _, c := range m.Children {
-		e := res.Digests[c.Digest]
-		p := PlatformDetail{c.Platform.String(), c.Digest, e.State(), c.Judged}
-		v.Platforms = append(v.Platforms, p)
-		if !c.Judged {
-			continue
-		}
-		states = append(states, p.State)
-		for _, l := range e.Record.Locations {
-			verdict := viewVerdict(l.Verdict)
-			v.Verdict = worse(v.Verdict, verdict)
-			i := slices.IndexFunc(v.Locations, func(d LocationDetail) bool {
-				return d.Registry == l.Registry && d.Repository == l.Repository
-			})
-			if i >= 0 {
-				v.Locations[i].Verdict = worse(v.Locations[i].Verdict, verdict)
-			}
-		}
-		v.Counts = v.Counts.Plus(e.Record.Counts)
-		if t := optional(e.Record.AnalyzedAt); t != nil && (v.AnalyzedAt == nil || t.After(*v.AnalyzedAt)) {
-			v.AnalyzedAt = t
-		}
-	}
-	v.State = gate.CombineStates(states)
-	return nil
-}
-
-// viewVerdict is nil before the first evaluation.
-func viewVerdict(d gate.Decision) *Verdict {
-	if d.Outcome == "" {
-		return nil
-	}
-	return &Verdict{d.Outcome, d.Code, append([]gate.Reason{}, d.Reasons...), d.PolicyRevision, d.EvaluatedAt}
-}
-
-func worse(a, b *Verdict) *Verdict {
-	if a == nil || (b != nil && b.Decision.Worse(a.Decision)) {
-		return b
-	}
-	return a
 }

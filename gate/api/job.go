@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -58,6 +58,9 @@ type listJobsOutput struct {
 }
 
 func (s *server) listJobs(ctx context.Context, in *listJobsInput) (*listJobsOutput, error) {
+	if d := gate.Digest(in.Digest); d != "" && !d.Valid() {
+		return nil, s.problem(ctx, "listing jobs", fmt.Errorf("filtering by digest %q: %w", in.Digest, gate.ErrDigestInvalid))
+	}
 	jobs, next, err := s.Lists.Jobs(ctx, gate.JobFilter{
 		State: gate.JobState(in.State), Kind: gate.JobKind(in.Kind), Digest: gate.Digest(in.Digest), Cursor: in.Cursor, Limit: in.Limit,
 	})
@@ -109,13 +112,15 @@ type createScansOutput struct {
 	}
 }
 
-// createScans queues all scans or none: every reference is checked first.
+// createScans queues all scans or none as far as the references go: each is
+// checked first. If the store fails in between, asking again joins the jobs
+// that were made.
 func (s *server) createScans(ctx context.Context, in *createScansInput) (*createScansOutput, error) {
 	var wrong []error
 	for i, image := range in.Body.Images {
 		if _, err := s.Scans.Request(image); err != nil {
 			wrong = append(wrong, &huma.ErrorDetail{
-				Message: gate.Printable(err.Error(), 500), Location: "body.images", Value: i,
+				Message: gate.Printable(err.Error(), 500), Location: fmt.Sprintf("body.images[%d]", i), Value: gate.Printable(image, 300),
 			})
 		}
 	}
@@ -127,7 +132,7 @@ func (s *server) createScans(ctx context.Context, in *createScansInput) (*create
 	for _, image := range in.Body.Images {
 		j, err := s.Scans.Ask(ctx, image, in.Body.Force)
 		if err != nil {
-			return nil, s.problem(ctx, "queuing scans", errors.Join(err))
+			return nil, s.problem(ctx, "queuing scans", err)
 		}
 		out.Body.Jobs = append(out.Body.Jobs, viewJob(j))
 	}

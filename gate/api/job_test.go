@@ -1,0 +1,207 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
+)
+
+type jobList struct {
+	Jobs []api.Job
+	Next string
+}
+
+func TestScans(t *testing.T) {
+	s := newSite(t, nil)
+	var out jobList
+	s.call("POST", "/scans", `{"images":["hub.example.com/app:v1","second.example.com/app@`+string(digest("a"))+`","hub.example.com/app:v1"]}`, http.StatusAccepted, &out)
+	if len(out.Jobs) != 3 || out.Jobs[0].ID != out.Jobs[2].ID {
+		t.Fatalf("got %+v, want three answers, the same job twice", out)
+	}
+	if j := out.Jobs[0]; j.Kind != gate.JobResolve || j.State != gate.JobQueued || j.Priority != "interactive" || j.Trigger != gate.TriggerAPI ||
+		j.Registry != "hub" || j.Repository != "app" || len(j.Tags) != 1 || j.Tags[0] != "v1" || j.StartedAt != nil {
+		t.Errorf("job: got %+v", j)
+	}
+	if out.Jobs[1].Digest != digest("a") || out.Jobs[1].Registry != "second" {
+		t.Errorf("by digest: got %+v", out.Jobs[1])
+	}
+	job, err := s.store.Claim(s.ctx, gate.ClaimRequest{Worker: "w", Period: gate.Period{Key: "none"}, Lease: time.Minute})
+	s.no(err)
+	if job.Force {
+		t.Error("a scan without force is forced")
+	}
+	s.call("POST", "/scans", `{"images":["hub.example.com/other:v1"],"force":true}`, http.StatusAccepted, &out)
+	stored, err := s.store.Job(s.ctx, out.Jobs[0].ID)
+	if err != nil || !stored.Force {
+		t.Errorf("with force: got %+v, %v", stored, err)
+	}
+}
+
+// TestScansAllOrNone: one wrong reference and nothing is queued.
+func TestScansAllOrNone(t *testing.T) {
+	s := newSite(t, nil)
+	a := s.send("POST", "/api/v1/scans", `{"images":["hub.example.com/app:v1","elsewhere.example.com/app:v1","NOT A REF"]}`, nil)
+	s.refused(a, http.StatusUnprocessableEntity, "no scan was queued")
+	var problem struct {
+		Errors []struct{ Message, Location, Value string }
+	}
+	s.no(json.Unmarshal([]byte(a.body), &problem))
+	if len(problem.Errors) != 2 || problem.Errors[0].Location != "body.images[1]" || problem.Errors[1].Value != "NOT A REF" ||
+		!strings.Contains(problem.Errors[0].Message, "not configured") {
+		t.Errorf("errors: got %+v, want both wrong ones with their places", problem.Errors)
+	}
+	s.catchUp()
+	var list jobList
+	s.get("/jobs", &list)
+	if len(list.Jobs) != 0 {
+		t.Errorf("got %d jobs, want none", len(list.Jobs))
+	}
+	for name, body := range map[string]string{
+		"no_images":      `{"images":[]}`,
+		"none_given":     `{}`,
+		"too_many":       `{"images":[` + strings.Repeat(`"hub.example.com/app:v1",`, 1000) + `"hub.example.com/app:v1"]}`,
+		"not_a_list":     `{"images":"hub.example.com/app:v1"}`,
+		"unknown_member": `{"images":["hub.example.com/app:v1"],"priority":0}`,
+		"empty_ref":      `{"images":[""]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := *s
+			s.T = t
+			s.refused(s.send("POST", "/api/v1/scans", body, nil), http.StatusUnprocessableEntity, "")
+		})
+	}
+	s.refused(s.send("POST", "/api/v1/scans", `{"images":`, nil), http.StatusBadRequest, "")
+	s.refused(s.send("POST", "/api/v1/scans", "{}", map[string]string{"Content-Type": "text/plain"}), http.StatusUnsupportedMediaType, "")
+	s.refused(s.send("POST", "/api/v1/scans", `{"images":["`+strings.Repeat("a", 1<<20)+`"]}`, nil), http.StatusRequestEntityTooLarge, "")
+}
+
+func TestJobs(t *testing.T) {
+	s := newSite(t, nil)
+	var out jobList
+	s.get("/jobs", &out)
+	if out.Jobs == nil || len(out.Jobs) != 0 {
+		t.Errorf("an empty list: got %+v, want []", out)
+	}
+	d := s.image("a", loc("app"))
+	job, _, err := s.store.Enqueue(s.ctx, gate.JobRequest{Kind: gate.JobAnalyze, Location: loc("app"), Digest: d, Trigger: gate.TriggerPush})
+	s.no(err)
+	for i := range 4 {
+		_, _, err := s.store.Enqueue(s.ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc("app"), Tag: fmt.Sprint("v", i), Trigger: gate.TriggerPush})
+		s.no(err)
+	}
+	s.catchUp()
+	pages, seen := 0, map[string]bool{}
+	for target := "/jobs?limit=2"; ; target = "/jobs?limit=2&cursor=" + out.Next {
+		s.get(target, &out)
+		pages++
+		for _, j := range out.Jobs {
+			seen[j.ID] = true
+		}
+		if out.Next == "" {
+			break
+		}
+	}
+	if pages != 3 || len(seen) != 5 {
+		t.Errorf("got %d jobs on %d pages, want 5 on 3", len(seen), pages)
+	}
+	s.get("/jobs?kind=analyze&state=queued&digest="+string(d), &out)
+	if len(out.Jobs) != 1 || out.Jobs[0].ID != job.ID || out.Jobs[0].Tags == nil {
+		t.Errorf("filtered: got %+v", out.Jobs)
+	}
+	s.refused(s.send("GET", "/api/v1/jobs?digest=abc", "", nil), http.StatusUnprocessableEntity, "hexadecimal")
+
+	var one api.Job
+	s.get("/jobs/"+job.ID, &one)
+	if one.ID != job.ID || one.Digest != d || one.State != gate.JobQueued {
+		t.Errorf("one: got %+v", one)
+	}
+	s.refused(s.send("GET", "/api/v1/jobs/none", "", nil), http.StatusNotFound, "not found")
+
+	s.call("POST", "/jobs/"+job.ID+"/cancel", "", http.StatusOK, &one)
+	if one.State != gate.JobCancelled || one.FinishedAt == nil {
+		t.Errorf("cancelled: got %+v", one)
+	}
+	s.refused(s.send("POST", "/api/v1/jobs/"+job.ID+"/cancel", "", nil), http.StatusConflict, "")
+	s.refused(s.send("POST", "/api/v1/jobs/none/cancel", "", nil), http.StatusNotFound, "")
+}
+
+func TestQuota(t *testing.T) {
+	s := newSite(t, nil)
+	s.no(s.store.Avoid(s.ctx, "2026-11", 3))
+	var got api.QuotaView
+	s.get("/quota", &got)
+	if got.Limit != 10 || got.Period != "2026-11" || got.Used != 0 || got.Avoided != 3 ||
+		got.ResetsAt == nil || !got.ResetsAt.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("got %+v", got)
+	}
+	endless, err := gate.NewQuota(gate.QuotaConfig{Period: "none", TimeZone: "UTC"})
+	s.no(err)
+	s = newSite(t, func(o *api.Options) { o.Quota = endless })
+	s.get("/quota", &got)
+	if got.Limit != 0 || got.Period != "none" || got.ResetsAt != nil {
+		t.Errorf("without a period: got %+v", got)
+	}
+}
+
+// down is a store that does not answer, with an error for the log only.
+type down struct{ err error }
+
+func (d down) Read(context.Context, gate.ReadRequest) (gate.ReadResult, error) {
+	return gate.ReadResult{}, d.err
+}
+func (d down) Inventory(context.Context, gate.Digest) (*gate.Inventory, error) { return nil, d.err }
+func (d down) Findings(context.Context, gate.Digest) (*gate.Findings, error)   { return nil, d.err }
+func (d down) Images(context.Context, gate.ImageFilter) ([]gate.ListedImage, string, error) {
+	return nil, "", d.err
+}
+func (d down) Places(context.Context, gate.Digest) ([]gate.Place, error) { return nil, d.err }
+func (d down) Jobs(context.Context, gate.JobFilter) ([]gate.Job, string, error) {
+	return nil, "", d.err
+}
+func (d down) Job(context.Context, string) (gate.Job, error)        { return gate.Job{}, d.err }
+func (d down) Cancel(context.Context, string) (gate.Job, error)     { return gate.Job{}, d.err }
+func (d down) Quota(context.Context, string) (gate.QuotaUse, error) { return gate.QuotaUse{}, d.err }
+func (d down) Request(string) (gate.JobRequest, error)              { return gate.JobRequest{}, nil }
+func (d down) Ask(context.Context, string, bool) (gate.Job, error)  { return gate.Job{}, d.err }
+
+// TestFailuresTellTheLogOnly: every operation answers a store that is down with
+// 503 and a bug with 500, and shows nothing of the cause.
+func TestFailuresTellTheLogOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		status int
+		words  string
+	}{
+		"store":   {fmt.Errorf("secret detail: %w", gate.ErrStoreUnavailable), http.StatusServiceUnavailable, "try again"},
+		"timeout": {fmt.Errorf("secret detail: %w", context.DeadlineExceeded), http.StatusServiceUnavailable, "in time"},
+		"busy":    {fmt.Errorf("secret detail: %w", gate.ErrBusy), http.StatusServiceUnavailable, "too much"},
+		"bug":     {errors.New("secret detail"), http.StatusInternalServerError, "the log has the details"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := down{c.err}
+			s := newSite(t, func(o *api.Options) { o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans = d, d, d, d, d })
+			for _, r := range routes(s) {
+				body := ""
+				if r.path == "/api/v1/scans" {
+					body = `{"images":["hub.example.com/app:v1"]}`
+				}
+				a := s.send(r.method, r.target(), body, nil)
+				s.refused(a, c.status, c.words)
+				if strings.Contains(a.body, "secret") {
+					t.Errorf("%s %s tells the cause: %s", r.method, r.path, a.body)
+				}
+				if wait := a.header.Get("Retry-After"); (wait != "") != (c.status == http.StatusServiceUnavailable) {
+					t.Errorf("%s %s: Retry-After %q with %d", r.method, r.path, wait, a.status)
+				}
+			}
+		})
+	}
+}

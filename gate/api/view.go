@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// View computes what the API shows of a stored digest.
+func View(ctx context.Context, r Reader, lists Lists, e gate.Entry) (ImageDetail, error) {
+	return (&server{Options{Reader: r, Lists: lists}}).detail(ctx, e)
+}
+
+func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) {
+	r := e.Record
+	v := ImageDetail{
+		Digest: r.Digest, Kind: r.Manifest.Kind, State: e.State(), AnalyzedAt: optional(r.AnalyzedAt), Counts: r.Counts,
+		Locations: []LocationDetail{}, Platforms: []PlatformDetail{}, Unassessable: r.Manifest.Unassessable,
+	}
+	if e.Job != nil && e.Job.State.Live() {
+		job := viewJob(*e.Job)
+		v.Job = &job
+	}
+	if r.FindingsID != "" {
+		f, err := s.Reader.Findings(ctx, r.Digest)
+		switch {
+		case err == nil:
+			v.Advisories = &Advisories{f.Generation, f.UpdatedAt}
+		case !errors.Is(err, gate.ErrNotFound): // lost since the record was read, it is matched again
+			return v, err
+		}
+	}
+	places, err := s.Lists.Places(ctx, r.Digest)
+	if err != nil {
+		return v, err
+	}
+	for _, l := range r.Locations {
+		detail := LocationDetail{Place{l.Registry, l.Repository, []string{}, l.Gone}, viewVerdict(l.Verdict)}
+		if i := slices.IndexFunc(places, func(p gate.Place) bool { return p.Location == l.Location }); i >= 0 {
+			detail.Tags = orEmpty(places[i].Tags)
+		}
+		v.Locations = append(v.Locations, detail)
+	}
+	if r.Manifest.Kind == gate.KindIndex {
+		return v, s.combine(ctx, r.Manifest, &v)
+	}
+	v.Verdict = overall(r)
+	if r.Manifest.Kind == gate.KindImage {
+		v.Platforms = append(v.Platforms, PlatformDetail{r.Manifest.Platform.String(), r.Digest, v.State, true})
+	}
+	return v, nil
+}
+
+// combine computes the view of an index from its children as they are now.
+func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) error {
+	var want []gate.Digest
+	for _, c := range m.Children {
+		want = append(want, c.Digest)
+	}
+	res, err := s.Reader.Read(ctx, gate.ReadRequest{Digests: want})
+	if err != nil {
+		return err
+	}
+	judged := map[gate.Digest]bool{} // one digest may stand for several platforms
+	var children []gate.Entry
+	var states []gate.State
+	for _, c := range m.Children {
+		e := res.Digests[c.Digest]
+		v.Platforms = append(v.Platforms, PlatformDetail{c.Platform.String(), c.Digest, e.State(), c.Judged})
+		if !c.Judged || judged[c.Digest] {
+			continue
+		}
+		judged[c.Digest] = true
+		children = append(children, e)
+		states = append(states, e.State())
+		v.Counts = v.Counts.Plus(e.Record.Counts)
+		if t := optional(e.Record.AnalyzedAt); t != nil && (v.AnalyzedAt == nil || t.After(*v.AnalyzedAt)) {
+			v.AnalyzedAt = t
+		}
+	}
+	v.State = gate.CombineStates(states)
+	var verdicts []*Verdict
+	for _, e := range children {
+		verdicts = append(verdicts, overall(e.Record))
+	}
+	v.Verdict = worst(verdicts)
+	for i := range v.Locations {
+		l := &v.Locations[i]
+		var here []*Verdict
+		for _, e := range children {
+			at, _ := e.Record.At(gate.Location{Registry: l.Registry, Repository: l.Repository})
+			here = append(here, viewVerdict(at.Verdict))
+		}
+		l.Verdict = worst(here)
+	}
+	return nil
+}
+
+// overall is the worst verdict over the locations of an image.
+func overall(r gate.Record) *Verdict {
+	var verdicts []*Verdict
+	for _, l := range r.Locations {
+		verdicts = append(verdicts, viewVerdict(l.Verdict))
+	}
+	return worst(verdicts)
+}
+
+// viewVerdict is nil before the first evaluation.
+func viewVerdict(d gate.Decision) *Verdict {
+	if d.Outcome == "" {
+		return nil
+	}
+	v := &Verdict{d.Outcome, d.Code, []gate.Reason{}, d.PolicyRevision, d.EvaluatedAt}
+	for _, r := range d.Reasons {
+		r.Findings = orEmpty(r.Findings)
+		v.Reasons = append(v.Reasons, r)
+	}
+	return v
+}
+
+// worst is the verdict that counts: deny before none before warn before allow.
+// What was not evaluated yet (nil) counts as none, so that nothing looks
+// allowed of which a part is not known.
+func worst(verdicts []*Verdict) *Verdict {
+	outcome := func(v *Verdict) gate.Outcome {
+		if v == nil {
+			return gate.OutcomeNone
+		}
+		return v.Decision
+	}
+	var w *Verdict
+	for i, v := range verdicts {
+		worse := outcome(v).Worse(outcome(w))
+		if i == 0 || worse || (w == nil && outcome(v) == gate.OutcomeNone) {
+			w = v
+		}
+	}
+	return w
+}
