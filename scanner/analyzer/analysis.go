@@ -19,6 +19,9 @@ const (
 	// unpackFactor times scan.maxImageBytes is what an image may unpack to.
 	// Public images unpack to two to three times their compressed size.
 	unpackFactor = 4
+	// maxFile is the largest single file that is analysed; a sparse one can
+	// claim any size. The largest programs and archives seen have 2 GiB.
+	maxFile = 4 << 30
 	// maxResults bounds the layer results that one merge holds in memory.
 	maxResults = 512 << 20
 	// maxLayers is twice what container runtimes can mount (127 overlays).
@@ -238,7 +241,7 @@ func (r *analysis) unit(kind protocol.Kind) protocol.Unit {
 		Version: protocol.Version, Kind: kind, Secrets: secretsUnit(c),
 		Limits: protocol.Limits{
 			DataBytes: int64(c.ChildMemory) + runtimeReserve,
-			FileBytes: r.a.launcher.temp, TempBytes: r.a.launcher.temp,
+			FileBytes: min(r.a.launcher.temp, maxFile), TempBytes: r.a.launcher.temp,
 			// Two processors' worth: the runtime collects garbage beside the work.
 			CPUSeconds: int64(c.Timeout/time.Second)*2 + 10,
 		},

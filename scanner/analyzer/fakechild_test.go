@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if script, ok := strings.CutPrefix(filepath.Base(os.Args[0]), fakePrefix); ok {
 		os.Exit(playChild(script))
 	}
+	if filepath.Base(os.Args[0]) == serverName {
+		os.Exit(playServer())
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -48,6 +48,7 @@ func attempts(address string) []attempt {
 		{"open a local socket", func() bool { return socket(unix.AF_UNIX) }},
 		{"open a netlink socket", func() bool { return socket(unix.AF_NETLINK) }},
 		{"connect to the network", func() bool { return connect(address) }},
+		{"use another connection", func() bool { return sockets() > 1 }},
 		{"start a process", fork},
 		{"run a program", execute},
 		{"debug a process", debug},
@@ -106,6 +107,18 @@ func connect(address string) bool {
 		c.Close()
 	}
 	return err == nil
+}
+
+// sockets counts the sockets among the open descriptors. One is the connection
+// to the parent; a second would be another child's.
+func sockets() int {
+	n := 0
+	for fd := range 512 {
+		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // fork ends the new process at once and in the same breath: nothing of Go may
