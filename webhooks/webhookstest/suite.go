@@ -143,13 +143,13 @@ func (s Suite) jobsOf(t *testing.T, c Case, store *memory) {
 	want := map[string]bool{}
 	for _, p := range c.Pushes {
 		loc := gate.Location{Registry: s.Registry.Name, Repository: p.Repository}
+		if p.Kind == gate.PushDeleted && p.Digest != "" && !store.gone[goneKey{p.Digest, loc}] {
+			t.Errorf("%s is not marked gone from %s", p.Digest, loc)
+		}
 		switch {
 		case !c.acted() || p.Kind == gate.PushIgnored:
 		case p.Kind == gate.PushDeleted && p.Tag != "":
 			want[gate.JobKey(gate.JobResolve, loc, "", p.Tag)] = true
-			if p.Digest != "" && !store.gone[goneKey{p.Digest, loc}] {
-				t.Errorf("%s is not marked gone from %s", p.Digest, loc)
-			}
 		case p.Kind == gate.PushArrived:
 			want[gate.JobKey(gate.JobResolve, loc, p.Digest, p.Tag)] = true
 		}
