@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -195,8 +196,9 @@ func TestAnotherStoreIsNoticed(t *testing.T) {
 	}
 	other.catalog = other.open(s.dir, other.store)
 	other.catchUp()
-	if got := len(other.images(gate.ImageFilter{})); got != 3 {
-		t.Errorf("got %d images, want the three of the new store", got)
+	want := []string{"z", "y", "x"}
+	if got := names(other.images(gate.ImageFilter{}), "a", "x", "y", "z"); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q: those of the new store", got, want)
 	}
 }
 
