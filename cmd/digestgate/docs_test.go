@@ -200,6 +200,20 @@ func sources(t *testing.T) string {
 	return text.String()
 }
 
+// TestLinksInPages follows every relative link of the documentation and the
+// examples.
+func TestLinksInPages(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	for _, page := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: the link to %s leads nowhere", page, m[1])
+			}
+		}
+	}
+}
+
 // TestThreatModelPage checks that the files that implement the controls are
 // where the page says. A name without a folder is in that of the name before.
 func TestThreatModelPage(t *testing.T) {
