@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,12 @@ const envPrefix = "DIGESTGATE_"
 
 // envOthers are variables with the prefix that are not keys.
 var envOthers = []string{"CONFIG", "SERVER", "TOKEN", "TOKEN_FILE", "ANALYZER"}
+
+// kubernetesVariable matches what Kubernetes puts into every container's
+// environment for each Service of the namespace: with a Service "digestgate"
+// DIGESTGATE_SERVICE_HOST and so on (Kubernetes documentation, "Service",
+// discovering services). No key is written like that.
+var kubernetesVariable = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // configSource is where a configuration comes from; later ones win.
 type configSource struct {
@@ -76,6 +83,9 @@ func (s configSource) loadEnviron(k *koanf.Koanf) error {
 			continue // an empty variable counts as not set
 		}
 		path, ok := known[name]
+		if !ok && kubernetesVariable.MatchString(name) {
+			continue
+		}
 		if !ok {
 			problems = append(problems, fmt.Errorf("environment variable %s%s names no key of the configuration", envPrefix, name))
 			continue
@@ -186,7 +196,11 @@ func withDefaults(value, defaults any) (any, error) {
 		for _, part := range []string{"webhook", "sync"} {
 			delete(full, part)
 		}
-		maps.Copy(full, given)
+		for key, v := range given {
+			if v != nil { // no value is the default, as for every other key
+				full[key] = v
+			}
+		}
 		out[i] = full
 	}
 	return out, nil
