@@ -3,14 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -87,22 +84,15 @@ func (o *rootOptions) reviewer(cmd *cobra.Command, server, caFile, cluster strin
 }
 
 func remoteReviewer(server, caFile string) (answerer, error) {
-	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12}
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading --ca-file: %w", err)
-		}
-		tlsConfig.RootCAs = x509.NewCertPool()
-		if !tlsConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--ca-file %q holds no certificate: %w", caFile, gate.ErrInvalid)
-		}
+	transport, err := trusting(caFile)
+	if err != nil {
+		return nil, err
 	}
 	url := strings.TrimSuffix(server, "/")
 	if !strings.Contains(url, admission.BasePath) {
 		url += admission.BasePath
 	}
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: tlsConfig}}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: transport}
 	return func(ctx context.Context, body []byte) ([]byte, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 		if err != nil {

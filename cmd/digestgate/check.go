@@ -24,8 +24,8 @@ func newCheckCommand(o *rootOptions) *cobra.Command {
 		Use:   "check IMAGE",
 		Short: "Scan and decide once, without a server",
 		Long: `Scan an image with the configured advisories and policies and print the verdict.
-No server is needed, nothing is kept but a cache of analysed layers, and no quota
-is charged. A registry that is not configured is read without credentials.
+No server is needed, nothing is kept and no quota is charged. A registry that is
+not configured is read without credentials.
 
 Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict.`,
 		Args: cobra.ExactArgs(1),
@@ -96,6 +96,14 @@ func check(ctx context.Context, c Config, image string, plainHTTP bool, log *slo
 	defer func() { err = errors.Join(err, a.close()) }()
 	if st := a.advisories.Status(); st.Problem != "" {
 		fmt.Fprintf(progress, "advisories: %s\n", st.Problem)
+	}
+	// Nothing follows the feed here, and rules may look at tags.
+	tags := a.pipeline.Tags
+	a.pipeline.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
+		if err := a.catalog.CatchUp(ctx); err != nil {
+			log.Warn("reading what is stored", "error", err)
+		}
+		return tags(ctx, d, loc)
 	}
 	background, cancel := context.WithCancel(ctx)
 	s := &running{log: log, cancel: cancel}

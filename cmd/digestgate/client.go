@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,10 +27,11 @@ type client struct {
 }
 
 // clientFlags are how a command finds its server.
-type clientFlags struct{ server, tokenFile string }
+type clientFlags struct{ server, tokenFile, caFile string }
 
 func (f *clientFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.server, "server", "", "URL of the server, such as http://127.0.0.1:8080 (also DIGESTGATE_SERVER)")
+	cmd.Flags().StringVar(&f.caFile, "ca-file", "", "certificates that an https server's is checked with (default: those of the system)")
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the API token (also DIGESTGATE_TOKEN_FILE, or the token itself in DIGESTGATE_TOKEN)")
 }
 
@@ -41,7 +44,11 @@ func (f *clientFlags) client(environ []string) (*client, error) {
 		}
 		return ""
 	}
-	c := &client{server: f.server, token: get("TOKEN"), http: &http.Client{Timeout: 30 * time.Second}}
+	transport, err := trusting(f.caFile)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{server: f.server, token: get("TOKEN"), http: &http.Client{Timeout: 30 * time.Second, Transport: transport}}
 	if c.server == "" {
 		c.server = get("SERVER")
 	}
@@ -61,6 +68,24 @@ func (f *clientFlags) client(environ []string) (*client, error) {
 		c.token = strings.TrimSpace(string(raw))
 	}
 	return c, nil
+}
+
+// trusting is a transport that checks servers with the certificates in a file,
+// with those of the system for "".
+func trusting(caFile string) (*http.Transport, error) {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	if caFile == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading --ca-file: %w", err)
+	}
+	t.TLSClientConfig.RootCAs = x509.NewCertPool()
+	if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--ca-file %q holds no certificate: %w", caFile, gate.ErrInvalid)
+	}
+	return t, nil
 }
 
 // problem is a refusal of the API (RFC 9457).

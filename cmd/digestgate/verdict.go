@@ -34,7 +34,8 @@ func printVerdict(w io.Writer, format string, v api.ImageDetail) error {
 	} else if err := printTable(w, v); err != nil {
 		return err
 	}
-	if v.Verdict == nil {
+	// Some platforms of an index may have a verdict while others cannot get one.
+	if v.Verdict == nil || (v.State != gate.StateScanned && v.Verdict.Decision != gate.OutcomeDeny) {
 		return noVerdict("no verdict: the image is %s", v.State)
 	}
 	switch v.Verdict.Decision {

@@ -116,24 +116,38 @@ func (c *client) ask(ctx context.Context, image string) (api.Job, error) {
 func (c *client) image(ctx context.Context, ref gate.Reference, job api.Job) (view api.ImageDetail, ok bool, err error) {
 	digest := ref.Digest
 	if digest == "" {
-		q := url.Values{"registry": {job.Registry}, "repository": {job.Repository}, "q": {ref.Tag}, "limit": {"200"}}
-		var list struct{ Images []api.Image }
-		if err := c.call(ctx, http.MethodGet, "/images?"+q.Encode(), nil, &list); err != nil {
+		if digest, err = c.tagged(ctx, job, ref.Tag); err != nil || digest == "" {
 			return view, false, err
-		}
-		for _, i := range list.Images {
-			for _, p := range i.Locations {
-				if p.Registry == job.Registry && p.Repository == job.Repository && slices.Contains(p.Tags, ref.Tag) {
-					digest = i.Digest
-				}
-			}
-		}
-		if digest == "" {
-			return view, false, nil
 		}
 	}
 	err = c.call(ctx, http.MethodGet, "/images/"+string(digest), nil, &view)
 	return view, err == nil, err
+}
+
+// tagged finds the image that has a tag where a resolve has read it, "" when
+// the lists do not show it. Many tags may contain the one that is looked for.
+func (c *client) tagged(ctx context.Context, job api.Job, tag string) (gate.Digest, error) {
+	q := url.Values{"registry": {job.Registry}, "repository": {job.Repository}, "q": {tag}, "limit": {"200"}}
+	for {
+		var list struct {
+			Images []api.Image
+			Next   string
+		}
+		if err := c.call(ctx, http.MethodGet, "/images?"+q.Encode(), nil, &list); err != nil {
+			return "", err
+		}
+		for _, i := range list.Images {
+			for _, p := range i.Locations {
+				if p.Registry == job.Registry && p.Repository == job.Repository && slices.Contains(p.Tags, tag) {
+					return i.Digest, nil
+				}
+			}
+		}
+		if list.Next == "" {
+			return "", nil
+		}
+		q.Set("cursor", list.Next)
+	}
 }
 
 // settled reports whether waiting longer cannot bring another answer soon.
