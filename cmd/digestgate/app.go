@@ -182,7 +182,10 @@ func (a *app) openAnalyzer(ctx context.Context) error {
 
 // secretFiles are what a child must not be able to read.
 func (a *app) secretFiles() []string {
-	files := []string{a.token.path}
+	files := []string{a.token.path, a.config.HTTP.TLS.KeyFile, a.config.Admission.TLS.KeyFile, a.config.Store.PasswordFile, a.config.Store.MACKeyFile}
+	for _, c := range a.config.Admission.Clusters {
+		files = append(files, c.TokenFile)
+	}
 	for _, r := range a.config.Registries {
 		files = append(files, r.PasswordFile)
 		files = append(files, r.Webhook.SecretFiles...)

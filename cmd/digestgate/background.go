@@ -67,14 +67,20 @@ func (a *app) workers() []*gate.Worker {
 // keepCurrent sweeps when the advisories or the policies changed, and now and
 // then for what depends on the time.
 func (a *app) keepCurrent(ctx context.Context) {
-	ticker := time.NewTicker(judgeEvery)
+	repeat(ctx, a.advisories.Changed, a.policies.Revision, judgeEvery, a.rematch)
+}
+
+// repeat runs work now, and again after each change, each new revision and
+// each interval, until ctx ends.
+func repeat(ctx context.Context, changes func() <-chan struct{}, revision func() string, every time.Duration, work func(context.Context)) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	revision := a.policies.Revision()
-	policies := time.NewTicker(time.Second) // a comparison of two strings
-	defer policies.Stop()
+	compare := time.NewTicker(time.Second) // two strings
+	defer compare.Stop()
 	for {
-		a.rematch(ctx)
-		changed := a.advisories.Changed()
+		// Asked before the work, which may not see what changes meanwhile.
+		changed, done := changes(), revision()
+		work(ctx)
 		for waiting := true; waiting; {
 			select {
 			case <-ctx.Done():
@@ -83,10 +89,8 @@ func (a *app) keepCurrent(ctx context.Context) {
 				waiting = false
 			case <-ticker.C:
 				waiting = false
-			case <-policies.C:
-				if now := a.policies.Revision(); now != revision {
-					revision, waiting = now, false
-				}
+			case <-compare.C:
+				waiting = revision() == done
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -20,6 +21,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/harbor"
 )
@@ -36,6 +38,10 @@ func (a *app) handlers() ([]handler, error) {
 	if l.Debug != "" {
 		list = append(list, handler{name: "debug", address: l.Debug, serve: debugHandler()})
 	}
+	public, err := a.publicTLS()
+	if err != nil {
+		return nil, err
+	}
 	var hooks http.Handler
 	if a.has(roleWebhooks) {
 		h, err := a.webhooks()
@@ -44,23 +50,12 @@ func (a *app) handlers() ([]handler, error) {
 		}
 		hooks = h
 		if l.Webhooks != "" {
-			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.public(hooks, false)})
+			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.public(hooks, false), tls: public})
 			hooks = nil
 		}
 	}
 	if l.HTTP != "" && (hooks != nil || a.has(roleAPI)) {
-		h := handler{name: "http", address: l.HTTP, serve: a.public(hooks, a.has(roleAPI))}
-		if files := a.config.HTTP.TLS; files.CertFile != "" {
-			certificate, err := admission.NewCertificate(admission.CertificateOptions{
-				TLS: admission.TLSConfig{CertFile: files.CertFile, KeyFile: files.KeyFile}, Log: a.log, Now: time.Now,
-			})
-			if err != nil {
-				return nil, fmt.Errorf("http.tls: %w", err)
-			}
-			a.certificates = append(a.certificates, certificate)
-			h.tls = certificate.TLSConfig()
-		}
-		list = append(list, h)
+		list = append(list, handler{name: "http", address: l.HTTP, serve: a.public(hooks, a.has(roleAPI)), tls: public})
 	}
 	if a.has(roleAdmission) {
 		h, err := a.admission()
@@ -70,6 +65,48 @@ func (a *app) handlers() ([]handler, error) {
 		list = append(list, h)
 	}
 	return list, nil
+}
+
+// publicTLS is for both listeners that registries, people and programs reach:
+// deliveries carry secrets too. nil when http.tls is not configured.
+func (a *app) publicTLS() (*tls.Config, error) {
+	files := a.config.HTTP.TLS
+	if files.CertFile == "" {
+		return nil, nil
+	}
+	certificate, err := admission.NewCertificate(admission.CertificateOptions{
+		TLS: admission.TLSConfig{CertFile: files.CertFile, KeyFile: files.KeyFile}, Log: a.log, Now: time.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("http.tls: %w", err)
+	}
+	a.certificates = append(a.certificates, certificate)
+	return certificate.TLSConfig(), nil
+}
+
+// freshLists are the lists of a catalog that shows everything that is stored:
+// who has seen a job end, for example, must find the tag that it confirmed.
+type freshLists struct{ *catalog.Catalog }
+
+// catchUpTimeout bounds what a list waits for; then it shows what there is.
+const catchUpTimeout = 2 * time.Second
+
+func (l freshLists) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	_ = l.CatchUp(ctx) // whoever follows the feed logs it
+}
+
+// Images implements api.Lists.
+func (l freshLists) Images(ctx context.Context, f gate.ImageFilter) ([]gate.ListedImage, string, error) {
+	l.catchUp(ctx)
+	return l.Catalog.Images(ctx, f)
+}
+
+// Places implements api.Lists.
+func (l freshLists) Places(ctx context.Context, d gate.Digest) ([]gate.Place, error) {
+	l.catchUp(ctx)
+	return l.Catalog.Places(ctx, d)
 }
 
 // webhooks builds the endpoints of the registries that send events.
@@ -110,7 +147,7 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 	}
 	if withAPI {
 		api.Register(e, api.Options{
-			Reader: a.store, Lists: a.catalog, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota,
+			Reader: a.store, Lists: freshLists{a.catalog}, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota,
 			Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
 		})
 	}

@@ -38,6 +38,10 @@ func loadToken(c Config) (adminToken, error) {
 	if errors.Is(err, os.ErrNotExist) && c.Auth.AdminTokenFile == "" {
 		raw, created = []byte("dg_"+rand.Text()), true
 		err = writeSecret(path, raw)
+		if errors.Is(err, os.ErrExist) { // another process was faster; its token counts
+			created = false
+			raw, err = os.ReadFile(path)
+		}
 	}
 	if err != nil {
 		return adminToken{}, fmt.Errorf("reading the admin token: %w", err)

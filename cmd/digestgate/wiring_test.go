@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/admission"
+)
+
+// TestChangeDuringASweepCausesAnother: what became active while the stored
+// images were gone through is not left to the next interval.
+func TestChangeDuringASweepCausesAnother(t *testing.T) {
+	for _, what := range []string{"advisories", "policies"} {
+		t.Run(what, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			var mu sync.Mutex
+			changed, revision, sweeps := make(chan struct{}), "1", 0
+			changes := func() <-chan struct{} { mu.Lock(); defer mu.Unlock(); return changed }
+			current := func() string { mu.Lock(); defer mu.Unlock(); return revision }
+			repeat(ctx, changes, current, time.Hour, func(context.Context) {
+				mu.Lock()
+				defer mu.Unlock()
+				if sweeps++; sweeps == 2 {
+					cancel()
+					return
+				}
+				if what == "policies" {
+					revision = "2"
+					return
+				}
+				close(changed)
+				changed = make(chan struct{})
+			})
+			if sweeps != 2 {
+				t.Errorf("got %d sweeps, want a second one", sweeps)
+			}
+		})
+	}
+}
+
+// bareApp is a process without worker that nothing has started.
+func bareApp(t *testing.T, change func(*Config)) *app {
+	t.Helper()
+	c := DefaultConfig()
+	c.DataDir = t.TempDir()
+	c.Store.URL = "sqlite://" + filepath.Join(c.DataDir, "store.db")
+	c.Roles = []string{roleWebhooks, roleAPI}
+	c.Advisories.Repositories = nil
+	change(&c)
+	a, err := newApp(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+// TestDeliveriesAreEncryptedWhereverTheyArrive: with http.tls the listener of
+// its own for webhooks does not speak plain HTTP.
+func TestDeliveriesAreEncryptedWhereverTheyArrive(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := admission.NewCertificate(admission.CertificateOptions{DataDir: dir, Names: []string{"localhost"}, Log: slog.New(slog.DiscardHandler), Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	pairs, err := filepath.Glob(filepath.Join(dir, "tls", "*"))
+	if err != nil || len(pairs) == 0 {
+		t.Fatalf("self-managed certificate: %v, %v", pairs, err)
+	}
+	a := bareApp(t, func(c *Config) {
+		c.Listen.Webhooks = "127.0.0.1:0"
+		c.HTTP.TLS = TLSConfig{CertFile: filepath.Join(dir, "tls", "serving.pem"), KeyFile: filepath.Join(dir, "tls", "serving.pem")}
+	})
+	list, err := a.handlers()
+	if err != nil {
+		t.Fatalf("%v (in %v)", err, pairs)
+	}
+	seen := 0
+	for _, h := range list {
+		if h.name == "webhooks" || h.name == "http" {
+			seen++
+			if h.tls == nil {
+				t.Errorf("listener %s has no TLS", h.name)
+			}
+		}
+	}
+	if seen != 2 {
+		t.Errorf("got %d of the two listeners", seen)
+	}
+}
+
+// TestListsShowWhatIsStored: who reads a list after a job has ended sees what
+// the job wrote, although nothing has followed the feed yet.
+func TestListsShowWhatIsStored(t *testing.T) {
+	a := bareApp(t, func(*Config) {})
+	loc := gate.Location{Registry: "hub", Repository: "team/app"}
+	lists := freshLists{a.catalog}
+	for n := range 3 {
+		d := gate.Digest(fmt.Sprintf("sha256:%064d", n))
+		now, err := a.store.Now(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.store.PutManifest(t.Context(), gate.Manifest{Digest: d, Kind: gate.KindImage}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.store.AddLocation(t.Context(), d, loc); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.store.PutTag(t.Context(), gate.TagKey{Location: loc, Tag: "v1"}, d, now); err != nil {
+			t.Fatal(err)
+		}
+		images, _, err := lists.Images(t.Context(), gate.ImageFilter{Keyword: "v1", Limit: 10})
+		if err != nil || len(images) != 1 || images[0].Digest != d {
+			t.Errorf("list after the tag moved to %s: got %+v, %v", d.Short(), images, err)
+		}
+	}
+}
