@@ -29,7 +29,7 @@ const (
 type tokens struct {
 	now func() time.Time
 
-	mu     sync.Mutex
+	mu      sync.Mutex
 	byScope map[string]token
 }
 

@@ -15,6 +15,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,15 @@ type Options struct {
 	Anonymous bool
 	// ExpiresIn is put into token answers as it is, as JSON; "" leaves it out.
 	ExpiresIn string
+	// PageSize bounds the pages of tags and of the catalog; 0 does not.
+	PageSize int
+	// NoCatalog refuses the list of repositories to everybody.
+	NoCatalog bool
+	// Harbor serves the listing part of Harbor's REST API as well.
+	Harbor bool
+	// HarborProjectsOnly refuses its list of all repositories, as for a robot
+	// of a project.
+	HarborProjectsOnly bool
 	// Addr to listen on; "" is 127.0.0.1 and a free port.
 	Addr string
 }
@@ -145,8 +155,13 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	serve := r.inner.ServeHTTP
+	if lists, ok := r.list(req); ok {
+		serve = lists
+	}
 	if req.URL.Path == "/token" {
 		serve = r.serveToken
+	} else if strings.HasPrefix(req.URL.Path, "/api/") {
+		// Harbor's API authenticates by itself.
 	} else if !r.authorized(req) {
 		serve = r.challenge
 	}

@@ -1,0 +1,220 @@
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// SyncSource lists what a registry holds; scanner/registry implements it.
+// Errors: those of Source.
+type SyncSource interface {
+	Repositories(ctx context.Context, registry string) (RepositoryList, error)
+	Tags(ctx context.Context, loc Location) (TagList, error)
+	Head(ctx context.Context, loc Location, tag string) (Digest, error)
+}
+
+// SyncKnown lists what is known already; gate/catalog implements it. It may lag
+// behind the store.
+type SyncKnown interface {
+	Repositories(ctx context.Context, registry string) ([]string, error)
+	RepositoryTags(ctx context.Context, loc Location) ([]string, error)
+}
+
+// SyncStore is the part of the store that a synchronisation reads and writes;
+// see store.Store for the methods and their errors.
+type SyncStore interface {
+	SyncAsks
+	SyncSettings
+	Read(ctx context.Context, req ReadRequest) (ReadResult, error)
+}
+
+// SyncAsks is how found changes are handed on.
+type SyncAsks interface {
+	Enqueue(ctx context.Context, req JobRequest) (Job, Enqueued, error)
+	MarkDirty(ctx context.Context, key TagKey) error
+	PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time) (TagMapping, error)
+}
+
+// SyncSettings is what replicas agree through.
+type SyncSettings interface {
+	Setting(ctx context.Context, name string) (value []byte, version int64, err error)
+	PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error)
+	Now(ctx context.Context) (time.Time, error)
+}
+
+// SyncPlan is how often a registry is synchronised by itself; 0 is never.
+type SyncPlan struct {
+	// Tags is the interval between the starts of two comparisons of tag lists:
+	// new tags are read, gone ones marked, and of the known ones as many
+	// confirmed as rotation permits.
+	Tags time.Duration
+	// Full is the interval between the starts of two runs that confirm every
+	// tag.
+	Full time.Duration
+}
+
+const (
+	// syncLease is how long a run stays with a replica that is not heard of
+	// any more; it is renewed three times in that time.
+	syncLease = time.Minute
+	// syncPoll is how often a registry is looked at when nothing is due, to
+	// see what other replicas were asked for.
+	syncPoll = 5 * time.Second
+	// A run that met an unavailable registry rests this long, doubled for each
+	// further time without progress.
+	syncFirstRest, syncLongestRest = 30 * time.Second, 15 * time.Minute
+	// syncFullAgain is when a full run is repeated that gave repositories up
+	// because the registry did not answer for them.
+	syncFullAgain = time.Hour
+	// syncRecheck is how many known tags of a repository a comparison of tag
+	// lists confirms, the longest unconfirmed first: a moved "latest" in a
+	// repository of up to 20 tags is found by the next run.
+	syncRecheck = 20
+	// syncBatch is how many tags are read from the store at once.
+	syncBatch = 200
+	// syncFailing is how many repositories in a row may be unreadable before
+	// the registry itself is taken to be the cause.
+	syncFailing = 3
+)
+
+// Syncer finds what events did not tell: it compares the tags of registries
+// with those that are known, and queues a resolve at low priority for each
+// that is new, moved or gone. It pulls nothing and analyses nothing; of
+// manifests it asks for the digest only (HEAD). A tag counts as moved or gone
+// only when the resolve has read it.
+//
+// One run of a registry is under way at a time, whatever the number of
+// replicas. It goes on where it stopped after a crash, a stop or a time in
+// which the registry did not answer. A Syncer is safe for concurrent use.
+type Syncer struct {
+	registries *Registries
+	plans      map[string]SyncPlan
+	source     SyncSource
+	known      SyncKnown
+	store      SyncStore
+	log        *slog.Logger
+	holder     string // this replica, among those that share the store
+	wake       map[string]chan struct{}
+	saveEvery  time.Duration // at most so often is progress written
+}
+
+// NewSyncer builds the synchronisation of the configured registries; plans are
+// by name. A registry without a plan is synchronised when asked.
+func NewSyncer(registries *Registries, plans map[string]SyncPlan, source SyncSource, known SyncKnown, store SyncStore, log *slog.Logger) *Syncer {
+	s := &Syncer{
+		registries: registries, plans: plans, source: source, known: known, store: store, log: log,
+		holder: rand.Text(), wake: map[string]chan struct{}{}, saveEvery: time.Second,
+	}
+	for _, r := range registries.All() {
+		s.wake[r.Name] = make(chan struct{}, 1)
+	}
+	return s
+}
+
+// Run serves all registries until ctx ends. A run in progress stops and is
+// taken up again by whoever comes next.
+func (s *Syncer) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, r := range s.registries.All() {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				wait, err := s.step(ctx, r)
+				if err != nil && ctx.Err() == nil {
+					s.log.Error("registry cannot be synchronised", "registry", r.Name, "error", err)
+				}
+				s.sleep(ctx, r.Name, wait)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (s *Syncer) sleep(ctx context.Context, registry string, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-s.wake[registry]:
+	}
+}
+
+// Ask has a registry synchronised as soon as a scheduler can, also where no
+// plan says so; full confirms every tag. While a run is under way it is
+// remembered and served by a run of its own, because the present one may have
+// passed what the caller means. Errors: ErrNotFound for an unknown registry,
+// ErrBusy when many ask at once, ErrStoreUnavailable.
+func (s *Syncer) Ask(ctx context.Context, registry string, full bool) (SyncStatus, error) {
+	if _, ok := s.registries.ByName(registry); !ok {
+		return SyncStatus{}, unknownRegistry(registry)
+	}
+	if err := s.ask(ctx, registry, full); err != nil {
+		return SyncStatus{}, fmt.Errorf("asking for a synchronisation of %q: %w", registry, err)
+	}
+	select {
+	case s.wake[registry] <- struct{}{}:
+	default: // a signal is waiting already
+	}
+	return s.Status(ctx, registry)
+}
+
+func unknownRegistry(name string) error {
+	return fmt.Errorf("registry %q is not configured: %w", Printable(name, 80), ErrNotFound)
+}
+
+// step runs what is due and says when to look again.
+func (s *Syncer) step(ctx context.Context, r Registry) (time.Duration, error) {
+	now, err := s.store.Now(ctx)
+	if err != nil {
+		return syncPoll, fmt.Errorf("reading the store's clock: %w", err)
+	}
+	st, err := s.load(ctx, r.Name)
+	if err != nil {
+		return syncPoll, err
+	}
+	ask, err := s.asked(ctx, r.Name)
+	if err != nil {
+		return syncPoll, err
+	}
+	if !st.Done && now.Before(st.Until) {
+		return min(syncPoll, st.Until.Sub(now)), nil
+	}
+	next, due := st.next(now, s.plans[r.Name], ask)
+	if !due {
+		return min(syncPoll, max(next.Until.Sub(now), time.Second)), nil
+	}
+	next.Holder, next.Until, next.Updated = s.holder, now.Add(syncLease), now
+	err = s.save(ctx, r.Name, &next)
+	if errors.Is(err, ErrConflict) {
+		return 0, nil // another replica was first; look again
+	}
+	if err != nil {
+		return syncPoll, err
+	}
+	return 0, s.serve(ctx, r, next)
+}
+
+// serve does one attempt at a run that this replica holds.
+func (s *Syncer) serve(ctx context.Context, r Registry, st syncState) error {
+	s.log.Info("synchronisation begins", "registry", r.Name, "full", st.Full, "attempt", st.Attempt)
+	run := &syncRun{Syncer: s, registry: r, state: st, renewed: time.Now()}
+	work, cancel := context.WithCancelCause(ctx)
+	kept := make(chan struct{})
+	go func() { defer close(kept); run.keep(work, cancel) }()
+	err := run.all(work)
+	if err != nil && errors.Is(context.Cause(work), ErrFenced) {
+		err = ErrFenced
+	}
+	cancel(nil)
+	<-kept
+	if errors.Is(err, ErrFenced) {
+		s.log.Warn("synchronisation was taken over by another replica", "registry", r.Name)
+		return nil
+	}
+	return run.finish(ctx, err)
+}
