@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -114,9 +115,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen := &delivery{remote: r.RemoteAddr}
 	answer, err := h.serve(w, r, seen)
 	status := http.StatusAccepted
-	if err != nil {
+	switch {
+	case err != nil:
 		status = writeProblem(w, err)
-	} else {
+	case seen.handshake != nil:
+		status = http.StatusOK
+		writeJSON(w, "application/json", status, seen.handshake)
+	default:
 		writeJSON(w, "application/json", status, answer)
 	}
 	h.note(r.Context(), seen, answer, status, err, h.opt.Now().Sub(start))
@@ -126,6 +131,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type delivery struct {
 	registry, vendor, remote string
 	foreign                  bool
+	handshake                json.RawMessage // what is answered instead of an Answer
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) (Answer, error) {
@@ -158,7 +164,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) 
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return Answer{}, refuse(http.StatusBadRequest, gate.ErrInvalid, "compressed bodies are not taken; send it without Content-Encoding")
 	}
-	answer, results, err := h.deliver(r.Context(), e, Delivery{Header: r.Header, Body: body})
+	d := Delivery{Header: r.Header, Body: body}
+	if e.Receiver.Handshake != nil {
+		if answer, ok := e.Receiver.Handshake(d); ok {
+			seen.handshake = answer
+			return Answer{State: gate.PushNotActedOn, Reason: "the sender's handshake was answered"}, nil
+		}
+	}
+	answer, results, err := h.deliver(r.Context(), e, d)
 	for _, res := range results {
 		seen.foreign = seen.foreign || res.Foreign
 	}

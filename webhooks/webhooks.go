@@ -38,6 +38,10 @@ type Receiver struct {
 	// (a body that cannot be read) or gate.ErrDigestInvalid, and become 400.
 	// Parse must not keep the delivery.
 	Parse func(Delivery) ([]gate.Push, error)
+	// Handshake, for the few senders that first ask whether an endpoint wants
+	// their events, is the JSON that they expect with status 200; ok is false
+	// for every other delivery. It is asked after authentication. nil for most.
+	Handshake func(Delivery) (answer []byte, ok bool)
 }
 
 // Taker makes the work that events ask for durable; gate.Intake is one. Errors

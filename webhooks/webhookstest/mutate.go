@@ -72,7 +72,7 @@ func (s Suite) mutations(t *testing.T) {
 				}
 				e.tryHostile(t, where, webhooks.Recording{Header: rec.Header, Body: body})
 			})
-			if n < 20 {
+			if n < 19 { // one key with one value
 				t.Errorf("only %d mutations were tried", n)
 			}
 		})
