@@ -2,7 +2,6 @@ package gate
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -12,19 +11,30 @@ import (
 // fallback to a tag would be a wrong answer.
 type Digest string
 
-var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
 // ParseDigest accepts exactly the form that [Digest] describes and wraps
 // [ErrDigestInvalid] otherwise.
 func ParseDigest(s string) (Digest, error) {
-	if !digestPattern.MatchString(s) {
-		return "", fmt.Errorf("parsing digest %q: %w", Printable(s, 100), ErrDigestInvalid)
+	if d := Digest(s); d.Valid() {
+		return d, nil
 	}
-	return Digest(s), nil
+	return "", fmt.Errorf("parsing digest %q: %w", Printable(s, 100), ErrDigestInvalid)
 }
 
-// Valid reports whether d has the form that [ParseDigest] accepts.
-func (d Digest) Valid() bool { return digestPattern.MatchString(string(d)) }
+// Valid reports whether d has the form that [ParseDigest] accepts. It is asked
+// many times in every admission, where a regular expression took a tenth of the
+// whole.
+func (d Digest) Valid() bool {
+	const prefix, digits = "sha256:", 64
+	if len(d) != len(prefix)+digits || d[:len(prefix)] != prefix {
+		return false
+	}
+	for i := len(prefix); i < len(d); i++ {
+		if c := d[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
 
 // Hex is the hexadecimal part, fit for a file name.
 func (d Digest) Hex() string { return strings.TrimPrefix(string(d), "sha256:") }

@@ -147,9 +147,10 @@ type TagMapping struct {
 }
 
 // Usable reports whether admission may rely on the mapping at now when it was
-// confirmed at most maxAge ago.
+// confirmed at most maxAge ago. One from further ahead than that was stamped by
+// a clock that has been set back since, and its age is not known.
 func (m TagMapping) Usable(now time.Time, maxAge time.Duration) bool {
-	return m.Digest != "" && !m.Dirty && !m.Gone && now.Sub(m.ReadAt) <= maxAge
+	return m.Digest != "" && !m.Dirty && !m.Gone && now.Sub(m.ReadAt).Abs() <= maxAge
 }
 
 // ReadRequest asks for the small records in one round trip.

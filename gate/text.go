@@ -10,6 +10,9 @@ import (
 // that are not printable ASCII become escapes and the result is cut to at most
 // limit bytes, with "..." at the end when something was cut.
 func Printable(s string, limit int) string {
+	if len(s) <= limit && clean(s) {
+		return s
+	}
 	var b strings.Builder
 	cut := false
 	for i := 0; i < len(s); {
@@ -33,8 +36,15 @@ func Printable(s string, limit int) string {
 	if limit < 3 {
 		return out
 	}
-	for len(out) > limit-3 {
-		out = out[:len(out)-1]
+	return out[:min(len(out), limit-3)] + "..."
+}
+
+// clean reports whether s is printable ASCII, as most text is.
+func clean(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
 	}
-	return out + "..."
+	return true
 }

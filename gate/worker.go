@@ -78,6 +78,9 @@ type Worker struct {
 	o       WorkerOptions
 	queue   Queue
 	rescans atomic.Int32 // running rescans
+	// freed holds one when a rescan has ended: a slot that may take no rescan
+	// meanwhile looks again.
+	freed   chan struct{}
 	running sync.WaitGroup
 	busy    atomic.Int32
 }
@@ -90,7 +93,7 @@ func NewWorker(queue Queue, o WorkerOptions) *Worker {
 	if o.Poll == 0 {
 		o.Poll = 2 * time.Second
 	}
-	return &Worker{o: o, queue: queue}
+	return &Worker{o: o, queue: queue, freed: make(chan struct{}, 1)}
 }
 
 // Busy is the number of jobs running now.
@@ -157,6 +160,7 @@ func (w *Worker) claim(ctx context.Context) (job Job, ok bool) {
 		select {
 		case <-ctx.Done():
 		case <-changed:
+		case <-w.freed:
 		case <-time.After(w.o.Poll):
 		}
 	}
@@ -177,7 +181,7 @@ func (w *Worker) work(ctx context.Context, job Job) {
 	w.busy.Add(1)
 	defer w.busy.Add(-1)
 	if job.Priority == PriorityRescan {
-		defer w.rescans.Add(-1)
+		defer w.rescanEnded()
 	}
 	started := w.o.Now()
 	run := NewRun(job)
@@ -211,6 +215,14 @@ func (w *Worker) work(ctx context.Context, job Job) {
 	}
 }
 
+func (w *Worker) rescanEnded() {
+	w.rescans.Add(-1)
+	select {
+	case w.freed <- struct{}{}:
+	default:
+	}
+}
+
 // final says which failures no repetition mends.
 func final(err error) bool {
 	return errors.Is(err, ErrUnassessable) || errors.Is(err, ErrNotFound) ||
@@ -240,50 +252,4 @@ func (w *Worker) handle(ctx context.Context, run *Run) (err error) {
 		return fmt.Errorf("no handler for jobs of kind %q: %w", run.Job.Kind, ErrInvalid)
 	}
 	return handler(ctx, run)
-}
-
-// progressEvery is how often progress is written at most.
-const progressEvery = 300 * time.Millisecond
-
-// beat extends the lease until done closes. It cancels the job when the lease
-// is lost, when the job was cancelled, or when the store has not answered for a
-// whole lease, after which somebody else may hold it.
-func (w *Worker) beat(ctx context.Context, cancel context.CancelCauseFunc, run *Run, done <-chan struct{}) {
-	// A tenth of the lease: a cancel takes effect within about 3 s.
-	ticker := time.NewTicker(w.o.Lease / 10)
-	defer ticker.Stop()
-	alive := time.Now()
-	ended := false
-	for !ended {
-		select {
-		case <-done:
-			ended = true // once more, so that the last progress is kept
-		case <-ticker.C:
-		case <-run.fresh:
-			select { // not more often than people can read
-			case <-done:
-				ended = true
-			case <-time.After(progressEvery):
-			}
-		}
-		call, stop := context.WithTimeout(ctx, w.o.Lease/3)
-		beat, err := w.queue.Heartbeat(call, run.Job.Lease(), w.o.Lease, *run.progress.Load())
-		stop()
-		switch {
-		case ended: // the lease is not needed any more
-		case err == nil:
-			alive = time.Now()
-			if beat.Urgent && run.Job.Priority == PriorityRescan && w.o.Concurrency == 1 {
-				run.yield.Store(true)
-			}
-		case errors.Is(err, ErrFenced) || errors.Is(err, ErrCancelled):
-			cancel(err)
-			return
-		case time.Since(alive) > w.o.Lease:
-			cancel(fmt.Errorf("extending the lease: %w", errors.Join(ErrFenced, err)))
-			return
-		default:
-			w.o.Log.Warn("extending a lease", "job", run.Job.ID, "error", err)
-		}
-	}
 }
