@@ -166,6 +166,7 @@ func (a *app) openAnalyzer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.onClose(a.analyzer.Close)
 	isolation := a.analyzer.Report().Isolation()
 	if len(isolation.Missing) > 0 {
 		a.log.Warn("analysis is less isolated than it could be", "level", isolation.Level, "missing", strings.Join(isolation.Missing, ", "))
@@ -202,7 +203,7 @@ func (a *app) openPipeline(ctx context.Context) error {
 	a.onClose(c.Close)
 	a.pipeline = &gate.Pipeline{
 		Records: a.store, Scheduler: a.store, Source: a.source, Matcher: a.matcher, Evaluator: a.policies,
-		Registries: a.registries, Quota: a.quota, Now: time.Now, Log: a.log,
+		Registries: a.registries, Quota: a.quota, Now: time.Now, Log: a.log, Platforms: a.source.Judges,
 		Tags: func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
 			tags, err := c.Tags(ctx, d, loc)
 			if err != nil {

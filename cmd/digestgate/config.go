@@ -146,6 +146,9 @@ func (c Config) Validate() error {
 			bad(path, "%q is not host:port", address)
 		}
 	}
+	if slices.Contains(c.Roles, roleAdmission) && c.Listen.Admission == "" {
+		bad("listen.admission", "empty; give host:port, or leave the role admission out of roles")
+	}
 	for i, role := range c.Roles {
 		if !slices.Contains(allRoles(), role) {
 			bad(fmt.Sprintf("roles[%d]", i), "%q is not one of %s", role, strings.Join(allRoles(), ", "))

@@ -89,5 +89,12 @@ func (c Config) Validate() error {
 			bad(fmt.Sprintf("repositories[%d]", i), "got %q, want host/repository:tag without a scheme", r)
 		}
 	}
+	for key, set := range map[string]bool{
+		"keys": len(c.Keys) > 0, "java": c.Java.Path != "" || len(c.Java.Repositories) > 0, "epss": c.EPSS != "", "kev": c.KEV != "",
+	} {
+		if set {
+			bad(key, "not supported yet, leave it empty")
+		}
+	}
 	return errors.Join(errs...)
 }
