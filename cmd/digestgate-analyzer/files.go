@@ -69,7 +69,6 @@ func newFiles(n *notes, unit protocol.Unit) (*files, error) {
 		together: map[analyzer.Type]*analyzer.CompositeFS{},
 	}
 	if unit.Secrets.Enabled {
-		f.listen(analyzerSecrets, nil)
 		f.secrets = newSecrets(unit.Secrets)
 	}
 	v, err := versions()

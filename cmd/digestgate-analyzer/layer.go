@@ -135,7 +135,7 @@ func (w *walk) entry(ctx context.Context, archive io.Reader, header *tar.Header)
 	if m, ok := rootfs.Marker(name); ok {
 		w.markers[m] = true
 	}
-	if header.Typeflag != tar.TypeReg {
+	if t := header.Typeflag; t != tar.TypeReg && t != tar.TypeGNUSparse && t != tar.TypeCont {
 		// Links have no content of their own; what they point to is in the
 		// archive under its name.
 		return nil

@@ -68,23 +68,20 @@ func riskOf(t analyzer.Type) gate.Risk {
 	switch t {
 	case analyzer.TypeDpkgLicense, analyzer.TypeLicenseFile:
 		return gate.RiskLicenses
-	case analyzerSecrets:
-		return gate.RiskSecrets
 	}
 	return gate.RiskVulnerabilities
 }
 
 // swallowed are the messages of the log records with which Trivy drops an error
 // and goes on as if there were nothing (analyzer.go, fsutils, parallel, dpkg.go,
-// jar/parse.go, secret/scanner.go, applier/docker.go in v0.74.0). Nothing else
+// jar/parse.go, applier/docker.go in v0.74.0). Nothing else
 // tells that a file was not understood.
 var swallowed = map[string]bool{
-	"Analysis error":  true,
-	"Walk error":      true,
-	"Parse error":     true,
-	"Failed to parse": true,
-	"Failed to read content during streaming": true,
-	"Failed to create PackageURL":             true,
+	"Analysis error":              true,
+	"Walk error":                  true,
+	"Parse error":                 true,
+	"Failed to parse":             true,
+	"Failed to create PackageURL": true,
 }
 
 // listener is a slog handler that turns such records into notes. by and path

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"path"
 	"strings"
 
@@ -33,6 +34,9 @@ type secrets struct {
 }
 
 func newSecrets(c protocol.Secrets) *secrets {
+	// The scanner makes loggers for every rule and piece of a file; a listener
+	// would double its time. The one error that it swallows is seen by scan.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	// A configuration, even an empty one, makes the scanner copy the built-in
 	// rules instead of writing to them (trivy#10542).
 	return &secrets{scanner: secret.NewScanner(&secret.Config{}), config: c}
@@ -81,11 +85,29 @@ func (s *secrets) scan(j *job) {
 		}
 		text = bytes.NewReader(printable)
 	}
-	found := s.scanner.Scan(secret.ScanArgs{FilePath: "/" + j.name, Content: text, Binary: binary})
+	watched := &failing{r: text}
+	found := s.scanner.Scan(secret.ScanArgs{FilePath: "/" + j.name, Content: watched, Binary: binary})
+	if watched.err != nil {
+		j.files.notes.fail(gate.RiskSecrets, analyzerSecrets, j.name, watched.err.Error())
+	}
 	if len(found.Findings) > 0 {
 		censor(&found)
 		j.files.result.Merge(&analyzer.AnalysisResult{Secrets: []ftypes.Secret{found}})
 	}
+}
+
+// failing remembers an error of its reader.
+type failing struct {
+	r   io.Reader
+	err error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if err != nil && err != io.EOF {
+		f.err = err
+	}
+	return n, err
 }
 
 // censor removes the secret's text and its surroundings. Only where it lies

@@ -438,3 +438,23 @@ func TestRealIsolation(t *testing.T) {
 		t.Errorf("the real child could %q (missing: %q)", r.Reached, r.Missing)
 	}
 }
+
+// TestRealOrigins: a package belongs to the layer that brought it first, also
+// when a layer above writes the same file again.
+func TestRealOrigins(t *testing.T) {
+	lodash := file("app/node_modules/lodash/package.json", `{"name":"lodash","version":"4.17.20"}`)
+	layers := []layer{tarLayer(t, lodash), tarLayer(t, lodash, file("app/node_modules/new/package.json", `{"name":"new","version":"1.0.0"}`)),
+		tarLayer(t, file("app/node_modules/new/package.json", `{"name":"new","version":"2.0.0"}`))}
+	src := &source{}
+	inv := analyze(t, withRealChild(t, src, nil), src.add(layers, nil))
+	got := map[string]gate.Digest{}
+	for _, a := range inv.Applications {
+		for _, p := range a.Packages {
+			got[p.Name+"@"+p.Version] = p.Layer
+		}
+	}
+	want := map[string]gate.Digest{"lodash@4.17.20": layers[0].diffID, "new@2.0.0": layers[2].diffID}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("layers (-want +got):\n%s", diff)
+	}
+}
