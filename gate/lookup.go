@@ -171,7 +171,7 @@ func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Loca
 func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Reference, req Request) Answer {
 	var want []Digest
 	for _, c := range m.Children {
-		if c.Judged {
+		if l.pipeline.judges(c) {
 			want = append(want, c.Digest)
 		}
 	}
@@ -185,7 +185,7 @@ func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Refere
 	var worst *Answer
 	var warnings []string
 	for _, c := range m.Children {
-		if !c.Judged {
+		if !l.pipeline.judges(c) {
 			continue
 		}
 		a := l.child(ctx, res.Digests[c.Digest], c, loc, ref, req)

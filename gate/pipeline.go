@@ -111,6 +111,9 @@ type Pipeline struct {
 	Evaluator  Evaluator
 	Registries *Registries
 	Quota      *Quota
+	// Platforms reports whether a platform is among the configured ones, as of
+	// now; nil trusts what was so when an index was read (Child.Judged).
+	Platforms func(Platform) bool
 	// Tags lists the tags that are known to name a digest at a location, for
 	// standing verdicts; nil lists none.
 	Tags func(ctx context.Context, d Digest, loc Location) []string
@@ -142,6 +145,13 @@ func (p *Pipeline) tookAnalysis(d time.Duration) {
 		old = int64(d)
 	}
 	p.usual.Store(old + (int64(d)-old)/8)
+}
+
+// judges reports whether a child counts for its index. A platform that was
+// configured since the index was read counts at once: nodes may run it. One that
+// was removed counts until the index is read again.
+func (p *Pipeline) judges(c Child) bool {
+	return c.Judged || (p.Platforms != nil && p.Platforms(c.Platform))
 }
 
 // entry reads one digest.

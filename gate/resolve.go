@@ -187,12 +187,18 @@ func (p *Pipeline) lies(ctx context.Context, m Manifest, loc Location, by asking
 // What an index says of a child counts only while nobody has read the child
 // itself: an index is written by whoever pushes it.
 func (p *Pipeline) members(ctx context.Context, index Manifest, loc Location, by asking) (queued bool, err error) {
-	res, err := p.Records.Read(ctx, ReadRequest{Digests: judged(index)})
+	var want []Digest
+	for _, c := range index.Children {
+		if p.judges(c) {
+			want = append(want, c.Digest)
+		}
+	}
+	res, err := p.Records.Read(ctx, ReadRequest{Digests: want})
 	if err != nil {
 		return false, err
 	}
 	for _, c := range index.Children {
-		if !c.Judged {
+		if !p.judges(c) {
 			continue
 		}
 		m := res.Digests[c.Digest].Record.Manifest
