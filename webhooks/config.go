@@ -3,7 +3,9 @@ package webhooks
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,11 +47,21 @@ type Config struct {
 	// All of them are valid at once, so that a secret can be replaced without
 	// losing a delivery. They are read again when they change.
 	SecretFiles []string `yaml:"secretFiles"`
+	// Hosts are names (host or host:port) that deliveries may give the registry
+	// besides its host and aliases, where images are not pulled by them: the
+	// base URL of an Artifactory whose repositories are hosts or ports of their
+	// own. Unlike an alias, several registries may share one.
+	Hosts []string `yaml:"hosts"`
+	// Repositories says by which name the repositories of deliveries are
+	// pulled, where that is another: the beginning of a name, in whole parts,
+	// and what takes its place ("" leaves it out). The longest that fits
+	// counts. If there is any, repositories that fit none are not acted on.
+	Repositories map[string]string `yaml:"repositories"`
 }
 
 // Enabled reports whether the block is there at all.
 func (c Config) Enabled() bool {
-	return c.Auth != "" || c.Header != "" || len(c.SecretFiles) > 0
+	return c.Auth != "" || c.Header != "" || len(c.SecretFiles)+len(c.Hosts)+len(c.Repositories) > 0
 }
 
 var headerPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 token
@@ -100,7 +112,27 @@ func (c Config) shape() (problems []error, readable bool) {
 	case c.Header == "" && c.Auth == AuthHMAC:
 		bad("webhook.header: missing; name the header that has the signature, such as X-Hub-Signature-256")
 	}
-	return problems, readable
+	return append(problems, c.names()...), readable
+}
+
+// names checks what a registry calls itself and its repositories.
+func (c Config) names() (problems []error) {
+	for i, host := range c.Hosts {
+		if u, err := url.Parse("//" + host); err != nil || host == "" || u.Host != host {
+			problems = append(problems, fmt.Errorf("webhook.hosts[%d]: %q is not a host or host:port: %w", i, host, gate.ErrInvalid))
+		}
+	}
+	for _, from := range slices.Sorted(maps.Keys(c.Repositories)) {
+		// What is sent may be written otherwise than what can be pulled; Artifactory's
+		// keys of repositories may have capitals.
+		if from == "" || strings.HasPrefix(from, "/") || strings.HasSuffix(from, "/") {
+			problems = append(problems, fmt.Errorf("webhook.repositories: %q is not the beginning of a repository's name: %w", from, gate.ErrInvalid))
+		}
+		if to := c.Repositories[from]; to != "" && !gate.ValidRepository(to) {
+			problems = append(problems, fmt.Errorf("webhook.repositories.%s: %q cannot be pulled from: want the name of a repository or its beginning, or \"\": %w", from, to, gate.ErrInvalid))
+		}
+	}
+	return problems
 }
 
 // header is the canonical name of the header in use.

@@ -23,18 +23,15 @@ import (
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/webhooks"
-	"github.com/digestgate/digestgate/webhooks/harbor"
 )
-
-// receivers is the one table of registries that can send events.
-func receivers() []webhooks.Receiver {
-	return []webhooks.Receiver{harbor.Receiver()}
-}
 
 // handlers are the listeners that the configuration and roles ask for.
 func (a *app) handlers() ([]handler, error) {
 	l := a.config.Listen
-	list := []handler{{name: "private", address: l.Private, serve: a.private()}}
+	var list []handler
+	if l.Private != "" {
+		list = append(list, handler{name: "private", address: l.Private, serve: a.private()})
+	}
 	if l.Debug != "" {
 		list = append(list, handler{name: "debug", address: l.Debug, serve: debugHandler()})
 	}
@@ -111,27 +108,12 @@ func (l freshLists) Places(ctx context.Context, d gate.Digest) ([]gate.Place, er
 
 // webhooks builds the endpoints of the registries that send events.
 func (a *app) webhooks() (http.Handler, error) {
-	byType := map[string]webhooks.Receiver{}
-	for _, r := range receivers() {
-		byType[r.Type] = r
-	}
-	var endpoints []webhooks.Endpoint
-	for i, r := range a.config.Registries {
-		if !r.Webhook.Enabled() {
-			continue
-		}
-		receiver, ok := byType[r.Type]
-		if !ok {
-			return nil, fmt.Errorf("registries[%d].webhook: events of registries of type %q are not supported yet; remove the block, images are found at admission: %w", i, r.Type, gate.ErrInvalid)
-		}
-		auth, err := webhooks.NewAuthenticator(r.Webhook, time.Now, a.log)
-		if err != nil {
-			return nil, fmt.Errorf("registries[%d].%w", i, err)
-		}
-		endpoints = append(endpoints, webhooks.Endpoint{Name: r.Name, Receiver: receiver, Auth: auth})
+	list, err := endpoints(a.config.Registries, time.Now, a.log)
+	if err != nil {
+		return nil, err
 	}
 	intake := gate.NewIntake(a.registries, a.quota, a.store)
-	return webhooks.NewHandler(endpoints, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics)})
+	return webhooks.NewHandler(list, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics)})
 }
 
 // public is the router of the listeners for registries, people and programs.
@@ -228,8 +210,8 @@ func (a *app) admission() (handler, error) {
 // lookup answers "may it run?" for admission.
 func (a *app) lookup() *gate.Lookup {
 	c := a.config.Admission
-	reader := gate.NewRecordCopy(a.store, c.StoreGrace, time.Now, a.gateStats)
-	return gate.NewLookup(a.pipeline, reader, a.store, a.store.Changed, c.LookupOptions(), a.gateStats)
+	a.copies = gate.NewRecordCopy(a.store, c.StoreGrace, time.Now, a.gateStats)
+	return gate.NewLookup(a.pipeline, a.copies, a.store, a.store.Changed, c.LookupOptions(), a.gateStats)
 }
 
 // admissionNames are the names in a self-managed certificate: what API servers
@@ -254,7 +236,16 @@ func admissionNames(c Config) []string {
 func (a *app) private() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		// Evaluations that never end have taken every slot: only a restart
+		// gives them back.
+		if err := a.policies.Healthy(); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprintln(w, gate.Printable(err.Error(), 300))
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/webhooks"
+	"github.com/digestgate/digestgate/webhooks/cloudevents"
+	"github.com/digestgate/digestgate/webhooks/distribution"
+	"github.com/digestgate/digestgate/webhooks/ghcr"
+	"github.com/digestgate/digestgate/webhooks/gitlab"
+	"github.com/digestgate/digestgate/webhooks/harbor"
+	"github.com/digestgate/digestgate/webhooks/harborv1"
+	"github.com/digestgate/digestgate/webhooks/jfrog"
+	"github.com/digestgate/digestgate/webhooks/quay"
+	"github.com/digestgate/digestgate/webhooks/swr"
+	"github.com/digestgate/digestgate/webhooks/tcr"
+	"github.com/digestgate/digestgate/webhooks/zot"
+)
+
+// receivers is the one table of registries that can send events.
+func receivers() []webhooks.Receiver {
+	return []webhooks.Receiver{
+		cloudevents.Receiver(),
+		distribution.Receiver(),
+		ghcr.Receiver(),
+		gitlab.Receiver(),
+		harbor.Receiver(),
+		harborv1.Receiver(),
+		jfrog.Receiver(),
+		quay.Receiver(),
+		swr.Receiver(),
+		tcr.Receiver(),
+		zot.Receiver(),
+	}
+}
+
+// endpoints are those of the registries that send events.
+func endpoints(registries []RegistryConfig, now func() time.Time, log *slog.Logger) ([]webhooks.Endpoint, error) {
+	byType := map[string]webhooks.Receiver{}
+	for _, r := range receivers() {
+		byType[r.Type] = r
+	}
+	var list []webhooks.Endpoint
+	for i, r := range registries {
+		if !r.Webhook.Enabled() {
+			continue
+		}
+		receiver, ok := byType[r.Type]
+		if !ok {
+			return nil, fmt.Errorf("registries[%d].webhook: events of registries of type %q are not supported yet; remove the block, images are found at admission: %w", i, r.Type, gate.ErrInvalid)
+		}
+		auth, err := webhooks.NewAuthenticator(r.Webhook, now, log)
+		if err != nil {
+			return nil, fmt.Errorf("registries[%d].%w", i, err)
+		}
+		list = append(list, webhooks.Endpoint{Name: r.Name, Receiver: webhooks.Translate(receiver, r.Webhook), Auth: auth})
+	}
+	return list, nil
+}
