@@ -18,23 +18,50 @@ import (
 // Authenticator decides whether a delivery comes from the registry. It is safe
 // for concurrent use.
 type Authenticator struct {
-	config  Config
-	secrets *secrets // nil for none
+	config       Config
+	secrets      *secrets      // of the ways that have some
+	tokens       *tokens       // of oidc
+	certificates *certificates // of mtls
+}
+
+// AuthOption is a part that only some ways of authentication need.
+type AuthOption func(*authOptions)
+
+type authOptions struct{ client *http.Client }
+
+// WithClient is the client that reads the issuer's keys for auth oidc. It
+// should be guarded: the issuer's configuration names the address of its keys.
+// Requests take at most 5 s and 1 MiB whatever the client allows.
+func WithClient(client *http.Client) AuthOption {
+	return func(o *authOptions) { o.client = client }
 }
 
 // NewAuthenticator reads the secrets of c; an error names the key that is
 // wrong. There is no authenticator without a secret except by auth none.
-func NewAuthenticator(c Config, now func() time.Time, log *slog.Logger) (*Authenticator, error) {
+// Nothing is called: auth oidc asks its issuer at the first delivery.
+func NewAuthenticator(c Config, now func() time.Time, log *slog.Logger, options ...AuthOption) (*Authenticator, error) {
 	if problems, _ := c.shape(); len(problems) > 0 {
 		return nil, problems[0]
 	}
-	a := &Authenticator{config: c}
-	if c.Auth == AuthNone {
-		return a, nil
+	var opt authOptions
+	for _, o := range options {
+		o(&opt)
 	}
+	a := &Authenticator{config: c}
 	var err error
-	a.secrets, err = newSecrets(c, now, log)
-	return a, err
+	switch c.Auth {
+	case AuthNone:
+	case AuthOIDC:
+		a.tokens, err = newTokens(c, opt.client, now)
+	case AuthMTLS:
+		a.certificates, err = newCertificates(c, now, log)
+	default:
+		a.secrets, err = newSecrets(c, now, log)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // InPath reports whether the secret may follow the name in the path.
@@ -43,12 +70,23 @@ func (a *Authenticator) InPath() bool { return a.config.Auth == AuthToken }
 // Check authenticates the raw bytes of a request. pathToken is what follows
 // the name in the path. The error wraps gate.ErrUnauthorized, and is the same
 // for a missing and a wrong secret. The time it takes does not depend on how
-// much of a secret was right.
+// much of a secret was right. With auth oidc it wraps
+// gate.ErrRegistryUnavailable while the issuer's keys cannot be read.
 func (a *Authenticator) Check(r *http.Request, pathToken string, body []byte) error {
 	var ok bool
 	var where string
 	switch a.config.Auth {
 	case AuthNone:
+		return nil
+	case AuthOIDC:
+		if err := a.tokens.check(r); err != nil {
+			return fmt.Errorf("authenticating by an OpenID Connect token: %w", err)
+		}
+		return nil
+	case AuthMTLS:
+		if err := a.certificates.check(r); err != nil {
+			return fmt.Errorf("authenticating by client certificate: %w", err)
+		}
 		return nil
 	case AuthHeader:
 		where = "header " + a.config.header()
@@ -105,10 +143,15 @@ func (a *Authenticator) anyMAC(value string, body []byte) bool {
 	return err == nil && match
 }
 
+// CanSign reports whether we know what the sender knows. We never have the key
+// of an issuer or of a client certificate.
+func (a *Authenticator) CanSign() bool { return a.tokens == nil && a.certificates == nil }
+
 // Sign adds to r what the registry would send with body: the first live
-// secret in the configured way. Replaying a recorded delivery needs it.
+// secret in the configured way. Replaying a recorded delivery needs it. It
+// does nothing where there is no secret (see CanSign).
 func (a *Authenticator) Sign(r *http.Request, body []byte) {
-	if a.config.Auth == AuthNone {
+	if a.secrets == nil {
 		return
 	}
 	secret := a.secrets.live()[0]

@@ -28,9 +28,11 @@ const (
 	// AuthNone: everybody who reaches the endpoint is believed to be the
 	// registry. Pushes are hints, so the harm is load, not a wrong verdict.
 	AuthNone = "none"
-	// AuthOIDC and AuthMTLS are names of the configuration that this version
-	// refuses.
+	// AuthOIDC: a bearer token in Authorization that Issuer has signed for
+	// Audience and for one of the listed accounts.
 	AuthOIDC = "oidc"
+	// AuthMTLS: a client certificate by an authority in CAFile. The listener
+	// must have TLS and ask for certificates.
 	AuthMTLS = "mtls"
 )
 
@@ -47,6 +49,23 @@ type Config struct {
 	// All of them are valid at once, so that a secret can be replaced without
 	// losing a delivery. They are read again when they change.
 	SecretFiles []string `yaml:"secretFiles"`
+	// Issuer is that of the tokens for auth oidc, an https URL as they have it
+	// in "iss".
+	Issuer string `yaml:"issuer"`
+	// Audience is what the tokens are made out to ("aud"), for auth oidc.
+	Audience string `yaml:"audience"`
+	// Emails and Subjects are the accounts whose tokens are taken by auth oidc;
+	// one of the two at least, and of both lists each must hold. An e-mail
+	// address counts when the issuer has verified it.
+	Emails   []string `yaml:"emails"`
+	Subjects []string `yaml:"subjects"`
+	// CAFile holds the PEM certificates of the authorities for auth mtls, and
+	// no others are trusted. It is read again when it changes.
+	CAFile string `yaml:"caFile"`
+	// Names are those that a client certificate may be for (DNS name, URI,
+	// e-mail address, or without any of them its common name). Empty: any
+	// certificate of the authorities.
+	Names []string `yaml:"names"`
 	// Hosts are names (host or host:port) that deliveries may give the registry
 	// besides its host and aliases, where images are not pulled by them: the
 	// base URL of an Artifactory whose repositories are hosts or ports of their
@@ -61,7 +80,8 @@ type Config struct {
 
 // Enabled reports whether the block is there at all.
 func (c Config) Enabled() bool {
-	return c.Auth != "" || c.Header != "" || len(c.SecretFiles)+len(c.Hosts)+len(c.Repositories) > 0
+	return c.Auth != "" || c.Header != "" || c.Issuer != "" || c.Audience != "" || c.CAFile != "" ||
+		len(c.Emails)+len(c.Subjects)+len(c.Names) > 0 || len(c.SecretFiles)+len(c.Hosts)+len(c.Repositories) > 0
 }
 
 var headerPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 token
@@ -72,6 +92,11 @@ func (c Config) Validate() error {
 		return nil
 	}
 	problems, readable := c.shape()
+	if c.Auth == AuthMTLS && c.CAFile != "" {
+		if _, err := readAuthorities(c.CAFile); err != nil {
+			problems = append(problems, fmt.Errorf("webhook.caFile: %w", err))
+		}
+	}
 	if !readable {
 		return errors.Join(problems...)
 	}
@@ -89,20 +114,19 @@ func (c Config) shape() (problems []error, readable bool) {
 	bad := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf(format+": %w", append(args, gate.ErrInvalid)...))
 	}
-	implemented := []string{AuthHeader, AuthHMAC, AuthBasic, AuthToken, AuthNone}
+	ways := []string{AuthHeader, AuthHMAC, AuthBasic, AuthToken, AuthOIDC, AuthMTLS, AuthNone}
+	secretless := []string{AuthOIDC, AuthMTLS, AuthNone}
 	switch {
 	case c.Auth == "":
-		bad("webhook.auth: missing; say one of %s", strings.Join(implemented, ", "))
-	case c.Auth == AuthOIDC || c.Auth == AuthMTLS:
-		bad("webhook.auth: %s is not supported yet; use one of %s", c.Auth, strings.Join(implemented, ", "))
-	case !slices.Contains(implemented, c.Auth):
-		bad("webhook.auth: %q is not one of %s", c.Auth, strings.Join(implemented, ", "))
-	case c.Auth == AuthNone && len(c.SecretFiles) > 0:
-		bad("webhook.secretFiles: auth none looks at no secret; choose another auth or remove the files")
-	case c.Auth != AuthNone && len(c.SecretFiles) == 0:
+		bad("webhook.auth: missing; say one of %s", strings.Join(ways, ", "))
+	case !slices.Contains(ways, c.Auth):
+		bad("webhook.auth: %q is not one of %s", c.Auth, strings.Join(ways, ", "))
+	case slices.Contains(secretless, c.Auth) && len(c.SecretFiles) > 0:
+		bad("webhook.secretFiles: auth %s looks at no secret; choose another auth or remove the files", c.Auth)
+	case !slices.Contains(secretless, c.Auth) && len(c.SecretFiles) == 0:
 		bad("webhook.secretFiles: auth %s needs at least one secret; to take deliveries from anybody say auth: none", c.Auth)
 	default:
-		readable = c.Auth != AuthNone
+		readable = !slices.Contains(secretless, c.Auth)
 	}
 	switch {
 	case c.Header != "" && c.Auth != AuthHeader && c.Auth != AuthHMAC:
@@ -112,7 +136,46 @@ func (c Config) shape() (problems []error, readable bool) {
 	case c.Header == "" && c.Auth == AuthHMAC:
 		bad("webhook.header: missing; name the header that has the signature, such as X-Hub-Signature-256")
 	}
+	problems = append(problems, c.identities()...)
 	return append(problems, c.names()...), readable
+}
+
+// identities checks the keys of auth oidc and mtls, but not the file.
+func (c Config) identities() (problems []error) {
+	bad := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf(format+": %w", append(args, gate.ErrInvalid)...))
+	}
+	useless := func(key string, given bool, auth string) {
+		if given && c.Auth != auth {
+			bad("webhook.%s: only auth %s uses it; remove it", key, auth)
+		}
+	}
+	useless("issuer", c.Issuer != "", AuthOIDC)
+	useless("audience", c.Audience != "", AuthOIDC)
+	useless("emails", len(c.Emails) > 0, AuthOIDC)
+	useless("subjects", len(c.Subjects) > 0, AuthOIDC)
+	useless("caFile", c.CAFile != "", AuthMTLS)
+	useless("names", len(c.Names) > 0, AuthMTLS)
+	if c.Auth == AuthOIDC {
+		if err := checkIssuer(c.Issuer); err != nil {
+			bad("webhook.issuer: %w", err)
+		}
+		if c.Audience == "" {
+			bad("webhook.audience: missing; say what the tokens are made out to")
+		}
+		if len(c.Emails)+len(c.Subjects) == 0 {
+			bad("webhook.emails: missing, and webhook.subjects too; an issuer signs for everybody, so say whose tokens are taken")
+		}
+	}
+	if c.Auth == AuthMTLS && c.CAFile == "" {
+		bad("webhook.caFile: missing; name the file with the authorities of the client certificates")
+	}
+	for key, list := range map[string][]string{"emails": c.Emails, "subjects": c.Subjects, "names": c.Names} {
+		if slices.Contains(list, "") {
+			bad("webhook.%s: it has an empty entry", key)
+		}
+	}
+	return problems
 }
 
 // names checks what a registry calls itself and its repositories.

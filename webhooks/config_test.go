@@ -34,8 +34,6 @@ func TestConfigValidate(t *testing.T) {
 		"none":             {Config{Auth: AuthNone}, nil},
 		"auth_missing":     {Config{SecretFiles: []string{good}}, []string{"webhook.auth: missing"}},
 		"auth_unknown":     {Config{Auth: "magic"}, []string{`webhook.auth: "magic" is not one of`}},
-		"oidc":             {Config{Auth: AuthOIDC}, []string{"webhook.auth: oidc is not supported yet"}},
-		"mtls":             {Config{Auth: AuthMTLS}, []string{"webhook.auth: mtls is not supported yet"}},
 		"no_secret":        {Config{Auth: AuthHeader}, []string{"webhook.secretFiles: auth header needs at least one secret"}},
 		"none_with_secret": {Config{Auth: AuthNone, SecretFiles: []string{good}}, []string{"webhook.secretFiles: auth none"}},
 		"hmac_no_header":   {Config{Auth: AuthHMAC, SecretFiles: []string{good}}, []string{"webhook.header: missing"}},

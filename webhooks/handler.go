@@ -81,7 +81,8 @@ func (o Options) withDefaults() Options {
 
 type endpoint struct {
 	Endpoint
-	limit *rate.Limiter
+	limit   *rate.Limiter
+	replays *replays
 }
 
 // Handler serves POST /webhooks/{name}. It looks at the path itself, so that
@@ -104,7 +105,7 @@ func NewHandler(endpoints []Endpoint, taker Taker, opt Options) (*Handler, error
 		case h.endpoints[e.Name] != nil:
 			return nil, fmt.Errorf("building webhook endpoint %q: the name occurs twice: %w", e.Name, gate.ErrInvalid)
 		}
-		h.endpoints[e.Name] = &endpoint{Endpoint: e, limit: rate.NewLimiter(rate.Limit(h.opt.Rate), h.opt.Burst)}
+		h.endpoints[e.Name] = &endpoint{Endpoint: e, limit: rate.NewLimiter(rate.Limit(h.opt.Rate), h.opt.Burst), replays: newReplays()}
 	}
 	return h, nil
 }
@@ -150,11 +151,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) 
 		return Answer{}, err
 	}
 	if err := e.Auth.Check(r, token, body); err != nil {
-		if e.Auth.config.Auth == AuthBasic {
-			w.Header().Set("WWW-Authenticate", `Basic realm="digestgate webhooks"`)
-		}
-		return Answer{}, refuse(http.StatusUnauthorized, err,
-			"the secret is missing or wrong; compare what the registry sends with webhook.auth and webhook.secretFiles of this registry")
+		return Answer{}, unauthorized(w, e.Auth.config.Auth, err)
 	}
 	if wait := reserve(e.limit, h.opt.Now()); wait > 0 {
 		p := refuse(http.StatusTooManyRequests, gate.ErrBusy, "too many deliveries for this registry; send it again later")
@@ -240,7 +237,8 @@ func (h *Handler) deliver(ctx context.Context, e *endpoint, d Delivery) (Answer,
 	// done: it may never try again, and doing it twice is harmless.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opt.Timeout)
 	defer cancel()
-	results, err := h.taker.Take(ctx, e.Name, pushes)
+	fresh, seen := e.replays.split(pushes, h.opt.Now())
+	results, err := h.taker.Take(ctx, e.Name, fresh)
 	switch {
 	case errors.Is(err, gate.ErrDigestInvalid), errors.Is(err, gate.ErrInvalid):
 		return Answer{}, nil, refuse(http.StatusBadRequest, err, "%s", gate.Printable(err.Error(), 400))
@@ -249,7 +247,13 @@ func (h *Handler) deliver(ctx context.Context, e *endpoint, d Delivery) (Answer,
 		p.retryAfter = storeRetry
 		return Answer{}, nil, p
 	}
+	// Only now, because a sender that was not told so must be able to come again.
+	e.replays.taken(fresh, results, h.opt.Now())
+	results = merge(e.Name, pushes, seen, results)
 	answer := newAnswer(results)
+	if len(fresh) == 0 && len(pushes) > 0 {
+		answer.Reason = replayReason
+	}
 	if left > 0 {
 		answer.Reason = fmt.Sprintf("%d further events of this delivery are left to the synchronisation of the registry", left)
 	}

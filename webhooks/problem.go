@@ -36,6 +36,27 @@ func (p *problem) Error() string {
 
 func (p *problem) Unwrap() error { return p.cause }
 
+// unauthorized says in words what is missing, never what was right. Keys of an
+// issuer that cannot be read are not the sender's fault: it is to come again.
+func unauthorized(w http.ResponseWriter, auth string, err error) error {
+	if !errors.Is(err, gate.ErrUnauthorized) {
+		p := refuse(http.StatusServiceUnavailable, err, "the token could not be checked now; send it again")
+		p.retryAfter = issuerEvery
+		return p
+	}
+	detail := "the secret is missing or wrong; compare what the registry sends with webhook.auth and webhook.secretFiles of this registry"
+	switch auth {
+	case AuthBasic:
+		w.Header().Set("WWW-Authenticate", `Basic realm="digestgate webhooks"`)
+	case AuthOIDC:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		detail = "the bearer token is missing or not accepted; compare its issuer, audience and account with webhook.issuer, audience, emails and subjects of this registry"
+	case AuthMTLS:
+		detail = "the client certificate is missing or not accepted; compare it with webhook.caFile and webhook.names of this registry"
+	}
+	return refuse(http.StatusUnauthorized, err, "%s", detail)
+}
+
 // Status is the HTTP status of an error of [Handler.Deliver].
 func Status(err error) int {
 	var p *problem
