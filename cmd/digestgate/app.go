@@ -45,6 +45,7 @@ type app struct {
 	catalog    *catalog.Catalog
 	sweeper    *gate.Sweeper
 	gateStats  *gate.Metrics
+	copies     *gate.RecordCopy // what admission knows when the store is away
 	// certificates are those of the listeners, which follow their files.
 	certificates []*admission.Certificate
 

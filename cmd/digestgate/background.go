@@ -24,6 +24,9 @@ const (
 // background starts everything that runs without being asked.
 func (a *app) background(ctx context.Context, s *running) {
 	s.work.Go(func() { a.catalog.Follow(ctx) })
+	if a.copies != nil {
+		s.work.Go(func() { a.copies.Follow(ctx, a.store) })
+	}
 	s.work.Go(func() { a.untilDone(ctx, "advisories", a.advisories.Run) })
 	s.work.Go(func() { a.untilDone(ctx, "policies", a.policies.Run) })
 	for _, c := range a.certificates {
