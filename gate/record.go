@@ -116,19 +116,19 @@ var stateRank = []State{
 }
 
 // CombineStates is the state of an index from those of its judged children:
-// scanned when all are, otherwise the one furthest from it. Without children
-// it is unassessable.
+// scanned when all are, otherwise the one furthest from it, which is a state
+// that this version does not know. Without children it is unassessable.
 func CombineStates(children []State) State {
 	if len(children) == 0 {
 		return StateUnassessable
 	}
-	worst := children[0]
-	for _, s := range children[1:] {
-		if slices.Index(stateRank, s) > slices.Index(stateRank, worst) {
-			worst = s
+	rank := func(s State) int {
+		if i := slices.Index(stateRank, s); i >= 0 {
+			return i
 		}
+		return len(stateRank)
 	}
-	return worst
+	return slices.MaxFunc(children, func(a, b State) int { return rank(a) - rank(b) })
 }
 
 // TagMapping is what our own read of a tag found.
