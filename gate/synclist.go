@@ -25,3 +25,23 @@ type ListedTag struct {
 	Tag    string
 	Digest Digest
 }
+
+// ProbeResult is how one step of a connection test ended.
+type ProbeResult string
+
+// The results of a step.
+const (
+	ProbeOK      ProbeResult = "ok"
+	ProbeWarning ProbeResult = "warning" // works, with something to know
+	ProbeFailed  ProbeResult = "failed"
+	ProbeSkipped ProbeResult = "skipped" // an earlier step failed, or it does not apply
+)
+
+// ProbeStep is one step of a connection test: what was found and, unless all is
+// well, what to do about it.
+type ProbeStep struct {
+	Name   string // reachability, certificate, login, catalog, pull
+	Result ProbeResult
+	Text   string
+	Advice string
+}

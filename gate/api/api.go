@@ -1,8 +1,9 @@
-// Package api is the REST API under /api/v1: images, findings, scans, jobs and
-// quota. Operations, validation, problem+json and the OpenAPI 3.1 document at
-// /openapi.yaml come from huma; the package adds what is ours: authentication
-// before anything is parsed, one table from failures to statuses, and views
-// computed from records and the catalog. It decides nothing about an image.
+// Package api is the REST API under /api/v1: images, findings, scans, jobs,
+// quota and registries. Operations, validation, problem+json and the OpenAPI
+// 3.1 document at /openapi.yaml come from huma; the package adds what is ours:
+// authentication before anything is parsed, one table from failures to
+// statuses, and views computed from records and the catalog. It decides nothing
+// about an image.
 //
 // Handlers hold no state and are safe for concurrent use.
 package api
@@ -53,13 +54,15 @@ type Usage interface {
 
 // Options are the parts that the API shows.
 type Options struct {
-	Reader  Reader
-	Lists   Lists
-	Jobs    Jobs
-	Scans   Scans
-	Usage   Usage
-	Quota   *gate.Quota
-	Version string
+	Reader Reader
+	Lists  Lists
+	Jobs   Jobs
+	Scans  Scans
+	Usage  Usage
+	Quota  *gate.Quota
+	// Registries are shown, tested and synchronised on request.
+	Registries RegistryParts
+	Version    string
 	// Authorized checks the bearer token in constant time.
 	Authorized func(token string) bool
 	Now        func() time.Time
@@ -98,6 +101,7 @@ func Register(e *echo.Echo, o Options) {
 	huma.Register(api, operation(http.MethodGet, "/jobs/{id}", "get-job", "One job"), s.getJob)
 	huma.Register(api, operation(http.MethodPost, "/jobs/{id}/cancel", "cancel-job", "Cancel a job"), s.cancelJob)
 	huma.Register(api, operation(http.MethodGet, "/quota", "get-quota", "The quota of the running period"), s.getQuota)
+	s.registerRegistries(api)
 }
 
 func operation(method, path, id, summary string) huma.Operation {

@@ -14,7 +14,7 @@ type route struct{ method, path string }
 
 // target is a request that the route answers.
 func (r route) target() string {
-	return strings.NewReplacer(":digest", string(digest("a")), ":id", "some-job").Replace(r.path)
+	return strings.NewReplacer(":digest", string(digest("a")), ":id", "some-job", ":name", "hub").Replace(r.path)
 }
 
 // routes lists what the router serves but the description of the API.

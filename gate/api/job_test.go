@@ -187,7 +187,10 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := down{c.err}
-			s := newSite(t, func(o *api.Options) { o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans = d, d, d, d, d })
+			s := newSite(t, func(o *api.Options) {
+				o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans = d, d, d, d, d
+				o.Registries = downRegistries(t, c.err)
+			})
 			for _, r := range routes(s) {
 				body := ""
 				if r.path == "/api/v1/scans" {

@@ -39,7 +39,7 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 		t.Errorf("/openapi.yaml is not the description: %.300s", a.body)
 	}
 	for _, r := range routes(s) {
-		path := strings.NewReplacer(":digest", "{digest}", ":id", "{id}").Replace(r.path)
+		path := strings.NewReplacer(":digest", "{digest}", ":id", "{id}", ":name", "{name}").Replace(r.path)
 		if !strings.Contains(a.body, "\n  "+path+":\n") {
 			t.Errorf("%s %s is not described", r.method, path)
 		}

@@ -41,8 +41,11 @@ func (s *session) harborRepositories(ctx context.Context, n *names) error {
 	}
 	if len(projects.taken) == 0 {
 		if refused := s.harborList(ctx, "/api/v2.0/projects", projects); refused != nil {
+			if !refusesAPI(refused) {
+				return refused
+			}
 			err := s.pages(ctx, &call{catalog: true}, "/v2/_catalog", "repositories", n)
-			if err == nil || !refusesAPI(err) || !refusesAPI(refused) {
+			if err == nil || !refusesAPI(err) {
 				return err
 			}
 			return fmt.Errorf("the account may not list: give the robot the permission to list repositories: %w", refused)

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Syncs asks for synchronisations and says how they stand; gate.Syncer
+// implements it.
+type Syncs interface {
+	Ask(ctx context.Context, registry string, full bool) (gate.SyncStatus, error)
+	Status(ctx context.Context, registry string) (gate.SyncStatus, error)
+}
+
+// Prober tests the connection to a registry; scanner/registry implements it.
+type Prober interface {
+	Probe(ctx context.Context, registry, repository string) ([]gate.ProbeStep, error)
+}
+
+// RegistryParts are what the API shows of registries. Without a Table none are
+// configured.
+type RegistryParts struct {
+	Table  *gate.Registries
+	Syncs  Syncs
+	Prober Prober
+}
+
+// Registry is one configured registry.
+type Registry struct {
+	Name    string   `json:"name"`
+	Type    string   `json:"type"`
+	Host    string   `json:"host" doc:"where images are pulled"`
+	Aliases []string `json:"aliases"`
+	Sync    Sync     `json:"sync"`
+}
+
+// Sync is how the synchronisation of a registry stands.
+type Sync struct {
+	Registry  string          `json:"registry"`
+	State     gate.SyncPhase  `json:"state" enum:"never,waiting,running,done"`
+	Full      bool            `json:"full" doc:"the run under way, or the last one, confirms every tag"`
+	StartedAt *time.Time      `json:"startedAt" doc:"of the run under way, or the last one"`
+	UpdatedAt *time.Time      `json:"updatedAt"`
+	EndedAt   *time.Time      `json:"endedAt"`
+	Counts    gate.SyncCounts `json:"counts" doc:"of that run so far"`
+	Cursor    string          `json:"cursor" doc:"the last repository that is done; the names are sorted"`
+	Attempt   int             `json:"attempt" doc:"of a run that makes no progress"`
+	NextTryAt *time.Time      `json:"nextTryAt" doc:"when a run that rests goes on"`
+	Error     string          `json:"error" doc:"why it rests, or the last problem of the run"`
+	Note      string          `json:"note" doc:"what the registry's lists leave out"`
+	LastTags  *time.Time      `json:"lastTags" doc:"start of the last finished run"`
+	LastFull  *time.Time      `json:"lastFull" doc:"start of the last finished run that confirmed every tag"`
+	Every     SyncIntervals   `json:"every"`
+}
+
+// SyncIntervals is how often a registry is synchronised by itself, such as
+// "15m0s"; "0s" is never.
+type SyncIntervals struct {
+	Tags string `json:"tags"`
+	Full string `json:"full"`
+}
+
+func viewSync(s gate.SyncStatus) Sync {
+	return Sync{
+		Registry: s.Registry, State: s.Phase, Full: s.Full, StartedAt: optional(s.Started), UpdatedAt: optional(s.Updated),
+		EndedAt: optional(s.Ended), Counts: s.Counts, Cursor: s.Cursor, Attempt: s.Attempt, NextTryAt: optional(s.NextTry),
+		Error: s.Error, Note: s.Note, LastTags: optional(s.LastTags), LastFull: optional(s.LastFull),
+		Every: SyncIntervals{s.Plan.Tags.String(), s.Plan.Full.String()},
+	}
+}
+
+// Step is one step of a connection test.
+type Step struct {
+	Name   string           `json:"name" enum:"reachability,certificate,login,catalog,pull"`
+	Result gate.ProbeResult `json:"result" enum:"ok,warning,failed,skipped"`
+	Text   string           `json:"text"`
+	Advice string           `json:"advice" doc:"what to do, empty when nothing is"`
+}
+
+// registerRegistries adds the operations about registries.
+func (s *server) registerRegistries(api huma.API) {
+	huma.Register(api, operation(http.MethodGet, "/registries", "list-registries", "List the configured registries"), s.listRegistries)
+	huma.Register(api, operation(http.MethodGet, "/registries/{name}/sync", "get-sync", "The synchronisation of a registry"), s.getSync)
+	ask := operation(http.MethodPost, "/registries/{name}/sync", "start-sync", "Ask for a synchronisation")
+	ask.DefaultStatus = http.StatusAccepted
+	huma.Register(api, ask, s.startSync)
+	huma.Register(api, operation(http.MethodPost, "/registries/{name}/test", "test-registry", "Test the connection to a registry"), s.testRegistry)
+}
+
+type listRegistriesOutput struct {
+	Body struct {
+		Registries []Registry `json:"registries"`
+	}
+}
+
+func (s *server) listRegistries(ctx context.Context, _ *struct{}) (*listRegistriesOutput, error) {
+	out := &listRegistriesOutput{}
+	out.Body.Registries = []Registry{}
+	if s.Registries.Table == nil {
+		return out, nil
+	}
+	for _, r := range s.Registries.Table.All() {
+		st, err := s.Registries.Syncs.Status(ctx, r.Name)
+		if err != nil {
+			return nil, s.problem(ctx, "listing registries", err)
+		}
+		out.Body.Registries = append(out.Body.Registries, Registry{r.Name, r.Type, r.Host, orEmpty(r.Aliases), viewSync(st)})
+	}
+	return out, nil
+}
+
+type registryInput struct {
+	Name string `path:"name" maxLength:"63"`
+}
+
+// configured refuses names of registries that do not exist.
+func (s *server) configured(name string) error {
+	if s.Registries.Table != nil {
+		if _, ok := s.Registries.Table.ByName(name); ok {
+			return nil
+		}
+	}
+	return fmt.Errorf("registry %q is not configured: %w", gate.Printable(name, 80), gate.ErrNotFound)
+}
+
+type syncOutput struct{ Body Sync }
+
+func (s *server) getSync(ctx context.Context, in *registryInput) (*syncOutput, error) {
+	err := s.configured(in.Name)
+	if err != nil {
+		return nil, s.problem(ctx, "reading a synchronisation", err)
+	}
+	st, err := s.Registries.Syncs.Status(ctx, in.Name)
+	if err != nil {
+		return nil, s.problem(ctx, "reading a synchronisation", err)
+	}
+	return &syncOutput{viewSync(st)}, nil
+}
+
+type startSyncInput struct {
+	Name string `path:"name" maxLength:"63"`
+	Body *struct {
+		Full bool `json:"full,omitempty" doc:"confirm every tag, not only new ones and some of the known"`
+	} `required:"false"`
+}
+
+func (s *server) startSync(ctx context.Context, in *startSyncInput) (*syncOutput, error) {
+	err := s.configured(in.Name)
+	if err != nil {
+		return nil, s.problem(ctx, "asking for a synchronisation", err)
+	}
+	full := in.Body != nil && in.Body.Full
+	st, err := s.Registries.Syncs.Ask(ctx, in.Name, full)
+	if err != nil {
+		return nil, s.problem(ctx, "asking for a synchronisation", err)
+	}
+	s.Log.InfoContext(ctx, "synchronisation asked for", "registry", in.Name, "full", full)
+	return &syncOutput{viewSync(st)}, nil
+}
+
+type testRegistryInput struct {
+	Name string `path:"name" maxLength:"63"`
+	Body *struct {
+		Repository string `json:"repository,omitempty" maxLength:"255" doc:"where a manifest is looked for; empty: one that the registry lists"`
+	} `required:"false"`
+}
+
+type testRegistryOutput struct {
+	Body struct {
+		OK    bool   `json:"ok" doc:"no step failed"`
+		Steps []Step `json:"steps"`
+	}
+}
+
+func (s *server) testRegistry(ctx context.Context, in *testRegistryInput) (*testRegistryOutput, error) {
+	err := s.configured(in.Name)
+	if err != nil {
+		return nil, s.problem(ctx, "testing a registry", err)
+	}
+	repository := ""
+	if in.Body != nil {
+		repository = in.Body.Repository
+	}
+	steps, err := s.Registries.Prober.Probe(ctx, in.Name, repository)
+	if err != nil {
+		return nil, s.problem(ctx, "testing a registry", err)
+	}
+	out := &testRegistryOutput{}
+	out.Body.OK, out.Body.Steps = true, []Step{}
+	for _, step := range steps {
+		out.Body.OK = out.Body.OK && step.Result != gate.ProbeFailed
+		out.Body.Steps = append(out.Body.Steps, Step(step))
+	}
+	return out, nil
+}

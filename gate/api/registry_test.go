@@ -1,0 +1,151 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
+)
+
+// emptyRegistry is a registry that lists one repository without tags.
+type emptyRegistry struct{}
+
+func (emptyRegistry) Repositories(context.Context, string) (gate.RepositoryList, error) {
+	return gate.RepositoryList{Names: []string{"team/app"}, Complete: true, Note: "a note"}, nil
+}
+
+func (emptyRegistry) Tags(context.Context, gate.Location) (gate.TagList, error) {
+	return gate.TagList{Complete: true}, nil
+}
+
+func (emptyRegistry) Head(context.Context, gate.Location, string) (gate.Digest, error) {
+	return "", gate.ErrNotFound
+}
+
+// prober answers a connection test.
+type prober func(registry, repository string) ([]gate.ProbeStep, error)
+
+func (p prober) Probe(_ context.Context, registry, repository string) ([]gate.ProbeStep, error) {
+	return p(registry, repository)
+}
+
+// registrySite is the API of two registries with a real synchronisation.
+func registrySite(t *testing.T, p prober) (*site, *gate.Syncer, *gate.Registries) {
+	t.Helper()
+	table, err := gate.NewRegistries([]gate.Registry{{Name: "hub", Type: "harbor", Host: "hub.example.com"}, {Name: "second", Type: "swr", Host: "second.example.com", Aliases: []string{"other.example.com"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var syncer *gate.Syncer
+	s := newSite(t, func(o *api.Options) { o.Registries = api.RegistryParts{Table: table, Prober: p, Syncs: late{&syncer}} })
+	syncer = gate.NewSyncer(table, map[string]gate.SyncPlan{"hub": {Tags: 15 * time.Minute}}, emptyRegistry{}, s.catalog, s.store, slog.New(slog.DiscardHandler))
+	return s, syncer, table
+}
+
+// late breaks the circle that the store is made with the API.
+type late struct{ syncer **gate.Syncer }
+
+func (l late) Ask(ctx context.Context, name string, full bool) (gate.SyncStatus, error) {
+	return (*l.syncer).Ask(ctx, name, full)
+}
+
+func (l late) Status(ctx context.Context, name string) (gate.SyncStatus, error) {
+	return (*l.syncer).Status(ctx, name)
+}
+
+func TestRegistries(t *testing.T) {
+	s, syncer, _ := registrySite(t, nil)
+	var list struct{ Registries []api.Registry }
+	s.get("/registries", &list)
+	want := []api.Registry{
+		{Name: "hub", Type: "harbor", Host: "hub.example.com", Aliases: []string{}, Sync: api.Sync{Registry: "hub", State: gate.SyncNever, Every: api.SyncIntervals{Tags: "15m0s", Full: "0s"}}},
+		{Name: "second", Type: "swr", Host: "second.example.com", Aliases: []string{"other.example.com"}, Sync: api.Sync{Registry: "second", State: gate.SyncNever, Every: api.SyncIntervals{Tags: "0s", Full: "0s"}}},
+	}
+	if diff := cmp.Diff(want, list.Registries); diff != "" {
+		t.Errorf("registries (-want +got):\n%s", diff)
+	}
+
+	var st api.Sync
+	s.call("POST", "/registries/second/sync", `{"full":true}`, http.StatusAccepted, &st)
+	if st.State != gate.SyncWaiting {
+		t.Errorf("asked: %+v", st)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); syncer.Run(ctx) }()
+	for deadline := time.Now().Add(10 * time.Second); st.State != gate.SyncDone && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		s.get("/registries/second/sync", &st)
+	}
+	cancel()
+	<-ended
+	if st.State != gate.SyncDone || !st.Full || st.Counts.Done != 1 || st.EndedAt == nil || st.LastFull == nil || st.Note != "a note" {
+		t.Errorf("after the run: %+v", st)
+	}
+	s.call("POST", "/registries/second/sync", ``, http.StatusAccepted, &st) // a body is not needed
+}
+
+func TestRegistryTest(t *testing.T) {
+	steps := []gate.ProbeStep{{Name: "reachability", Result: gate.ProbeOK, Text: "there"}, {Name: "certificate", Result: gate.ProbeWarning, Text: "soon", Advice: "renew it"}}
+	asked := ""
+	s, _, _ := registrySite(t, func(registry, repository string) ([]gate.ProbeStep, error) {
+		asked = registry + "/" + repository
+		if repository == "NOT VALID" {
+			return nil, fmt.Errorf("repository: %w", gate.ErrRefInvalid)
+		}
+		return steps, nil
+	})
+	var out struct {
+		OK    bool
+		Steps []api.Step
+	}
+	s.call("POST", "/registries/hub/test", `{"repository":"team/app"}`, http.StatusOK, &out)
+	if !out.OK || len(out.Steps) != 2 || out.Steps[1].Advice != "renew it" || asked != "hub/team/app" {
+		t.Errorf("test of %q: %+v", asked, out)
+	}
+	steps = append(steps, gate.ProbeStep{Name: "login", Result: gate.ProbeFailed})
+	s.call("POST", "/registries/hub/test", ``, http.StatusOK, &out)
+	if out.OK || asked != "hub/" {
+		t.Errorf("failed test of %q: %+v", asked, out)
+	}
+	s.refused(s.send("POST", "/api/v1/registries/hub/test", `{"repository":"NOT VALID"}`, nil), http.StatusUnprocessableEntity, "repository")
+}
+
+func TestUnknownRegistry(t *testing.T) {
+	s, _, _ := registrySite(t, nil)
+	for _, r := range [][2]string{{"GET", "sync"}, {"POST", "sync"}, {"POST", "test"}} {
+		s.refused(s.send(r[0], "/api/v1/registries/nobody/"+r[1], "", nil), http.StatusNotFound, "not configured")
+	}
+	bare := newSite(t, nil)
+	bare.refused(bare.send("POST", "/api/v1/registries/hub/test", "", nil), http.StatusNotFound, "not configured")
+	var list struct{ Registries []api.Registry }
+	if bare.get("/registries", &list); len(list.Registries) != 0 {
+		t.Errorf("without a table: %+v", list)
+	}
+}
+
+// downRegistries are parts that fail.
+func downRegistries(t *testing.T, err error) api.RegistryParts {
+	t.Helper()
+	table, bad := gate.NewRegistries([]gate.Registry{{Name: "hub", Host: "hub.example.com"}})
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	return api.RegistryParts{Table: table, Syncs: downSyncs{err}, Prober: prober(func(string, string) ([]gate.ProbeStep, error) { return nil, err })}
+}
+
+type downSyncs struct{ err error }
+
+func (d downSyncs) Ask(context.Context, string, bool) (gate.SyncStatus, error) {
+	return gate.SyncStatus{}, d.err
+}
+
+func (d downSyncs) Status(context.Context, string) (gate.SyncStatus, error) {
+	return gate.SyncStatus{}, d.err
+}
