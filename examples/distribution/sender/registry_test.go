@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -99,30 +100,39 @@ type distribution struct {
 	sent *recorder
 }
 
-// startDistribution serves an empty registry that notifies hook, with
-// authorization as its header.
-func startDistribution(t *testing.T, hook, authorization string) *distribution {
+// startDistribution serves an empty registry that is configured as in
+// ../registry.yml and notifies hook, with authorization as its header.
+// everything says that it tells of pulls, mounts and blobs too.
+func startDistribution(t *testing.T, hook, authorization string, everything bool) *distribution {
 	t.Helper()
 	logrus.SetOutput(io.Discard) // where Distribution writes a line for each request
 	d := &distribution{sent: &recorder{}}
 	second := httptest.NewServer(d.sent)
 	t.Cleanup(second.Close)
 
-	config := &configuration.Configuration{
-		Version: configuration.CurrentVersion,
-		Storage: configuration.Storage{
-			"inmemory":    nil,
-			"delete":      configuration.Parameters{"enabled": true},
-			"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
-		},
-		Notifications: configuration.Notifications{Endpoints: []configuration.Endpoint{
-			{
-				Name: "digestgate", URL: hook, Headers: http.Header{"Authorization": {authorization}},
-				// As in ../README.md; the backoff is shorter so that the test is.
-				Timeout: 3 * time.Second, Threshold: 5, Backoff: 200 * time.Millisecond,
-			},
-			{Name: "recorder", URL: second.URL},
-		}},
+	file, err := os.Open("../registry.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := configuration.Parse(file)
+	if err != nil || len(config.Notifications.Endpoints) != 1 {
+		t.Fatalf("reading ../registry.yml: got %d endpoints, %v, want one", len(config.Notifications.Endpoints), err)
+	}
+	file.Close()
+	endpoint := &config.Notifications.Endpoints[0]
+	if !strings.HasPrefix(endpoint.Headers.Get("Authorization"), "Bearer ") {
+		t.Errorf("../registry.yml: headers are %v, want an Authorization", endpoint.Headers)
+	}
+	endpoint.URL, endpoint.Headers = hook, http.Header{"Authorization": {authorization}}
+	endpoint.Backoff = 200 * time.Millisecond // so that the test is over soon
+	if everything {
+		endpoint.Ignore = configuration.Ignore{}
+	}
+	config.Notifications.Endpoints = append(config.Notifications.Endpoints, configuration.Endpoint{Name: "recorder", URL: second.URL})
+	config.Storage = configuration.Storage{
+		"inmemory":    nil,
+		"delete":      config.Storage["delete"],
+		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
 	}
 	config.HTTP.Secret = "of one process only"
 	config.Catalog.MaxEntries = 1000

@@ -10,11 +10,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// start is digestgate and a registry that notifies it.
-func start(t *testing.T) (*gate, *distribution) {
+// start is digestgate and a registry that notifies it, of everything or of what
+// ../registry.yml leaves.
+func start(t *testing.T, everything bool) (*gate, *distribution) {
 	t.Helper()
 	g := newGate(t)
-	d := startDistribution(t, g.http+"/webhooks/registry", g.hook)
+	d := startDistribution(t, g.http+"/webhooks/registry", g.hook, everything)
 	g.configure(d.host)
 	g.start()
 	return g, d
@@ -30,7 +31,7 @@ func want(t *testing.T, what, got, decision string) {
 // TestEvents: whatever is pushed arrives by event, is scanned and decided;
 // what else Distribution tells is ignored. The steps build on each other.
 func TestEvents(t *testing.T) {
-	g, d := start(t)
+	g, d := start(t, true)
 	clean := d.push(t, "team/clean", "1.0", debian(t, "amd64", curlFixed, "clean"))
 	bad := d.push(t, "team/bad", "1.0", debian(t, "amd64", curlVulnerable, "bad"))
 
@@ -112,7 +113,7 @@ func TestEvents(t *testing.T) {
 // is away and sends them again, so that all that was pushed in between is
 // decided without anybody asking for it.
 func TestNothingIsLostWhileDown(t *testing.T) {
-	g, d := start(t)
+	g, d := start(t, false)
 	first := d.push(t, "team/first", "1.0", debian(t, "amd64", curlFixed, "first"))
 	want(t, "first", g.decided(first, "team/first", "1.0"), "allow")
 	g.stop()
@@ -136,6 +137,9 @@ func TestNothingIsLostWhileDown(t *testing.T) {
 	g.start()
 	for _, p := range images {
 		want(t, p.repository, g.decided(p.digest, p.repository, "1.0"), p.decision)
+	}
+	if got := g.deliveries(); got["ignored"] != 0 {
+		t.Errorf("deliveries: got %v, want none ignored: ../registry.yml keeps Distribution from sending them", got)
 	}
 	if got := g.quotaUsed(); got != 5 { // first, clean, bad, two children
 		t.Errorf("analyses: got %d, want 5", got)
