@@ -20,6 +20,8 @@ func TestPrintable(t *testing.T) {
 		{"", 10, ""},
 		{"plain text, \"quoted\" \\ too", 100, "plain text, \"quoted\" \\ too"},
 		{"exactly", 7, "exactly"},
+		{"delete\x7f", 100, `delete\x7f`},
+		{"unit\x1f", 100, `unit\x1f`},
 		{"too long", 7, "too ..."},
 		{"line\nnext\ttab\x1b[31m\x00\x7f", 100, `line\nnext\ttab\x1b[31m\x00\x7f`},
 		{"häuser\u202e€😀", 100, `h\u00e4user\u202e\u20ac\U0001f600`},
@@ -37,7 +39,7 @@ func TestPrintable(t *testing.T) {
 }
 
 func FuzzPrintable(f *testing.F) {
-	for _, s := range []string{"", "plain", "a\x1b[2Jb", "\xff\xfe", "häuser", strings.Repeat("x", 300), "\u202e", "..."} {
+	for _, s := range []string{"", "plain", "a\x1b[2Jb", "\xff\xfe", "häuser", strings.Repeat("x", 300), "\u202e", "...", "\x7f", "\x1f"} {
 		for _, limit := range []int{-1, 0, 1, 2, 3, 4, 10, 300} {
 			f.Add(s, limit)
 		}

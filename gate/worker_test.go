@@ -36,6 +36,9 @@ func (s *script) Claim(_ context.Context, req gate.ClaimRequest) (gate.Job, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims = append(s.claims, req)
+	if len(s.claims) > 10_000 {
+		panic("the worker spins") // time in a bubble would never go on
+	}
 	if s.claimErr != nil {
 		return gate.Job{}, s.claimErr
 	}
@@ -280,6 +283,12 @@ func TestWorkerLosesItsLease(t *testing.T) {
 		"cancelled": {func(int) error { return fmt.Errorf("x: %w", gate.ErrCancelled) }, gate.ErrCancelled, 3 * time.Second},
 		// Nobody may hold it twice: after a whole lease without an answer.
 		"store_is_down": {func(int) error { return down }, gate.ErrFenced, 33 * time.Second},
+		"store_answers_at_times": {func(n int) error {
+			if n%5 != 0 {
+				return down
+			}
+			return nil
+		}, nil, 100 * time.Second},
 		"store_comes_back": {func(n int) error {
 			if n < 10 {
 				return down
