@@ -44,3 +44,12 @@ func limitMemory(limit int64, exceeded func()) (stop func()) {
 		close(done)
 	}
 }
+
+// processorTime is what this process has used of its processors.
+func processorTime() time.Duration {
+	var use unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &use); err != nil {
+		return 0
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
