@@ -44,6 +44,7 @@ type app struct {
 	pipeline   *gate.Pipeline
 	catalog    *catalog.Catalog
 	sweeper    *gate.Sweeper
+	syncer     *gate.Syncer
 	gateStats  *gate.Metrics
 	copies     *gate.RecordCopy // what admission knows when the store is away
 	// certificates are those of the listeners, which follow their files.
@@ -189,7 +190,7 @@ func (a *app) secretFiles() []string {
 		files = append(files, c.TokenFile)
 	}
 	for _, r := range a.config.Registries {
-		files = append(files, r.PasswordFile)
+		files = append(files, r.PasswordFile, r.Credentials.DockerConfig)
 		files = append(files, r.Webhook.SecretFiles...)
 	}
 	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
@@ -217,6 +218,7 @@ func (a *app) openPipeline(ctx context.Context) error {
 		a.pipeline.Analyzer = a.analyzer
 	}
 	a.sweeper = gate.NewSweeper(a.pipeline, c)
+	a.syncer = a.newSyncer()
 	return nil
 }
 

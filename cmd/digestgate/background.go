@@ -40,6 +40,7 @@ func (a *app) background(ctx context.Context, s *running) {
 	if a.has(roleScheduler) {
 		s.work.Go(func() { a.keepCurrent(ctx) })
 		s.work.Go(func() { a.followSchedules(ctx) })
+		s.work.Go(func() { a.syncer.Run(ctx) })
 	}
 }
 

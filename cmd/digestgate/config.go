@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
@@ -69,12 +68,6 @@ type RegistryConfig struct {
 	registry.Config `yaml:",inline"`
 	Webhook         webhooks.Config `yaml:"webhook"`
 	Sync            SyncConfig      `yaml:"sync"`
-}
-
-// SyncConfig is reserved for synchronisation, which this version does not have.
-type SyncConfig struct {
-	Tags time.Duration `yaml:"tags"`
-	Full time.Duration `yaml:"full"`
 }
 
 // ProvenanceConfig is reserved for signatures, which this version does not
@@ -163,9 +156,7 @@ func (c Config) Validate() error {
 		path := fmt.Sprintf("registries[%d]", i)
 		add(path, r.Validate())
 		add(path, r.Webhook.Validate())
-		if r.Sync != (SyncConfig{}) {
-			bad(path+".sync", "not supported yet, remove it; lost events are found at admission")
-		}
+		add(path, r.Sync.Validate())
 	}
 	if _, err := gate.NewRegistries(c.registries()); err != nil {
 		add("registries", err)

@@ -130,7 +130,7 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 	if withAPI {
 		api.Register(e, api.Options{
 			Reader: a.store, Lists: freshLists{a.catalog}, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota,
-			Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
+			Registries: a.registryParts(), Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
 		})
 	}
 	if a.config.HTTP.PathPrefix == "" {
