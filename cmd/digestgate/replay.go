@@ -36,9 +36,12 @@ the secret that the configuration names for that registry, and print the answer.
 			if found == nil || !found.Webhook.Enabled() {
 				return fmt.Errorf("--registry %q is not a configured registry with a webhook; configured are: %s", name, strings.Join(names, ", "))
 			}
-			auth, err := webhooks.NewAuthenticator(found.Webhook, time.Now, o.logger(cmd.ErrOrStderr()))
+			auth, err := webhooks.NewAuthenticator(found.Webhook, time.Now, o.logger(cmd.ErrOrStderr()), webhooks.WithClient(issuerClient(found.Webhook)))
 			if err != nil {
 				return err
+			}
+			if !auth.CanSign() {
+				return fmt.Errorf("deliveries of registry %q are authenticated by auth %s, for which only the sender has the key; send the file with a program that has one", name, found.Webhook.Auth)
 			}
 			recording, err := webhooks.ReadRecording(args[0], headers)
 			if err != nil {
