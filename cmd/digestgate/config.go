@@ -156,6 +156,9 @@ func (c Config) Validate() error {
 		path := fmt.Sprintf("registries[%d]", i)
 		add(path, r.Validate())
 		add(path, r.Webhook.Validate())
+		if r.Webhook.Auth == webhooks.AuthMTLS && c.HTTP.TLS.CertFile == "" {
+			bad(path+".webhook.auth", "mtls needs TLS here, so that certificates can be asked for: set http.tls.certFile and keyFile")
+		}
 		add(path, r.Sync.Validate())
 	}
 	if _, err := gate.NewRegistries(c.registries()); err != nil {

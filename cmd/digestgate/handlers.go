@@ -47,11 +47,14 @@ func (a *app) handlers() ([]handler, error) {
 		}
 		hooks = h
 		if l.Webhooks != "" {
-			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.public(hooks, false), tls: public})
+			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.public(hooks, false), tls: a.hookTLS(public)})
 			hooks = nil
 		}
 	}
 	if l.HTTP != "" && (hooks != nil || a.has(roleAPI)) {
+		if hooks != nil {
+			public = a.hookTLS(public)
+		}
 		list = append(list, handler{name: "http", address: l.HTTP, serve: a.public(hooks, a.has(roleAPI)), tls: public})
 	}
 	if a.has(roleAdmission) {
@@ -62,6 +65,18 @@ func (a *app) handlers() ([]handler, error) {
 		list = append(list, h)
 	}
 	return list, nil
+}
+
+// hookTLS asks senders for a certificate where a registry authenticates by one.
+// It is asked for and not required, because every endpoint of the listener
+// has authorities of its own, and others have none: they decide.
+func (a *app) hookTLS(public *tls.Config) *tls.Config {
+	if public == nil || !wantsCertificates(a.config.Registries) {
+		return public
+	}
+	public = public.Clone()
+	public.ClientAuth = tls.RequestClientCert
+	return public
 }
 
 // publicTLS is for both listeners that registries, people and programs reach:
