@@ -29,6 +29,7 @@ run: build ## start a server for exploring, with the demo's images in it
 
 test: build ## run all tests (needs nothing but Go)
 	DIGESTGATE_ANALYZER=$(CURDIR)/bin/digestgate-analyzer go test ./...
+	$(ANALYZER_ENV) go test ./cmd/digestgate-analyzer/...
 
 race: build ## run the tests of everything but the analyser under the race detector
 	DIGESTGATE_ANALYZER=$(CURDIR)/bin/digestgate-analyzer go test -race $(shell go list ./... | grep -v digestgate-analyzer)
