@@ -29,6 +29,9 @@ func TestEveryReceiverIsListed(t *testing.T) {
 	}
 	for _, r := range receivers() {
 		listed = append(listed, strings.ReplaceAll(r.Type, "-", ""))
+		if _, err := os.Stat("../../docs/registries/" + r.Type + ".md"); err != nil {
+			t.Errorf("receiver %q has no page: %v", r.Type, err)
+		}
 		c := registry.DefaultConfig()
 		c.Name, c.Type, c.Host = "x", r.Type, "registry.example.com"
 		if err := c.Validate(); err != nil && strings.Contains(err.Error(), "type") {
