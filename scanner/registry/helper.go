@@ -70,18 +70,20 @@ func runHelper(ctx context.Context, name, host string) (login, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
 	defer cancel()
-	out := &boundedBuffer{left: maxSecretBytes}
+	out := &boundedBuffer{left: maxSecretBytes, full: cancel}
 	cmd := exec.CommandContext(ctx, path, "get")
 	cmd.Stdin, cmd.Stdout, cmd.Env = strings.NewReader(server), out, helperEnvironment(os.Environ())
 	cmd.WaitDelay = time.Second // a grandchild may hold the pipe
 	switch err := cmd.Run(); {
+	case out.left < 0:
+		return login{}, fmt.Errorf("credential helper %q printed more than %d bytes", program, maxSecretBytes)
 	case ctx.Err() != nil:
 		return login{}, fmt.Errorf("credential helper %q did not answer within %s", program, helperTimeout)
 	case err != nil:
 		return login{}, fmt.Errorf("credential helper %q has no credentials for %q (%s); run it by hand: echo %s | %s get",
 			program, server, gate.Printable(err.Error(), 100), server, program)
 	}
-	return parseHelper(program, out.Bytes())
+	return parseHelper(program, out.buffer.Bytes())
 }
 
 func parseHelper(program string, out []byte) (login, error) {
@@ -95,17 +97,19 @@ func parseHelper(program string, out []byte) (login, error) {
 	return login{answer.Username, answer.Secret}, nil
 }
 
-// boundedBuffer is a buffer that refuses more than left bytes.
+// boundedBuffer is a buffer that refuses more than left bytes and calls full.
 type boundedBuffer struct {
-	bytes.Buffer
-	left int
+	buffer bytes.Buffer // not embedded: io.Copy would use its ReadFrom, which has no bound
+	left   int
+	full   func() // ends the writer, which would wait for a reader otherwise
 }
 
 var errFull = errors.New("too much output")
 
 func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if b.left -= len(p); b.left < 0 {
+		b.full()
 		return 0, errFull
 	}
-	return b.Buffer.Write(p)
+	return b.buffer.Write(p)
 }

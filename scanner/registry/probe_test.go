@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+)
+
+func TestProbe(t *testing.T) {
+	login := registrytest.Options{TLS: true, Auth: registrytest.AuthBearer, Username: "u", Password: "p"}
+	foreign := login
+	foreign.Realm = "https://tokens.example.com/token"
+	for name, c := range map[string]struct {
+		o      registrytest.Options
+		change func(*Config)
+		want   string // results in the order of the steps; the test's certificate lives a day
+		words  string // in a text or an advice
+	}{
+		"all_well":         {login, nil, "ok warning ok ok ok", "credentials are accepted"},
+		"plain":            {registrytest.Options{}, nil, "ok warning ok ok ok", "plainHTTP"},
+		"unknown_ca":       {login, func(c *Config) { c.CAFile = "" }, "ok failed skipped skipped skipped", "caFile"},
+		"insecure":         {login, func(c *Config) { c.CAFile, c.InsecureSkipVerify = "", true }, "ok warning ok ok ok", "insecureSkipVerify"},
+		"no_tls_there":     {registrytest.Options{}, func(c *Config) { c.PlainHTTP = false }, "ok failed skipped skipped skipped", "plainHTTP"},
+		"wrong_password":   {login, func(c *Config) { c.Username = "other" }, "ok warning failed failed skipped", "robot$name"},
+		"no_credentials":   {login, func(c *Config) { c.Username, c.PasswordFile = "", "" }, "ok warning failed failed skipped", "configure username"},
+		"foreign_realm":    {foreign, nil, "ok warning failed failed skipped", "add it to tokenHosts"},
+		"no_catalog":       {registrytest.Options{NoCatalog: true}, func(c *Config) { c.Include = []string{"team/app", "other/**"} }, "ok warning ok failed ok", "without wildcards"},
+		"service_without":  {registrytest.Options{}, func(c *Config) { c.Type = "ghcr" }, "ok warning ok warning skipped", "name repositories in include"},
+		"empty_repository": {registrytest.Options{}, func(c *Config) { c.Include = []string{"none/here"} }, "ok warning ok ok failed", "404"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, c.o, func(cfg *Config, _ *Options) {
+				if c.change != nil {
+					c.change(cfg)
+				}
+			})
+			r.push(t, "v1", 10)
+			steps, err := r.client.Probe(t.Context(), "test", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var results []string
+			all := ""
+			for n, s := range steps {
+				results = append(results, string(s.Result))
+				all += s.Text + " " + s.Advice + "\n"
+				if want := []string{"reachability", "certificate", "login", "catalog", "pull"}[n]; s.Name != want {
+					t.Errorf("step %d is %s, want %s", n, s.Name, want)
+				}
+			}
+			if got := strings.Join(results, " "); got != c.want || !strings.Contains(all, c.words) {
+				t.Errorf("got %s, want %s with %q in:\n%s", got, c.want, c.words, all)
+			}
+			if n := r.Count("GET", "/manifests/") + r.Count("", "/blobs/"); n != 0 {
+				t.Errorf("%d requests for content", n)
+			}
+		})
+	}
+}
+
+func TestProbeOfWhatIsNotThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	c := DefaultConfig()
+	c.Name, c.Type, c.Host, c.PlainHTTP = "test", "distribution", l.Addr().String(), true
+	client := newClient(t, Options{Registries: []Config{c}})
+	steps, err := client.Probe(t.Context(), "test", "")
+	if err != nil || len(steps) != 5 || steps[0].Result != gate.ProbeFailed || !strings.Contains(steps[0].Advice, "firewalls") {
+		t.Errorf("Probe: %+v, %v", steps, err)
+	}
+	if _, err := client.Probe(t.Context(), "nobody", ""); !errors.Is(err, gate.ErrNotFound) {
+		t.Errorf("Probe of an unknown registry: %v", err)
+	}
+	if _, err := client.Probe(t.Context(), "test", "Not/Valid"); !errors.Is(err, gate.ErrRefInvalid) {
+		t.Errorf("Probe of a wrong repository: %v", err)
+	}
+}
+
+func TestJudgeCertificates(t *testing.T) {
+	r := newRig(t, registrytest.Options{TLS: true})
+	s := r.client.sessions["test"]
+	host, _, _ := net.SplitHostPort(r.Host)
+	p := &prober{session: s}
+	if step := p.certificate(t.Context()); step.Result == gate.ProbeFailed {
+		t.Fatalf("certificate: %+v", step)
+	}
+	chain := presented(t, r.Host)
+	roots := s.own.TLSClientConfig.RootCAs
+	for name, c := range map[string]struct {
+		host  string
+		now   time.Time
+		want  gate.ProbeResult
+		words string
+	}{
+		"expired":    {host, chain[0].NotAfter.Add(time.Second), gate.ProbeFailed, "expired"},
+		"not_yet":    {host, chain[0].NotBefore.Add(-time.Second), gate.ProbeFailed, "clock"},
+		"wrong_name": {"other.example.com", chain[0].NotBefore.Add(time.Second), gate.ProbeFailed, host},
+		"soon":       {host, chain[0].NotAfter.Add(-time.Minute), gate.ProbeWarning, "renew"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			step := judgeChain(chain, c.host, roots, c.now)
+			if step.Result != c.want || !strings.Contains(step.Text+step.Advice, c.words) {
+				t.Errorf("got %+v", step)
+			}
+		})
+	}
+}
+
+// presented is the chain that a server shows.
+func presented(t *testing.T, address string) []*x509.Certificate {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // only looked at
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates
+}
