@@ -141,7 +141,7 @@ func TestWorkerStops(t *testing.T) {
 					}
 				}), 10*time.Second)
 				synctest.Wait()
-				began, beats := time.Now(), len(q.beats)
+				began := time.Now()
 				stop()
 				r := q.result(t, "a")
 				if !errors.Is(r.Err, c.want) || (r.Err == nil) != (c.want == nil) || r.Final {
@@ -151,7 +151,7 @@ func TestWorkerStops(t *testing.T) {
 					t.Errorf("ended after %s, want %s", got, c.ends)
 				}
 				// The lease is held until the handler has let go.
-				if got, want := len(q.beats)-beats, int(c.ends/(3*time.Second)); got < want {
+				if got, want := len(q.beats), int(c.ends/(3*time.Second)); got < want {
 					t.Errorf("%d heartbeats while stopping, want %d", got, want)
 				}
 				if _, ok := q.results["b"]; ok || len(q.waiting) != 1 {
@@ -205,6 +205,7 @@ func TestWorkerLosesItsLease(t *testing.T) {
 					}
 				}), 0)
 				time.Sleep(101 * time.Second)
+				stop()
 				r := q.result(t, "a")
 				if !errors.Is(r.Err, c.want) || (r.Err == nil) != (c.want == nil) {
 					t.Errorf("result: got %v, want %v", r.Err, c.want)
@@ -212,7 +213,6 @@ func TestWorkerLosesItsLease(t *testing.T) {
 				if got := q.ended["a"].Sub(began); got != c.after {
 					t.Errorf("ended after %s, want %s", got, c.after)
 				}
-				stop()
 			})
 		})
 	}
