@@ -16,6 +16,10 @@ import (
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
+// testLease is short enough to wait for and survives a machine that stalls for
+// a second.
+const testLease = 2 * time.Second
+
 // realQueue is a store on the real clock that says when a heartbeat was
 // written.
 type realQueue struct {
@@ -102,12 +106,24 @@ func TestPanicFailsTheJobOnly(t *testing.T) {
 func TestHeartbeatKeepsTheLease(t *testing.T) {
 	q := newRealQueue(t)
 	j := q.ask(t, "a", gate.TriggerPush)
-	release := make(chan struct{})
-	o := workerOptions(t, 1, func(context.Context, *gate.Run) error { <-release; return nil })
-	o.Lease = 500 * time.Millisecond
+	release, lost := make(chan struct{}), make(chan error, 3)
+	o := workerOptions(t, 1, func(ctx context.Context, _ *gate.Run) error {
+		select {
+		case <-release:
+		case <-ctx.Done():
+			lost <- context.Cause(ctx)
+		}
+		return nil
+	})
+	o.Lease = testLease
 	stop := running(t, q, o, time.Minute)
-	for range 30 { // three leases
-		<-q.beats
+	defer stop()
+	for range 12 { // of which ten make a lease
+		select {
+		case <-q.beats:
+		case err := <-lost:
+			t.Fatalf("the lease is lost: %v", err)
+		}
 	}
 	other := gate.ClaimRequest{Worker: "other", Period: gate.Period{Key: "none"}, Lease: time.Minute, MaxAttempts: 3}
 	if taken, err := q.Claim(t.Context(), other); !errors.Is(err, gate.ErrNoJob) {
@@ -117,7 +133,6 @@ func TestHeartbeatKeepsTheLease(t *testing.T) {
 	if got := q.reaches(t, j.ID, gate.JobDone); got.Epoch != 1 || got.Attempts != 0 {
 		t.Errorf("got %+v", got)
 	}
-	stop()
 }
 
 // TestCancelReachesTheHandler: within a heartbeat, and it stays cancelled.
@@ -131,7 +146,7 @@ func TestCancelReachesTheHandler(t *testing.T) {
 		cause <- context.Cause(ctx)
 		return errors.New("broken off")
 	})
-	o.Lease = 500 * time.Millisecond
+	o.Lease = testLease
 	stop := running(t, q, o, time.Minute)
 	<-began
 	if _, err := q.Cancel(t.Context(), j.ID); err != nil {
@@ -207,7 +222,7 @@ func TestRescanYields(t *testing.T) {
 		}
 		return nil
 	})
-	o.Lease = 500 * time.Millisecond
+	o.Lease = testLease
 	stop := running(t, q, o, time.Minute)
 	<-began
 	urgent := q.ask(t, "b", gate.TriggerAdmission)
