@@ -106,8 +106,9 @@ func TestPanicFailsTheJobOnly(t *testing.T) {
 func TestHeartbeatKeepsTheLease(t *testing.T) {
 	q := newRealQueue(t)
 	j := q.ask(t, "a", gate.TriggerPush)
-	release, lost := make(chan struct{}), make(chan error, 3)
+	began, release, lost := make(chan struct{}), make(chan struct{}), make(chan error, 3)
 	o := workerOptions(t, 1, func(ctx context.Context, _ *gate.Run) error {
+		close(began)
 		select {
 		case <-release:
 		case <-ctx.Done():
@@ -118,16 +119,21 @@ func TestHeartbeatKeepsTheLease(t *testing.T) {
 	o.Lease = testLease
 	stop := running(t, q, o, time.Minute)
 	defer stop()
+	<-began
+	// The first worker has the job; this one waits for its lease to end.
+	o2 := workerOptions(t, 1, func(context.Context, *gate.Run) error {
+		lost <- errors.New("another worker has taken the job")
+		return nil
+	})
+	o2.Name, o2.Poll = "other", testLease/20
+	stopOther := running(t, q, o2, time.Minute)
+	defer stopOther()
 	for range 12 { // of which ten make a lease
 		select {
 		case <-q.beats:
 		case err := <-lost:
 			t.Fatalf("the lease is lost: %v", err)
 		}
-	}
-	other := gate.ClaimRequest{Worker: "other", Period: gate.Period{Key: "none"}, Lease: time.Minute, MaxAttempts: 3}
-	if taken, err := q.Claim(t.Context(), other); !errors.Is(err, gate.ErrNoJob) {
-		t.Errorf("another worker: got %+v, %v, want no job", taken, err)
 	}
 	close(release)
 	if got := q.reaches(t, j.ID, gate.JobDone); got.Epoch != 1 || got.Attempts != 0 {
