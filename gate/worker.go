@@ -82,7 +82,6 @@ type Worker struct {
 	// meanwhile looks again.
 	freed   chan struct{}
 	running sync.WaitGroup
-	busy    atomic.Int32
 }
 
 // NewWorker makes a worker; start it with Run.
@@ -95,9 +94,6 @@ func NewWorker(queue Queue, o WorkerOptions) *Worker {
 	}
 	return &Worker{o: o, queue: queue, freed: make(chan struct{}, 1)}
 }
-
-// Busy is the number of jobs running now.
-func (w *Worker) Busy() int { return int(w.busy.Load()) }
 
 // errStopping is the cause with which running jobs are cancelled when the
 // worker stops; such a job returns to the queue and burns no attempt.
@@ -178,8 +174,6 @@ func (w *Worker) request() ClaimRequest {
 
 // work runs one job to its end and tells the store.
 func (w *Worker) work(ctx context.Context, job Job) {
-	w.busy.Add(1)
-	defer w.busy.Add(-1)
 	if job.Priority == PriorityRescan {
 		defer w.rescanEnded()
 	}

@@ -116,7 +116,11 @@ func (a *app) openRegistries(context.Context) error {
 	for _, r := range a.config.Registries {
 		configs = append(configs, r.Config)
 	}
-	a.source, err = registry.New(registry.Options{Registries: configs, Platforms: platforms(a.config.Scan.Platforms), Log: a.log})
+	platforms, err := registry.ParsePlatforms(a.config.Scan.Platforms)
+	if err != nil {
+		return fmt.Errorf("scan.platforms: %w", err)
+	}
+	a.source, err = registry.New(registry.Options{Registries: configs, Platforms: platforms, Log: a.log})
 	if err != nil {
 		return err
 	}
@@ -220,14 +224,4 @@ func (a *app) openPipeline(ctx context.Context) error {
 	a.sweeper = gate.NewSweeper(a.pipeline, c)
 	a.syncer = a.newSyncer()
 	return nil
-}
-
-// platforms parses what Validate has accepted: os/arch[/variant].
-func platforms(list []string) []gate.Platform {
-	var out []gate.Platform
-	for _, text := range list {
-		parts := append(strings.SplitN(text, "/", 3), "")
-		out = append(out, gate.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]})
-	}
-	return out
 }
