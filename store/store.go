@@ -97,10 +97,6 @@ type Scheduler interface {
 
 	// Job returns one job; gate.ErrNotFound.
 	Job(ctx context.Context, id string) (gate.Job, error)
-
-	// Wake is signalled (without blocking the sender) when a job may have
-	// become claimable through this process; workers poll besides.
-	Wake() <-chan struct{}
 }
 
 // Charges is the accounting of the quota. A digest is charged once in the life

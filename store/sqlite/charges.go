@@ -8,17 +8,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
-
-// unlimitedPeriod stands for a period without a key.
-const unlimitedPeriod = "none"
-
-func periodKey(p string) string {
-	if p == "" {
-		return unlimitedPeriod
-	}
-	return p
-}
 
 // Serve keeps the charge of the leased analysis from now on.
 func (s *Store) Serve(ctx context.Context, lease gate.Lease) error {
@@ -48,7 +39,7 @@ func (s *Store) Avoid(ctx context.Context, period string, n int64) error {
 // Quota returns what a period has used and avoided; zeros for an unknown one.
 func (s *Store) Quota(ctx context.Context, period string) (gate.QuotaUse, error) {
 	var use gate.QuotaUse
-	err := s.queries.row(ctx, queryQuota, periodKey(period)).Scan(&use.Used, &use.Avoided)
+	err := s.queries.row(ctx, queryQuota, store.PeriodKey(period)).Scan(&use.Used, &use.Avoided)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return gate.QuotaUse{}, storeError(fmt.Sprintf("reading the use of period %q", gate.Printable(period, 40)), err)
 	}
@@ -71,7 +62,7 @@ func (s *Store) Spend(ctx context.Context, budget string, limit int, window time
 		return false, fmt.Errorf("%s: a window of %s: %w", what, window, gate.ErrInvalid)
 	}
 	return write(ctx, s, what, func(t *tx) (bool, error) {
-		start := t.now - t.now%int64(window)
+		start, end := store.Window(timeOf(t.now), window)
 		var began, used int64
 		err := t.row(`SELECT starts, used FROM budgets WHERE name = ?`, budget).Scan(&began, &used)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -84,7 +75,7 @@ func (s *Store) Spend(ctx context.Context, budget string, limit int, window time
 			return false, nil
 		}
 		return true, t.exec(`INSERT INTO budgets (name, starts, ends, used) VALUES (?1, ?2, ?3, ?4)
-			ON CONFLICT (name) DO UPDATE SET starts = ?2, ends = ?3, used = ?4`, budget, start, start+int64(window), used+1)
+			ON CONFLICT (name) DO UPDATE SET starts = ?2, ends = ?3, used = ?4`, budget, start, end, used+1)
 	})
 }
 
@@ -99,7 +90,7 @@ func (t *tx) charged(digest gate.Digest) (period string, err error) {
 // reserve charges the digest of a job that is being claimed.
 func (t *tx) reserve(j *job, period string) error {
 	if err := t.exec(`INSERT INTO charges (digest, period, served, at) VALUES (?, ?, 0, ?)`,
-		string(j.Digest), periodKey(period), t.now); err != nil {
+		string(j.Digest), store.PeriodKey(period), t.now); err != nil {
 		return err
 	}
 	j.charge = false
@@ -127,5 +118,5 @@ func (t *tx) giveBack(j *job) error {
 // account adds to what a period has used and avoided.
 func (t *tx) account(period string, used, avoided int64) error {
 	return t.exec(`INSERT INTO quota (period, used, avoided) VALUES (?1, max(?2, 0), ?3)
-		ON CONFLICT (period) DO UPDATE SET used = used + ?2, avoided = avoided + ?3`, periodKey(period), used, avoided)
+		ON CONFLICT (period) DO UPDATE SET used = used + ?2, avoided = avoided + ?3`, store.PeriodKey(period), used, avoided)
 }

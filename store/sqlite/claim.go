@@ -17,18 +17,9 @@ import (
 // for it.
 func (s *Store) Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, error) {
 	what := fmt.Sprintf("claiming a job for %q", gate.Printable(req.Worker, 100))
-	mask := 0
-	for _, k := range req.Kinds {
-		mask |= kindBit(k)
-	}
-	switch {
-	case len(req.Kinds) == 0:
-		mask = allKinds
-	case mask == 0:
-		return gate.Job{}, fmt.Errorf("%s: none of the kinds %q is known: %w", what, req.Kinds, gate.ErrInvalid)
-	}
-	if req.Lease <= 0 {
-		return gate.Job{}, fmt.Errorf("%s: a lease of %s: %w", what, req.Lease, gate.ErrInvalid)
+	mask, err := store.CheckClaim(req)
+	if err != nil {
+		return gate.Job{}, fmt.Errorf("%s: %w", what, err)
 	}
 	// A claim that has been made but not answered would keep its job from
 	// everybody for the length of the lease, so it is waited for.
@@ -63,7 +54,7 @@ func (c *claim) take() (*job, error) {
 	if err := c.promote(); err != nil {
 		return nil, err
 	}
-	if c.mask&kindAnalyze != 0 {
+	if c.mask&store.KindAnalyze != 0 {
 		if err := c.admitByQuota(); err != nil {
 			return nil, err
 		}
@@ -128,14 +119,14 @@ func (c *claim) blocked(l lane) (bool, error) {
 			return true, err
 		}
 	}
-	if limits.PullsPerHour > 0 && l.kind == kindAnalyze {
+	if limits.PullsPerHour > 0 && l.kind == store.KindAnalyze {
 		return c.pulledOut(l.registry, limits.PullsPerHour)
 	}
 	return false, nil
 }
 
 func (c *claim) runningJobs(l lane) (n int, err error) {
-	key := [2]string{l.registry, string(kindName(l.kind))}
+	key := [2]string{l.registry, string(store.KindOf(l.kind))}
 	if n, ok := c.running[key]; ok {
 		return n, nil
 	}
@@ -185,7 +176,6 @@ func (c *claim) lease(seq int64, charge bool, class gate.Priority) (*job, error)
 	if err := c.passed(class); err != nil {
 		return nil, err
 	}
-	c.claimable = len(h.lanes) > 0 // one wakes the next
 	return j, c.change(gate.ChangeJob, j.ID)
 }
 

@@ -15,7 +15,7 @@ import (
 // not at all where the trigger may not restart what has ended.
 func (s *Store) Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error) {
 	what := fmt.Sprintf("queueing the %s job of %q", gate.Printable(string(req.Kind), 20), gate.Printable(req.Key(), 300))
-	if err := checkRequest(req); err != nil {
+	if err := store.CheckRequest(req); err != nil {
 		return gate.Job{}, "", fmt.Errorf("%s: %w", what, err)
 	}
 	type answer struct {
@@ -35,32 +35,9 @@ func (s *Store) Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gat
 	return a.job, a.outcome, err
 }
 
-func checkRequest(req gate.JobRequest) error {
-	switch req.Trigger {
-	case gate.TriggerPush, gate.TriggerSync, gate.TriggerAdmission, gate.TriggerRescan, gate.TriggerAPI:
-	default:
-		return fmt.Errorf("trigger %q is not known: %w", gate.Printable(string(req.Trigger), 40), gate.ErrInvalid)
-	}
-	switch {
-	case kindBit(req.Kind) == 0:
-		return fmt.Errorf("this kind of job is not known: %w", gate.ErrInvalid)
-	case req.Digest != "" && !req.Digest.Valid():
-		return gate.ErrDigestInvalid
-	case req.Digest == "" && req.Kind != gate.JobResolve:
-		return fmt.Errorf("it needs a digest: %w", gate.ErrInvalid)
-	case req.Digest == "" && req.Tag == "":
-		return fmt.Errorf("it needs a digest or a tag: %w", gate.ErrInvalid)
-	case req.Kind == gate.JobResolve && (req.Location.Registry == "" || req.Location.Repository == ""):
-		return fmt.Errorf("it needs a registry and a repository: %w", gate.ErrInvalid)
-	case len(req.Key()) > store.MaxKey || len(req.Location.String()) > store.MaxKey || len(req.Tag) > store.MaxKey:
-		return fmt.Errorf("its names are longer than %d bytes: %w", store.MaxKey, gate.ErrTooLarge)
-	}
-	return nil
-}
-
 func (t *tx) enqueue(req gate.JobRequest) (*job, gate.Enqueued, error) {
 	current, err := scanJob(t.row(`SELECT `+jobColumns+` FROM jobs WHERE kind = ? AND key = ? AND superseded = 0`,
-		kindBit(req.Kind), req.Key()))
+		store.KindBit(req.Kind), req.Key()))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		j, err := t.create(req, nil)

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
@@ -20,29 +19,8 @@ func changeCode(k gate.ChangeKind) int {
 	return -1
 }
 
-// broadcast wakes everybody who waits for the next change.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func newBroadcast() *broadcast { return &broadcast{ch: make(chan struct{})} }
-
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ch
-}
-
-func (b *broadcast) signal() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.ch)
-	b.ch = make(chan struct{})
-}
-
 // Changed returns a channel that is closed at the next change.
-func (s *Store) Changed() <-chan struct{} { return s.feed.wait() }
+func (s *Store) Changed() <-chan struct{} { return s.feed.Wait() }
 
 // maxChanges bounds one answer of Changes.
 const maxChanges = 10_000

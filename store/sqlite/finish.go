@@ -12,13 +12,6 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
-// lostReason is the label of a job whose worker vanished: whatever killed the
-// worker counts against the image like a crash of its child.
-const lostReason = "scan_failed"
-
-// maxErrorText bounds the error kept with a job, in bytes.
-const maxErrorText = 1000
-
 // leased returns the job of a lease that still holds; gate.ErrFenced or
 // gate.ErrCancelled otherwise. A lease that has run out holds until somebody
 // has taken the job back.
@@ -77,7 +70,7 @@ func (t *tx) urgent(j *job) (bool, error) {
 		if l.priority >= j.Priority || l.kind&j.mask == 0 {
 			continue
 		}
-		if l.registry == j.Location.Registry && kindName(l.kind) == j.Kind {
+		if l.registry == j.Location.Registry && store.KindOf(l.kind) == j.Kind {
 			n, err := t.runningIn(l)
 			if err != nil {
 				return false, err
@@ -116,11 +109,7 @@ func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result
 
 func (t *tx) finish(j *job, result gate.Result) error {
 	verb, after := store.Judge(result, j.Attempts)
-	j.Error, j.Reason = "", ""
-	if result.Err != nil {
-		class, _ := gate.Classify(result.Err)
-		j.Error, j.Reason = gate.Printable(result.Err.Error(), maxErrorText), class.Label
-	}
+	j.Error, j.Reason = store.Reason(result.Err)
 	if verb != store.VerbWait {
 		j.retries = 0
 	}

@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/bits"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
 
 // The states of a job as stored. Ready and delayed are both gate.JobQueued: a
@@ -31,34 +31,6 @@ var stateNames = [...]gate.JobState{
 	gate.JobQueued, gate.JobQueued, gate.JobParked, gate.JobRunning, gate.JobDone, gate.JobFailed, gate.JobCancelled,
 }
 
-// The kinds as stored: bits, so that a set of them is a number.
-const (
-	kindResolve = 1 << iota
-	kindAnalyze
-	kindProvenance
-	allKinds = kindResolve | kindAnalyze | kindProvenance
-)
-
-func kindBit(k gate.JobKind) int {
-	switch k {
-	case gate.JobResolve:
-		return kindResolve
-	case gate.JobAnalyze:
-		return kindAnalyze
-	case gate.JobProvenance:
-		return kindProvenance
-	}
-	return 0
-}
-
-func kindName(bit int) gate.JobKind {
-	kinds := gate.JobKinds()
-	if i := bits.TrailingZeros(uint(bit)); i < len(kinds) {
-		return kinds[i]
-	}
-	return ""
-}
-
 // job is a row of jobs: gate's job and what only the scheduler knows.
 type job struct {
 	gate.Job
@@ -71,7 +43,7 @@ type job struct {
 
 // lane is where a job waits when it is ready.
 func (j *job) lane() lane {
-	return lane{kind: kindBit(j.Kind), charge: j.charge, priority: j.Priority, registry: j.Location.Registry}
+	return lane{kind: store.KindBit(j.Kind), charge: j.charge, priority: j.Priority, registry: j.Location.Registry}
 }
 
 func (j *job) to(state int) {
@@ -95,7 +67,7 @@ func scanJob(row scanner) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j.Kind = kindName(kind)
+	j.Kind = store.KindOf(kind)
 	if j.state < 0 || j.state >= len(stateNames) {
 		return nil, fmt.Errorf("job %q has the unknown state %d", j.ID, j.state)
 	}
@@ -131,7 +103,7 @@ func (t *tx) insert(j *job) error {
 	j.seq, j.ID = h.seq, newID(h.seq)
 	err := t.exec(`INSERT INTO jobs (`+jobColumns+`)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?, 0, 0, 0, 0, '', '', '')`,
-		j.seq, j.ID, kindBit(j.Kind), j.Key, j.Location.Registry, j.Location.Repository, string(j.Digest), tagsText(j.Tags),
+		j.seq, j.ID, store.KindBit(j.Kind), j.Key, j.Location.Registry, j.Location.Repository, string(j.Digest), tagsText(j.Tags),
 		string(j.Trigger), int(j.Priority), j.Force, j.state, j.Epoch, j.Attempts, j.retries, j.Again, j.Repeat, j.charge,
 		nanos(j.CreatedAt), nanos(j.UpdatedAt))
 	if err != nil {
@@ -162,7 +134,6 @@ func (t *tx) settled(j *job) error {
 	switch j.state {
 	case stateReady:
 		h.lanes[j.lane()] = struct{}{}
-		t.claimable = true
 	case stateDelayed:
 		h.nextDue = min(h.nextDue, nanos(j.NotBefore))
 	case stateParked:

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
@@ -32,8 +31,8 @@ func (t *tx) location(d gate.Digest, loc gate.Location) (l gate.LocationState, v
 // AddLocation records that the digest was seen at loc.
 func (s *Store) AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (bool, error) {
 	return update(ctx, s, "adding a location of", d, func(t *tx, r *record) (added, changed bool, err error) {
-		if loc.Registry == "" || loc.Repository == "" || len(loc.String()) > store.MaxKey {
-			return false, false, fmt.Errorf("location %q: %w", gate.Printable(loc.String(), 200), gate.ErrInvalid)
+		if err := store.CheckLocation(loc); err != nil {
+			return false, false, err
 		}
 		l, _, found, err := t.location(d, loc)
 		if err != nil {
@@ -92,10 +91,5 @@ func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.
 // time at most.
 func sameVerdict(stored string, fresh gate.Decision) bool {
 	var old gate.Decision
-	if stored == "" || json.Unmarshal([]byte(stored), &old) != nil {
-		return false
-	}
-	fresh.EvaluatedAt = old.EvaluatedAt
-	text, err := json.Marshal(fresh)
-	return err == nil && string(text) == stored
+	return stored != "" && json.Unmarshal([]byte(stored), &old) == nil && store.SameVerdict(old, fresh)
 }

@@ -28,7 +28,7 @@ const (
 
 	listRecords   = `SELECT ` + recordColumns + ` FROM records WHERE digest IN `
 	listLocations = `SELECT ` + locationColumns + ` FROM locations WHERE digest IN `
-	// 2 is kindAnalyze. The predicate is that of the index jobs_current; without
+	// 2 is store.KindAnalyze. The predicate is that of the index jobs_current; without
 	// it the query would read the whole table.
 	listJobs = `SELECT ` + jobColumns + ` FROM jobs WHERE kind = 2 AND superseded = 0 AND key IN `
 	listTags = `SELECT ` + tagColumns + ` FROM tags WHERE key IN `

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
 
 // Read fetches small records, newest analyze jobs and tag mappings: four
@@ -34,7 +35,7 @@ func (s *Store) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult
 	}
 	keys := make([]string, len(req.Tags))
 	for i, k := range req.Tags {
-		keys[i] = tagKey(k)
+		keys[i] = store.TagName(k)
 	}
 	err = s.queries.list(ctx, func(row scanner) error {
 		m, _, err := scanTag(row)

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"hash/crc32"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
 
 const recordColumns = `digest, version, epoch, body, crc`
@@ -19,15 +19,8 @@ const recordColumns = `digest, version, epoch, body, crc`
 type record struct {
 	digest         gate.Digest
 	version, epoch int64
-	body           body
+	body           store.Body
 	damage         error // why the body cannot be read
-}
-
-type body struct {
-	gate.Record
-	// Tried says why an analysis found the digest unassessable. It stands apart
-	// from the manifest, whose repeated reads know nothing of it.
-	Tried string `json:"tried,omitempty"`
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -45,9 +38,9 @@ func scanRecord(row scanner) (record, error) {
 	}
 	r.damage = r.decode(text, crc)
 	if r.damage != nil {
-		r.body = body{}
+		r.body = store.Body{}
 	}
-	r.body.Digest = r.digest
+	r.body.Digest, r.body.Epoch = r.digest, r.epoch
 	return r, nil
 }
 
@@ -69,11 +62,8 @@ func (r *record) decode(text string, crc uint32) error {
 
 // shown is the record as gate knows it.
 func (r *record) shown() gate.Record {
-	out := r.body.Record
-	out.Version, out.Epoch = r.version, r.epoch
-	if out.Manifest.Unassessable == "" {
-		out.Manifest.Unassessable = r.body.Tried
-	}
+	out := r.body.Shown()
+	out.Version = r.version
 	return out
 }
 
@@ -88,7 +78,7 @@ func update[T any](ctx context.Context, s *Store, what string, d gate.Digest, fn
 	return write(ctx, s, what, func(t *tx) (T, error) {
 		r, err := scanRecord(t.row(`SELECT `+recordColumns+` FROM records WHERE digest = ?`, string(d)))
 		if errors.Is(err, sql.ErrNoRows) {
-			r, err = record{digest: d, body: body{Record: gate.Record{Digest: d}}}, nil
+			r, err = record{digest: d, body: store.Body{Record: gate.Record{Digest: d}}}, nil
 		}
 		if err != nil {
 			return zero, err
@@ -111,6 +101,7 @@ func update[T any](ctx context.Context, s *Store, what string, d gate.Digest, fn
 }
 
 func (t *tx) saveRecord(r *record) error {
+	epoch := r.body.Epoch
 	r.body.Version, r.body.Epoch, r.body.Locations = 0, 0, nil // they have columns and rows of their own
 	text, err := json.Marshal(r.body)
 	if err != nil {
@@ -118,63 +109,35 @@ func (t *tx) saveRecord(r *record) error {
 	}
 	err = t.exec(`INSERT INTO records (digest, version, epoch, body, crc) VALUES (?1, ?2, ?3, ?4, ?5)
 		ON CONFLICT (digest) DO UPDATE SET version = ?2, epoch = ?3, body = ?4, crc = ?5`,
-		string(r.digest), r.version+1, r.epoch, string(text), int64(checksum(r.digest, string(text))))
+		string(r.digest), r.version+1, epoch, string(text), int64(checksum(r.digest, string(text))))
 	if err != nil {
 		return err
 	}
 	return t.change(gate.ChangeRecord, string(r.digest))
 }
 
-// fence refuses a write of an epoch that another claim has overtaken, and
-// announces the epoch otherwise.
-func (r *record) fence(epoch int64) error {
-	if epoch < r.epoch {
-		return fmt.Errorf("epoch %d has announced itself, this is %d: %w", r.epoch, epoch, gate.ErrFenced)
-	}
-	r.epoch = epoch
-	return nil
-}
-
 type none = struct{}
+
+// change is update for the rules of store.Body, which need nothing else.
+func change(ctx context.Context, s *Store, what string, d gate.Digest, rule func(*store.Body) (bool, error)) error {
+	_, err := update(ctx, s, what, d, func(_ *tx, r *record) (none, bool, error) {
+		changed, err := rule(&r.body)
+		return none{}, changed, err
+	})
+	return err
+}
 
 // Fence announces a claim.
 func (s *Store) Fence(ctx context.Context, d gate.Digest, epoch int64) error {
-	_, err := update(ctx, s, "fencing", d, func(_ *tx, r *record) (none, bool, error) {
-		before := r.epoch
-		err := r.fence(epoch)
-		return none{}, r.epoch != before, err
-	})
-	return err
+	return change(ctx, s, "fencing", d, func(b *store.Body) (bool, error) { return b.Fence(epoch) })
 }
 
 // PutManifest stores what a manifest is.
 func (s *Store) PutManifest(ctx context.Context, m gate.Manifest) error {
-	_, err := update(ctx, s, "storing the manifest of", m.Digest, func(_ *tx, r *record) (none, bool, error) {
-		before, err := json.Marshal(r.body.Manifest)
-		if err != nil {
-			return none{}, false, err
-		}
-		after, err := json.Marshal(m)
-		if err != nil {
-			return none{}, false, err
-		}
-		r.body.Manifest = m
-		return none{}, !bytes.Equal(before, after), nil
-	})
-	return err
+	return change(ctx, s, "storing the manifest of", m.Digest, func(b *store.Body) (bool, error) { return b.PutManifest(m) })
 }
 
 // PutUnassessable records that an analysis found the digest unassessable.
 func (s *Store) PutUnassessable(ctx context.Context, d gate.Digest, epoch int64, reason string) error {
-	_, err := update(ctx, s, "recording as unassessable", d, func(_ *tx, r *record) (none, bool, error) {
-		if reason == "" {
-			return none{}, false, fmt.Errorf("without a reason: %w", gate.ErrInvalid)
-		}
-		if err := r.fence(epoch); err != nil {
-			return none{}, false, err
-		}
-		r.body.Tried = reason
-		return none{}, true, nil
-	})
-	return err
+	return change(ctx, s, "recording as unassessable", d, func(b *store.Body) (bool, error) { return b.PutUnassessable(epoch, reason) })
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
 
 // batch bounds what one claim puts in order besides its own job, so that no
@@ -27,7 +28,7 @@ func (c *claim) expire(maxAttempts int) error {
 			return err
 		}
 		j.Error = fmt.Sprintf("worker %q was lost: no heartbeat until %s", gate.Printable(j.Worker, 100), j.LeaseUntil.Format("15:04:05.000"))
-		j.Reason = lostReason
+		j.Reason = store.LostReason
 		j.Attempts++
 		if j.Attempts >= maxAttempts {
 			err = c.end(j, stateFailed)
@@ -65,7 +66,7 @@ func (c *claim) admitByQuota() error {
 	left := int64(batch)
 	if c.req.Period.Limit > 0 {
 		var used int64
-		if err := c.row(`SELECT coalesce((SELECT used FROM quota WHERE period = ?), 0)`, periodKey(c.req.Period.Key)).Scan(&used); err != nil {
+		if err := c.row(`SELECT coalesce((SELECT used FROM quota WHERE period = ?), 0)`, store.PeriodKey(c.req.Period.Key)).Scan(&used); err != nil {
 			return err
 		}
 		left = c.req.Period.Limit - used
@@ -82,7 +83,7 @@ func (c *claim) admitByQuota() error {
 		return c.row(`SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 2)`).Scan(&h.parked)
 	}
 	for l := range h.lanes {
-		if l.kind == kindAnalyze && l.charge {
+		if l.kind == store.KindAnalyze && l.charge {
 			h.parked = true
 			return c.moved(`UPDATE jobs SET state = 2, updated_at = ? WHERE seq IN
 				(SELECT seq FROM jobs WHERE state = 0 AND kind = 2 AND charge = 1 LIMIT ?)

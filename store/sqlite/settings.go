@@ -26,11 +26,8 @@ func (s *Store) Setting(ctx context.Context, name string) (value []byte, version
 // PutSetting writes a value over the given version of it.
 func (s *Store) PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error) {
 	what := fmt.Sprintf("writing setting %q", gate.Printable(name, 100))
-	switch {
-	case name == "" || len(name) > store.MaxKey:
-		return 0, fmt.Errorf("%s: a name has 1 to %d bytes: %w", what, store.MaxKey, gate.ErrInvalid)
-	case len(value) > store.MaxSetting:
-		return 0, fmt.Errorf("%s: %d bytes are over the limit of %d: %w", what, len(value), store.MaxSetting, gate.ErrTooLarge)
+	if err := store.CheckSetting(name, value); err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
 	}
 	if value == nil {
 		value = []byte{} // nil would be NULL

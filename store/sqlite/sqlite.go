@@ -26,7 +26,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	_ "modernc.org/sqlite" // the database driver "sqlite"
 
 	"github.com/digestgate/digestgate/gate"
@@ -75,10 +74,8 @@ type Store struct {
 	reads   *sql.DB
 	queries queries
 	writer  *writer
-	feed    *broadcast
-	wake    chan struct{}
-	encoder *zstd.Encoder
-	decoder *zstd.Decoder
+	feed    *store.Broadcast
+	codec   *store.Codec
 	close   func() error
 }
 
@@ -97,7 +94,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %q: %w: %w", path, gate.ErrInvalid, err)
 	}
-	s := &Store{options: o.withDefaults(), path: abs, feed: newBroadcast(), wake: make(chan struct{}, 1)}
+	s := &Store{options: o.withDefaults(), path: abs, feed: store.NewBroadcast()}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("opening the store %q: %w", path, errors.Join(err, s.release()))
 	}
@@ -121,10 +118,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("%w: %w", gate.ErrStoreUnavailable, err)
 	}
-	if s.encoder, err = zstd.NewWriter(nil); err != nil {
-		return err
-	}
-	if s.decoder, err = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(store.MaxValue)); err != nil {
+	if s.codec, err = store.NewCodec(); err != nil {
 		return err
 	}
 	if s.writer, err = newWriter(ctx, s); err != nil {
@@ -167,11 +161,8 @@ func (s *Store) release() error {
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
 	}
-	if s.encoder != nil {
-		errs = append(errs, s.encoder.Close())
-	}
-	if s.decoder != nil {
-		s.decoder.Close()
+	if s.codec != nil {
+		errs = append(errs, s.codec.Close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close()) // which also unlocks it
@@ -188,9 +179,6 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 }
 
 func (s *Store) now() time.Time { return s.options.Clock().UTC().Round(0) }
-
-// Wake is signalled when a job may have become claimable.
-func (s *Store) Wake() <-chan struct{} { return s.wake }
 
 // Check writes a row durably and reads it back through the reading side.
 func (s *Store) Check(ctx context.Context) error {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -14,32 +13,18 @@ import (
 
 const tagColumns = `key, digest, read_at, dirty, dirty_at, gone`
 
-// tagKey is the stored key; no part of it can hold a newline.
-func tagKey(k gate.TagKey) string { return k.Registry + "\n" + k.Repository + "\n" + k.Tag }
-
 func scanTag(row scanner) (m gate.TagMapping, key string, err error) {
 	var read, dirty int64
 	if err := row.Scan(&key, &m.Digest, &read, &m.Dirty, &dirty, &m.Gone); err != nil {
 		return gate.TagMapping{}, "", err
 	}
 	m.ReadAt, m.DirtyAt = timeOf(read), timeOf(dirty)
-	m.Registry, m.Repository, _ = strings.Cut(key, "\n")
-	m.Repository, m.Tag, _ = strings.Cut(m.Repository, "\n")
+	m.TagKey = store.TagOf(key)
 	return m, key, nil
 }
 
-func checkTag(k gate.TagKey) error {
-	switch {
-	case k.Registry == "" || k.Repository == "" || k.Tag == "" || strings.Contains(k.String(), "\n"):
-		return gate.ErrInvalid
-	case len(tagKey(k)) > store.MaxKey:
-		return gate.ErrTooLarge
-	}
-	return nil
-}
-
 func (t *tx) tag(k gate.TagKey) (m gate.TagMapping, found bool, err error) {
-	m, _, err = scanTag(t.row(`SELECT `+tagColumns+` FROM tags WHERE key = ?`, tagKey(k)))
+	m, _, err = scanTag(t.row(`SELECT `+tagColumns+` FROM tags WHERE key = ?`, store.TagName(k)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return gate.TagMapping{TagKey: k}, false, nil
 	}
@@ -49,14 +34,14 @@ func (t *tx) tag(k gate.TagKey) (m gate.TagMapping, found bool, err error) {
 func (t *tx) saveTag(m gate.TagMapping) error {
 	return t.exec(`INSERT INTO tags (key, digest, read_at, dirty, dirty_at, gone) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (key) DO UPDATE SET digest = ?2, read_at = ?3, dirty = ?4, dirty_at = ?5, gone = ?6`,
-		tagKey(m.TagKey), string(m.Digest), nanos(m.ReadAt), m.Dirty, nanos(m.DirtyAt), m.Gone)
+		store.TagName(m.TagKey), string(m.Digest), nanos(m.ReadAt), m.Dirty, nanos(m.DirtyAt), m.Gone)
 }
 
 // PutTag stores what a read of a tag found, unless a later read was stored. A
 // readAt after the store's clock counts as now.
 func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time) (gate.TagMapping, error) {
 	what := fmt.Sprintf("storing tag %q", gate.Printable(key.String(), 300))
-	if err := checkTag(key); err != nil {
+	if err := store.CheckTag(key); err != nil {
 		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, err)
 	}
 	if digest != "" && !digest.Valid() {
@@ -67,19 +52,12 @@ func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest,
 		if err != nil {
 			return gate.TagMapping{}, err
 		}
-		m := gate.TagMapping{TagKey: key, Digest: digest, ReadAt: timeOf(min(nanos(readAt), t.now)), Gone: digest == ""}
-		if old.ReadAt.After(m.ReadAt) {
-			return old, nil
+		m, write, changed := store.MergeTag(old, found, digest, readAt, timeOf(t.now))
+		if !write {
+			return m, nil
 		}
-		if old.Dirty && !old.DirtyAt.Before(m.ReadAt) {
-			m.Dirty = true
-		}
-		m.DirtyAt = old.DirtyAt
-		if err := t.saveTag(m); err != nil {
-			return gate.TagMapping{}, err
-		}
-		if found && old.Digest == m.Digest && old.Dirty == m.Dirty && old.Gone == m.Gone {
-			return m, nil // confirmed: no change that a reader of the feed would show
+		if err := t.saveTag(m); err != nil || !changed { // only confirmed
+			return m, err
 		}
 		return m, t.change(gate.ChangeTag, key.String())
 	})
@@ -88,7 +66,7 @@ func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest,
 // MarkDirty says that a tag may have moved.
 func (s *Store) MarkDirty(ctx context.Context, key gate.TagKey) error {
 	what := fmt.Sprintf("marking tag %q dirty", gate.Printable(key.String(), 300))
-	if err := checkTag(key); err != nil {
+	if err := store.CheckTag(key); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	_, err := write(ctx, s, what, func(t *tx) (none, error) {
@@ -96,12 +74,8 @@ func (s *Store) MarkDirty(ctx context.Context, key gate.TagKey) error {
 		if err != nil {
 			return none{}, err
 		}
-		was := m.Dirty
-		m.Dirty = true
-		if at := timeOf(t.now); at.After(m.DirtyAt) {
-			m.DirtyAt = at
-		}
-		if err := t.saveTag(m); err != nil || was {
+		m, changed := store.MarkTag(m, timeOf(t.now))
+		if err := t.saveTag(m); err != nil || !changed {
 			return none{}, err
 		}
 		return none{}, t.change(gate.ChangeTag, key.String())

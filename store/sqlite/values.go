@@ -2,40 +2,13 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 )
-
-// value is an inventory or findings on its way to the file.
-type value struct {
-	id   string
-	data []byte
-}
-
-// encode makes the canonical JSON of v, its id and its compressed form. It
-// runs in the caller, not in the writer.
-func (s *Store) encode(v any) (value, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return value{}, fmt.Errorf("encoding: %w: %w", gate.ErrInvalid, err)
-	}
-	if len(text) > store.MaxValue {
-		return value{}, fmt.Errorf("%d bytes of JSON are over the limit of %d: %w", len(text), store.MaxValue, gate.ErrTooLarge)
-	}
-	return value{id: idOf(text), data: s.encoder.EncodeAll(text, nil)}, nil
-}
-
-func idOf(text []byte) string {
-	sum := sha256.Sum256(text)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
 
 // load reads a large value into v. One that cannot be read, or is not what its
 // id promises, is logged and reads as gate.ErrNotFound.
@@ -50,14 +23,7 @@ func (s *Store) load(ctx context.Context, thing, query string, d gate.Digest, v 
 	if err != nil {
 		return storeError(what, err)
 	}
-	text, err := s.decoder.DecodeAll(data, nil)
-	if err == nil && idOf(text) != id {
-		err = errors.New("content does not match its id")
-	}
-	if err == nil {
-		err = json.Unmarshal(text, v)
-	}
-	if err != nil {
+	if err := s.codec.Decode(store.Value{ID: id, Data: data}, v); err != nil {
 		s.damaged(thing, d, err)
 		return fmt.Errorf("%s: it is damaged: %w", what, gate.ErrNotFound)
 	}
@@ -66,43 +32,32 @@ func (s *Store) load(ctx context.Context, thing, query string, d gate.Digest, v 
 
 // PutInventory stores a new inventory of the claim with the epoch.
 func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
-	v, err := s.encode(inv)
+	v, err := s.codec.Encode(inv)
 	if err != nil {
 		return fmt.Errorf("storing the inventory of %s: %w", gate.Printable(string(inv.Digest), 100), err)
 	}
 	_, err = update(ctx, s, "storing the inventory of", inv.Digest, func(t *tx, r *record) (none, bool, error) {
-		if err := r.fence(epoch); err != nil {
+		if _, err := r.body.PutInventory(epoch, v.ID, inv); err != nil {
 			return none{}, false, err
 		}
-		r.body.InventoryID, r.body.AnalyzerSet, r.body.AnalyzedAt = v.id, inv.AnalyzerSet, inv.AnalyzedAt
-		r.body.Tried = ""
 		return none{}, true, t.exec(`INSERT INTO inventories (digest, id, data) VALUES (?1, ?2, ?3)
-			ON CONFLICT (digest) DO UPDATE SET id = ?2, data = ?3`, string(r.digest), v.id, v.data)
+			ON CONFLICT (digest) DO UPDATE SET id = ?2, data = ?3`, string(r.digest), v.ID, v.Data)
 	})
 	return err
 }
 
 // PutFindings stores findings of the stored inventory.
 func (s *Store) PutFindings(ctx context.Context, f *gate.Findings) error {
-	v, err := s.encode(f)
+	v, err := s.codec.Encode(f)
 	if err != nil {
 		return fmt.Errorf("storing the findings of %s: %w", gate.Printable(string(f.Digest), 100), err)
 	}
 	_, err = update(ctx, s, "storing the findings of", f.Digest, func(t *tx, r *record) (none, bool, error) {
-		b := &r.body
-		switch {
-		case b.InventoryID == "" || b.InventoryID != f.InventoryID:
-			return none{}, false, fmt.Errorf("they are of inventory %q, stored is %q: %w",
-				gate.Printable(f.InventoryID, 80), b.InventoryID, gate.ErrConflict)
-		case b.FindingsOf == f.InventoryID && f.Generation < b.Generation:
-			return none{}, false, fmt.Errorf("they are of generation %d, stored is %d: %w", f.Generation, b.Generation, gate.ErrConflict)
-		case b.FindingsID == v.id:
-			return none{}, false, nil
+		if changed, err := r.body.PutFindings(v.ID, f); err != nil || !changed {
+			return none{}, false, err
 		}
-		b.FindingsID, b.FindingsOf, b.Generation, b.Matcher = v.id, f.InventoryID, f.Generation, f.Matcher
-		b.MatchedAt, b.Counts = f.MatchedAt, f.Count()
 		return none{}, true, t.exec(`INSERT INTO findings (digest, id, data) VALUES (?1, ?2, ?3)
-			ON CONFLICT (digest) DO UPDATE SET id = ?2, data = ?3`, string(r.digest), v.id, v.data)
+			ON CONFLICT (digest) DO UPDATE SET id = ?2, data = ?3`, string(r.digest), v.ID, v.Data)
 	})
 	return err
 }
@@ -114,12 +69,8 @@ func (s *Store) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, 
 	if err := s.load(ctx, "inventory", queryInventory, d, inv); err != nil {
 		return nil, err
 	}
-	switch {
-	case inv.Digest != d:
-		s.damaged("inventory", d, fmt.Errorf("it is that of %q", gate.Printable(string(inv.Digest), 100)))
-		return nil, fmt.Errorf("reading the inventory of %s: it is of another digest: %w", d, gate.ErrNotFound)
-	case inv.Format > gate.InventoryFormat:
-		return nil, fmt.Errorf("reading the inventory of %s: format %d is newer than %d: %w", d, inv.Format, gate.InventoryFormat, gate.ErrConflict)
+	if err := store.CheckInventory(d, inv); err != nil {
+		return nil, s.refused("inventory", d, err)
 	}
 	return inv, nil
 }
@@ -130,9 +81,17 @@ func (s *Store) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, er
 	if err := s.load(ctx, "findings", queryFindings, d, f); err != nil {
 		return nil, err
 	}
-	if f.Digest != d {
-		s.damaged("findings", d, fmt.Errorf("they are those of %q", gate.Printable(string(f.Digest), 100)))
-		return nil, fmt.Errorf("reading the findings of %s: they are of another digest: %w", d, gate.ErrNotFound)
+	if err := store.CheckFindings(d, f); err != nil {
+		return nil, s.refused("findings", d, err)
 	}
 	return f, nil
+}
+
+// refused is the error for a value that must not be used; one that is not what
+// it should be is damage.
+func (s *Store) refused(thing string, d gate.Digest, err error) error {
+	if errors.Is(err, gate.ErrNotFound) {
+		s.damaged(thing, d, err)
+	}
+	return fmt.Errorf("reading the %s of %s: %w", thing, d, err)
 }

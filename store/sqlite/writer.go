@@ -157,13 +157,7 @@ func (w *writer) attempt(group []*operation) (err error) {
 // announce tells those who wait in this process.
 func (t *tx) announce() {
 	if t.changed {
-		t.store.feed.signal()
-	}
-	if t.claimable {
-		select {
-		case t.store.wake <- struct{}{}:
-		default:
-		}
+		t.store.feed.Signal()
 	}
 }
 
@@ -251,7 +245,7 @@ type tx struct {
 	store  *Store
 	now    int64 // Unix nanoseconds
 
-	changed, claimable bool
+	changed bool
 }
 
 // exec and row run a statement, which is prepared once. They take no context:

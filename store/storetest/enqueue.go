@@ -180,10 +180,11 @@ var enqueueCases = []testCase{
 			e.want(err, gate.ErrNotFound)
 		}
 	}},
-	{"wake_signals_new_work", func(e *env) {
+	{"new_work_wakes_who_waits_for_a_change", func(e *env) {
+		changed := e.s.Changed()
 		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
 		select {
-		case <-e.s.Wake():
+		case <-changed:
 		case <-time.After(10 * time.Second):
 			e.Fatal("no signal for a new job")
 		}

@@ -1,0 +1,104 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Body is the record of one digest as a store keeps it: gate's record without
+// its locations, which have places of their own, and what no reader needs.
+// Its methods are the rules of [Records], the same for every store; each
+// reports whether it changed anything, and changes nothing when it refuses.
+type Body struct {
+	gate.Record
+	// Tried says why an analysis found the digest unassessable. It stands apart
+	// from the manifest, whose repeated reads know nothing of it.
+	Tried string `json:"tried,omitempty"`
+}
+
+// Shown is the record as gate knows it.
+func (b *Body) Shown() gate.Record {
+	out := b.Record
+	if out.Manifest.Unassessable == "" {
+		out.Manifest.Unassessable = b.Tried
+	}
+	return out
+}
+
+// Fence refuses a write of an epoch that another claim has overtaken, and
+// announces the epoch otherwise.
+func (b *Body) Fence(epoch int64) (changed bool, err error) {
+	if epoch < b.Epoch {
+		return false, fmt.Errorf("epoch %d has announced itself, this is %d: %w", b.Epoch, epoch, gate.ErrFenced)
+	}
+	changed = epoch != b.Epoch
+	b.Epoch = epoch
+	return changed, nil
+}
+
+// PutManifest sets what the manifest is.
+func (b *Body) PutManifest(m gate.Manifest) (changed bool, err error) {
+	before, err := json.Marshal(b.Manifest)
+	if err != nil {
+		return false, err
+	}
+	after, err := json.Marshal(m)
+	if err != nil {
+		return false, err
+	}
+	b.Manifest = m
+	return !bytes.Equal(before, after), nil
+}
+
+// PutUnassessable sets why the digest can never be analysed.
+func (b *Body) PutUnassessable(epoch int64, reason string) (changed bool, err error) {
+	if reason == "" {
+		return false, fmt.Errorf("without a reason: %w", gate.ErrInvalid)
+	}
+	if _, err := b.Fence(epoch); err != nil {
+		return false, err
+	}
+	b.Tried = reason
+	return true, nil
+}
+
+// PutInventory sets the inventory, which is stored under id.
+func (b *Body) PutInventory(epoch int64, id string, inv *gate.Inventory) (changed bool, err error) {
+	if _, err := b.Fence(epoch); err != nil {
+		return false, err
+	}
+	b.InventoryID, b.AnalyzerSet, b.AnalyzedAt = id, inv.AnalyzerSet, inv.AnalyzedAt
+	b.Tried = ""
+	return true, nil
+}
+
+// PutFindings sets the findings, which are stored under id, if they are of the
+// stored inventory and of no older generation than those before.
+func (b *Body) PutFindings(id string, f *gate.Findings) (changed bool, err error) {
+	switch {
+	case b.InventoryID == "" || b.InventoryID != f.InventoryID:
+		return false, fmt.Errorf("they are of inventory %q, stored is %q: %w",
+			gate.Printable(f.InventoryID, 80), b.InventoryID, gate.ErrConflict)
+	case b.FindingsOf == f.InventoryID && f.Generation < b.Generation:
+		return false, fmt.Errorf("they are of generation %d, stored is %d: %w", f.Generation, b.Generation, gate.ErrConflict)
+	case b.FindingsID == id:
+		return false, nil
+	}
+	b.FindingsID, b.FindingsOf, b.Generation, b.Matcher = id, f.InventoryID, f.Generation, f.Matcher
+	b.MatchedAt, b.Counts = f.MatchedAt, f.Count()
+	return true, nil
+}
+
+// SameVerdict reports whether two verdicts differ by their time at most.
+func SameVerdict(old, fresh gate.Decision) bool {
+	fresh.EvaluatedAt = old.EvaluatedAt
+	before, err := json.Marshal(old)
+	if err != nil {
+		return false
+	}
+	after, err := json.Marshal(fresh)
+	return err == nil && bytes.Equal(before, after)
+}
