@@ -13,6 +13,7 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	lookups  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
+	event    *prometheus.GaugeVec
 }
 
 // NewMetrics registers the pipeline's metrics.
@@ -31,8 +32,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		fallback: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_fallbacks_total", Help: "Decisions that used an earlier confirmed fact: tag (the registry did not answer) or store (the store did not).",
 		}, []string{"kind"}),
+		event: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "digestgate_registry_last_event_timestamp_seconds",
+			Help: "When a configured registry was last heard of by an authenticated delivery, as far as this process knows; 0: never.",
+		}, []string{"registry"}),
 	}
-	reg.MustRegister(m.jobs, m.duration, m.lookups, m.fallback)
+	reg.MustRegister(m.jobs, m.duration, m.lookups, m.fallback, m.event)
 	return m
 }
 
@@ -54,4 +59,20 @@ func (m *Metrics) fellBack(kind string) {
 	if m != nil {
 		m.fallback.WithLabelValues(kind).Inc()
 	}
+}
+
+// heardOf says when the configured registry was last heard of; zero is never.
+func (m *Metrics) heardOf(registry string, at time.Time) {
+	if m == nil {
+		return
+	}
+	m.event.WithLabelValues(registry).Set(seconds(at))
+}
+
+// seconds is a time as Prometheus has it; the zero time is 0.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }

@@ -52,6 +52,13 @@ type Options struct {
 	Now     func() time.Time // time.Now
 	Log     *slog.Logger     // discards
 	Metrics *Metrics         // records nothing
+	Seen    Witness          // nobody is told
+}
+
+// Witness is told of each authenticated delivery that was answered, when all
+// it asked for is durable. It must not wait; gate.LastEvents implements it.
+type Witness interface {
+	Seen(registry string, state gate.PushState, at time.Time)
 }
 
 func (o Options) withDefaults() Options {
@@ -256,6 +263,9 @@ func (h *Handler) deliver(ctx context.Context, e *endpoint, d Delivery) (Answer,
 	}
 	if left > 0 {
 		answer.Reason = fmt.Sprintf("%d further events of this delivery are left to the synchronisation of the registry", left)
+	}
+	if h.opt.Seen != nil {
+		h.opt.Seen.Seen(e.Name, answer.State, h.opt.Now())
 	}
 	return answer, results, nil
 }

@@ -342,3 +342,38 @@ func BenchmarkDelivery(b *testing.B) {
 		}
 	}
 }
+
+// witness notes what it is told.
+type witness struct{ lines []string }
+
+func (w *witness) Seen(registry string, state gate.PushState, at time.Time) {
+	w.lines = append(w.lines, fmt.Sprintf("%s %s %d", registry, state, at.Unix()))
+}
+
+// TestWitness: what was authenticated and answered is told, acted on or not,
+// and nothing else.
+func TestWitness(t *testing.T) {
+	seen := &witness{}
+	now := time.Unix(1_790_000_000, 0)
+	var fail error
+	h := handler(t, Config{Auth: AuthToken, SecretFiles: []string{file(t, "s3cr3t")}}, func(ctx context.Context, registry string, pushes []gate.Push) ([]gate.PushResult, error) {
+		if fail != nil {
+			return nil, fail
+		}
+		return queueAll(ctx, registry, pushes)
+	}, Options{Seen: seen, Now: func() time.Time { return now }})
+	serve(h, "POST", "/webhooks/prod/wrong", `{"tags":["1.0"]}`)
+	serve(h, "POST", "/webhooks/prod/s3cr3t", `{`)
+	serve(h, "GET", "/webhooks/prod/s3cr3t", ``)
+	fail = gate.ErrStoreUnavailable
+	serve(h, "POST", "/webhooks/prod/s3cr3t", `{"tags":["1.0"]}`)
+	if len(seen.lines) != 0 {
+		t.Errorf("told of deliveries that were refused: %q", seen.lines)
+	}
+	fail = nil
+	serve(h, "POST", "/webhooks/prod/s3cr3t", `{"tags":["1.0"]}`)
+	serve(h, "POST", "/webhooks/prod/s3cr3t", `{"tags":["pull"]}`)
+	if diff := cmp.Diff([]string{"prod queued 1790000000", "prod ignored 1790000000"}, seen.lines); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}

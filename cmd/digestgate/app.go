@@ -45,6 +45,7 @@ type app struct {
 	catalog    *catalog.Catalog
 	sweeper    *gate.Sweeper
 	syncer     *gate.Syncer
+	lastEvents *gate.LastEvents
 	gateStats  *gate.Metrics
 	copies     *gate.RecordCopy // what admission knows when the store is away
 	// certificates are those of the listeners, which follow their files.
@@ -223,5 +224,7 @@ func (a *app) openPipeline(ctx context.Context) error {
 	}
 	a.sweeper = gate.NewSweeper(a.pipeline, c)
 	a.syncer = a.newSyncer()
+	a.lastEvents = gate.NewLastEvents(a.registries, a.store, a.gateStats, a.log)
+	a.onClose(func() error { a.lastEvents.Flush(context.WithoutCancel(ctx)); return nil })
 	return nil
 }

@@ -32,6 +32,9 @@ func (a *app) background(ctx context.Context, s *running) {
 	for _, c := range a.certificates {
 		s.work.Go(func() { c.Run(ctx) })
 	}
+	if a.has(roleWebhooks) {
+		s.work.Go(func() { a.lastEvents.Run(ctx) })
+	}
 	if a.has(roleWorker) {
 		for _, w := range a.workers() {
 			s.work.Go(func() { w.Run(ctx, grace) })

@@ -128,7 +128,7 @@ func (a *app) webhooks() (http.Handler, error) {
 		return nil, err
 	}
 	intake := gate.NewIntake(a.registries, a.quota, a.store)
-	return webhooks.NewHandler(list, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics)})
+	return webhooks.NewHandler(list, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics), Seen: a.lastEvents})
 }
 
 // public is the router of the listeners for registries, people and programs.

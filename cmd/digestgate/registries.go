@@ -31,7 +31,7 @@ func newRegistriesListCommand(o *rootOptions) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the registries and how their synchronisation stands",
+		Short: "List the registries, when they were last heard of and how their synchronisation stands",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := forFormat(o, &flags, format)
@@ -48,9 +48,10 @@ func newRegistriesListCommand(o *rootOptions) *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tTYPE\tHOST\tSYNC\tLAST\tPROBLEM")
+			fmt.Fprintln(w, "NAME\tTYPE\tHOST\tLAST EVENT\tSYNC\tLAST SYNC\tPROBLEM")
 			for _, r := range out.Registries {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Type, r.Host, r.Sync.State, since(r.Sync.LastTags), gate.Printable(r.Sync.Error, 100))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Type, r.Host, lastEvent(r.LastEvent),
+					r.Sync.State, since(r.Sync.LastTags), gate.Printable(r.Sync.Error, 100))
 			}
 			return w.Flush()
 		},
@@ -191,6 +192,13 @@ func printSync(w io.Writer, st api.Sync) {
 			fmt.Fprintln(w, gate.Printable(text, 500))
 		}
 	}
+}
+
+func lastEvent(e *api.LastEvent) string {
+	if e == nil {
+		return "never"
+	}
+	return fmt.Sprintf("%s (%s)", e.At.Format(time.RFC3339), e.State)
 }
 
 func since(t *time.Time) string {

@@ -49,5 +49,5 @@ func (a *app) newSyncer() *gate.Syncer {
 
 // registryParts are what the API shows and does of registries.
 func (a *app) registryParts() api.RegistryParts {
-	return api.RegistryParts{Table: a.registries, Syncs: a.syncer, Prober: a.source}
+	return api.RegistryParts{Table: a.registries, Syncs: a.syncer, Events: a.lastEvents, Prober: a.source}
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -39,8 +41,20 @@ func TestRegistryCommands(t *testing.T) {
 		t.Errorf("sync: %s", out)
 	}
 	s.until(later, time.Minute, scanned)
-	if out := command(0, "list"); !strings.Contains(out, "hub") || !strings.Contains(out, "done") {
+	if out := command(0, "list"); !strings.Contains(out, "hub") || !strings.Contains(out, "done") || !strings.Contains(out, "never") {
 		t.Errorf("list: %s", out)
+	}
+	if status, answer := s.deliver("wrong", "team/app", "v1", lost); status != http.StatusUnauthorized {
+		t.Errorf("delivery with a wrong secret: %d %s", status, answer)
+	}
+	if out := command(0, "list"); !strings.Contains(out, "never") {
+		t.Errorf("list after a delivery that was refused: %s", out)
+	}
+	if status, answer := s.deliver(hookSecret, "team/app", "v1", lost); status != http.StatusAccepted {
+		t.Fatalf("delivery: %d %s", status, answer)
+	}
+	if out := command(0, "list"); strings.Contains(out, "never") || !strings.Contains(out, "(known)") {
+		t.Errorf("list after a delivery: %s", out)
 	}
 	if out := command(0, "test", "hub"); !strings.Contains(out, "2 repositories") || !strings.Contains(out, "pull") {
 		t.Errorf("test: %s", out)
@@ -53,5 +67,14 @@ func TestRegistryCommands(t *testing.T) {
 	}
 	if out := command(1, "test", "hub"); !strings.Contains(out, "firewalls") {
 		t.Errorf("test of a registry that is down: %s", out)
+	}
+
+	// The last event outlives the process that saw it.
+	if code := s.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code: %d", code)
+	}
+	s.start()
+	if out := command(0, "list"); !strings.Contains(out, "(known)") {
+		t.Errorf("list after a restart: %s", out)
 	}
 }

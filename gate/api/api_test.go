@@ -36,6 +36,7 @@ type site struct {
 	server  *httptest.Server
 	now     *clock
 	options api.Options
+	events  *gate.LastEvents // of registrySite
 }
 
 // clock moves a little whenever somebody looks.

@@ -23,11 +23,18 @@ type Prober interface {
 	Probe(ctx context.Context, registry, repository string) ([]gate.ProbeStep, error)
 }
 
+// Events says when registries were last heard of; gate.LastEvents implements
+// it. The zero LastEvent is never.
+type Events interface {
+	Last(ctx context.Context, registry string) (gate.LastEvent, error)
+}
+
 // RegistryParts are what the API shows of registries. Without a Table none are
 // configured.
 type RegistryParts struct {
 	Table  *gate.Registries
 	Syncs  Syncs
+	Events Events
 	Prober Prober
 }
 
@@ -37,7 +44,15 @@ type Registry struct {
 	Type    string   `json:"type"`
 	Host    string   `json:"host" doc:"where images are pulled"`
 	Aliases []string `json:"aliases"`
-	Sync    Sync     `json:"sync"`
+	// LastEvent is nil as long as nothing came.
+	LastEvent *LastEvent `json:"lastEvent" doc:"the newest delivery that was authenticated and answered; null as long as none came"`
+	Sync      Sync       `json:"sync"`
+}
+
+// LastEvent is the newest delivery of a registry.
+type LastEvent struct {
+	At    time.Time      `json:"at"`
+	State gate.PushState `json:"state" enum:"queued,duplicate,known,ignored" doc:"what it led to"`
 }
 
 // Sync is how the synchronisation of a registry stands.
@@ -110,7 +125,15 @@ func (s *server) listRegistries(ctx context.Context, _ *struct{}) (*listRegistri
 		if err != nil {
 			return nil, s.problem(ctx, "listing registries", err)
 		}
-		out.Body.Registries = append(out.Body.Registries, Registry{r.Name, r.Type, r.Host, orEmpty(r.Aliases), viewSync(st)})
+		v := Registry{Name: r.Name, Type: r.Type, Host: r.Host, Aliases: orEmpty(r.Aliases), Sync: viewSync(st)}
+		last, err := s.Registries.Events.Last(ctx, r.Name)
+		if err != nil {
+			return nil, s.problem(ctx, "listing registries", err)
+		}
+		if !last.At.IsZero() {
+			v.LastEvent = &LastEvent{last.At, last.State}
+		}
+		out.Body.Registries = append(out.Body.Registries, v)
 	}
 	return out, nil
 }

@@ -44,7 +44,12 @@ func registrySite(t *testing.T, p prober) (*site, *gate.Syncer, *gate.Registries
 		t.Fatal(err)
 	}
 	var syncer *gate.Syncer
-	s := newSite(t, func(o *api.Options) { o.Registries = api.RegistryParts{Table: table, Prober: p, Syncs: late{&syncer}} })
+	var events *gate.LastEvents
+	s := newSite(t, func(o *api.Options) {
+		o.Registries = api.RegistryParts{Table: table, Prober: p, Syncs: late{&syncer}, Events: lateEvents{&events}}
+	})
+	events = gate.NewLastEvents(table, s.store, nil, slog.New(slog.DiscardHandler))
+	s.events = events
 	syncer = gate.NewSyncer(table, map[string]gate.SyncPlan{"hub": {Tags: 15 * time.Minute}}, emptyRegistry{}, s.catalog, s.store, slog.New(slog.DiscardHandler))
 	return s, syncer, table
 }
@@ -60,6 +65,12 @@ func (l late) Status(ctx context.Context, name string) (gate.SyncStatus, error) 
 	return (*l.syncer).Status(ctx, name)
 }
 
+type lateEvents struct{ events **gate.LastEvents }
+
+func (l lateEvents) Last(ctx context.Context, name string) (gate.LastEvent, error) {
+	return (*l.events).Last(ctx, name)
+}
+
 func TestRegistries(t *testing.T) {
 	s, syncer, _ := registrySite(t, nil)
 	var list struct{ Registries []api.Registry }
@@ -70,6 +81,14 @@ func TestRegistries(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, list.Registries); diff != "" {
 		t.Errorf("registries (-want +got):\n%s", diff)
+	}
+
+	at := time.Date(2026, 11, 28, 11, 0, 0, 0, time.UTC)
+	s.events.Seen("second", gate.PushQueued, at)
+	s.get("/registries", &list)
+	want[1].LastEvent = &api.LastEvent{At: at, State: gate.PushQueued}
+	if diff := cmp.Diff(want, list.Registries); diff != "" {
+		t.Errorf("registries after an event (-want +got):\n%s", diff)
 	}
 
 	var st api.Sync
@@ -137,7 +156,7 @@ func downRegistries(t *testing.T, err error) api.RegistryParts {
 	if bad != nil {
 		t.Fatal(bad)
 	}
-	return api.RegistryParts{Table: table, Syncs: downSyncs{err}, Prober: prober(func(string, string) ([]gate.ProbeStep, error) { return nil, err })}
+	return api.RegistryParts{Table: table, Syncs: downSyncs{err}, Events: downEvents{err}, Prober: prober(func(string, string) ([]gate.ProbeStep, error) { return nil, err })}
 }
 
 type downSyncs struct{ err error }
@@ -148,4 +167,10 @@ func (d downSyncs) Ask(context.Context, string, bool) (gate.SyncStatus, error) {
 
 func (d downSyncs) Status(context.Context, string) (gate.SyncStatus, error) {
 	return gate.SyncStatus{}, d.err
+}
+
+type downEvents struct{ err error }
+
+func (d downEvents) Last(context.Context, string) (gate.LastEvent, error) {
+	return gate.LastEvent{}, d.err
 }
