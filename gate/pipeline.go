@@ -98,6 +98,8 @@ type Scheduler interface {
 	Enqueue(ctx context.Context, req JobRequest) (Job, Enqueued, error)
 	Serve(ctx context.Context, lease Lease) error
 	Avoid(ctx context.Context, period string, n int64) error
+	Charged(ctx context.Context, d Digest) (Charge, error)
+	Restore(ctx context.Context, d Digest, period string, at time.Time) (added bool, err error)
 }
 
 // Pipeline is the way of an image: resolve, analyze, match, evaluate, record.

@@ -207,6 +207,17 @@ type Item struct {
 	Tag    *TagMapping
 }
 
+// Charge is what is written down when a digest is charged, which happens once
+// in the life of an installation. The zero value stands for a digest that never
+// was.
+type Charge struct {
+	Period string    // the key of the period it counts in, never ""
+	At     time.Time // when it was reserved by a claim, or what Restore was told
+	// Served: it is kept whatever becomes of the job. Otherwise it is reserved
+	// by one, and given back if that ends for good without a result.
+	Served bool
+}
+
 // QuotaUse is what was charged in a period.
 type QuotaUse struct {
 	Used    int64 `json:"used"`

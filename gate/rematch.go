@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Digests lists the digests that have an inventory, in order, page by page:
@@ -19,6 +20,7 @@ type Swept struct {
 	Matched int // of them matched again
 	Judged  int // of them only evaluated again
 	Queued  int // of them queued for a new analysis
+	Charged int // of them charged, because the store had lost their charge
 	Failed  int // left for the next sweep
 }
 
@@ -29,6 +31,7 @@ type Sweeper struct {
 	pipeline *Pipeline
 	digests  Digests
 	mu       sync.Mutex
+	audited  time.Time // when the last sweep that looked at every charge began
 }
 
 // NewSweeper makes a sweeper over what digests lists.
@@ -37,19 +40,68 @@ func NewSweeper(p *Pipeline, digests Digests) *Sweeper {
 }
 
 // Rematch matches every digest whose findings are not of the active generation
-// and matcher, and evaluates the others again. It pulls nothing and charges
-// nothing.
+// and matcher, and evaluates the others again. It pulls nothing. It charges
+// nothing either, but for charges that the store has lost: see [Sweeper.audit].
 func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
 	p := s.pipeline
-	return s.sweep(ctx, func(rec Record, swept *Swept) error {
-		// Without a generation what is known goes on being decided.
-		if _, loaded := p.Matcher.Generation(); !loaded || p.current(rec) {
-			swept.Judged++
-			return p.Judge(ctx, rec.Digest, EventRescan)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	began, audited := p.Now(), true
+	all := began.Sub(s.audited).Abs() >= auditEvery
+	swept, err := s.sweep(ctx, func(rec Record, swept *Swept) error {
+		var auditing error
+		if rec.InventoryID != "" && (all || began.Sub(rec.AnalyzedAt).Abs() < auditFresh) {
+			auditing = s.audit(ctx, rec, swept)
+			audited = audited && auditing == nil
 		}
-		swept.Matched++
-		return p.Match(ctx, rec.Digest, EventRescan)
+		return errors.Join(auditing, s.rematch(ctx, rec, swept))
 	})
+	if all && audited && err == nil {
+		s.audited = began
+	}
+	return swept, err
+}
+
+func (s *Sweeper) rematch(ctx context.Context, rec Record, swept *Swept) error {
+	p := s.pipeline
+	// Without a generation what is known goes on being decided.
+	if _, loaded := p.Matcher.Generation(); !loaded || p.current(rec) {
+		swept.Judged++
+		return p.Judge(ctx, rec.Digest, EventRescan)
+	}
+	swept.Matched++
+	return p.Match(ctx, rec.Digest, EventRescan)
+}
+
+// When the charges of analysed digests are looked at, which costs a round trip
+// for each. What a shared store loses is its last second, or the lag of its
+// replica, so that every sweep looks at the digests that were analysed within
+// the hour. The first sweep of a process and one a day look at all, for what
+// was lost while nobody swept.
+const (
+	auditFresh = time.Hour
+	auditEvery = 24 * time.Hour
+)
+
+// audit charges an analysed digest that has no charge: the scheduler's part of
+// a shared store may have lost it while the record, which lies elsewhere,
+// survived (DESIGN.md §5 rule 6). Without it a forced analysis would charge the
+// digest a second time, in another period.
+func (s *Sweeper) audit(ctx context.Context, rec Record, swept *Swept) error {
+	p := s.pipeline
+	charge, err := p.Scheduler.Charged(ctx, rec.Digest)
+	if err != nil || charge.Served {
+		return err
+	}
+	at := rec.AnalyzedAt
+	if at.IsZero() {
+		at = p.Now()
+	}
+	added, err := p.Scheduler.Restore(ctx, rec.Digest, p.Quota.Period(at).Key, at)
+	if added {
+		swept.Charged++
+	}
+	return err
 }
 
 // Reanalyze queues the analysis of every digest whose inventory was made by
@@ -58,6 +110,8 @@ func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
 func (s *Sweeper) Reanalyze(ctx context.Context) (Swept, error) {
 	p := s.pipeline
 	set := p.Analyzer.Set()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.sweep(ctx, func(rec Record, swept *Swept) error {
 		if rec.AnalyzerSet == set {
 			return nil
@@ -79,9 +133,8 @@ func (s *Sweeper) Reanalyze(ctx context.Context) (Swept, error) {
 // sweepPage is how many digests are read at a time.
 const sweepPage = 200
 
+// sweep visits every digest with an inventory; s.mu is held.
 func (s *Sweeper) sweep(ctx context.Context, visit func(Record, *Swept) error) (swept Swept, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var after Digest
 	for {
 		page, err := s.digests.Scanned(ctx, after, sweepPage)

@@ -103,17 +103,27 @@ type Scheduler interface {
 // of the installation.
 type Charges interface {
 	// Serve must succeed before the first layer byte of the leased analysis is
-	// pulled: from then on the charge is kept even if the job fails. A charge
-	// whose job ends for good without Serve is given back by Finish, Cancel or
-	// the expiry in Claim. gate.ErrFenced when the lease is lost.
+	// pulled, and before its inventory is stored: from then on the charge is
+	// kept even if the job fails. A charge whose job ends for good without
+	// Serve is given back by Finish, Cancel or the expiry in Claim.
+	// gate.ErrFenced when the lease is lost.
 	Serve(ctx context.Context, lease gate.Lease) error
 	// Avoid counts n asks that were answered without a charge.
 	Avoid(ctx context.Context, period string, n int64) error
 	// Quota returns what a period has used and avoided.
 	Quota(ctx context.Context, period string) (gate.QuotaUse, error)
-	// Charged returns the period a digest was charged in, "" when it never
-	// was.
-	Charged(ctx context.Context, digest gate.Digest) (period string, err error)
+	// Charged returns the charge of a digest, the zero Charge when it never was
+	// charged.
+	Charged(ctx context.Context, digest gate.Digest) (gate.Charge, error)
+	// Restore gives a digest that has no charge one that is served, counts it
+	// as used in the period, beyond the limit if need be, and reports that it
+	// did. A live job of the digest then needs no charge any more; a parked one
+	// returns to the queue. A charge that is there stays in its period, with
+	// its time; one that is only reserved is served from now on. It is for
+	// charges that a shared store has lost while the record of the analysis
+	// survived elsewhere. Repeating it is harmless. gate.ErrDigestInvalid;
+	// gate.ErrInvalid for a zero time.
+	Restore(ctx context.Context, digest gate.Digest, period string, at time.Time) (added bool, err error)
 	// Spend takes one from a named budget of limit per window (fixed windows,
 	// aligned to the store's clock) and reports whether it was there. Nothing
 	// is taken when it reports false.

@@ -110,9 +110,9 @@ func (a *app) rematch(ctx context.Context) {
 	case ctx.Err() != nil || errors.Is(err, gate.ErrAdvisoriesUnavailable):
 	case err != nil:
 		a.log.Error("matching stored images again", "error", err)
-	case swept.Matched > 0 || swept.Failed > 0:
+	case swept.Matched > 0 || swept.Failed > 0 || swept.Charged > 0:
 		a.log.Info("stored images matched again", "images", swept.Seen, "matched", swept.Matched, "failed", swept.Failed,
-			"duration", time.Since(started).Round(time.Millisecond))
+			"charged", swept.Charged, "duration", time.Since(started).Round(time.Millisecond))
 	}
 }
 

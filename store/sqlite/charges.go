@@ -46,13 +46,64 @@ func (s *Store) Quota(ctx context.Context, period string) (gate.QuotaUse, error)
 	return use, nil
 }
 
-// Charged returns the period of a digest's charge, "" without one.
-func (s *Store) Charged(ctx context.Context, digest gate.Digest) (period string, err error) {
-	err = s.queries.row(ctx, queryCharged, string(digest)).Scan(&period)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return "", storeError(fmt.Sprintf("reading the charge of %s", gate.Printable(string(digest), 100)), err)
+// Charged returns the charge of a digest, the zero Charge without one.
+func (s *Store) Charged(ctx context.Context, digest gate.Digest) (gate.Charge, error) {
+	var c gate.Charge
+	var at int64
+	err := s.queries.row(ctx, queryCharged, string(digest)).Scan(&c.Period, &at, &c.Served)
+	if errors.Is(err, sql.ErrNoRows) {
+		return gate.Charge{}, nil
 	}
-	return period, nil
+	if err != nil {
+		return gate.Charge{}, storeError(fmt.Sprintf("reading the charge of %s", gate.Printable(string(digest), 100)), err)
+	}
+	c.At = timeOf(at)
+	return c, nil
+}
+
+// Restore charges a digest that was analysed and has no charge.
+func (s *Store) Restore(ctx context.Context, digest gate.Digest, period string, at time.Time) (bool, error) {
+	what := fmt.Sprintf("restoring the charge of %s", gate.Printable(string(digest), 100))
+	switch {
+	case !digest.Valid():
+		return false, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
+	case at.IsZero():
+		return false, fmt.Errorf("%s: at no time: %w", what, gate.ErrInvalid)
+	}
+	return write(ctx, s, what, func(t *tx) (bool, error) {
+		charged, err := t.charged(digest)
+		if err != nil {
+			return false, err
+		}
+		if charged != "" {
+			return false, t.exec(`UPDATE charges SET served = 1 WHERE digest = ? AND served = 0`, string(digest))
+		}
+		if err := t.exec(`INSERT INTO charges (digest, period, served, at) VALUES (?, ?, 1, ?)`,
+			string(digest), periodKey(period), nanos(at)); err != nil {
+			return false, err
+		}
+		if err := t.account(period, 1, 0); err != nil {
+			return false, err
+		}
+		return true, t.waive(digest)
+	})
+}
+
+// waive lets the live job of a digest that has been charged meanwhile go on
+// without a charge of its own.
+func (t *tx) waive(digest gate.Digest) error {
+	j, err := scanJob(t.row(`SELECT `+jobColumns+` FROM jobs WHERE kind = 2 AND key = ? AND superseded = 0`, string(digest)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil || !j.State.Live() || !j.charge {
+		return err
+	}
+	j.charge = false
+	if j.state == stateParked {
+		j.to(stateReady)
+	}
+	return t.save(j)
 }
 
 // Spend takes one from the budget of the present window.

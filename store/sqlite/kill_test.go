@@ -141,11 +141,11 @@ func TestKill(t *testing.T) {
 	charged := int64(0)
 	for _, line := range said["queued"] {
 		_, name, _ := strings.Cut(line, " ")
-		period, err := s.Charged(t.Context(), digestOf(name))
+		charge, err := s.Charged(t.Context(), digestOf(name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if period == "p" {
+		if charge.Period == "p" {
 			charged++
 		}
 	}
@@ -221,8 +221,8 @@ func verify(t *testing.T, s *sqlite.Store, said map[string][]string) {
 		}
 	}
 	for _, d := range said["served"] {
-		if period, err := s.Charged(t.Context(), gate.Digest(d)); err != nil || period != "p" {
-			t.Fatalf("acknowledged charge of %s: got %q, %v", d, period, err)
+		if charge, err := s.Charged(t.Context(), gate.Digest(d)); err != nil || charge.Period != "p" || !charge.Served {
+			t.Fatalf("acknowledged charge of %s: got %+v, %v", d, charge, err)
 		}
 	}
 	for _, d := range said["scanned"] {

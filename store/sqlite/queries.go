@@ -13,7 +13,7 @@ const (
 	queryJob     = `SELECT ` + jobColumns + ` FROM jobs WHERE seq = ? AND id = ?`
 	queryChecked = `SELECT value FROM counters WHERE name = 'checked'`
 	queryQuota   = `SELECT used, avoided FROM quota WHERE period = ?`
-	queryCharged = `SELECT period FROM charges WHERE digest = ?`
+	queryCharged = `SELECT period, at, served FROM charges WHERE digest = ?`
 	querySetting = `SELECT value, version FROM settings WHERE name = ?`
 
 	queryInventory = `SELECT id, data FROM inventories WHERE digest = ?`

@@ -83,6 +83,12 @@ var crashCases = []testCase{
 		e.wantUsed("2026-11", 0)
 		e.wantCharged("a", "")
 	}},
+	{"restored_charge_is_found_again", func(e *env) {
+		e.restore("a", "2026-11", e.now(), true)
+		e.crash()
+		e.wantUsed("2026-11", 1)
+		e.restore("a", "2026-11", e.now(), false)
+	}},
 	{"parked_jobs_are_released_after_it", func(e *env) {
 		e.serve(e.parkBehindOne(3))
 		e.crash()

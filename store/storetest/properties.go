@@ -41,7 +41,8 @@ type machine struct {
 	leases   []gate.Job // every claim ever made
 	holder   map[string]int64
 	records  map[gate.Digest]int64  // the highest epoch announced
-	served   map[gate.Digest]string // the period of the charge when Serve succeeded
+	served   map[gate.Digest]string // the period of the charge when Serve or Restore succeeded
+	restored map[string]int64       // by period: charges that no limit held back
 	period   gate.Period
 	limits   map[string]int64 // the highest limit of each period
 	maxEpoch int64
@@ -55,11 +56,13 @@ func schedulerProperty(e *env, rt *rapid.T) {
 	m := &machine{
 		env: e, rt: rt, newest: map[string]string{}, holder: map[string]int64{}, records: map[gate.Digest]int64{},
 		served: map[gate.Digest]string{}, period: gate.Period{Key: "p1", Limit: 2}, limits: map[string]int64{"p1": 2},
+		restored: map[string]int64{},
 	}
 	actions := map[string]func(*rapid.T){
 		"enqueue":  m.doEnqueue,
 		"claim":    m.doClaim,
 		"serve":    m.doServe,
+		"restore":  m.doRestore,
 		"commit":   m.doCommit,
 		"finish":   m.doFinish,
 		"cancel":   m.doCancel,
@@ -160,12 +163,31 @@ func (m *machine) doServe(rt *rapid.T) {
 	if !good || job.Kind != gate.JobAnalyze {
 		return
 	}
-	period, err := m.s.Charged(m.ctx, job.Digest)
+	charge, err := m.s.Charged(m.ctx, job.Digest)
 	m.no(err)
-	if before, ok := m.served[job.Digest]; period == "" || (ok && before != period) {
-		m.Fatalf("served, but charged in %q after %q", period, before)
+	if before, ok := m.served[job.Digest]; !charge.Served || (ok && before != charge.Period) {
+		m.Fatalf("served, but charged %+v after %q", charge, before)
 	}
-	m.served[job.Digest] = period
+	m.served[job.Digest] = charge.Period
+}
+
+// doRestore charges a digest whatever its job does.
+func (m *machine) doRestore(rt *rapid.T) {
+	d := digest(name("m", rapid.IntRange(0, machineDigests-1).Draw(rt, "digest")))
+	period := rapid.SampledFrom([]string{"p1", "p2", "p3"}).Draw(rt, "period")
+	before, err := m.s.Charged(m.ctx, d)
+	m.no(err)
+	added, err := m.s.Restore(m.ctx, d, period, m.now())
+	m.no(err)
+	if added != (before.Period == "") {
+		m.Fatalf("restoring a charge: got added %v after %+v", added, before)
+	}
+	m.served[d] = before.Period
+	if added {
+		m.served[d] = period
+		m.restored[period]++
+		m.limits[period] = max(m.limits[period], 0) // so that the invariants look at it
+	}
 }
 
 // doCommit writes to the record like a claimant, whether it still holds the
@@ -257,20 +279,20 @@ func (m *machine) invariants(*rapid.T) {
 	for period, limit := range m.limits {
 		use, err := m.s.Quota(m.ctx, period)
 		m.no(err)
-		if use.Used < 0 || use.Used > limit {
-			m.Fatalf("period %s: %d used of at most %d", period, use.Used, limit)
+		if use.Used < 0 || use.Used > limit+m.restored[period] {
+			m.Fatalf("period %s: %d used of at most %d and %d restored", period, use.Used, limit, m.restored[period])
 		}
 		used += use.Used
 	}
 	charged := int64(0)
 	for i := range machineDigests {
 		d := digest(name("m", i))
-		period, err := m.s.Charged(m.ctx, d)
+		charge, err := m.s.Charged(m.ctx, d)
 		m.no(err)
-		if want, ok := m.served[d]; ok && period != want {
-			m.Fatalf("%s is charged in %q, was in %q", d.Short(), period, want)
+		if want, ok := m.served[d]; ok && (charge.Period != want || !charge.Served) {
+			m.Fatalf("%s is charged %+v, was served in %q", d.Short(), charge, want)
 		}
-		if period != "" {
+		if charge.Period != "" {
 			charged++
 		}
 	}
@@ -291,10 +313,10 @@ func (m *machine) settle() {
 	m.invariants(nil)
 	for i := range machineDigests {
 		d := digest(name("m", i))
-		period, err := m.s.Charged(m.ctx, d)
+		charge, err := m.s.Charged(m.ctx, d)
 		m.no(err)
-		if period != m.served[d] {
-			m.Fatalf("%s is charged in %q, served in %q", d.Short(), period, m.served[d])
+		if charge.Period != m.served[d] {
+			m.Fatalf("%s is charged %+v, served in %q", d.Short(), charge, m.served[d])
 		}
 	}
 	m.advance(time.Hour)

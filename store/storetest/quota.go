@@ -108,6 +108,17 @@ var quotaCases = []testCase{
 		e.cancel(analysis.ID)
 		e.wantCharged("a", "")
 	}},
+	{"the_charge_says_when_and_whether_it_is_kept", func(e *env) {
+		e.wantCharge("a", gate.Charge{})
+		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
+		job := e.claim()
+		charge := gate.Charge{Period: "2026-11", At: e.now()}
+		e.wantCharge("a", charge)
+		e.advance(time.Second)
+		e.serve(job)
+		charge.Served = true
+		e.wantCharge("a", charge)
+	}},
 	{"at_the_limit_new_digests_park_and_go_on_in_the_next_period", parking},
 	{"raised_limit_releases", func(e *env) {
 		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
@@ -176,6 +187,109 @@ var quotaCases = []testCase{
 			e.Fatalf("unknown period: got %+v", use)
 		}
 	}},
+}
+
+// restoreCases are about charges that the store has lost.
+var restoreCases = []testCase{
+	{"charges_what_has_no_charge_once", func(e *env) {
+		at := e.now().Add(-time.Hour)
+		e.restore("a", "2026-10", at, true)
+		e.restore("a", "2026-11", e.now(), false)
+		e.wantCharge("a", gate.Charge{Period: "2026-10", At: at, Served: true})
+		e.wantUsed("2026-10", 1)
+		e.wantUsed("2026-11", 0)
+	}},
+	{"a_kept_charge_stays", func(e *env) {
+		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
+		job := e.claim()
+		at := e.now()
+		e.serve(job)
+		e.finish(job, nil, gate.JobDone)
+		e.advance(time.Hour)
+		e.restore("a", "2026-12", e.now(), false)
+		e.wantCharge("a", gate.Charge{Period: "2026-11", At: at, Served: true})
+		e.wantUsed("2026-12", 0)
+	}},
+	{"a_reserved_charge_is_kept_from_now_on", func(e *env) {
+		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
+		job := e.claim()
+		e.restore("a", "2026-12", e.now(), false)
+		e.finishWith(job, gate.Result{Err: gate.ErrNotFound, Final: true}, gate.JobFailed)
+		e.wantCharged("a", "2026-11")
+		e.wantUsed("2026-11", 1)
+		e.wantUsed("2026-12", 0)
+	}},
+	{"counts_beyond_the_limit", func(e *env) {
+		e.serve(e.parkBehindOne(1))
+		e.restore("a", "2026-11", e.now(), true)
+		e.wantUsed("2026-11", 2)
+		e.claimNoneWith(limited("2026-11", 2))
+		e.claimWith(limited("2026-11", 3))
+	}},
+	{"a_queued_job_needs_no_charge_any_more", func(e *env) {
+		id := e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew).ID
+		e.restore("a", "2026-10", e.now(), true)
+		e.enqueue(analyze("b", gate.TriggerPush), gate.EnqueuedNew)
+		job := e.claimWith(limited("2026-11", 1))
+		if job.ID != id {
+			e.Fatalf("got %s", job.Key)
+		}
+		e.claimWith(limited("2026-11", 1)) // the only charge of the period is left for b
+		e.wantUsed("2026-11", 1)
+		e.finishWith(job, gate.Result{Err: gate.ErrNotFound, Final: true}, gate.JobFailed)
+		e.wantCharged("a", "2026-10")
+	}},
+	{"a_waiting_job_keeps_its_charge", func(e *env) {
+		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
+		e.finish(e.claim(), gate.ErrRegistryUnavailable, gate.JobQueued)
+		e.restore("a", "2026-12", e.now(), false)
+		e.advance(time.Hour)
+		e.claimWith(limited("2026-12", 1))
+		e.wantUsed("2026-12", 0)
+	}},
+	{"a_parked_job_returns_to_the_queue", func(e *env) {
+		e.serve(e.parkBehindOne(3))
+		parked := digest(name("parked", 1))
+		e.restore(name("parked", 1), "2026-10", e.now(), true)
+		if state := e.entry(name("parked", 1)).State(); state != gate.StateQueued {
+			e.Fatalf("got %q", state)
+		}
+		if job := e.claimWith(limited("2026-11", 1)); job.Digest != parked {
+			e.Fatalf("got %s", job.Key)
+		}
+		e.claimNoneWith(limited("2026-11", 1))
+		e.wantUsed("2026-11", 1)
+	}},
+	{"a_later_job_of_the_digest_costs_nothing", func(e *env) {
+		e.restore("a", "2026-10", e.now(), true)
+		e.enqueue(analyze("a", gate.TriggerAPI), gate.EnqueuedNew)
+		e.finishWith(e.claimWith(limited("2026-11", 1)), gate.Result{Err: gate.ErrNotFound, Final: true}, gate.JobFailed)
+		e.wantCharged("a", "2026-10")
+		e.wantUsed("2026-11", 0)
+	}},
+	{"wrong_arguments", func(e *env) {
+		_, err := e.s.Restore(e.ctx, "sha256:abc", "2026-11", e.now())
+		e.want(err, gate.ErrDigestInvalid)
+		_, err = e.s.Restore(e.ctx, digest("a"), "2026-11", time.Time{})
+		e.want(err, gate.ErrInvalid)
+		e.wantCharged("a", "")
+	}},
+}
+
+func (e *env) restore(name, period string, at time.Time, want bool) {
+	e.Helper()
+	added, err := e.s.Restore(e.ctx, digest(name), period, at)
+	if err != nil || added != want {
+		e.Fatalf("Restore(%s, %q): got %v, %v, want %v", name, period, added, err, want)
+	}
+}
+
+func (e *env) wantCharge(name string, want gate.Charge) {
+	e.Helper()
+	got, err := e.s.Charged(e.ctx, digest(name))
+	if err != nil || got.Period != want.Period || !got.At.Equal(want.At) || got.Served != want.Served {
+		e.Fatalf("Charged(%s): got %+v, %v, want %+v", name, got, err, want)
+	}
 }
 
 // parkBehindOne parks n jobs named parked-NNNN behind one that holds the only

@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"fairness", fairnessCases},
 		{"limits", limitCases},
 		{"quota", quotaCases},
+		{"restore", restoreCases},
 		{"budgets", budgetCases},
 		{"records", recordCases},
 		{"values", valueCases},
@@ -231,8 +232,8 @@ func (e *env) wantCharged(name, want string) {
 	if err != nil {
 		e.Fatalf("Charged: %v", err)
 	}
-	if got != want {
-		e.Fatalf("Charged(%s): got %q, want %q", name, got, want)
+	if got.Period != want || got.At.IsZero() != (want == "") {
+		e.Fatalf("Charged(%s): got %+v, want period %q", name, got, want)
 	}
 }
 
