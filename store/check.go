@@ -73,6 +73,17 @@ func CheckSetting(name string, value []byte) error {
 	return nil
 }
 
+// CheckCharge refuses to restore a charge of nothing or at no time.
+func CheckCharge(d gate.Digest, at time.Time) error {
+	switch {
+	case !d.Valid():
+		return gate.ErrDigestInvalid
+	case at.IsZero():
+		return fmt.Errorf("a charge at no time: %w", gate.ErrInvalid)
+	}
+	return nil
+}
+
 // UnlimitedPeriod stands for a period without a key.
 const UnlimitedPeriod = "none"
 

@@ -64,11 +64,8 @@ func (s *Store) Charged(ctx context.Context, digest gate.Digest) (gate.Charge, e
 // Restore charges a digest that was analysed and has no charge.
 func (s *Store) Restore(ctx context.Context, digest gate.Digest, period string, at time.Time) (bool, error) {
 	what := fmt.Sprintf("restoring the charge of %s", gate.Printable(string(digest), 100))
-	switch {
-	case !digest.Valid():
-		return false, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
-	case at.IsZero():
-		return false, fmt.Errorf("%s: at no time: %w", what, gate.ErrInvalid)
+	if err := store.CheckCharge(digest, at); err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
 	}
 	return write(ctx, s, what, func(t *tx) (bool, error) {
 		charged, err := t.charged(digest)
@@ -79,7 +76,7 @@ func (s *Store) Restore(ctx context.Context, digest gate.Digest, period string, 
 			return false, t.exec(`UPDATE charges SET served = 1 WHERE digest = ? AND served = 0`, string(digest))
 		}
 		if err := t.exec(`INSERT INTO charges (digest, period, served, at) VALUES (?, ?, 1, ?)`,
-			string(digest), periodKey(period), nanos(at)); err != nil {
+			string(digest), store.PeriodKey(period), nanos(at)); err != nil {
 			return false, err
 		}
 		if err := t.account(period, 1, 0); err != nil {
