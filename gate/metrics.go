@@ -14,6 +14,7 @@ type Metrics struct {
 	lookups  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
 	event    *prometheus.GaugeVec
+	sync     syncMetrics
 }
 
 // NewMetrics registers the pipeline's metrics.
@@ -38,6 +39,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"registry"}),
 	}
 	reg.MustRegister(m.jobs, m.duration, m.lookups, m.fallback, m.event)
+	m.sync = newSyncMetrics(reg)
 	return m
 }
 

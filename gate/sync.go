@@ -97,6 +97,7 @@ type Syncer struct {
 	source     SyncSource
 	known      SyncKnown
 	store      SyncStore
+	metrics    *Metrics
 	log        *slog.Logger
 	holder     string // this replica, among those that share the store
 	wake       map[string]chan struct{}
@@ -105,9 +106,9 @@ type Syncer struct {
 
 // NewSyncer builds the synchronisation of the configured registries; plans are
 // by name. A registry without a plan is synchronised when asked.
-func NewSyncer(registries *Registries, plans map[string]SyncPlan, source SyncSource, known SyncKnown, store SyncStore, log *slog.Logger) *Syncer {
+func NewSyncer(registries *Registries, plans map[string]SyncPlan, source SyncSource, known SyncKnown, store SyncStore, metrics *Metrics, log *slog.Logger) *Syncer {
 	s := &Syncer{
-		registries: registries, plans: plans, source: source, known: known, store: store, log: log,
+		registries: registries, plans: plans, source: source, known: known, store: store, metrics: metrics, log: log,
 		holder: rand.Text(), wake: map[string]chan struct{}{}, saveEvery: time.Second,
 	}
 	for _, r := range registries.All() {
@@ -181,6 +182,8 @@ func (s *Syncer) step(ctx context.Context, r Registry) (time.Duration, error) {
 	if err != nil {
 		return syncPoll, err
 	}
+	// Whoever made the run: after a restart too the figure is true.
+	s.metrics.synced(r.Name, st.LastTags, st.LastFull)
 	if !st.Done && now.Before(st.Until) {
 		return min(syncPoll, st.Until.Sub(now)), nil
 	}
@@ -213,6 +216,7 @@ func (s *Syncer) serve(ctx context.Context, r Registry, st syncState) error {
 	cancel(nil)
 	<-kept
 	if errors.Is(err, ErrFenced) {
+		s.metrics.syncAttempt(r.Name, syncTaken)
 		s.log.Warn("synchronisation was taken over by another replica", "registry", r.Name)
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/catalog"
@@ -24,13 +25,16 @@ type syncSite struct {
 	*site
 	catalog *catalog.Catalog
 	syncer  *gate.Syncer
+	stats   *gate.Metrics
+	metrics *prometheus.Registry
 }
 
 var everyQuarter = gate.SyncPlan{Tags: 15 * time.Minute, Full: 24 * time.Hour}
 
 func newSyncSite(t *testing.T) *syncSite {
 	t.Helper()
-	s := &syncSite{site: newSite(t, gate.DefaultQuota())}
+	s := &syncSite{site: newSite(t, gate.DefaultQuota()), metrics: prometheus.NewRegistry()}
+	s.stats = gate.NewMetrics(s.metrics)
 	c, err := catalog.Open(t.Context(), t.TempDir(), s.store, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +54,7 @@ func (s *syncSite) replica(source gate.SyncSource, store gate.SyncStore) *gate.S
 		store = s.store
 	}
 	plans := map[string]gate.SyncPlan{hub: everyQuarter}
-	return gate.NewSyncer(s.Registries, plans, source, s.catalog, store, slog.New(slog.DiscardHandler))
+	return gate.NewSyncer(s.Registries, plans, source, s.catalog, store, s.stats, slog.New(slog.DiscardHandler))
 }
 
 func (s *syncSite) step(syncer *gate.Syncer) {
@@ -514,34 +518,6 @@ func TestSyncWhenAsked(t *testing.T) {
 	}
 	if _, err := s.syncer.Status(s.ctx, "nobody"); !errors.Is(err, gate.ErrNotFound) {
 		t.Errorf("status of an unknown registry: %v", err)
-	}
-}
-
-// TestSyncFullFindsWhatWasNeverAskedFor: a tag that admission mapped without
-// queueing its analysis (the namespace's budget was used up) is found.
-func TestSyncFullFindsWhatWasNeverAskedFor(t *testing.T) {
-	s := newSyncSite(t)
-	d := s.push("team/app", "v1", 1)
-	m, err := s.Source.Resolve(s.ctx, gate.Location{Registry: hub, Repository: "team/app"}, "v1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	loc := gate.Location{Registry: hub, Repository: "team/app"}
-	if err := s.store.PutManifest(s.ctx, m); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.store.AddLocation(s.ctx, d, loc); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.store.PutTag(s.ctx, gate.TagKey{Location: loc, Tag: "v1"}, d, s.clock.Now()); err != nil {
-		t.Fatal(err)
-	}
-	if st := s.sync(); st.Counts.Queued != 1 {
-		t.Errorf("run: %+v", st)
-	}
-	s.work()
-	if s.entry(d).State() != gate.StateScanned {
-		t.Errorf("state %s", s.entry(d).State())
 	}
 }
 

@@ -104,6 +104,7 @@ func (r *syncRun) all(ctx context.Context) error {
 				st.Counts.Problems++
 				st.Error = Printable(fmt.Sprintf("repository %q: %v", repo, err), 500)
 			})
+			r.metrics.syncProblem(r.registry.Name)
 			r.log.Warn("repository cannot be synchronised", "registry", r.registry.Name, "repository", repo, "error", err)
 			if errors.Is(err, ErrRegistryUnavailable) {
 				r.change(func(st *syncState) { st.Unread++ })
@@ -197,11 +198,14 @@ func (r *syncRun) finish(ctx context.Context, outcome error) error {
 		if st.Counts.Problems == 0 {
 			st.Error = ""
 		}
+		r.metrics.synced(r.registry.Name, st.LastTags, st.LastFull)
+		r.metrics.syncAttempt(r.registry.Name, syncEnded)
 		r.log.Info("synchronisation ends", "registry", r.registry.Name, "full", st.Full, "duration", now.Sub(st.Started),
 			"repositories", st.Counts.Done, "tags", st.Counts.Tags, "queued", st.Counts.Queued, "problems", st.Counts.Problems)
 	case stopping:
 		st.Until = now
 		st.Attempt-- // nobody's fault
+		r.metrics.syncAttempt(r.registry.Name, syncStopped)
 		r.log.Info("synchronisation stops and goes on later", "registry", r.registry.Name)
 	default:
 		wait := syncRest(st.Attempt)
@@ -210,6 +214,7 @@ func (r *syncRun) finish(ctx context.Context, outcome error) error {
 			wait = max(wait, asked.After)
 		}
 		st.Until, st.Error = now.Add(wait), Printable(outcome.Error(), 500)
+		r.metrics.syncAttempt(r.registry.Name, syncFailed)
 		r.log.Warn("synchronisation rests and goes on later", "registry", r.registry.Name, "wait", wait, "attempt", st.Attempt, "error", outcome)
 	}
 	if err := r.save(ctx, r.registry.Name, st); err != nil && !errors.Is(err, ErrConflict) {

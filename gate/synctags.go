@@ -7,6 +7,18 @@ import (
 	"slices"
 )
 
+// syncTag is what is known of a tag. Unjudged says that a clean mapping leads
+// to an image, or to an index with a judged child, that has neither an
+// inventory nor a job.
+type syncTag struct {
+	TagMapping
+	unjudged bool
+}
+
+// clean reports whether nothing is to be done about the tag as long as the
+// registry does not say otherwise.
+func (t syncTag) clean() bool { return t.Digest != "" && !t.Dirty && !t.Gone && !t.unjudged }
+
 // repository compares the tags of one repository.
 func (r *syncRun) repository(ctx context.Context, loc Location) error {
 	list, err := r.source.Tags(ctx, loc)
@@ -22,7 +34,8 @@ func (r *syncRun) repository(ctx context.Context, loc Location) error {
 			st.Note = Printable(fmt.Sprintf("repository %q: %s", loc.Repository, list.Note), 500)
 		}
 	})
-	var again []TagMapping // clean mappings that the list does not confirm
+	r.metrics.syncCompared(r.registry.Name, len(list.Tags))
+	var again []syncTag // clean mappings that the list does not confirm
 	for batch := range slices.Chunk(list.Tags, syncBatch) {
 		known, err := r.mappings(ctx, loc, batch)
 		if err != nil {
@@ -31,12 +44,11 @@ func (r *syncRun) repository(ctx context.Context, loc Location) error {
 		for _, t := range batch {
 			m := known[TagKey{loc, t.Tag}]
 			m.TagKey = TagKey{loc, t.Tag}
-			clean := m.Digest != "" && !m.Dirty && !m.Gone
-			if clean && t.Digest == "" && !r.state.Full {
+			if m.clean() && t.Digest == "" && !r.state.Full {
 				again = append(again, m)
 				continue
 			}
-			if clean && t.Digest == m.Digest {
+			if m.clean() && t.Digest == m.Digest {
 				continue
 			}
 			if err := r.tag(ctx, m, t.Digest); err != nil {
@@ -44,7 +56,7 @@ func (r *syncRun) repository(ctx context.Context, loc Location) error {
 			}
 		}
 	}
-	slices.SortStableFunc(again, func(a, b TagMapping) int { return a.ReadAt.Compare(b.ReadAt) })
+	slices.SortStableFunc(again, func(a, b syncTag) int { return a.ReadAt.Compare(b.ReadAt) })
 	for _, m := range again[:min(len(again), syncRecheck)] {
 		if err := r.tag(ctx, m, ""); err != nil {
 			return err
@@ -56,42 +68,80 @@ func (r *syncRun) repository(ctx context.Context, loc Location) error {
 	return r.vanished(ctx, loc, list.Tags)
 }
 
-// mappings reads what is known of tags. A digest that was mapped but never
-// recorded or asked for reads as unconfirmed.
-func (r *syncRun) mappings(ctx context.Context, loc Location, batch []ListedTag) (map[TagKey]TagMapping, error) {
+// mappings reads what is known of tags. Whether what a tag names was ever
+// looked at is asked by full runs only: it costs two reads more.
+func (r *syncRun) mappings(ctx context.Context, loc Location, batch []ListedTag) (map[TagKey]syncTag, error) {
 	var req ReadRequest
 	for _, t := range batch {
 		req.Tags = append(req.Tags, TagKey{loc, t.Tag})
 	}
 	res, err := r.store.Read(ctx, req)
-	if err != nil || !r.state.Full {
-		return res.Tags, err
-	}
-	req = ReadRequest{}
-	for _, m := range res.Tags {
-		if m.Digest != "" && !slices.Contains(req.Digests, m.Digest) {
-			req.Digests = append(req.Digests, m.Digest)
-		}
-	}
-	records, err := r.store.Read(ctx, req)
 	if err != nil {
 		return nil, err
 	}
+	known := make(map[TagKey]syncTag, len(res.Tags))
+	var digests []Digest
 	for key, m := range res.Tags {
-		e := records.Digests[m.Digest]
-		kind := e.Record.Manifest.Kind
-		if m.Digest != "" && (kind == KindUnknown || kind == KindImage && e.State() == StateNotScanned) {
-			m.Dirty = true // as read here only
-			res.Tags[key] = m
+		known[key] = syncTag{TagMapping: m}
+		if m.Digest != "" && !slices.Contains(digests, m.Digest) {
+			digests = append(digests, m.Digest)
 		}
 	}
-	return res.Tags, nil
+	if !r.state.Full || len(digests) == 0 {
+		return known, nil
+	}
+	unjudged, err := r.unjudged(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	for key, m := range known {
+		m.unjudged = unjudged[m.Digest]
+		known[key] = m
+	}
+	return known, nil
+}
+
+// unjudged finds the digests of which something was never asked for: the
+// manifest itself, an image's analysis, or that of a judged child of an index.
+// Whatever has a job is left to it, also one that failed or was cancelled.
+func (r *syncRun) unjudged(ctx context.Context, digests []Digest) (map[Digest]bool, error) {
+	records, err := r.store.Read(ctx, ReadRequest{Digests: digests})
+	if err != nil {
+		return nil, err
+	}
+	var children []Digest
+	seen := map[Digest]bool{}
+	for _, e := range records.Digests {
+		for _, c := range judged(e.Record.Manifest) {
+			if !seen[c] {
+				seen[c] = true
+				children = append(children, c)
+			}
+		}
+	}
+	entries := records.Digests
+	for batch := range slices.Chunk(children, syncBatch) {
+		more, err := r.store.Read(ctx, ReadRequest{Digests: batch})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range batch {
+			entries[d] = more.Digests[d]
+		}
+	}
+	out := map[Digest]bool{}
+	for _, d := range digests {
+		m := entries[d].Record.Manifest
+		missing := func(c Digest) bool { return entries[c].State() == StateNotScanned }
+		out[d] = m.Kind == KindUnknown || m.Kind == KindImage && missing(d) || slices.ContainsFunc(judged(m), missing)
+	}
+	return out, nil
 }
 
 // tag looks at one tag of the registry's list that is new, moved, dirty or due
 // to be confirmed. listed is its digest by the list, "" where that is silent.
 // The tag is marked before the job exists, as the intake does.
-func (r *syncRun) tag(ctx context.Context, m TagMapping, listed Digest) error {
+func (r *syncRun) tag(ctx context.Context, m syncTag, listed Digest) error {
 	digest := listed
 	if digest == "" {
 		readAt, err := r.store.Now(ctx)
@@ -108,24 +158,31 @@ func (r *syncRun) tag(ctx context.Context, m TagMapping, listed Digest) error {
 		case err != nil:
 			return err
 		}
-		if digest != "" && digest == m.Digest && !m.Dirty && !m.Gone {
+		if digest == m.Digest && m.clean() {
 			_, err := r.store.PutTag(ctx, m.TagKey, digest, readAt) // confirmed by our own read
 			return err
 		}
 	}
-	return r.queue(ctx, m, digest, func(c *SyncCounts) *int { return &c.Queued })
+	change := syncMoved
+	switch {
+	case m.unjudged && digest == m.Digest:
+		change = syncUnjudged
+	case m.Digest == "" || m.Gone:
+		change = syncNew
+	}
+	return r.queue(ctx, m.TagMapping, digest, change)
 }
 
 // gone queues the resolve of a tag that seems to be there no more. What is not
 // known, or known to be gone, needs none.
-func (r *syncRun) gone(ctx context.Context, m TagMapping) error {
+func (r *syncRun) gone(ctx context.Context, m syncTag) error {
 	if (m.Digest == "" || m.Gone) && !m.Dirty {
 		return nil
 	}
-	return r.queue(ctx, m, "", func(c *SyncCounts) *int { return &c.Gone })
+	return r.queue(ctx, m.TagMapping, "", syncGone)
 }
 
-func (r *syncRun) queue(ctx context.Context, m TagMapping, digest Digest, count func(*SyncCounts) *int) error {
+func (r *syncRun) queue(ctx context.Context, m TagMapping, digest Digest, change syncChange) error {
 	if err := r.store.MarkDirty(ctx, m.TagKey); err != nil {
 		return fmt.Errorf("marking tag %q dirty: %w", Printable(m.TagKey.String(), 500), err)
 	}
@@ -134,9 +191,22 @@ func (r *syncRun) queue(ctx context.Context, m TagMapping, digest Digest, count 
 	if err != nil {
 		return fmt.Errorf("queueing the resolve of %q: %w", Printable(req.Key(), 500), err)
 	}
-	if outcome == EnqueuedNew {
-		r.change(func(st *syncState) { *count(&st.Counts)++ })
+	if outcome != EnqueuedNew {
+		return nil // an event told it at the same time
 	}
+	first := false
+	r.change(func(st *syncState) {
+		first = st.LastTags.IsZero()
+		if change == syncGone {
+			st.Counts.Gone++
+		} else {
+			st.Counts.Queued++
+		}
+	})
+	if first {
+		change = syncFirst
+	}
+	r.metrics.syncFound(r.registry.Name, change)
 	return nil
 }
 

@@ -44,7 +44,7 @@ func (a *app) newSyncer() *gate.Syncer {
 	for _, r := range a.config.Registries {
 		plans[r.Name] = gate.SyncPlan{Tags: r.Sync.Tags, Full: r.Sync.Full}
 	}
-	return gate.NewSyncer(a.registries, plans, a.source, a.catalog, a.store, a.log)
+	return gate.NewSyncer(a.registries, plans, a.source, a.catalog, a.store, a.gateStats, a.log)
 }
 
 // registryParts are what the API shows and does of registries.

@@ -50,7 +50,7 @@ func registrySite(t *testing.T, p prober) (*site, *gate.Syncer, *gate.Registries
 	})
 	events = gate.NewLastEvents(table, s.store, nil, slog.New(slog.DiscardHandler))
 	s.events = events
-	syncer = gate.NewSyncer(table, map[string]gate.SyncPlan{"hub": {Tags: 15 * time.Minute}}, emptyRegistry{}, s.catalog, s.store, slog.New(slog.DiscardHandler))
+	syncer = gate.NewSyncer(table, map[string]gate.SyncPlan{"hub": {Tags: 15 * time.Minute}}, emptyRegistry{}, s.catalog, s.store, nil, slog.New(slog.DiscardHandler))
 	return s, syncer, table
 }
 

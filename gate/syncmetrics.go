@@ -1,0 +1,89 @@
+package gate
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// syncMetrics is what synchronisations do, by the configured name of the
+// registry.
+type syncMetrics struct {
+	runs, repositories, tags, found, problems *prometheus.CounterVec
+	success                                   *prometheus.GaugeVec
+}
+
+// syncChange is what a synchronisation has found at a tag, as a label.
+type syncChange string
+
+const (
+	// syncFirst: by the first run of a registry, which no event had to tell.
+	syncFirst syncChange = "first"
+	// The others are events that were lost.
+	syncNew   syncChange = "new"   // a tag that was not known
+	syncMoved syncChange = "moved" // a known tag that names another digest, or is in doubt
+	syncGone  syncChange = "gone"
+	// syncUnjudged: a known tag whose image, or a judged child of whose index,
+	// has neither an inventory nor a job.
+	syncUnjudged syncChange = "unjudged"
+)
+
+// The results of an attempt at a run, as labels.
+const (
+	syncEnded   = "done"
+	syncFailed  = "failed"  // it rests and goes on
+	syncStopped = "stopped" // with this process; it goes on elsewhere
+	syncTaken   = "taken"   // by another replica
+)
+
+func newSyncMetrics(reg prometheus.Registerer) syncMetrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"registry"}, labels...))
+	}
+	m := syncMetrics{
+		runs:         counter("digestgate_sync_attempts_total", "Attempts at synchronising a registry by result: done, failed (rests and goes on), stopped, taken (by another replica).", "result"),
+		repositories: counter("digestgate_sync_repositories_total", "Repositories whose tags were compared."),
+		tags:         counter("digestgate_sync_tags_total", "Tags of the lists of a registry that were compared with the known ones."),
+		found:        counter("digestgate_sync_found_total", "Resolves queued for what no event told: first (by the first run of a registry), new, moved, gone, unjudged.", "change"),
+		problems:     counter("digestgate_sync_problems_total", "Repositories that could not be compared."),
+		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "digestgate_sync_last_success_timestamp_seconds",
+			Help: "Start of the last finished run by kind: tags (any run), full (one that confirmed every tag); 0: none.",
+		}, []string{"registry", "kind"}),
+	}
+	reg.MustRegister(m.runs, m.repositories, m.tags, m.found, m.problems, m.success)
+	return m
+}
+
+func (m *Metrics) syncAttempt(registry, result string) {
+	if m != nil {
+		m.sync.runs.WithLabelValues(registry, result).Inc()
+	}
+}
+
+func (m *Metrics) syncCompared(registry string, tags int) {
+	if m != nil {
+		m.sync.repositories.WithLabelValues(registry).Inc()
+		m.sync.tags.WithLabelValues(registry).Add(float64(tags))
+	}
+}
+
+func (m *Metrics) syncFound(registry string, change syncChange) {
+	if m != nil {
+		m.sync.found.WithLabelValues(registry, string(change)).Inc()
+	}
+}
+
+func (m *Metrics) syncProblem(registry string) {
+	if m != nil {
+		m.sync.problems.WithLabelValues(registry).Inc()
+	}
+}
+
+// synced says when the last finished runs began.
+func (m *Metrics) synced(registry string, tags, full time.Time) {
+	if m != nil {
+		m.sync.success.WithLabelValues(registry, "tags").Set(seconds(tags))
+		m.sync.success.WithLabelValues(registry, "full").Set(seconds(full))
+	}
+}
