@@ -24,30 +24,47 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 	// An inventory of a job that is not forced was stored by an earlier claim
 	// that died before it could say so.
 	if entry.Record.InventoryID == "" || job.Force {
-		if err := p.inventory(ctx, run, entry.Record); err != nil {
-			return err
-		}
+		err = p.inventory(ctx, run, entry.Record)
+	} else {
+		err = p.Scheduler.Serve(ctx, job.Lease())
+	}
+	if err != nil {
+		return err
 	}
 	run.Enter(PhaseMatch)
 	return p.renew(ctx, job.Digest, job.Trigger.event())
 }
 
 // inventory makes and stores the inventory, from the first location that has
-// the image.
+// the image. What was analysed is charged, also when no layer had to be pulled
+// for it: the charge is kept before the first layer byte is pulled, at the
+// latest before the inventory is stored, so that there is none without a charge
+// (docs/adr/0006-charged-when-analysed.md).
 func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 	job := run.Job
 	started := p.Now()
+	served := false
+	serve := func(ctx context.Context) error {
+		err := p.Scheduler.Serve(ctx, job.Lease())
+		served = served || err == nil
+		return err
+	}
 	var first error
 	for _, loc := range p.sources(job.Location, rec) {
 		inv, err := p.Analyzer.Analyze(ctx, AnalyzeRequest{
 			Digest: job.Digest, Location: loc,
-			BeforePull: func(ctx context.Context) error { return p.Scheduler.Serve(ctx, job.Lease()) },
+			BeforePull: serve,
 			Progress:   run.Report,
 			Yield:      run.Yield,
 		})
 		switch {
 		case err == nil:
 			p.tookAnalysis(p.Now().Sub(started))
+			if !served {
+				if err := serve(ctx); err != nil {
+					return err
+				}
+			}
 			return p.Records.PutInventory(ctx, job.Epoch, inv)
 		case errors.Is(err, ErrUnassessable) || errors.Is(err, ErrTooLarge):
 			if rec.InventoryID != "" {

@@ -54,6 +54,7 @@ type scriptedAnalyzer struct {
 	mu    sync.Mutex
 	calls []gate.Location
 	set   string
+	known bool // every layer is in the cache
 	fail  func(gate.AnalyzeRequest) error
 	hold  chan struct{} // analyses wait for it when it is not nil
 }
@@ -63,15 +64,17 @@ func (a *scriptedAnalyzer) Set() string { return a.set }
 func (a *scriptedAnalyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.Inventory, error) {
 	a.mu.Lock()
 	a.calls = append(a.calls, req.Location)
-	fail, hold := a.fail, a.hold
+	fail, hold, known := a.fail, a.hold, a.known
 	a.mu.Unlock()
 	if fail != nil {
 		if err := fail(req); err != nil {
 			return nil, err
 		}
 	}
-	if err := req.BeforePull(ctx); err != nil {
-		return nil, err
+	if !known {
+		if err := req.BeforePull(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if hold != nil {
 		select {

@@ -31,6 +31,7 @@ type AnalyzeRequest struct {
 	Location Location
 	// BeforePull is called once before the first layer byte is pulled, and not
 	// at all when every layer was analysed before. Its error ends the analysis.
+	// It returns before Analyze does.
 	BeforePull func(ctx context.Context) error
 	// Progress is called often, from one goroutine at a time; it must be fast.
 	Progress func(Progress)
