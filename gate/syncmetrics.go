@@ -37,15 +37,27 @@ const (
 )
 
 func newSyncMetrics(reg prometheus.Registerer) syncMetrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"registry"}, labels...))
+	counter := func(o prometheus.CounterOpts, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(o, append([]string{"registry"}, labels...))
 	}
 	m := syncMetrics{
-		runs:         counter("digestgate_sync_attempts_total", "Attempts at synchronising a registry by result: done, failed (rests and goes on), stopped, taken (by another replica).", "result"),
-		repositories: counter("digestgate_sync_repositories_total", "Repositories whose tags were compared."),
-		tags:         counter("digestgate_sync_tags_total", "Tags of the lists of a registry that were compared with the known ones."),
-		found:        counter("digestgate_sync_found_total", "Resolves queued for what no event told: first (by the first run of a registry), new, moved, gone, unjudged.", "change"),
-		problems:     counter("digestgate_sync_problems_total", "Repositories that could not be compared."),
+		runs: counter(prometheus.CounterOpts{
+			Name: "digestgate_sync_attempts_total",
+			Help: "Attempts at synchronising a registry by result: done, failed (rests and goes on), stopped, taken (by another replica).",
+		}, "result"),
+		repositories: counter(prometheus.CounterOpts{
+			Name: "digestgate_sync_repositories_total", Help: "Repositories whose tags were compared.",
+		}),
+		tags: counter(prometheus.CounterOpts{
+			Name: "digestgate_sync_tags_total", Help: "Tags of the lists of a registry that were compared with the known ones.",
+		}),
+		found: counter(prometheus.CounterOpts{
+			Name: "digestgate_sync_found_total",
+			Help: "Resolves queued for what no event told: first (by the first run of a registry), new, moved, gone, unjudged.",
+		}, "change"),
+		problems: counter(prometheus.CounterOpts{
+			Name: "digestgate_sync_problems_total", Help: "Repositories that could not be compared.",
+		}),
 		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "digestgate_sync_last_success_timestamp_seconds",
 			Help: "Start of the last finished run by kind: tags (any run), full (one that confirmed every tag); 0: none.",
