@@ -45,7 +45,7 @@ func (p *prober) certificate(ctx context.Context) gate.ProbeStep {
 	if len(chain) == 0 {
 		return failed("", "the registry presents no certificate")
 	}
-	step := judgeChain(chain, host, p.own.TLSClientConfig.RootCAs, p.pauses.now())
+	step := judgeChain(chain, host, p.trust.transports().own.TLSClientConfig.RootCAs, p.pauses.now())
 	if step.Result == gate.ProbeFailed && p.cfg.InsecureSkipVerify {
 		return warning("remove insecureSkipVerify and "+step.Advice, "not checked because insecureSkipVerify is set; otherwise: %s", step.Text)
 	}

@@ -1,10 +1,8 @@
 package registry
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,7 +44,8 @@ type Config struct {
 	// keeps, instead of Username and PasswordFile.
 	Credentials CredentialsConfig `yaml:"credentials"`
 	// CAFile holds PEM certificates that are trusted in addition to the
-	// system's. It is read at start.
+	// system's. It is read again within a second of a change; an unusable one
+	// leaves the last in force.
 	CAFile string `yaml:"caFile"`
 	// InsecureSkipVerify accepts any certificate. Content asked for by digest
 	// is still checked; credentials and tags are not safe.
@@ -149,7 +148,7 @@ func (c Config) validateFiles(report func(key, format string, args ...any)) {
 	}
 	c.validateCredentials(report)
 	if c.CAFile != "" {
-		if _, err := readCAs(c.CAFile); err != nil {
+		if _, _, err := readCAs(c.CAFile); err != nil {
 			report("caFile", "%w", err)
 		}
 	}
@@ -179,20 +178,4 @@ func (c Config) validateCredentials(report func(key, format string, args ...any)
 			report("credentials.helper", "%w", err)
 		}
 	}
-}
-
-// readCAs returns the system's certificates and those of the file.
-func readCAs(path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading certificates: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("reading certificates from %q: it holds no PEM certificate", path)
-	}
-	return pool, nil
 }

@@ -95,7 +95,7 @@ func TestJudgeCertificates(t *testing.T) {
 		t.Fatalf("certificate: %+v", step)
 	}
 	chain := presented(t, r.Host)
-	roots := s.own.TLSClientConfig.RootCAs
+	roots := s.trust.transports().own.TLSClientConfig.RootCAs
 	for name, c := range map[string]struct {
 		host  string
 		now   time.Time

@@ -64,10 +64,8 @@ type session struct {
 	// credentialHosts are the endpoints that may see credentials.
 	credentialHosts map[string]bool
 	guard           *guard
-	// own carries requests to configured hosts, foreign those to any other:
-	// insecureSkipVerify is a statement about the former only.
-	own, foreign *http.Transport
-	client       *http.Client
+	trust           *trust
+	client          *http.Client
 }
 
 func newSession(c Config, o Options, p *pauses) (*session, error) {
@@ -88,16 +86,17 @@ func newSession(c Config, o Options, p *pauses) (*session, error) {
 			s.credentialHosts[endpoint(h, "443")] = true
 		}
 	}
-	var cas *x509.CertPool
-	if c.CAFile != "" {
-		var err error
-		if cas, err = readCAs(c.CAFile); err != nil {
-			return nil, err
-		}
-	}
 	s.guard = newGuard(c, s.wait.connect, o.resolver)
-	s.own = newTransport(s.guard, s.wait, cas, c.InsecureSkipVerify)
-	s.foreign = newTransport(s.guard, s.wait, cas, false)
+	var err error
+	s.trust, err = newTrust(c, o, func(roots *x509.CertPool) transports {
+		return transports{
+			own:     newTransport(s.guard, s.wait, roots, c.InsecureSkipVerify),
+			foreign: newTransport(s.guard, s.wait, roots, false),
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
 	s.client = &http.Client{Transport: authTransport{s}, CheckRedirect: s.checkRedirect}
 	return s, nil
 }
@@ -117,10 +116,7 @@ func newTransport(g *guard, t timeouts, cas *x509.CertPool, insecure bool) *http
 	}
 }
 
-func (s *session) close() {
-	s.own.CloseIdleConnections()
-	s.foreign.CloseIdleConnections()
-}
+func (s *session) close() { s.trust.transports().closeIdle() }
 
 // hop sends one request to one host, without following redirects, and lets
 // the host's health learn from it.
@@ -139,9 +135,9 @@ func (s *session) hop(req *http.Request) (*http.Response, error) {
 
 func (s *session) transport(host string) *http.Transport {
 	if s.guard.configured[host] {
-		return s.own
+		return s.trust.transports().own
 	}
-	return s.foreign
+	return s.trust.transports().foreign
 }
 
 // call travels in a request's context through the client's redirects.
