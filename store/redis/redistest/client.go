@@ -18,7 +18,7 @@ const answerTimeout = 5 * time.Second
 func (s *Server) clientOptions() *redis.Options {
 	return &redis.Options{
 		Addr: s.addr, Username: s.admin.username, Password: s.admin.password, TLSConfig: s.certs.client(),
-		ReadTimeout: answerTimeout, ContextTimeoutEnabled: true, Protocol: 2, DisableIdentity: true,
+		ReadTimeout: answerTimeout, WriteTimeout: answerTimeout, ContextTimeoutEnabled: true, Protocol: 2, DisableIdentity: true,
 		MaintNotificationsConfig: noMaintenance(),
 	}
 }

@@ -167,7 +167,7 @@ func (c *ClusterServers) Client(tb testing.TB) *redis.ClusterClient {
 	tb.Helper()
 	o := c.group.servers[0].clientOptions()
 	client := redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: c.Addrs(), Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, ReadTimeout: o.ReadTimeout,
+		Addrs: c.Addrs(), Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
 		ContextTimeoutEnabled: true, Protocol: o.Protocol, DisableIdentity: true, MaintNotificationsConfig: noMaintenance(),
 	})
 	closeWith(tb, client)

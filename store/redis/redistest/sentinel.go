@@ -201,7 +201,7 @@ func (s *SentinelServers) Client(tb testing.TB) *redis.Client {
 	o := s.pair.servers[0].clientOptions()
 	client := redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName: masterName, SentinelAddrs: s.Addrs(), SentinelPassword: s.sentinels.admin.password,
-		Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, ReadTimeout: o.ReadTimeout,
+		Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
 		ContextTimeoutEnabled: true, Protocol: o.Protocol, DisableIdentity: true, // a failover client never asks for maintenance notifications
 	})
 	closeWith(tb, client)
