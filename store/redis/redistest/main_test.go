@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -23,6 +24,12 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println(s.process.pid, s.addr)
 		select {} // until killed
+	}
+	// The tests wait for servers and hardly compute: two at a time, as on the
+	// smallest machine of CI, would take a minute.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
 	}
 	goleak.VerifyTestMain(servers.Around(m))
 }

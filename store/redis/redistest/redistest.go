@@ -36,9 +36,11 @@ type Options struct {
 	// directory that goes with the test.
 	Dir string
 	// AOF is the value of appendfsync: "always", "everysec" or "no"; "" has no
-	// append-only file, so that data ends with the process. A process that is
-	// killed loses nothing that it acknowledged, whatever the value, because
-	// the system has it; Snapshot and Restore show what a machine loses.
+	// append-only file, so that data ends with the process. With "always" a
+	// process that is killed loses nothing that it acknowledged. With the others
+	// the system has it as well, unless it was busy with the fsync of a second
+	// before: then Redis holds the write back, for 2 s at most (aof.c,
+	// flushAppendOnlyFile). Snapshot and Restore lose a part for certain.
 	AOF string
 	// Password is what the default user must give. For Sentinel it guards the
 	// servers, not the Sentinels.

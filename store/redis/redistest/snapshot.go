@@ -30,8 +30,9 @@ func (s *Server) Snapshot() (snapshot *Snapshot, err error) {
 }
 
 // Restore puts a snapshot in the place of the data of a server that is down.
-// Started again, the server has lost all that it acknowledged since: with the
-// AOF everysec the last second, as when the machine fails.
+// Started again, the server has lost all that it acknowledged since, as a
+// machine that fails loses what was not on its disk: the last second with the
+// AOF "everysec".
 func (s *Server) Restore(snapshot *Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
