@@ -32,11 +32,14 @@ type server struct {
 	dir      string
 	config   string
 	registry *registrytest.Registry
-	layer    string // digest of the last layer that was pushed
-	cmd      *exec.Cmd
-	urls     map[string]string // by listener
-	log      *bytes.Buffer
-	logged   chan struct{}
+	layer    string   // digest of the last layer that was pushed
+	env      []string // besides that of the test
+	// listeners is how many there are to wait for; 0 is 3.
+	listeners int
+	cmd       *exec.Cmd
+	urls      map[string]string // by listener
+	log       *bytes.Buffer
+	logged    chan struct{}
 }
 
 // newServer prepares a server; extra is YAML that is put after the usual keys.
@@ -47,7 +50,7 @@ func newServer(t *testing.T, extra string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
-	s := &server{t: t, dir: t.TempDir(), registry: reg}
+	s := &server{t: t, dir: t.TempDir(), registry: reg, env: []string{"DIGESTGATE_ANALYZER=" + analyzerPath(t)}}
 	_, err = advisory.Build(t.Context(), advisory.BuildOptions{
 		From: os.DirFS("demo/advisories"), Out: filepath.Join(s.dir, "advisories"),
 	})
@@ -72,7 +75,7 @@ advisories: {path: %[1]s/advisories, stale: allow}
 	return s
 }
 
-var listeningPattern = regexp.MustCompile(`msg=listening listener=(\w+) address=(\S+)`)
+var listeningPattern = regexp.MustCompile(`msg=listening listener=(\w+) address=(\S+) tls=(true|false)`)
 
 // start runs the process and waits until it listens everywhere.
 func (s *server) start() {
@@ -89,7 +92,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	s.cmd = exec.Command(link, "serve", "-c", s.config)
-	s.cmd.Env = append(os.Environ(), "DIGESTGATE_ANALYZER="+analyzerPath(s.t))
+	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -120,16 +123,20 @@ func (s *server) start() {
 // follow reads the log to its end.
 func (s *server) follow(stderr io.Reader, up chan struct{}) {
 	defer close(s.logged)
+	want := s.listeners
+	if want == 0 {
+		want = 3
+	}
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		fmt.Fprintln(s.log, lines.Text())
-		if m := listeningPattern.FindStringSubmatch(lines.Text()); m != nil && len(s.urls) < 3 {
+		if m := listeningPattern.FindStringSubmatch(lines.Text()); m != nil && len(s.urls) < want {
 			scheme := "http://"
-			if m[1] == "admission" {
+			if m[3] == "true" {
 				scheme = "https://"
 			}
 			s.urls[m[1]] = scheme + m[2]
-			if len(s.urls) == 3 {
+			if len(s.urls) == want {
 				close(up)
 			}
 		}
