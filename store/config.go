@@ -13,16 +13,23 @@ import (
 // Config is the store: block of the configuration. Secrets are files.
 type Config struct {
 	// URL chooses the implementation. sqlite://PATH is one file on a local
-	// disk, for one process (three slashes for an absolute path).
+	// disk, for one process (three slashes for an absolute path). redis://,
+	// redis+sentinel:// and redis+cluster:// serve any number of processes; see
+	// [ParseRedis] for their form.
 	URL string `yaml:"url"`
-	// Username, PasswordFile and CAFile are for stores that are reached over
-	// the network; they are refused for sqlite, which would ignore them.
+	// Username (of an ACL user; "" is the default user), PasswordFile (read
+	// again for each connection) and CAFile (PEM; "" is the system's) are for
+	// stores that are reached over the network; they are refused for sqlite,
+	// which would ignore them. The sentinels of a Redis are asked with the same.
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"passwordFile"`
 	CAFile       string `yaml:"caFile"`
-	// Prefix begins every key of a shared store; sqlite has no use for it.
+	// Prefix begins every key of a shared store, so that several installations
+	// can share one Redis; sqlite has no use for it.
 	Prefix string `yaml:"prefix"`
-	// MACKeyFile holds the key that signs what a shared store keeps.
+	// MACKeyFile holds the key that signs what a shared store keeps: one line of
+	// random text, or two while keys are rotated (the first signs, both are
+	// accepted). It is followed. Every process of an installation has the same.
 	MACKeyFile string `yaml:"macKeyFile"`
 }
 
@@ -34,6 +41,9 @@ func Default() Config {
 // Validate reports every problem with its key; it opens nothing but the files
 // that are named.
 func (c Config) Validate() error {
+	if IsRedis(c.URL) {
+		return errors.Join(c.validateRedis()...)
+	}
 	var problems []error
 	if _, err := c.SQLitePath(); err != nil {
 		problems = append(problems, fmt.Errorf("url: %w", err))
@@ -70,10 +80,8 @@ func SQLitePath(storeURL string) (string, error) {
 		return invalid("the store's URL is empty; want sqlite:///PATH")
 	case !ok:
 		return invalid("the store's URL has no scheme; want sqlite:///PATH")
-	case strings.HasPrefix(scheme, "redis"):
-		return invalid("stores of scheme %q are not supported yet, Redis comes in a later version; want sqlite:///PATH", gate.Printable(scheme, 40))
 	case scheme != "sqlite":
-		return invalid("the scheme %q of the store's URL is not known; want sqlite:///PATH", gate.Printable(scheme, 40))
+		return invalid("the scheme %q of the store's URL is not known; want sqlite:///PATH or redis://HOST:PORT", gate.Printable(scheme, 40))
 	case strings.ContainsAny(rest, "?#"):
 		return invalid("a sqlite URL takes no options after ? or # (write %%3F or %%23 if the path has them)")
 	}

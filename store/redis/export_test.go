@@ -1,0 +1,23 @@
+package redis
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Remove removes everything that a store has written.
+func (s *Store) Remove(ctx context.Context) error {
+	if s.closed.Load() {
+		return nil
+	}
+	return s.eachNode(ctx, func(ctx context.Context, node *redis.Client) error {
+		return scanNode(ctx, node, "*"+escape(s.keys.prefix)+"*", func(keys []string) error {
+			return each(ctx, node, func(p redis.Pipeliner) {
+				for _, key := range keys {
+					p.Unlink(ctx, key)
+				}
+			})
+		})
+	})
+}

@@ -1,0 +1,91 @@
+package redis
+
+import (
+	"strconv"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+// keys makes the names of all keys. P stands for store.prefix.
+//
+// The scheduler's keys share the hash tag {P} and so one slot: a script may
+// touch all of them. A digest's record has a slot of its own, so that records
+// spread over a cluster. Only keys with a TTL ever expire; everything else is
+// kept until it is removed as the table says. See docs/redis.md, which a test
+// compares with [KeyTable].
+type keys struct{ prefix string }
+
+// KeyRow describes one kind of key.
+type KeyRow struct {
+	Pattern string // as in docs/redis.md
+	Type    string // of Redis
+	Life    string // TTL, or what removes it
+	Holds   string
+	Writers string // scripts
+	Readers string
+}
+
+// KeyTable lists every kind of key that the store uses.
+func KeyTable() []KeyRow {
+	return []KeyRow{
+		{"{P}:schema", "string", "never", "version of this layout", "Open", "Open"},
+		{"{P}:clock", "string", "never", "highest number handed out: ids, epochs, sequence", "all that tick", "all that tick"},
+		{"{P}:checked", "string", "never", "time of the last readiness check", "check", "check"},
+		{"{P}:job:ID", "string, msgpack", "7 days after it is done or superseded", "one job", "enqueue claim heartbeat finish cancel", "the same, Job, Read, Scan"},
+		{"{P}:key:KIND:KEY", "string", "with its job", "id of the newest job of a key", "enqueue claim", "enqueue, Read"},
+		{"{P}:lane:KIND:CHARGE:CLASS:REGISTRY", "sorted set by age", "when empty", "jobs that may be claimed", "enqueue claim finish cancel", "claim heartbeat"},
+		{"{P}:lanes", "set", "never", "lanes that may hold a job", "the same", "claim heartbeat"},
+		{"{P}:delayed", "sorted set by time", "when empty", "jobs that wait", "finish claim", "claim"},
+		{"{P}:parked", "sorted set by age", "when empty", "jobs that wait for quota", "claim", "claim"},
+		{"{P}:leases", "sorted set by end", "when empty", "running jobs", "claim heartbeat finish cancel", "claim"},
+		{"{P}:running:KIND:REGISTRY", "set", "when empty", "running jobs of a registry", "claim finish cancel", "claim heartbeat"},
+		{"{P}:ended", "sorted set by end", "when empty", "jobs that may be removed", "enqueue finish", "claim"},
+		{"{P}:tidied", "string", "never", "when ended jobs were last removed", "claim", "claim"},
+		{"{P}:turns", "hash", "never", "claims that passed each class over, by set of kinds", "claim", "claim"},
+		{"{P}:starts:REGISTRY", "sorted set by time", "TTL 1 hour", "analyses started in the last hour", "claim", "claim heartbeat"},
+		{"{P}:claimed:NONCE", "string", "TTL 60 s", "id of the job that a claim got, for its repeat", "claim", "claim"},
+		{"{P}:charges", "hash, msgpack", "never", "charge of each digest", "claim serve finish cancel restore", "enqueue, Charged"},
+		{"{P}:quota:PERIOD", "hash", "never", "used and avoided", "claim finish cancel avoid restore", "claim, Quota"},
+		{"{P}:budget:NAME", "hash", "TTL one window", "what a window has spent", "spend", "spend"},
+		{"{P}:feed", "stream", "the oldest beyond 100,000", "changes", "all that tell", "changes"},
+		{"{P}:floor", "string", "never", "newest change that was removed", "all that tell", "changes"},
+		{"P:{DIGEST}:record", "string, signed", "never", "what is known of a digest", "record", "Read, Scan"},
+		{"P:{DIGEST}:locations", "hash, signed", "never", "where a digest was seen, with standing verdicts", "record", "Read, Scan"},
+		{"P:{DIGEST}:inventory", "string, zstd", "never", "its inventory", "record", "Inventory"},
+		{"P:{DIGEST}:findings", "string, zstd", "never", "its findings", "record", "Findings"},
+		{"P:tag:NAME", "string, signed", "never", "what our read of a tag found", "swap", "Read, Scan"},
+		{"P:setting:NAME", "string, signed", "never", "a setting", "swap", "Setting"},
+	}
+}
+
+func (k keys) scheduler(name string) string { return "{" + k.prefix + "}:" + name }
+
+// clock is also what tells scripts the names of the other keys of the scheduler.
+func (k keys) clock() string         { return k.scheduler("clock") }
+func (k keys) schema() string        { return k.scheduler("schema") }
+func (k keys) checked() string       { return k.scheduler("checked") }
+func (k keys) charges() string       { return k.scheduler("charges") }
+func (k keys) feed() string          { return k.scheduler("feed") }
+func (k keys) floor() string         { return k.scheduler("floor") }
+func (k keys) changed() string       { return k.scheduler("changed") } // a channel
+func (k keys) jobs() string          { return k.scheduler("job:") }    // what the keys of jobs begin with
+func (k keys) job(id string) string  { return k.jobs() + id }
+func (k keys) quota(p string) string { return k.scheduler("quota:" + store.PeriodKey(p)) }
+
+func (k keys) newest(kind gate.JobKind, name string) string {
+	return k.scheduler("key:" + strconv.Itoa(store.KindBit(kind)) + ":" + name)
+}
+
+func (k keys) digest(d gate.Digest, what string) string {
+	return k.prefix + ":{" + string(d) + "}:" + what
+}
+
+func (k keys) record(d gate.Digest) string    { return k.digest(d, "record") }
+func (k keys) locations(d gate.Digest) string { return k.digest(d, "locations") }
+func (k keys) inventory(d gate.Digest) string { return k.digest(d, "inventory") }
+func (k keys) findings(d gate.Digest) string  { return k.digest(d, "findings") }
+
+func (k keys) tags() string               { return k.prefix + ":tag:" } // what the keys of tags begin with
+func (k keys) tag(t gate.TagKey) string   { return k.tags() + store.TagName(t) }
+func (k keys) setting(name string) string { return k.prefix + ":setting:" + name }

@@ -1,0 +1,111 @@
+package redis
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+// field is where a location stands in the hash of its digest; neither part holds
+// a newline.
+func field(loc gate.Location) string { return loc.Registry + "\n" + loc.Repository }
+
+// placeOf is what the MAC of a location covers: its key and its field.
+func (s *Store) placeOf(d gate.Digest, field string) string {
+	return s.keys.locations(d) + "\n" + field
+}
+
+func (s *Store) sealLocation(d gate.Digest, field string, l gate.LocationState, stamp int64) (string, error) {
+	body, err := json.Marshal(l)
+	if err != nil {
+		return "", err
+	}
+	return s.seals.seal(s.placeOf(d, field), sealed{Stamp: stamp, Body: body})
+}
+
+// location reads a stored location; ok is false when there is none to believe. A
+// location that was put back is an older one of the same digest: it decides
+// nothing, so that its stamp is not remembered.
+func (s *Store) location(d gate.Digest, field, stored string) (l gate.LocationState, ok bool) {
+	if stored == "" {
+		return l, false
+	}
+	v, err := s.seals.open(s.placeOf(d, field), stored)
+	if err == nil {
+		err = json.Unmarshal(v.Body, &l)
+	}
+	if err != nil {
+		s.reject("location", string(d), err)
+		return gate.LocationState{}, false
+	}
+	return l, true
+}
+
+// locationsOf reads a whole hash, in the order of registry and repository.
+func (s *Store) locationsOf(d gate.Digest, stored map[string]string) []gate.LocationState {
+	var list []gate.LocationState
+	for field, text := range stored {
+		if l, ok := s.location(d, field, text); ok {
+			list = append(list, l)
+		}
+	}
+	slices.SortFunc(list, func(a, b gate.LocationState) int { return strings.Compare(field(a.Location), field(b.Location)) })
+	return list
+}
+
+// AddLocation records that the digest was seen at loc.
+func (s *Store) AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (added bool, err error) {
+	at := field(loc)
+	err = s.update(ctx, "adding a location of", d, []string{at}, func(r *record, known map[string]gate.LocationState) (*change, error) {
+		if err := store.CheckLocation(loc); err != nil {
+			return nil, err
+		}
+		l, found := known[at]
+		added = !found
+		if found && !l.Gone && r.now.Sub(l.SeenAt) < store.SeenPrecision {
+			return nil, nil
+		}
+		l.Location, l.SeenAt, l.Gone = loc, r.now, false
+		return &change{locations: map[string]gate.LocationState{at: l}}, nil
+	})
+	return added && err == nil, err
+}
+
+// MarkGone records that the digest was deleted from loc.
+func (s *Store) MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error {
+	at := field(loc)
+	return s.update(ctx, "marking gone a location of", d, []string{at}, func(_ *record, known map[string]gate.LocationState) (*change, error) {
+		l, found := known[at]
+		if !found || l.Gone {
+			return nil, nil
+		}
+		l.Gone = true
+		return &change{locations: map[string]gate.LocationState{at: l}}, nil
+	})
+}
+
+// PutVerdicts stores standing verdicts of known locations.
+func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error {
+	fields := make([]string, len(verdicts))
+	for i, v := range verdicts {
+		fields[i] = field(v.Location)
+	}
+	return s.update(ctx, "storing verdicts of", d, fields, func(_ *record, known map[string]gate.LocationState) (*change, error) {
+		fresh := map[string]gate.LocationState{}
+		for i, v := range verdicts {
+			l, found := known[fields[i]]
+			if found && !store.SameVerdict(l.Verdict, v.Decision) {
+				l.Verdict = v.Decision
+				fresh[fields[i]] = l
+			}
+		}
+		if len(fresh) == 0 {
+			return nil, nil
+		}
+		return &change{locations: fresh}, nil
+	})
+}

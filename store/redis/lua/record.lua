@@ -1,0 +1,11 @@
+-- Writes what belongs to one digest, if its record is still the one that the
+-- writer has read. Atomic, so that of two writers one starts again.
+-- KEYS: record, locations, large value (any of the digest when there is none)
+-- ARGV: the record as read ("" for none), the new record, the large value ("" for
+--       none), then field and value of each location
+-- Returns 1, or 0 when the record was another.
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+if ARGV[3] ~= '' then redis.call('SET', KEYS[3], ARGV[3]) end
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return 1

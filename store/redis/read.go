@@ -1,0 +1,113 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Read fetches small records, newest analyze jobs and tag mappings in one round
+// trip (one for each node of a cluster). A value that is not believed reads as
+// absent.
+func (s *Store) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
+	return reader{s, s.client}.Read(ctx, req)
+}
+
+// Read implements gate.Reader.
+func (r reader) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
+	what := fmt.Sprintf("reading %d digests and %d tags", len(req.Digests), len(req.Tags))
+	packed, err := r.pack(args{"digests": texts(req.Digests)})
+	if err != nil {
+		return gate.ReadResult{}, r.failed(what, err)
+	}
+	var jobs *redis.Cmd
+	records := make([]*redis.StringCmd, len(req.Digests))
+	locations := make([]*redis.MapStringStringCmd, len(req.Digests))
+	tags := make([]*redis.StringCmd, len(req.Tags))
+	err = each(ctx, r.client, func(p redis.Pipeliner) {
+		jobs = scriptRead.EvalSha(ctx, p, []string{r.keys.clock()}, packed)
+		for i, d := range req.Digests {
+			records[i], locations[i] = p.Get(ctx, r.keys.record(d)), p.HGetAll(ctx, r.keys.locations(d))
+		}
+		for i, k := range req.Tags {
+			tags[i] = p.Get(ctx, r.keys.tag(k))
+		}
+	}, scriptRead)
+	if err != nil {
+		return gate.ReadResult{}, r.failedIn(ctx, what, err)
+	}
+	newest, now, err := r.jobsOf(jobs, req.Digests)
+	if err != nil {
+		return gate.ReadResult{}, r.failed(what, err)
+	}
+	res := gate.ReadResult{
+		Digests: make(map[gate.Digest]gate.Entry, len(req.Digests)), Tags: make(map[gate.TagKey]gate.TagMapping, len(req.Tags)), Now: now,
+	}
+	for i, d := range req.Digests {
+		res.Digests[d] = gate.Entry{Record: r.shown(d, records[i].Val(), locations[i].Val()), Job: newest[d]}
+	}
+	for i, k := range req.Tags {
+		if m, found := r.mapping(k, tags[i].Val()); found {
+			res.Tags[k] = m
+		}
+	}
+	return res, nil
+}
+
+// shown is a stored record with its locations as gate knows it; the zero Record
+// when it is absent.
+func (s *Store) shown(d gate.Digest, stored string, locations map[string]string) gate.Record {
+	body, _ := s.believed(d, stored)
+	if body.Version == 0 {
+		return gate.Record{}
+	}
+	out := body.Shown()
+	out.Locations = s.locationsOf(d, locations)
+	return out
+}
+
+// newestJobs fetches the newest analyze jobs of digests and the time.
+func (s *Store) newestJobs(ctx context.Context, c redis.UniversalClient, digests []gate.Digest) (map[gate.Digest]*gate.Job, time.Time, error) {
+	packed, err := s.pack(args{"digests": texts(digests)})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return s.jobsOf(scriptRead.Run(ctx, c, []string{s.keys.clock()}, packed), digests)
+}
+
+// jobsOf reads what read.lua has answered.
+func (s *Store) jobsOf(cmd *redis.Cmd, digests []gate.Digest) (map[gate.Digest]*gate.Job, time.Time, error) {
+	answer, err := cmd.Slice()
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	now, err := s.clockOf(text(answer, 0))
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	jobs := make(map[gate.Digest]*gate.Job, len(digests))
+	for i, d := range digests {
+		stored := text(answer, i+1)
+		if stored == "" {
+			continue
+		}
+		j, err := decodeJob(stored)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		jobs[d] = &j
+	}
+	return jobs, now, nil
+}
+
+func texts(digests []gate.Digest) []string {
+	out := make([]string, len(digests))
+	for i, d := range digests {
+		out[i] = string(d)
+	}
+	return out
+}

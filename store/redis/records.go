@@ -1,0 +1,228 @@
+package redis
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+// record is the record of one digest on its way from and to the server.
+type record struct {
+	store.Body
+	text  string // as read, "" for none
+	stamp int64
+	now   time.Time
+}
+
+// change is what a rule wants written.
+type change struct {
+	value     string // a large value, "" for none
+	valueKey  string
+	locations map[string]gate.LocationState // by field
+}
+
+// maxRaces bounds how often a write starts again because another one was faster.
+// Of n writers one always gets through.
+const maxRaces = 1000
+
+// update changes the record of one digest by compare and set: rule gets it, empty
+// when it is unknown or not believed, with the location of loc if that is not
+// nil, and says what to write (nil: nothing). It may run more than once.
+func (s *Store) update(ctx context.Context, what string, d gate.Digest, fields []string,
+	rule func(r *record, known map[string]gate.LocationState) (*change, error)) error {
+	what = fmt.Sprintf("%s %s", what, gate.Printable(string(d), 100))
+	if !d.Valid() {
+		return fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
+	}
+	for range maxRaces {
+		r, known, err := s.fetch(ctx, d, fields)
+		if err != nil {
+			return s.failedIn(ctx, what, err)
+		}
+		c, err := rule(r, known)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if c == nil {
+			return nil
+		}
+		written, err := s.put(ctx, r, c)
+		if err != nil {
+			return s.failedIn(ctx, what, err)
+		}
+		if written {
+			s.changedHere()
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: others were faster %d times: %w", what, maxRaces, gate.ErrStoreUnavailable)
+}
+
+// fetch reads a record for a change of it, and the locations of fields.
+func (s *Store) fetch(ctx context.Context, d gate.Digest, fields []string) (*record, map[string]gate.LocationState, error) {
+	argv := make([]any, len(fields))
+	for i, f := range fields {
+		argv[i] = f
+	}
+	answer, err := scriptTime.Run(ctx, s.client, []string{s.keys.record(d), s.keys.locations(d)}, argv...).Slice()
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &record{text: text(answer, 1)}
+	if r.now, err = s.clockOf(text(answer, 0)); err != nil {
+		return nil, nil, err
+	}
+	r.Body, r.stamp = s.believed(d, r.text)
+	r.Digest = d
+	known := map[string]gate.LocationState{}
+	for i, field := range fields {
+		if l, ok := s.location(d, field, text(answer, i+2)); ok {
+			known[field] = l
+		}
+	}
+	return r, known, nil
+}
+
+// clockOf is the time that a script answered, or that of a test's clock.
+func (s *Store) clockOf(micros string) (time.Time, error) {
+	if s.options.Clock != nil {
+		return s.options.Clock().UTC().Round(0).Truncate(time.Microsecond), nil
+	}
+	n, err := strconv.ParseInt(micros, 10, 64)
+	return time.UnixMicro(n).UTC(), err
+}
+
+// believed reads a stored record. One that is not signed by us, is older than
+// one that this process has seen, or cannot be read, is told to the operator and
+// counts as absent; the next write of it repairs it.
+func (s *Store) believed(d gate.Digest, stored string) (store.Body, int64) {
+	if stored == "" {
+		return store.Body{}, 0
+	}
+	place := s.keys.record(d)
+	v, err := s.seals.open(place, stored)
+	if err == nil {
+		err = s.seals.fresh(place, v.Stamp)
+	}
+	var body store.Body
+	if err == nil {
+		err = json.Unmarshal(v.Body, &body)
+	}
+	if err == nil && body.Digest != d {
+		err = fmt.Errorf("it is that of %q", gate.Printable(string(body.Digest), 100))
+	}
+	if err != nil {
+		s.reject("record", string(d), err)
+		return store.Body{}, v.Stamp
+	}
+	body.Version, body.Epoch = v.Version, v.Epoch
+	return body, v.Stamp
+}
+
+// put writes a changed record with what goes with it, and tells the feed. It
+// reports false when another write was faster.
+func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
+	d := r.Digest
+	place := s.keys.record(d)
+	v := sealed{Version: r.Version + 1, Epoch: r.Epoch, Stamp: s.seals.next(place, r.stamp, r.now)}
+	body := r.Body
+	body.Version, body.Epoch, body.Locations = 0, 0, nil // they have places of their own
+	var err error
+	if v.Body, err = json.Marshal(body); err != nil {
+		return false, err
+	}
+	fresh, err := s.seals.seal(place, v)
+	if err != nil {
+		return false, err
+	}
+	names := []string{place, s.keys.locations(d), place}
+	if c.value != "" {
+		names[2] = c.valueKey
+	}
+	argv := []any{r.text, fresh, c.value}
+	for field, l := range c.locations {
+		stored, err := s.sealLocation(d, field, l, v.Stamp)
+		if err != nil {
+			return false, err
+		}
+		argv = append(argv, field, stored)
+	}
+	written, err := s.write(ctx, scriptRecord, names, argv, gate.ChangeRecord, string(d))
+	if written {
+		_ = s.seals.fresh(place, v.Stamp) // ours is the latest
+	}
+	return written, err
+}
+
+// write runs a script that compares and sets, and then tells the feed. On one
+// server both go in one round trip, in this order; the nodes of a cluster are
+// asked one after the other, because a reader of the feed must find what it is
+// told of.
+func (s *Store) write(ctx context.Context, set *redis.Script, names []string, argv []any, kind gate.ChangeKind, key string) (bool, error) {
+	packed, err := s.pack(args{"changes": [][2]any{{changeCode(kind), key}}})
+	if err != nil {
+		return false, err
+	}
+	tell := func(p redis.Scripter) *redis.Cmd {
+		return scriptTell.EvalSha(ctx, p, []string{s.keys.clock()}, packed)
+	}
+	if !s.cluster {
+		var wrote *redis.Cmd
+		err := each(ctx, s.client, func(p redis.Pipeliner) { wrote = set.EvalSha(ctx, p, names, argv...); tell(p) }, set, scriptTell)
+		if err != nil {
+			return false, err
+		}
+		n, err := wrote.Int()
+		return n == 1, err
+	}
+	n, err := set.Run(ctx, s.client, names, argv...).Int()
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, scriptTell.Run(ctx, s.client, []string{s.keys.clock()}, packed).Err()
+}
+
+// body is update for the rules of store.Body, which need nothing else.
+func (s *Store) body(ctx context.Context, what string, d gate.Digest, rule func(*store.Body) (bool, error)) error {
+	return s.update(ctx, what, d, nil, func(r *record, _ map[string]gate.LocationState) (*change, error) {
+		if changed, err := rule(&r.Body); err != nil || !changed {
+			return nil, err
+		}
+		return &change{}, nil
+	})
+}
+
+// Fence announces a claim.
+func (s *Store) Fence(ctx context.Context, d gate.Digest, epoch int64) error {
+	return s.body(ctx, "fencing", d, func(b *store.Body) (bool, error) { return b.Fence(epoch) })
+}
+
+// PutManifest stores what a manifest is.
+func (s *Store) PutManifest(ctx context.Context, m gate.Manifest) error {
+	return s.body(ctx, "storing the manifest of", m.Digest, func(b *store.Body) (bool, error) { return b.PutManifest(m) })
+}
+
+// PutUnassessable records that an analysis found the digest unassessable.
+func (s *Store) PutUnassessable(ctx context.Context, d gate.Digest, epoch int64, reason string) error {
+	return s.body(ctx, "recording as unassessable", d, func(b *store.Body) (bool, error) { return b.PutUnassessable(epoch, reason) })
+}
+
+// reject tells the operator of a value that counts as absent. Nobody else can be
+// told. One that was forged or put back is more than damage: somebody writes to
+// Redis who should not.
+func (s *Store) reject(thing, name string, err error) {
+	s.metrics.reject(thing, err)
+	message := "stored value cannot be read and counts as absent"
+	if errors.Is(err, errForged) || errors.Is(err, errReplay) {
+		message = "stored value is not believed and counts as absent"
+	}
+	s.options.Logger.Error(message, "thing", thing, "name", gate.Printable(name, 200), "error", err)
+}

@@ -1,0 +1,191 @@
+// Package redis is the implementation of the store contract on a shared Redis
+// (6.2 or later) or Valkey, for any number of processes: one server, a master
+// that sentinels watch, or a cluster.
+//
+// The scheduler (queue, leases, charges, limits, feed) lives in one hash slot
+// and is changed by one script for each step, see lua/. A digest's record lives
+// in a slot of its own and is changed by compare and set: its rules are those of
+// store.Body, its values are signed (see seals). Nothing touches both together.
+// The clock is that of the server that holds the scheduler, so that the clocks
+// of the replicas do not matter.
+//
+// What Redis may lose (its last second, or what a replica had not received at a
+// failover) is never an allow: see docs/redis.md.
+//
+// A Store is safe for concurrent use.
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+var _ store.Store = (*Store)(nil)
+
+// Options are the settings of a store; the zero value is usable.
+type Options struct {
+	// Clock replaces the server's clock, in tests.
+	Clock func() time.Time
+	// Logger gets what no caller can be told: values that are not believed. Nil
+	// discards it.
+	Logger *slog.Logger
+	// Metrics is where the store registers its metrics; nil registers none.
+	Metrics prometheus.Registerer
+	// FeedRetention is how many changes the feed keeps, give or take 1,000;
+	// 100,000 (about 10 MB) when zero. A reader that is further behind scans
+	// everything again.
+	FeedRetention int64
+	// JobRetention is how long a job that was superseded, or is done, can be
+	// read by its id; 7 days when zero. The newest failed or cancelled job of a
+	// key is kept for ever, it is the state of its image.
+	JobRetention time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.FeedRetention <= 0 {
+		o.FeedRetention = 100_000
+	}
+	if o.JobRetention <= 0 {
+		o.JobRetention = 7 * 24 * time.Hour
+	}
+	return o
+}
+
+// Store is a store on Redis.
+type Store struct {
+	options Options
+	keys    keys
+	client  redis.UniversalClient
+	reads   redis.UniversalClient // what admission waits for; see Admission
+	cluster bool
+	seals   *seals
+	codec   *store.Codec
+	metrics *metrics
+	feed    *store.Broadcast
+	limits  atomic.Pointer[map[string]gate.Limits] // of the latest claim
+	closed  atomic.Bool
+	stop    context.CancelFunc
+	work    sync.WaitGroup
+	close   func() error
+}
+
+// Open connects to the store that the configuration names and brings its layout
+// up to date. Errors wrap gate.ErrStoreUnavailable (not reached, refused, of a
+// newer version) or gate.ErrInvalid (the configuration).
+func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
+	target, err := store.ParseRedis(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("store.url: %w", err)
+	}
+	s := &Store{
+		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
+		feed: store.NewBroadcast(), metrics: newMetrics(o.Metrics),
+	}
+	s.limits.Store(&map[string]gate.Limits{})
+	what := fmt.Sprintf("opening the store at %q", gate.Printable(fmt.Sprint(target.Addrs), 200))
+	file, err := openKeyFile(c.MACKeyFile, s.options.Logger)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	s.seals = newSeals(file)
+	if s.codec, err = store.NewCodec(); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	s.close = sync.OnceValue(s.release)
+	if err := s.connect(ctx, c, target); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", what, err), s.Close())
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.work.Go(func() { s.listen(background) })
+	return s, nil
+}
+
+func (s *Store) connect(ctx context.Context, c store.Config, target store.RedisTarget) error {
+	d, err := newDialing(c, target)
+	if err != nil {
+		return err
+	}
+	s.client, s.reads = d.client(forWork), d.client(forAdmission)
+	s.metrics.pools(s.client, s.reads)
+	if err := s.examine(ctx); err != nil {
+		return err
+	}
+	return s.migrate(ctx)
+}
+
+// Close ends background work and the connections. Calls that wait or come later
+// answer gate.ErrStoreUnavailable; closing again does nothing.
+func (s *Store) Close() error { return s.close() }
+
+func (s *Store) release() error {
+	s.closed.Store(true)
+	if s.stop != nil {
+		s.stop()
+	}
+	var errs []error
+	for _, c := range []redis.UniversalClient{s.client, s.reads} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	s.work.Wait()
+	return errors.Join(append(errs, s.codec.Close())...)
+}
+
+// Admission is the reader for admission: it has connections of its own, so that
+// a review never waits for those that carry inventories, and gives up sooner.
+func (s *Store) Admission() gate.Reader { return reader{s, s.reads} }
+
+// now is the time of the caller's clock in tests, 0 for the server's.
+func (s *Store) now() int64 {
+	if s.options.Clock == nil {
+		return 0
+	}
+	return s.options.Clock().UnixMicro()
+}
+
+// Now is the clock of the server that holds the scheduler.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	_, now, err := s.newestJobs(ctx, s.client, nil)
+	if err != nil {
+		return time.Time{}, s.failed("reading the clock", err)
+	}
+	return now, nil
+}
+
+// Check writes a value and reads it back.
+func (s *Store) Check(ctx context.Context) error {
+	const what = "checking the store"
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	want := now.UnixMicro()
+	if err := s.client.Set(ctx, s.keys.checked(), want, 0).Err(); err != nil {
+		return s.failed(what, err)
+	}
+	got, err := s.client.Get(ctx, s.keys.checked()).Int64()
+	if err != nil {
+		return s.failed(what, err)
+	}
+	if got < want && s.options.Clock == nil {
+		return fmt.Errorf("%s: what was written cannot be read: %w", what, gate.ErrStoreUnavailable)
+	}
+	return nil
+}

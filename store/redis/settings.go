@@ -1,0 +1,85 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+// setting reads a stored setting; version 0 when there is none to believe.
+func (s *Store) setting(ctx context.Context, name string) (stored string, value []byte, v sealed, err error) {
+	key := s.keys.setting(name)
+	stored, err = s.client.Get(ctx, key).Result()
+	if errors.Is(err, redis.Nil) {
+		return "", nil, sealed{}, nil
+	}
+	if err != nil {
+		return "", nil, sealed{}, err
+	}
+	v, err = s.seals.open(key, stored)
+	if err == nil {
+		err = json.Unmarshal(v.Body, &value)
+	}
+	if err != nil {
+		s.reject("setting", name, err)
+		return stored, nil, sealed{}, nil
+	}
+	return stored, value, v, nil
+}
+
+// Setting returns a value and its version.
+func (s *Store) Setting(ctx context.Context, name string) (value []byte, version int64, err error) {
+	what := fmt.Sprintf("reading setting %q", gate.Printable(name, 100))
+	_, value, v, err := s.setting(ctx, name)
+	if err != nil {
+		return nil, 0, s.failedIn(ctx, what, err)
+	}
+	if v.Version == 0 {
+		return nil, 0, fmt.Errorf("%s: %w", what, gate.ErrNotFound)
+	}
+	return value, v.Version, nil
+}
+
+// PutSetting writes a value over the given version of it.
+func (s *Store) PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error) {
+	what := fmt.Sprintf("writing setting %q", gate.Printable(name, 100))
+	if err := store.CheckSetting(name, value); err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
+	}
+	if value == nil {
+		value = []byte{} // nil would be null
+	}
+	stored, _, v, err := s.setting(ctx, name)
+	if err != nil {
+		return 0, s.failedIn(ctx, what, err)
+	}
+	conflict := func(found int64) error {
+		return fmt.Errorf("%s: it has version %d, not %d: %w", what, found, version, gate.ErrConflict)
+	}
+	if v.Version != version {
+		return 0, conflict(v.Version)
+	}
+	next := sealed{Version: version + 1, Stamp: v.Stamp + 1, Nonce: rand.Text()}
+	written, err := s.swap(ctx, s.keys.setting(name), stored, next, value, true, gate.ChangeSetting, name)
+	switch {
+	case err != nil:
+		return 0, s.failedIn(ctx, what, err)
+	case written:
+		return next.Version, nil
+	}
+	// It may be ours all the same, if the answer to a first try was lost.
+	if _, _, v, err = s.setting(ctx, name); err != nil {
+		return 0, s.failedIn(ctx, what, err)
+	}
+	if v.Nonce == next.Nonce {
+		return next.Version, nil
+	}
+	return 0, conflict(v.Version)
+}

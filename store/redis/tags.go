@@ -1,0 +1,113 @@
+package redis
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+// mapping reads a stored tag; found is false when there is none to believe. What
+// was put back cannot pass for fresh: when it was read is signed with it.
+func (s *Store) mapping(k gate.TagKey, stored string) (m gate.TagMapping, found bool) {
+	m.TagKey = k
+	if stored == "" {
+		return m, false
+	}
+	v, err := s.seals.open(s.keys.tag(k), stored)
+	var read gate.TagMapping
+	if err == nil {
+		err = json.Unmarshal(v.Body, &read)
+	}
+	if err == nil && read.TagKey != k {
+		err = fmt.Errorf("it is that of %q", gate.Printable(read.TagKey.String(), 200))
+	}
+	if err != nil {
+		s.reject("tag", k.String(), err)
+		return m, false
+	}
+	return read, true
+}
+
+// merge changes a tag by compare and set: rule gets the mapping and says what
+// stands afterwards, whether to write it, and whether to tell the feed.
+func (s *Store) merge(ctx context.Context, what string, k gate.TagKey,
+	rule func(old gate.TagMapping, found bool, now time.Time) (m gate.TagMapping, write, changed bool)) (gate.TagMapping, error) {
+	key := s.keys.tag(k)
+	for range maxRaces {
+		answer, err := scriptTime.Run(ctx, s.client, []string{key, key}).Slice()
+		if err != nil {
+			return gate.TagMapping{}, s.failedIn(ctx, what, err)
+		}
+		now, err := s.clockOf(text(answer, 0))
+		if err != nil {
+			return gate.TagMapping{}, s.failed(what, err)
+		}
+		old, found := s.mapping(k, text(answer, 1))
+		m, write, changed := rule(old, found, now)
+		if !write {
+			return m, nil
+		}
+		written, err := s.swap(ctx, key, text(answer, 1), sealed{Stamp: now.UnixMicro()}, m, changed, gate.ChangeTag, k.String())
+		if err != nil {
+			return gate.TagMapping{}, s.failedIn(ctx, what, err)
+		}
+		if written {
+			return m, nil
+		}
+	}
+	return gate.TagMapping{}, fmt.Errorf("%s: others were faster %d times: %w", what, maxRaces, gate.ErrStoreUnavailable)
+}
+
+// swap writes a signed value over the one that was read, and tells the feed of
+// it if it changed anything.
+func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, changed bool, kind gate.ChangeKind, name string) (bool, error) {
+	var err error
+	if v.Body, err = json.Marshal(body); err != nil {
+		return false, err
+	}
+	fresh, err := s.seals.seal(key, v)
+	if err != nil {
+		return false, err
+	}
+	argv := []any{old, fresh}
+	if !changed {
+		n, err := scriptSwap.Run(ctx, s.client, []string{key}, argv...).Int()
+		return n == 1, err
+	}
+	written, err := s.write(ctx, scriptSwap, []string{key}, argv, kind, name)
+	if written {
+		s.changedHere()
+	}
+	return written, err
+}
+
+// PutTag stores what a read of a tag found, unless a later read was stored.
+func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time) (gate.TagMapping, error) {
+	what := fmt.Sprintf("storing tag %q", gate.Printable(key.String(), 300))
+	if err := store.CheckTag(key); err != nil {
+		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, err)
+	}
+	if digest != "" && !digest.Valid() {
+		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
+	}
+	return s.merge(ctx, what, key, func(old gate.TagMapping, found bool, now time.Time) (gate.TagMapping, bool, bool) {
+		return store.MergeTag(old, found, digest, readAt, now)
+	})
+}
+
+// MarkDirty says that a tag may have moved.
+func (s *Store) MarkDirty(ctx context.Context, key gate.TagKey) error {
+	what := fmt.Sprintf("marking tag %q dirty", gate.Printable(key.String(), 300))
+	if err := store.CheckTag(key); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	_, err := s.merge(ctx, what, key, func(old gate.TagMapping, _ bool, now time.Time) (gate.TagMapping, bool, bool) {
+		m, changed := store.MarkTag(old, now)
+		return m, true, changed
+	})
+	return err
+}

@@ -1,0 +1,102 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+// Large values need no MAC of their own: the signed record names each by its
+// hash.
+
+// PutInventory stores a new inventory of the claim with the epoch.
+func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
+	return s.putValue(ctx, "inventory", inv.Digest, s.keys.inventory(inv.Digest), inv, func(b *store.Body, id string) (bool, error) {
+		return b.PutInventory(epoch, id, inv)
+	})
+}
+
+// PutFindings stores findings of the stored inventory.
+func (s *Store) PutFindings(ctx context.Context, f *gate.Findings) error {
+	return s.putValue(ctx, "findings", f.Digest, s.keys.findings(f.Digest), f, func(b *store.Body, id string) (bool, error) {
+		return b.PutFindings(id, f)
+	})
+}
+
+func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key string, v any, rule func(*store.Body, string) (bool, error)) error {
+	value, err := s.codec.Encode(v)
+	if err != nil {
+		return fmt.Errorf("storing the %s of %s: %w", thing, gate.Printable(string(d), 100), err)
+	}
+	return s.update(ctx, "storing the "+thing+" of", d, nil, func(r *record, _ map[string]gate.LocationState) (*change, error) {
+		if changed, err := rule(&r.Body, value.ID); err != nil || !changed {
+			return nil, err
+		}
+		return &change{value: string(value.Data), valueKey: key}, nil
+	})
+}
+
+// reader is the reading side of the store over the connections of one use.
+type reader struct {
+	*Store
+	client redis.UniversalClient
+}
+
+// Inventory returns the stored inventory; gate.ErrConflict when its format is of
+// a newer version, so that the image is analysed again.
+func (s *Store) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
+	return reader{s, s.client}.Inventory(ctx, d)
+}
+
+// Findings returns the stored findings.
+func (s *Store) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error) {
+	return reader{s, s.client}.Findings(ctx, d)
+}
+
+// Inventory implements gate.Reader.
+func (r reader) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
+	inv := new(gate.Inventory)
+	return inv, r.load(ctx, "inventory", d, r.keys.inventory(d), inv,
+		func(b store.Body) string { return b.InventoryID }, func() error { return store.CheckInventory(d, inv) })
+}
+
+// Findings implements gate.Reader.
+func (r reader) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error) {
+	f := new(gate.Findings)
+	return f, r.load(ctx, "findings", d, r.keys.findings(d), f,
+		func(b store.Body) string { return b.FindingsID }, func() error { return store.CheckFindings(d, f) })
+}
+
+// load reads a large value together with the record that names it. A value that
+// is missing, damaged, or another than the record names is gate.ErrNotFound.
+func (r reader) load(ctx context.Context, thing string, d gate.Digest, key string, v any, id func(store.Body) string, check func() error) error {
+	what := fmt.Sprintf("reading the %s of %s", thing, gate.Printable(string(d), 100))
+	both, err := r.client.MGet(ctx, r.keys.record(d), key).Result()
+	if err != nil {
+		return r.failedIn(ctx, what, err)
+	}
+	body, _ := r.believed(d, text(both, 0))
+	want, data := id(body), text(both, 1)
+	if want == "" || data == "" {
+		if want != "" {
+			r.reject(thing, string(d), errors.New("the record names it, and it is not there"))
+		}
+		return fmt.Errorf("%s: %w", what, gate.ErrNotFound)
+	}
+	if err := r.codec.Decode(store.Value{ID: want, Data: []byte(data)}, v); err != nil {
+		r.reject(thing, string(d), err)
+		return fmt.Errorf("%s: it is damaged: %w", what, gate.ErrNotFound)
+	}
+	if err := check(); err != nil {
+		if errors.Is(err, gate.ErrNotFound) {
+			r.reject(thing, string(d), err)
+		}
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
