@@ -59,6 +59,13 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
+// SecretFiles are the files that hold secrets, which no child that parses images
+// may read; "" are among them.
+func (c Config) SecretFiles() []string {
+	t, _ := ParseRedis(c.URL) // of another store there is none
+	return []string{c.PasswordFile, c.MACKeyFile, t.SentinelPasswordFile}
+}
+
 const sqliteScheme = "sqlite://"
 
 // SQLitePath is the path of the embedded store's file; gate.ErrInvalid when

@@ -35,6 +35,9 @@ type Store interface {
 	// trip; it is all that a warm admission costs. The parts are each
 	// consistent, not one snapshot.
 	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
+	// Admission reads like Read, Inventory and Findings, over connections of
+	// its own: a review never waits for background work.
+	Admission() gate.Reader
 	// Now is the store's clock, the only one that leases, tags and limits use.
 	Now(ctx context.Context) (time.Time, error)
 	// Check proves that the store accepts reads and durable writes; readiness

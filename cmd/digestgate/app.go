@@ -22,7 +22,7 @@ import (
 	"github.com/digestgate/digestgate/scanner/match"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store"
-	"github.com/digestgate/digestgate/store/sqlite"
+	"github.com/digestgate/digestgate/store/redis"
 )
 
 // app is one assembled process. Its parts are made in the order in which they
@@ -91,16 +91,21 @@ func (a *app) close() error {
 func (a *app) has(role string) bool { return slices.Contains(a.config.Roles, role) }
 
 func (a *app) openStore(ctx context.Context) error {
-	path, err := a.config.Store.SQLitePath()
-	if err != nil {
-		return fmt.Errorf("store.url: %w", err)
-	}
-	s, err := sqlite.Open(ctx, path, sqlite.Options{Logger: a.log})
+	s, err := openStore(ctx, a.config.Store, a.log, a.metrics)
 	if err != nil {
 		return err
 	}
 	a.store = s
 	a.onClose(s.Close)
+	if store.IsRedis(a.config.Store.URL) && a.config.Auth.AdminTokenFile == "" {
+		keys, err := redis.ReadKeys(a.config.Store.MACKeyFile)
+		if err != nil {
+			return err
+		}
+		if err := shareToken(ctx, s, keys, a.config.tokenPath()); err != nil {
+			return fmt.Errorf("sharing the admin token: %w", err)
+		}
+	}
 	if a.token, err = loadToken(a.config); err != nil {
 		return err
 	}
@@ -190,7 +195,8 @@ func (a *app) openAnalyzer(ctx context.Context) error {
 
 // secretFiles are what a child must not be able to read.
 func (a *app) secretFiles() []string {
-	files := []string{a.token.path, a.config.HTTP.TLS.KeyFile, a.config.Admission.TLS.KeyFile, a.config.Store.PasswordFile, a.config.Store.MACKeyFile}
+	files := []string{a.token.path, a.config.HTTP.TLS.KeyFile, a.config.Admission.TLS.KeyFile}
+	files = append(files, a.config.Store.SecretFiles()...)
 	for _, c := range a.config.Admission.Clusters {
 		files = append(files, c.TokenFile)
 	}

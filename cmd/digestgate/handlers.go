@@ -225,7 +225,7 @@ func (a *app) admission() (handler, error) {
 // lookup answers "may it run?" for admission.
 func (a *app) lookup() *gate.Lookup {
 	c := a.config.Admission
-	a.copies = gate.NewRecordCopy(a.store, c.StoreGrace, time.Now, a.gateStats)
+	a.copies = gate.NewRecordCopy(a.store.Admission(), c.StoreGrace, time.Now, a.gateStats)
 	return gate.NewLookup(a.pipeline, a.copies, a.store, a.store.Changed, c.LookupOptions(), a.gateStats)
 }
 

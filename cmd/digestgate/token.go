@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -26,17 +25,22 @@ type adminToken struct {
 // reach of guessing at the rates a server answers.
 const minToken = 16
 
+// tokenPath is the file of the admin token.
+func (c Config) tokenPath() string {
+	if c.Auth.AdminTokenFile != "" {
+		return c.Auth.AdminTokenFile
+	}
+	return filepath.Join(c.DataDir, "admin-token")
+}
+
 // loadToken reads the configured token file, or the one in the data directory,
 // which it makes on the first start.
 func loadToken(c Config) (adminToken, error) {
-	path := c.Auth.AdminTokenFile
-	if path == "" {
-		path = filepath.Join(c.DataDir, "admin-token")
-	}
+	path := c.tokenPath()
 	raw, err := os.ReadFile(path)
 	created := false
 	if errors.Is(err, os.ErrNotExist) && c.Auth.AdminTokenFile == "" {
-		raw, created = []byte("dg_"+rand.Text()), true
+		raw, created = []byte(newToken()), true
 		err = writeSecret(path, raw)
 		if errors.Is(err, os.ErrExist) { // another process was faster; its token counts
 			created = false
@@ -56,16 +60,25 @@ func loadToken(c Config) (adminToken, error) {
 // writeSecret makes a file that only its owner reads, complete or not at all,
 // and does not replace one that another process made meanwhile.
 func writeSecret(path string, content []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
+	tmp, err := newSecret(filepath.Dir(path), content)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(append(content, '\n'))
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
+	defer os.Remove(tmp)
+	return os.Link(tmp, path)
+}
+
+// newSecret makes a file beside the one that it is to become.
+func newSecret(dir string, content []byte) (path string, err error) {
+	tmp, err := os.CreateTemp(dir, ".secret-*") // mode 0600
+	if err != nil {
+		return "", err
 	}
-	return os.Link(tmp.Name(), path)
+	_, err = tmp.Write(append(bytes.Clone(content), '\n'))
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return tmp.Name(), nil
 }
 
 // matches compares in constant time; hashing first hides the length.

@@ -9,6 +9,9 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
+// Admission is the store itself: its reads wait for nothing but each other.
+func (s *Store) Admission() gate.Reader { return s }
+
 // Read fetches small records, newest analyze jobs and tag mappings: four
 // queries, whatever is asked for. A value that cannot be read is logged and
 // reads as absent.
