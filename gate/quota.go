@@ -67,18 +67,35 @@ func (q *Quota) Name() string { return q.config.Period }
 
 // ResetsAt is when the period of now ends; the zero time for "none".
 func (q *Quota) ResetsAt(now time.Time) time.Time {
-	y, m, d := now.In(q.zone).Date()
+	_, end := q.bounds(now)
+	return end
+}
+
+// bounds are the first instant of the period of now and that of the next one;
+// zero times for "none".
+func (q *Quota) bounds(now time.Time) (start, end time.Time) {
+	local := now.In(q.zone)
+	y, m, d := local.Date()
 	switch q.config.Period {
 	case "day":
-		return time.Date(y, m, d+1, 0, 0, 0, 0, q.zone)
+		return q.midnight(y, m, d), q.midnight(y, m, d+1)
 	case "week":
-		days := (8 - int(now.In(q.zone).Weekday())) % 7
-		if days == 0 {
-			days = 7
-		}
-		return time.Date(y, m, d+days, 0, 0, 0, 0, q.zone)
+		d -= (int(local.Weekday()) + 6) % 7 // Monday
+		return q.midnight(y, m, d), q.midnight(y, m, d+7)
 	case "month":
-		return time.Date(y, m+1, 1, 0, 0, 0, 0, q.zone)
+		return q.midnight(y, m, 1), q.midnight(y, m+1, 1)
 	}
-	return time.Time{}
+	return time.Time{}, time.Time{}
+}
+
+// midnight is the first instant of a day. Where the clocks skip 00:00 on that
+// day, [time.Date] may answer with the hour before, which is another day's; of
+// two it takes the first.
+func (q *Quota) midnight(y int, m time.Month, d int) time.Time {
+	t := time.Date(y, m, d, 0, 0, 0, 0, q.zone)
+	if day := time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Day(); t.Day() != day { // d may be 0 or 32
+		_, changed := t.ZoneBounds()
+		return changed.In(q.zone)
+	}
+	return t
 }

@@ -1,0 +1,174 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func instant(t testing.TB, s string) time.Time {
+	t.Helper()
+	v, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func quotaOf(t testing.TB, limit int64, period, zone string) *Quota {
+	t.Helper()
+	q, err := NewQuota(QuotaConfig{Limit: limit, Period: period, TimeZone: zone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+func TestForecast(t *testing.T) {
+	for _, c := range []struct {
+		name, period, zone, now string
+		limit                   int64
+		used, waiting, previous int64
+		needed                  int64
+		exhausted               string
+	}{
+		{name: "even_pace", period: "month", now: "2026-11-16T00:00:00Z", limit: 100, used: 30, needed: 60},
+		{name: "previous_does_not_count_later", period: "month", now: "2026-11-16T00:00:00Z", limit: 100, used: 30, previous: 9000, needed: 60},
+		{name: "limit_is_reached", period: "month", now: "2026-11-16T00:00:00Z", limit: 40, used: 30, needed: 60, exhausted: "2026-11-21T00:00:00Z"},
+		{name: "limit_is_just_enough", period: "month", now: "2026-11-16T00:00:00Z", limit: 60, used: 30, needed: 60},
+		{name: "reached_already", period: "month", now: "2026-11-16T00:00:00Z", limit: 30, used: 30, needed: 60, exhausted: "2026-11-16T00:00:00Z"},
+		{name: "waiting_are_needed_too", period: "month", now: "2026-11-16T00:00:00Z", limit: 30, used: 30, waiting: 15, needed: 90, exhausted: "2026-11-16T00:00:00Z"},
+		{name: "waiting_fill_a_raised_limit", period: "month", now: "2026-11-16T00:00:00Z", limit: 40, used: 30, waiting: 15, needed: 90, exhausted: "2026-11-16T00:00:00Z"},
+		{name: "unlimited", period: "month", now: "2026-11-16T00:00:00Z", used: 30, needed: 60},
+		{name: "nothing_used", period: "month", now: "2026-11-16T00:00:00Z", limit: 10, previous: 300},
+		{name: "first_instant", period: "month", now: "2026-11-01T00:00:00Z", limit: 100, previous: 31, needed: 30},
+		{name: "first_instant_of_all", period: "month", now: "2026-11-01T00:00:00Z", limit: 100},
+		{name: "busy_first_minute", period: "month", now: "2026-11-01T00:01:00Z", limit: 1000, used: 10, previous: 310, needed: 410},
+		{name: "busy_first_minute_of_all", period: "month", now: "2026-11-01T00:01:00Z", limit: 1000, used: 10, needed: 110},
+		{name: "half_of_the_young_part", period: "month", now: "2026-11-02T12:00:00Z", limit: 1000, used: 15, previous: 310, needed: 300},
+		{name: "first_day_reaches_the_limit", period: "month", now: "2026-11-01T00:00:00Z", limit: 10, previous: 310, needed: 300, exhausted: "2026-11-02T00:00:00Z"},
+		{name: "last_instant", period: "month", now: "2026-11-30T23:59:59Z", limit: 100, used: 99, needed: 99},
+		{name: "reached_in_the_last_instant", period: "month", now: "2026-11-30T23:59:59Z", limit: 99, used: 99, needed: 99, exhausted: "2026-11-30T23:59:59Z"},
+		{name: "day", period: "day", now: "2026-11-16T06:00:00Z", limit: 100, used: 10, needed: 40},
+		{name: "week", period: "week", now: "2026-11-19T12:00:00Z", limit: 100, used: 10, needed: 20},
+		// 2026-03-08 has 23 hours in New York; noon is 11 hours in.
+		{name: "short_day", period: "day", zone: "America/New_York", now: "2026-03-08T16:00:00Z", limit: 100, used: 11, needed: 23},
+		{name: "long_day", period: "day", zone: "America/New_York", now: "2026-11-01T17:00:00Z", limit: 100, used: 13, needed: 25},
+		{name: "zone", period: "day", zone: "Asia/Shanghai", now: "2026-11-16T22:00:00Z", limit: 100, used: 6, needed: 24},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.zone == "" {
+				c.zone = "UTC"
+			}
+			now := instant(t, c.now)
+			got := quotaOf(t, c.limit, c.period, c.zone).Forecast(now, c.used, c.waiting, c.previous)
+			var exhausted time.Time
+			if c.exhausted != "" {
+				exhausted = instant(t, c.exhausted)
+			}
+			// Whole seconds: the rest is floating point.
+			if !got.Known || got.Needed != c.needed || !got.ExhaustedAt.Round(time.Second).Equal(exhausted) {
+				t.Errorf("got %+v, want %d needed, exhausted at %q", got, c.needed, c.exhausted)
+			}
+		})
+	}
+	if got := quotaOf(t, 10, "none", "UTC").Forecast(instant(t, "2026-11-16T00:00:00Z"), 10, 5, 0); got != (Forecast{}) {
+		t.Errorf("a period that never ends: got %+v, want no forecast", got)
+	}
+}
+
+// The zones change their clocks at different hours, some at midnight, some by
+// half an hour, some never.
+var zones = []string{
+	"UTC", "Asia/Shanghai", "Asia/Kathmandu", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe",
+	"America/Santiago", "America/Havana", "Asia/Beirut", "Africa/Cairo", "America/Asuncion", "Asia/Tehran",
+}
+
+// TestBoundsOfPeriods: the bounds are exactly where the key changes, in every
+// zone and at every change of the clocks.
+func TestBoundsOfPeriods(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		zone := rapid.SampledFrom(zones).Draw(t, "zone")
+		period := rapid.SampledFrom([]string{"day", "week", "month"}).Draw(t, "period")
+		q, err := NewQuota(QuotaConfig{Period: period, TimeZone: zone})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 2015 to 2035, and then close to a change of the clocks.
+		now := time.Unix(rapid.Int64Range(1_420_070_400, 2_051_222_400).Draw(t, "second"), 0).In(q.zone)
+		if _, end := now.ZoneBounds(); !end.IsZero() && rapid.Bool().Draw(t, "near") {
+			now = end.Add(time.Duration(rapid.Int64Range(-26, 26).Draw(t, "hours")) * time.Hour)
+		}
+		checkBounds(t, q, now)
+	})
+	for _, zone := range zones {
+		q := quotaOf(t, 0, "day", zone)
+		for now, end := instant(t, "2015-01-01T00:00:00Z").In(q.zone), instant(t, "2035-01-01T00:00:00Z"); now.Before(end); now = q.ResetsAt(now) {
+			checkBounds(t, q, now)
+		}
+	}
+}
+
+func checkBounds(t interface{ Fatalf(string, ...any) }, q *Quota, now time.Time) {
+	start, end := q.bounds(now)
+	if now.Before(start) || !now.Before(end) {
+		t.Fatalf("%s in %s: period from %s to %s", now, q.zone, start, end)
+	}
+	key := q.Period(now).Key
+	for at, same := range map[time.Time]bool{start: true, start.Add(-1): false, end.Add(-1): true, end: false} {
+		if got := q.Period(at).Key; (got == key) != same {
+			t.Fatalf("%s in %s: key at %s is %s, that of the period from %s to %s is %s", now, q.zone, at, got, start, end, key)
+		}
+	}
+}
+
+// counted is what the store and the catalog count.
+type counted struct {
+	use     map[string]QuotaUse
+	waiting int64
+	fail    string
+}
+
+var errCounting = errors.New("counting")
+
+func (c counted) Quota(_ context.Context, period string) (QuotaUse, error) {
+	if period == c.fail {
+		return QuotaUse{}, errCounting
+	}
+	return c.use[period], nil
+}
+
+func (c counted) Waiting(context.Context) (int64, error) {
+	if c.fail == "waiting" {
+		return 0, errCounting
+	}
+	return c.waiting, nil
+}
+
+func TestQuotaState(t *testing.T) {
+	q := quotaOf(t, 1000, "month", "UTC")
+	now := instant(t, "2026-11-02T12:00:00Z")
+	c := counted{use: map[string]QuotaUse{"2026-10": {Used: 310}, "2026-11": {Used: 10, Avoided: 7}}, waiting: 5}
+	got, err := q.State(t.Context(), now, c, c)
+	want := QuotaState{
+		Period: Period{"2026-11", 1000}, QuotaUse: QuotaUse{10, 7}, Waiting: 5, ResetsAt: instant(t, "2026-12-01T00:00:00Z"),
+		Forecast: Forecast{Known: true, Needed: 300},
+	}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	for _, c.fail = range []string{"2026-10", "2026-11", "waiting"} {
+		if got, err := q.State(t.Context(), now, c, c); !errors.Is(err, errCounting) || got != (QuotaState{}) {
+			t.Errorf("%s fails: got %+v, %v", c.fail, got, err)
+		}
+	}
+	c.fail = "2026-10"
+	c.use["none"] = QuotaUse{Used: 3}
+	got, err = quotaOf(t, 4, "none", "UTC").State(t.Context(), now, c, c)
+	if err != nil || got.Used != 3 || got.Forecast.Known || !got.ResetsAt.IsZero() {
+		t.Errorf("a period that never ends: got %+v, %v", got, err)
+	}
+}
