@@ -121,6 +121,12 @@ func (l freshLists) Places(ctx context.Context, d gate.Digest) ([]gate.Place, er
 	return l.Catalog.Places(ctx, d)
 }
 
+// Waiting implements api.Lists.
+func (l freshLists) Waiting(ctx context.Context) (int64, error) {
+	l.catchUp(ctx)
+	return l.Catalog.Waiting(ctx)
+}
+
 // webhooks builds the endpoints of the registries that send events.
 func (a *app) webhooks() (http.Handler, error) {
 	list, err := endpoints(a.config.Registries, time.Now, a.log)

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -22,12 +23,35 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:  "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"listening": listening},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
 			return nil
 		},
 	})
+}
+
+// listening waits until a server has written to its log that a listener is
+// open, and tells the commands that follow its address: listening LOG LISTENER.
+func listening(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: listening LOG LISTENER")
+	}
+	file := ts.MkAbs(args[0])
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		log, err := os.ReadFile(file)
+		if err != nil {
+			continue // the server has not begun
+		}
+		for _, m := range listeningPattern.FindAllStringSubmatch(string(log), -1) {
+			if m[1] == args[1] {
+				ts.Setenv("DIGESTGATE_SERVER", "http://"+m[2])
+				return
+			}
+		}
+	}
+	ts.Fatalf("%s says of no listener %q", args[0], args[1])
 }
 
 // analyzerPath finds the analyser, or builds it: the tests of this package are

@@ -33,6 +33,7 @@ type Lists interface {
 	Images(ctx context.Context, f gate.ImageFilter) ([]gate.ListedImage, string, error)
 	Places(ctx context.Context, d gate.Digest) ([]gate.Place, error)
 	Jobs(ctx context.Context, f gate.JobFilter) ([]gate.Job, string, error)
+	Waiting(ctx context.Context) (int64, error)
 }
 
 // Jobs reads and cancels jobs; see store.Scheduler.
@@ -47,9 +48,10 @@ type Scans interface {
 	Ask(ctx context.Context, image string, force bool) (gate.Job, error)
 }
 
-// Usage returns what a period of the quota has used; see store.Charges.
+// Usage returns what was charged; see store.Charges.
 type Usage interface {
 	Quota(ctx context.Context, period string) (gate.QuotaUse, error)
+	Charged(ctx context.Context, d gate.Digest) (gate.Charge, error)
 }
 
 // Options are the parts that the API shows.

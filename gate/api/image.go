@@ -93,6 +93,7 @@ type ImageDetail struct {
 	Locations  []LocationDetail  `json:"locations"`
 	Platforms  []PlatformDetail  `json:"platforms"`
 	Counts     gate.Counts       `json:"counts"`
+	Charge     *Charge           `json:"charge" doc:"null for a digest that was never charged, and for an index: its platforms are"`
 	// Unassessable says why no verdict is possible, "" when one is.
 	Unassessable string `json:"unassessable"`
 }
@@ -141,6 +142,11 @@ func (s *server) getImage(ctx context.Context, in *imageInput) (*getImageOutput,
 	if err != nil {
 		return nil, s.problem(ctx, "reading the image", err)
 	}
+	charge, err := s.Usage.Charged(ctx, entry.Record.Digest)
+	if err != nil {
+		return nil, s.problem(ctx, "reading the image", err)
+	}
+	view.Charge = viewCharge(charge)
 	return &getImageOutput{view}, nil
 }
 

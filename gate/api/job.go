@@ -138,24 +138,3 @@ func (s *server) createScans(ctx context.Context, in *createScansInput) (*create
 	}
 	return out, nil
 }
-
-// QuotaView is the quota of the running period.
-type QuotaView struct {
-	Limit    int64      `json:"limit" doc:"digests in a period; 0 is unlimited"`
-	Period   string     `json:"period" doc:"key of the running period"`
-	Used     int64      `json:"used"`
-	Avoided  int64      `json:"avoided" doc:"asks that were answered without a charge"`
-	ResetsAt *time.Time `json:"resetsAt"`
-}
-
-type quotaOutput struct{ Body QuotaView }
-
-func (s *server) getQuota(ctx context.Context, _ *struct{}) (*quotaOutput, error) {
-	now := s.Now()
-	period := s.Quota.Period(now)
-	use, err := s.Usage.Quota(ctx, period.Key)
-	if err != nil {
-		return nil, s.problem(ctx, "reading the quota", err)
-	}
-	return &quotaOutput{QuotaView{period.Limit, period.Key, use.Used, use.Avoided, optional(s.Quota.ResetsAt(now))}}, nil
-}

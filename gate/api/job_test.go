@@ -133,24 +133,6 @@ func TestJobs(t *testing.T) {
 	s.refused(s.send("POST", "/api/v1/jobs/none/cancel", "", nil), http.StatusNotFound, "")
 }
 
-func TestQuota(t *testing.T) {
-	s := newSite(t, nil)
-	s.no(s.store.Avoid(s.ctx, "2026-11", 3))
-	var got api.QuotaView
-	s.get("/quota", &got)
-	if got.Limit != 10 || got.Period != "2026-11" || got.Used != 0 || got.Avoided != 3 ||
-		got.ResetsAt == nil || !got.ResetsAt.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)) {
-		t.Errorf("got %+v", got)
-	}
-	endless, err := gate.NewQuota(gate.QuotaConfig{Period: "none", TimeZone: "UTC"})
-	s.no(err)
-	s = newSite(t, func(o *api.Options) { o.Quota = endless })
-	s.get("/quota", &got)
-	if got.Limit != 0 || got.Period != "none" || got.ResetsAt != nil {
-		t.Errorf("without a period: got %+v", got)
-	}
-}
-
 // down is a store that does not answer, with an error for the log only.
 type down struct{ err error }
 
@@ -169,8 +151,12 @@ func (d down) Jobs(context.Context, gate.JobFilter) ([]gate.Job, string, error) 
 func (d down) Job(context.Context, string) (gate.Job, error)        { return gate.Job{}, d.err }
 func (d down) Cancel(context.Context, string) (gate.Job, error)     { return gate.Job{}, d.err }
 func (d down) Quota(context.Context, string) (gate.QuotaUse, error) { return gate.QuotaUse{}, d.err }
-func (d down) Request(string) (gate.JobRequest, error)              { return gate.JobRequest{}, nil }
-func (d down) Ask(context.Context, string, bool) (gate.Job, error)  { return gate.Job{}, d.err }
+func (d down) Waiting(context.Context) (int64, error)               { return 0, d.err }
+func (d down) Charged(context.Context, gate.Digest) (gate.Charge, error) {
+	return gate.Charge{}, d.err
+}
+func (d down) Request(string) (gate.JobRequest, error)             { return gate.JobRequest{}, nil }
+func (d down) Ask(context.Context, string, bool) (gate.Job, error) { return gate.Job{}, d.err }
 
 // TestFailuresTellTheLogOnly: every operation answers a store that is down with
 // 503 and a bug with 500, and shows nothing of the cause.

@@ -99,6 +99,17 @@ func (c *Catalog) Scanned(ctx context.Context, after gate.Digest, limit int) ([]
 		"SELECT digest FROM images WHERE has_inventory AND digest > ? ORDER BY digest LIMIT ?", after, limit)
 }
 
+// Waiting implements gate.Waiting.
+func (c *Catalog) Waiting(ctx context.Context) (int64, error) {
+	list, err := all(ctx, c, "counting waiting jobs", column[int64], waitingQuery, string(gate.JobParked))
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	return list[0], nil
+}
+
+const waitingQuery = "SELECT count(*) FROM jobs WHERE state = ?"
+
 // Jobs lists jobs, the last changed first. next is "" at the end. A cursor that
 // was not made by this method is gate.ErrInvalid.
 func (c *Catalog) Jobs(ctx context.Context, f gate.JobFilter) (list []gate.Job, next string, err error) {

@@ -399,3 +399,31 @@ func TestWrongPages(t *testing.T) {
 		}
 	}
 }
+
+func TestWaiting(t *testing.T) {
+	s := newSite(t, sqlite.Options{})
+	waiting := func(want int64) {
+		t.Helper()
+		s.catchUp()
+		if n, err := s.catalog.Waiting(s.ctx); err != nil || n != want {
+			t.Errorf("got %d, %v, want %d", n, err, want)
+		}
+	}
+	waiting(0)
+	for _, name := range []string{"a", "b", "c"} {
+		s.analysis(s.image(name, loc("app")))
+	}
+	waiting(0)
+	claim := func(limit int64) {
+		t.Helper()
+		_, err := s.store.Claim(s.ctx, gate.ClaimRequest{Worker: "w", Period: gate.Period{Key: "p", Limit: limit}, Lease: time.Hour})
+		if limit > 1 {
+			s.no(err)
+		}
+	}
+	claim(2)
+	claim(1)
+	waiting(2)
+	claim(2)
+	waiting(1)
+}

@@ -87,6 +87,10 @@ func questions(tb testing.TB) map[string]struct {
 			args  []any
 		}{query, args}
 	}
+	list["waiting"] = struct {
+		query string
+		args  []any
+	}{waitingQuery, []any{string(gate.JobParked)}}
 	return list
 }
 
@@ -101,6 +105,7 @@ func TestPlans(t *testing.T) {
 		"images_place": "locations_repository (repository=? AND registry=?)", "images_keyword": "images_seen",
 		"jobs": "jobs_updated", "jobs_next": "jobs_updated (updated_at<?)", "jobs_state": "jobs_state (state=? AND updated_at<?)",
 		"jobs_kind": "jobs_kind (kind=?)", "jobs_digest": "jobs_digest (digest=?)",
+		"waiting": "COVERING INDEX jobs_state (state=?)",
 	}
 	tableScan := regexp.MustCompile(`(?m)^SCAN \w+$`)
 	for name, q := range questions(t) {
