@@ -86,6 +86,52 @@ func TestHelperLogsIn(t *testing.T) {
 	}
 }
 
+// TestLoginsOfClouds: the ways that the pages of these services describe, with
+// a stand-in for each helper that answers as the real one does, to whoever asks
+// for the right host with the right part of the environment.
+func TestLoginsOfClouds(t *testing.T) {
+	for name, c := range map[string]struct{ helper, user, variable string }{
+		"ecr": {"ecr-login", "AWS", "AWS_ROLE_ARN"},
+		"acr": {"acr-helper", "cr_temp_user", "ALIBABA_CLOUD_ROLE_ARN"},
+		"tcr": {"tcr", "tcr$digestgate", "TENCENTCLOUD_SECRET_ID"},
+		"swr": {"swr", "cn-north-4@AKIDEXAMPLE", "HUAWEICLOUD_SDK_AK"},
+	} {
+		o := registrytest.Options{Auth: registrytest.AuthBearer, Username: c.user, Password: "short-lived"}
+		t.Run(name+"_helper", func(t *testing.T) {
+			dir := t.TempDir()
+			text := `#!/bin/sh
+[ "$1" = get ] && [ "$(cat)" = "$(cat ` + dir + `/host)" ] && [ "$` + c.variable + `" = mine ] && [ -z "$DIGESTGATE_TOKEN" ] || exit 1
+echo '{"ServerURL":"","Username":"` + c.user + `","Secret":"short-lived"}'`
+			if err := os.WriteFile(filepath.Join(dir, "docker-credential-"+c.helper), []byte(text), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+			t.Setenv(c.variable, "mine")
+			t.Setenv("DIGESTGATE_TOKEN", "secret")
+			r := newRig(t, o, func(cfg *Config, _ *Options) {
+				cfg.Type, cfg.Username, cfg.PasswordFile, cfg.Credentials.Helper = name, "", "", c.helper
+			})
+			if err := os.WriteFile(filepath.Join(dir, "host"), []byte(r.Host), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r.canRead(t)
+		})
+		t.Run(name+"_password", func(t *testing.T) {
+			r := newRig(t, o, func(cfg *Config, _ *Options) { cfg.Type = name })
+			r.canRead(t)
+		})
+	}
+}
+
+// canRead proves that an image can be read, blobs included.
+func (r rig) canRead(t *testing.T) {
+	t.Helper()
+	d, _ := r.push(t, "v1", 10)
+	if _, err := r.client.Image(t.Context(), r.loc, d); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHelperFails(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
 		"exit":      {"echo s3cret; exit 1", "has no credentials"},
