@@ -197,7 +197,8 @@ type Feed interface {
 	// Changes returns up to limit changes after seq, oldest first, and the
 	// sequence to go on from. Changes older than the feed's retention are
 	// gone: gate.ErrConflict tells the reader to rebuild from Scan, as it does
-	// one that is ahead of the store. A job that was removed is told like any
+	// one that is ahead of the store, or whose number is neither a change's nor
+	// the one before: the store has lost the change that it followed last. A job that was removed is told like any
 	// change; its reader finds gate.ErrNotFound and drops it.
 	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
 	// Changed returns a channel that is closed at the next change made through

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,6 +16,14 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 )
+
+// quiet keeps the client from writing to standard error by itself: what goes
+// wrong comes back as an error, and is logged by whoever asked.
+var quiet = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 // use is what connections are for.
 type use int

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,7 +98,8 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 		feed: store.NewBroadcast(), metrics: newMetrics(o.Metrics),
 	}
 	s.limits.Store(&map[string]gate.Limits{})
-	what := fmt.Sprintf("opening the store at %q", gate.Printable(fmt.Sprint(target.Addrs), 200))
+	quiet()
+	what := fmt.Sprintf("opening the store at %s", gate.Printable(strings.Join(target.Addrs, ", "), 200))
 	file, err := openKeyFile(c.MACKeyFile, s.options.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)

@@ -2,7 +2,10 @@ package redis_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
@@ -48,6 +52,12 @@ func (c *clock) Advance(d time.Duration) {
 func config(t testing.TB, url string) store.Config {
 	t.Helper()
 	return store.Config{URL: url, Prefix: redistest.Prefix(), MACKeyFile: keyFile(t, strings.Repeat("k", 64))}
+}
+
+// digest is a valid digest made of a name and a number.
+func digest(name string, i int) gate.Digest {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", name, i))
+	return gate.Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
 func keyFile(t testing.TB, lines ...string) string {

@@ -170,6 +170,20 @@ var feedCases = []testCase{
 		_, _, err := e.s.Changes(e.ctx, e.lastSeq()+1, 10)
 		e.want(err, gate.ErrConflict)
 	}},
+	{"a_change_is_found_again_from_the_number_before", func(e *env) {
+		for i := range 5 {
+			e.no(e.s.PutManifest(e.ctx, manifest(name("m", i))))
+			e.advance(time.Second)
+		}
+		all, _ := e.changes(0)
+		for _, want := range all {
+			got, next, err := e.s.Changes(e.ctx, want.Seq-1, 1)
+			e.no(err)
+			if len(got) != 1 || next != want.Seq || !cmp.Equal(got[0], want) {
+				e.Fatalf("after %d: got %+v, next %d, want %+v", want.Seq-1, got, next, want)
+			}
+		}
+	}},
 	{"scan_gives_everything", func(e *env) {
 		const n = 30
 		for i := range n {
