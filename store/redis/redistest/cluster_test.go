@@ -85,6 +85,8 @@ func TestClusterFailsOver(t *testing.T) {
 		t.Errorf("%q is master after the failover, want %q", master.Addr(), replica.Addr())
 	}
 	replicate(t, master, "a", "2")
+	must(t, c.Detach(shard))
+	must(t, master.Do("set", "a", 3).Err()) // lost
 
 	dead, err := c.Crash(shard)
 	must(t, err)

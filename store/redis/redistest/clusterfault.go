@@ -29,15 +29,11 @@ func (c *ClusterServers) Kill(i int) (*Server, error) {
 // Crash kills the master of shard i, waits until its replica has taken over,
 // and returns the dead server. Started again, it becomes a replica by itself.
 func (c *ClusterServers) Crash(i int) (*Server, error) {
-	r, err := c.Replica(i)
+	dead, replica, err := crash(c.shard(i))
 	if err != nil {
 		return nil, err
 	}
-	dead, err := c.Kill(i)
-	if err != nil {
-		return nil, err
-	}
-	return dead, c.promoted(r)
+	return dead, c.promoted(replica)
 }
 
 // Failover lets the replica of shard i take over in good order: nothing is

@@ -43,8 +43,17 @@ func TestSentinelsPromoteTheReplica(t *testing.T) {
 func TestSentinelsTakeBackTheOldMaster(t *testing.T) {
 	t.Parallel()
 	s := Sentinel(t, Options{})
+	master, err := s.Master()
+	must(t, err)
+	replicate(t, master, "early", "1")
+	must(t, s.Detach())
+	must(t, master.Do("set", "late", 1).Err())
 	dead, err := s.Crash()
 	must(t, err)
+	now, err := s.Master()
+	must(t, err)
+	holds(t, now, "early", "1")
+	holds(t, now, "late", "")
 	must(t, dead.Start())
 	must(t, s.Well())
 	if err := dead.hasRole("slave"); err != nil {

@@ -17,18 +17,11 @@ func (s *SentinelServers) Replica() (*Server, error) { return withRole("slave", 
 // Crash kills the master, waits until the Sentinels have promoted the replica,
 // and returns the dead server. Rejoin brings it back.
 func (s *SentinelServers) Crash() (*Server, error) {
-	r, err := s.Replica()
+	dead, replica, err := crash(s.pair.servers)
 	if err != nil {
 		return nil, err
 	}
-	dead, err := s.Master()
-	if err != nil {
-		return nil, err
-	}
-	if err := dead.Kill(); err != nil {
-		return nil, err
-	}
-	return dead, s.promoted(r)
+	return dead, s.promoted(replica)
 }
 
 // Failover lets the Sentinels promote the replica while the master lives, and
