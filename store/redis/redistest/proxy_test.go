@@ -41,6 +41,16 @@ func deadline(t *testing.T) context.Context {
 	return ctx
 }
 
+// dial opens a connection on which nothing waits for ever.
+func dial(t *testing.T, p *FaultProxy) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.Addr())
+	must(t, err)
+	must(t, conn.SetDeadline(time.Now().Add(patience)))
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // timedOut tells whether a deadline has passed; go-redis answers with the
 // connection's error or the context's.
 func timedOut(err error) bool {
@@ -93,9 +103,7 @@ func TestProxyCuts(t *testing.T) {
 func TestProxySwallows(t *testing.T) {
 	t.Parallel()
 	s, p, c := behind(t, Options{})
-	old, err := net.Dial("tcp", p.Addr())
-	must(t, err)
-	defer old.Close()
+	old := dial(t, p)
 	must(t, c.Ping(t.Context()).Err())
 	p.Blackhole()
 	for name, client := range map[string]*redis.Client{"old": c, "new": through(t, s, p)} {
@@ -117,14 +125,12 @@ func TestProxyHolds(t *testing.T) {
 	t.Parallel()
 	s, p, c := behind(t, Options{})
 	must(t, c.Ping(t.Context()).Err())
-	conn, err := net.Dial("tcp", p.Addr())
-	must(t, err)
-	defer conn.Close()
+	conn := dial(t, p)
 	p.Hold()
 	if err := c.Ping(deadline(t)).Err(); !timedOut(err) {
 		t.Errorf("held: %v, want that the deadline passes", err)
 	}
-	_, err = io.WriteString(conn, "SET a 1\r\n")
+	_, err := io.WriteString(conn, "SET a 1\r\n")
 	must(t, err)
 	holds(t, s, "a", "")
 	must(t, p.Heal())
