@@ -141,6 +141,24 @@ func TestProxyHolds(t *testing.T) {
 	holds(t, s, "a", "1")
 }
 
+// TestProxyEndsInAFault is about the cleanup, which waits for all that runs.
+func TestProxyEndsInAFault(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]func(*FaultProxy){
+		"hold": (*FaultProxy).Hold, "blackhole": (*FaultProxy).Blackhole, "delay": func(p *FaultProxy) { p.Delay(time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, p, c := behind(t, Options{})
+			must(t, c.Ping(t.Context()).Err())
+			fault(p)
+			if err := c.Ping(deadline(t)).Err(); !timedOut(err) {
+				t.Errorf("%v, want that the deadline passes", err)
+			}
+		})
+	}
+}
+
 func TestProxyDelays(t *testing.T) {
 	t.Parallel()
 	_, p, c := behind(t, Options{})
