@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -292,6 +291,6 @@ func (s *hookSite) tooMany(t *testing.T, h hookRegistry) {
 	}
 	wg.Wait()
 	if n := sent.Load(); n >= 40_000 || n < 2000 {
-		t.Errorf("429 after %s deliveries, want more than 2,000 of them", fmt.Sprint(n))
+		t.Errorf("429 after %d deliveries, want more than 2,000 of them", n)
 	}
 }

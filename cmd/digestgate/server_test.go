@@ -33,6 +33,7 @@ type server struct {
 	config   string
 	registry *registrytest.Registry
 	layer    string   // digest of the last layer that was pushed
+	cwd      string   // where it is started; "" is this directory
 	env      []string // besides that of the test
 	// listeners is how many there are to wait for; 0 is 3.
 	listeners int
@@ -92,6 +93,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	s.cmd = exec.Command(link, "serve", "-c", s.config)
+	s.cmd.Dir = s.cwd
 	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := s.cmd.StderrPipe()
