@@ -229,6 +229,9 @@ func (a *app) openPipeline(ctx context.Context) error {
 		a.pipeline.Analyzer = a.analyzer
 	}
 	a.sweeper = gate.NewSweeper(a.pipeline, c)
+	gate.NewQuotaMetrics(a.metrics, func(ctx context.Context) (gate.QuotaState, error) {
+		return a.quota.State(ctx, time.Now(), a.store, c)
+	}, time.Now)
 	a.syncer = a.newSyncer()
 	a.lastEvents = gate.NewLastEvents(a.registries, a.store, a.gateStats, a.log)
 	a.onClose(func() error { a.lastEvents.Flush(context.WithoutCancel(ctx)); return nil })
