@@ -21,3 +21,8 @@ func (s *Store) Remove(ctx context.Context) error {
 		})
 	})
 }
+
+// Floor is the newest change that was removed.
+func (s *Store) Floor(ctx context.Context) (int64, error) {
+	return s.client.Get(ctx, s.keys.floor()).Int64()
+}
