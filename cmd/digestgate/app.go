@@ -88,8 +88,6 @@ func (a *app) close() error {
 	return errors.Join(errs...)
 }
 
-func (a *app) has(role string) bool { return slices.Contains(a.config.Roles, role) }
-
 func (a *app) openStore(ctx context.Context) error {
 	s, err := openStore(ctx, a.config.Store, a.log, a.metrics)
 	if err != nil {
@@ -118,6 +116,9 @@ func (a *app) openRegistries(context.Context) error {
 	if a.registries, err = gate.NewRegistries(a.config.registries()); err != nil {
 		return err
 	}
+	if !a.needs(partSource) {
+		return nil
+	}
 	var configs []registry.Config
 	for _, r := range a.config.Registries {
 		configs = append(configs, r.Config)
@@ -137,6 +138,9 @@ func (a *app) openRegistries(context.Context) error {
 func (a *app) openAdvisories(ctx context.Context) error {
 	a.matcher = match.New(a.log, time.Now)
 	a.onClose(a.matcher.Close)
+	if !a.needs(partAdvisories) {
+		return nil
+	}
 	a.advisories = advisory.NewManager(advisory.Options{
 		Config: a.config.Advisories, DataDir: a.config.DataDir, Activator: advisory.NewActivations(a.store, time.Now),
 		Loader: a.matcher, Log: a.log, Now: time.Now,
@@ -151,6 +155,9 @@ func (a *app) openAdvisories(ctx context.Context) error {
 }
 
 func (a *app) openPolicies(ctx context.Context) error {
+	if !a.needs(partPolicies) {
+		return nil
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
@@ -208,32 +215,42 @@ func (a *app) secretFiles() []string {
 }
 
 func (a *app) openPipeline(ctx context.Context) error {
+	a.lastEvents = gate.NewLastEvents(a.registries, a.store, a.gateStats, a.log)
+	a.onClose(func() error { a.lastEvents.Flush(context.WithoutCancel(ctx)); return nil })
+	// The interfaces of what this process does not need stay nil.
+	a.pipeline = &gate.Pipeline{
+		Records: a.store, Scheduler: a.store, Matcher: a.matcher,
+		Registries: a.registries, Quota: a.quota, Now: time.Now, Log: a.log,
+	}
+	if a.source != nil {
+		a.pipeline.Source, a.pipeline.Platforms = a.source, a.source.Judges
+	}
+	if a.policies != nil {
+		a.pipeline.Evaluator = a.policies
+	}
+	if a.analyzer != nil {
+		a.pipeline.Analyzer = a.analyzer
+	}
+	if !a.needs(partCatalog) {
+		return nil
+	}
 	c, err := catalog.Open(ctx, a.config.DataDir, a.store, a.log)
 	if err != nil {
 		return err
 	}
 	a.catalog = c
 	a.onClose(c.Close)
-	a.pipeline = &gate.Pipeline{
-		Records: a.store, Scheduler: a.store, Source: a.source, Matcher: a.matcher, Evaluator: a.policies,
-		Registries: a.registries, Quota: a.quota, Now: time.Now, Log: a.log, Platforms: a.source.Judges,
-		Tags: func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
-			tags, err := c.Tags(ctx, d, loc)
-			if err != nil {
-				a.log.Warn("listing tags for a verdict", "error", err)
-			}
-			return tags
-		},
-	}
-	if a.analyzer != nil {
-		a.pipeline.Analyzer = a.analyzer
+	a.pipeline.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
+		tags, err := c.Tags(ctx, d, loc)
+		if err != nil {
+			a.log.Warn("listing tags for a verdict", "error", err)
+		}
+		return tags
 	}
 	a.sweeper = gate.NewSweeper(a.pipeline, c)
 	gate.NewQuotaMetrics(a.metrics, func(ctx context.Context) (gate.QuotaState, error) {
 		return a.quota.State(ctx, time.Now(), a.store, c)
 	}, time.Now)
 	a.syncer = a.newSyncer()
-	a.lastEvents = gate.NewLastEvents(a.registries, a.store, a.gateStats, a.log)
-	a.onClose(func() error { a.lastEvents.Flush(context.WithoutCancel(ctx)); return nil })
 	return nil
 }

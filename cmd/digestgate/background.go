@@ -23,12 +23,18 @@ const (
 
 // background starts everything that runs without being asked.
 func (a *app) background(ctx context.Context, s *running) {
-	s.work.Go(func() { a.catalog.Follow(ctx) })
+	if a.catalog != nil {
+		s.work.Go(func() { a.catalog.Follow(ctx) })
+	}
 	if a.copies != nil {
 		s.work.Go(func() { a.copies.Follow(ctx, a.store) })
 	}
-	s.work.Go(func() { a.untilDone(ctx, "advisories", a.advisories.Run) })
-	s.work.Go(func() { a.untilDone(ctx, "policies", a.policies.Run) })
+	if a.advisories != nil {
+		s.work.Go(func() { a.untilDone(ctx, "advisories", a.advisories.Run) })
+	}
+	if a.policies != nil {
+		s.work.Go(func() { a.untilDone(ctx, "policies", a.policies.Run) })
+	}
 	for _, c := range a.certificates {
 		s.work.Go(func() { c.Run(ctx) })
 	}

@@ -260,10 +260,12 @@ func (a *app) private() http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		// Evaluations that never end have taken every slot: only a restart
 		// gives them back.
-		if err := a.policies.Healthy(); err != nil {
-			w.WriteHeader(http.StatusInternalServerError)
-			fmt.Fprintln(w, gate.Printable(err.Error(), 300))
-			return
+		if a.policies != nil {
+			if err := a.policies.Healthy(); err != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+				fmt.Fprintln(w, gate.Printable(err.Error(), 300))
+				return
+			}
 		}
 		fmt.Fprintln(w, "ok")
 	})
@@ -294,13 +296,17 @@ func (a *app) ready(ctx context.Context) (text string, ok bool) {
 	}
 	warn := func(name, text string) { fmt.Fprintf(&b, "warn  %s: %s\n", name, gate.Printable(text, 300)) }
 	check("store", a.store.Check(ctx))
-	check("policies", a.policies.Healthy())
-	if problem := a.policies.Status().Error; problem != "" {
-		warn("policies", "the last change was refused: "+problem)
+	if a.policies != nil {
+		check("policies", a.policies.Healthy())
+		if problem := a.policies.Status().Error; problem != "" {
+			warn("policies", "the last change was refused: "+problem)
+		}
 	}
 	// Without advisories known images go on being decided; new ones wait.
-	if st := a.advisories.Status(); st.Problem != "" {
-		warn("advisories", st.Problem)
+	if a.advisories != nil {
+		if st := a.advisories.Status(); st.Problem != "" {
+			warn("advisories", st.Problem)
+		}
 	}
 	if a.analyzer != nil {
 		for _, missing := range a.analyzer.Report().Isolation().Missing {

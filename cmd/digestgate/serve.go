@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,11 +21,17 @@ import (
 const grace = 20 * time.Second
 
 func newServeCommand(o *rootOptions) *cobra.Command {
-	return &cobra.Command{
-		Use:   "serve",
-		Short: "Run the servers and the worker (the configured roles)",
-		Args:  cobra.NoArgs,
+	var roles []string
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the servers and the worker (the configured roles)",
+		Long:    "Run the servers and the worker: what the key roles, or --roles, names.\n\nSeveral processes share the work when they share a store on Redis, whatever the roles\nof each. With the embedded SQLite store one process does everything.",
+		Example: "  digestgate serve -c config.yaml --roles webhooks,api,admission,scheduler",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("roles") {
+				o.set = append(o.set, "roles=["+strings.Join(roles, ", ")+"]")
+			}
 			c, err := o.load()
 			if err != nil {
 				return err
@@ -32,6 +39,8 @@ func newServeCommand(o *rootOptions) *cobra.Command {
 			return serve(cmd, c, o.logger(cmd.ErrOrStderr()))
 		},
 	}
+	cmd.Flags().StringSliceVar(&roles, "roles", nil, "what this process does, separated by commas: "+strings.Join(allRoles(), ", ")+" (key roles)")
+	return cmd
 }
 
 func newWorkerCommand(o *rootOptions) *cobra.Command {
