@@ -100,6 +100,9 @@ type Scheduler interface {
 
 	// Job returns one job; gate.ErrNotFound.
 	Job(ctx context.Context, id string) (gate.Job, error)
+	// Jobs returns many jobs by their ids in one call; those that do not exist
+	// are missing from the answer.
+	Jobs(ctx context.Context, ids []string) (map[string]gate.Job, error)
 }
 
 // Charges is the accounting of the quota. A digest is charged once in the life

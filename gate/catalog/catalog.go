@@ -30,7 +30,7 @@ type Source interface {
 	Changed() <-chan struct{}
 	Scan(ctx context.Context, fn gate.ScanFunc) (seq int64, err error)
 	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
-	Job(ctx context.Context, id string) (gate.Job, error)
+	Jobs(ctx context.Context, ids []string) (map[string]gate.Job, error)
 }
 
 // Catalog is the projection. Start it with Follow.

@@ -131,8 +131,7 @@ func markOf(ch gate.Change) int64 {
 // position.
 func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) error {
 	var req gate.ReadRequest
-	var jobs []gate.Job
-	var removed []string // ids of jobs
+	var ids []string // of jobs
 	seen := map[string]bool{}
 	want := func(d gate.Digest) {
 		if d != "" && !seen[string(d)] {
@@ -154,17 +153,15 @@ func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) 
 				req.Tags = append(req.Tags, key)
 			}
 		case gate.ChangeJob:
-			job, err := c.source.Job(ctx, ch.Key)
-			if errors.Is(err, gate.ErrNotFound) {
-				removed = append(removed, ch.Key)
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			jobs = append(jobs, job)
-			want(job.Digest)
+			ids = append(ids, ch.Key)
 		}
+	}
+	jobs, err := c.source.Jobs(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs {
+		want(job.Digest)
 	}
 	res, err := c.source.Read(ctx, req)
 	if err != nil {
@@ -176,11 +173,12 @@ func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) 
 			mark = markOf(changes[n-1])
 		}
 		w.position(next, mark)
-		for _, id := range removed {
-			w.noJob(id)
-		}
-		for _, job := range jobs {
-			w.job(job)
+		for _, id := range ids {
+			if job, ok := jobs[id]; ok {
+				w.job(job)
+			} else {
+				w.noJob(id)
+			}
 		}
 		for _, d := range req.Digests {
 			w.image(d, res.Digests[d])

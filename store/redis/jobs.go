@@ -111,5 +111,33 @@ func (s *Store) Job(ctx context.Context, id string) (gate.Job, error) {
 	return j, nil
 }
 
+// jobsPage is how many jobs one command fetches: some hundred kilobytes.
+const jobsPage = 200
+
+// Jobs returns the jobs with the ids that exist; all lie in the scheduler's slot.
+func (s *Store) Jobs(ctx context.Context, ids []string) (map[string]gate.Job, error) {
+	what := fmt.Sprintf("reading %d jobs", len(ids))
+	jobs := make(map[string]gate.Job, len(ids))
+	for page := range slices.Chunk(ids, jobsPage) {
+		names := make([]string, len(page))
+		for i, id := range page {
+			names[i] = s.keys.job(id)
+		}
+		stored, err := s.client.MGet(ctx, names...).Result()
+		if err != nil {
+			return nil, s.failedIn(ctx, what, err)
+		}
+		for i, id := range page {
+			if text(stored, i) == "" {
+				continue
+			}
+			if jobs[id], err = decodeJob(text(stored, i)); err != nil {
+				return nil, s.failed(what, err)
+			}
+		}
+	}
+	return jobs, nil
+}
+
 // random is what ends a job's id, so that nobody guesses the next one.
 func random() string { return strings.ToLower(rand.Text()[:12]) }

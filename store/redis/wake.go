@@ -26,8 +26,13 @@ func (s *Store) listen(ctx context.Context) {
 
 func (s *Store) subscribed(ctx context.Context) {
 	sub := s.client.Subscribe(ctx, s.keys.changed())
-	defer sub.Close() //nolint:errcheck // nothing was written
 	messages := sub.Channel()
+	defer func() {
+		_ = sub.Close() // nothing was written
+		for range messages {
+			// The client waits up to a minute for somebody to take a message.
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():

@@ -270,6 +270,7 @@ func everyMethod(ctx context.Context, s store.Store) map[string]error {
 	_, errs["Finish"] = s.Finish(ctx, lease, gate.Result{})
 	_, errs["Cancel"] = s.Cancel(ctx, "1-x")
 	_, errs["Job"] = s.Job(ctx, "1-x")
+	_, errs["Jobs"] = s.Jobs(ctx, []string{"1-x"})
 	errs["Serve"] = s.Serve(ctx, lease)
 	errs["Avoid"] = s.Avoid(ctx, "p", 1)
 	_, errs["Quota"] = s.Quota(ctx, "p")

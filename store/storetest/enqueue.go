@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 )
@@ -171,6 +173,23 @@ var enqueueCases = []testCase{
 			e.wantClassified(err)
 		}
 		e.claimNone()
+	}},
+	{"many_jobs_at_once", func(e *env) {
+		want := map[string]gate.Job{}
+		ids := []string{"1-unknown", "", "x"}
+		for i := range 250 {
+			job := e.enqueue(analyze(name("many", i), gate.TriggerPush), gate.EnqueuedNew)
+			want[job.ID] = job
+			ids = append(ids, job.ID)
+		}
+		got, err := e.s.Jobs(e.ctx, append(ids, ids[3])) // asking twice is allowed
+		e.no(err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			e.Fatalf("jobs (-want +got):\n%s", diff)
+		}
+		if got, err := e.s.Jobs(e.ctx, nil); err != nil || len(got) != 0 {
+			e.Fatalf("nothing asked: got %v, %v", got, err)
+		}
 	}},
 	{"unknown_id", func(e *env) {
 		for _, id := range []string{"", "1", "1-abc", "-", "9223372036854775808-x", strings.Repeat("9", 400)} {
