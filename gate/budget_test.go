@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/digestgate/digestgate/gate"
 )
 
@@ -40,7 +43,7 @@ func TestOneDigestTakesOneFromTheBudget(t *testing.T) {
 		l, budget := s.budgeted(3)
 		image := s.at("team/app", "@"+string(s.push("team/app", "v1", 1)))
 		for range 10 {
-			if a := s.ask(l, image); a.Permits() || strings.Contains(a.Text, "within the hour") {
+			if a := s.ask(l, image); a.Permits() || strings.Contains(a.Text, "newDigestsPerHour") {
 				t.Fatalf("the same pending digest again: got %+v", a)
 			}
 		}
@@ -101,4 +104,77 @@ func TestOneDigestTakesOneFromTheBudget(t *testing.T) {
 			t.Errorf("asks in two hours took %d, want 2", n)
 		}
 	})
+}
+
+// TestBudgetHoldsAcrossReplicas: what one namespace spends through admission is
+// bounded for all replicas together, said in words, and counted.
+func TestBudgetHoldsAcrossReplicas(t *testing.T) {
+	const limit, asks = 3, 8
+	s := newSite(t, month(0))
+	reg := prometheus.NewPedanticRegistry()
+	metrics := gate.NewMetrics(reg)
+	o := gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: limit}
+	var replicas []*gate.Lookup
+	for range 2 {
+		replicas = append(replicas, gate.NewLookup(s.Pipeline, s.store, s.store, s.store.Changed, o, metrics))
+	}
+	var digests []gate.Digest
+	for i := range asks {
+		digests = append(digests, s.push("team/app", fmt.Sprint("v", i), uint64(i+1)))
+	}
+	ask := func(i int, namespace string) gate.Answer {
+		t.Helper()
+		ref, err := gate.ParseReference(s.at("team/app", "@"+string(digests[i])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return replicas[i%2].Decide(s.ctx, ref, gate.Request{Namespace: namespace, Operation: "CREATE"})
+	}
+	refused := func(namespace string) (n int) {
+		t.Helper()
+		for i := range asks {
+			a := ask(i, namespace)
+			if a.Permits() {
+				t.Fatalf("an image that was never scanned: got %+v", a)
+			}
+			if !strings.Contains(a.Text, "newDigestsPerHour") {
+				continue
+			}
+			n++
+			ends := s.clock.Now().Truncate(time.Hour).Add(time.Hour).Format("15:04")
+			if a.Code != gate.CodeUnscanned || !strings.Contains(a.Text, fmt.Sprintf("%q has asked for its %d new images", namespace, limit)) || !strings.Contains(a.Text, "from "+ends+" UTC") {
+				t.Errorf("over the budget: got %s %q, want the limit and %s", a.Code, a.Text, ends)
+			}
+		}
+		return n
+	}
+	if n := refused("team-a"); n != asks-limit {
+		t.Errorf("%d of %d asks were refused, want %d", n, asks, asks-limit)
+	}
+	if n := len(s.work()); n != 2*limit { // a resolve and an analysis of each
+		t.Errorf("%d jobs ran, want %d", n, 2*limit)
+	}
+	if use := s.used(); use.Used != limit {
+		t.Errorf("namespace team-a cost %d charges, want %d", use.Used, limit)
+	}
+	// What is known is decided whatever the budget, and others have their own.
+	if a := ask(0, "team-a"); !a.Permits() {
+		t.Errorf("a known image in a namespace without budget: got %+v", a)
+	}
+	if a := ask(asks-1, "team-b"); !strings.Contains(a.Text, "queued now") {
+		t.Errorf("another namespace: got %+v", a)
+	}
+	s.clock.Advance(s.clock.Now().Truncate(time.Hour).Add(time.Hour).Sub(s.clock.Now()))
+	if a := ask(asks-2, "team-a"); !strings.Contains(a.Text, "queued now") {
+		t.Errorf("in the next hour: got %+v", a)
+	}
+	want := `
+# HELP digestgate_admission_misses_total Scans that admission asked for: new, joined, left (it may not restart what ended), over_budget (the namespace's hourly one).
+# TYPE digestgate_admission_misses_total counter
+digestgate_admission_misses_total{result="new"} 5
+digestgate_admission_misses_total{result="over_budget"} 5
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "digestgate_admission_misses_total"); err != nil {
+		t.Error(err)
+	}
 }

@@ -13,6 +13,7 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	lookups  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
+	misses   *prometheus.CounterVec
 	event    *prometheus.GaugeVec
 	sync     syncMetrics
 }
@@ -33,12 +34,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		fallback: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_fallbacks_total", Help: "Decisions that used an earlier confirmed fact: tag (the registry did not answer) or store (the store did not).",
 		}, []string{"kind"}),
+		misses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "digestgate_admission_misses_total", Help: "Scans that admission asked for: new, joined, left (it may not restart what ended), over_budget (the namespace's hourly one).",
+		}, []string{"result"}),
 		event: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "digestgate_registry_last_event_timestamp_seconds",
 			Help: "When a configured registry was last heard of by an authenticated delivery, as far as this process knows; 0: never.",
 		}, []string{"registry"}),
 	}
-	reg.MustRegister(m.jobs, m.duration, m.lookups, m.fallback, m.event)
+	reg.MustRegister(m.jobs, m.duration, m.lookups, m.fallback, m.misses, m.event)
 	m.sync = newSyncMetrics(reg)
 	return m
 }
@@ -60,6 +64,13 @@ func (m *Metrics) looked(code Code) {
 func (m *Metrics) fellBack(kind string) {
 	if m != nil {
 		m.fallback.WithLabelValues(kind).Inc()
+	}
+}
+
+// missed counts what became of a scan that admission asked for.
+func (m *Metrics) missed(result string) {
+	if m != nil {
+		m.misses.WithLabelValues(result).Inc()
 	}
 }
 

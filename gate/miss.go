@@ -11,8 +11,15 @@ import (
 func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, namespace string) {
 	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: namespace}
 	ok, err := l.spend(ctx, job)
+	var outcome Enqueued
 	if ok {
-		_, _, err = l.pipeline.Scheduler.Enqueue(ctx, job)
+		_, outcome, err = l.pipeline.Scheduler.Enqueue(ctx, job)
+	}
+	switch {
+	case err == nil && ok:
+		l.metrics.missed(string(outcome))
+	case err == nil:
+		l.metrics.missed("over_budget")
 	}
 	if err != nil {
 		l.pipeline.Log.Warn("queuing a resolve for a new location", "location", Printable(loc.String(), 200), "error", err)
@@ -62,11 +69,14 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 			return refusal(err)
 		}
 		if !ok {
-			return refuse(ErrNotScanned, "not scanned, and namespace %q has already asked for %d new images within the hour; push the image again, or ask the operators to scan it",
-				job.Namespace, l.options.NewDigestsPerHour)
+			l.metrics.missed("over_budget")
+			return l.overBudget(job.Namespace)
 		}
 	}
 	queued, outcome, err := l.pipeline.Scheduler.Enqueue(ctx, job)
+	if err == nil {
+		l.metrics.missed(string(outcome))
+	}
 	switch {
 	case err != nil:
 		return refusal(err)
@@ -76,6 +86,15 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 		return l.pending(queued.State)
 	}
 	return refuse(ErrNotScanned, "not scanned yet; its scan is queued now, %s", l.soon())
+}
+
+// overBudget says which limit it is, when it ends, and what does not wait for
+// that: only admission is limited, a push or an operator's ask is not. Windows
+// are aligned to the hour, by the store's clock.
+func (l *Lookup) overBudget(namespace string) Answer {
+	ends := l.pipeline.Now().UTC().Truncate(spendWindow).Add(spendWindow)
+	return refuse(ErrNotScanned, "not scanned, and namespace %q has asked for its %d new images of this hour (admission.newDigestsPerHour); "+
+		"it may ask for more from %s UTC; push the image again, or ask the operators to scan it", namespace, l.options.NewDigestsPerHour, ends.Format("15:04"))
 }
 
 func (l *Lookup) pending(state JobState) Answer {
