@@ -99,12 +99,13 @@ func (u use) limits() (timeout time.Duration, connections, retries int) {
 // is set here and nowhere else: without ContextTimeoutEnabled a server that
 // accepts and never answers holds a call for 5 s whatever its context says, and
 // maintenance notifications are a command that Redis before 8 and Valkey do not
-// know.
+// know. CLIENT SETINFO is left out for the same reason, and because an ACL that
+// is good for every version could not name it.
 func (d dialing) client(u use) redis.UniversalClient {
 	timeout, connections, retries := u.limits()
 	o := &redis.UniversalOptions{
 		Addrs: d.target.Addrs, DB: d.target.Database, MasterName: d.target.Master, IsClusterMode: d.target.Kind == store.RedisCluster,
-		ClientName: "digestgate", TLSConfig: d.tls,
+		ClientName: "digestgate", DisableIdentity: true, TLSConfig: d.tls,
 		CredentialsProviderContext: d.credentials,
 		SentinelUsername:           d.target.SentinelUsername, SentinelPassword: d.sentinel,
 		DialTimeout: min(timeout, 2*time.Second), ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout,
