@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,6 +15,48 @@ import (
 // Claim leases the next job to the worker; gate.ErrNoJob when there is none for
 // it.
 func (s *Store) Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, error) {
+	of := fmt.Sprint(req.Worker, req.Kinds)
+	nonce := s.unheard.take(of)
+	job, err := s.claim(ctx, req, nonce)
+	if err != nil && !errors.Is(err, gate.ErrNoJob) && !errors.Is(err, gate.ErrInvalid) {
+		s.unheard.keep(of, nonce)
+	}
+	return job, err
+}
+
+// unheard are the nonces of claims whose outcome nobody knows, by worker and
+// kinds. Its next claim repeats one of them: a job that the server has leased to it then
+// comes into its hands. Otherwise the job would rest until the lease has run
+// out, and lose an attempt for it. The zero value is ready.
+type unheard struct {
+	mu     sync.Mutex
+	nonces map[string][]string
+}
+
+func (u *unheard) take(worker string) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	list := u.nonces[worker]
+	if len(list) == 0 {
+		return random()
+	}
+	if u.nonces[worker] = list[1:]; len(list) == 1 {
+		delete(u.nonces, worker)
+	}
+	return list[0]
+}
+
+func (u *unheard) keep(worker, nonce string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.nonces == nil {
+		u.nonces = map[string][]string{}
+	}
+	u.nonces[worker] = append(u.nonces[worker], nonce)
+}
+
+// claim is one claim, however often it is sent: nonce tells it from others.
+func (s *Store) claim(ctx context.Context, req gate.ClaimRequest, nonce string) (gate.Job, error) {
 	what := fmt.Sprintf("claiming a job for %q", gate.Printable(req.Worker, 100))
 	mask, err := store.CheckClaim(req)
 	if err != nil {
@@ -24,7 +67,7 @@ func (s *Store) Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, err
 		"worker": req.Worker, "mask": mask, "norescan": req.NoRescan, "limits": limits(req.Registries),
 		"period": store.PeriodKey(req.Period.Key), "quota": req.Period.Limit, "lease": req.Lease.Microseconds(),
 		"max": store.Attempts(req.MaxAttempts), "rescan": int(gate.PriorityRescan), "classes": len(gate.Priorities()),
-		"patience": store.FairAfter, "lost": store.LostReason, "retention": s.options.JobRetention.Microseconds(), "nonce": random(),
+		"patience": store.FairAfter, "lost": store.LostReason, "retention": s.options.JobRetention.Microseconds(), "nonce": nonce,
 	})
 	if errors.Is(err, redis.Nil) {
 		return gate.Job{}, gate.ErrNoJob

@@ -4,7 +4,14 @@ import (
 	"context"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/digestgate/digestgate/gate"
 )
+
+// ClaimAs is Claim as it is sent again when its answer was lost.
+func (s *Store) ClaimAs(ctx context.Context, req gate.ClaimRequest, nonce string) (gate.Job, error) {
+	return s.claim(ctx, req, nonce)
+}
 
 // Remove removes everything that a store has written.
 func (s *Store) Remove(ctx context.Context) error {

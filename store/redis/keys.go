@@ -44,7 +44,7 @@ func KeyTable() []KeyRow {
 		{"{P}:tidied", "string", "never", "when ended jobs were last removed", "claim", "claim"},
 		{"{P}:turns", "hash", "never", "claims that passed each class over, by set of kinds", "claim", "claim"},
 		{"{P}:starts:REGISTRY", "sorted set by time", "TTL 1 hour", "analyses started in the last hour", "claim", "claim heartbeat"},
-		{"{P}:claimed:NONCE", "string", "TTL 60 s", "id of the job that a claim got, for its repeat", "claim", "claim"},
+		{"{P}:claimed:NONCE", "string", "TTL 60 s", "epoch and id of the job that a claim got, for its repeat", "claim", "claim"},
 		{"{P}:charges", "hash, msgpack", "never", "charge of each digest", "claim serve finish cancel restore", "enqueue, Charged"},
 		{"{P}:quota:PERIOD", "hash", "never", "used and avoided", "claim finish cancel avoid restore", "claim, Quota"},
 		{"{P}:budget:NAME", "hash", "TTL one window", "what a window has spent", "spend", "spend"},

@@ -121,6 +121,11 @@ func (s *Store) believed(d gate.Digest, stored string) (store.Body, int64) {
 	}
 	if err != nil {
 		s.reject("record", string(d), err)
+		if errors.Is(err, errReplay) {
+			s.mend.ask(d)
+			// Signed once, so that no claim before it may write.
+			return store.Body{Record: gate.Record{Epoch: v.Epoch}}, v.Stamp
+		}
 		return store.Body{}, v.Stamp
 	}
 	body.Version, body.Epoch = v.Version, v.Epoch

@@ -79,6 +79,8 @@ type Store struct {
 	metrics *metrics
 	feed    *store.Broadcast
 	limits  atomic.Pointer[map[string]gate.Limits] // of the latest claim
+	unheard unheard
+	mend    mends
 	closed  atomic.Bool
 	stop    context.CancelFunc
 	work    sync.WaitGroup
@@ -95,7 +97,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	}
 	s := &Store{
 		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
-		feed: store.NewBroadcast(), metrics: newMetrics(o.Metrics),
+		feed: store.NewBroadcast(), metrics: newMetrics(o.Metrics), mend: make(mends, 100),
 	}
 	s.limits.Store(&map[string]gate.Limits{})
 	quiet()
@@ -115,6 +117,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.work.Go(func() { s.listen(background) })
+	s.work.Go(func() { s.mendRecords(background) })
 	return s, nil
 }
 

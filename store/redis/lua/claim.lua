@@ -7,7 +7,11 @@
 local reply = key('claimed:' .. a.nonce)
 local done = redis.call('GET', reply)
 if done then -- the answer to the first try was lost on its way
-  return redis.call('GET', key('job:' .. done))
+  local epoch, id = string.match(done, '^(%d+) (.*)$')
+  local j = load(id)
+  -- Only while that claim still holds: the epoch of whoever has the job now must
+  -- not get into other hands.
+  if j and j.st == RUNNING and int(j.epoch) == epoch then return cmsgpack.pack(j) end
 end
 
 -- Takes back jobs whose lease has run out. Each loses an attempt: a job that
@@ -18,7 +22,7 @@ local function clock(t)
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', int(now), 'LIMIT', 0, BATCH)) do
   local j = load(id)
-  if not j then
+  if not j or j.st ~= RUNNING then
     redis.call('ZREM', key('leases'), id)
   else
     unplace(j)
@@ -105,29 +109,33 @@ table.sort(order, function(x, y)
   return x < y
 end)
 
-local served, oldest, number
-for _, class in ipairs(order) do
-  for _, l in ipairs(list) do
-    if not served and l.prio == class and (room or not l.charge) and not blocked(l, 0) then
-      local id, seq = head(l)
-      if id and (not number or seq < number) then oldest, number = id, seq end
+-- pick is the oldest job of the first class that has one, and its lane.
+local function pick()
+  for _, class in ipairs(order) do
+    local from, oldest, number
+    for _, l in ipairs(list) do
+      if l.prio == class and (room or not l.charge) and not blocked(l, 0) then
+        local id, seq = head(l)
+        if id and (not number or seq < number) then from, oldest, number = l, id, seq end
+      end
     end
-  end
-  if oldest then
-    served = class
-    break
+    if oldest then return from, oldest end
   end
 end
-if not served then
+local j, from, id
+for _ = 1, BATCH do
+  from, id = pick()
+  j = load(id)
+  if not from or (j and j.st == READY and lane(j) == from.text) then break end
+  -- Evicted or damaged: whoever still wants it asks again.
+  redis.call('ZREM', key('lane:' .. from.text), id)
+  j = nil
+end
+if not j then
   trim()
   return nil
 end
-
-local j = load(oldest)
-if not j then -- evicted or damaged: whoever still wants it asks again
-  for _, l in ipairs(list) do redis.call('ZREM', key('lane:' .. l.text), oldest) end
-  return nil
-end
+local served = from.prio
 unplace(j)
 local needs = j.charge
 j.st, j.epoch, j.worker, j.mask, j.charge = RUNNING, tick(), a.worker, a.mask, false
@@ -154,7 +162,7 @@ for class = 0, a.classes - 1 do
 end
 if table.concat(after, ',') ~= before then redis.call('HSET', key('turns'), a.mask, table.concat(after, ',')) end
 
-redis.call('SET', reply, j.id, 'EX', 60)
+redis.call('SET', reply, int(j.epoch) .. ' ' .. j.id, 'EX', 60)
 local text = save(j)
 trim()
 return text

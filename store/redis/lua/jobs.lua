@@ -62,8 +62,10 @@ local function charge(digest)
   return text and cmsgpack.unpack(text) or nil
 end
 
--- reserve charges the digest of a job that is being claimed.
+-- reserve charges the digest of a job that is being claimed, unless it is charged:
+-- a server that evicts keys may have made the digest two jobs.
 local function reserve(j, period)
+  if charge(j.dig) then return end
   redis.call('HSET', key('charges'), j.dig, cmsgpack.pack({ p = period, t = now, s = false }))
   redis.call('HINCRBY', key('quota:' .. period), 'used', 1)
 end
