@@ -26,6 +26,12 @@ func TestEveryReceiverIsListed(t *testing.T) {
 	var folders, listed []string
 	for _, file := range files {
 		folders = append(folders, filepath.Base(filepath.Dir(file)))
+		test := read(t, strings.TrimSuffix(file, ".go")+"_test.go")
+		for _, part := range []string{"Run", "Fuzz", "Bench"} {
+			if !strings.Contains(test, "webhookstest."+part+"(") {
+				t.Errorf("%s: its test does not call webhookstest.%s", file, part)
+			}
+		}
 	}
 	for _, r := range receivers() {
 		listed = append(listed, strings.ReplaceAll(r.Type, "-", ""))

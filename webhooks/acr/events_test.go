@@ -1,16 +1,14 @@
 package acr_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/acr"
+	"github.com/digestgate/digestgate/webhooks/webhookstest"
 )
 
 func parse(t *testing.T, body string) ([]gate.Push, error) {
@@ -47,38 +45,16 @@ func TestEventKinds(t *testing.T) {
 
 func TestBodies(t *testing.T) {
 	arrived := gate.Push{Kind: gate.PushArrived, Repository: "a/b", Tag: "1"}
-	for name, c := range map[string]struct {
-		body string
-		want *gate.Push
-		part string // of the reason, where it is ignored
-	}{
-		"null":                  {body: "null", part: "push_data"},
-		"empty_object":          {body: "{}", part: "push_data"},
-		"another_registry":      {body: `{"type":"PUSH_ARTIFACT","repository":{"repo_full_name":"a/b"}}`, part: "push_data"},
-		"tag_only":              {body: `{"push_data":{"tag":"1"},"repository":{"repo_full_name":"a/b"}}`, want: &arrived},
-		"event_without_digest":  {body: `{"specversion":"1.0","type":"cr:Artifact:PushCompleted","data":{"RepoNamespaceName":"a","RepoName":"b","Tag":"1"}}`, want: &arrived},
-		"event_of_no_namespace": {body: `{"specversion":"1.0","type":"cr:Artifact:PushCompleted","data":{"RepoName":"b","Tag":"1"}}`, part: "no repository"},
-		"event_of_no_name":      {body: `{"specversion":"1.0","type":"cr:Artifact:PushCompleted","data":{"RepoNamespaceName":"a","Tag":"1"}}`, part: "no repository"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := parse(t, c.body)
-			if err != nil || len(got) != 1 {
-				t.Fatalf("Parse: got %+v, %v, want one event", got, err)
-			}
-			if c.want != nil {
-				if diff := cmp.Diff(*c.want, got[0]); diff != "" {
-					t.Errorf("Parse (-want +got):\n%s", diff)
-				}
-			} else if got[0].Kind != gate.PushIgnored || !strings.Contains(got[0].Reason, c.part) {
-				t.Errorf("Parse: got %+v, want it ignored because of %q", got[0], c.part)
-			}
-		})
-	}
-	for _, body := range []string{`[]`, `{"push_data":[]}`, `{"push_data":{"digest":1}}`, `{"specversion":1}`, `{"push_data":{"tag":"a","Tag":"b"}}`} {
-		if got, err := parse(t, body); !errors.Is(err, gate.ErrInvalid) {
-			t.Errorf("Parse(%s): got %+v, %v, want ErrInvalid", body, got, err)
-		}
-	}
+	webhookstest.Bodies(t, acr.Receiver(), map[string]webhookstest.Body{
+		"null":                  {Body: "null", Part: "push_data"},
+		"empty_object":          {Body: "{}", Part: "push_data"},
+		"another_registry":      {Body: `{"type":"PUSH_ARTIFACT","repository":{"repo_full_name":"a/b"}}`, Part: "push_data"},
+		"tag_only":              {Body: `{"push_data":{"tag":"1"},"repository":{"repo_full_name":"a/b"}}`, Want: []gate.Push{arrived}},
+		"event_without_digest":  {Body: `{"specversion":"1.0","type":"cr:Artifact:PushCompleted","data":{"RepoNamespaceName":"a","RepoName":"b","Tag":"1"}}`, Want: []gate.Push{arrived}},
+		"event_of_no_namespace": {Body: `{"specversion":"1.0","type":"cr:Artifact:PushCompleted","data":{"RepoName":"b","Tag":"1"}}`, Part: "no repository"},
+		"event_of_no_name":      {Body: `{"specversion":"1.0","type":"cr:Artifact:PushCompleted","data":{"RepoNamespaceName":"a","Tag":"1"}}`, Part: "no repository"},
+	})
+	webhookstest.Wrong(t, acr.Receiver(), `[]`, `{"push_data":[]}`, `{"push_data":{"digest":1}}`, `{"specversion":1}`, `{"push_data":{"tag":"a","Tag":"b"}}`)
 }
 
 // TestHostOfEvents: the default bus carries the events of every instance of an

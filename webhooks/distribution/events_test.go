@@ -1,17 +1,14 @@
 package distribution_test
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/distribution"
+	"github.com/digestgate/digestgate/webhooks/webhookstest"
 )
 
 const alpine = gate.Digest("sha256:954b378c375d852eb3c63ab88978f640b4348b01c1b3456a024a81536dafbbf4")
@@ -61,79 +58,40 @@ func TestBodies(t *testing.T) {
 	noHost := arrived
 	noHost.Host = ""
 	manifest := fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":%q,"repository":"a/b"`, alpine)
-	for name, c := range map[string]struct {
-		body string
-		want []gate.Push
-		part string // of the reason, where it is ignored
-	}{
-		"null":              {body: "null", part: "holds no event"},
-		"empty_envelope":    {body: `{"events":[]}`, part: "holds no event"},
-		"event_null":        {body: `{"events":[null]}`, part: "no action"},
-		"unknown_action":    {body: one("quarantine", "{}"), part: `"quarantine"`},
-		"mount":             {body: one("mount", manifest+"}"), part: "mounted"},
-		"pull":              {body: one("pull", manifest+"}"), part: "a pull changes nothing"},
-		"upper_case_action": {body: one("PUSH", manifest+"}"), part: `"PUSH"`},
-		"whole_repository":  {body: one("delete", `{"repository":"a/b"}`), part: "whole repository"},
+	webhookstest.Bodies(t, distribution.Receiver(), map[string]webhookstest.Body{
+		"null":              {Body: "null", Part: "holds no event"},
+		"empty_envelope":    {Body: `{"events":[]}`, Part: "holds no event"},
+		"event_null":        {Body: `{"events":[null]}`, Part: "no action"},
+		"unknown_action":    {Body: one("quarantine", "{}"), Part: `"quarantine"`},
+		"mount":             {Body: one("mount", manifest+"}"), Part: "mounted"},
+		"pull":              {Body: one("pull", manifest+"}"), Part: "a pull changes nothing"},
+		"upper_case_action": {Body: one("PUSH", manifest+"}"), Part: `"PUSH"`},
+		"whole_repository":  {Body: one("delete", `{"repository":"a/b"}`), Part: "whole repository"},
 		"sha512": {
-			body: one("push", `{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha512:`+strings.Repeat("ab", 64)+`","repository":"a/b"}`),
-			part: "not SHA-256",
+			Body: one("push", `{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha512:`+strings.Repeat("ab", 64)+`","repository":"a/b"}`),
+			Part: "not SHA-256",
 		},
-		"by_digest": {body: one("push", manifest+"}"), want: []gate.Push{arrived}},
-		"tagged":    {body: one("push", manifest+`,"tag":"1.0"}`), want: []gate.Push{tagged}},
+		"by_digest": {Body: one("push", manifest+"}"), Want: []gate.Push{arrived}},
+		"tagged":    {Body: one("push", manifest+`,"tag":"1.0"}`), Want: []gate.Push{tagged}},
 		"tag_without_mediatype": {
-			body: one("push", fmt.Sprintf(`{"digest":%q,"repository":"a/b","tag":"1.0"}`, alpine)), want: []gate.Push{tagged},
+			Body: one("push", fmt.Sprintf(`{"digest":%q,"repository":"a/b","tag":"1.0"}`, alpine)), Want: []gate.Push{tagged},
 		},
 		"host_of_the_url": {
-			body: `{"events":[{"action":"push","target":` + manifest + `,"url":"https://u:443/v2/a/b/manifests/x"}}]}`, want: []gate.Push{fromURL},
+			Body: `{"events":[{"action":"push","target":` + manifest + `,"url":"https://u:443/v2/a/b/manifests/x"}}]}`, Want: []gate.Push{fromURL},
 		},
-		"no_host":        {body: `{"events":[{"action":"push","target":` + manifest + `}}]}`, want: []gate.Push{noHost}},
-		"url_is_no_url":  {body: `{"events":[{"action":"push","target":` + manifest + `,"url":"http://[::1"}}]}`, want: []gate.Push{noHost}},
-		"several_events": {body: `{"events":[{"action":"push","request":{"host":"h:5000"},"target":` + manifest + `}},{"action":"push","request":{"host":"h:5000"},"target":` + manifest + `,"tag":"1.0"}}]}`, want: []gate.Push{arrived, tagged}},
+		"no_host":        {Body: `{"events":[{"action":"push","target":` + manifest + `}}]}`, Want: []gate.Push{noHost}},
+		"url_is_no_url":  {Body: `{"events":[{"action":"push","target":` + manifest + `,"url":"http://[::1"}}]}`, Want: []gate.Push{noHost}},
+		"several_events": {Body: `{"events":[{"action":"push","request":{"host":"h:5000"},"target":` + manifest + `}},{"action":"push","request":{"host":"h:5000"},"target":` + manifest + `,"tag":"1.0"}}]}`, Want: []gate.Push{arrived, tagged}},
 		"shown_fields_of_other_types": {
-			body: `{"events":[{"id":1,"timestamp":"yesterday","actor":"me","source":[],"action":"push","request":{"host":"h:5000","id":7},"target":` + manifest + `}}]}`,
-			want: []gate.Push{arrived},
+			Body: `{"events":[{"id":1,"timestamp":"yesterday","actor":"me","source":[],"action":"push","request":{"host":"h:5000","id":7},"target":` + manifest + `}}]}`,
+			Want: []gate.Push{arrived},
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := parse(t, c.body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.part == "" {
-				if diff := cmp.Diff(c.want, got); diff != "" {
-					t.Errorf("Parse (-want +got):\n%s", diff)
-				}
-				return
-			}
-			if len(got) != 1 || got[0].Kind != gate.PushIgnored || !strings.Contains(got[0].Reason, c.part) {
-				t.Errorf("Parse: got %+v, want it ignored because of %q", got, c.part)
-			}
-		})
-	}
+	})
 }
 
 func TestWrongTypesAreErrors(t *testing.T) {
-	for _, body := range []string{
+	webhookstest.Wrong(t, distribution.Receiver(),
 		`[]`, `{"events":{}}`, `{"events":["push"]}`, `{"events":[{"action":1}]}`, `{"events":[{"action":"push","target":[]}]}`,
 		`{"events":[{"action":"push","target":{"digest":1}}]}`, `{"events":[{"action":"push","target":{"digest":"a","Digest":"b"}}]}`,
-	} {
-		if got, err := parse(t, body); !errors.Is(err, gate.ErrInvalid) {
-			t.Errorf("Parse(%s): got %+v, %v, want ErrInvalid", body, got, err)
-		}
-	}
-}
-
-func BenchmarkParse(b *testing.B) {
-	body, err := os.ReadFile("testdata/v3_push_image.json")
-	if err != nil {
-		b.Fatal(err)
-	}
-	d := webhooks.Delivery{Body: body}
-	b.ReportAllocs()
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		if _, err := distribution.Parse(d); err != nil {
-			b.Fatal(err)
-		}
-	}
+	)
 }

@@ -1,7 +1,6 @@
 package ecr_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +8,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/ecr"
+	"github.com/digestgate/digestgate/webhooks/webhookstest"
 )
 
 func parse(t *testing.T, body string) gate.Push {
@@ -89,9 +89,5 @@ func TestHosts(t *testing.T) {
 }
 
 func TestWrongTypesAreErrors(t *testing.T) {
-	for _, body := range []string{`[]`, `{"detail-type":1}`, `{"detail":[]}`, `{"detail":{"image-digest":1}}`, `{"account":123456789012}`, `{"data":[]}`} {
-		if got, err := ecr.Receiver().Parse(webhooks.Delivery{Body: []byte(body)}); !errors.Is(err, gate.ErrInvalid) {
-			t.Errorf("Parse(%s): got %+v, %v, want ErrInvalid", body, got, err)
-		}
-	}
+	webhookstest.Wrong(t, ecr.Receiver(), `[]`, `{"detail-type":1}`, `{"detail":[]}`, `{"detail":{"image-digest":1}}`, `{"account":123456789012}`, `{"data":[]}`)
 }

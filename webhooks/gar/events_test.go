@@ -2,7 +2,6 @@ package gar_test
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/gar"
+	"github.com/digestgate/digestgate/webhooks/webhookstest"
 )
 
 func wrap(data string) string {
@@ -69,12 +69,8 @@ func TestEnvelopes(t *testing.T) {
 	if err != nil || len(got) != 1 || !strings.Contains(got[0].Reason, "no data") {
 		t.Errorf("a message without data: got %+v, %v, want it ignored", got, err)
 	}
-	for _, body := range []string{
+	webhookstest.Wrong(t, gar.Receiver(),
 		`[]`, `{"message":[]}`, `{"message":{"data":"%%%"}}`, `{"action":1}`, wrap(`[]`), wrap(`{"action":`), wrap(`{"digest":1}`),
 		wrap(`{"action":"INSERT","Action":"DELETE"}`), wrap("\xff"),
-	} {
-		if got, err := gar.Receiver().Parse(webhooks.Delivery{Body: []byte(body)}); !errors.Is(err, gate.ErrInvalid) {
-			t.Errorf("Parse(%s): got %+v, %v, want ErrInvalid", body, got, err)
-		}
-	}
+	)
 }

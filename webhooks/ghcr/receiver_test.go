@@ -42,3 +42,5 @@ func suite() webhookstest.Suite {
 func TestReceiver(t *testing.T) { webhookstest.Run(t, suite()) }
 
 func FuzzReceiver(f *testing.F) { webhookstest.Fuzz(f, suite()) }
+
+func BenchmarkReceiver(b *testing.B) { webhookstest.Bench(b, suite()) }

@@ -171,18 +171,3 @@ func BenchmarkDurable(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkParse(b *testing.B) {
-	body, err := os.ReadFile("testdata/push_artifact_by_digest.cloudevents.json")
-	if err != nil {
-		b.Fatal(err)
-	}
-	d := webhooks.Delivery{Body: body}
-	b.ReportAllocs()
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		if _, err := harbor.Receiver().Parse(d); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

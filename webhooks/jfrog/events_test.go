@@ -16,6 +16,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/jfrog"
+	"github.com/digestgate/digestgate/webhooks/webhookstest"
 )
 
 func event(kind, path, sha256, rest string) string {
@@ -27,38 +28,25 @@ func TestEvents(t *testing.T) {
 		return gate.Push{Kind: kind, Host: host, Repository: "docker-local/team/app", Digest: digest, Tag: tag}
 	}
 	hex := busybox.Hex()
-	for name, c := range map[string]struct {
-		body string
-		want gate.Push
-	}{
-		"pushed_without_origin": {event("pushed", "team/app/1.0/manifest.json", hex, ""), push(gate.PushArrived, "", busybox, "1.0")},
-		"promoted":              {event("promoted", "team/app/1.0/list.manifest.json", hex, ""), push(gate.PushArrived, "", busybox, "1.0")},
-		"without_checksum":      {event("pushed", "team/app/1.0/manifest.json", "", ""), push(gate.PushArrived, "", "", "1.0")},
-		"by_digest":             {event("pushed", "team/app/sha256__"+hex+"/manifest.json", hex, ""), push(gate.PushArrived, "", busybox, "")},
-		"by_digest_with_colon":  {event("pushed", "team/app/sha256:"+hex+"/manifest.json", hex, ""), push(gate.PushArrived, "", busybox, "")},
-		"deleted_tag":           {event("deleted", "team/app/1.0/manifest.json", hex, ""), push(gate.PushDeleted, "", "", "1.0")},
-		"deleted_by_digest":     {event("deleted", "team/app/sha256__"+hex+"/manifest.json", hex, ""), push(gate.PushDeleted, "", busybox, "")},
-		"origin_with_port":      {event("pushed", "team/app/1.0/manifest.json", hex, `,"jpd_origin":"http://a.example:8082/artifactory"`), push(gate.PushArrived, "a.example:8082", busybox, "1.0")},
+	webhookstest.Bodies(t, jfrog.Receiver(), map[string]webhookstest.Body{
+		"pushed_without_origin": {Body: event("pushed", "team/app/1.0/manifest.json", hex, ""), Want: []gate.Push{push(gate.PushArrived, "", busybox, "1.0")}},
+		"promoted":              {Body: event("promoted", "team/app/1.0/list.manifest.json", hex, ""), Want: []gate.Push{push(gate.PushArrived, "", busybox, "1.0")}},
+		"without_checksum":      {Body: event("pushed", "team/app/1.0/manifest.json", "", ""), Want: []gate.Push{push(gate.PushArrived, "", "", "1.0")}},
+		"by_digest":             {Body: event("pushed", "team/app/sha256__"+hex+"/manifest.json", hex, ""), Want: []gate.Push{push(gate.PushArrived, "", busybox, "")}},
+		"by_digest_with_colon":  {Body: event("pushed", "team/app/sha256:"+hex+"/manifest.json", hex, ""), Want: []gate.Push{push(gate.PushArrived, "", busybox, "")}},
+		"deleted_tag":           {Body: event("deleted", "team/app/1.0/manifest.json", hex, ""), Want: []gate.Push{push(gate.PushDeleted, "", "", "1.0")}},
+		"deleted_by_digest":     {Body: event("deleted", "team/app/sha256__"+hex+"/manifest.json", hex, ""), Want: []gate.Push{push(gate.PushDeleted, "", busybox, "")}},
+		"origin_with_port":      {Body: event("pushed", "team/app/1.0/manifest.json", hex, `,"jpd_origin":"http://a.example:8082/artifactory"`), Want: []gate.Push{push(gate.PushArrived, "a.example:8082", busybox, "1.0")}},
 		// It must not count as "no host".
-		"origin_is_no_url": {event("pushed", "team/app/1.0/manifest.json", hex, `,"jpd_origin":"a.example"`), push(gate.PushArrived, "a.example", busybox, "1.0")},
-		"by_digest_without_checksum": {event("pushed", "team/app/sha256__"+hex+"/manifest.json", "", ""),
-			gate.Ignored("the event names neither a digest nor a tag")},
-		"layer":        {event("pushed", "team/app/1.0/sha256__"+hex, hex, ""), gate.Ignored(`path "team/app/1.0/sha256__%s" in repository "docker-local" is not that of a manifest`, hex)},
-		"too_short":    {event("pushed", "1.0/manifest.json", hex, ""), gate.Ignored(`path "1.0/manifest.json" in repository "docker-local" is not that of a manifest`)},
-		"empty_parts":  {event("pushed", "app//manifest.json", hex, ""), gate.Ignored(`path "app//manifest.json" in repository "docker-local" is not that of a manifest`)},
-		"unknown_kind": {event("scanned", "team/app/1.0/manifest.json", hex, ""), gate.Ignored(`events of type "scanned" are not known`)},
-		"no_domain":    {`{}`, gate.Ignored("not an event of Artifactory: it has no domain")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := jfrog.Receiver().Parse(webhooks.Delivery{Body: []byte(c.body)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff([]gate.Push{c.want}, got); diff != "" {
-				t.Errorf("Parse(%s) (-want +got):\n%s", c.body, diff)
-			}
-		})
-	}
+		"origin_is_no_url": {Body: event("pushed", "team/app/1.0/manifest.json", hex, `,"jpd_origin":"a.example"`), Want: []gate.Push{push(gate.PushArrived, "a.example", busybox, "1.0")}},
+		"by_digest_without_checksum": {Body: event("pushed", "team/app/sha256__"+hex+"/manifest.json", "", ""),
+			Want: []gate.Push{gate.Ignored("the event names neither a digest nor a tag")}},
+		"layer":        {Body: event("pushed", "team/app/1.0/sha256__"+hex, hex, ""), Want: []gate.Push{gate.Ignored(`path "team/app/1.0/sha256__%s" in repository "docker-local" is not that of a manifest`, hex)}},
+		"too_short":    {Body: event("pushed", "1.0/manifest.json", hex, ""), Want: []gate.Push{gate.Ignored(`path "1.0/manifest.json" in repository "docker-local" is not that of a manifest`)}},
+		"empty_parts":  {Body: event("pushed", "app//manifest.json", hex, ""), Want: []gate.Push{gate.Ignored(`path "app//manifest.json" in repository "docker-local" is not that of a manifest`)}},
+		"unknown_kind": {Body: event("scanned", "team/app/1.0/manifest.json", hex, ""), Want: []gate.Push{gate.Ignored(`events of type "scanned" are not known`)}},
+		"no_domain":    {Body: `{}`, Want: []gate.Push{gate.Ignored("not an event of Artifactory: it has no domain")}},
+	})
 }
 
 // TestAccessMethods: how the three ways of addressing Artifactory and a virtual

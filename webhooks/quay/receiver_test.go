@@ -3,10 +3,7 @@ package quay_test
 import (
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/quay"
 	"github.com/digestgate/digestgate/webhooks/webhookstest"
 )
@@ -42,6 +39,8 @@ func TestReceiver(t *testing.T) { webhookstest.Run(t, suite()) }
 
 func FuzzReceiver(f *testing.F) { webhookstest.Fuzz(f, suite()) }
 
+func BenchmarkReceiver(b *testing.B) { webhookstest.Bench(b, suite()) }
+
 func TestBodies(t *testing.T) {
 	arrived := func(tag string) gate.Push {
 		return gate.Push{Kind: gate.PushArrived, Host: "quay.example.com:8443", Repository: "ns/app", Tag: tag}
@@ -52,33 +51,14 @@ func TestBodies(t *testing.T) {
 		return p
 	}
 	const image = `"repository":"ns/app","docker_url":"quay.example.com:8443/ns/app"`
-	for name, c := range map[string]struct {
-		body string
-		want []gate.Push
-	}{
-		"several_tags": {`{` + image + `,"updated_tags":["1.0","latest"]}`, []gate.Push{arrived("1.0"), arrived("latest")}},
-		"no_tag":       {`{` + image + `,"updated_tags":["1.0","a:b",""]}`, []gate.Push{arrived("1.0"), about(`"a:b" cannot be a tag, and Quay names no digest`), about(`"" cannot be a tag, and Quay names no digest`)}},
-		"mirror":       {`{` + image + `,"message":"started"}`, []gate.Push{gate.Ignored("a message about a mirror, an expiry or a quota names no new image")}},
-		"quota":        {`{"namespace":"ns","quota_percent_used":"90"}`, []gate.Push{gate.Ignored("not a push of Quay: it has no docker_url and updated_tags")}},
-		"other_name":   {`{"repository":"ns/app","docker_url":"quay.io/other/app","updated_tags":["1"]}`, []gate.Push{about(`docker_url "quay.io/other/app" is not a host and repository "ns/app"`)}},
-		"with_scheme":  {`{"repository":"ns/app","docker_url":"https://quay.io/ns/app","updated_tags":["1"]}`, []gate.Push{about(`docker_url "https://quay.io/ns/app" is not a host and repository "ns/app"`)}},
-		"longer_name":  {`{"repository":"app","docker_url":"quay.io/ns/app","updated_tags":["1"]}`, nil},
-		"no_host":      {`{"repository":"ns/app","docker_url":"/ns/app","updated_tags":["1"]}`, []gate.Push{about(`docker_url "/ns/app" is not a host and repository "ns/app"`)}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := quay.Receiver().Parse(webhooks.Delivery{Body: []byte(c.body)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.want == nil {
-				if len(got) != 1 || got[0].Kind != gate.PushIgnored {
-					t.Errorf("Parse(%s): got %+v, want it ignored", c.body, got)
-				}
-				return
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("Parse(%s) (-want +got):\n%s", c.body, diff)
-			}
-		})
-	}
+	webhookstest.Bodies(t, quay.Receiver(), map[string]webhookstest.Body{
+		"several_tags": {Body: `{` + image + `,"updated_tags":["1.0","latest"]}`, Want: []gate.Push{arrived("1.0"), arrived("latest")}},
+		"no_tag":       {Body: `{` + image + `,"updated_tags":["1.0","a:b",""]}`, Want: []gate.Push{arrived("1.0"), about(`"a:b" cannot be a tag, and Quay names no digest`), about(`"" cannot be a tag, and Quay names no digest`)}},
+		"mirror":       {Body: `{` + image + `,"message":"started"}`, Want: []gate.Push{gate.Ignored("a message about a mirror, an expiry or a quota names no new image")}},
+		"quota":        {Body: `{"namespace":"ns","quota_percent_used":"90"}`, Want: []gate.Push{gate.Ignored("not a push of Quay: it has no docker_url and updated_tags")}},
+		"other_name":   {Body: `{"repository":"ns/app","docker_url":"quay.io/other/app","updated_tags":["1"]}`, Want: []gate.Push{about(`docker_url "quay.io/other/app" is not a host and repository "ns/app"`)}},
+		"with_scheme":  {Body: `{"repository":"ns/app","docker_url":"https://quay.io/ns/app","updated_tags":["1"]}`, Want: []gate.Push{about(`docker_url "https://quay.io/ns/app" is not a host and repository "ns/app"`)}},
+		"longer_name":  {Body: `{"repository":"app","docker_url":"quay.io/ns/app","updated_tags":["1"]}`, Part: "is not a host and repository"},
+		"no_host":      {Body: `{"repository":"ns/app","docker_url":"/ns/app","updated_tags":["1"]}`, Want: []gate.Push{about(`docker_url "/ns/app" is not a host and repository "ns/app"`)}},
+	})
 }

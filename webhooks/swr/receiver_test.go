@@ -40,6 +40,8 @@ func TestReceiver(t *testing.T) { webhookstest.Run(t, suite()) }
 
 func FuzzReceiver(f *testing.F) { webhookstest.Fuzz(f, suite()) }
 
+func BenchmarkReceiver(b *testing.B) { webhookstest.Bench(b, suite()) }
+
 // TestWithoutHost: no source confirms that resource_url is sent. What is there
 // and wrong still counts.
 func TestWithoutHost(t *testing.T) {

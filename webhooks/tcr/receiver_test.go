@@ -34,6 +34,8 @@ func TestReceiver(t *testing.T) { webhookstest.Run(t, suite()) }
 
 func FuzzReceiver(f *testing.F) { webhookstest.Fuzz(f, suite()) }
 
+func BenchmarkReceiver(b *testing.B) { webhookstest.Bench(b, suite()) }
+
 func TestIgnoredEvents(t *testing.T) {
 	for _, kind := range []string{"pullImage", "chartPush", "chartPull", "chartDelete", "uploadChart", "testEndpoint", "PUSH_ARTIFACT", "", "anything"} {
 		t.Run(kind, func(t *testing.T) {

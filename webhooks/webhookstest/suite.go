@@ -1,6 +1,7 @@
 // Package webhookstest is the suite that every receiver passes: recorded
 // deliveries with what they mean, and everything that may arrive instead of
-// them. A receiver's test calls [Run] and [Fuzz] with a [Suite].
+// them. A receiver's test calls [Run], [Fuzz] and [Bench] with a [Suite]; [Bodies] and
+// [Wrong] are for bodies that a test makes up.
 //
 // The suite drives the real handler, authentication and intake; only the store
 // is a small one in memory with the contract of store.Scheduler.Enqueue.

@@ -45,6 +45,8 @@ func TestReceiver(t *testing.T) { webhookstest.Run(t, suite()) }
 
 func FuzzReceiver(f *testing.F) { webhookstest.Fuzz(f, suite()) }
 
+func BenchmarkReceiver(b *testing.B) { webhookstest.Bench(b, suite()) }
+
 func TestEventKinds(t *testing.T) {
 	body := []byte(fmt.Sprintf(`{"name":"a/b","reference":"1.0","digest":%q}`, golang))
 	for kind, want := range map[string]gate.PushKind{
