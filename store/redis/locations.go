@@ -27,14 +27,12 @@ func (s *Store) sealLocation(d gate.Digest, field string, l gate.LocationState, 
 	return s.seals.seal(s.placeOf(d, field), sealed{Stamp: stamp, Body: body})
 }
 
-// location reads a stored location; ok is false when there is none to believe. A
-// location that was put back is an older one of the same digest: it decides
-// nothing, so that its stamp is not remembered.
-func (s *Store) location(d gate.Digest, field, stored string) (l gate.LocationState, ok bool) {
+// location reads a stored location; ok is false when there is none to believe.
+func (s *Store) location(d gate.Digest, field, stored string, mark int64) (l gate.LocationState, ok bool) {
 	if stored == "" {
 		return l, false
 	}
-	v, err := s.seals.open(s.placeOf(d, field), stored)
+	v, err := s.seals.believe(s.placeOf(d, field), stored, mark)
 	if err == nil {
 		err = json.Unmarshal(v.Body, &l)
 	}
@@ -45,11 +43,13 @@ func (s *Store) location(d gate.Digest, field, stored string) (l gate.LocationSt
 	return l, true
 }
 
-// locationsOf reads a whole hash, in the order of registry and repository.
-func (s *Store) locationsOf(d gate.Digest, stored map[string]string) []gate.LocationState {
+// locationsOf reads a whole hash, given as field, value…, in the order of
+// registry and repository.
+func (s *Store) locationsOf(d gate.Digest, stored []any, mark int64) []gate.LocationState {
 	var list []gate.LocationState
-	for field, text := range stored {
-		if l, ok := s.location(d, field, text); ok {
+	for i := 0; i+1 < len(stored); i += 2 {
+		at := text(stored, i)
+		if l, ok := s.location(d, at, text(stored, i+1), mark); ok {
 			list = append(list, l)
 		}
 	}

@@ -31,7 +31,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "digestgate_store_failures_total", Help: "Calls that Redis did not answer as it should.",
 		}, []string{"reason"}),
 	}
-	for _, thing := range []string{"record", "location", "tag", "setting", "inventory", "findings"} {
+	for _, thing := range []string{"record", "location", "tag", "setting", "inventory", "findings", "job"} {
 		for _, reason := range []string{"forged", "replayed", "damaged"} {
 			m.rejected.WithLabelValues(thing, reason)
 		}

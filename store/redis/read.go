@@ -25,18 +25,17 @@ func (r reader) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult
 		return gate.ReadResult{}, r.failed(what, err)
 	}
 	var jobs *redis.Cmd
-	records := make([]*redis.StringCmd, len(req.Digests))
-	locations := make([]*redis.MapStringStringCmd, len(req.Digests))
-	tags := make([]*redis.StringCmd, len(req.Tags))
+	records, tags := make([]*redis.Cmd, len(req.Digests)), make([]*redis.Cmd, len(req.Tags))
+	mark := r.seals.mark()
 	err = each(ctx, r.client, func(p redis.Pipeliner) {
 		jobs = scriptRead.EvalSha(ctx, p, []string{r.keys.clock()}, packed)
 		for i, d := range req.Digests {
-			records[i], locations[i] = p.Get(ctx, r.keys.record(d)), p.HGetAll(ctx, r.keys.locations(d))
+			records[i] = r.askRecord(ctx, p, d)
 		}
 		for i, k := range req.Tags {
-			tags[i] = p.Get(ctx, r.keys.tag(k))
+			tags[i] = scriptValue.EvalSha(ctx, p, []string{r.keys.tag(k)})
 		}
-	}, scriptRead)
+	}, scriptRead, scriptLoad, scriptValue)
 	if err != nil {
 		return gate.ReadResult{}, r.failedIn(ctx, what, err)
 	}
@@ -48,26 +47,37 @@ func (r reader) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult
 		Digests: make(map[gate.Digest]gate.Entry, len(req.Digests)), Tags: make(map[gate.TagKey]gate.TagMapping, len(req.Tags)), Now: now,
 	}
 	for i, d := range req.Digests {
-		res.Digests[d] = gate.Entry{Record: r.shown(d, records[i].Val(), locations[i].Val()), Job: newest[d]}
+		res.Digests[d] = gate.Entry{Record: r.shown(d, records[i], mark), Job: newest[d]}
 	}
 	for i, k := range req.Tags {
-		if m, found := r.mapping(k, tags[i].Val()); found {
+		if m, _, found := r.mapping(k, stringOf(tags[i]), mark); found {
 			res.Tags[k] = m
 		}
 	}
 	return res, nil
 }
 
-// shown is a stored record with its locations as gate knows it; the zero Record
-// when it is absent.
-func (s *Store) shown(d gate.Digest, stored string, locations map[string]string) gate.Record {
-	body, _ := s.believed(d, stored)
+// askRecord asks for a record and its locations.
+func (s *Store) askRecord(ctx context.Context, p redis.Scripter, d gate.Digest) *redis.Cmd {
+	return scriptLoad.EvalSha(ctx, p, []string{s.keys.record(d), s.keys.locations(d)})
+}
+
+// shown is what askRecord was answered as gate knows it; the zero Record when it
+// is absent.
+func (s *Store) shown(d gate.Digest, cmd *redis.Cmd, mark int64) gate.Record {
+	answer, _ := cmd.Slice() // its error has ended the read before
+	body, _ := s.believed(d, text(answer, 0), mark)
 	if body.Version == 0 {
 		return gate.Record{}
 	}
 	out := body.Shown()
-	out.Locations = s.locationsOf(d, locations)
+	out.Locations = s.locationsOf(d, answer[1:], mark)
 	return out
+}
+
+func stringOf(cmd *redis.Cmd) string {
+	value, _ := cmd.Text()
+	return value
 }
 
 // newestJobs fetches the newest analyze jobs of digests and the time.
@@ -96,8 +106,9 @@ func (s *Store) jobsOf(cmd *redis.Cmd, digests []gate.Digest) (map[gate.Digest]*
 			continue
 		}
 		j, err := decodeJob(stored)
-		if err != nil {
-			return nil, time.Time{}, err
+		if err != nil { // admission does without
+			s.reject("job", string(d), err)
+			continue
 		}
 		jobs[d] = &j
 	}

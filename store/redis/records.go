@@ -72,6 +72,7 @@ func (s *Store) fetch(ctx context.Context, d gate.Digest, fields []string) (*rec
 	for i, f := range fields {
 		argv[i] = f
 	}
+	mark := s.seals.mark()
 	answer, err := scriptTime.Run(ctx, s.client, []string{s.keys.record(d), s.keys.locations(d)}, argv...).Slice()
 	if err != nil {
 		return nil, nil, err
@@ -80,11 +81,11 @@ func (s *Store) fetch(ctx context.Context, d gate.Digest, fields []string) (*rec
 	if r.now, err = s.clockOf(text(answer, 0)); err != nil {
 		return nil, nil, err
 	}
-	r.Body, r.stamp = s.believed(d, r.text)
+	r.Body, r.stamp = s.believed(d, r.text, mark)
 	r.Digest = d
 	known := map[string]gate.LocationState{}
 	for i, field := range fields {
-		if l, ok := s.location(d, field, text(answer, i+2)); ok {
+		if l, ok := s.location(d, field, text(answer, i+2), mark); ok {
 			known[field] = l
 		}
 	}
@@ -103,15 +104,12 @@ func (s *Store) clockOf(micros string) (time.Time, error) {
 // believed reads a stored record. One that is not signed by us, is older than
 // one that this process has seen, or cannot be read, is told to the operator and
 // counts as absent; the next write of it repairs it.
-func (s *Store) believed(d gate.Digest, stored string) (store.Body, int64) {
+func (s *Store) believed(d gate.Digest, stored string, mark int64) (store.Body, int64) {
 	if stored == "" {
 		return store.Body{}, 0
 	}
 	place := s.keys.record(d)
-	v, err := s.seals.open(place, stored)
-	if err == nil {
-		err = s.seals.fresh(place, v.Stamp)
-	}
+	v, err := s.seals.believe(place, stored, mark)
 	var body store.Body
 	if err == nil {
 		err = json.Unmarshal(v.Body, &body)
@@ -162,7 +160,10 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 	}
 	written, err := s.write(ctx, scriptRecord, names, argv, gate.ChangeRecord, string(d))
 	if written {
-		_ = s.seals.fresh(place, v.Stamp) // ours is the latest
+		s.seals.wrote(place, v.Stamp)
+		for field := range c.locations {
+			s.seals.wrote(s.placeOf(d, field), v.Stamp)
+		}
 	}
 	return written, err
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -111,18 +110,18 @@ func (s *Store) takeRecords(ctx context.Context, keys []string, fn store.ScanFun
 			digests = append(digests, gate.Digest(d))
 		}
 	}
-	records := make([]*redis.StringCmd, len(digests))
-	locations := make([]*redis.MapStringStringCmd, len(digests))
+	records := make([]*redis.Cmd, len(digests))
+	mark := s.seals.mark()
 	err := each(ctx, s.client, func(p redis.Pipeliner) {
 		for i, d := range digests {
-			records[i], locations[i] = p.Get(ctx, s.keys.record(d)), p.HGetAll(ctx, s.keys.locations(d))
+			records[i] = s.askRecord(ctx, p, d)
 		}
-	})
+	}, scriptLoad)
 	if err != nil {
 		return err
 	}
 	for i, d := range digests {
-		r := s.shown(d, records[i].Val(), locations[i].Val())
+		r := s.shown(d, records[i], mark)
 		if !r.Known() {
 			continue // not believed; that is logged
 		}
@@ -134,18 +133,20 @@ func (s *Store) takeRecords(ctx context.Context, keys []string, fn store.ScanFun
 }
 
 func (s *Store) takeJobs(ctx context.Context, keys []string, fn store.ScanFunc) error {
-	return s.takeValues(ctx, keys, func(_, stored string) error {
+	return s.takeValues(ctx, keys, func(key, stored string) error {
 		j, err := decodeJob(stored)
 		if err != nil {
-			return err
+			s.reject("job", strings.TrimPrefix(key, s.keys.jobs()), err)
+			return nil
 		}
 		return fn(store.Item{Job: &j})
 	})
 }
 
 func (s *Store) takeTags(ctx context.Context, keys []string, fn store.ScanFunc) error {
+	mark := s.seals.mark()
 	return s.takeValues(ctx, keys, func(key, stored string) error {
-		m, found := s.mapping(store.TagOf(strings.TrimPrefix(key, s.keys.tags())), stored)
+		m, _, found := s.mapping(store.TagOf(strings.TrimPrefix(key, s.keys.tags())), stored, mark)
 		if !found {
 			return nil
 		}
@@ -155,20 +156,20 @@ func (s *Store) takeTags(ctx context.Context, keys []string, fn store.ScanFunc) 
 
 // takeValues reads strings; what has gone since it was found is passed over.
 func (s *Store) takeValues(ctx context.Context, keys []string, fn func(key, stored string) error) error {
-	values := make([]*redis.StringCmd, len(keys))
+	values := make([]*redis.Cmd, len(keys))
 	err := each(ctx, s.client, func(p redis.Pipeliner) {
 		for i, key := range keys {
-			values[i] = p.Get(ctx, key)
+			values[i] = scriptValue.EvalSha(ctx, p, []string{key})
 		}
-	})
+	}, scriptValue)
 	if err != nil {
 		return err
 	}
 	for i, key := range keys {
-		if errors.Is(values[i].Err(), redis.Nil) {
+		if stringOf(values[i]) == "" {
 			continue
 		}
-		if err := fn(key, values[i].Val()); err != nil {
+		if err := fn(key, stringOf(values[i])); err != nil {
 			return err
 		}
 	}

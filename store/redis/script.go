@@ -16,7 +16,7 @@ var sources embed.FS
 
 // The scripts. Each file says what its script is given, answers, and why it is
 // atomic. Those of the scheduler begin with common.lua, those that touch jobs
-// with jobs.lua too.
+// with jobs.lua too; those of values with small.lua.
 var (
 	scriptEnqueue   = jobScript("enqueue")
 	scriptClaim     = jobScript("claim")
@@ -29,9 +29,12 @@ var (
 	scriptRead      = script("common", "read")
 	scriptTell      = script("common", "tell")
 	scriptChanges   = script("common", "changes")
-	scriptRecord    = script("record")
-	scriptSwap      = script("swap")
-	scriptTime      = script("time")
+	scriptRecord    = script("small", "record")
+	scriptSwap      = script("small", "swap")
+	scriptTime      = script("small", "time")
+	scriptLoad      = script("small", "load")
+	scriptValue     = script("small", "value")
+	scriptLarge     = script("small", "large")
 )
 
 func jobScript(name string) *redis.Script { return script("common", "jobs", name) }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +20,9 @@ import (
 //
 // What the MAC cannot show is that an old value was put back. The stamp, a time
 // that grows with each write of a key, does: a process that has seen a later one
-// does not believe an earlier one. See docs/adr/0007.
+// does not believe an earlier one. A process that has seen none believes what it
+// finds, which is why gate compares findings with the advisory data in use. See
+// docs/adr/0007 and docs/threat-model.md.
 type sealed struct {
 	Version int64           `json:"v"`
 	Epoch   int64           `json:"e,omitempty"`
@@ -40,17 +43,23 @@ var (
 type seals struct {
 	file *keyFile
 
+	seed maphash.Seed
 	mu   sync.Mutex
-	seen map[string]int64 // stamp by key, see maxSeen
-	old  map[string]int64
+	turn int64           // grows with each stamp that is seen
+	seen map[uint64]seen // by the hash of its place, see maxSeen
+	old  map[uint64]seen
 }
 
-// maxSeen bounds what is remembered of stamps; at about 200 B each it is 20 MB
-// at most. What has not been seen for that many others is forgotten.
-const maxSeen = 50_000
+// seen is the latest stamp of a place, and when it was seen.
+type seen struct{ stamp, turn int64 }
+
+// maxSeen bounds what is remembered of stamps; at about 50 B each, twice, it is
+// 20 MB at most. What has not been seen for that many others is forgotten. Two
+// places of that many share a hash once in a billion processes.
+const maxSeen = 200_000
 
 func newSeals(file *keyFile) *seals {
-	return &seals{file: file, seen: map[string]int64{}}
+	return &seals{file: file, seed: maphash.MakeSeed(), seen: map[uint64]seen{}}
 }
 
 // seal signs a value for a place.
@@ -83,21 +92,59 @@ func (s *seals) open(place, text string) (v sealed, err error) {
 	return v, nil
 }
 
-// fresh remembers the stamp of a value; errReplay when a later one was seen.
-func (s *seals) fresh(place string, stamp int64) error {
+// mark is asked for before a read begins; see [seals.believe].
+func (s *seals) mark() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := max(s.seen[place], s.old[place])
-	if stamp < last {
-		return errReplay
+	return s.turn
+}
+
+// believe opens a value of a place whose read began after the mark. errReplay
+// when a later one had been seen by then: the read of another goroutine that
+// began later and ended earlier may see a write that this one does not.
+func (s *seals) believe(place, text string, mark int64) (sealed, error) {
+	v, err := s.open(place, text)
+	if err != nil {
+		return sealed{}, err
 	}
-	if stamp > last || s.seen[place] == 0 {
-		if len(s.seen) >= maxSeen {
-			s.seen, s.old = map[string]int64{}, s.seen
-		}
-		s.seen[place] = stamp
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := maphash.String(s.seed, place)
+	if last := s.last(at); v.Stamp < last.stamp && last.turn <= mark {
+		return v, errReplay
 	}
-	return nil
+	s.remember(at, v.Stamp)
+	return v, nil
+}
+
+// wrote remembers the stamp of a value that was written.
+func (s *seals) wrote(place string, stamp int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remember(maphash.String(s.seed, place), stamp)
+}
+
+func (s *seals) last(at uint64) seen {
+	if l, ok := s.seen[at]; ok {
+		return l
+	}
+	return s.old[at]
+}
+
+// remember keeps a stamp, unless a later one was seen.
+func (s *seals) remember(at uint64, stamp int64) {
+	last, here := s.last(at), s.seen[at]
+	if stamp < last.stamp || (stamp == here.stamp && here.turn > 0) {
+		return
+	}
+	if stamp > last.stamp || last.turn == 0 {
+		s.turn++
+		last = seen{stamp, s.turn}
+	}
+	if len(s.seen) >= maxSeen {
+		s.seen, s.old = map[uint64]seen{}, s.seen
+	}
+	s.seen[at] = last
 }
 
 // next is the stamp of a write over a value with stamp last, later than all
@@ -105,7 +152,7 @@ func (s *seals) fresh(place string, stamp int64) error {
 func (s *seals) next(place string, last int64, now time.Time) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return max(now.UnixMicro(), last+1, s.seen[place]+1, s.old[place]+1)
+	return max(now.UnixMicro(), last+1, s.last(maphash.String(s.seed, place)).stamp+1)
 }
 
 func mac(key []byte, place string, payload []byte) string {

@@ -4,40 +4,36 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
-
-	"github.com/redis/go-redis/v9"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 )
 
-// setting reads a stored setting; version 0 when there is none to believe.
-func (s *Store) setting(ctx context.Context, name string) (stored string, value []byte, v sealed, err error) {
-	key := s.keys.setting(name)
-	stored, err = s.client.Get(ctx, key).Result()
-	if errors.Is(err, redis.Nil) {
-		return "", nil, sealed{}, nil
+// setting reads a stored setting and the time; version 0 when there is none to
+// believe.
+func (s *Store) setting(ctx context.Context, name string) (stored string, value []byte, v sealed, now time.Time, err error) {
+	key, mark := s.keys.setting(name), s.seals.mark()
+	stored, now, err = s.timed(ctx, key)
+	if err != nil || stored == "" {
+		return "", nil, sealed{}, now, err
 	}
-	if err != nil {
-		return "", nil, sealed{}, err
-	}
-	v, err = s.seals.open(key, stored)
+	v, err = s.seals.believe(key, stored, mark)
 	if err == nil {
 		err = json.Unmarshal(v.Body, &value)
 	}
 	if err != nil {
 		s.reject("setting", name, err)
-		return stored, nil, sealed{}, nil
+		return stored, nil, sealed{Stamp: v.Stamp}, now, nil
 	}
-	return stored, value, v, nil
+	return stored, value, v, now, nil
 }
 
 // Setting returns a value and its version.
 func (s *Store) Setting(ctx context.Context, name string) (value []byte, version int64, err error) {
 	what := fmt.Sprintf("reading setting %q", gate.Printable(name, 100))
-	_, value, v, err := s.setting(ctx, name)
+	_, value, v, _, err := s.setting(ctx, name)
 	if err != nil {
 		return nil, 0, s.failedIn(ctx, what, err)
 	}
@@ -56,7 +52,7 @@ func (s *Store) PutSetting(ctx context.Context, name string, value []byte, versi
 	if value == nil {
 		value = []byte{} // nil would be null
 	}
-	stored, _, v, err := s.setting(ctx, name)
+	stored, _, v, now, err := s.setting(ctx, name)
 	if err != nil {
 		return 0, s.failedIn(ctx, what, err)
 	}
@@ -66,7 +62,7 @@ func (s *Store) PutSetting(ctx context.Context, name string, value []byte, versi
 	if v.Version != version {
 		return 0, conflict(v.Version)
 	}
-	next := sealed{Version: version + 1, Stamp: v.Stamp + 1, Nonce: rand.Text()}
+	next := sealed{Version: version + 1, Stamp: s.seals.next(s.keys.setting(name), v.Stamp, now), Nonce: rand.Text()}
 	written, err := s.swap(ctx, s.keys.setting(name), stored, next, value, true, gate.ChangeSetting, name)
 	switch {
 	case err != nil:
@@ -75,7 +71,7 @@ func (s *Store) PutSetting(ctx context.Context, name string, value []byte, versi
 		return next.Version, nil
 	}
 	// It may be ours all the same, if the answer to a first try was lost.
-	if _, _, v, err = s.setting(ctx, name); err != nil {
+	if _, _, v, _, err = s.setting(ctx, name); err != nil {
 		return 0, s.failedIn(ctx, what, err)
 	}
 	if v.Nonce == next.Nonce {

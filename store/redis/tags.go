@@ -10,14 +10,15 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
-// mapping reads a stored tag; found is false when there is none to believe. What
-// was put back cannot pass for fresh: when it was read is signed with it.
-func (s *Store) mapping(k gate.TagKey, stored string) (m gate.TagMapping, found bool) {
+// mapping reads a stored tag; found is false when there is none to believe. One
+// that is put back where nobody has seen a later one cannot pass for fresh all
+// the same: when it was read is signed with it.
+func (s *Store) mapping(k gate.TagKey, stored string, mark int64) (m gate.TagMapping, stamp int64, found bool) {
 	m.TagKey = k
 	if stored == "" {
-		return m, false
+		return m, 0, false
 	}
-	v, err := s.seals.open(s.keys.tag(k), stored)
+	v, err := s.seals.believe(s.keys.tag(k), stored, mark)
 	var read gate.TagMapping
 	if err == nil {
 		err = json.Unmarshal(v.Body, &read)
@@ -27,9 +28,9 @@ func (s *Store) mapping(k gate.TagKey, stored string) (m gate.TagMapping, found 
 	}
 	if err != nil {
 		s.reject("tag", k.String(), err)
-		return m, false
+		return m, v.Stamp, false
 	}
-	return read, true
+	return read, v.Stamp, true
 }
 
 // merge changes a tag by compare and set: rule gets the mapping and says what
@@ -38,20 +39,17 @@ func (s *Store) merge(ctx context.Context, what string, k gate.TagKey,
 	rule func(old gate.TagMapping, found bool, now time.Time) (m gate.TagMapping, write, changed bool)) (gate.TagMapping, error) {
 	key := s.keys.tag(k)
 	for range maxRaces {
-		answer, err := scriptTime.Run(ctx, s.client, []string{key, key}).Slice()
+		mark := s.seals.mark()
+		stored, now, err := s.timed(ctx, key)
 		if err != nil {
 			return gate.TagMapping{}, s.failedIn(ctx, what, err)
 		}
-		now, err := s.clockOf(text(answer, 0))
-		if err != nil {
-			return gate.TagMapping{}, s.failed(what, err)
-		}
-		old, found := s.mapping(k, text(answer, 1))
+		old, stamp, found := s.mapping(k, stored, mark)
 		m, write, changed := rule(old, found, now)
 		if !write {
 			return m, nil
 		}
-		written, err := s.swap(ctx, key, text(answer, 1), sealed{Stamp: now.UnixMicro()}, m, changed, gate.ChangeTag, k.String())
+		written, err := s.swap(ctx, key, stored, sealed{Stamp: s.seals.next(key, stamp, now)}, m, changed, gate.ChangeTag, k.String())
 		if err != nil {
 			return gate.TagMapping{}, s.failedIn(ctx, what, err)
 		}
@@ -62,10 +60,19 @@ func (s *Store) merge(ctx context.Context, what string, k gate.TagKey,
 	return gate.TagMapping{}, fmt.Errorf("%s: others were faster %d times: %w", what, maxRaces, gate.ErrStoreUnavailable)
 }
 
+// timed reads a value together with the time.
+func (s *Store) timed(ctx context.Context, key string) (stored string, now time.Time, err error) {
+	answer, err := scriptTime.Run(ctx, s.client, []string{key, key}).Slice()
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	now, err = s.clockOf(text(answer, 0))
+	return text(answer, 1), now, err
+}
+
 // swap writes a signed value over the one that was read, and tells the feed of
 // it if it changed anything.
-func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, changed bool, kind gate.ChangeKind, name string) (bool, error) {
-	var err error
+func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, changed bool, kind gate.ChangeKind, name string) (written bool, err error) {
 	if v.Body, err = json.Marshal(body); err != nil {
 		return false, err
 	}
@@ -74,12 +81,17 @@ func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, c
 		return false, err
 	}
 	argv := []any{old, fresh}
-	if !changed {
-		n, err := scriptSwap.Run(ctx, s.client, []string{key}, argv...).Int()
-		return n == 1, err
+	if changed {
+		written, err = s.write(ctx, scriptSwap, []string{key}, argv, kind, name)
+	} else {
+		var n int
+		n, err = scriptSwap.Run(ctx, s.client, []string{key}, argv...).Int()
+		written = n == 1
 	}
-	written, err := s.write(ctx, scriptSwap, []string{key}, argv, kind, name)
 	if written {
+		s.seals.wrote(key, v.Stamp)
+	}
+	if written && changed {
 		s.changedHere()
 	}
 	return written, err

@@ -11,6 +11,10 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
+// maxLarge is the largest inventory or findings as stored, in bytes: what is
+// larger was not written by us. Inventories of 20,000 packages take 1 MB.
+const maxLarge = 64 << 20
+
 // Large values need no MAC of their own: the signed record names each by its
 // hash.
 
@@ -32,6 +36,10 @@ func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key s
 	value, err := s.codec.Encode(v)
 	if err != nil {
 		return fmt.Errorf("storing the %s of %s: %w", thing, gate.Printable(string(d), 100), err)
+	}
+	if len(value.Data) > maxLarge {
+		return fmt.Errorf("storing the %s of %s: %d bytes, compressed, are over the limit of %d: %w",
+			thing, gate.Printable(string(d), 100), len(value.Data), maxLarge, gate.ErrTooLarge)
 	}
 	return s.update(ctx, "storing the "+thing+" of", d, nil, func(r *record, _ map[string]gate.LocationState) (*change, error) {
 		if changed, err := rule(&r.Body, value.ID); err != nil || !changed {
@@ -76,11 +84,12 @@ func (r reader) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, er
 // is missing, damaged, or another than the record names is gate.ErrNotFound.
 func (r reader) load(ctx context.Context, thing string, d gate.Digest, key string, v any, id func(store.Body) string, check func() error) error {
 	what := fmt.Sprintf("reading the %s of %s", thing, gate.Printable(string(d), 100))
-	both, err := r.client.MGet(ctx, r.keys.record(d), key).Result()
+	mark := r.seals.mark()
+	both, err := scriptLarge.Run(ctx, r.client, []string{r.keys.record(d), key}, maxLarge).Slice()
 	if err != nil {
 		return r.failedIn(ctx, what, err)
 	}
-	body, _ := r.believed(d, text(both, 0))
+	body, _ := r.believed(d, text(both, 0), mark)
 	want, data := id(body), text(both, 1)
 	if want == "" || data == "" {
 		if want != "" {

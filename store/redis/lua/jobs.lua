@@ -1,8 +1,12 @@
 -- Follows common.lua in the scripts that touch jobs.
 
+-- load is a job, nil when there is none. What is no job counts as none: one value
+-- that somebody has spoilt must not hold up the queue.
 local function load(id)
-  local text = id and redis.call('GET', key('job:' .. id))
-  return text and cmsgpack.unpack(text) or nil
+  local text = id and redis.pcall('GET', key('job:' .. id))
+  if type(text) ~= 'string' then return nil end
+  local good, j = pcall(cmsgpack.unpack, text)
+  return good and type(j) == 'table' and type(j.st) == 'number' and j or nil
 end
 
 local function name(j) return j.kind .. ':' .. j.key end

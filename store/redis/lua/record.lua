@@ -4,8 +4,9 @@
 -- ARGV: the record as read ("" for none), the new record, the large value ("" for
 --       none), then field and value of each location
 -- Returns 1, or 0 when the record was another.
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if small(KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 if ARGV[3] ~= '' then redis.call('SET', KEYS[3], ARGV[3]) end
+if #ARGV > 3 and not hash(KEYS[2]) then redis.call('DEL', KEYS[2]) end
 for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1

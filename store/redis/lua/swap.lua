@@ -2,6 +2,6 @@
 -- read. Atomic, so that of two writers one starts again.
 -- KEYS: the value. ARGV: the value as read ("" for none), the new one.
 -- Returns 1, or 0 when it was another.
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if small(KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
