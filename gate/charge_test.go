@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,5 +137,78 @@ func TestOtherNamesOfADigestCostNothing(t *testing.T) {
 	}
 	if n := s.analyzer.count(); n != 2 {
 		t.Errorf("analyses: got %d, want the first and the forced one", n)
+	}
+}
+
+// TestTheTurnOfThePeriod: at the limit new digests wait and say so, known ones
+// go on being decided, and every period lets on as many as it has room for, the
+// oldest first.
+func TestTheTurnOfThePeriod(t *testing.T) {
+	const limit, all = 2, 5
+	s := newSite(t, gate.QuotaConfig{Limit: limit, Period: "day", TimeZone: "Asia/Shanghai"})
+	l := s.lookup(gate.LookupOptions{})
+	var digests []gate.Digest
+	for i := range all {
+		tag := fmt.Sprint("v", i)
+		d := s.push("team/app", tag, uint64(i+1))
+		digests = append(digests, d)
+		s.event("team/app", tag, d)
+		s.clock.Advance(time.Second)
+	}
+	for done := limit; ; done += limit {
+		s.work()
+		for i, d := range digests {
+			a := s.ask(l, s.at("team/app", "@"+string(d)))
+			want, code := gate.StateQuotaExhausted, gate.CodeQuotaExhausted
+			if i < done {
+				want, code = gate.StateScanned, ""
+			}
+			if got := s.entry(d).State(); got != want || a.Code != code || a.Permits() != (i < done) {
+				t.Errorf("digest %d of %d after %d: got %s and %+v, want %s and %q", i, all, done, got, a, want, code)
+			}
+		}
+		if use, want := s.used().Used, int64(min(limit, all-done+limit)); use != want {
+			t.Errorf("used after %d: got %d, want %d", done, use, want)
+		}
+		if done >= all {
+			break
+		}
+		// Nothing is let on a moment too early.
+		s.clock.Advance(s.Quota.ResetsAt(s.clock.Now()).Sub(s.clock.Now()) - time.Second)
+		if s.work(); s.entry(digests[done]).State() != gate.StateQuotaExhausted {
+			t.Fatalf("digest %d was let on before the turn", done)
+		}
+		s.clock.Advance(time.Second)
+	}
+}
+
+// TestTenThousandDeliveries of one digest, while it is analysed and after, are
+// one analysis and one charge.
+func TestTenThousandDeliveries(t *testing.T) {
+	const deliveries, senders = 10_000, 50
+	s := newSite(t, month(1))
+	d := s.push("team/app", "v1", 1)
+	intake := gate.NewIntake(s.Registries, s.Quota, s.store)
+	push := []gate.Push{{Kind: gate.PushArrived, Host: s.registry.Host, Repository: "team/app", Tag: "v1", Digest: d}}
+	herd := func() {
+		var wg sync.WaitGroup
+		for range senders {
+			wg.Go(func() {
+				for range deliveries / senders / 2 {
+					if _, err := intake.Take(s.ctx, hub, push); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	herd()
+	s.work()
+	herd()
+	s.work()
+	if n, use := s.analyzer.count(), s.used(); n != 1 || use.Used != 1 || use.Avoided != deliveries-1 {
+		t.Errorf("analyses %d, %+v: want one of each and %d avoided", n, use, deliveries-1)
 	}
 }
