@@ -17,6 +17,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/scanner/registry"
+	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/webhooks"
 )
 
@@ -108,7 +109,7 @@ func flow(n *yaml.Node) {
 // metricRow is a row of the table of metrics in docs/operations.md.
 var (
 	metricRow    = regexp.MustCompile("(?m)^\\| `(digestgate_[a-z_]+)(?:\\{([a-z,]+)\\})?` \\|")
-	metricName   = regexp.MustCompile(`Name:\s+"(digestgate_[a-z_]+)"`)
+	metricName   = regexp.MustCompile(`(?:Name:\s+|NewDesc\()"(digestgate_[a-z_]+)"`)
 	metricOfDesc = regexp.MustCompile(`fqName: "(digestgate_[a-z_]+)".*variableLabels: \{([a-z,]*)\}`)
 	codeRow      = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|")
 	logRow       = regexp.MustCompile("(?m)^\\| ((?:`[^`]+`(?:, )?)+) \\| (?:info|warn|error)[a-z, ]* \\|")
@@ -168,6 +169,7 @@ func registered(t *testing.T) map[string]string {
 	reg := prometheus.NewRegistry()
 	gate.NewMetrics(reg)
 	webhooks.NewMetrics(reg)
+	redis.NewMetrics(reg)
 	if _, err := admission.NewRecorder(reg); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // openStore opens the store that the configuration names.
 func openStore(ctx context.Context, c store.Config, log *slog.Logger, metrics prometheus.Registerer) (store.Store, error) {
 	if store.IsRedis(c.URL) {
-		s, err := redis.Open(ctx, c, redis.Options{Logger: log, Metrics: metrics})
+		s, err := redis.Open(ctx, c, redis.Options{Logger: log, Metrics: redis.NewMetrics(metrics)})
 		if err != nil {
 			return nil, err
 		}

@@ -156,7 +156,7 @@ type watched struct {
 func watch(t testing.TB, c store.Config) watched {
 	t.Helper()
 	w := watched{log: new(bytes.Buffer), metrics: prometheus.NewRegistry()}
-	w.Store = open(t, c, redis.Options{Logger: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: w.metrics})
+	w.Store = open(t, c, redis.Options{Logger: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: redis.NewMetrics(w.metrics)})
 	return w
 }
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -9,20 +10,17 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// metrics counts what an operator of the store looks for. The zero value, and
-// nil, count nothing.
-type metrics struct {
-	registerer prometheus.Registerer
-	rejected   *prometheus.CounterVec
-	failures   *prometheus.CounterVec
+// Metrics counts what an operator of the store looks for; nil counts nothing. It
+// belongs to one store, and is safe for concurrent use.
+type Metrics struct {
+	rejected *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	pools    pools
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
-	if r == nil {
-		return nil
-	}
-	m := &metrics{
-		registerer: r,
+// NewMetrics registers the metrics of a store.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_store_rejected_values_total",
 			Help: "Stored values that were not believed and count as absent. forged: somebody else wrote it, or the MAC keys differ; replayed: older than what was seen; damaged: not readable.",
@@ -36,11 +34,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			m.rejected.WithLabelValues(thing, reason)
 		}
 	}
-	r.MustRegister(m.rejected, m.failures)
+	r.MustRegister(m.rejected, m.failures, &m.pools)
 	return m
 }
 
-func (m *metrics) reject(thing string, err error) {
+func (m *Metrics) reject(thing string, err error) {
 	if m == nil {
 		return
 	}
@@ -54,7 +52,7 @@ func (m *metrics) reject(thing string, err error) {
 	m.rejected.WithLabelValues(thing, reason).Inc()
 }
 
-func (m *metrics) failed(err error) {
+func (m *Metrics) failed(err error) {
 	if m == nil {
 		return
 	}
@@ -62,20 +60,38 @@ func (m *metrics) failed(err error) {
 	m.failures.WithLabelValues(class.Label).Inc()
 }
 
-// pools shows the connections of both clients.
-func (m *metrics) pools(work, admission redis.UniversalClient) {
-	if m == nil {
+// show makes the connections of both clients visible.
+func (m *Metrics) show(work, admission redis.UniversalClient) {
+	if m != nil {
+		m.pools.clients.Store(&map[string]redis.UniversalClient{"work": work, "admission": admission})
+	}
+}
+
+// pools are the connections of the clients, by what they are for.
+type pools struct {
+	clients atomic.Pointer[map[string]redis.UniversalClient]
+}
+
+var (
+	connections = prometheus.NewDesc("digestgate_store_connections", "Open connections to Redis.", []string{"pool"}, nil)
+	waits       = prometheus.NewDesc("digestgate_store_connection_waits_total", "Calls that waited too long for a connection.", []string{"pool"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (p *pools) Describe(ch chan<- *prometheus.Desc) {
+	ch <- connections
+	ch <- waits
+}
+
+// Collect implements prometheus.Collector.
+func (p *pools) Collect(ch chan<- prometheus.Metric) {
+	clients := p.clients.Load()
+	if clients == nil {
 		return
 	}
-	for name, client := range map[string]redis.UniversalClient{"work": work, "admission": admission} {
-		labels := prometheus.Labels{"pool": name}
-		m.registerer.MustRegister(
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-				Name: "digestgate_store_connections", Help: "Open connections to Redis.", ConstLabels: labels,
-			}, func() float64 { return float64(client.PoolStats().TotalConns) }),
-			prometheus.NewCounterFunc(prometheus.CounterOpts{
-				Name: "digestgate_store_connection_waits_total", Help: "Calls that waited too long for a connection.", ConstLabels: labels,
-			}, func() float64 { return float64(client.PoolStats().Timeouts) }),
-		)
+	for name, client := range *clients {
+		stats := client.PoolStats()
+		ch <- prometheus.MustNewConstMetric(connections, prometheus.GaugeValue, float64(stats.TotalConns), name)
+		ch <- prometheus.MustNewConstMetric(waits, prometheus.CounterValue, float64(stats.Timeouts), name)
 	}
 }

@@ -26,7 +26,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/digestgate/digestgate/gate"
@@ -42,8 +41,8 @@ type Options struct {
 	// Logger gets what no caller can be told: values that are not believed. Nil
 	// discards it.
 	Logger *slog.Logger
-	// Metrics is where the store registers its metrics; nil registers none.
-	Metrics prometheus.Registerer
+	// Metrics counts for this store; nil counts nothing.
+	Metrics *Metrics
 	// FeedRetention is how many changes the feed keeps, give or take 1,000;
 	// 100,000 (about 10 MB) when zero. A reader that is further behind scans
 	// everything again.
@@ -76,7 +75,7 @@ type Store struct {
 	cluster bool
 	seals   *seals
 	codec   *store.Codec
-	metrics *metrics
+	metrics *Metrics
 	feed    *store.Broadcast
 	limits  atomic.Pointer[map[string]gate.Limits] // of the latest claim
 	unheard unheard
@@ -97,7 +96,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	}
 	s := &Store{
 		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
-		feed: store.NewBroadcast(), metrics: newMetrics(o.Metrics), mend: make(mends, 100),
+		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100),
 	}
 	s.limits.Store(&map[string]gate.Limits{})
 	quiet()
@@ -127,7 +126,7 @@ func (s *Store) connect(ctx context.Context, c store.Config, target store.RedisT
 		return err
 	}
 	s.client, s.reads = d.client(forWork), d.client(forAdmission)
-	s.metrics.pools(s.client, s.reads)
+	s.metrics.show(s.client, s.reads)
 	if err := s.examine(ctx); err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestOpen(t *testing.T) {
 		statement(t, newer, "PRAGMA user_version = 99")
 		for path, want := range map[string]string{
 			text: "not a database", foreign: "another program", newer: "newer digestgate", dir: "is a directory",
-			"redis://localhost": "Redis comes", "sqlite://": "names no file",
+			"redis://localhost": "not known", "sqlite://": "names no file",
 		} {
 			s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 			if err == nil {
