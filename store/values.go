@@ -71,6 +71,15 @@ func (c *Codec) Decode(stored Value, v any) error {
 	return json.Unmarshal(text, v)
 }
 
+// Check reports whether a stored value is what its id says.
+func (c *Codec) Check(stored Value) error {
+	text, err := c.decoder.DecodeAll(stored.Data, nil)
+	if err == nil && idOf(text) != stored.ID {
+		err = errors.New("content does not match its id")
+	}
+	return err
+}
+
 func idOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return "sha256:" + hex.EncodeToString(sum[:])

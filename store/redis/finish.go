@@ -18,16 +18,8 @@ func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Dur
 	if extend <= 0 {
 		return gate.Beat{}, fmt.Errorf("%s: by %s: %w", what, extend, gate.ErrInvalid)
 	}
-	progress := ""
-	if p != (gate.Progress{}) {
-		text, err := json.Marshal(p)
-		if err != nil {
-			return gate.Beat{}, fmt.Errorf("%s: %w: %w", what, gate.ErrInvalid, err)
-		}
-		progress = string(text)
-	}
 	answer, err := s.run(ctx, scriptHeartbeat, args{
-		"id": lease.JobID, "epoch": lease.Epoch, "extend": extend.Microseconds(), "progress": progress, "limits": limits(*s.limits.Load()),
+		"id": lease.JobID, "epoch": lease.Epoch, "extend": extend.Microseconds(), "progress": progressText(p), "limits": limits(*s.limits.Load()),
 	})
 	rest, err := s.leased(ctx, what, lease.JobID, answer, err)
 	if err != nil {
@@ -36,6 +28,15 @@ func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Dur
 	urgent, _ := rest[0].(int64)
 	s.changedHere()
 	return gate.Beat{Urgent: urgent == 1}, nil
+}
+
+// progressText is progress as it is stored, "" for none.
+func progressText(p gate.Progress) string {
+	if p == (gate.Progress{}) {
+		return ""
+	}
+	text, _ := json.Marshal(p) // strings and numbers cannot fail
+	return string(text)
 }
 
 // leased reads what a script that needs a lease has answered.

@@ -46,6 +46,7 @@ type job struct {
 	Progress   string        `msgpack:"prog"` // JSON
 	Error      string        `msgpack:"err"`
 	Reason     string        `msgpack:"why"`
+	Retries    int           `msgpack:"retr"`
 }
 
 // stateNames are the states by their numbers in common.lua.

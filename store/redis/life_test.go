@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 )
 
@@ -135,6 +136,17 @@ func liveFeed(ctx context.Context, s *redis.Store) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = s.Changes(ctx, seq, 10)
-	return err
+	if _, _, err = s.Changes(ctx, seq, 10); err != nil {
+		return err
+	}
+	for _, section := range store.Sections() {
+		err := s.Export(ctx, section, "", func(p store.Piece) error {
+			_, err := s.Import(ctx, p)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

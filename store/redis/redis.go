@@ -80,6 +80,7 @@ type Store struct {
 	limits  atomic.Pointer[map[string]gate.Limits] // of the latest claim
 	unheard unheard
 	mend    mends
+	raised  atomic.Int64 // no epoch at or below it is handed out, see raise
 	closed  atomic.Bool
 	stop    context.CancelFunc
 	work    sync.WaitGroup

@@ -63,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 			}
 		})
 	}
+	t.Run("copy", func(t *testing.T) { RunCopy(t, open, open) })
 	t.Run("properties", func(t *testing.T) { runProperties(t, open) })
 }
 
