@@ -243,7 +243,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 			return queued
 		}
 	case StateScanned:
-		if _, seen := entry.Record.At(loc); !seen && !req.DryRun {
+		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {
 			l.noteLocation(ctx, loc, digest, req.Namespace)
 		}
 	case StateCancelled:

@@ -3,6 +3,7 @@ package gate_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -311,7 +312,7 @@ func (f *failingReader) Read(ctx context.Context, req gate.ReadRequest) (gate.Re
 func TestLocalCopyServesForTheGraceOnly(t *testing.T) {
 	s := newSite(t, month(0))
 	reader := &failingReader{Reader: s.store}
-	records := gate.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil)
+	records := gate.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
 	l := gate.NewLookup(s.Pipeline, records, s.store, s.store.Changed, gate.LookupOptions{TagMaxAge: time.Minute}, nil)
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)

@@ -2,14 +2,22 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
+
+// queueTimeout bounds what a review spends on queuing: a store that fell silent
+// after the records were read must not hold an answer to its deadline. On a
+// store that works it takes milliseconds.
+const queueTimeout = 2 * time.Second
 
 // noteLocation queues a resolve of a known digest at a location it was not seen
 // at. The answer does not depend on it, so that a failure is only logged.
 func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, namespace string) {
 	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: namespace}
+	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
+	defer cancel()
 	ok, err := l.spend(ctx, job)
 	var outcome Enqueued
 	if ok {
@@ -60,26 +68,37 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 	if live && (dry || entry.Job.Priority == PriorityInteractive) {
 		return l.pending(entry.Job.State)
 	}
+	if entry.Copied {
+		return refusal(fmt.Errorf("queuing %q: the store did not answer: %w", Printable(job.Key(), 200), ErrStoreUnavailable))
+	}
 	if dry {
 		return refuse(ErrNotScanned, "not scanned yet; this was a dry run, so nothing was queued")
 	}
+	queuing, cancel := context.WithTimeout(ctx, queueTimeout)
+	defer cancel()
+	unavailable := func(err error) Answer {
+		if queuing.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("no answer within %s: %w", queueTimeout, errors.Join(ErrStoreUnavailable, err))
+		}
+		return refusal(err)
+	}
 	if !live {
-		ok, err := l.spend(ctx, job)
+		ok, err := l.spend(queuing, job)
 		if err != nil {
-			return refusal(err)
+			return unavailable(err)
 		}
 		if !ok {
 			l.metrics.missed("over_budget")
 			return l.overBudget(job.Namespace)
 		}
 	}
-	queued, outcome, err := l.pipeline.Scheduler.Enqueue(ctx, job)
+	queued, outcome, err := l.pipeline.Scheduler.Enqueue(queuing, job)
 	if err == nil {
 		l.metrics.missed(string(outcome))
 	}
 	switch {
 	case err != nil:
-		return refusal(err)
+		return unavailable(err)
 	case outcome == EnqueuedLeft:
 		return refuse(ErrNotScanned, "not scanned: the last attempt is %s and is not repeated yet", queued.State)
 	case live || outcome == EnqueuedJoined:

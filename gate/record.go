@@ -164,6 +164,9 @@ type ReadRequest struct {
 type Entry struct {
 	Record Record
 	Job    *Job
+	// Copied: from a local copy, because the store did not answer; see
+	// [RecordCopy].
+	Copied bool
 }
 
 // State is the image's state; see [ImageState].
@@ -175,6 +178,7 @@ type ReadResult struct {
 	Digests map[Digest]Entry
 	Tags    map[TagKey]TagMapping
 	Now     time.Time
+	Copied  bool // as for Entry
 }
 
 // ChangeKind says what changed in the feed.

@@ -4,18 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 )
 
-// readTimeout bounds the one read that every admission makes (DESIGN.md §7).
-const readTimeout = 500 * time.Millisecond
+const (
+	// readTimeout bounds the one read that every admission makes (DESIGN.md §7).
+	readTimeout = 500 * time.Millisecond
+	// awayFor is how long a store that did not answer is not waited for by
+	// reviews that can be answered from copies: a review reads several times,
+	// and each waiting read holds a connection.
+	awayFor = time.Second
+)
 
 // RecordCopy is a Reader that keeps local copies of small records and tags.
 // They are always read from the store; only when it does not answer the copies
-// serve, for grace after the last answer. (The large values need no copy: the
+// serve, for grace after the last contact. Within a second of such a failure
+// nobody waits for the store again whose answer is in the copies; Follow asks
+// it meanwhile, and everything reads from it again as soon as it answers. (The large values need no copy: the
 // evaluator keeps what it made of them under the ids that the record names.)
 // Copies are of facts, never of decisions: policies run again on them. Follow
 // keeps them as they were at the last contact, however long ago an admission
@@ -25,12 +34,14 @@ type RecordCopy struct {
 	grace   time.Duration
 	now     func() time.Time
 	metrics *Metrics
+	log     *slog.Logger
 	entries *otter.Cache[Digest, Entry]
 	tags    *otter.Cache[string, TagMapping] // by TagKey.String, as the feed names them
 
 	mu      sync.Mutex
-	contact time.Time     // of the last answer, by our clock
+	contact time.Time     // when the copies were last known to be current, by our clock
 	skew    time.Duration // store's clock minus ours, then
+	away    time.Time     // the store failed; until then nobody need wait. Zero: it answers
 }
 
 // recordCopies is how many records one replica keeps: at roughly 2 kB each this
@@ -38,9 +49,9 @@ type RecordCopy struct {
 const recordCopies = 50_000
 
 // NewRecordCopy decorates r.
-func NewRecordCopy(r Reader, grace time.Duration, now func() time.Time, m *Metrics) *RecordCopy {
+func NewRecordCopy(r Reader, grace time.Duration, now func() time.Time, m *Metrics, log *slog.Logger) *RecordCopy {
 	return &RecordCopy{
-		reader: r, grace: grace, now: now, metrics: m,
+		reader: r, grace: grace, now: now, metrics: m, log: log,
 		entries: otter.Must(&otter.Options[Digest, Entry]{MaximumSize: recordCopies}),
 		tags:    otter.Must(&otter.Options[string, TagMapping]{MaximumSize: recordCopies}),
 	}
@@ -48,6 +59,25 @@ func NewRecordCopy(r Reader, grace time.Duration, now func() time.Time, m *Metri
 
 // Read reads from the store, or from the copies when it does not answer.
 func (c *RecordCopy) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
+	if c.isAway() {
+		if copied, ok := c.copied(req); ok {
+			c.metrics.fellBack("store")
+			return copied, nil
+		}
+	}
+	res, err := c.ask(ctx, req)
+	if !errors.Is(err, ErrStoreUnavailable) {
+		return res, err
+	}
+	if copied, ok := c.copied(req); ok {
+		c.metrics.fellBack("store")
+		return copied, nil
+	}
+	return ReadResult{}, err
+}
+
+// ask reads from the store in bounded time and notes whether it answered.
+func (c *RecordCopy) ask(ctx context.Context, req ReadRequest) (ReadResult, error) {
 	bounded, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	res, err := c.reader.Read(bounded, req)
@@ -58,20 +88,43 @@ func (c *RecordCopy) Read(ctx context.Context, req ReadRequest) (ReadResult, err
 	if ctx.Err() == nil && bounded.Err() != nil {
 		err = fmt.Errorf("reading records: no answer within %s: %w", readTimeout, errors.Join(ErrStoreUnavailable, err))
 	}
-	if !errors.Is(err, ErrStoreUnavailable) {
-		return ReadResult{}, err
-	}
-	if copied, ok := c.copied(req); ok {
-		c.metrics.fellBack("store")
-		return copied, nil
+	if errors.Is(err, ErrStoreUnavailable) {
+		c.failed(err)
 	}
 	return ReadResult{}, err
+}
+
+func (c *RecordCopy) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away.IsZero() {
+		c.log.Error("the store does not answer, decisions come from local copies", "until", c.contact.Add(c.grace), "error", err)
+	}
+	c.away = c.now().Add(awayFor)
+}
+
+func (c *RecordCopy) isAway() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now().Before(c.away)
+}
+
+// Serves reports whether the copies may answer now, and until when if the store
+// stays away.
+func (c *RecordCopy) Serves() (until time.Time, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	until = c.contact.Add(c.grace)
+	return until, !c.contact.IsZero() && !c.now().After(until)
 }
 
 func (c *RecordCopy) keep(req ReadRequest, res ReadResult) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.contact, c.skew = c.now(), res.Now.Sub(c.now())
+	if !c.away.IsZero() {
+		c.log.Info("the store answers again")
+	}
+	c.contact, c.skew, c.away = c.now(), res.Now.Sub(c.now()), time.Time{}
 	for _, d := range req.Digests {
 		e := res.Digests[d]
 		if old, ok := c.entries.GetIfPresent(d); ok && old.Record.Version > e.Record.Version && e.Record.Known() {
@@ -92,88 +145,22 @@ func (c *RecordCopy) keep(req ReadRequest, res ReadResult) {
 	}
 }
 
-// Changes is the part of the store's feed that copies follow; see store.Feed.
-type Changes interface {
-	Changes(ctx context.Context, after int64, limit int) (changes []Change, next int64, err error)
-	Changed() <-chan struct{}
-	Scan(ctx context.Context, fn ScanFunc) (seq int64, err error)
-}
-
-const (
-	followPage = 500         // changes at a time
-	followPoll = time.Second // finds what other processes changed
-)
-
-// Follow keeps the copies as new as the store until ctx ends. Without it a copy
-// would be as old as the last admission of its image, and an outage would bring
-// back what was known then.
-func (c *RecordCopy) Follow(ctx context.Context, feed Changes) {
-	after := int64(0) // there is no copy yet: old changes cost nothing
-	for ctx.Err() == nil {
-		changed := feed.Changed()
-		next, err := c.follow(ctx, feed, after)
-		if err == nil && next != after {
-			after = next
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-changed:
-		case <-time.After(followPoll):
-		}
-	}
-}
-
-// follow takes in one page of changes and returns where the next one begins.
-func (c *RecordCopy) follow(ctx context.Context, feed Changes, after int64) (int64, error) {
-	changes, next, err := feed.Changes(ctx, after, followPage)
-	if errors.Is(err, ErrConflict) { // the feed does not reach back that far
-		if next, err = feed.Scan(ctx, func(Item) error { return nil }); err == nil {
-			c.entries.InvalidateAll()
-			c.tags.InvalidateAll()
-		}
-		return next, err
-	}
-	if err != nil {
-		return after, err
-	}
-	var req ReadRequest
-	for _, ch := range changes {
-		switch d := Digest(ch.Key); ch.Kind {
-		case ChangeRecord:
-			if _, ok := c.entries.GetIfPresent(d); ok {
-				req.Digests = append(req.Digests, d)
-			}
-		case ChangeTag:
-			c.tags.Invalidate(ch.Key)
-		}
-	}
-	if len(req.Digests) == 0 {
-		return next, nil
-	}
-	res, err := c.reader.Read(ctx, req)
-	if err != nil {
-		return after, err
-	}
-	c.keep(req, res)
-	return next, nil
-}
-
 // copied answers from the copies; ok is false when the grace is over or a
 // digest is not among them (for which no answer may be made up).
 func (c *RecordCopy) copied(req ReadRequest) (ReadResult, bool) {
-	c.mu.Lock()
-	contact, skew := c.contact, c.skew
-	c.mu.Unlock()
-	if contact.IsZero() || c.now().Sub(contact) > c.grace {
+	if _, ok := c.Serves(); !ok {
 		return ReadResult{}, false
 	}
-	res := ReadResult{Digests: map[Digest]Entry{}, Tags: map[TagKey]TagMapping{}, Now: c.now().Add(skew)}
+	c.mu.Lock()
+	skew := c.skew
+	c.mu.Unlock()
+	res := ReadResult{Digests: map[Digest]Entry{}, Tags: map[TagKey]TagMapping{}, Now: c.now().Add(skew), Copied: true}
 	for _, d := range req.Digests {
 		e, ok := c.entries.GetIfPresent(d)
 		if !ok {
 			return ReadResult{}, false
 		}
+		e.Copied = true
 		res.Digests[d] = e
 	}
 	for _, k := range req.Tags {

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 func TestOutageDoesNotBringBackWhatWasKnownLongAgo(t *testing.T) {
 	s := newSite(t, month(0))
 	reader := &failingReader{Reader: s.store}
-	records := gate.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil)
+	records := gate.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
 	l := gate.NewLookup(s.Pipeline, records, s.store, s.store.Changed, gate.LookupOptions{TagMaxAge: time.Hour}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -25,6 +25,9 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (Digest, []string, 
 	if mapping.Usable(res.Now, l.options.TagMaxAge) {
 		return mapping.Digest, nil, nil
 	}
+	if res.Copied { // what a registry says now could not be recorded
+		return l.copiedTag(key, mapping, res.Now)
+	}
 	digest, err := l.readTag(ctx, key)
 	if err == nil {
 		return digest, nil, nil
@@ -46,6 +49,17 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (Digest, []string, 
 		a.Text = fmt.Sprintf("registry %q did not say in time what tag %q names; try again, or use the digest", key.Registry, key.Tag)
 	}
 	return "", nil, &a
+}
+
+// copiedTag answers from the copy of a mapping that is too old to be used
+// without a question, while the store does not answer.
+func (l *Lookup) copiedTag(key TagKey, m TagMapping, now time.Time) (Digest, []string, *Answer) {
+	if !m.Usable(now, l.options.TagGrace) {
+		a := refusal(fmt.Errorf("reading tag %q of %q: the store did not answer, and no clean mapping within tags.grace is known: %w", key.Tag, key.Location, ErrStoreUnavailable))
+		return "", nil, &a
+	}
+	age := now.Sub(m.ReadAt).Round(time.Second)
+	return m.Digest, []string{fmt.Sprintf("digestgate's store did not answer; tag %q was %s when confirmed %s ago", key.Tag, m.Digest, age)}, nil
 }
 
 // unanswered reports whether an error leaves open what the tag names. "No such

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -95,20 +96,42 @@ func (a *app) openStore(ctx context.Context) error {
 	}
 	a.store = s
 	a.onClose(s.Close)
-	if store.IsRedis(a.config.Store.URL) && a.config.Auth.AdminTokenFile == "" {
-		keys, err := redis.ReadKeys(a.config.Store.MACKeyFile)
-		if err != nil {
-			return err
-		}
-		if err := shareToken(ctx, s, keys, a.config.tokenPath()); err != nil {
-			return fmt.Errorf("sharing the admin token: %w", err)
-		}
+	if err := a.shareSecrets(ctx); err != nil {
+		return err
 	}
 	if a.token, err = loadToken(a.config); err != nil {
 		return err
 	}
 	a.quota, err = gate.NewQuota(a.config.Quota)
 	return err
+}
+
+// shareSecrets gives all processes on a shared store the same admin token and
+// the same authority of self-managed certificates.
+func (a *app) shareSecrets(ctx context.Context) error {
+	if !store.IsRedis(a.config.Store.URL) {
+		return nil
+	}
+	keys, err := redis.ReadKeys(a.config.Store.MACKeyFile)
+	if err != nil {
+		return err
+	}
+	if a.config.Auth.AdminTokenFile == "" {
+		if _, err := sharedToken(a.config.tokenPath()).share(ctx, a.store, keys); err != nil {
+			return fmt.Errorf("sharing the admin token: %w", err)
+		}
+	}
+	if a.has(roleAdmission) && a.config.Admission.TLS.CertFile == "" {
+		replaced, err := sharedAuthority(a.config.DataDir).share(ctx, a.store, keys)
+		if err != nil {
+			return fmt.Errorf("sharing the authority of admission's certificates: %w", err)
+		}
+		if replaced {
+			a.log.Warn("the certificate authority of this data directory gave way to that of the store; put the new ca.crt into the webhook configuration",
+				"file", filepath.Join(a.config.DataDir, "tls", "ca.crt"))
+		}
+	}
+	return nil
 }
 
 func (a *app) openRegistries(context.Context) error {

@@ -12,11 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
@@ -231,7 +229,7 @@ func (a *app) admission() (handler, error) {
 // lookup answers "may it run?" for admission.
 func (a *app) lookup() *gate.Lookup {
 	c := a.config.Admission
-	a.copies = gate.NewRecordCopy(a.store.Admission(), c.StoreGrace, time.Now, a.gateStats)
+	a.copies = gate.NewRecordCopy(a.store.Admission(), c.StoreGrace, time.Now, a.gateStats, a.log)
 	return gate.NewLookup(a.pipeline, a.copies, a.store, a.store.Changed, c.LookupOptions(), a.gateStats)
 }
 
@@ -250,70 +248,6 @@ func admissionNames(c Config) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// private serves metrics and health. It is not meant to be reached from
-// outside the cluster.
-func (a *app) private() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		// Evaluations that never end have taken every slot: only a restart
-		// gives them back.
-		if a.policies != nil {
-			if err := a.policies.Healthy(); err != nil {
-				w.WriteHeader(http.StatusInternalServerError)
-				fmt.Fprintln(w, gate.Printable(err.Error(), 300))
-				return
-			}
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		text, ready := a.ready(ctx)
-		if !ready {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		fmt.Fprint(w, text)
-	})
-	return mux
-}
-
-// ready lists the checks, one line each; a line with "fail" makes the replica
-// unready, one with "warn" does not.
-func (a *app) ready(ctx context.Context) (text string, ok bool) {
-	var b strings.Builder
-	ok = true
-	check := func(name string, err error) {
-		if err == nil {
-			fmt.Fprintf(&b, "ok    %s\n", name)
-			return
-		}
-		ok = false
-		fmt.Fprintf(&b, "fail  %s: %s\n", name, gate.Printable(err.Error(), 300))
-	}
-	warn := func(name, text string) { fmt.Fprintf(&b, "warn  %s: %s\n", name, gate.Printable(text, 300)) }
-	check("store", a.store.Check(ctx))
-	if a.policies != nil {
-		check("policies", a.policies.Healthy())
-		if problem := a.policies.Status().Error; problem != "" {
-			warn("policies", "the last change was refused: "+problem)
-		}
-	}
-	// Without advisories known images go on being decided; new ones wait.
-	if a.advisories != nil {
-		if st := a.advisories.Status(); st.Problem != "" {
-			warn("advisories", st.Problem)
-		}
-	}
-	if a.analyzer != nil {
-		for _, missing := range a.analyzer.Report().Isolation().Missing {
-			warn("isolation", missing)
-		}
-	}
-	return b.String(), ok
 }
 
 func debugHandler() http.Handler {

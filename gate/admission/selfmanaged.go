@@ -42,6 +42,20 @@ type selfManaged struct {
 	now   func() time.Time
 }
 
+// AuthorityFile is where the authority of self-managed certificates lies in a
+// data directory, with its key.
+func AuthorityFile(dataDir string) string { return filepath.Join(dataDir, "tls", "authority.pem") }
+
+// NewAuthority makes an authority as its file holds it: for replicas that are
+// to have one in common. Errors wrap ErrResource.
+func NewAuthority(now func() time.Time) ([]byte, error) {
+	ca, err := selfManaged{now: now}.issue(nil)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(ca.certPEM, ca.keyPEM), nil
+}
+
 // ensure returns a serving certificate for the names, with its key, and the
 // authority, making what is missing, unusable or about to expire.
 func (s selfManaged) ensure() (certPEM, keyPEM, caPEM []byte, err error) {
@@ -52,7 +66,7 @@ func (s selfManaged) ensure() (certPEM, keyPEM, caPEM []byte, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, nil, fmt.Errorf("making the folder of certificates: %v: %w", err, gate.ErrResource)
 	}
-	caFile, servingFile := filepath.Join(dir, "authority.pem"), filepath.Join(dir, "serving.pem")
+	caFile, servingFile := AuthorityFile(s.dir), filepath.Join(dir, "serving.pem")
 	ca, err := readCertificate(caFile)
 	if err != nil {
 		return nil, nil, nil, err

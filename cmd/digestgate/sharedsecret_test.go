@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
@@ -32,7 +33,10 @@ func TestSharedToken(t *testing.T) {
 		}
 		return strings.TrimSpace(string(text))
 	}
-	share := func(name string, keys ...[]byte) error { return shareToken(context.Background(), s, keys, file(name)) }
+	share := func(name string, keys ...[]byte) error {
+		_, err := sharedToken(file(name)).share(context.Background(), s, keys)
+		return err
+	}
 
 	var starting sync.WaitGroup
 	errs := make([]error, 8)
@@ -49,7 +53,7 @@ func TestSharedToken(t *testing.T) {
 			t.Fatalf("process %d has token %q, the first %q", i, got, token)
 		}
 	}
-	stored, _, err := s.Setting(t.Context(), tokenSetting)
+	stored, _, err := s.Setting(t.Context(), sharedToken("").setting)
 	if err != nil || strings.Contains(string(stored), token) {
 		t.Fatalf("the store shows the token: %q, %v", stored, err)
 	}
@@ -73,5 +77,47 @@ func TestSharedToken(t *testing.T) {
 	}
 	if info, err := os.Stat(file("own")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("the file has mode %v, %v", info.Mode(), err)
+	}
+}
+
+// TestSharedAuthority: replicas of admission have certificates of one
+// authority, whoever makes it, and say so when theirs gives way.
+func TestSharedAuthority(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "s.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	keys := [][]byte{[]byte(strings.Repeat("1", 64))}
+	certificate := func(dir string) *admission.Certificate {
+		t.Helper()
+		c, err := admission.NewCertificate(admission.CertificateOptions{DataDir: dir, Names: []string{"localhost"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	alone := t.TempDir() // a replica that had made its own
+	own := certificate(alone).CABundle()
+	var bundles []string
+	for i, dir := range []string{t.TempDir(), t.TempDir(), alone} {
+		replaced, err := sharedAuthority(dir).share(t.Context(), s, keys)
+		if err != nil || replaced != (dir == alone) {
+			t.Fatalf("replica %d: replaced %t, %v", i, replaced, err)
+		}
+		bundles = append(bundles, string(certificate(dir).CABundle()))
+		if info, err := os.Stat(admission.AuthorityFile(dir)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("the file has mode %v, %v", info.Mode(), err)
+		}
+	}
+	if bundles[0] != bundles[1] || bundles[0] != bundles[2] || bundles[0] == string(own) {
+		t.Error("the replicas have different authorities")
+	}
+	stored, _, err := s.Setting(t.Context(), sharedAuthority("").setting)
+	if err != nil || strings.Contains(string(stored), "PRIVATE KEY") {
+		t.Fatalf("the store shows the key: %q, %v", stored, err)
+	}
+	if _, err := sharedToken("").unseal(keys[0], stored); err == nil {
+		t.Error("one secret is opened as another")
 	}
 }

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// private serves metrics and health. It is not meant to be reached from
+// outside the cluster.
+func (a *app) private() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		// Evaluations that never end have taken every slot: only a restart
+		// gives them back.
+		if a.policies != nil {
+			if err := a.policies.Healthy(); err != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+				fmt.Fprintln(w, gate.Printable(err.Error(), 300))
+				return
+			}
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		text, ready := a.ready(ctx)
+		if !ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprint(w, text)
+	})
+	return mux
+}
+
+// storeCheckTimeout bounds the check of the store where admission is served:
+// the kubelet waits 1 s for /readyz unless told otherwise.
+const storeCheckTimeout = 800 * time.Millisecond
+
+// storeProblem checks the store. served says, where admission decides from its
+// local copies meanwhile, until when: such a replica must stay ready. Otherwise
+// Kubernetes would take all of them out of the service at once, and API servers
+// would be refused connections instead of being given decisions.
+func (a *app) storeProblem(ctx context.Context) (problem error, served string) {
+	if a.copies == nil {
+		return a.store.Check(ctx), ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeCheckTimeout)
+	defer cancel()
+	problem = a.store.Check(ctx)
+	if until, ok := a.copies.Serves(); ok {
+		served = "admission decides from local copies until " + until.UTC().Format(time.RFC3339)
+	}
+	return problem, served
+}
+
+// ready lists the checks, one line each; a line with "fail" makes the replica
+// unready, one with "warn" does not.
+func (a *app) ready(ctx context.Context) (text string, ok bool) {
+	var b strings.Builder
+	ok = true
+	check := func(name string, err error) {
+		if err == nil {
+			fmt.Fprintf(&b, "ok    %s\n", name)
+			return
+		}
+		ok = false
+		fmt.Fprintf(&b, "fail  %s: %s\n", name, gate.Printable(err.Error(), 300))
+	}
+	warn := func(name, text string) { fmt.Fprintf(&b, "warn  %s: %s\n", name, gate.Printable(text, 300)) }
+	problem, served := a.storeProblem(ctx)
+	switch {
+	case problem != nil && served != "":
+		warn("store", served+": "+problem.Error())
+	default:
+		check("store", problem)
+	}
+	if a.policies != nil {
+		check("policies", a.policies.Healthy())
+		if problem := a.policies.Status().Error; problem != "" {
+			warn("policies", "the last change was refused: "+problem)
+		}
+	}
+	// Without advisories known images go on being decided; new ones wait.
+	if a.advisories != nil {
+		if st := a.advisories.Status(); st.Problem != "" {
+			warn("advisories", st.Problem)
+		}
+	}
+	if a.analyzer != nil {
+		for _, missing := range a.analyzer.Report().Isolation().Missing {
+			warn("isolation", missing)
+		}
+	}
+	return b.String(), ok
+}
