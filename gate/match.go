@@ -30,11 +30,19 @@ func (p *Pipeline) Match(ctx context.Context, d Digest, event Event) error {
 		if err != nil {
 			return err
 		}
-		if p.current(entry.Record) {
+		if p.current(entry.Record) || p.overtaken(entry.Record) {
 			return p.Judge(ctx, d, event)
 		}
 	}
 	return fmt.Errorf("matching %s: inventory and advisories keep changing: %w", d, ErrBusy)
+}
+
+// overtaken reports whether the findings of a record are of a later generation
+// than the one loaded here: another replica has newer data, or the data was
+// rolled back there. Those findings stand; what is made here gives way.
+func (p *Pipeline) overtaken(rec Record) bool {
+	g, ok := p.Matcher.Generation()
+	return ok && rec.FindingsID != "" && rec.FindingsOf == rec.InventoryID && rec.Generation > g.Number
 }
 
 // current reports whether the findings of a record are those of the active
@@ -52,7 +60,7 @@ func (p *Pipeline) matchOnce(ctx context.Context, d Digest) error {
 	if err != nil {
 		return err
 	}
-	if p.current(entry.Record) {
+	if p.current(entry.Record) || p.overtaken(entry.Record) {
 		return nil
 	}
 	inv, err := p.Records.Inventory(ctx, d)
@@ -75,7 +83,7 @@ func (p *Pipeline) matchOnce(ctx context.Context, d Digest) error {
 // refresh brings the findings and standing verdicts of a known image up to
 // date with the least work.
 func (p *Pipeline) refresh(ctx context.Context, rec Record, event Event) error {
-	if p.current(rec) {
+	if p.current(rec) || p.overtaken(rec) {
 		return p.Judge(ctx, rec.Digest, event)
 	}
 	return p.renew(ctx, rec.Digest, event)

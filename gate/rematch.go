@@ -65,7 +65,7 @@ func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
 func (s *Sweeper) rematch(ctx context.Context, rec Record, swept *Swept) error {
 	p := s.pipeline
 	// Without a generation what is known goes on being decided.
-	if _, loaded := p.Matcher.Generation(); !loaded || p.current(rec) {
+	if _, loaded := p.Matcher.Generation(); !loaded || p.current(rec) || p.overtaken(rec) {
 		swept.Judged++
 		return p.Judge(ctx, rec.Digest, EventRescan)
 	}

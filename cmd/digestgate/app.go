@@ -168,6 +168,7 @@ func (a *app) openAdvisories(ctx context.Context) error {
 		Config: a.config.Advisories, DataDir: a.config.DataDir, Activator: advisory.NewActivations(a.store, time.Now),
 		Loader: a.matcher, Log: a.log, Now: time.Now,
 	})
+	a.advisories.Describe(a.metrics)
 	err := a.advisories.Open(ctx)
 	if errors.Is(err, gate.ErrAdvisoriesUnavailable) {
 		// Images are analysed and wait; what is known goes on being decided.

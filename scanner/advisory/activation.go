@@ -13,14 +13,21 @@ import (
 
 // Activator issues the numbers of generations.
 type Activator interface {
-	// Activate makes content the active generation and returns it with its
-	// number. Content that is active already keeps its number; content that
-	// was active before, a rollback, gets a new one.
+	// Activate makes content the active generation, unless may says no to that,
+	// and returns the active one. Content that is active already keeps its
+	// number; content that was active before, a rollback, gets a new one. The
+	// new number is higher than the active one and than above, what the caller
+	// has seen: a shared store may have lost its last second. may is given the
+	// active generation, ok is false when there is none, and may be called
+	// several times; nil is always yes.
 	// Errors: gate.ErrStoreUnavailable, gate.ErrTimeout.
-	Activate(ctx context.Context, content gate.Digest, updatedAt time.Time) (gate.Generation, error)
+	Activate(ctx context.Context, content gate.Digest, updatedAt time.Time, above int64, may May) (gate.Generation, error)
 	// Current is the active generation; ok is false when there never was one.
 	Current(ctx context.Context) (g gate.Generation, ok bool, err error)
 }
+
+// May decides whether the active generation may be replaced.
+type May func(active gate.Generation, ok bool) bool
 
 // Settings is the part of the store that [Activations] needs (see
 // store.Settings).
@@ -70,17 +77,17 @@ func (a *Activations) read(ctx context.Context) (g gate.Generation, version int6
 }
 
 // Activate implements [Activator] by compare-and-swap.
-func (a *Activations) Activate(ctx context.Context, content gate.Digest, updatedAt time.Time) (gate.Generation, error) {
+func (a *Activations) Activate(ctx context.Context, content gate.Digest, updatedAt time.Time, above int64, may May) (gate.Generation, error) {
 	for range activationTries {
 		current, version, ok, err := a.read(ctx)
 		if err != nil {
 			return gate.Generation{}, err
 		}
-		if ok && current.Content == content {
+		if ok && current.Content == content || may != nil && !may(current, ok) {
 			return current, nil
 		}
 		next := gate.Generation{
-			Number: current.Number + 1, Content: content,
+			Number: max(current.Number, above) + 1, Content: content,
 			UpdatedAt: updatedAt.UTC(), ActivatedAt: a.now().UTC(),
 		}
 		value, err := json.Marshal(next)
@@ -120,12 +127,12 @@ func (a *LocalActivations) Current(context.Context) (gate.Generation, bool, erro
 }
 
 // Activate implements [Activator].
-func (a *LocalActivations) Activate(_ context.Context, content gate.Digest, updatedAt time.Time) (gate.Generation, error) {
+func (a *LocalActivations) Activate(_ context.Context, content gate.Digest, updatedAt time.Time, above int64, may May) (gate.Generation, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.current.Content != content {
+	if a.current.Content != content && (may == nil || may(a.current, a.current.Number > 0)) {
 		a.current = gate.Generation{
-			Number: a.current.Number + 1, Content: content,
+			Number: max(a.current.Number, above) + 1, Content: content,
 			UpdatedAt: updatedAt.UTC(), ActivatedAt: a.now().UTC(),
 		}
 	}

@@ -48,7 +48,8 @@ type Manager struct {
 	seen      signature // of the directory that was taken or refused last
 	settled   bool      // seen was dealt with: taken, or refused with refused
 	refused   error
-	elsewhere int64 // the other replica's generation that was last logged
+	offer     offer           // see offer.go
+	elsewhere gate.Generation // the active one, while it is not of our data
 	problem   string
 	checkedAt time.Time
 	changed   chan struct{} // closed at the next change of the generation
@@ -62,8 +63,9 @@ func NewManager(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	kept := copies{root: filepath.Join(o.DataDir, "advisories")}
 	return &Manager{
-		config: o.Config, copies: copies{root: filepath.Join(o.DataDir, "advisories")},
+		config: o.Config, copies: kept, offer: kept.loadOffer(),
 		activator: o.Activator, loader: o.Loader, log: o.Log, now: o.Now,
 		changed: make(chan struct{}),
 	}
@@ -88,7 +90,8 @@ func (m *Manager) Open(ctx context.Context) error {
 	return nil
 }
 
-// openFormer loads the active generation from its private copy.
+// openFormer loads the active generation from its private copy, or what was
+// last used here.
 func (m *Manager) openFormer(ctx context.Context) error {
 	m.turn.Lock()
 	defer m.turn.Unlock()
@@ -100,6 +103,13 @@ func (m *Manager) openFormer(ctx context.Context) error {
 		return errors.New("no generation was ever active")
 	}
 	db, err := m.copies.verify(ctx, g.Content, m.now())
+	if err != nil && m.offer.Number > 0 && m.offer.Content != g.Content {
+		db, err = m.copies.verify(ctx, m.offer.Content, m.now())
+		m.mu.Lock()
+		m.elsewhere = g
+		m.mu.Unlock()
+		g = gate.Generation{Number: m.offer.Number, Content: m.offer.Content, UpdatedAt: m.offer.UpdatedAt, ActivatedAt: m.now().UTC()}
+	}
 	if err != nil {
 		return err
 	}
@@ -151,7 +161,7 @@ func (m *Manager) refresh(ctx context.Context) (bool, error) {
 		if refused != nil {
 			return false, refused
 		}
-		return m.follow(ctx)
+		return m.follow(ctx), nil
 	}
 	db, err := m.copies.take(ctx, m.config.Path, m.now())
 	if err != nil {
@@ -160,7 +170,7 @@ func (m *Manager) refresh(ctx context.Context) (bool, error) {
 		}
 		return false, err
 	}
-	g, err := m.activator.Activate(ctx, db.Content, db.UpdatedAt)
+	g, err := m.agree(ctx, db)
 	if err != nil {
 		return false, err
 	}
@@ -195,26 +205,24 @@ func (m *Manager) settle(s signature, refused error) {
 	m.refused = refused
 }
 
-// follow adopts the number that another replica gave the loaded content since.
-// Other content that a replica activated is only reported: it is not here.
-func (m *Manager) follow(ctx context.Context) (bool, error) {
-	g, ok, err := m.activator.Current(ctx)
+// follow looks at what is active while the data here has not changed: it adopts
+// a number that another replica gave the same content, and activates the data
+// again when the store has lost that it was active.
+func (m *Manager) follow(ctx context.Context) (changed bool) {
 	m.mu.Lock()
-	db, current := m.loaded, m.current
+	db := m.loaded
 	m.mu.Unlock()
-	if err != nil || !ok || db == nil || g.Number <= current.Number {
-		return false, nil // the data in use is fine; the store reports its own outages
+	if db == nil {
+		return false
 	}
-	if g.Content == db.Content {
-		return m.load(ctx, db, g, false)
+	g, err := m.agree(ctx, db)
+	if err == nil {
+		changed, err = m.load(ctx, db, g, false)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.elsewhere != g.Number {
-		m.elsewhere = g.Number
-		m.log.Warn("another replica uses other advisory data", "generation", g.Number, "content", g.Content.Short(), "ours", db.Content.Short())
+	if err != nil { // the data in use is fine; the store reports its own outages
+		m.log.Debug("looking at the active advisory data", "error", err)
 	}
-	return false, nil
+	return changed
 }
 
 // setCurrent is called with mu held.
@@ -295,6 +303,13 @@ func (m *Manager) Status() Status {
 	s := Status{
 		Freshness: FreshnessOf(m.current.UpdatedAt, now, m.config.MaxAge), Path: m.config.Path,
 		Generation: m.current, MaxAge: m.config.MaxAge, Problem: m.problem, CheckedAt: m.checkedAt,
+	}
+	if m.elsewhere.Number > 0 {
+		s.Elsewhere = m.elsewhere
+		if s.Problem == "" {
+			s.Problem = fmt.Sprintf("generation %d is active, of other data (as of %s) than that at advisories.path (as of %s): findings made here give way to those of the others; bring the same data to every process",
+				m.elsewhere.Number, m.elsewhere.UpdatedAt.Format(time.RFC3339), m.current.UpdatedAt.Format(time.RFC3339))
+		}
 	}
 	if m.loaded != nil {
 		s.Age, s.Summary = now.Sub(m.current.UpdatedAt), m.loaded.Summary

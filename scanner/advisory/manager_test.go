@@ -321,8 +321,8 @@ func TestManager_prunes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != 3 { // this generation, the one before, and what is not ours
-		t.Errorf("got %v, want two copies and notes", entries)
+	if len(entries) != 4 { // this generation, the one before, the offer, and what is not ours
+		t.Errorf("got %v, want two copies, offered.json and notes", entries)
 	}
 }
 
@@ -378,7 +378,7 @@ func TestActivations_race(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range racers {
 		group.Go(func() {
-			g, err := advisory.NewActivations(s, now).Activate(t.Context(), content(i), clock)
+			g, err := advisory.NewActivations(s, now).Activate(t.Context(), content(i), clock, 0, nil)
 			if err != nil {
 				t.Error(err)
 			}
@@ -398,7 +398,7 @@ func TestActivations_race(t *testing.T) {
 	if err != nil || !ok || g.Number != racers {
 		t.Fatalf("Current: got %v %v %v", g, ok, err)
 	}
-	if same, err := again.Activate(t.Context(), g.Content, clock); err != nil || same != g {
+	if same, err := again.Activate(t.Context(), g.Content, clock, 0, nil); err != nil || same != g {
 		t.Errorf("activating what is active: got %v %v, want %v", same, err, g)
 	}
 }

@@ -21,6 +21,9 @@ type Status struct {
 	Freshness  Freshness       `json:"freshness"`
 	Path       string          `json:"path"`
 	Generation gate.Generation `json:"generation"` // zero when Missing
+	// Elsewhere is the active generation while it is of other data than ours;
+	// zero otherwise.
+	Elsewhere gate.Generation `json:"elsewhere,omitzero"`
 	// Age is the age of the data itself, not of its activation.
 	Age     time.Duration `json:"age"`
 	MaxAge  time.Duration `json:"maxAge"` // 0: never stale
