@@ -219,7 +219,7 @@ func (l *Lookup) child(ctx context.Context, entry Entry, c Child, loc Location, 
 func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Location, ref Reference, req Request) Answer {
 	p := l.pipeline
 	entry.Record.Digest = digest
-	q := newQuestion(l.reader, p.Registries, p.Matcher, entry, loc, EventAdmission, p.Now)
+	q := p.ask(l.reader, entry, loc, EventAdmission, l.metrics.matched)
 	q.Host, q.Request = ref.Host, &req
 	if ref.Tag != "" { // our own reading, also when the digest is known by now
 		q.Tags = []string{ref.Tag}
@@ -227,7 +227,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 	d := p.Evaluator.Evaluate(ctx, q)
 	a := Answer{
 		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest,
-		PolicyRevision: d.PolicyRevision, Generation: entry.Record.Generation,
+		PolicyRevision: d.PolicyRevision, Generation: q.Record.Generation,
 	}
 	for _, r := range d.Reasons {
 		if r.Action == OutcomeWarn {
@@ -243,6 +243,12 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 			return queued
 		}
 	case StateScanned:
+		if a.Code == CodeUnscanned { // the inventory that the record names is lost
+			job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace, Force: true}
+			queued := l.miss(ctx, job, entry, req.DryRun)
+			queued.Digest = digest
+			return queued
+		}
 		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {
 			l.noteLocation(ctx, loc, digest, req.Namespace)
 		}

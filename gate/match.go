@@ -49,8 +49,14 @@ func (p *Pipeline) overtaken(rec Record) bool {
 // generation and the linked matcher.
 func (p *Pipeline) current(rec Record) bool {
 	g, ok := p.Matcher.Generation()
-	return ok && rec.FindingsID != "" && rec.FindingsOf == rec.InventoryID &&
-		rec.Generation == g.Number && rec.Matcher == p.Matcher.Version()
+	return ok && rec.FindingsID != "" && rec.Generation == g.Number && p.matched(rec, g)
+}
+
+// matched reports whether the findings of a record are what would come out now,
+// whatever number the generation had. The content counts, not the number alone:
+// a store that loses or is given back an older setting might issue one again.
+func (p *Pipeline) matched(rec Record, g Generation) bool {
+	return rec.FindingsOf == rec.InventoryID && rec.Advisories == g.Content && rec.Matcher == p.Matcher.Version()
 }
 
 func (p *Pipeline) matchOnce(ctx context.Context, d Digest) error {
@@ -140,5 +146,5 @@ func (p *Pipeline) judge(ctx context.Context, d Digest, event Event, loc Locatio
 
 // question asks about a digest at a location, without a request.
 func (p *Pipeline) question(entry Entry, loc Location, event Event) Question {
-	return newQuestion(p.Records, p.Registries, p.Matcher, entry, loc, event, p.Now)
+	return p.ask(p.Records, entry, loc, event, nil)
 }

@@ -14,6 +14,7 @@ type Metrics struct {
 	lookups  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
 	misses   *prometheus.CounterVec
+	matches  *prometheus.CounterVec
 	event    *prometheus.GaugeVec
 	sync     syncMetrics
 }
@@ -37,12 +38,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		misses: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_admission_misses_total", Help: "Scans that admission asked for: new, joined, left (it may not restart what ended), over_budget (the namespace's hourly one).",
 		}, []string{"result"}),
+		matches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "digestgate_admission_matches_total", Help: "Inventories that admission matched itself, because their findings are older than the advisory data in use or are lost: ok, failed.",
+		}, []string{"result"}),
 		event: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "digestgate_registry_last_event_timestamp_seconds",
 			Help: "When a configured registry was last heard of by an authenticated delivery, as far as this process knows; 0: never.",
 		}, []string{"registry"}),
 	}
-	reg.MustRegister(m.jobs, m.duration, m.lookups, m.fallback, m.misses, m.event)
+	reg.MustRegister(m.jobs, m.duration, m.lookups, m.fallback, m.misses, m.matches, m.event)
 	m.sync = newSyncMetrics(reg)
 	return m
 }
@@ -72,6 +76,18 @@ func (m *Metrics) missed(result string) {
 	if m != nil {
 		m.misses.WithLabelValues(result).Inc()
 	}
+}
+
+// matched counts an inventory that was matched for an admission.
+func (m *Metrics) matched(err error) {
+	if m == nil {
+		return
+	}
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	m.matches.WithLabelValues(result).Inc()
 }
 
 // heardOf says when the configured registry was last heard of; zero is never.

@@ -125,6 +125,8 @@ type Pipeline struct {
 
 	// usual is the smoothed duration of an analysis in nanoseconds.
 	usual atomic.Int64
+	// matching bounds what questions match; see ask.
+	matching matchSlots
 }
 
 // Handlers are the pipeline's handlers by kind of job.

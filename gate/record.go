@@ -48,6 +48,7 @@ type Record struct {
 	FindingsID  string    `json:"findingsID,omitempty"`
 	FindingsOf  string    `json:"findingsOf,omitempty"` // the inventory they were computed from
 	Generation  int64     `json:"generation,omitempty"`
+	Advisories  Digest    `json:"advisories,omitempty"` // content of that generation
 	Matcher     string    `json:"matcher,omitempty"`
 	MatchedAt   time.Time `json:"matchedAt,omitzero"`
 	Counts      Counts    `json:"counts"`

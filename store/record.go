@@ -88,7 +88,7 @@ func (b *Body) PutFindings(id string, f *gate.Findings) (changed bool, err error
 		return false, nil
 	}
 	b.FindingsID, b.FindingsOf, b.Generation, b.Matcher = id, f.InventoryID, f.Generation, f.Matcher
-	b.MatchedAt, b.Counts = f.MatchedAt, f.Count()
+	b.Advisories, b.MatchedAt, b.Counts = f.Advisories, f.MatchedAt, f.Count()
 	return true, nil
 }
 

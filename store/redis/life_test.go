@@ -49,6 +49,9 @@ func liveWhole(ctx context.Context, s *redis.Store, tags int, pass func(time.Dur
 func liveScheduler(ctx context.Context, s *redis.Store, pass func(time.Duration)) error {
 	ask := func(name string, trigger gate.Trigger) (gate.Job, error) {
 		job, _, err := s.Enqueue(ctx, gate.JobRequest{Kind: gate.JobAnalyze, Location: lifePlace, Digest: lifeDigest(name), Trigger: trigger})
+		if err == nil {
+			_, err = s.Jobs(ctx, []string{job.ID})
+		}
 		return job, err
 	}
 	claim := func(limits gate.Limits, quota int64) (gate.Job, error) {
