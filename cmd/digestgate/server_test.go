@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,12 +37,31 @@ type server struct {
 	layer    string   // digest of the last layer that was pushed
 	cwd      string   // where it is started; "" is this directory
 	env      []string // besides that of the test
+	args     []string // the command; nil is serve
 	// listeners is how many there are to wait for; 0 is 3.
 	listeners int
 	cmd       *exec.Cmd
 	urls      map[string]string // by listener
-	log       *bytes.Buffer
+	log       *logText
 	logged    chan struct{}
+}
+
+// logText is what a process has said so far.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // newServer prepares a server; extra is YAML that is put after the usual keys.
@@ -92,7 +113,11 @@ func (s *server) start() {
 	if err := os.Link(self, link); err != nil && !os.IsExist(err) {
 		s.t.Fatal(err)
 	}
-	s.cmd = exec.Command(link, "serve", "-c", s.config)
+	args := s.args
+	if args == nil {
+		args = []string{"serve"}
+	}
+	s.cmd = exec.Command(link, append(slices.Clone(args), "-c", s.config)...)
 	s.cmd.Dir = s.cwd
 	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -103,7 +128,7 @@ func (s *server) start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.urls, s.log, s.logged = map[string]string{}, &bytes.Buffer{}, make(chan struct{})
+	s.urls, s.log, s.logged = map[string]string{}, &logText{}, make(chan struct{})
 	up := make(chan struct{})
 	go s.follow(stderr, up)
 	s.t.Cleanup(func() {

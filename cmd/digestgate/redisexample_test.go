@@ -1,0 +1,99 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/store/redis/redistest"
+)
+
+// TestRedisExample runs examples/redis/run.sh in a copy of its folder, as a
+// user would.
+func TestRedisExample(t *testing.T) {
+	t.Parallel()
+	redistest.Available(t)
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("the script needs curl")
+	}
+	reg, err := registrytest.Start(registrytest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = reg.Close() })
+	img, err := registrytest.NewImage(registrytest.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}},
+		demoRoot(demoReleased, runtime.GOARCH))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reg.Push("team/app", "released", img); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		environ []string
+		says    []string
+	}{
+		{"no_registry", nil, []string{"burns none of its attempts", "replica-2: exit status 2 (", "Everything was as expected."}},
+		{"vulnerable_image", []string{"IMAGE=" + reg.Host + "/team/app:released", "PLAIN_HTTP=1"},
+			[]string{`"used":1`, "replica-1: exit status 2 (POLICY)", "replica-2: exit status 2 (POLICY)", `"state":"known"`, "Everything was as expected."}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for _, example := range []string{"redis", "quickstart"} {
+				if err := os.CopyFS(filepath.Join(dir, example), os.DirFS("../../examples/"+example)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.RemoveAll(filepath.Join(dir, "redis", "data")); err != nil { // left by a run in the folder itself
+				t.Fatal(err)
+			}
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			program := filepath.Join(dir, "digestgate") // see quickstart
+			if err := os.Link(self, program); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("sh", filepath.Join(dir, "redis", "run.sh"))
+			cmd.Env = append(os.Environ(), "DIGESTGATE="+program, "DIGESTGATE_ANALYZER="+analyzerPath(t), "REDIS_PORT="+freePort(t))
+			cmd.Env = append(cmd.Env, c.environ...)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("run.sh: %v", err)
+			}
+			for _, part := range c.says {
+				if !strings.Contains(string(out), part) {
+					t.Errorf("it did not say %q", part)
+				}
+			}
+			if t.Failed() {
+				t.Logf("it said:\n%s", out)
+			}
+		})
+	}
+}
+
+// freePort is one that nobody listens on just now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
