@@ -80,6 +80,9 @@ func ParseRedis(storeURL string) (RedisTarget, error) {
 		return invalid("a redis URL takes no options after ? or # but sentinelPasswordFile and sentinelUsername for redis+sentinel; what else can be set has keys of its own under store")
 	}
 	hosts, path, _ := strings.Cut(rest, "/")
+	if strings.Contains(path, "@") { // a password with a slash; nothing of it may be quoted
+		return invalid("the store's URL holds a slash before an @; a password does not belong there: put it into a file and name that as store.passwordFile")
+	}
 	if user, after, found := cutLast(hosts, "@"); found {
 		if strings.Contains(user, ":") {
 			return invalid("the store's URL holds a password; put it into a file and name that as store.passwordFile")

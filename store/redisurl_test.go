@@ -32,6 +32,9 @@ func TestParseRedis(t *testing.T) {
 	for in, want := range map[string]string{
 		"redis://u:secret@h":                   "passwordFile",
 		"redis://:secret@h/0":                  "passwordFile",
+		"redis://u:sec/secret@h/0":             "passwordFile",
+		"redis://u:secret/x@h":                 "passwordFile",
+		"redis://u:x,secret/x@h":               "passwordFile",
 		"redis://":                             "no host",
 		"redis://h:port":                       "port",
 		"redis://h:70000":                      "port",

@@ -226,7 +226,11 @@ func (a *app) openAnalyzer(ctx context.Context) error {
 
 // secretFiles are what a child must not be able to read.
 func (a *app) secretFiles() []string {
-	files := []string{a.token.path, a.config.HTTP.TLS.KeyFile, a.config.Admission.TLS.KeyFile}
+	own := filepath.Join(a.config.DataDir, "tls") // what gate/admission makes
+	files := []string{
+		a.token.path, a.config.HTTP.TLS.KeyFile, a.config.Admission.TLS.KeyFile,
+		filepath.Join(own, "authority.pem"), filepath.Join(own, "serving.pem"),
+	}
 	files = append(files, a.config.Store.SecretFiles()...)
 	for _, c := range a.config.Admission.Clusters {
 		files = append(files, c.TokenFile)
