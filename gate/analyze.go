@@ -32,7 +32,21 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 		return err
 	}
 	run.Enter(PhaseMatch)
-	return p.renew(ctx, job.Digest, job.Trigger.event())
+	err = p.renew(ctx, job.Digest, job.Trigger.event())
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	// A shared store has lost the inventory since, or it is damaged. The error
+	// must not go on: of the registry it would end the job for good.
+	p.Log.Warn("inventory is lost, analysing again", "digest", job.Digest, "error", err)
+	if err := p.inventory(ctx, run, entry.Record); err != nil {
+		return err
+	}
+	run.Enter(PhaseMatch)
+	if err = p.renew(ctx, job.Digest, job.Trigger.event()); errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("the store loses inventories: %v: %w", err, ErrStoreUnavailable)
+	}
+	return err
 }
 
 // inventory makes and stores the inventory, from the first location that has
