@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ANALYZER_ENV := GOEXPERIMENT=jsonv2 CGO_ENABLED=0
 GO_FILES = $(shell git ls-files '*.go')
 
-.PHONY: help build demo run test check e2e bench lint race clean bin/digestgate bin/digestgate-analyzer
+.PHONY: help build demo run test check e2e faults bench lint race clean bin/digestgate bin/digestgate-analyzer
 
 help: ## show this help
 	@grep -hE '^[a-zA-Z0-9_/-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ e2e: build ## play against a real kube-apiserver and a real registry, built from
 	$(MAKE) -C examples/cluster bin
 	cd examples/cluster && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate DIGESTGATE_ANALYZER_BIN=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -timeout 20m ./...
 	cd examples/distribution/sender && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate DIGESTGATE_ANALYZER_BIN=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -timeout 5m ./...
+
+FAULTS_DURATION ?= 60s
+faults: ## break Redis under several processes for FAULTS_DURATION on each kind of server, then count (docs/redis.md, "Faults")
+	DIGESTGATE_FAULTS_DURATION=$(FAULTS_DURATION) go test -count=1 -v -timeout 1h -run TestFaults ./store/redis/faults
 
 bench: build ## run every benchmark once; see docs/performance.md for real figures
 	DIGESTGATE_ANALYZER=$(CURDIR)/bin/digestgate-analyzer go test -run '^$$' -bench . -benchtime 1x ./...
