@@ -168,6 +168,9 @@ func (p Piece) fields() map[string]json.RawMessage {
 		}
 		p.Record = &r
 	}
+	if p.Setting != nil && len(p.Setting.Value) == 0 {
+		p.Setting = &SettingPiece{Value: []byte{}, Version: p.Setting.Version}
+	}
 	out := map[string]json.RawMessage{}
 	text, err := json.Marshal(p)
 	if err == nil {

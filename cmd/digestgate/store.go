@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -10,10 +11,30 @@ import (
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/sqlite"
+	"github.com/digestgate/digestgate/store/transfer"
 )
 
-// openStore opens the store that the configuration names.
+// openStore opens the store that the configuration names, unless a copy to it is
+// not finished.
 func openStore(ctx context.Context, c store.Config, log *slog.Logger, metrics prometheus.Registerer) (store.Store, error) {
+	s, err := openAnyStore(ctx, c, log, metrics)
+	if err != nil {
+		return nil, err
+	}
+	if err := transfer.Refuse(ctx, s); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// movable is a store that can be copied to and from.
+type movable interface {
+	store.Store
+	store.Exporter
+	store.Importer
+}
+
+func openAnyStore(ctx context.Context, c store.Config, log *slog.Logger, metrics prometheus.Registerer) (movable, error) {
 	if store.IsRedis(c.URL) {
 		s, err := redis.Open(ctx, c, redis.Options{Logger: log, Metrics: redis.NewMetrics(metrics)})
 		if err != nil {
