@@ -139,7 +139,7 @@ func copyStore(ctx context.Context, source, target store.Config, log *slog.Logge
 		return result, fmt.Errorf("--to: %w", err)
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	c := transfer.Copy{From: from, To: to, Name: name, Skip: tokenCopied(target), Log: log}
+	c := transfer.Copy{From: from, To: to, Name: name, Skip: secretsLeft(target), Log: log}
 	return c.Run(ctx)
 }
 
@@ -157,23 +157,27 @@ func storeName(c store.Config) (string, error) {
 	return fmt.Sprintf("%s %s%s/%d, prefix %s", t.Kind, strings.Join(t.Addrs, ","), t.Master, t.Database, c.Prefix), err
 }
 
-// tokenCopied leaves the admin token out of a copy when the target could not read
-// it: it is encrypted with the MAC key. The first server puts its own there then.
-func tokenCopied(target store.Config) func(context.Context, store.Piece) string {
+// secretsLeft leaves the secrets that processes share out of a copy when those of
+// the target could not read them: they are encrypted with the MAC key. The first
+// server of the target puts its own there then.
+func secretsLeft(target store.Config) func(context.Context, store.Piece) string {
 	return func(_ context.Context, p store.Piece) string {
-		if p.Name != tokenSetting {
-			return ""
-		}
-		keys, err := redis.ReadKeys(target.MACKeyFile)
-		for _, key := range keys {
-			if _, err := unseal(key, p.Setting.Value); err == nil {
-				return ""
+		for _, secret := range []sharedSecret{sharedToken(""), sharedAuthority("")} {
+			if p.Name != secret.setting {
+				continue
 			}
+			keys, err := redis.ReadKeys(target.MACKeyFile)
+			for _, key := range keys {
+				if _, err := secret.unseal(key, p.Setting.Value); err == nil {
+					return ""
+				}
+			}
+			if err != nil && store.IsRedis(target.URL) {
+				return "the MAC key cannot be read"
+			}
+			return "it is encrypted with another MAC key; the first server of the target puts that of its dataDir there"
 		}
-		if err != nil && store.IsRedis(target.URL) {
-			return "the MAC key cannot be read"
-		}
-		return "it is encrypted with another MAC key; the first server of the target puts that of its dataDir there"
+		return ""
 	}
 }
 
