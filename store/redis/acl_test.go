@@ -14,6 +14,7 @@ import (
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // documentedRule takes the parts of the rule for a user out of the page: those of
@@ -61,7 +62,7 @@ func asUser(t *testing.T, s *redistest.Server, c store.Config, rule []string) er
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	clock := newClock()
+	clock := storetest.NewClock()
 	r, err := redis.Open(ctx, c, redis.Options{Clock: clock.Now, FeedRetention: 1, JobRetention: time.Minute})
 	if err != nil {
 		return err
@@ -127,7 +128,7 @@ func TestDocumentedACLOfACluster(t *testing.T) {
 	servers := redistest.Cluster(t, redistest.Options{ACL: []string{user}})
 	c := config(t, servers.URL())
 	c.Prefix, c.Username, c.PasswordFile = prefix, "digestgate", keyFile(t, "secret")
-	clock := newClock()
+	clock := storetest.NewClock()
 	if err := liveWhole(t.Context(), open(t, c, redis.Options{Clock: clock.Now, JobRetention: time.Minute}), 1, clock.Advance); err != nil {
 		t.Fatal(err)
 	}

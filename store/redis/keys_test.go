@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/store/redis"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // TestKeyTablePage compares the table of the page with the program.
@@ -57,7 +58,7 @@ func TestKeysAreThoseOfTheTable(t *testing.T) {
 	t.Parallel()
 	server := servers.Plain(t)
 	c := config(t, server.URL())
-	clock := newClock()
+	clock := storetest.NewClock()
 	s := open(t, c, redis.Options{Clock: clock.Now, FeedRetention: 1, JobRetention: time.Minute})
 	if err := liveWhole(t.Context(), s, 1100, clock.Advance); err != nil { // 1,100 are more than this feed keeps
 		t.Fatal(err)

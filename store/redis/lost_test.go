@@ -11,6 +11,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // lossy is a store that loses answers, and one beside it that sees what the
@@ -182,7 +183,7 @@ func TestClaimUnheard(t *testing.T) {
 // TestClaimRepeatedLate: a claim whose repetition arrives when others have had
 // the job gets another one: the epoch of the present holder stays its own.
 func TestClaimRepeatedLate(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	l := newLossy(t, redis.Options{Clock: c.Now})
 	enqueue := func(i int) {
 		_, _, err := l.direct.Enqueue(t.Context(), analysis(digest(t.Name(), i), gate.TriggerPush))

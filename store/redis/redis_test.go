@@ -9,9 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -26,26 +24,6 @@ import (
 var servers redistest.Shared
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
-
-// clock is a clock that only tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // config is a configuration for the servers at url, with a prefix and keys of
 // its own.
@@ -110,7 +88,7 @@ func TestStore(t *testing.T) {
 			version, _ := redistest.Version()
 			t.Logf("on redis-server %s, %s: %s", version, k.name, url)
 			storetest.Run(t, func(t *testing.T) storetest.Harness {
-				c, config := newClock(), config(t, url)
+				c, config := storetest.NewClock(), config(t, url)
 				s := open(t, config, redis.Options{Clock: c.Now})
 				return storetest.Harness{
 					Store: removed{s}, Advance: c.Advance,

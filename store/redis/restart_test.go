@@ -11,6 +11,7 @@ import (
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // everything is what Scan finds, by name.
@@ -205,7 +206,7 @@ func TestLostRecord(t *testing.T) {
 // TestPausedWorker: the late commit of a worker that was paused beyond its lease
 // is refused, in the record and in the scheduler.
 func TestPausedWorker(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	url := servers.Plain(t).URL()
 	conf := config(t, url)
 	paused, next := open(t, conf, redis.Options{Clock: c.Now}), open(t, conf, redis.Options{Clock: c.Now})

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 var loc = gate.Location{Registry: "harbor", Repository: "library/app"}
@@ -40,61 +42,14 @@ func TestFeedRetention(t *testing.T) {
 	}
 }
 
-// TestJobRetention: jobs that are done, or that a later one has replaced, can be
-// read for a while; what says whether an image may be asked for again stays.
+// TestJobRetention: claims remove what is over, once a minute.
 func TestJobRetention(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	s := open(t, config(t, servers.Plain(t).URL()), redis.Options{Clock: c.Now, JobRetention: time.Hour})
-	claim := gate.ClaimRequest{Worker: "w", Lease: time.Minute}
-	run := func(name string, result gate.Result) string {
-		t.Helper()
-		req := gate.JobRequest{Kind: gate.JobAnalyze, Location: loc, Digest: digest(name, 0), Trigger: gate.TriggerAPI}
-		if _, _, err := s.Enqueue(t.Context(), req); err != nil {
+	storetest.Retention(t, storetest.Harness{Store: s, Advance: c.Advance}, func(store.Store) store.Store {
+		if _, err := s.Claim(t.Context(), gate.ClaimRequest{Worker: "w", Lease: time.Minute}); !errors.Is(err, gate.ErrNoJob) {
 			t.Fatal(err)
 		}
-		job, err := s.Claim(t.Context(), claim)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Finish(t.Context(), job.Lease(), result); err != nil {
-			t.Fatal(err)
-		}
-		return job.ID
-	}
-	fail := gate.Result{Err: gate.ErrScanFailed, Final: true}
-	gone := []string{run("done", gate.Result{}), run("failed", fail)}
-	kept := []string{run("failed", fail), run("cancelled", gate.Result{Err: gate.ErrCancelled})}
-	c.Advance(time.Hour + time.Minute)
-	kept = append(kept, run("fresh", gate.Result{}))
-	before, err := s.Scan(t.Context(), func(gate.Item) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Advance(2 * time.Minute) // tidied once a minute
-	if _, err := s.Claim(t.Context(), claim); !errors.Is(err, gate.ErrNoJob) {
-		t.Fatal(err)
-	}
-	told := map[string]bool{}
-	changes, _, err := s.Changes(t.Context(), before, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range changes {
-		told[c.Key] = true
-	}
-	for i, id := range gone {
-		// The claim that made the last job has tidied too.
-		if _, err := s.Job(t.Context(), id); !errors.Is(err, gate.ErrNotFound) {
-			t.Errorf("job %d %q: got %v, want it gone", i, id, err)
-		}
-	}
-	for _, id := range kept {
-		if _, err := s.Job(t.Context(), id); err != nil || told[id] {
-			t.Errorf("job %q: %v; told: %v", id, err, told[id])
-		}
-	}
-	// A digest whose job has been removed can be asked for again.
-	if _, outcome, err := s.Enqueue(t.Context(), gate.JobRequest{Kind: gate.JobAnalyze, Location: loc, Digest: digest("done", 0), Trigger: gate.TriggerAdmission}); err != nil || outcome != gate.EnqueuedNew {
-		t.Errorf("asking again: got %q, %v", outcome, err)
-	}
+		return s
+	})
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -20,26 +18,6 @@ func TestMain(m *testing.M) {
 		os.Exit(child(path))
 	}
 	goleak.VerifyTestMain(m)
-}
-
-// clock is a clock that only tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 func open(t testing.TB, path string, o sqlite.Options) *sqlite.Store {
@@ -74,7 +52,7 @@ func memoryDir(t testing.TB) string {
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		c := newClock()
+		c := storetest.NewClock()
 		dir := memoryDir(t)
 		s := open(t, filepath.Join(dir, "0.db"), sqlite.Options{Clock: c.Now})
 		n := 0

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/sqlite"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 func TestFeedRetention(t *testing.T) {
@@ -38,61 +40,15 @@ func TestFeedRetention(t *testing.T) {
 	}
 }
 
+// TestJobRetention: opening removes what is over.
 func TestJobRetention(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	path := filepath.Join(memoryDir(t), "store.db")
-	s := open(t, path, sqlite.Options{Clock: c.Now, JobRetention: time.Hour})
-	run := func(name string, result gate.Result) string {
-		t.Helper()
-		req := gate.JobRequest{Kind: gate.JobAnalyze, Location: loc, Digest: digestOf(name), Trigger: gate.TriggerAPI}
-		job, _, err := s.Enqueue(t.Context(), req)
-		if err != nil {
+	o := sqlite.Options{Clock: c.Now, JobRetention: time.Hour}
+	storetest.Retention(t, storetest.Harness{Store: open(t, path, o), Advance: c.Advance}, func(s store.Store) store.Store {
+		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if job, err = s.Claim(t.Context(), gate.ClaimRequest{Worker: "w", Lease: time.Minute}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Finish(t.Context(), job.Lease(), result); err != nil {
-			t.Fatal(err)
-		}
-		return job.ID
-	}
-	fail := gate.Result{Err: gate.ErrScanFailed, Final: true}
-	gone := []string{run("done", gate.Result{}), run("failed", fail)}
-	kept := []string{run("failed", fail), run("cancelled", gate.Result{Err: gate.ErrCancelled})}
-	c.Advance(time.Hour + time.Second)
-	kept = append(kept, run("fresh", gate.Result{}))
-	before := feedEnd(t, s)
-
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, path, sqlite.Options{Clock: c.Now, JobRetention: time.Hour}) // opening tidies
-	told := map[string]bool{}
-	changes, _, err := s.Changes(t.Context(), before, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range changes {
-		told[c.Key] = true
-	}
-	for _, id := range gone {
-		if _, err := s.Job(t.Context(), id); !errors.Is(err, gate.ErrNotFound) || !told[id] {
-			t.Errorf("job %q: got %v, want it gone; told: %v", id, err, told[id])
-		}
-	}
-	for _, id := range kept {
-		if _, err := s.Job(t.Context(), id); err != nil || told[id] {
-			t.Errorf("job %q: %v; told: %v", id, err, told[id])
-		}
-	}
-}
-
-func feedEnd(t *testing.T, s *sqlite.Store) int64 {
-	t.Helper()
-	_, next, err := s.Changes(t.Context(), 0, 10_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return next
+		return open(t, path, o)
+	})
 }

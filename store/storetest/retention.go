@@ -1,0 +1,46 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+)
+
+// Retention runs the cases about what is removed in time on a store that keeps
+// jobs for an hour. tidy makes the store remove what it may, and returns the
+// store that goes on.
+func Retention(t *testing.T, h Harness, tidy func(store.Store) store.Store) {
+	e := newEnv(t, h)
+	fail := gate.Result{Err: gate.ErrScanFailed, Final: true}
+	run := func(name string, result gate.Result, want gate.JobState) string {
+		e.enqueue(analyze(name, gate.TriggerAPI), gate.EnqueuedNew)
+		return e.finishWith(e.claim(), result, want).ID
+	}
+	gone := []string{run("done", gate.Result{}, gate.JobDone), run("failed", fail, gate.JobFailed)}
+	kept := []string{run("failed", fail, gate.JobFailed), run("cancelled", gate.Result{Err: gate.ErrCancelled}, gate.JobCancelled)}
+	before := e.lastSeq()
+	e.advance(time.Hour + time.Minute)
+	e.s = tidy(e.s)
+	told := map[string]bool{}
+	changes, _ := e.changes(before)
+	for _, c := range changes {
+		told[c.Key] = true
+	}
+	for _, id := range gone {
+		if _, err := e.s.Job(e.ctx, id); !errors.Is(err, gate.ErrNotFound) || !told[id] {
+			t.Errorf("job %q: got %v, want it gone; told: %v", id, err, told[id])
+		}
+	}
+	// What says whether an image may be asked for again stays.
+	for _, id := range kept {
+		if _, err := e.s.Job(e.ctx, id); err != nil || told[id] {
+			t.Errorf("job %q: %v; told: %v", id, err, told[id])
+		}
+	}
+	e.enqueue(analyze("cancelled", gate.TriggerPush), gate.EnqueuedLeft)
+	// What is gone may be asked for again by anybody.
+	e.enqueue(analyze("done", gate.TriggerAdmission), gate.EnqueuedNew)
+}
