@@ -219,11 +219,11 @@ func TestContentRescanIsFreeAndOnlyForAnotherAnalyzerSet(t *testing.T) {
 	s.event("team/app", "v1", d)
 	s.work()
 	sweeper := gate.NewSweeper(s.Pipeline, listed{d})
-	if swept, err := sweeper.Reanalyze(s.ctx); err != nil || swept.Queued != 0 {
+	if swept, err := sweeper.Reanalyze(s.ctx, s.analyzer.Set()); err != nil || swept.Queued != 0 {
 		t.Errorf("content rescan with the same analysers: %+v, %v", swept, err)
 	}
 	s.analyzer.set = "set-2"
-	if swept, err := sweeper.Reanalyze(s.ctx); err != nil || swept.Queued != 1 {
+	if swept, err := sweeper.Reanalyze(s.ctx, s.analyzer.Set()); err != nil || swept.Queued != 1 {
 		t.Fatalf("content rescan with new analysers: %+v, %v", swept, err)
 	}
 	if s.entry(d).State() != gate.StateScanned {

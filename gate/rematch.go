@@ -105,11 +105,10 @@ func (s *Sweeper) audit(ctx context.Context, rec Record, swept *Swept) error {
 }
 
 // Reanalyze queues the analysis of every digest whose inventory was made by
-// another analyzer set than the present one; the digests were charged before,
+// another analyzer set than the given, the present one; the digests were charged before,
 // so that this is free.
-func (s *Sweeper) Reanalyze(ctx context.Context) (Swept, error) {
+func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
 	p := s.pipeline
-	set := p.Analyzer.Set()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sweep(ctx, func(rec Record, swept *Swept) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/schedule"
+	"github.com/digestgate/digestgate/store"
 )
 
 const (
@@ -19,6 +20,9 @@ const (
 	// judgeEvery is how often standing verdicts are evaluated again, for the
 	// policies that depend on the time (DESIGN.md §2).
 	judgeEvery = 5 * time.Minute
+	// judgeSlack is how much sooner than that a process may sweep again for
+	// all: its ticker and the store's clock are not the same.
+	judgeSlack = 10 * time.Second
 )
 
 // background starts everything that runs without being asked.
@@ -42,6 +46,11 @@ func (a *app) background(ctx context.Context, s *running) {
 		s.work.Go(func() { a.lastEvents.Run(ctx) })
 	}
 	if a.has(roleWorker) {
+		s.work.Go(func() {
+			if err := a.publishAnalyzerSet(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn("schedulers are not told of the analysers here", "error", err)
+			}
+		})
 		for _, w := range a.workers() {
 			s.work.Go(func() { w.Run(ctx, grace) })
 		}
@@ -111,7 +120,17 @@ func repeat(ctx context.Context, changes func() <-chan struct{}, revision func()
 
 func (a *app) rematch(ctx context.Context) {
 	started := time.Now()
-	swept, err := a.sweeper.Rematch(ctx)
+	var swept gate.Swept
+	sweep := func(ctx context.Context) (err error) {
+		swept, err = a.sweeper.Rematch(ctx)
+		return err
+	}
+	var err error
+	if store.IsRedis(a.config.Store.URL) {
+		_, err = gate.NewTurn(a.store, "sweep").Do(ctx, a.sweepsFor(), judgeEvery-judgeSlack, sweep)
+	} else {
+		err = sweep(ctx)
+	}
 	switch {
 	case ctx.Err() != nil || errors.Is(err, gate.ErrAdvisoriesUnavailable):
 	case err != nil:
@@ -120,6 +139,13 @@ func (a *app) rematch(ctx context.Context) {
 		a.log.Info("stored images matched again", "images", swept.Seen, "matched", swept.Matched, "failed", swept.Failed,
 			"charged", swept.Charged, "duration", time.Since(started).Round(time.Millisecond))
 	}
+}
+
+// sweepsFor is what a sweep here would bring the stored answers to; one of all
+// processes that would do the same is enough.
+func (a *app) sweepsFor() string {
+	g, _ := a.matcher.Generation()
+	return fmt.Sprintf("%d %s %s %s", g.Number, g.Content, a.matcher.Version(), a.policies.Revision())
 }
 
 func (a *app) followSchedules(ctx context.Context) {
@@ -139,10 +165,11 @@ func (r rescans) Rescan(ctx context.Context, kind schedule.Kind, tick time.Time)
 	var swept gate.Swept
 	var err error
 	if kind == schedule.KindContent {
-		if r.analyzer == nil {
-			return fmt.Errorf("a content rescan needs the role worker in this process: %w", gate.ErrInvalid)
+		set, unknown := r.analyzerSet(ctx)
+		if unknown != nil {
+			return unknown
 		}
-		swept, err = r.sweeper.Reanalyze(ctx)
+		swept, err = r.sweeper.Reanalyze(ctx, set)
 	} else {
 		// New data may lie there already and wait for its turn to be seen.
 		if _, refreshed := r.advisories.Refresh(ctx); refreshed != nil {

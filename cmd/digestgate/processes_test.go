@@ -20,31 +20,35 @@ import (
 func TestProcessesOnOneRedis(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, redistest.Plain(t, redistest.Options{AOF: "everysec"}).URL(),
-		"schedules: [{name: often, cron: '0 0 1 1 *', kind: match}]\n")
+		"schedules: [{name: often, cron: '0 0 1 1 *', kind: match}, {name: content, cron: '0 0 1 1 *', kind: content}]\n")
 	settings := f.settings()
-	// A tick was missed while nobody was there.
-	f.rewrite(settings, "schedule/often", func(state map[string]any) {
-		state["tick"], state["done"] = time.Now().AddDate(-2, 0, 0), true
-	})
+	// Ticks were missed while nobody was there.
+	for _, name := range []string{"often", "content"} {
+		f.rewrite(settings, "schedule/"+name, func(state map[string]any) {
+			state["tick"], state["done"] = time.Now().AddDate(-2, 0, 0), true
+		})
+	}
 	a, b := f.process("", 3, "serve", "--roles", "webhooks,api,admission"), f.process("", 3, "serve", "--roles", "webhooks,api,admission")
 	worker := f.process("", 1, "worker")
 	schedulers := []*server{f.process("", 1, "serve", "--roles", "scheduler"), f.process("", 1, "serve", "--roles", "scheduler")}
-	for _, s := range append(schedulers, a, b, worker) {
+	for _, s := range []*server{worker, schedulers[0], schedulers[1], a, b} {
 		s.start()
 	}
 
 	t.Run("ticks_and_generations_come_once", func(t *testing.T) {
-		begun := func() int {
-			return strings.Count(schedulers[0].log.String()+schedulers[1].log.String(), `msg="rescan begins"`)
+		said := func(part string) int {
+			return strings.Count(schedulers[0].log.String()+schedulers[1].log.String(), part)
 		}
-		eventually(t, "the missed tick", 30*time.Second, func() bool { return begun() > 0 })
+		for _, name := range []string{"often", "content"} {
+			eventually(t, "the missed tick of "+name, 30*time.Second, func() bool { return said(`msg="rescan ends" schedule=`+name) > 0 })
+			if n := said(`msg="rescan begins" schedule=` + name); n != 1 {
+				t.Errorf("the tick of %s was begun %d times", name, n)
+			}
+		}
 		for _, s := range append(schedulers, worker) {
 			if !strings.Contains(s.log.String(), `msg="advisory data is in use" generation=1 `) {
 				t.Errorf("a process does not use generation 1:\n%s", s.log)
 			}
-		}
-		if n := begun(); n != 1 {
-			t.Errorf("the tick was begun %d times", n)
 		}
 	})
 

@@ -13,7 +13,7 @@ const (
 	// partPolicies evaluates: standing verdicts, and reviews.
 	partPolicies part = "policies"
 	// partAdvisories keeps and activates advisory data, and matches. Admission
-	// needs none: it decides from stored findings, which say what they are of.
+	// matches by itself what is older than its data (docs/adr/0009).
 	partAdvisories part = "advisories"
 	// partCatalog lists what is stored. It follows the whole feed and reads
 	// every changed record.
@@ -25,7 +25,7 @@ const (
 var needs = map[part][]string{
 	partSource:     {roleAPI, roleAdmission, roleWorker, roleScheduler},
 	partPolicies:   {roleAdmission, roleWorker, roleScheduler},
-	partAdvisories: {roleWorker, roleScheduler},
+	partAdvisories: {roleAdmission, roleWorker, roleScheduler},
 	partCatalog:    {roleAPI, roleWorker, roleScheduler}, // verdicts name tags
 }
 

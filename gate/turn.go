@@ -1,0 +1,155 @@
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// turnLease is how long work stays with a process that is not heard of any
+	// more; it is renewed three times in that time.
+	turnLease = time.Minute
+	// turnPoll is how often a process looks whether another has finished.
+	turnPoll = 2 * time.Second
+)
+
+// Turn lets one of all processes on a store do a piece of work that each of
+// them would do. There is no leader: whoever comes first does it, and when it
+// dies another one takes it up. The work must be harmless to repeat.
+type Turn struct {
+	store   SyncSettings
+	setting string
+	holder  string
+}
+
+// NewTurn makes the turn of a named work; every process uses the same name.
+func NewTurn(store SyncSettings, name string) *Turn {
+	return &Turn{store: store, setting: "turn/" + name, holder: rand.Text()}
+}
+
+// turnState is the value of the setting.
+type turnState struct {
+	For    string    `json:"for"`   // what the work was about
+	Began  time.Time `json:"began"` // by the store's clock
+	Done   bool      `json:"done"`
+	Holder string    `json:"holder"`
+	Until  time.Time `json:"until"`
+
+	version int64
+}
+
+// Do does the work unless another process did, for the same thing and within
+// the time that it holds; while another one is at it, it waits for the outcome.
+// It reports whether the work was done here. The work is cancelled with
+// ErrFenced when another process took it over. Errors: those of the store and
+// of the work.
+func (t *Turn) Do(ctx context.Context, about string, holds time.Duration, work func(context.Context) error) (here bool, err error) {
+	for {
+		now, st, err := t.load(ctx)
+		if err != nil {
+			return false, err
+		}
+		if st.Done && st.For == about && now.Sub(st.Began).Abs() < holds {
+			return false, nil
+		}
+		if !st.Done && now.Before(st.Until) {
+			select {
+			case <-ctx.Done():
+				return false, fmt.Errorf("waiting for a turn: %w", errors.Join(ErrTimeout, context.Cause(ctx)))
+			case <-time.After(turnPoll):
+			}
+			continue
+		}
+		next := turnState{For: about, Began: now, Holder: t.holder, Until: now.Add(turnLease), version: st.version}
+		err = t.save(ctx, &next)
+		if errors.Is(err, ErrConflict) {
+			continue // another process was first
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, t.run(ctx, next, work)
+	}
+}
+
+func (t *Turn) run(ctx context.Context, st turnState, work func(context.Context) error) error {
+	working, cancel := context.WithCancelCause(ctx)
+	kept := make(chan turnState)
+	go func() { kept <- t.keep(working, st, cancel) }()
+	err := work(working)
+	if err != nil && errors.Is(context.Cause(working), ErrFenced) {
+		err = errors.Join(ErrFenced, err)
+	}
+	cancel(nil)
+	st = <-kept
+	st.Done = err == nil
+	st.Until = time.Time{} // after a failure or a stop another one may begin at once
+	ending, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer stop()
+	if save := t.save(ending, &st); save != nil && !errors.Is(save, ErrConflict) {
+		err = errors.Join(err, save)
+	}
+	return err
+}
+
+// keep renews the lease until ctx ends.
+func (t *Turn) keep(ctx context.Context, st turnState, cancel context.CancelCauseFunc) turnState {
+	renewed := time.Now()
+	tick := time.NewTicker(turnLease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return st
+		case <-tick.C:
+		}
+		next := st
+		now, err := t.store.Now(ctx)
+		if err == nil {
+			next.Until = now.Add(turnLease)
+			err = t.save(ctx, &next)
+		}
+		switch {
+		case err == nil:
+			st, renewed = next, time.Now()
+		case errors.Is(err, ErrConflict), time.Since(renewed) >= turnLease:
+			cancel(ErrFenced)
+			return st
+		}
+	}
+}
+
+// load reads the state. A value that is not readable counts as done long ago.
+func (t *Turn) load(ctx context.Context) (time.Time, turnState, error) {
+	now, err := t.store.Now(ctx)
+	if err != nil {
+		return now, turnState{}, fmt.Errorf("reading the store's clock: %w", err)
+	}
+	value, version, err := t.store.Setting(ctx, t.setting)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return now, turnState{}, fmt.Errorf("reading whose turn it is: %w", err)
+	}
+	st := turnState{Done: true}
+	if err == nil && json.Unmarshal(value, &st) != nil {
+		st = turnState{Done: true}
+	}
+	st.version = version
+	return now, st, nil
+}
+
+func (t *Turn) save(ctx context.Context, st *turnState) error {
+	value, err := json.Marshal(st)
+	if err != nil {
+		return fmt.Errorf("encoding a turn: %w", err)
+	}
+	version, err := t.store.PutSetting(ctx, t.setting, value, st.version)
+	if err != nil {
+		return fmt.Errorf("taking a turn: %w", err)
+	}
+	st.version = version
+	return nil
+}
