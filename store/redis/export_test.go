@@ -33,3 +33,6 @@ func (s *Store) Remove(ctx context.Context) error {
 func (s *Store) Floor(ctx context.Context) (int64, error) {
 	return s.client.Get(ctx, s.keys.floor()).Int64()
 }
+
+// Resign is one look of resignValues.
+func (s *Store) Resign(ctx context.Context) (int, error) { return s.resign(ctx) }

@@ -118,6 +118,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	s.stop = stop
 	s.work.Go(func() { s.listen(background) })
 	s.work.Go(func() { s.mendRecords(background) })
+	s.work.Go(func() { s.resignValues(background) })
 	return s, nil
 }
 

@@ -34,6 +34,7 @@ var (
 	scriptTell      = script("common", "tell")
 	scriptChanges   = script("common", "changes")
 	scriptRecord    = script("small", "record")
+	scriptField     = script("small", "field")
 	scriptSwap      = script("small", "swap")
 	scriptTime      = script("small", "time")
 	scriptLoad      = script("small", "load")

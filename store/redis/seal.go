@@ -71,20 +71,38 @@ func (s *seals) seal(place string, v sealed) (string, error) {
 	return sealFormat + "." + mac(s.file.keys()[0], place, payload) + "." + string(payload), nil
 }
 
-// open checks a value of a place; errForged and JSON errors say why it counts as
-// absent.
-func (s *seals) open(place, text string) (v sealed, err error) {
+// signer is which of the keys has signed a value of a place, and the payload;
+// errForged when none has.
+func signer(keys [][]byte, place, text string) (key int, payload string, err error) {
 	format, rest, _ := strings.Cut(text, ".")
 	given, payload, ok := strings.Cut(rest, ".")
 	if format != sealFormat || !ok {
-		return sealed{}, errForged
+		return 0, "", errForged
 	}
-	good := false
-	for _, key := range s.file.keys() {
-		good = good || hmac.Equal([]byte(given), []byte(mac(key, place, []byte(payload))))
+	for i, k := range keys {
+		if hmac.Equal([]byte(given), []byte(mac(k, place, []byte(payload)))) {
+			return i, payload, nil
+		}
 	}
-	if !good {
-		return sealed{}, errForged
+	return 0, "", errForged
+}
+
+// resign is a value with the signature of the first key, whichever it had.
+func (s *seals) resign(place, text string) (string, error) {
+	keys := s.file.keys()
+	by, payload, err := signer(keys, place, text)
+	if err != nil || by == 0 {
+		return text, err
+	}
+	return sealFormat + "." + mac(keys[0], place, []byte(payload)) + "." + payload, nil
+}
+
+// open checks a value of a place; errForged and JSON errors say why it counts as
+// absent.
+func (s *seals) open(place, text string) (v sealed, err error) {
+	_, payload, err := signer(s.file.keys(), place, text)
+	if err != nil {
+		return sealed{}, err
 	}
 	if err := json.Unmarshal([]byte(payload), &v); err != nil {
 		return sealed{}, fmt.Errorf("reading a signed value: %w", err)

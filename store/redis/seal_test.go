@@ -48,7 +48,29 @@ func TestRotation(t *testing.T) {
 	if honest.there(t, before)["record"] {
 		t.Error("a process without the new key believes what it signed")
 	}
-	// Taken away too early, what was not written anew counts as forged.
+	// What nobody writes is signed anew by itself, and then only, and nothing else
+	// about it changes: no change is told of, no other write is undone.
+	other.fill(t, with(old), 2)
+	rotating := with(fresh, old)
+	feed, err := rotating.Scan(t.Context(), func(gate.Item) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := rotating.Resign(t.Context()); err != nil || n < 4 { // a record, its location, a tag, a setting
+		t.Fatalf("signed %d anew, %v", n, err)
+	}
+	if n, err := rotating.Resign(t.Context()); err != nil || n != 0 {
+		t.Fatalf("signed %d once more, %v", n, err)
+	}
+	if changes, _, err := rotating.Changes(t.Context(), feed, 10); err != nil || len(changes) > 0 {
+		t.Errorf("the feed tells of it: %+v, %v", changes, err)
+	}
+	for thing, there := range other.there(t, with(fresh)) {
+		if !there {
+			t.Errorf("the %s was not signed anew", thing)
+		}
+	}
+	// Taken away too early, what was not signed anew counts as forged.
 	other.fill(t, with(old), 1)
 	if early := with(fresh); other.there(t, early)["record"] || early.rejected(t, "record", "forged") == 0 {
 		t.Error("what a key signed that was taken away is believed, or nobody is told")
