@@ -193,7 +193,11 @@ func (s *Store) write(ctx context.Context, set *redis.Script, names []string, ar
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, scriptTell.Run(ctx, s.client, []string{s.keys.clock()}, packed).Err()
+	if err := s.tell(ctx, packed); err != nil {
+		s.untold.add(packed) // what repeats this write finds nothing to change, and nothing to tell
+		return true, err
+	}
+	return true, nil
 }
 
 // body is update for the rules of store.Body, which need nothing else.

@@ -80,6 +80,7 @@ type Store struct {
 	limits  atomic.Pointer[map[string]gate.Limits] // of the latest claim
 	unheard unheard
 	mend    mends
+	untold  untold
 	raised  atomic.Int64 // no epoch at or below it is handed out, see raise
 	closed  atomic.Bool
 	stop    context.CancelFunc
@@ -97,7 +98,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	}
 	s := &Store{
 		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
-		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100),
+		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000),
 	}
 	s.limits.Store(&map[string]gate.Limits{})
 	quiet()
@@ -119,6 +120,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	s.work.Go(func() { s.listen(background) })
 	s.work.Go(func() { s.mendRecords(background) })
 	s.work.Go(func() { s.resignValues(background) })
+	s.work.Go(func() { s.tellLate(background) })
 	return s, nil
 }
 
