@@ -81,18 +81,17 @@ func (s *Store) importSetting(ctx context.Context, name string, fresh store.Sett
 	if fresh.Value == nil {
 		fresh.Value = []byte{} // nil would be null
 	}
-	for range maxRaces {
+	written := false
+	err := s.compete(ctx, "importing a setting", s.keys.setting(name), func() (bool, error) {
 		stored, _, v, now, err := s.setting(ctx, name)
 		if err != nil || v.Version >= fresh.Version {
-			return false, err
+			return true, err
 		}
 		next := sealed{Version: fresh.Version, Stamp: s.seals.next(s.keys.setting(name), v.Stamp, now), Nonce: rand.Text()}
-		written, err := s.swap(ctx, s.keys.setting(name), stored, next, fresh.Value, true, gate.ChangeSetting, name)
-		if err != nil || written {
-			return written, err
-		}
-	}
-	return false, fmt.Errorf("others were faster %d times: %w", maxRaces, gate.ErrStoreUnavailable)
+		written, err = s.swap(ctx, s.keys.setting(name), stored, next, fresh.Value, true, gate.ChangeSetting, name)
+		return written, err
+	})
+	return written, err
 }
 
 // importRecord writes the large values first: nobody reads them before a record
@@ -105,10 +104,11 @@ func (s *Store) importRecord(ctx context.Context, d gate.Digest, fresh *store.Re
 	for _, l := range fresh.Locations {
 		locations[field(l.Location)] = l
 	}
-	for range maxRaces {
+	written := false
+	err := s.compete(ctx, "importing a record", s.keys.record(d), func() (bool, error) {
 		r, _, err := s.fetch(ctx, d, nil)
 		if err != nil || !r.Import(fresh.Body) {
-			return false, err
+			return true, err
 		}
 		r.Version-- // it is counted up when it is written
 		for key, v := range map[string]store.Value{s.keys.inventory(d): fresh.Inventory, s.keys.findings(d): fresh.Findings} {
@@ -119,12 +119,10 @@ func (s *Store) importRecord(ctx context.Context, d gate.Digest, fresh *store.Re
 				return false, err
 			}
 		}
-		written, err := s.put(ctx, r, &change{locations: locations})
-		if err != nil || written {
-			return written, err
-		}
-	}
-	return false, fmt.Errorf("others were faster %d times: %w", maxRaces, gate.ErrStoreUnavailable)
+		written, err = s.put(ctx, r, &change{locations: locations})
+		return written, err
+	})
+	return written, err
 }
 
 func micros(t time.Time) int64 {

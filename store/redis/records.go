@@ -29,10 +29,6 @@ type change struct {
 	locations map[string]gate.LocationState // by field
 }
 
-// maxRaces bounds how often a write starts again because another one was faster.
-// Of n writers one always gets through.
-const maxRaces = 1000
-
 // update changes the record of one digest by compare and set: rule gets it, empty
 // when it is unknown or not believed, with the location of loc if that is not
 // nil, and says what to write (nil: nothing). It may run more than once.
@@ -42,28 +38,27 @@ func (s *Store) update(ctx context.Context, what string, d gate.Digest, fields [
 	if !d.Valid() {
 		return fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
 	}
-	for range maxRaces {
+	return s.compete(ctx, what, s.keys.record(d), func() (bool, error) {
 		r, known, err := s.fetch(ctx, d, fields)
 		if err != nil {
-			return s.failedIn(ctx, what, err)
+			return false, s.failedIn(ctx, what, err)
 		}
 		c, err := rule(r, known)
 		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
+			return false, fmt.Errorf("%s: %w", what, err)
 		}
 		if c == nil {
-			return nil
+			return true, nil
 		}
 		written, err := s.put(ctx, r, c)
 		if err != nil {
-			return s.failedIn(ctx, what, err)
+			return false, s.failedIn(ctx, what, err)
 		}
 		if written {
 			s.changedHere()
-			return nil
 		}
-	}
-	return fmt.Errorf("%s: others were faster %d times: %w", what, maxRaces, gate.ErrStoreUnavailable)
+		return written, nil
+	})
 }
 
 // fetch reads a record for a change of it, and the locations of fields.

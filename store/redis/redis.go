@@ -81,6 +81,7 @@ type Store struct {
 	unheard unheard
 	mend    mends
 	untold  untold
+	turns   turns
 	raised  atomic.Int64 // no epoch at or below it is handed out, see raise
 	closed  atomic.Bool
 	stop    context.CancelFunc
@@ -98,7 +99,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	}
 	s := &Store{
 		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
-		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000),
+		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000), turns: newTurns(),
 	}
 	s.limits.Store(&map[string]gate.Limits{})
 	quiet()

@@ -38,26 +38,28 @@ func (s *Store) mapping(k gate.TagKey, stored string, mark int64) (m gate.TagMap
 func (s *Store) merge(ctx context.Context, what string, k gate.TagKey,
 	rule func(old gate.TagMapping, found bool, now time.Time) (m gate.TagMapping, write, changed bool)) (gate.TagMapping, error) {
 	key := s.keys.tag(k)
-	for range maxRaces {
+	var m gate.TagMapping
+	err := s.compete(ctx, what, key, func() (bool, error) {
 		mark := s.seals.mark()
 		stored, now, err := s.timed(ctx, key)
 		if err != nil {
-			return gate.TagMapping{}, s.failedIn(ctx, what, err)
+			return false, s.failedIn(ctx, what, err)
 		}
 		old, stamp, found := s.mapping(k, stored, mark)
-		m, write, changed := rule(old, found, now)
-		if !write {
-			return m, nil
+		var write, changed bool
+		if m, write, changed = rule(old, found, now); !write {
+			return true, nil
 		}
 		written, err := s.swap(ctx, key, stored, sealed{Stamp: s.seals.next(key, stamp, now)}, m, changed, gate.ChangeTag, k.String())
 		if err != nil {
-			return gate.TagMapping{}, s.failedIn(ctx, what, err)
+			return false, s.failedIn(ctx, what, err)
 		}
-		if written {
-			return m, nil
-		}
+		return written, nil
+	})
+	if err != nil {
+		return gate.TagMapping{}, err
 	}
-	return gate.TagMapping{}, fmt.Errorf("%s: others were faster %d times: %w", what, maxRaces, gate.ErrStoreUnavailable)
+	return m, nil
 }
 
 // timed reads a value together with the time.

@@ -16,18 +16,45 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
+	"github.com/digestgate/digestgate/store/redis"
+	"github.com/digestgate/digestgate/store/redis/redistest"
 	"github.com/digestgate/digestgate/store/sqlite"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/harbor"
 )
 
-// durable is a receiver over the embedded store, served on loopback.
-func durable(t testing.TB) (post func(body string) webhooks.Replayed, st *sqlite.Store) {
+// servers is the Redis of this package's tests.
+var servers redistest.Shared
+
+func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
+
+// stores opens an empty store of each kind.
+var stores = map[string]func(testing.TB) store.Store{
+	"sqlite": func(t testing.TB) store.Store {
+		st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "digestgate.db"), sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	},
+	"redis": func(t testing.TB) store.Store {
+		key := filepath.Join(t.TempDir(), "mac.key")
+		if err := os.WriteFile(key, []byte(strings.Repeat("k", 64)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := store.Config{URL: servers.Plain(t).URL(), Prefix: redistest.Prefix(), MACKeyFile: key}
+		st, err := redis.Open(t.Context(), c, redis.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	},
+}
+
+// durable is a receiver over a store, served on loopback.
+func durable(t testing.TB, open func(testing.TB) store.Store) (post func(body string) webhooks.Replayed, st store.Store) {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "digestgate.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st = open(t)
 	registries, err := gate.NewRegistries([]gate.Registry{{Name: "prod", Host: "harbor.example.com"}})
 	if err != nil {
 		t.Fatal(err)
@@ -101,10 +128,17 @@ func herd(n int, body func(i int) string, post func(string) webhooks.Replayed) (
 	return states, took
 }
 
-// TestHerd: 10,000 deliveries of one digest are one live resolve job.
+// TestHerd: 10,000 deliveries of one digest are one live resolve job, in every
+// store.
 func TestHerd(t *testing.T) {
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) { stampede(t, open) })
+	}
+}
+
+func stampede(t *testing.T, open func(testing.TB) store.Store) {
 	const n = 10000
-	post, st := durable(t)
+	post, st := durable(t, open)
 	states, _ := herd(n, func(int) string { return delivery(alpine, "1.0") }, post)
 	if states[gate.PushQueued] != 1 || states[gate.PushDuplicate] != n-1 {
 		t.Errorf("states: got %v, want 1 queued and %d duplicate", states, n-1)
@@ -141,7 +175,7 @@ func TestHerd(t *testing.T) {
 // TestTagsOfOneDigest: the same digest under several tags is one job that
 // confirms them all.
 func TestTagsOfOneDigest(t *testing.T) {
-	post, st := durable(t)
+	post, st := durable(t, stores["sqlite"])
 	for i, want := range []gate.PushState{gate.PushQueued, gate.PushDuplicate, gate.PushDuplicate} {
 		if got := post(delivery(alpine, fmt.Sprintf("1.%d", i))); got.Answer.State != want {
 			t.Errorf("tag %d: got %+v, want %s", i, got, want)
@@ -154,20 +188,22 @@ func TestTagsOfOneDigest(t *testing.T) {
 }
 
 // BenchmarkDurable measures what senders wait for: acknowledged deliveries of
-// distinct digests, and of one, over HTTP on loopback into SQLite.
+// distinct digests, and of one, over HTTP on loopback into each store.
 func BenchmarkDurable(b *testing.B) {
 	for name, body := range map[string]func(i int) string{
 		"distinct":  func(i int) string { return delivery(gate.Digest(fmt.Sprintf("sha256:%064x", i)), "1.0") },
 		"duplicate": func(int) string { return delivery(alpine, "1.0") },
 	} {
-		b.Run(name, func(b *testing.B) {
-			post, _ := durable(b)
-			b.ResetTimer()
-			_, took := herd(b.N, body, post)
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
-			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
-			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
-		})
+		for kind, open := range stores {
+			b.Run(name+"/"+kind, func(b *testing.B) {
+				post, _ := durable(b, open)
+				b.ResetTimer()
+				_, took := herd(b.N, body, post)
+				b.StopTimer()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+				b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+				b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+			})
+		}
 	}
 }
