@@ -118,6 +118,9 @@ func child(text string) error {
 		cancel()
 	}()
 	n, err := openNode(ctx, r)
+	if ctx.Err() != nil && err != nil {
+		return nil // started again shortly before the end, while the servers were down
+	}
 	if err != nil {
 		return err
 	}
