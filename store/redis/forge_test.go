@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -149,13 +148,33 @@ func (x things) there(t testing.TB, s store.Store) map[string]bool {
 // watched is a process whose log and metrics are looked at.
 type watched struct {
 	*redis.Store
-	log     *bytes.Buffer
+	log     *lines
 	metrics *prometheus.Registry
 }
 
+// lines are what a store logs, in the background too.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *lines) Len() int { return len(l.String()) }
+
 func watch(t testing.TB, c store.Config) watched {
 	t.Helper()
-	w := watched{log: new(bytes.Buffer), metrics: prometheus.NewRegistry()}
+	w := watched{log: new(lines), metrics: prometheus.NewRegistry()}
 	w.Store = open(t, c, redis.Options{Logger: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: redis.NewMetrics(w.metrics)})
 	return w
 }
