@@ -2,6 +2,7 @@ package redis
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
@@ -80,6 +81,14 @@ func (k keys) newest(kind gate.JobKind, name string) string {
 func (k keys) digest(d gate.Digest, what string) string {
 	return k.prefix + ":{" + string(d) + "}:" + what
 }
+
+// digestOf is the digest of a record's key.
+func (k keys) digestOf(record string) gate.Digest {
+	return gate.Digest(strings.TrimSuffix(strings.TrimPrefix(record, k.prefix+":{"), "}:record"))
+}
+
+// records is a pattern that the keys of all records match.
+func (k keys) records() string { return escape(k.prefix) + ":{*}:record" }
 
 func (k keys) record(d gate.Digest) string    { return k.digest(d, "record") }
 func (k keys) locations(d gate.Digest) string { return k.digest(d, "locations") }

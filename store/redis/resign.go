@@ -5,12 +5,9 @@ import (
 	"crypto/hmac"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/digestgate/digestgate/gate"
 )
 
 // resignEvery is how often a process looks whether keys are being rotated. It is
@@ -54,9 +51,9 @@ func (s *Store) resignValues(ctx context.Context) {
 func (s *Store) resign(ctx context.Context) (n int, err error) {
 	err = s.eachNode(ctx, func(ctx context.Context, node *redis.Client) error {
 		for pattern, sign := range map[string]func(context.Context, string) (int, error){
-			escape(s.keys.prefix) + ":{*}:record": s.resignRecord,
-			escape(s.keys.tags()) + "*":           s.resignValue,
-			escape(s.keys.prefix) + ":setting:*":  s.resignValue,
+			s.keys.records():                     s.resignRecord,
+			escape(s.keys.tags()) + "*":          s.resignValue,
+			escape(s.keys.prefix) + ":setting:*": s.resignValue,
 		} {
 			err := scanNode(ctx, node, pattern, func(keys []string) error {
 				for _, key := range keys {
@@ -93,7 +90,7 @@ func (s *Store) resignRecord(ctx context.Context, key string) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	d := gate.Digest(strings.TrimSuffix(strings.TrimPrefix(key, s.keys.prefix+":{"), "}:record"))
+	d := s.keys.digestOf(key)
 	answer, err := scriptLoad.Run(ctx, s.client, []string{key, s.keys.locations(d)}).Slice()
 	if err != nil {
 		return n, err

@@ -33,9 +33,9 @@ func (s *Store) Scan(ctx context.Context, fn store.ScanFunc) (int64, error) {
 	err = s.eachNode(ctx, func(ctx context.Context, node *redis.Client) error {
 		// Records of all installations share the form of their keys' beginning.
 		for pattern, take := range map[string]func(context.Context, []string, store.ScanFunc) error{
-			escape(s.keys.prefix) + ":{*}:record": s.takeRecords,
-			escape(s.keys.jobs()) + "*":           s.takeJobs,
-			escape(s.keys.tags()) + "*":           s.takeTags,
+			s.keys.records():            s.takeRecords,
+			escape(s.keys.jobs()) + "*": s.takeJobs,
+			escape(s.keys.tags()) + "*": s.takeTags,
 		} {
 			if err := scanNode(ctx, node, pattern, func(keys []string) error { return take(ctx, keys, visit) }); err != nil {
 				return err
@@ -105,9 +105,8 @@ func escape(text string) string {
 func (s *Store) takeRecords(ctx context.Context, keys []string, fn store.ScanFunc) error {
 	digests := make([]gate.Digest, 0, len(keys))
 	for _, key := range keys {
-		d := strings.TrimSuffix(strings.TrimPrefix(key, s.keys.prefix+":{"), "}:record")
-		if gate.Digest(d).Valid() {
-			digests = append(digests, gate.Digest(d))
+		if d := s.keys.digestOf(key); d.Valid() {
+			digests = append(digests, d)
 		}
 	}
 	records := make([]*redis.Cmd, len(digests))

@@ -33,7 +33,7 @@ type sealed struct {
 
 const sealFormat = "1"
 
-// errSeal says why a value is not believed.
+// errForged and errReplay say why a value is not believed.
 var (
 	errForged = errors.New("it is not signed with a key of store.macKeyFile")
 	errReplay = errors.New("it is older than what this process has seen: a value that was put back, or a write that the server has lost")
@@ -68,7 +68,12 @@ func (s *seals) seal(place string, v sealed) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return sealFormat + "." + mac(s.file.keys()[0], place, payload) + "." + string(payload), nil
+	return signed(s.file.keys()[0], place, string(payload)), nil
+}
+
+// signed is a payload with the signature of a key for a place.
+func signed(key []byte, place, payload string) string {
+	return sealFormat + "." + mac(key, place, []byte(payload)) + "." + payload
 }
 
 // signer is which of the keys has signed a value of a place, and the payload;
@@ -94,7 +99,7 @@ func (s *seals) resign(place, text string) (string, error) {
 	if err != nil || by == 0 {
 		return text, err
 	}
-	return sealFormat + "." + mac(keys[0], place, []byte(payload)) + "." + payload, nil
+	return signed(keys[0], place, payload), nil
 }
 
 // open checks a value of a place; errForged and JSON errors say why it counts as
