@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,26 +27,6 @@ var servers redistest.Shared
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
-// clock is one that only tests move; the stores of a copy share it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 func closing(t *testing.T, s store.Store) {
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
@@ -56,7 +35,7 @@ func closing(t *testing.T, s store.Store) {
 	})
 }
 
-func embedded(t *testing.T, c *clock) *sqlite.Store {
+func embedded(t *testing.T, c *storetest.Clock) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{Clock: c.Now})
 	if err != nil {
@@ -66,7 +45,7 @@ func embedded(t *testing.T, c *clock) *sqlite.Store {
 	return s
 }
 
-func shared(t *testing.T, c *clock) (*redis.Store, store.Config) {
+func shared(t *testing.T, c *storetest.Clock) (*redis.Store, store.Config) {
 	t.Helper()
 	key := filepath.Join(t.TempDir(), "mac.key")
 	if err := os.WriteFile(key, []byte(strings.Repeat("k", 64)), 0o600); err != nil {
@@ -85,11 +64,11 @@ func shared(t *testing.T, c *clock) (*redis.Store, store.Config) {
 // other.
 func TestBetweenKinds(t *testing.T) {
 	toSQLite := func(t *testing.T) storetest.Harness {
-		c := newClock()
+		c := storetest.NewClock()
 		return storetest.Harness{Store: embedded(t, c), Advance: c.Advance}
 	}
 	toRedis := func(t *testing.T) storetest.Harness {
-		c := newClock()
+		c := storetest.NewClock()
 		s, _ := shared(t, c)
 		return storetest.Harness{Store: s, Advance: c.Advance}
 	}
@@ -114,7 +93,7 @@ func finished(t *testing.T, c *transfer.Copy) transfer.Result {
 	return r
 }
 
-func filled(t *testing.T, c *clock) *sqlite.Store {
+func filled(t *testing.T, c *storetest.Clock) *sqlite.Store {
 	s := embedded(t, c)
 	storetest.Fill(t, storetest.Harness{Store: s, Advance: c.Advance})
 	return s
@@ -129,7 +108,7 @@ func total(c transfer.Counts) (n int) {
 
 // TestRoundTrip goes from SQLite to Redis, to another prefix, and back.
 func TestRoundTrip(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	first, last := filled(t, c), embedded(t, c)
 	second, _ := shared(t, c)
 	third, _ := shared(t, c)
@@ -168,7 +147,7 @@ func (r *refusing) Import(ctx context.Context, p store.Piece) (bool, error) {
 // TestGoesOn breaks a copy off and runs it again: what is there is not copied
 // again, and until it is finished nobody is served.
 func TestGoesOn(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	from := filled(t, c)
 	to, _ := shared(t, c)
 	limited := &refusing{Target: to}
@@ -195,7 +174,7 @@ func TestGoesOn(t *testing.T) {
 // TestSourceInUse changes the source under a copy, which must not pass for
 // finished, and is when it is run again.
 func TestSourceInUse(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	from := filled(t, c)
 	to, _ := shared(t, c)
 	busy := copyOf(from, to)
@@ -215,7 +194,7 @@ func TestSourceInUse(t *testing.T) {
 }
 
 func TestTargetMustBeEmpty(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	from, to := filled(t, c), embedded(t, c)
 	if _, err := to.PutSetting(t.Context(), "auth/admin-token", []byte("x"), 0); err != nil {
 		t.Fatal(err)
@@ -232,7 +211,7 @@ func TestTargetMustBeEmpty(t *testing.T) {
 // TestDifferencesAreFound damages a finished copy in three ways, and one that
 // has not been compared yet.
 func TestDifferencesAreFound(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	from := filled(t, c)
 	to, config := shared(t, c)
 	finished(t, copyOf(from, to))
@@ -266,7 +245,7 @@ func TestDifferencesAreFound(t *testing.T) {
 
 // TestClocksApart refuses stores whose times cannot be compared.
 func TestClocksApart(t *testing.T) {
-	c, late := newClock(), newClock()
+	c, late := storetest.NewClock(), storetest.NewClock()
 	late.Advance(2 * time.Minute)
 	if _, err := copyOf(filled(t, c), embedded(t, late)).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "2m0s apart") {
 		t.Errorf("got %v", err)
