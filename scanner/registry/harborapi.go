@@ -25,39 +25,95 @@ func refusesAPI(err error) bool {
 	return errors.Is(err, gate.ErrRegistryAuth) || errors.Is(err, gate.ErrNotFound)
 }
 
-// harborRepositories lists all repositories in one go or, where that is not
-// permitted, project by project. The OCI catalog is the last resort, for what
-// calls itself Harbor and has another API.
-func (s *session) harborRepositories(ctx context.Context, n *names) error {
-	err := s.harborList(ctx, "/api/v2.0/repositories", n)
-	if err == nil || !refusesAPI(err) {
-		return err
+// harborRepositories lists project by project what the list of all repositories
+// leaves out: a robot account, and whoever is no administrator otherwise, is
+// given those of public projects there, with 200 (src/server/v2.0/handler/repository.go,
+// listAuthorizedProjectIDs). The list of projects has all that the account is
+// for (project.go, ListProjects). A project is in the first list whole or not
+// at all. Where include begins with projects, only these are asked. The OCI
+// catalog is the last resort, for what calls itself Harbor and has another API.
+// note says what could not be listed.
+func (s *session) harborRepositories(ctx context.Context, n *names) (note string, err error) {
+	projects, answered := includedProjects(s.cfg.Include), false
+	if len(projects) == 0 {
+		if projects, answered, err = s.harborProjects(ctx, n); err != nil {
+			return "", err
+		}
+	}
+	var denied []string
+	var refused error
+	for _, p := range projects {
+		err := s.harborList(ctx, "/api/v2.0/projects/"+p+"/repositories", n)
+		switch {
+		case err == nil:
+			answered = true
+		case !refusesAPI(err):
+			return "", err
+		default:
+			refused, denied = err, append(denied, p)
+		}
+	}
+	if !answered {
+		err := s.pages(ctx, &call{catalog: true}, "/v2/_catalog", "repositories", n)
+		if err == nil || !refusesAPI(err) {
+			return "", err
+		}
+		if refused == nil {
+			refused = err
+		}
+		return "", fmt.Errorf("the account may not list: give the robot the permission to list repositories: %w", refused)
+	}
+	if len(denied) > 0 {
+		note = fmt.Sprintf("project %s cannot be listed: give the account the permission to list its repositories, or take it out of include",
+			gate.Printable(strings.Join(denied, ", "), 200))
+	}
+	return note, nil
+}
+
+// harborProjects reads the list of all repositories and returns the projects
+// of which it has none. answered is false when nothing at all may be listed.
+func (s *session) harborProjects(ctx context.Context, n *names) (rest []string, answered bool, err error) {
+	err = s.harborList(ctx, "/api/v2.0/repositories", n)
+	if err != nil && !refusesAPI(err) {
+		return nil, false, err
+	}
+	if answered = err == nil; n.full {
+		return nil, answered, nil
 	}
 	projects := newNames(MaxRepositories, validProject, validProject)
-	for _, p := range s.cfg.Include {
-		if first, _, ok := strings.Cut(p, "/"); ok && validProject(first) {
-			projects.add(first)
-		}
-	}
-	if len(projects.taken) == 0 {
-		if refused := s.harborList(ctx, "/api/v2.0/projects", projects); refused != nil {
-			if !refusesAPI(refused) {
-				return refused
-			}
-			err := s.pages(ctx, &call{catalog: true}, "/v2/_catalog", "repositories", n)
-			if err == nil || !refusesAPI(err) {
-				return err
-			}
-			return fmt.Errorf("the account may not list: give the robot the permission to list repositories: %w", refused)
-		}
+	err = s.harborList(ctx, "/api/v2.0/projects", projects)
+	if err != nil && !refusesAPI(err) {
+		return nil, false, err
 	}
 	n.full = n.full || projects.full
-	for _, p := range projects.sorted() {
-		if err := s.harborList(ctx, "/api/v2.0/projects/"+p+"/repositories", n); err != nil && !errors.Is(err, gate.ErrNotFound) {
-			return err
+	whole, configured := map[string]bool{}, s.configured()
+	for name := range n.seen {
+		if !slices.Contains(configured, name) { // those nobody has listed
+			project, _, _ := strings.Cut(name, "/")
+			whole[project] = true
 		}
 	}
-	return nil
+	for _, p := range projects.sorted() {
+		if !whole[p] {
+			rest = append(rest, p)
+		}
+	}
+	return rest, answered || err == nil, nil
+}
+
+// includedProjects are the projects that all patterns of include begin with,
+// none when one of them may match in any project.
+func includedProjects(include []string) (projects []string) {
+	for _, p := range include {
+		first, _, ok := strings.Cut(p, "/")
+		if !ok || !validProject(first) {
+			return nil
+		}
+		if !slices.Contains(projects, first) {
+			projects = append(projects, first)
+		}
+	}
+	return projects
 }
 
 func validProject(name string) bool {

@@ -89,7 +89,7 @@ func (s *session) repositories(ctx context.Context, limit int) (gate.RepositoryL
 			note = fmt.Sprintf("a registry of type %s lists no repositories: name them in include, without wildcards", s.cfg.Type)
 		}
 	case s.cfg.Type == "harbor":
-		err = s.harborRepositories(ctx, n)
+		note, err = s.harborRepositories(ctx, n)
 	default:
 		err = s.pages(ctx, &call{catalog: true}, "/v2/_catalog", "repositories", n)
 	}

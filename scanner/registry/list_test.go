@@ -43,6 +43,8 @@ func TestListsRepositoriesAndTags(t *testing.T) {
 		"harbor":           {kind: "harbor", o: registrytest.Options{Harbor: true}, digests: true},
 		"harbor_basic":     {kind: "harbor", o: registrytest.Options{Harbor: true, NoCatalog: true, Auth: registrytest.AuthBearer, Username: "robot$gate", Password: "secret"}, digests: true},
 		"harbor_projects":  {kind: "harbor", o: registrytest.Options{Harbor: true, HarborProjectsOnly: true, NoCatalog: true}, digests: true},
+		"harbor_robot":     {kind: "harbor", o: registrytest.Options{Harbor: true, HarborPublic: []string{"team"}, NoCatalog: true}, digests: true},
+		"harbor_private":   {kind: "harbor", o: registrytest.Options{Harbor: true, HarborPublic: []string{}, NoCatalog: true}, digests: true},
 		"harbor_other_api": {kind: "harbor", o: registrytest.Options{PageSize: 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,6 +68,45 @@ func TestListsRepositoriesAndTags(t *testing.T) {
 			}
 			if n := r.Count("", "/blobs/") + r.Count("", "/manifests/"); n != 0 {
 				t.Errorf("%d requests for content", n)
+			}
+		})
+	}
+}
+
+// TestHarborProjects: what a robot may list does not depend on how include
+// names it, and what it may not list is said.
+func TestHarborProjects(t *testing.T) {
+	held := []string{"library/a", "other/d", "team/e", "team/f"}
+	robot := registrytest.Options{Harbor: true, HarborPublic: []string{"other"}, NoCatalog: true}
+	denied := func(projects ...string) registrytest.Options {
+		o := robot
+		o.HarborDenied = projects
+		return o
+	}
+	for name, c := range map[string]struct {
+		include []string
+		o       registrytest.Options
+		want    []string
+		note    string // a part of it
+		err     error
+	}{
+		"projects":             {include: []string{"library/**", "team/e", "team/f*"}, o: robot, want: []string{"library/a", "team/e", "team/f"}},
+		"a_name_and_any":       {include: []string{"team/e", "**/f"}, o: robot, want: []string{"team/e", "team/f"}},
+		"one_is_denied":        {include: []string{"library/**", "team/**"}, o: denied("library"), want: []string{"team/e", "team/f"}, note: "project library"},
+		"one_of_all_denied":    {o: denied("library"), want: []string{"other/d", "team/e", "team/f"}, note: "project library"},
+		"everything_denied":    {include: []string{"library/**", "team/**"}, o: denied("library", "team"), err: gate.ErrRegistryAuth},
+		"no_such_project":      {include: []string{"library/**", "gone/**"}, o: denied("gone"), want: []string{"library/a"}, note: "project gone"},
+		"catalog_in_its_stead": {include: []string{"library/**"}, o: registrytest.Options{}, want: []string{"library/a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, c.o, func(cfg *Config, _ *Options) { cfg.Type, cfg.Include = "harbor", c.include })
+			fill(t, r.Registry, held, "v1")
+			list, err := r.client.Repositories(t.Context(), "test")
+			if diff := cmp.Diff(c.want, list.Names); !errors.Is(err, c.err) || diff != "" {
+				t.Fatalf("Repositories: %+v, %v\n%s", list, err, diff)
+			}
+			if err == nil && (list.Complete != (c.note == "") || !strings.Contains(list.Note, c.note)) {
+				t.Errorf("complete %t, note %q, want %q", list.Complete, list.Note, c.note)
 			}
 		})
 	}

@@ -115,7 +115,9 @@ func (r *Registry) serveHarbor(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case rest == "repositories" && !r.options.HarborProjectsOnly:
 		for _, name := range r.repositories() {
-			items = append(items, map[string]any{"name": name})
+			if project, _, _ := strings.Cut(name, "/"); r.options.HarborPublic == nil || slices.Contains(r.options.HarborPublic, project) {
+				items = append(items, map[string]any{"name": name})
+			}
 		}
 	case rest == "projects":
 		var last string
@@ -124,7 +126,7 @@ func (r *Registry) serveHarbor(w http.ResponseWriter, req *http.Request) {
 				items, last = append(items, map[string]any{"name": project}), project
 			}
 		}
-	case len(parts) == 3 && parts[0] == "projects" && parts[2] == "repositories":
+	case len(parts) == 3 && parts[0] == "projects" && parts[2] == "repositories" && !slices.Contains(r.options.HarborDenied, parts[1]):
 		for _, name := range r.repositories() {
 			if strings.HasPrefix(name, parts[1]+"/") {
 				items = append(items, map[string]any{"name": name})

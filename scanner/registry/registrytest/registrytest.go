@@ -54,9 +54,13 @@ type Options struct {
 	NoCatalog bool
 	// Harbor serves the listing part of Harbor's REST API as well.
 	Harbor bool
-	// HarborProjectsOnly refuses its list of all repositories, as for a robot
-	// of a project.
+	// HarborProjectsOnly refuses its list of all repositories.
 	HarborProjectsOnly bool
+	// HarborPublic are the projects whose repositories alone are in the list of
+	// all, as Harbor answers a robot account; nil: all are.
+	HarborPublic []string
+	// HarborDenied are the projects whose repositories may not be listed.
+	HarborDenied []string
 	// Addr to listen on; "" is 127.0.0.1 and a free port.
 	Addr string
 }
