@@ -16,33 +16,14 @@
 set -eu
 cd "$(dirname "$0")"
 
-if [ -z "${DIGESTGATE-}" ]; then
-  DIGESTGATE=../../bin/digestgate
-  [ -x "$DIGESTGATE" ] || DIGESTGATE=digestgate
-fi
+. ./steps.sh
 server=
-
-step() { printf '\n== %s\n' "$*"; }
-say() { printf '   %s\n' "$*"; }
-fail() {
-  printf '\nNOT AS EXPECTED: %s\n' "$*" >&2
-  [ ! -f data/server.log ] || { echo "The last lines of data/server.log:"; tail -n 20 data/server.log; } >&2
-  exit 1
-}
 stop() { [ -z "$server" ] || kill "$server" 2>/dev/null || true; }
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-# has TEXT PART: whether PART is in TEXT.
-has() { case $1 in *"$2"*) return 0 ;; esac; return 1; }
-
 step "1. A secret for the webhook, which Harbor would have too"
-umask 077
-mkdir -p data
-if [ ! -f data/webhook-secret ]; then
-  od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >data/webhook-secret
-fi
-secret=$(cat data/webhook-secret)
+webhook_secret
 say "in data/webhook-secret, readable by you only"
 
 step "2. The advisory database, built from ./advisories"
@@ -52,55 +33,20 @@ step "3. The policy keeps its own tests"
 "$DIGESTGATE" policy test -v .
 
 step "4. The configuration"
-if [ -n "${IMAGE-}" ]; then
-  host=${IMAGE%%/*}
-  name=${IMAGE#*/}
-  repository=${name%:*}
-  tag=${name##*:}
-  scheme=https
-  plain=false
-  if [ "${PLAIN_HTTP-}" = 1 ]; then scheme=http plain=true; fi
-  if [ -z "${DIGEST-}" ]; then
-    accept='application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json'
-    DIGEST=$(curl -fsSI -H "Accept: $accept" "$scheme://$host/v2/$repository/manifests/$tag" |
-      tr -d '\r' | sed -n 's/^[Dd]ocker-[Cc]ontent-[Dd]igest: *//p')
-    [ -n "$DIGEST" ] || fail "$host did not tell the digest of $IMAGE; set DIGEST"
-  fi
-  # Any key can be set in the environment; the value is YAML.
-  DIGESTGATE_REGISTRIES="[{name: harbor, type: harbor, host: '$host', plainHTTP: $plain,
-    username: '${REGISTRY_USERNAME-}', passwordFile: '${REGISTRY_PASSWORD_FILE-}',
-    webhook: {auth: header, secretFiles: [./data/webhook-secret]}}]"
-  export DIGESTGATE_REGISTRIES
-  say "registries comes from the environment: $host instead of harbor.example.com"
-  # The recorded delivery and the Pod, about your image.
-  sed -e "s|hub.harbor.com/test-webhook/debian:latest|$IMAGE|" -e "s|sha256:[0-9a-f]*|$DIGEST|" \
-    -e "s|\"tag\": \"latest\"|\"tag\": \"$tag\"|" -e "s|test-webhook/debian|$repository|" delivery.json >data/delivery.json
-  sed "s|image: .*|image: $host/$repository@$DIGEST|" pod.yaml >data/pod.yaml
-else
-  cp delivery.json pod.yaml data/
-fi
-image=$(sed -n 's/^ *image: //p' data/pod.yaml)
+about_image .
 "$DIGESTGATE" config check -c config.yaml
 
 step "5. The server"
 "$DIGESTGATE" serve -c config.yaml 2>data/server.log &
 server=$!
-# The log names each listener, whatever port it was given.
-address() { sed -n "s/.*msg=listening listener=$1 address=\([^ ]*\).*/\1/p" data/server.log; }
-tries=0
-until private=$(address private) && [ -n "$private" ] && ready=$(curl -fsS "http://$private/readyz" 2>/dev/null); do
-  kill -0 "$server" 2>/dev/null || fail "the server ended"
-  tries=$((tries + 1))
-  [ "$tries" -le 300 ] || fail "the server is not ready after 30 seconds"
-  sleep 0.1
-done
-http=$(address http)
-admission=$(address admission)
+soon "the server is ready" ready server "$server"
+http=$(address server http)
+admission=$(address server admission)
 token=$(cat data/admin-token)
 say "webhooks and API:  http://$http"
 say "admission:         https://$admission (its authority is in data/tls/ca.crt)"
 say "ready:"
-printf '%s\n' "$ready" | sed 's/^/     /'
+sed 's/^/     /' data/server.ready
 
 # deliver SECRET: sends the delivery as Harbor would; sets status and answer.
 deliver() {
@@ -130,12 +76,8 @@ if [ -n "${IMAGE-}" ]; then
   [ "$verdict" = 0 ] || [ "$verdict" = 2 ] || fail "there is no verdict on $image"
 else
   step "7. No registry: the job waits, and says why"
-  tries=0
-  until has "$(get jobs)" 'registry is unavailable'; do
-    tries=$((tries + 1))
-    [ "$tries" -le 600 ] || fail "the job does not say why it waits: $(get jobs)"
-    sleep 0.1
-  done
+  waits() { has "$(get jobs)" 'registry is unavailable'; }
+  soon "the job says why it waits" waits
   say "harbor.example.com cannot be reached. That is not the image's fault: the job stays"
   say "queued, is tried again without end, and burns none of its attempts (\"attempts\":0)."
   has "$(get jobs)" '"attempts":0' || fail "an attempt was burnt"

@@ -12,48 +12,21 @@
 # IMAGE              host/repository:tag that your registry serves
 # DIGEST             its digest (default: the registry is asked, anonymously)
 # PLAIN_HTTP=1       the registry speaks http
+# REGISTRY_USERNAME  and REGISTRY_PASSWORD_FILE, when it wants credentials
 #
 # Everything is kept in ./data.
 set -eu
 cd "$(dirname "$0")"
 
-if [ -z "${DIGESTGATE-}" ]; then
-  DIGESTGATE=../../bin/digestgate
-  [ -x "$DIGESTGATE" ] || DIGESTGATE=digestgate
-fi
+. ../quickstart/steps.sh
 REDIS_PORT=${REDIS_PORT:-6399}
 quickstart=../quickstart
 one= two= worker= redis=
-
-step() { printf '\n== %s\n' "$*"; }
-say() { printf '   %s\n' "$*"; }
-fail() {
-  printf '\nNOT AS EXPECTED: %s\n' "$*" >&2
-  for log in data/*.log; do
-    [ ! -f "$log" ] || { echo "The last lines of $log:"; tail -n 12 "$log"; } >&2
-  done
-  exit 1
-}
 stop() { for process in $one $two $worker $redis; do kill "$process" 2>/dev/null || true; done; }
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-# has TEXT PART: whether PART is in TEXT.
-has() { case $1 in *"$2"*) return 0 ;; esac; return 1; }
-# soon WHAT COMMAND…: waits until the command succeeds, 30 seconds at most.
-soon() {
-  what=$1
-  shift
-  tries=0
-  until "$@"; do
-    tries=$((tries + 1))
-    [ "$tries" -le 300 ] || fail "$what: not within 30 seconds"
-    sleep 0.1
-  done
-}
-
 command -v redis-server >/dev/null || fail "there is no redis-server; install it: apt-get install redis-server"
-umask 077
 mkdir -p data/redis
 
 step "1. A Redis that keeps what it acknowledged, on 127.0.0.1:$REDIS_PORT"
@@ -69,36 +42,12 @@ say "its data is in data/redis"
 
 step "2. The key that signs what admission relies on, and the secret of the webhook"
 [ -f data/mac.key ] || od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >data/mac.key
-[ -f data/webhook-secret ] || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >data/webhook-secret
-secret=$(cat data/webhook-secret)
+webhook_secret
 say "in data/mac.key and data/webhook-secret; every process gets the same"
 "$DIGESTGATE" advisories build --from "$quickstart/advisories" --out data/advisories-db
 
 step "3. The configuration, one for all"
-if [ -n "${IMAGE-}" ]; then
-  host=${IMAGE%%/*}
-  name=${IMAGE#*/}
-  repository=${name%:*}
-  tag=${name##*:}
-  scheme=https
-  plain=false
-  if [ "${PLAIN_HTTP-}" = 1 ]; then scheme=http plain=true; fi
-  if [ -z "${DIGEST-}" ]; then
-    accept='application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json'
-    DIGEST=$(curl -fsSI -H "Accept: $accept" "$scheme://$host/v2/$repository/manifests/$tag" |
-      tr -d '\r' | sed -n 's/^[Dd]ocker-[Cc]ontent-[Dd]igest: *//p')
-    [ -n "$DIGEST" ] || fail "$host did not tell the digest of $IMAGE; set DIGEST"
-  fi
-  DIGESTGATE_REGISTRIES="[{name: harbor, type: harbor, host: '$host', plainHTTP: $plain,
-    webhook: {auth: header, secretFiles: [./data/webhook-secret]}}]"
-  export DIGESTGATE_REGISTRIES
-  sed -e "s|hub.harbor.com/test-webhook/debian:latest|$IMAGE|" -e "s|sha256:[0-9a-f]*|$DIGEST|" \
-    -e "s|\"tag\": \"latest\"|\"tag\": \"$tag\"|" -e "s|test-webhook/debian|$repository|" "$quickstart/delivery.json" >data/delivery.json
-  sed "s|image: .*|image: $host/$repository@$DIGEST|" "$quickstart/pod.yaml" >data/pod.yaml
-else
-  cp "$quickstart/delivery.json" "$quickstart/pod.yaml" data/
-fi
-image=$(sed -n 's/^ *image: //p' data/pod.yaml)
+about_image "$quickstart"
 DIGESTGATE_STORE_URL=redis://127.0.0.1:$REDIS_PORT/0
 export DIGESTGATE_STORE_URL
 "$DIGESTGATE" config check -c config.yaml
@@ -111,15 +60,8 @@ start() {
   "$DIGESTGATE" "$@" -c config.yaml --data-dir "data/$process" --set listen.http=127.0.0.1:0 \
     --set listen.admission=127.0.0.1:0 --set listen.private=127.0.0.1:0 2>"data/$process.log" &
   pid=$!
-  soon "$process is ready" ready "$process"
+  soon "$process is ready" ready "$process" "$pid"
   say "$process is ready (process $pid, log in data/$process.log)"
-}
-# address NAME LISTENER: the log names it, whatever port it was given.
-address() { sed -n "s/.*msg=listening listener=$2 address=\([^ ]*\).*/\1/p" "data/$1.log"; }
-ready() {
-  kill -0 "$pid" 2>/dev/null || fail "$1 ended"
-  private=$(address "$1" private)
-  [ -n "$private" ] && curl -fsS "http://$private/readyz" >/dev/null 2>&1
 }
 start replica-1 serve
 one=$pid
