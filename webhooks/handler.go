@@ -143,10 +143,9 @@ type delivery struct {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) (Answer, error) {
-	e, token, ok := h.route(r)
-	if !ok {
-		return Answer{}, refuse(http.StatusNotFound, nil,
-			"no registry of that name takes webhooks here; the path is %s{name}, with the name of a registry that has a webhook block", Prefix)
+	e, token, err := h.route(r)
+	if err != nil {
+		return Answer{}, err
 	}
 	seen.registry, seen.vendor = e.Name, e.Receiver.Type
 	if r.Method != http.MethodPost {
@@ -182,20 +181,23 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) 
 	return answer, err
 }
 
-// route finds the endpoint of a path and the secret that may follow its name.
-func (h *Handler) route(r *http.Request) (e *endpoint, token string, ok bool) {
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), Prefix)
-	if !ok {
-		return nil, "", false
-	}
+// route finds the endpoint of a path and the secret that may follow its name;
+// the error is a 404.
+func (h *Handler) route(r *http.Request) (e *endpoint, token string, err error) {
+	rest, under := strings.CutPrefix(r.URL.EscapedPath(), Prefix)
 	name, token, more := strings.Cut(rest, "/")
 	name, nameErr := url.PathUnescape(name)
 	token, tokenErr := url.PathUnescape(token)
-	e, ok = h.endpoints[name]
-	if nameErr != nil || tokenErr != nil || !ok || (more && (token == "" || !e.Auth.InPath())) {
-		return nil, "", false
+	e, ok := h.endpoints[name]
+	switch {
+	case !under || nameErr != nil || tokenErr != nil || !ok:
+		return nil, "", refuse(http.StatusNotFound, nil,
+			"no registry of that name takes webhooks here; the path is %s{name}, with the name of a registry that has a webhook block", Prefix)
+	case more && (token == "" || !e.Auth.InPath()):
+		return nil, "", refuse(http.StatusNotFound, nil,
+			"the path of a registry ends with its name, without a slash; only with webhook.auth token may a secret follow")
 	}
-	return e, token, true
+	return e, token, nil
 }
 
 // body reads at most MaxBody bytes in at most ReadTimeout, before anything

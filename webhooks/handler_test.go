@@ -103,6 +103,10 @@ func TestAnswers(t *testing.T) {
 			`{"title":"Bad Request","status":400,"detail":"reading the body as JSON: it ends in the middle: invalid input"}`},
 		"panic": {"POST", "/webhooks/prod", `{"tags":["panic"]}`, 400,
 			`{"title":"Bad Request","status":400,"detail":"reading the body: its shape is not understood: invalid input"}`},
+		"slash": {"POST", "/webhooks/prod/", `{}`, 404,
+			`{"title":"Not Found","status":404,"detail":"the path of a registry ends with its name, without a slash; only with webhook.auth token may a secret follow"}`},
+		"name": {"POST", "/webhooks/Prod", `{}`, 404,
+			`{"title":"Not Found","status":404,"detail":"no registry of that name takes webhooks here; the path is /webhooks/{name}, with the name of a registry that has a webhook block"}`},
 		"method": {"GET", "/webhooks/prod", ``, 405, `{"title":"Method Not Allowed","status":405,"detail":"deliveries are sent with POST"}`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -91,7 +91,13 @@ func (d Dialect) meaning(name string) Meaning {
 	if name == "" {
 		return Ignored("not an event of " + d.Sender + ": it has no type")
 	}
-	return Ignored("events of type \"" + gate.Printable(name, 60) + "\" are not known")
+	reason := "events of type \"" + gate.Printable(name, 60) + "\" are not known"
+	if _, ok := Version1()[name]; ok {
+		reason += "; Harbor 1.x sends them, which is type harbor-v1"
+	} else if _, ok := Version2()[name]; ok {
+		reason += "; Harbor 2.x sends them, which is type harbor"
+	}
+	return Ignored(reason)
 }
 
 // Parse is the Parse of a receiver for this dialect.

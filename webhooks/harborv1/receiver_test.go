@@ -51,7 +51,7 @@ func TestEvents(t *testing.T) {
 		"pull":               {Body: event("pullImage", two), Want: []gate.Push{gate.Ignored("a pull changes nothing; the webhook need not send it")}},
 		"chart":              {Body: event("uploadChart", two), Want: []gate.Push{gate.Ignored("charts are not images")}},
 		"scan":               {Body: event("scanningFailed", two), Want: []gate.Push{gate.Ignored("a scan by the registry itself is not looked at")}},
-		"name_of_version_2":  {Body: event("PUSH_ARTIFACT", two), Want: []gate.Push{gate.Ignored(`events of type "PUSH_ARTIFACT" are not known`)}},
+		"name_of_version_2":  {Body: event("PUSH_ARTIFACT", two), Want: []gate.Push{gate.Ignored(`events of type "PUSH_ARTIFACT" are not known; Harbor 2.x sends them, which is type harbor`)}},
 		"resources_null":     {Body: event("pushImage", "null"), Want: []gate.Push{gate.Ignored("the event names no artifact")}},
 		"no_cloud_events":    {Body: `{"specversion":"1.0","type":"pushImage","data":{"resources":` + two + `,"repository":{"repo_full_name":"library/centos"}}}`, Want: []gate.Push{gate.Ignored("the event names no artifact")}},
 		"delete_several":     {Body: event("deleteImage", two), Want: []gate.Push{image(gate.PushDeleted, "", "7"), image(gate.PushDeleted, centos, "8")}},
