@@ -68,7 +68,7 @@ func newRegistriesTestCommand(o *rootOptions) *cobra.Command {
 		Use:   "test NAME",
 		Short: "Test the connection from a server to a registry",
 		Long: `Have the server test its connection to a registry step by step: reachability,
-certificate, login, catalog, pull. Nothing is pulled.
+certificate, login, catalog, pull. Of one image the manifest and the beginning of a layer are read.
 
 Exit status: 0 when no step failed, otherwise 1.`,
 		Args: cobra.ExactArgs(1),

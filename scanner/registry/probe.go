@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,9 +22,10 @@ const (
 
 // Probe tests the connection to a registry step by step (reachability,
 // certificate, login, catalog, pull) and says for each what works and what to
-// do otherwise. It reads lists and the header of one manifest, and pulls
-// nothing. repository is where a manifest is looked for, "" for one that the
-// registry lists. Error: gate.ErrNotFound for a registry that is not
+// do otherwise. It reads lists, one image's manifest and the beginning of one
+// blob, because a registry may send for content to another host than its own.
+// repository is where a manifest is looked for, "" for one that the registry
+// lists. Error: gate.ErrNotFound for a registry that is not
 // configured.
 func (c *Client) Probe(ctx context.Context, registry, repository string) ([]gate.ProbeStep, error) {
 	s, ok := c.sessions[registry]
@@ -105,6 +107,9 @@ func (p *prober) reach(ctx context.Context) gate.ProbeStep {
 	addresses, err := resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return failed("check host and the name service of this machine or cluster", "the name %q cannot be resolved: %v", host, err)
+	}
+	for i := range addresses {
+		addresses[i] = addresses[i].Unmap()
 	}
 	began := time.Now()
 	conn, err := p.guard.DialContext(ctx, "tcp", p.origin)
@@ -193,7 +198,7 @@ func (p *prober) catalog(ctx context.Context) gate.ProbeStep {
 	return fine("%d repositories", len(list.Names))
 }
 
-// pull asks for the digest of one tag.
+// pull asks for the digest of one tag, and for the content behind it.
 func (p *prober) pull(ctx context.Context, repository string) gate.ProbeStep {
 	candidates := p.listed[:min(len(p.listed), probeRepositories)]
 	if repository != "" {
@@ -211,14 +216,17 @@ func (p *prober) pull(ctx context.Context, repository string) gate.ProbeStep {
 		}
 		for _, t := range tags.Tags[:min(len(tags.Tags), 1)] {
 			d, err := p.headManifest(ctx, repo, t.Tag)
-			switch {
-			case err != nil:
+			if err != nil {
 				last = err
-			case d == "":
-				return warning("", "%s:%s is there; the registry does not say its digest, so that each check reads the manifest", repo, t.Tag)
-			default:
-				return fine("%s:%s is %s", repo, t.Tag, d)
+				continue
 			}
+			if err := p.content(ctx, repo, t.Tag); err != nil {
+				return contentFailed(repo+":"+t.Tag, err)
+			}
+			if d == "" {
+				return warning("", "%s:%s can be read; the registry does not say its digest, so that each check reads the manifest", repo, t.Tag)
+			}
+			return fine("%s:%s is %s and can be read", repo, t.Tag, d)
 		}
 	}
 	switch {
@@ -228,4 +236,51 @@ func (p *prober) pull(ctx context.Context, repository string) gate.ProbeStep {
 		return failed("", "%v", last)
 	}
 	return gate.ProbeStep{Result: gate.ProbeSkipped, Text: fmt.Sprintf("no tag was found in %d repositories", len(candidates)), Advice: "push an image, or name a repository in the test"}
+}
+
+// content reads the manifest of a tag, of an index one of its manifests too,
+// and the first byte of a layer. What cannot be judged says nothing about the
+// connection.
+func (p *prober) content(ctx context.Context, repo, ref string) error {
+	for range 2 {
+		raw, err := p.readManifest(ctx, repo, ref)
+		if err != nil {
+			return err
+		}
+		d, err := parseDocument(raw.contentType, raw.body)
+		switch {
+		case err != nil || d.artifact:
+			return nil
+		case d.index && (len(d.Manifests) == 0 || !d.Manifests[0].Digest.Valid()):
+			return nil
+		case d.index:
+			ref = string(d.Manifests[0].Digest)
+			continue
+		}
+		blob := d.Config // where a layer is, it is what is sent elsewhere
+		if len(d.Layers) > 0 && len(d.Layers[0].URLs) == 0 {
+			blob = d.Layers[0]
+		}
+		if checkBlob(blob.Digest, blob.Size) != nil || blob.Size == 0 {
+			return nil
+		}
+		b, err := p.openBlob(ctx, repo, blob.Digest, blob.Size)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		if _, err := b.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		return nil
+	}
+	return nil
+}
+
+func contentFailed(image string, err error) gate.ProbeStep {
+	if errors.Is(err, gate.ErrRegistryAuth) {
+		return failed("give the account the permission to pull", "the content of %s cannot be read: %v", image, err)
+	}
+	return failed("a scan reads the same way. A host of the registry's own store in a private network belongs into blobHosts; one with an authority of its own needs caFile too",
+		"%s is there, but its content cannot be read: %v", image, err)
 }

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
@@ -58,8 +61,59 @@ func TestProbe(t *testing.T) {
 			if got := strings.Join(results, " "); got != c.want || !strings.Contains(all, c.words) {
 				t.Errorf("got %s, want %s with %q in:\n%s", got, c.want, c.words, all)
 			}
-			if n := r.Count("GET", "/manifests/") + r.Count("", "/blobs/"); n != 0 {
-				t.Errorf("%d requests for content", n)
+			want := 0
+			if results[4] == string(gate.ProbeOK) {
+				want = 1
+			}
+			if m, b := r.Count("GET", "/manifests/"), r.Count("", "/blobs/"); m != want || b != want {
+				t.Errorf("%d manifests and %d blobs were asked for, want %d of each", m, b, want)
+			}
+		})
+	}
+}
+
+// TestProbeReadsContent: what only shows when content is read shows in the test,
+// also behind an index.
+func TestProbeReadsContent(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config, *registrytest.Registry)
+		fault  *registrytest.Fault
+		index  bool
+		want   gate.ProbeResult
+		words  string
+	}{
+		"store_not_configured": {want: gate.ProbeFailed, words: "blobHosts"},
+		"store_configured":     {change: func(c *Config, s *registrytest.Registry) { c.BlobHosts = []string{s.Host} }, want: gate.ProbeOK, words: "can be read"},
+		"index":                {index: true, want: gate.ProbeFailed, words: "blobHosts"},
+		"pull_denied":          {fault: &registrytest.Fault{Method: "GET", Path: "/v2/**/manifests/*", Status: 403}, want: gate.ProbeFailed, words: "permission to pull"},
+		"blob_is_gone":         {fault: &registrytest.Fault{Path: "/v2/**/blobs/*", Status: 404}, want: gate.ProbeFailed, words: "404"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, store, image := redirecting(t, func(cfg *Config, s *registrytest.Registry) {
+				if c.change != nil {
+					c.change(cfg, s)
+				}
+			})
+			repo := r.loc.Repository
+			if c.index {
+				repo = "team/index"
+				if _, err := r.PushIndex(repo, "1.0", mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: image})); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.fault != nil {
+				r.Reset()
+				r.Fail(*c.fault)
+			}
+			steps, err := r.client.Probe(t.Context(), "test", repo)
+			if err != nil || len(steps) != 5 {
+				t.Fatalf("Probe: %+v, %v", steps, err)
+			}
+			if pull := steps[4]; pull.Result != c.want || !strings.Contains(pull.Text+pull.Advice, c.words) || strings.Contains(pull.Text, "s3cr3t") {
+				t.Errorf("pull: %+v, want %s with %q", pull, c.want, c.words)
+			}
+			if n := len(store.Requests()); (n > 0) != (c.want == gate.ProbeOK) {
+				t.Errorf("%d requests arrived at the store", n)
 			}
 		})
 	}
