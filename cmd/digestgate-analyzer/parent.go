@@ -3,8 +3,8 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +19,14 @@ import (
 )
 
 // parent is the worker at the other end of the inherited socket. Requests go
-// one after the other over the one connection.
-type parent struct{ client *http.Client }
+// one after the other over the one connection, each after the body of the
+// answer before it is closed. It does without http.Transport, which gives a
+// connection up when its own goroutine is late by 50 ms, on a busy machine
+// (maxWriteWaitBeforeConnReuse), and there is no other one.
+type parent struct {
+	conn    net.Conn
+	answers *bufio.Reader
+}
 
 // connect takes over the inherited socket.
 func connect() (*parent, error) {
@@ -33,24 +39,27 @@ func connect() (*parent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("using the inherited socket: %w", err)
 	}
-	conns := make(chan net.Conn, 1)
-	conns <- conn
-	return &parent{&http.Client{Transport: &http.Transport{
-		DisableCompression: true,
-		MaxConnsPerHost:    1,
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			select {
-			case c := <-conns:
-				return c, nil
-			default:
-				return nil, errors.New("the connection to the worker is gone")
-			}
-		},
-	}}}, nil
+	return newParent(conn), nil
+}
+
+func newParent(conn net.Conn) *parent {
+	return &parent{conn, bufio.NewReader(conn)}
+}
+
+// ask makes a request. Closing the body of the answer reads its rest.
+func (p *parent) ask(method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequest(method, "http://parent"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if err := req.Write(p.conn); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(p.answers, req)
 }
 
 func (p *parent) get(path string) (io.ReadCloser, error) {
-	res, err := p.client.Get("http://parent" + path)
+	res, err := p.ask(http.MethodGet, path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("asking for %q: %w", path, err)
 	}
@@ -71,7 +80,6 @@ func (p *parent) unit() (protocol.Unit, error) {
 	if err := json.NewDecoder(body).Decode(&u); err != nil {
 		return u, fmt.Errorf("reading the unit: %w", err)
 	}
-	_, _ = io.Copy(io.Discard, body)
 	return u, nil
 }
 
@@ -108,7 +116,7 @@ func (p *parent) send(r protocol.Result) error {
 	if err != nil {
 		return err
 	}
-	res, err := p.client.Post("http://parent"+protocol.PathResult, "application/json", bytes.NewReader(body))
+	res, err := p.ask(http.MethodPost, protocol.PathResult, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("sending the result: %w", err)
 	}
