@@ -23,6 +23,23 @@ func randomBytes(n int) []byte {
 	return b
 }
 
+// timeoutsFor are short for what stands still or crawls, and patient with the
+// rest: what a stall of the machine breaks off is asked for once more.
+func timeoutsFor(faults ...registrytest.Fault) timeouts {
+	o := patient()
+	for _, f := range faults {
+		if f.Stall && f.Status != 0 { // an error's body
+			o.small = 300 * time.Millisecond
+		} else if f.Stall {
+			o.idle = time.Second
+		}
+		if f.Drip > 0 {
+			o.window, o.minRate = 300*time.Millisecond, 10<<10
+		}
+	}
+	return o
+}
+
 func TestBlobSurvivesFaults(t *testing.T) { // N02
 	content := randomBytes(300_000)
 	tests := map[string]struct {
@@ -43,7 +60,7 @@ func TestBlobSurvivesFaults(t *testing.T) { // N02
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, registrytest.Options{})
+			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.timeouts = timeoutsFor(tt.faults...) })
 			d, err := r.PutBlob(content)
 			if err != nil {
 				t.Fatal(err)
@@ -92,10 +109,7 @@ func TestBlobGivesUp(t *testing.T) { // N02, N08, S12
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
-				o.timeouts = quick()
-				o.timeouts.small = 300 * time.Millisecond
-			})
+			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.timeouts = timeoutsFor(tt.fault) })
 			d, err := r.PutBlob(content)
 			if err != nil {
 				t.Fatal(err)
@@ -128,10 +142,7 @@ func TestBlobStopsWithItsContext(t *testing.T) {
 	content := randomBytes(300_000)
 	for name, cause := range map[string]error{"cancelled_job": gate.ErrCancelled, "plain_cancel": nil} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
-				o.timeouts = quick()
-				o.timeouts.idle = time.Minute
-			})
+			r := newRig(t, registrytest.Options{})
 			d, _ := r.PutBlob(content)
 			r.Fail(registrytest.Fault{Path: anyBlob, After: 1000, Stall: true})
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -198,9 +209,11 @@ func TestBlobChecksItsArguments(t *testing.T) {
 
 // A slow reader is not the registry's fault.
 func TestBlobWaitsForItsReader(t *testing.T) {
+	t.Parallel()
+	const window = time.Second
 	r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
-		o.timeouts = quick()
-		o.timeouts.idle, o.timeouts.window = 10*time.Second, 100*time.Millisecond
+		o.timeouts = patient()
+		o.timeouts.window, o.timeouts.minRate = window, 900
 	})
 	content := randomBytes(8 << 20) // more than the socket's buffers take
 	d, _ := r.PutBlob(content)
@@ -212,7 +225,7 @@ func TestBlobWaitsForItsReader(t *testing.T) {
 	if _, err := io.ReadFull(rc, make([]byte, 1000)); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(150 * time.Millisecond) // the time that passes is what is tested
+	time.Sleep(2 * window) // the time that passes is what is tested: 1000 bytes in it are too few
 	rest, err := io.ReadAll(rc)
 	if err != nil || len(rest) != len(content)-1000 || r.Count("GET", "/blobs/") != 1 {
 		t.Errorf("got %d bytes, %v, in %d requests", len(rest), err, r.Count("GET", "/blobs/"))

@@ -29,12 +29,12 @@ type rig struct {
 	loc    gate.Location
 }
 
-// quick are timeouts for tests: faults end in a fraction of a second.
-func quick() timeouts {
-	return timeouts{
-		connect: 2 * time.Second, header: 2 * time.Second, small: 5 * time.Second,
-		idle: 200 * time.Millisecond, window: 300 * time.Millisecond, minRate: 10 << 10, backoff: time.Millisecond,
-	}
+// patient are timeouts for tests: they retry at once, and a machine that stalls
+// is no registry that does. A test of slowness shortens the one that it is about.
+func patient() timeouts {
+	o := defaultTimeouts()
+	o.backoff = time.Millisecond
+	return o
 }
 
 func start(t *testing.T, o registrytest.Options) *registrytest.Registry {
@@ -78,7 +78,7 @@ func configFor(t *testing.T, r *registrytest.Registry, o registrytest.Options) C
 func newClient(t *testing.T, o Options) *Client {
 	t.Helper()
 	if o.timeouts == (timeouts{}) {
-		o.timeouts = quick()
+		o.timeouts = patient()
 	}
 	c, err := New(o)
 	if err != nil {

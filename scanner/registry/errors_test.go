@@ -80,8 +80,10 @@ func TestMapsAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
-				o.timeouts = quick()
-				o.timeouts.header, o.timeouts.small = 300*time.Millisecond, 500*time.Millisecond
+				o.timeouts = patient()
+				if strings.Contains(tt.text, "in time") {
+					o.timeouts.header, o.timeouts.small = 300*time.Millisecond, 500*time.Millisecond
+				}
 			})
 			r.push(t, "1", 10)
 			tt.fault.Path = anyManifest
@@ -254,8 +256,8 @@ func TestCallersDeadlineIsATimeout(t *testing.T) {
 	if !errors.Is(err, gate.ErrTimeout) || errors.Is(err, gate.ErrRegistryUnavailable) {
 		t.Errorf("got %v, want ErrTimeout", err)
 	}
-	if d := time.Since(begin); d > time.Second {
-		t.Errorf("it took %s", d)
+	if d := time.Since(begin); d >= patient().header {
+		t.Errorf("it took %s, as long as without a deadline", d)
 	}
 	ctx2, cancel2 := context.WithCancelCause(t.Context())
 	cancel2(gate.ErrCancelled)

@@ -182,7 +182,7 @@ func TestRebinding(t *testing.T) {
 	if _, err := resolver.LookupNetIP(t.Context(), "ip4", "cdn.example.net"); err != nil {
 		t.Fatal(err)
 	}
-	g := newGuard(Config{Host: "reg.example.com"}, quick().connect, resolver)
+	g := newGuard(Config{Host: "reg.example.com"}, patient().connect, resolver)
 	conn, err := g.DialContext(t.Context(), "tcp", "cdn.example.net:"+port)
 	var blocked *blockedError
 	if !errors.As(err, &blocked) || blocked.ip.String() != "127.0.0.1" {

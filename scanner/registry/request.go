@@ -169,6 +169,7 @@ func checkClaims(m rawManifest, ref, header string) error {
 // readBounded reads a body of at most limit bytes; more is unassessable.
 func readBounded(res *http.Response, limit int64) ([]byte, error) {
 	if res.ContentLength > limit {
+		_ = res.Body.Close() // nothing of it is waited for
 		return nil, fmt.Errorf("a manifest of %d bytes is over the limit of %d: %w", res.ContentLength, limit, gate.ErrUnassessable)
 	}
 	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
