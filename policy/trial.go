@@ -72,7 +72,7 @@ func childTrial(limits trialLimits, budget time.Duration, command ...string) Tri
 		cmd.Stdin = bytes.NewReader(request)
 		var stdout, stderr limitedBuffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		cmd.WaitDelay = time.Second
+		cmd.WaitDelay = 5 * time.Second
 		if err := cmd.Start(); err != nil {
 			return fmt.Errorf("starting a child to try the policies in: %w: %w", gate.ErrResource, err)
 		}

@@ -39,7 +39,8 @@ func TestTrialRefuses(t *testing.T) {
 		{"ill_typed", "package digestgate\n\ndeny contains 1\n", 0, "trying the policies on a clean image: data.digestgate.deny: a reason is a number"},
 		{"fails_on_unknown_values", "package digestgate\n\ndeny contains \"x\" if {\n\tsplit(input.image.host, \".\")[1] == \"x\"\n\tto_number(input.image.os.name) > 3\n}\n\nwarn contains \"y\" if to_number(input.image.os.name) > 3\n", 0,
 			"an image of which nothing is known: p.rego:8:22: "},
-		{"too_slow", heavy, 100 * time.Millisecond, "took longer than 100ms"},
+		// By the time of the processor, or by the clock where none is to be had.
+		{"too_slow", heavy, 100 * time.Millisecond, "the rules took longer than "},
 		// Every element is a copy of an object with 500 keys.
 		{"eats_memory", `package digestgate
 

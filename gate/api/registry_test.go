@@ -99,7 +99,7 @@ func TestRegistries(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); syncer.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); st.State != gate.SyncDone && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); st.State != gate.SyncDone && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		s.get("/registries/second/sync", &st)
 	}
 	cancel()

@@ -133,17 +133,19 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestTimeout(t *testing.T) {
 	t.Run("child_hangs", func(t *testing.T) {
+		t.Parallel()
 		src := &source{}
 		d := src.add([]layer{tarLayer(t, file("a", "b"))}, nil)
-		a := open(t, fakeChild(t, "hang"), src, func(o *analyzer.Options) { o.Config.Timeout = time.Second })
-		wantError(t, a, d, gate.ErrScanFailed, "did not end within scan.timeout (1s; phase layers, 0 of 1 layers")
+		a := open(t, fakeChild(t, "hang"), src, func(o *analyzer.Options) { o.Config.Timeout = 5 * time.Second })
+		wantError(t, a, d, gate.ErrScanFailed, "did not end within scan.timeout (5s; phase layers, 0 of 1 layers")
 	})
 	t.Run("registry_hangs", func(t *testing.T) {
+		t.Parallel()
 		src := &source{spoil: func(ctx context.Context, _ gate.Digest, _ io.Reader) (io.ReadCloser, error) {
 			return io.NopCloser(hanging{ctx}), nil
 		}}
 		d := src.add([]layer{tarLayer(t, file("a", "b"))}, nil)
-		a := open(t, fakeChild(t, "good"), src, func(o *analyzer.Options) { o.Config.Timeout = time.Second })
+		a := open(t, fakeChild(t, "good"), src, func(o *analyzer.Options) { o.Config.Timeout = 5 * time.Second })
 		wantError(t, a, d, gate.ErrRegistryUnavailable, "the registry did not deliver within scan.timeout")
 	})
 }
@@ -166,7 +168,7 @@ func TestCancel(t *testing.T) {
 	if !errors.Is(err, gate.ErrCancelled) {
 		t.Errorf("got %v, want the cause of the cancellation", err)
 	}
-	if d := time.Since(start); d > 10*time.Second {
+	if d := time.Since(start); d > time.Minute {
 		t.Errorf("it took %s to kill the child", d)
 	}
 }
