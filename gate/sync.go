@@ -42,8 +42,7 @@ type SyncAsks interface {
 
 // SyncSettings is what replicas agree through.
 type SyncSettings interface {
-	Setting(ctx context.Context, name string) (value []byte, version int64, err error)
-	PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error)
+	Settings
 	Now(ctx context.Context) (time.Time, error)
 }
 

@@ -33,8 +33,7 @@ type Rescanner interface {
 // Store is the part of the store that replicas agree through; see
 // store.Settings and store.Store for the errors.
 type Store interface {
-	Setting(ctx context.Context, name string) (value []byte, version int64, err error)
-	PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error)
+	gate.Settings
 	Now(ctx context.Context) (time.Time, error)
 }
 

@@ -29,81 +29,64 @@ type Activator interface {
 // May decides whether the active generation may be replaced.
 type May func(active gate.Generation, ok bool) bool
 
-// Settings is the part of the store that [Activations] needs (see
-// store.Settings).
-type Settings interface {
-	Setting(ctx context.Context, name string) (value []byte, version int64, err error)
-	PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error)
-}
-
 // SettingName is the setting that holds the active generation.
 const SettingName = "advisories/current"
-
-// activationTries bounds the races with other replicas that one activation
-// loses. Each lost race means that somebody else succeeded.
-const activationTries = 16
 
 // Activations issues numbers from a setting of the store, which all replicas
 // share. It is safe for concurrent use, in one process and between several.
 type Activations struct {
-	settings Settings
+	settings gate.Settings
 	now      func() time.Time
 }
 
 // NewActivations keeps the active generation in a setting; now stamps
 // ActivatedAt.
-func NewActivations(s Settings, now func() time.Time) *Activations {
+func NewActivations(s gate.Settings, now func() time.Time) *Activations {
 	return &Activations{settings: s, now: now}
 }
 
 // Current implements [Activator].
-func (a *Activations) Current(ctx context.Context) (gate.Generation, bool, error) {
-	g, _, ok, err := a.read(ctx)
-	return g, ok, err
-}
-
-func (a *Activations) read(ctx context.Context) (g gate.Generation, version int64, ok bool, err error) {
-	value, version, err := a.settings.Setting(ctx, SettingName)
+func (a *Activations) Current(ctx context.Context) (g gate.Generation, ok bool, err error) {
+	value, _, err := a.settings.Setting(ctx, SettingName)
 	if errors.Is(err, gate.ErrNotFound) {
-		return g, 0, false, nil
+		return g, false, nil
 	}
 	if err != nil {
-		return g, 0, false, fmt.Errorf("reading setting %q: %w", SettingName, err)
+		return g, false, fmt.Errorf("reading setting %q: %w", SettingName, err)
 	}
+	g, err = generationOf(value)
+	return g, err == nil, err
+}
+
+func generationOf(value []byte) (g gate.Generation, err error) {
 	if err := json.Unmarshal(value, &g); err != nil || g.Number <= 0 {
-		return g, 0, false, fmt.Errorf("setting %q is not a generation (%w): %w", SettingName, err, gate.ErrStoreUnavailable)
+		return gate.Generation{}, fmt.Errorf("setting %q is not a generation (%w): %w", SettingName, err, gate.ErrStoreUnavailable)
 	}
-	return g, version, true, nil
+	return g, nil
 }
 
 // Activate implements [Activator] by compare-and-swap.
-func (a *Activations) Activate(ctx context.Context, content gate.Digest, updatedAt time.Time, above int64, may May) (gate.Generation, error) {
-	for range activationTries {
-		current, version, ok, err := a.read(ctx)
-		if err != nil {
-			return gate.Generation{}, err
+func (a *Activations) Activate(ctx context.Context, content gate.Digest, updatedAt time.Time, above int64, may May) (g gate.Generation, err error) {
+	err = gate.UpdateSetting(ctx, a.settings, SettingName, func(value []byte) (next []byte, err error) {
+		g = gate.Generation{}
+		if value != nil {
+			if g, err = generationOf(value); err != nil {
+				return nil, err
+			}
 		}
-		if ok && current.Content == content || may != nil && !may(current, ok) {
-			return current, nil
+		if value != nil && g.Content == content || may != nil && !may(g, value != nil) {
+			return nil, nil
 		}
-		next := gate.Generation{
-			Number: max(current.Number, above) + 1, Content: content,
+		g = gate.Generation{
+			Number: max(g.Number, above) + 1, Content: content,
 			UpdatedAt: updatedAt.UTC(), ActivatedAt: a.now().UTC(),
 		}
-		value, err := json.Marshal(next)
-		if err != nil {
-			return gate.Generation{}, fmt.Errorf("encoding a generation: %w", err)
-		}
-		_, err = a.settings.PutSetting(ctx, SettingName, value, version)
-		if errors.Is(err, gate.ErrConflict) {
-			continue // another replica was faster; perhaps with the same content
-		}
-		if err != nil {
-			return gate.Generation{}, fmt.Errorf("writing setting %q: %w", SettingName, err)
-		}
-		return next, nil
+		return json.Marshal(g)
+	})
+	if err != nil {
+		return gate.Generation{}, fmt.Errorf("activating advisory data: %w", err)
 	}
-	return gate.Generation{}, fmt.Errorf("activating advisory data: %d races lost against other replicas: %w", activationTries, gate.ErrConflict)
+	return g, nil
 }
 
 // LocalActivations issues numbers from memory, beginning with 1: for commands
