@@ -13,6 +13,10 @@
 // process (trial.go). Whatever goes wrong is a deny with POLICY_ERROR; there is
 // no path from a failure to an allow.
 //
+// The set in force is content in the store (activation.go), so that all
+// processes that share it decide by the same. A change of the files of one puts
+// a set in force for all (offer.go, agree.go): docs/adr/0010-active-policies.md.
+//
 // What is not here: where findings come from, what admission answers, and any
 // I/O while deciding, except through gate.Question.Load on a cache miss.
 //

@@ -33,9 +33,18 @@ type Engine struct {
 	loads  singleflight.Group
 	evals  singleflight.Group
 
-	reloading sync.Mutex // one reload at a time; guards the next two
-	rejected  string     // names the last refused candidate, "" for none
-	triedAt   time.Time  // when it was last tried
+	store    *Activations
+	offers   offers
+	restored atomic.Int64 // times that a lost activation was put back
+
+	finding  sync.Mutex // one look at the files at a time; held during a trial
+	agreeing sync.Mutex // one look at the store at a time; guards all up to mu
+	rejected string     // names the last refused candidate, "" for none
+	triedAt  time.Time  // when it was last tried
+	found    *candidate // the files that were good last
+	offer    offer
+	unloaded gate.Digest // in force, and does not load here; "" for none
+	loadedAt time.Time   // when that was last tried
 
 	mu     sync.Mutex
 	status Status
@@ -44,16 +53,24 @@ type Engine struct {
 // activeSet is a set with the identity under which decisions name it.
 type activeSet struct {
 	*Set
-	revision string
-	content  string // hash of the sources, for the reload
+	revision   string
+	activation Activation
+}
+
+// candidate is a set that was found in the files.
+type candidate struct {
+	*Set
+	content gate.Digest
 }
 
 // inputKey names the large values of a digest.
 type inputKey struct{ inventoryID, findingsID string }
 
-// New reads, tries and compiles the policies of the configuration. Errors:
-// [Problems], those of [Read], and those of the trial; all wrap gate.ErrInvalid
-// or gate.ErrTooLarge, and there is no engine without a set that loads.
+// New reads, tries and compiles the policies of the configuration and agrees
+// with all that share the store on the set in force. Errors: [Problems], those
+// of [Read], and those of the trial, which wrap gate.ErrInvalid or
+// gate.ErrTooLarge; gate.ErrConflict when what is in force does not load here;
+// those of the store. There is no engine without a set that loads.
 func New(ctx context.Context, o Options) (*Engine, error) {
 	if err := o.Config.Validate(); err != nil {
 		return nil, err
@@ -67,8 +84,14 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.ReloadEvery == 0 {
 		o.ReloadEvery = DefaultReloadEvery
 	}
+	if o.FollowEvery == 0 {
+		o.FollowEvery = DefaultFollowEvery
+	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Store == nil {
+		o.Store = &ownStore{now: o.Now}
 	}
 	e := &Engine{
 		options: o,
@@ -78,7 +101,12 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		pool:    newPool(o.Slots, o.Budget),
 		inputs:  newLRU[inputKey, *facts](inputCacheBytes),
 		memos:   newLRU[memoKey, memo](memoCacheBytes),
+		store:   NewActivations(o.Store, o.Process, o.Program),
 	}
+	if o.Shared && !o.Observe {
+		e.offers.dir = o.DataDir
+	}
+	e.offer = e.offers.load(o.Place)
 	if err := e.Reload(ctx); err != nil {
 		return nil, err
 	}

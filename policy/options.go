@@ -17,6 +17,10 @@ const (
 	// DefaultReloadEvery is how often the files are looked at: soon enough for
 	// a person who saves and tries, and a few stat and read calls for us.
 	DefaultReloadEvery = 5 * time.Second
+	// DefaultFollowEvery is how often a shared store is asked which policies are
+	// in force: one small value. A revocation is to hold everywhere within 5 s
+	// (issue 4), the trial and the compiler included.
+	DefaultFollowEvery = time.Second
 	// timeMemo is how long a decision that depends on the time is kept
 	// (DESIGN.md §2).
 	timeMemo = 30 * time.Second
@@ -37,16 +41,32 @@ type Options struct {
 	MaxAge    time.Duration
 	DenyStale bool
 
+	// Store keeps the set in force; nil is the memory of this engine. Shared
+	// says that other processes use it too: then only changes of the files here
+	// put a set in force, and what others put in force is followed. Otherwise
+	// the files here always are.
+	Store  Store
+	Shared bool
+	// Observe leaves the store as it is, for commands that only ask: what is in
+	// force decides, or the files here when nothing is.
+	Observe bool
+	// Place names a shared store, and DataDir is where it is remembered over
+	// restarts what was in force there; "" for nowhere.
+	Place, DataDir string
+	// Process and Program name this process and its version, for people.
+	Process, Program string
+
 	// Trial tries a candidate set before it is activated; see [ChildTrial].
 	// Nil activates without a trial, which only tools that evaluate their
 	// user's own policies on their user's own machine should do.
 	Trial Trial
 	// Budget is DefaultBudget when 0; Slots is the number of evaluations that
-	// may run at once, 4 per processor when 0; ReloadEvery is
-	// DefaultReloadEvery when 0.
+	// may run at once, 4 per processor when 0; ReloadEvery and FollowEvery are
+	// DefaultReloadEvery and DefaultFollowEvery when 0.
 	Budget      time.Duration
 	Slots       int
 	ReloadEvery time.Duration
+	FollowEvery time.Duration
 	// Now is the clock of [Status], time.Now when nil. Decisions use
 	// gate.Question.Now.
 	Now func() time.Time

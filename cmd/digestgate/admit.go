@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	admissionv1 "k8s.io/api/admission/v1"
 
@@ -69,7 +70,7 @@ func (o *rootOptions) reviewer(cmd *cobra.Command, server, caFile, cluster strin
 		return nil, nil, err
 	}
 	c.Roles = []string{roleAdmission}
-	a, err := newApp(cmd.Context(), c, o.logger(cmd.ErrOrStderr()))
+	a, err := (&app{config: c, log: o.logger(cmd.ErrOrStderr()), metrics: prometheus.NewRegistry(), asking: true}).open(cmd.Context())
 	if err != nil {
 		return nil, nil, err
 	}

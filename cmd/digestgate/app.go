@@ -32,6 +32,7 @@ type app struct {
 	config  Config
 	log     *slog.Logger
 	metrics *prometheus.Registry
+	asking  bool // a command that leaves the policies in force alone
 
 	token      adminToken
 	store      store.Store
@@ -56,8 +57,12 @@ type app struct {
 }
 
 // newApp assembles a process. On an error everything that was made is closed.
-func newApp(ctx context.Context, c Config, log *slog.Logger) (_ *app, err error) {
-	a := &app{config: c, log: log, metrics: prometheus.NewRegistry()}
+func newApp(ctx context.Context, c Config, log *slog.Logger) (*app, error) {
+	return (&app{config: c, log: log, metrics: prometheus.NewRegistry()}).open(ctx)
+}
+
+func (a *app) open(ctx context.Context) (_ *app, err error) {
+	c := a.config
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -175,25 +180,6 @@ func (a *app) openAdvisories(ctx context.Context) error {
 		a.log.Warn("no advisories are loaded, new images stay PENDING until they are", "error", err)
 		return nil
 	}
-	return err
-}
-
-func (a *app) openPolicies(ctx context.Context) error {
-	if !a.needs(partPolicies) {
-		return nil
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
-	maxAge := a.config.Advisories.MaxAge
-	if a.config.Advisories.Stale == advisory.StaleAllow {
-		maxAge = 0
-	}
-	a.policies, err = policy.New(ctx, policy.Options{
-		Config: a.config.Policy, Risks: a.config.Scan.Risks, MaxAge: maxAge, DenyStale: a.config.Advisories.Stale == advisory.StaleDeny,
-		Trial: policy.ChildTrial(policy.DefaultBudget, self, "policy-trial"), Log: a.log,
-	})
 	return err
 }
 

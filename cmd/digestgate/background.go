@@ -119,6 +119,9 @@ func repeat(ctx context.Context, changes func() <-chan struct{}, revision func()
 }
 
 func (a *app) rematch(ctx context.Context) {
+	// What was put in force elsewhere a moment ago would have to be swept for
+	// twice. If the store does not say, the sweep does not go on either.
+	_ = a.policies.Follow(ctx)
 	started := time.Now()
 	var swept gate.Swept
 	sweep := func(ctx context.Context) (err error) {

@@ -84,9 +84,15 @@ func (a *app) ready(ctx context.Context) (text string, ok bool) {
 		check("store", problem)
 	}
 	if a.policies != nil {
-		check("policies", a.policies.Healthy())
-		if problem := a.policies.Status().Error; problem != "" {
-			warn("policies", "the last change was refused: "+problem)
+		st := a.policies.Status()
+		in := fmt.Sprintf("policies: activation %d (%s), by %s at %s", st.Activation, st.Content.Short(), st.By, st.ActivatedAt.UTC().Format(time.RFC3339))
+		if err := a.policies.Healthy(); err != nil {
+			check("policies", err)
+		} else {
+			check(in, nil)
+		}
+		for _, problem := range st.Problems() {
+			warn("policies", problem)
 		}
 	}
 	// Without advisories known images go on being decided; new ones wait.

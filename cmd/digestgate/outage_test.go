@@ -72,11 +72,16 @@ func TestAdmissionThroughAnOutage(t *testing.T) {
 			status, text, took := a.ready()
 			return status == http.StatusOK && strings.Contains(text, "warn  store: admission decides from local copies until ") && took < 2*time.Second
 		})
-		// The policies of now run on the copies.
+		// A change of the policies waits for the store: one replica must not
+		// decide by others than its fellows.
 		f.write(f.policy, fleetPolicy+"\ndeny contains {\"rule\": \"all\", \"msg\": \"all\"}\n")
-		eventually(t, fault.name+": a new policy holds", 30*time.Second, func() bool { return ask(f.image(known)).code == "POLICY" })
-		f.write(f.policy, fleetPolicy)
-		eventually(t, fault.name+": the former policy holds again", 30*time.Second, func() bool { return ask(f.image(known)).allowed })
+		eventually(t, fault.name+": the change waits", 30*time.Second, func() bool {
+			_, text, _ := a.ready()
+			return strings.Contains(text, "warn  policies: the changed files wait for the store")
+		})
+		if got := ask(f.image(known)); !got.allowed {
+			t.Errorf("%s: a change that waits decides: %s", fault.name, got)
+		}
 
 		if err := fault.end(); err != nil {
 			t.Fatal(err)
@@ -86,6 +91,9 @@ func TestAdmissionThroughAnOutage(t *testing.T) {
 			return code == "UNSCANNED" || code == "PENDING" || code == ""
 		})
 		t.Logf("%s: recovered after %s", fault.name, took)
+		eventually(t, fault.name+": the new policy holds", 10*time.Second, func() bool { return ask(f.image(known)).code == "POLICY" })
+		f.write(f.policy, fleetPolicy)
+		eventually(t, fault.name+": the former policy holds again", 30*time.Second, func() bool { return ask(f.image(known)).allowed })
 		eventually(t, fault.name+": ready without a warning", 20*time.Second, func() bool {
 			status, text, _ := a.ready()
 			return status == http.StatusOK && strings.Contains(text, "ok    store")

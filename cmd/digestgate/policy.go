@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 
 // newPolicyCommand is `digestgate policy …`: writing and testing policies. No
 // server is needed.
-func newPolicyCommand() *cobra.Command {
+func newPolicyCommand(o *rootOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Write, check and test policies",
@@ -25,6 +26,7 @@ func newPolicyCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newPolicyInitCommand(), newPolicyCheckCommand(), newPolicyTestCommand(), newPolicyEvalCommand(),
+		newPolicyActivateCommand(o),
 		newPolicyPrintCommand("schema", "Print the JSON Schema of the input", policy.Schema),
 		newPolicyPrintCommand("input", "Print a sample input, to be changed and given to `policy eval`", policy.SampleInput),
 	)
@@ -79,14 +81,7 @@ func newPolicyCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			program, err := os.Executable()
-			if err != nil {
-				return fmt.Errorf("finding this program to try the policies in: %w", err)
-			}
-			if err := policy.ChildTrial(policy.DefaultBudget, program, policyTrialName)(cmd.Context(), files); err != nil {
-				return reportProblems(cmd, err)
-			}
-			set, err := policy.Compile(files)
+			set, err := tryPolicies(cmd.Context(), files)
 			if err != nil {
 				return reportProblems(cmd, err)
 			}
@@ -94,6 +89,18 @@ func newPolicyCheckCommand() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// tryPolicies tries and compiles a set as the server does.
+func tryPolicies(ctx context.Context, files []policy.File) (*policy.Set, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding this program to try the policies in: %w", err)
+	}
+	if err := policy.ChildTrial(policy.DefaultBudget, program, policyTrialName)(ctx, files); err != nil {
+		return nil, err
+	}
+	return policy.Compile(files)
 }
 
 // reportProblems prints the problems of a set, one a line, and asks for exit

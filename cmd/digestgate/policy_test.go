@@ -13,7 +13,7 @@ import (
 func runPolicy(t *testing.T, stdin []byte, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := newPolicyCommand()
+	cmd := newPolicyCommand(&rootOptions{})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs(args)
 	cmd.SetIn(bytes.NewReader(stdin))

@@ -57,7 +57,7 @@ func newRootCommand(environ []string) *cobra.Command {
 	root.AddCommand(
 		newServeCommand(o), newWorkerCommand(o), newCheckCommand(o), newWaitCommand(o), newAdmitCommand(o),
 		newReplayCommand(o), newRegistriesCommand(o), newQuotaCommand(o), newDemoCommand(o), newConfigCommand(o), newVersionCommand(),
-		newAdvisoriesCommand(o), newPolicyCommand(), newPolicyTrialCommand(), newStoreCommand(o),
+		newAdvisoriesCommand(o), newPolicyCommand(o), newPolicyTrialCommand(), newStoreCommand(o),
 	)
 	return root
 }

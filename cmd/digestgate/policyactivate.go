@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/policy"
+	"github.com/digestgate/digestgate/store"
+)
+
+// newPolicyActivateCommand is for what no process can know by itself: that files
+// which were in force before are to be so again.
+func newPolicyActivateCommand(o *rootOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "activate [PATH…]",
+		Short: "Put policies in force for all processes on a shared store",
+		Long: `Put policies in force for all processes that share the configured store on Redis:
+those of PATH, or of policy.paths.
+
+A process does so by itself when its files change. It does not when it starts
+with files that were in force before and were replaced since: it cannot tell an
+old copy from a way back. This command is that way back.`,
+		RunE: func(cmd *cobra.Command, paths []string) (err error) {
+			c, err := o.load()
+			if err != nil {
+				return err
+			}
+			if !store.IsRedis(c.Store.URL) {
+				return fmt.Errorf("store.url is no Redis: the one process on it has its own files in force, change them instead: %w", gate.ErrInvalid)
+			}
+			if len(paths) == 0 {
+				paths = c.Policy.Paths
+			}
+			files, err := policy.Read(paths)
+			if err != nil {
+				return err
+			}
+			set, err := tryPolicies(cmd.Context(), files)
+			if err != nil {
+				return reportProblems(cmd, err)
+			}
+			s, err := openStore(cmd.Context(), c.Store, o.logger(cmd.ErrOrStderr()), prometheus.NewRegistry())
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.Close()) }()
+			active, err := policy.NewActivations(s, processName(), version).Activate(cmd.Context(), files, func(policy.Activation, bool) bool { return true })
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "activation %d (%s) is in force: %d rules in %d files\n", active.Number, active.Content.Short(), set.Rules(), len(set.Files()))
+			return err
+		},
+	}
+}

@@ -1,0 +1,131 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store/sqlite"
+)
+
+func TestCanonical(t *testing.T) {
+	for _, c := range []struct{ have, want string }{
+		{"policy.rego", "policy.rego"},
+		{"/etc/gate/policy.rego", "policy.rego"},
+		{"../quickstart/policy.rego", "policy.rego"},
+		{"/etc/a/b.rego /etc/a/c_test.rego", "b.rego"},
+		{"/etc/a/b.rego /etc/a/c/d.rego", "b.rego c/d.rego"},
+		{"/srv/one/x.rego /srv/two/x.rego", "one/x.rego two/x.rego"},
+		{"/srv/one/x.rego /srv/onetwo/x.rego", "one/x.rego onetwo/x.rego"},
+		{"/a/x.rego a/x.rego", "/a/x.rego a/x.rego"},
+		{"x.rego ../x.rego", "../x.rego x.rego"},
+		{"/x.rego /y.rego", "x.rego y.rego"},
+		{"rules/b.rego rules/a.rego", "a.rego b.rego"},
+		{"", ""},
+	} {
+		var files []File
+		for name := range strings.FieldsSeq(c.have) {
+			files = append(files, File{Name: name})
+		}
+		var names []string
+		for _, f := range canonical(files) {
+			names = append(names, f.Name)
+		}
+		if got := strings.Join(names, " "); got != c.want {
+			t.Errorf("canonical(%s): got %s, want %s", c.have, got, c.want)
+		}
+		if len(files) > 0 && contentOf(files) != contentOf(canonical(files)) {
+			t.Errorf("%s: the content changes with the names", c.have)
+		}
+	}
+}
+
+func TestActivationKeepsFiles(t *testing.T) {
+	// The worst of what JSON makes longer.
+	files := []File{{Name: "p/a.rego", Text: "package a\n"}, {Name: "p/b.rego", Text: strings.Repeat("\x01", maxSetBytes-100)}}
+	a, err := Activation{}.next(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := a.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(canonical(files), got); diff != "" {
+		t.Errorf("files (-want +got):\n%.500s", diff)
+	}
+	for name, spoil := range map[string]func(*Activation){
+		"cut":     func(a *Activation) { a.Packed = a.Packed[:len(a.Packed)-1] },
+		"empty":   func(a *Activation) { a.Packed = nil },
+		"another": func(a *Activation) { a.Content = contentOf(files[:1]) },
+	} {
+		bad := a
+		spoil(&bad)
+		if files, err := bad.Files(); !errors.Is(err, gate.ErrInvalid) {
+			t.Errorf("%s: got %d files, %v", name, len(files), err)
+		}
+	}
+}
+
+// TestFormer: what was in force before is remembered once, with its last
+// number, and no more of it than has room.
+func TestFormer(t *testing.T) {
+	set := func(word string) []File { return []File{{Name: "p.rego", Text: word}} }
+	var a Activation
+	put := func(word string) {
+		t.Helper()
+		n, err := a.next(set(word))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a = n
+	}
+	for _, word := range strings.Fields("a b a c") {
+		put(word)
+	}
+	for word, want := range map[string]int64{"a": 3, "b": 2, "c": 4, "d": 0} {
+		if got := a.last(contentOf(set(word))); got != want {
+			t.Errorf("%s: got number %d, want %d", word, got, want)
+		}
+	}
+	if len(a.Former) != 2 {
+		t.Errorf("got %d former contents, want a and b", len(a.Former))
+	}
+	for i := range 2 * maxFormer {
+		put(fmt.Sprint("x", i))
+	}
+	if len(a.Former) != maxFormer || a.last(contentOf(set("a"))) != 0 || a.Former[0].Number != a.Number-1 {
+		t.Errorf("got %d former contents, the first of number %d before %d", len(a.Former), a.Former[0].Number, a.Number)
+	}
+	text, err := json.Marshal(a)
+	if err != nil || len(text) > 16<<10 {
+		t.Errorf("the history takes %d bytes, %v", len(text), err)
+	}
+}
+
+// TestTooLargeToShare: a setting takes 1 MiB, and a set that does not fit is
+// refused in words.
+func TestTooLargeToShare(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	random := rand.NewChaCha8([32]byte{})
+	for _, size := range []int{700 << 10, 900 << 10} { // when compressed
+		noise := make([]byte, size)
+		_, _ = random.Read(noise)
+		text := fmt.Sprintf("package a\n# %x", noise)
+		_, err := NewActivations(store, "me", "v1").Activate(t.Context(), []File{{Name: "a.rego", Text: text}}, func(Activation, bool) bool { return true })
+		if fits := size < 750<<10; fits != (err == nil) || !fits && (!errors.Is(err, gate.ErrTooLarge) || !strings.Contains(err.Error(), "too large to be shared")) {
+			t.Errorf("%d bytes of noise: got %v", size, err)
+		}
+	}
+}
