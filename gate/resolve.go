@@ -45,13 +45,19 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 		}
 	}
 	tagged := map[Digest][]string{}
+	var wrong error // with what a tag names now
 	for _, tag := range job.Tags {
 		m, fresh, err := p.confirm(ctx, TagKey{job.Location, tag}, by)
 		if errors.Is(err, ErrNotFound) && job.Digest != "" {
 			continue // the tag is gone again, which confirm has recorded; its digest is fine
 		}
 		if err != nil {
-			return fmt.Errorf("confirming tag %q: %w", Printable(tag, 128), err)
+			err = fmt.Errorf("confirming tag %q: %w", Printable(tag, 128), err)
+			if !errors.Is(err, ErrUnassessable) && !errors.Is(err, ErrIntegrity) {
+				return err
+			}
+			wrong = errors.Join(wrong, err) // the other tags may be fine
+			continue
 		}
 		queued = queued || fresh
 		tagged[m.Digest] = append(tagged[m.Digest], tag)
@@ -59,8 +65,8 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 	if err := p.rejudge(ctx, job.Location, tagged, job.Trigger.event()); err != nil {
 		return err
 	}
-	if gone != nil {
-		return gone
+	if gone != nil || wrong != nil {
+		return errors.Join(gone, wrong)
 	}
 	if queued || job.Repeat {
 		return nil

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,6 +57,39 @@ func TestTagThatIsPushedAllTheTime(t *testing.T) {
 	s.Source = &slowHead{Source: s.Source, during: func(int64) { s.event("team/app", "v1", d) }}
 	if a := s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", ":v1")); a.Permits() || a.Code != gate.CodeBusy {
 		t.Errorf("got %+v, want BUSY", a)
+	}
+}
+
+// TestTagThatNamesNoImage: what a tag names by the time it is read spoils
+// neither the digest of its event nor the other tags of that digest.
+func TestTagThatNamesNoImage(t *testing.T) {
+	s := newSite(t, month(0))
+	d := s.push("team/app", "bad", 1)
+	s.push("team/app", "good", 1)
+	s.event("team/app", "bad", d)
+	s.event("team/app", "good", d) // joins
+	const nothing = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}`
+	if _, err := s.registry.PutManifest("team/app", "bad", "application/vnd.oci.image.manifest.v1+json", []byte(nothing)); err != nil {
+		t.Fatal(err)
+	}
+	jobs := s.work()
+	if got := s.entry(d).State(); got != gate.StateScanned {
+		t.Errorf("state of the digest: %s", got)
+	}
+	loc := gate.Location{Registry: hub, Repository: "team/app"}
+	bad, good := gate.TagKey{Location: loc, Tag: "bad"}, gate.TagKey{Location: loc, Tag: "good"}
+	res, err := s.store.Read(s.ctx, gate.ReadRequest{Tags: []gate.TagKey{bad, good}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := res.Tags[good]; m.Dirty || m.Digest != d {
+		t.Errorf("the other tag: %+v, want it confirmed", m)
+	}
+	if m := res.Tags[bad]; m.Usable(res.Now, time.Hour) && m.Digest == d {
+		t.Errorf("the tag that moved: %+v, want it unusable", m)
+	}
+	if job := jobs[gate.JobKey(gate.JobResolve, loc, d, "bad")]; !strings.Contains(job.Error, `"bad"`) {
+		t.Errorf("the job does not say what is wrong: %+v", job)
 	}
 }
 
