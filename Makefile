@@ -27,7 +27,7 @@ demo: build ## play the whole way of an image, offline, and check every verdict
 run: build ## start a server for exploring, with the demo's images in it
 	bin/digestgate demo --stay
 
-test: build ## run all tests (needs nothing but Go; those of store/redis want redis-server and are skipped without)
+test: build ## run all tests (needs nothing but Go; those of store/redis run with redis-server only)
 	DIGESTGATE_ANALYZER=$(CURDIR)/bin/digestgate-analyzer go test ./...
 	$(ANALYZER_ENV) go test ./cmd/digestgate-analyzer/...
 

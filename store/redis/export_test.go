@@ -3,9 +3,8 @@ package redis
 import (
 	"context"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store/redis/redistest"
 )
 
 // ClaimAs is Claim as it is sent again when its answer was lost.
@@ -18,15 +17,7 @@ func (s *Store) Remove(ctx context.Context) error {
 	if s.closed.Load() {
 		return nil
 	}
-	return s.eachNode(ctx, func(ctx context.Context, node *redis.Client) error {
-		return scanNode(ctx, node, "*"+escape(s.keys.prefix)+"*", func(keys []string) error {
-			return each(ctx, node, func(p redis.Pipeliner) {
-				for _, key := range keys {
-					p.Unlink(ctx, key)
-				}
-			})
-		})
-	})
+	return redistest.Remove(ctx, s.client, s.keys.prefix)
 }
 
 // Floor is the newest change that was removed.

@@ -250,7 +250,7 @@ func TestForgery(t *testing.T) {
 			c.Prefix, neighbour.Prefix = c.Prefix+thing, neighbour.Prefix+thing
 			stranger.Prefix = c.Prefix
 			at, from := honest.spots(c.Prefix)[thing], other.spots(c.Prefix)[thing]
-			writer := removed{open(t, c, redis.Options{})}
+			writer := open(t, c, redis.Options{})
 			defer func() { _ = writer.Remove(context.Background()) }()
 			evil := attacker{t, server.Client(t)}
 			round := 0
@@ -311,7 +311,7 @@ func TestForgery(t *testing.T) {
 			})
 			if copied == "forged" {
 				t.Run("of_another_installation", func(t *testing.T) {
-					s := removed{open(t, neighbour, redis.Options{})}
+					s := open(t, neighbour, redis.Options{})
 					honest.fill(t, s, 1)
 					value := evil.get(honest.spots(neighbour.Prefix)[thing])
 					_ = s.Remove(t.Context())
@@ -373,7 +373,7 @@ func TestForgery(t *testing.T) {
 func TestForgedLocations(t *testing.T) {
 	server := servers.Plain(t)
 	c := config(t, server.URL())
-	writer := removed{open(t, c, redis.Options{})}
+	writer := open(t, c, redis.Options{})
 	defer func() { _ = writer.Remove(context.Background()) }()
 	honest.fill(t, writer, 1)
 	key := honest.spots(c.Prefix)["location"].key

@@ -144,6 +144,7 @@ func TestRefusalOfTheDisk(t *testing.T) {
 
 // TestClusterDown: a cluster that lacks a master without a replica answers nobody.
 func TestClusterDown(t *testing.T) {
+	t.Parallel() // it waits for the cluster to notice, and for calls to give up
 	servers := redistest.Cluster(t, redistest.Options{})
 	s := open(t, config(t, servers.URL()), redis.Options{})
 	d := digest(t.Name(), 1)

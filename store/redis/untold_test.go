@@ -14,6 +14,7 @@ import (
 // feed is down. The feed tells of it afterwards, although whoever repeats
 // the write finds nothing to change.
 func TestChangeIsToldLate(t *testing.T) {
+	t.Parallel() // it waits for a cluster
 	cluster := redistest.Cluster(t, redistest.Options{AOF: "always"})
 	c := config(t, cluster.URL())
 	s := open(t, c, redis.Options{})

@@ -17,6 +17,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
+	"github.com/digestgate/digestgate/store/redis/redistest"
 )
 
 // roleEnv makes the test binary one of the processes of a run.
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(redistest.Required(m))
 }
 
 // role is what a process is to do.

@@ -80,7 +80,12 @@ func (c *ClusterServers) form(ctx context.Context) error {
 		if err := n.Do("cluster", "set-config-epoch", i+1).Err(); err != nil {
 			return err
 		}
-		if err := n.Do("cluster", "addslotsrange", slots*i/masters, slots*(i+1)/masters-1).Err(); err != nil {
+		// ADDSLOTSRANGE is of Redis 7.
+		add := []any{"cluster", "addslots"}
+		for slot := slots * i / masters; slot < slots*(i+1)/masters; slot++ {
+			add = append(add, slot)
+		}
+		if err := n.Do(add...).Err(); err != nil {
 			return err
 		}
 	}

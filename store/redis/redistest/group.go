@@ -13,6 +13,7 @@ import (
 // a directory.
 type group struct {
 	dir     string
+	version release
 	options Options
 	admin   credentials
 	certs   *certificates
@@ -22,10 +23,11 @@ type group struct {
 }
 
 func newGroup(dir string, o Options) (*group, error) {
-	if _, err := Version(); err != nil {
+	v, err := version()
+	if err != nil {
 		return nil, err
 	}
-	g := &group{dir: dir, options: o, port: freePort, admin: credentials{password: o.Password}}
+	g := &group{dir: dir, version: v, options: o, port: freePort, admin: credentials{password: o.Password}}
 	if len(o.ACL) > 0 {
 		if o.Password != "" {
 			return nil, errors.New("options have an ACL and a password; say the default user's in the ACL")
@@ -33,7 +35,6 @@ func newGroup(dir string, o Options) (*group, error) {
 		g.admin = credentials{username: "redistest", password: rand.Text()}
 	}
 	if o.TLS {
-		var err error
 		if g.certs, err = newCertificates(dir); err != nil {
 			return nil, fmt.Errorf("making certificates: %w", err)
 		}
@@ -79,7 +80,7 @@ func (g *group) configure(s *Server, port int, role []string) error {
 		return err
 	}
 	lines := append([]string{"bind 127.0.0.1", fmt.Sprintf("dir %q", data)}, g.certs.lines(port)...)
-	lines = append(lines, g.options.lines()...)
+	lines = append(lines, g.options.lines(g.version)...)
 	if len(g.options.ACL) > 0 {
 		file := filepath.Join(s.dir, "users.acl")
 		if err := writeLines(file, append([]string{fmt.Sprintf("user %s on >%s ~* &* +@all", g.admin.username, g.admin.password)}, g.options.ACL...)); err != nil {

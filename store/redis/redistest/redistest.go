@@ -22,6 +22,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // patience bounds every wait for a server to become ready. It only decides how
@@ -63,10 +65,13 @@ type Options struct {
 }
 
 // lines are what options say in redis.conf.
-func (o Options) lines() []string {
+func (o Options) lines(v release) []string {
 	// Redis itself must not start anything that a test did not ask for: no
 	// RDB dumps, no rewriting of the AOF. DEBUG is how tests stall a server.
-	lines := []string{`save ""`, "auto-aof-rewrite-percentage 0", "enable-debug-command local", "repl-diskless-sync-delay 0"}
+	lines := []string{`save ""`, "auto-aof-rewrite-percentage 0", "repl-diskless-sync-delay 0"}
+	if !v.before(7, 0) { // before, everybody may
+		lines = append(lines, "enable-debug-command local")
+	}
 	if o.AOF != "" {
 		lines = append(lines, "appendonly yes", "appendfsync "+o.AOF)
 	}
@@ -81,6 +86,32 @@ func (o Options) lines() []string {
 
 // Prefix is a prefix of keys that no other call, in no other process, gets.
 func Prefix() string { return "t-" + strings.ToLower(rand.Text()) }
+
+// Remove removes all keys below a Prefix, as a client that may do everything.
+func Remove(ctx context.Context, client redis.UniversalClient, prefix string) error {
+	remove := func(ctx context.Context, node redis.Cmdable) error {
+		for cursor := uint64(0); ; {
+			// In one slot or in many, a key has its prefix in front or in braces.
+			keys, next, err := node.Scan(ctx, cursor, "*"+prefix+"*", 1000).Result()
+			if err != nil {
+				return err
+			}
+			_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
+				for _, key := range keys {
+					p.Unlink(ctx, key)
+				}
+				return nil
+			})
+			if cursor = next; err != nil || cursor == 0 {
+				return err
+			}
+		}
+	}
+	if c, ok := client.(*redis.ClusterClient); ok {
+		return c.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return remove(ctx, node) })
+	}
+	return remove(ctx, client)
+}
 
 // refuse ends a test whose servers did not start: it is skipped when this
 // machine has no redis-server, otherwise it fails.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -158,9 +157,9 @@ func (s *Server) Start() error {
 	if s.process.running() {
 		return fmt.Errorf("starting %q: it runs", s.addr)
 	}
-	path, err := exec.LookPath(program)
+	path, err := executable()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnavailable, err)
+		return err
 	}
 	args := []string{filepath.Join(s.dir, "redis.conf")}
 	if _, err := os.Stat(args[0]); err != nil {
