@@ -21,7 +21,6 @@ type script struct {
 	beat     func(gate.Lease) (gate.Beat, error) // nil: the lease is extended
 	results  map[string]gate.Result
 	ended    map[string]time.Time
-	finish   func(context.Context) error
 	changed  chan struct{}
 }
 

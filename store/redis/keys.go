@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -73,10 +72,6 @@ func (k keys) changed() string       { return k.scheduler("changed") } // a chan
 func (k keys) jobs() string          { return k.scheduler("job:") }    // what the keys of jobs begin with
 func (k keys) job(id string) string  { return k.jobs() + id }
 func (k keys) quota(p string) string { return k.scheduler("quota:" + store.PeriodKey(p)) }
-
-func (k keys) newest(kind gate.JobKind, name string) string {
-	return k.scheduler("key:" + strconv.Itoa(store.KindBit(kind)) + ":" + name)
-}
 
 func (k keys) digest(d gate.Digest, what string) string {
 	return k.prefix + ":{" + string(d) + "}:" + what

@@ -11,8 +11,6 @@ import (
 	"github.com/digestgate/digestgate/store/storetest"
 )
 
-var loc = gate.Location{Registry: "harbor", Repository: "library/app"}
-
 // TestFeedRetention: the oldest changes go, and a reader that would need them is
 // told to build anew.
 func TestFeedRetention(t *testing.T) {

@@ -162,11 +162,12 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if lists, ok := r.list(req); ok {
 		serve = lists
 	}
-	if req.URL.Path == "/token" {
+	switch {
+	case req.URL.Path == "/token":
 		serve = r.serveToken
-	} else if strings.HasPrefix(req.URL.Path, "/api/") {
+	case strings.HasPrefix(req.URL.Path, "/api/"):
 		// Harbor's API authenticates by itself.
-	} else if !r.authorized(req) {
+	case !r.authorized(req):
 		serve = r.challenge
 	}
 	if f == nil {

@@ -11,7 +11,7 @@ func TestSharedIsOne(t *testing.T) {
 	if s := servers.Sentinel(t); s != servers.Sentinel(t) || s.Name() == "" || len(s.Addrs()) != sentinels {
 		t.Error("two Sentinel pairs")
 	}
-	if servers.Cluster(t) != servers.Cluster(t) {
+	if s := servers.Cluster(t); s != servers.Cluster(t) {
 		t.Error("two clusters")
 	}
 	first := servers.Plain(t)
