@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -16,12 +17,10 @@ import (
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
-// testLease is short enough to wait for and survives a machine that stalls for
-// a second.
+// testLease is of a bubble's clock, which waits for a machine that stalls.
 const testLease = 2 * time.Second
 
-// realQueue is a store on the real clock that says when a heartbeat was
-// written.
+// realQueue is a store, in a bubble, that says when a heartbeat was written.
 type realQueue struct {
 	*sqlite.Store
 	beats chan gate.Beat
@@ -83,7 +82,9 @@ func (q realQueue) reaches(t *testing.T, id string, want gate.JobState) gate.Job
 }
 
 // TestPanicFailsTheJobOnly: an attempt each time, and the worker goes on.
-func TestPanicFailsTheJobOnly(t *testing.T) {
+func TestPanicFailsTheJobOnly(t *testing.T) { synctest.Test(t, panicFailsTheJobOnly) }
+
+func panicFailsTheJobOnly(t *testing.T) {
 	q := newRealQueue(t)
 	bad, good := q.ask(t, "a", gate.TriggerAdmission), q.ask(t, "b", gate.TriggerPush)
 	stop := running(t, q, workerOptions(t, 1, func(_ context.Context, run *gate.Run) error {
@@ -102,7 +103,9 @@ func TestPanicFailsTheJobOnly(t *testing.T) {
 
 // TestHeartbeatKeepsTheLease: a job that takes many leases stays with its
 // worker.
-func TestHeartbeatKeepsTheLease(t *testing.T) {
+func TestHeartbeatKeepsTheLease(t *testing.T) { synctest.Test(t, heartbeatKeepsTheLease) }
+
+func heartbeatKeepsTheLease(t *testing.T) {
 	q := newRealQueue(t)
 	j := q.ask(t, "a", gate.TriggerPush)
 	began, release, lost := make(chan struct{}), make(chan struct{}), make(chan error, 3)
@@ -141,7 +144,9 @@ func TestHeartbeatKeepsTheLease(t *testing.T) {
 }
 
 // TestCancelReachesTheHandler: within a heartbeat, and it stays cancelled.
-func TestCancelReachesTheHandler(t *testing.T) {
+func TestCancelReachesTheHandler(t *testing.T) { synctest.Test(t, cancelReachesTheHandler) }
+
+func cancelReachesTheHandler(t *testing.T) {
 	q := newRealQueue(t)
 	j := q.ask(t, "a", gate.TriggerPush)
 	began, cause := make(chan struct{}), make(chan error, 1)
@@ -167,7 +172,9 @@ func TestCancelReachesTheHandler(t *testing.T) {
 }
 
 // TestStopGivesTheJobBack: it waits unburnt for the next worker.
-func TestStopGivesTheJobBack(t *testing.T) {
+func TestStopGivesTheJobBack(t *testing.T) { synctest.Test(t, stopGivesTheJobBack) }
+
+func stopGivesTheJobBack(t *testing.T) {
 	q := newRealQueue(t)
 	j := q.ask(t, "a", gate.TriggerPush)
 	began := make(chan struct{})
@@ -185,7 +192,9 @@ func TestStopGivesTheJobBack(t *testing.T) {
 }
 
 // TestRetryAfterIsKept: the registry's word reaches the queue.
-func TestRetryAfterIsKept(t *testing.T) {
+func TestRetryAfterIsKept(t *testing.T) { synctest.Test(t, retryAfterIsKept) }
+
+func retryAfterIsKept(t *testing.T) {
 	q := newRealQueue(t)
 	j := q.ask(t, "a", gate.TriggerPush)
 	ended := make(chan struct{})
@@ -203,7 +212,9 @@ func TestRetryAfterIsKept(t *testing.T) {
 }
 
 // TestRescanYields: with one slot, more urgent work gets it between layers.
-func TestRescanYields(t *testing.T) {
+func TestRescanYields(t *testing.T) { synctest.Test(t, rescanYields) }
+
+func rescanYields(t *testing.T) {
 	q := newRealQueue(t)
 	rescan := q.ask(t, "a", gate.TriggerRescan)
 	began := make(chan struct{})

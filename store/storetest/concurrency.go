@@ -200,7 +200,7 @@ var concurrencyCases = []testCase{
 			case <-changed:
 			case err := <-errs:
 				e.Fatal(err)
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				e.Fatalf("no change; %d of %d seen", len(seen), writers*each)
 			}
 		}

@@ -55,7 +55,7 @@ func (e *env) told(what string, kind gate.ChangeKind, do func() (key string)) {
 		}
 		select {
 		case <-changed:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			e.Errorf("%s: nobody was woken", what)
 		}
 		return
