@@ -180,7 +180,7 @@ func (s *server) reviewer(ca *server) func(image string) answer {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	s.t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	url := s.urls["admission"] + "/admission/validate?timeout=10s"
 	return func(image string) answer {
 		body := fmt.Sprintf(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"7f0b2891-916f-4ed6-b7cd-27bff1815a8c",

@@ -40,7 +40,7 @@ func TestProcessesOnOneRedis(t *testing.T) {
 			return strings.Count(schedulers[0].log.String()+schedulers[1].log.String(), part)
 		}
 		for _, name := range []string{"often", "content"} {
-			eventually(t, "the missed tick of "+name, 30*time.Second, func() bool { return said(`msg="rescan ends" schedule=`+name) > 0 })
+			eventually(t, "the missed tick of "+name, time.Minute, func() bool { return said(`msg="rescan ends" schedule=`+name) > 0 })
 			if n := said(`msg="rescan begins" schedule=` + name); n != 1 {
 				t.Errorf("the tick of %s was begun %d times", name, n)
 			}
@@ -63,10 +63,10 @@ func TestProcessesOnOneRedis(t *testing.T) {
 			}
 		}
 		f.use("complete")
-		eventually(t, "new advisories in use", 40*time.Second, func() bool {
+		eventually(t, "new advisories in use", 90*time.Second, func() bool {
 			return strings.Contains(schedulers[0].log.String(), "generation=2 ") || strings.Contains(schedulers[1].log.String(), "generation=2 ")
 		})
-		took := eventually(t, "both replicas deny", 5*time.Second, func() bool {
+		took := eventually(t, "both replicas deny", time.Minute, func() bool {
 			return onA(f.image(d)).code == "POLICY" && onB(f.image(d)).code == "POLICY"
 		})
 		t.Logf("both deny %s after the new data came into use", took.Round(time.Millisecond))
@@ -80,9 +80,9 @@ func TestProcessesOnOneRedis(t *testing.T) {
 		if err := a.client().call(t.Context(), http.MethodPost, "/jobs/"+v.Job.ID+"/cancel", nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		took := eventually(t, "the analysis ends", 10*time.Second, func() bool { return strings.Contains(worker.log.String(), "result=cancelled") })
+		took := eventually(t, "the analysis ends", time.Minute, func() bool { return strings.Contains(worker.log.String(), "result=cancelled") })
 		t.Logf("the worker let go %s after the cancel", took.Round(time.Millisecond))
-		b.until(stuck, 10*time.Second, func(v api.ImageDetail) bool { return v.State == gate.StateCancelled })
+		b.until(stuck, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateCancelled })
 		f.registry.Reset()
 	})
 
@@ -94,7 +94,7 @@ func TestProcessesOnOneRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 		var holder int
-		eventually(t, "a scheduler begins", 20*time.Second, func() bool {
+		eventually(t, "a scheduler begins", time.Minute, func() bool {
 			for i, s := range schedulers {
 				if strings.Contains(s.log.String(), `msg="synchronisation begins"`) {
 					holder = i
@@ -107,7 +107,7 @@ func TestProcessesOnOneRedis(t *testing.T) {
 		f.registry.Reset()
 		// Its lease of a minute runs out.
 		f.rewrite(settings, "sync/hub", func(state map[string]any) { state["until"] = time.Now().Add(-time.Second) })
-		a.until(lost, 30*time.Second, scanned)
+		a.until(lost, time.Minute, scanned)
 		if other := schedulers[1-holder].log.String(); strings.Count(other, `msg="synchronisation begins"`) != 1 {
 			t.Errorf("the other scheduler says:\n%s", other)
 		}

@@ -70,7 +70,7 @@ func TestQuotaOfAServer(t *testing.T) {
 		t.Errorf("an index of %d platforms: got %+v, want two charges", len(v.Platforms), q)
 	}
 	for _, p := range v.Platforms {
-		if c := s.until(p.Digest, time.Second, scanned).Charge; c == nil || c.Period != "none" || !c.Kept {
+		if c := s.until(p.Digest, time.Minute, scanned).Charge; c == nil || c.Period != "none" || !c.Kept {
 			t.Errorf("charge of %s: got %+v", p.Platform, c)
 		}
 	}

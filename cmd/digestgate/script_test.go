@@ -39,7 +39,7 @@ func listening(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: listening LOG LISTENER")
 	}
 	file := ts.MkAbs(args[0])
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		log, err := os.ReadFile(file)
 		if err != nil {
 			continue // the server has not begun

@@ -142,7 +142,7 @@ func (s *server) start() {
 	case <-up:
 	case <-s.logged:
 		s.t.Fatalf("the server ended:\n%s", s.log)
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		s.t.Fatal("the server did not start")
 	}
 }
@@ -187,7 +187,7 @@ func (s *server) client() *client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return &client{server: s.urls["http"], token: strings.TrimSpace(string(token)), http: &http.Client{Timeout: 10 * time.Second}}
+	return &client{server: s.urls["http"], token: strings.TrimSpace(string(token)), http: &http.Client{Timeout: time.Minute}}
 }
 
 // deliver sends a push event of Harbor and returns the status and the body.
@@ -317,7 +317,7 @@ func TestKilledChildIsRetriedAndChargedOnce(t *testing.T) {
 	s.deliver(hookSecret, "team/app", "v1", d)
 	s.until(d, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateScanning })
 	killed := false
-	for deadline := time.Now().Add(20 * time.Second); !killed && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !killed && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		killed = s.killChild()
 	}
 	if !killed {
@@ -365,7 +365,7 @@ func TestGracefulStopBurnsNothing(t *testing.T) {
 	s.registry.Reset()
 	s.start()
 	// With one attempt in all, a burnt one would have failed the job.
-	s.until(d, 20*time.Second, scanned)
+	s.until(d, time.Minute, scanned)
 }
 
 func TestServerRefusesWhatItShould(t *testing.T) {

@@ -9,6 +9,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
 )
 
 // TestRegistryCommands: a running server is told to synchronise, scans what no
@@ -27,6 +30,10 @@ func TestRegistryCommands(t *testing.T) {
 	lost := s.pushDebian("team/app", "v1", demoUpdated, nil)
 	s.start()
 	s.until(lost, time.Minute, scanned) // by the first run, which nobody asked for
+	eventually(t, "the end of the first run", time.Minute, func() bool {
+		var run api.Sync
+		return s.client().call(t.Context(), http.MethodGet, "/registries/hub/sync", nil, &run) == nil && run.State == gate.SyncDone
+	})
 	later := s.pushDebian("team/later", "v1", demoReleased, nil)
 	command := func(want int, args ...string) string {
 		t.Helper()

@@ -22,6 +22,7 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestCheckDecidesWithoutAServer(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // whose rest is this test's
 	t.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
 	s := newServer(t, "")
 	clean := s.pushDebian("team/app", "clean", demoUpdated, nil)
