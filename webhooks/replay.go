@@ -120,7 +120,10 @@ func Post(ctx context.Context, client *http.Client, url string, rec Recording, a
 	if err != nil {
 		return Replayed{}, err
 	}
-	res, err := client.Do(req)
+	// A redirect would turn the delivery into a GET, and take the secret along.
+	direct := *client
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := direct.Do(req)
 	if err != nil {
 		return Replayed{}, fmt.Errorf("replaying to %q: %w", req.URL.Host, errors.Unwrap(err))
 	}
@@ -134,6 +137,14 @@ func Post(ctx context.Context, client *http.Client, url string, rec Recording, a
 		if err := json.Unmarshal(text, &out.Answer); err != nil {
 			return out, fmt.Errorf("reading the answer to a replay: %w: %w", err, gate.ErrInvalid)
 		}
+		return out, nil
+	}
+	if res.StatusCode/100 == 3 {
+		out.Detail = "it redirects"
+		if to, err := res.Location(); err == nil {
+			out.Detail += " to " + to.Scheme + "://" + to.Host
+		}
+		out.Detail += "; a delivery is not sent on, so name the server that it leads to"
 		return out, nil
 	}
 	var p struct{ Detail string }

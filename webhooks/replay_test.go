@@ -70,6 +70,12 @@ func TestPost(t *testing.T) {
 	if err != nil || got.Status != 401 || !strings.Contains(got.Detail, "webhook.secretFiles") {
 		t.Errorf("Post without a secret: got %+v, %v, want 401 and what to do", got, err)
 	}
+	moved := httptest.NewServer(http.RedirectHandler(srv.URL+"/webhooks/prod?token=s3cret", http.StatusMovedPermanently))
+	defer moved.Close()
+	got, err = post(moved.URL+"/webhooks/prod", authenticator(t, config))
+	if err != nil || got.Status != 301 || !strings.Contains(got.Detail, "to "+srv.URL+";") {
+		t.Errorf("Post to a server that redirects: got %+v, %v, want 301 and where to, without the query", got, err)
+	}
 	if len(rec.Header) != 1 || rec.Header.Get("X-Signature") != "recorded" {
 		t.Errorf("Post has changed the recording: %v", rec.Header)
 	}

@@ -14,11 +14,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
-	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/webhooks"
 )
@@ -133,67 +130,6 @@ func (a *app) webhooks() (http.Handler, error) {
 	}
 	intake := gate.NewIntake(a.registries, a.quota, a.store)
 	return webhooks.NewHandler(list, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics), Seen: a.lastEvents})
-}
-
-// public is the router of the listeners for registries, people and programs.
-func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = a.httpError
-	e.IPExtractor = a.clientIP()
-	if hooks != nil {
-		// The handler looks at method and path itself and refuses in words.
-		e.Any("/webhooks/*", echo.WrapHandler(hooks))
-		e.Any("/webhooks", echo.WrapHandler(hooks))
-	}
-	if withAPI {
-		api.Register(e, api.Options{
-			Reader: a.store, Lists: freshLists{a.catalog}, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota,
-			Registries: a.registryParts(), Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
-		})
-	}
-	if a.config.HTTP.PathPrefix == "" {
-		return e
-	}
-	return http.StripPrefix(a.config.HTTP.PathPrefix, e)
-}
-
-// clientIP believes X-Forwarded-For from the configured proxies only.
-func (a *app) clientIP() echo.IPExtractor {
-	if len(a.config.HTTP.TrustedProxies) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, cidr := range a.config.HTTP.TrustedProxies {
-		if _, network, err := net.ParseCIDR(cidr); err == nil { // Validate has checked it
-			options = append(options, echo.TrustIPRange(network))
-		}
-	}
-	return echo.ExtractIPFromXFFHeader(options...)
-}
-
-// httpError renders what no handler has answered: unknown paths and methods,
-// and bugs.
-func (a *app) httpError(err error, c echo.Context) {
-	if c.Response().Committed {
-		return
-	}
-	status, detail := http.StatusInternalServerError, "internal error; the log has the details"
-	var he *echo.HTTPError
-	if errors.As(err, &he) {
-		status = he.Code
-		detail = map[int]string{
-			http.StatusNotFound:         "nothing is served at this path; the API begins with /api/v1, deliveries go to /webhooks/{registry}",
-			http.StatusMethodNotAllowed: "this path does not take this method",
-		}[status]
-	} else {
-		a.log.Error("answering a request", "path", gate.Printable(c.Request().URL.Path, 200), "error", err)
-	}
-	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
-	body := map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}
-	if err := c.JSON(status, body); err != nil {
-		a.log.Debug("answering a request", "error", err)
-	}
 }
 
 // admission builds the listener that Kubernetes calls.

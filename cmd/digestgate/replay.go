@@ -62,7 +62,7 @@ the secret that the configuration names for that registry, and print the answer.
 	}
 	cmd.Flags().StringVar(&name, "registry", "", "configured name of the registry that sent it")
 	cmd.Flags().StringVar(&headers, "headers", "", "file with the recorded headers (optional)")
-	cmd.Flags().StringVar(&server, "server", "http://127.0.0.1:8080", "URL of the server")
+	cmd.Flags().StringVar(&server, "server", "http://127.0.0.1:8080", "URL of the server, without the http.pathPrefix of the configuration")
 	_ = cmd.MarkFlagRequired("registry")
 	return cmd
 }

@@ -380,7 +380,7 @@ func TestServerRefusesWhatItShould(t *testing.T) {
 	}{
 		{"api_without_token", "GET", "/api/v1/images", "", "", 401, "Authorization: Bearer TOKEN"},
 		{"api_with_wrong_token", "GET", "/api/v1/quota", "Bearer wrong", "", 401, ""},
-		{"unknown_path", "GET", "/nothing", "", "", 404, "nothing is served at this path"},
+		{"unknown_path", "GET", "/nothing", "", "", 404, "the API begins with /api/v1, deliveries go to /webhooks/{registry}"},
 		{"unknown_registry", "POST", "/webhooks/other", hookSecret, "{}", 404, ""},
 		{"wrong_secret", "POST", "/webhooks/hub", "no", "{}", 401, ""},
 		{"wrong_method", "GET", "/webhooks/hub", hookSecret, "", 405, ""},

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
+)
+
+// public is the router of the listeners for registries, people and programs.
+func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	refuse := a.httpError(a.served(hooks != nil, withAPI))
+	e.HTTPErrorHandler = refuse
+	e.IPExtractor = a.clientIP()
+	if hooks != nil {
+		// The handler looks at method and path itself and refuses in words.
+		e.Any("/webhooks/*", echo.WrapHandler(hooks))
+		e.Any("/webhooks", echo.WrapHandler(hooks))
+	}
+	if withAPI {
+		api.Register(e, api.Options{
+			Reader: a.store, Lists: freshLists{a.catalog}, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota,
+			Registries: a.registryParts(), Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
+		})
+	}
+	prefix := a.config.HTTP.PathPrefix
+	if prefix == "" {
+		return e
+	}
+	under := http.StripPrefix(prefix, e)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == prefix || strings.HasPrefix(r.URL.Path, prefix+"/") {
+			under.ServeHTTP(w, r)
+			return
+		}
+		refuse(echo.ErrNotFound, e.NewContext(r, w))
+	})
+}
+
+// served says in words where what is served is.
+func (a *app) served(hooks, withAPI bool) string {
+	prefix, parts := a.config.HTTP.PathPrefix, []string(nil)
+	if withAPI {
+		parts = append(parts, "the API begins with "+prefix+"/api/v1")
+	}
+	switch {
+	case hooks:
+		parts = append(parts, "deliveries go to "+prefix+"/webhooks/{registry}")
+	case a.config.Listen.Webhooks != "":
+		parts = append(parts, "deliveries go to the listener of listen.webhooks")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// clientIP believes X-Forwarded-For from the configured proxies only.
+func (a *app) clientIP() echo.IPExtractor {
+	if len(a.config.HTTP.TrustedProxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, cidr := range a.config.HTTP.TrustedProxies {
+		if _, network, err := net.ParseCIDR(cidr); err == nil { // Validate has checked it
+			options = append(options, echo.TrustIPRange(network))
+		}
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// httpError renders what no handler has answered: unknown paths and methods,
+// and bugs.
+func (a *app) httpError(served string) echo.HTTPErrorHandler {
+	return func(err error, c echo.Context) { a.answerError(err, c, served) }
+}
+
+func (a *app) answerError(err error, c echo.Context, served string) {
+	if c.Response().Committed {
+		return
+	}
+	status, detail := http.StatusInternalServerError, "internal error; the log has the details"
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		status = he.Code
+		detail = map[int]string{
+			http.StatusNotFound:         "nothing is served at this path; " + served,
+			http.StatusMethodNotAllowed: "this path does not take this method",
+		}[status]
+	} else {
+		a.log.Error("answering a request", "path", gate.Printable(c.Request().URL.Path, 200), "error", err)
+	}
+	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
+	body := map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}
+	if err := c.JSON(status, body); err != nil {
+		a.log.Debug("answering a request", "error", err)
+	}
+}
