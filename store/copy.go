@@ -111,14 +111,14 @@ func NewJobPiece(j gate.Job, retries int) *JobPiece {
 // NewRecordPiece is the piece of a record, with the values that the codec finds
 // to be what the record names.
 func NewRecordPiece(c *Codec, b Body, inventory, findings []byte) *RecordPiece {
-	whole := func(id string, data []byte) Value {
-		v := Value{ID: id, Data: data}
+	whole := func(id string, data []byte, size int) Value {
+		v := Value{ID: id, Data: data, Size: size}
 		if id == "" || c.Check(v) != nil {
 			return Value{}
 		}
 		return v
 	}
-	return &RecordPiece{b, whole(b.InventoryID, inventory), whole(b.FindingsID, findings)}
+	return &RecordPiece{b, whole(b.InventoryID, inventory, b.InventorySize), whole(b.FindingsID, findings, b.FindingsSize)}
 }
 
 // Check reports whether a piece can be imported.

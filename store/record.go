@@ -17,6 +17,10 @@ type Body struct {
 	// Tried says why an analysis found the digest unassessable. It stands apart
 	// from the manifest, whose repeated reads know nothing of it.
 	Tried string `json:"tried,omitempty"`
+	// InventorySize and FindingsSize are how many bytes the stored values
+	// unpack to; 0 when they were stored before this was kept.
+	InventorySize int `json:"inventorySize,omitempty"`
+	FindingsSize  int `json:"findingsSize,omitempty"`
 }
 
 // Shown is the record as gate knows it.
@@ -65,29 +69,29 @@ func (b *Body) PutUnassessable(epoch int64, reason string) (changed bool, err er
 	return true, nil
 }
 
-// PutInventory sets the inventory, which is stored under id.
-func (b *Body) PutInventory(epoch int64, id string, inv *gate.Inventory) (changed bool, err error) {
+// PutInventory sets the inventory, which is stored as v.
+func (b *Body) PutInventory(epoch int64, v Value, inv *gate.Inventory) (changed bool, err error) {
 	if _, err := b.Fence(epoch); err != nil {
 		return false, err
 	}
-	b.InventoryID, b.AnalyzerSet, b.AnalyzedAt = id, inv.AnalyzerSet, inv.AnalyzedAt
+	b.InventoryID, b.InventorySize, b.AnalyzerSet, b.AnalyzedAt = v.ID, v.Size, inv.AnalyzerSet, inv.AnalyzedAt
 	b.Tried = ""
 	return true, nil
 }
 
-// PutFindings sets the findings, which are stored under id, if they are of the
-// stored inventory and of no older generation than those before.
-func (b *Body) PutFindings(id string, f *gate.Findings) (changed bool, err error) {
+// PutFindings sets the findings, which are stored as v, if they are of the stored
+// inventory and of no older generation than those before.
+func (b *Body) PutFindings(v Value, f *gate.Findings) (changed bool, err error) {
 	switch {
 	case b.InventoryID == "" || b.InventoryID != f.InventoryID:
 		return false, fmt.Errorf("they are of inventory %q, stored is %q: %w",
 			gate.Printable(f.InventoryID, 80), b.InventoryID, gate.ErrConflict)
 	case b.FindingsOf == f.InventoryID && f.Generation < b.Generation:
 		return false, fmt.Errorf("they are of generation %d, stored is %d: %w", f.Generation, b.Generation, gate.ErrConflict)
-	case b.FindingsID == id:
+	case b.FindingsID == v.ID:
 		return false, nil
 	}
-	b.FindingsID, b.FindingsOf, b.Generation, b.Matcher = id, f.InventoryID, f.Generation, f.Matcher
+	b.FindingsID, b.FindingsSize, b.FindingsOf, b.Generation, b.Matcher = v.ID, v.Size, f.InventoryID, f.Generation, f.Matcher
 	b.Advisories, b.MatchedAt, b.Counts = f.Advisories, f.MatchedAt, f.Count()
 	return true, nil
 }

@@ -17,6 +17,8 @@ import (
 type Value struct {
 	ID   string
 	Data []byte
+	// Size is how many bytes the JSON has, 0 when that is not known.
+	Size int `json:"-"`
 }
 
 // Codec turns inventories and findings into values and back. It is safe for
@@ -24,6 +26,7 @@ type Value struct {
 type Codec struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
+	sized   *zstd.Decoder // for values whose size is known
 }
 
 // NewCodec makes a codec; Close releases it.
@@ -38,12 +41,18 @@ func NewCodec() (*Codec, error) {
 	if err != nil {
 		return nil, errors.Join(err, encoder.Close())
 	}
-	return &Codec{encoder, decoder}, nil
+	sized, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(MaxValue), zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		decoder.Close()
+		return nil, errors.Join(err, encoder.Close())
+	}
+	return &Codec{encoder, decoder, sized}, nil
 }
 
 // Close releases the codec.
 func (c *Codec) Close() error {
 	c.decoder.Close()
+	c.sized.Close()
 	return c.encoder.Close()
 }
 
@@ -56,12 +65,12 @@ func (c *Codec) Encode(v any) (Value, error) {
 	if len(text) > MaxValue {
 		return Value{}, fmt.Errorf("%d bytes of JSON are over the limit of %d: %w", len(text), MaxValue, gate.ErrTooLarge)
 	}
-	return Value{ID: idOf(text), Data: c.encoder.EncodeAll(text, nil)}, nil
+	return Value{ID: idOf(text), Data: c.encoder.EncodeAll(text, nil), Size: len(text)}, nil
 }
 
 // Decode reads a stored value into v. Any error means that it is damaged.
 func (c *Codec) Decode(stored Value, v any) error {
-	text, err := c.decoder.DecodeAll(stored.Data, nil)
+	text, err := c.unpack(stored)
 	if err != nil {
 		return err
 	}
@@ -73,11 +82,19 @@ func (c *Codec) Decode(stored Value, v any) error {
 
 // Check reports whether a stored value is what its id says.
 func (c *Codec) Check(stored Value) error {
-	text, err := c.decoder.DecodeAll(stored.Data, nil)
+	text, err := c.unpack(stored)
 	if err == nil && idOf(text) != stored.ID {
 		err = errors.New("content does not match its id")
 	}
 	return err
+}
+
+// unpack takes no more memory than a value of its size.
+func (c *Codec) unpack(stored Value) ([]byte, error) {
+	if stored.Size <= 0 || stored.Size > MaxValue {
+		return c.decoder.DecodeAll(stored.Data, nil)
+	}
+	return c.sized.DecodeAll(stored.Data, make([]byte, 0, stored.Size))
 }
 
 func idOf(text []byte) string {

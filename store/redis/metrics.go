@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"errors"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,18 +37,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) reject(thing string, err error) {
-	if m == nil {
-		return
+func (m *Metrics) reject(kind alarm) {
+	if m != nil {
+		m.rejected.WithLabelValues(kind.thing, kind.reason).Inc()
 	}
-	reason := "damaged"
-	switch {
-	case errors.Is(err, errForged):
-		reason = "forged"
-	case errors.Is(err, errReplay):
-		reason = "replayed"
-	}
-	m.rejected.WithLabelValues(thing, reason).Inc()
 }
 
 func (m *Metrics) failed(err error) {

@@ -219,15 +219,3 @@ func (s *Store) PutManifest(ctx context.Context, m gate.Manifest) error {
 func (s *Store) PutUnassessable(ctx context.Context, d gate.Digest, epoch int64, reason string) error {
 	return s.body(ctx, "recording as unassessable", d, func(b *store.Body) (bool, error) { return b.PutUnassessable(epoch, reason) })
 }
-
-// reject tells the operator of a value that counts as absent. Nobody else can be
-// told. One that was forged or put back is more than damage: somebody writes to
-// Redis who should not.
-func (s *Store) reject(thing, name string, err error) {
-	s.metrics.reject(thing, err)
-	message := "stored value cannot be read and counts as absent"
-	if errors.Is(err, errForged) || errors.Is(err, errReplay) {
-		message = "stored value is not believed and counts as absent"
-	}
-	s.options.Logger.Error(message, "thing", thing, "name", gate.Printable(name, 200), "error", err)
-}

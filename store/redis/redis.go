@@ -76,6 +76,7 @@ type Store struct {
 	seals   *seals
 	codec   *store.Codec
 	metrics *Metrics
+	alarms  *alarms
 	feed    *store.Broadcast
 	limits  atomic.Pointer[map[string]gate.Limits] // of the latest claim
 	unheard unheard
@@ -101,6 +102,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
 		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000), turns: newTurns(),
 	}
+	s.alarms = newAlarms(s.options.Logger)
 	s.limits.Store(&map[string]gate.Limits{})
 	quiet()
 	what := fmt.Sprintf("opening the store at %s", gate.Printable(strings.Join(target.Addrs, ", "), 200))
@@ -119,6 +121,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.work.Go(func() { s.listen(background) })
+	s.work.Go(func() { s.alarms.run(background) })
 	s.work.Go(func() { s.mendRecords(background) })
 	s.work.Go(func() { s.resignValues(background) })
 	s.work.Go(func() { s.tellLate(background) })

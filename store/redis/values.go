@@ -20,19 +20,19 @@ const maxLarge = 64 << 20
 
 // PutInventory stores a new inventory of the claim with the epoch.
 func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
-	return s.putValue(ctx, "inventory", inv.Digest, s.keys.inventory(inv.Digest), inv, func(b *store.Body, id string) (bool, error) {
-		return b.PutInventory(epoch, id, inv)
+	return s.putValue(ctx, "inventory", inv.Digest, s.keys.inventory(inv.Digest), inv, func(b *store.Body, v store.Value) (bool, error) {
+		return b.PutInventory(epoch, v, inv)
 	})
 }
 
 // PutFindings stores findings of the stored inventory.
 func (s *Store) PutFindings(ctx context.Context, f *gate.Findings) error {
-	return s.putValue(ctx, "findings", f.Digest, s.keys.findings(f.Digest), f, func(b *store.Body, id string) (bool, error) {
-		return b.PutFindings(id, f)
+	return s.putValue(ctx, "findings", f.Digest, s.keys.findings(f.Digest), f, func(b *store.Body, v store.Value) (bool, error) {
+		return b.PutFindings(v, f)
 	})
 }
 
-func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key string, v any, rule func(*store.Body, string) (bool, error)) error {
+func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key string, v any, rule func(*store.Body, store.Value) (bool, error)) error {
 	value, err := s.codec.Encode(v)
 	if err != nil {
 		return fmt.Errorf("storing the %s of %s: %w", thing, gate.Printable(string(d), 100), err)
@@ -42,7 +42,7 @@ func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key s
 			thing, gate.Printable(string(d), 100), len(value.Data), maxLarge, gate.ErrTooLarge)
 	}
 	return s.update(ctx, "storing the "+thing+" of", d, nil, func(r *record, _ map[string]gate.LocationState) (*change, error) {
-		if changed, err := rule(&r.Body, value.ID); err != nil || !changed {
+		if changed, err := rule(&r.Body, value); err != nil || !changed {
 			return nil, err
 		}
 		return &change{value: string(value.Data), valueKey: key}, nil
@@ -70,19 +70,19 @@ func (s *Store) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, er
 func (r reader) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
 	inv := new(gate.Inventory)
 	return inv, r.load(ctx, "inventory", d, r.keys.inventory(d), inv,
-		func(b store.Body) string { return b.InventoryID }, func() error { return store.CheckInventory(d, inv) })
+		func(b store.Body) store.Value { return store.Value{ID: b.InventoryID, Size: b.InventorySize} }, func() error { return store.CheckInventory(d, inv) })
 }
 
 // Findings implements gate.Reader.
 func (r reader) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error) {
 	f := new(gate.Findings)
 	return f, r.load(ctx, "findings", d, r.keys.findings(d), f,
-		func(b store.Body) string { return b.FindingsID }, func() error { return store.CheckFindings(d, f) })
+		func(b store.Body) store.Value { return store.Value{ID: b.FindingsID, Size: b.FindingsSize} }, func() error { return store.CheckFindings(d, f) })
 }
 
 // load reads a large value together with the record that names it. A value that
 // is missing, damaged, or another than the record names is gate.ErrNotFound.
-func (r reader) load(ctx context.Context, thing string, d gate.Digest, key string, v any, id func(store.Body) string, check func() error) error {
+func (r reader) load(ctx context.Context, thing string, d gate.Digest, key string, v any, named func(store.Body) store.Value, check func() error) error {
 	what := fmt.Sprintf("reading the %s of %s", thing, gate.Printable(string(d), 100))
 	mark := r.seals.mark()
 	both, err := scriptLarge.Run(ctx, r.client, []string{r.keys.record(d), key}, maxLarge).Slice()
@@ -90,14 +90,15 @@ func (r reader) load(ctx context.Context, thing string, d gate.Digest, key strin
 		return r.failedIn(ctx, what, err)
 	}
 	body, _ := r.believed(d, text(both, 0), mark)
-	want, data := id(body), text(both, 1)
-	if want == "" || data == "" {
-		if want != "" {
+	value, data := named(body), text(both, 1)
+	if value.ID == "" || data == "" {
+		if value.ID != "" {
 			r.reject(thing, string(d), errors.New("the record names it, and it is not there"))
 		}
 		return fmt.Errorf("%s: %w", what, gate.ErrNotFound)
 	}
-	if err := r.codec.Decode(store.Value{ID: want, Data: []byte(data)}, v); err != nil {
+	value.Data = []byte(data)
+	if err := r.codec.Decode(value, v); err != nil {
 		r.reject(thing, string(d), err)
 		return fmt.Errorf("%s: it is damaged: %w", what, gate.ErrNotFound)
 	}

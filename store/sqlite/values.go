@@ -37,7 +37,7 @@ func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Invento
 		return fmt.Errorf("storing the inventory of %s: %w", gate.Printable(string(inv.Digest), 100), err)
 	}
 	_, err = update(ctx, s, "storing the inventory of", inv.Digest, func(t *tx, r *record) (none, bool, error) {
-		if _, err := r.body.PutInventory(epoch, v.ID, inv); err != nil {
+		if _, err := r.body.PutInventory(epoch, v, inv); err != nil {
 			return none{}, false, err
 		}
 		return none{}, true, t.exec(`INSERT INTO inventories (digest, id, data) VALUES (?1, ?2, ?3)
@@ -53,7 +53,7 @@ func (s *Store) PutFindings(ctx context.Context, f *gate.Findings) error {
 		return fmt.Errorf("storing the findings of %s: %w", gate.Printable(string(f.Digest), 100), err)
 	}
 	_, err = update(ctx, s, "storing the findings of", f.Digest, func(t *tx, r *record) (none, bool, error) {
-		if changed, err := r.body.PutFindings(v.ID, f); err != nil || !changed {
+		if changed, err := r.body.PutFindings(v, f); err != nil || !changed {
 			return none{}, false, err
 		}
 		return none{}, true, t.exec(`INSERT INTO findings (digest, id, data) VALUES (?1, ?2, ?3)
