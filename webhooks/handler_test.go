@@ -381,3 +381,22 @@ func TestWitness(t *testing.T) {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
+
+// unread is a body that must not be looked at.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+// TestAnnouncedSize: a body that says itself that it is too large is not read.
+func TestAnnouncedSize(t *testing.T) {
+	h := handler(t, Config{Auth: AuthNone}, queueAll, Options{MaxBody: 10})
+	r := httptest.NewRequest("POST", "/webhooks/prod", unread{t})
+	r.ContentLength = 11
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != 413 || w.Header().Get("Connection") != "close" {
+		t.Errorf("got %d %v, want 413 and the end of the connection", w.Code, w.Header())
+	}
+}
