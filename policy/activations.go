@@ -147,3 +147,23 @@ func (s *ownStore) PutSetting(_ context.Context, _ string, value []byte, version
 }
 
 func (s *ownStore) Now(context.Context) (time.Time, error) { return s.now(), nil }
+
+// InForce is [Activations.Active] for people; gate.ErrNotFound when nothing is.
+func (a *Activations) InForce(ctx context.Context) (gate.PolicySet, error) {
+	active, ok, err := a.Active(ctx)
+	if err != nil {
+		return gate.PolicySet{}, err
+	}
+	if !ok {
+		return gate.PolicySet{}, fmt.Errorf("no policies were ever in force here: %w", gate.ErrNotFound)
+	}
+	files, err := active.Files()
+	if err != nil {
+		return gate.PolicySet{}, err
+	}
+	set := gate.PolicySet{Number: active.Number, Content: active.Content, ActivatedAt: active.ActivatedAt, By: active.By, Program: active.Program}
+	for _, f := range files {
+		set.Files = append(set.Files, gate.PolicyFile(f))
+	}
+	return set, nil
+}

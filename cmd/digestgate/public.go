@@ -11,6 +11,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/policy"
 )
 
 // public is the router of the listeners for registries, people and programs.
@@ -28,6 +29,7 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 	if withAPI {
 		api.Register(e, api.Options{
 			Reader: a.store, Lists: freshLists{a.catalog}, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota,
+			Policies:   policy.NewActivations(a.store, processName(), version),
 			Registries: a.registryParts(), Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
 		})
 	}

@@ -1,5 +1,5 @@
 // Package api is the REST API under /api/v1: images, findings, scans, jobs,
-// quota and registries. Operations, validation, problem+json and the OpenAPI
+// quota, policies and registries. Operations, validation, problem+json and the OpenAPI
 // 3.1 document at /openapi.yaml come from huma; the package adds what is ours:
 // authentication before anything is parsed, one table from failures to
 // statuses, and views computed from records and the catalog. It decides nothing
@@ -62,6 +62,8 @@ type Options struct {
 	Scans  Scans
 	Usage  Usage
 	Quota  *gate.Quota
+	// Policies may be nil.
+	Policies Policies
 	// Registries are shown, tested and synchronised on request.
 	Registries RegistryParts
 	Version    string
@@ -103,6 +105,7 @@ func Register(e *echo.Echo, o Options) {
 	huma.Register(api, operation(http.MethodGet, "/jobs/{id}", "get-job", "One job"), s.getJob)
 	huma.Register(api, operation(http.MethodPost, "/jobs/{id}/cancel", "cancel-job", "Cancel a job"), s.cancelJob)
 	huma.Register(api, operation(http.MethodGet, "/quota", "get-quota", "The quota of the running period"), s.getQuota)
+	huma.Register(api, operation(http.MethodGet, "/policies", "get-policies", "The policies in force"), s.getPolicies)
 	s.registerRegistries(api)
 }
 

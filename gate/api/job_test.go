@@ -157,6 +157,7 @@ func (d down) Charged(context.Context, gate.Digest) (gate.Charge, error) {
 }
 func (d down) Request(string) (gate.JobRequest, error)             { return gate.JobRequest{}, nil }
 func (d down) Ask(context.Context, string, bool) (gate.Job, error) { return gate.Job{}, d.err }
+func (d down) InForce(context.Context) (gate.PolicySet, error)     { return gate.PolicySet{}, d.err }
 
 // TestFailuresTellTheLogOnly: every operation answers a store that is down with
 // 503 and a bug with 500, and shows nothing of the cause.
@@ -174,7 +175,7 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := down{c.err}
 			s := newSite(t, func(o *api.Options) {
-				o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans = d, d, d, d, d
+				o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans, o.Policies = d, d, d, d, d, d
 				o.Registries = downRegistries(t, c.err)
 			})
 			for _, r := range routes(s) {
