@@ -205,15 +205,7 @@ func (s *Syncer) step(ctx context.Context, r Registry) (time.Duration, error) {
 func (s *Syncer) serve(ctx context.Context, r Registry, st syncState) error {
 	s.log.Info("synchronisation begins", "registry", r.Name, "full", st.Full, "attempt", st.Attempt)
 	run := &syncRun{Syncer: s, registry: r, state: st, renewed: time.Now()}
-	work, cancel := context.WithCancelCause(ctx)
-	kept := make(chan struct{})
-	go func() { defer close(kept); run.keep(work, cancel) }()
-	err := run.all(work)
-	if err != nil && errors.Is(context.Cause(work), ErrFenced) {
-		err = ErrFenced
-	}
-	cancel(nil)
-	<-kept
+	err := HoldLease(ctx, syncLease, run.write, run.all)
 	if errors.Is(err, ErrFenced) {
 		s.metrics.syncAttempt(r.Name, syncTaken)
 		s.log.Warn("synchronisation was taken over by another replica", "registry", r.Name)

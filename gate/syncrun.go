@@ -53,25 +53,6 @@ func (r *syncRun) age() time.Duration {
 	return time.Since(r.renewed)
 }
 
-// keep renews the lease until ctx ends. It cancels the work with ErrFenced when
-// the run is lost: taken by another replica, or not renewed in time.
-func (r *syncRun) keep(ctx context.Context, cancel context.CancelCauseFunc) {
-	t := time.NewTicker(syncLease / 3)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		err := r.write(ctx)
-		if errors.Is(err, ErrFenced) || err != nil && r.age() >= syncLease {
-			cancel(ErrFenced)
-			return
-		}
-	}
-}
-
 // all compares the repositories after the cursor.
 func (r *syncRun) all(ctx context.Context) error {
 	repositories, err := r.repositories(ctx)

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -114,19 +113,16 @@ func dueAt(last time.Time, every time.Duration) time.Time {
 // load reads the state of a registry. A value that is not readable counts as
 // none: the registry is compared from the beginning, which is harmless.
 func (s *Syncer) load(ctx context.Context, registry string) (syncState, error) {
-	st := syncState{Done: true}
-	value, version, err := s.store.Setting(ctx, syncSetting(registry))
-	if errors.Is(err, ErrNotFound) {
-		return st, nil
-	}
+	st := syncState{}
+	version, readable, err := LoadState(ctx, s.store, syncSetting(registry), &st)
 	if err != nil {
-		return st, fmt.Errorf("reading the synchronisation of %q: %w", registry, err)
+		return syncState{}, fmt.Errorf("reading the synchronisation of %q: %w", registry, err)
 	}
-	var kept syncState
-	if json.Unmarshal(value, &kept) == nil {
-		st = kept
-	} else {
-		s.log.Error("the state of a synchronisation is not readable, it begins anew", "registry", registry)
+	if !readable {
+		st = syncState{Done: true}
+		if version > 0 {
+			s.log.Error("the state of a synchronisation is not readable, it begins anew", "registry", registry)
+		}
 	}
 	st.version = version
 	return st, nil
@@ -134,30 +130,18 @@ func (s *Syncer) load(ctx context.Context, registry string) (syncState, error) {
 
 // save writes the state if nobody else has, and notes the new version.
 func (s *Syncer) save(ctx context.Context, registry string, st *syncState) error {
-	value, err := json.Marshal(st)
-	if err != nil {
-		return fmt.Errorf("encoding the synchronisation of %q: %w", registry, err)
-	}
-	version, err := s.store.PutSetting(ctx, syncSetting(registry), value, st.version)
-	if err != nil {
-		return fmt.Errorf("writing the synchronisation of %q: %w", registry, err)
-	}
-	st.version = version
-	return nil
+	return SaveState(ctx, s.store, syncSetting(registry), st, &st.version)
 }
 
 // asked reads what the API was last asked for; version 0 is nothing yet.
 func (s *Syncer) asked(ctx context.Context, registry string) (syncAsk, error) {
-	value, version, err := s.store.Setting(ctx, syncAskSetting(registry))
-	if errors.Is(err, ErrNotFound) {
-		return syncAsk{}, nil
-	}
+	var a syncAsk
+	version, readable, err := LoadState(ctx, s.store, syncAskSetting(registry), &a)
 	if err != nil {
 		return syncAsk{}, fmt.Errorf("reading what synchronisation of %q was asked for: %w", registry, err)
 	}
-	var a syncAsk
-	if json.Unmarshal(value, &a) != nil {
-		a = syncAsk{} // somebody asked, and a comparison of tags is cheap
+	if !readable {
+		a = syncAsk{} // if there is one somebody asked, and a comparison of tags is cheap
 	}
 	a.version = version
 	return a, nil
@@ -179,11 +163,7 @@ func (s *Syncer) ask(ctx context.Context, registry string, full bool) error {
 			return err
 		}
 		waits := was.version > st.Ask
-		value, err := json.Marshal(syncAsk{Full: full || waits && was.Full, At: now})
-		if err != nil {
-			return err
-		}
-		_, err = s.store.PutSetting(ctx, syncAskSetting(registry), value, was.version)
+		err = SaveState(ctx, s.store, syncAskSetting(registry), syncAsk{Full: full || waits && was.Full, At: now}, &was.version)
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}

@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -77,15 +76,18 @@ func (t *Turn) Do(ctx context.Context, about string, holds time.Duration, work f
 }
 
 func (t *Turn) run(ctx context.Context, st turnState, work func(context.Context) error) error {
-	working, cancel := context.WithCancelCause(ctx)
-	kept := make(chan turnState)
-	go func() { kept <- t.keep(working, st, cancel) }()
-	err := work(working)
-	if err != nil && errors.Is(context.Cause(working), ErrFenced) {
-		err = errors.Join(ErrFenced, err)
-	}
-	cancel(nil)
-	st = <-kept
+	err := HoldLease(ctx, turnLease, func(ctx context.Context) error {
+		next := st
+		now, err := t.store.Now(ctx)
+		if err == nil {
+			next.Until = now.Add(turnLease)
+			err = t.save(ctx, &next)
+		}
+		if err == nil {
+			st = next
+		}
+		return err
+	}, work)
 	st.Done = err == nil
 	st.Until = time.Time{} // after a failure or a stop another one may begin at once
 	ending, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -96,45 +98,18 @@ func (t *Turn) run(ctx context.Context, st turnState, work func(context.Context)
 	return err
 }
 
-// keep renews the lease until ctx ends.
-func (t *Turn) keep(ctx context.Context, st turnState, cancel context.CancelCauseFunc) turnState {
-	renewed := time.Now()
-	tick := time.NewTicker(turnLease / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return st
-		case <-tick.C:
-		}
-		next := st
-		now, err := t.store.Now(ctx)
-		if err == nil {
-			next.Until = now.Add(turnLease)
-			err = t.save(ctx, &next)
-		}
-		switch {
-		case err == nil:
-			st, renewed = next, time.Now()
-		case errors.Is(err, ErrConflict), time.Since(renewed) >= turnLease:
-			cancel(ErrFenced)
-			return st
-		}
-	}
-}
-
 // load reads the state. A value that is not readable counts as done long ago.
 func (t *Turn) load(ctx context.Context) (time.Time, turnState, error) {
 	now, err := t.store.Now(ctx)
 	if err != nil {
 		return now, turnState{}, fmt.Errorf("reading the store's clock: %w", err)
 	}
-	value, version, err := t.store.Setting(ctx, t.setting)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	st := turnState{Done: true}
+	version, readable, err := LoadState(ctx, t.store, t.setting, &st)
+	if err != nil {
 		return now, turnState{}, fmt.Errorf("reading whose turn it is: %w", err)
 	}
-	st := turnState{Done: true}
-	if err == nil && json.Unmarshal(value, &st) != nil {
+	if !readable {
 		st = turnState{Done: true}
 	}
 	st.version = version
@@ -142,14 +117,5 @@ func (t *Turn) load(ctx context.Context) (time.Time, turnState, error) {
 }
 
 func (t *Turn) save(ctx context.Context, st *turnState) error {
-	value, err := json.Marshal(st)
-	if err != nil {
-		return fmt.Errorf("encoding a turn: %w", err)
-	}
-	version, err := t.store.PutSetting(ctx, t.setting, value, st.version)
-	if err != nil {
-		return fmt.Errorf("taking a turn: %w", err)
-	}
-	st.version = version
-	return nil
+	return SaveState(ctx, t.store, t.setting, st, &st.version)
 }

@@ -157,16 +157,19 @@ func (s *Scheduler) run(ctx context.Context, e entry, st state) error {
 		return err
 	}
 	s.log.Info("rescan begins", "schedule", e.Name, "kind", e.Kind, "tick", st.Tick, "attempt", st.Attempt)
-	start := time.Now()
-	work, cancel := context.WithCancelCause(ctx)
-	kept := make(chan state)
-	go func() { kept <- s.keep(work, e, st, cancel) }()
-	err = s.work.Rescan(work, e.Kind, st.Tick)
-	if err != nil && errors.Is(context.Cause(work), gate.ErrFenced) {
-		err = gate.ErrFenced
-	}
-	cancel(nil)
-	st = <-kept
+	start, tick := time.Now(), st.Tick
+	err = gate.HoldLease(ctx, lease, func(ctx context.Context) error {
+		next := st
+		now, err := s.store.Now(ctx)
+		if err == nil {
+			next.Until = now.Add(lease)
+			err = s.save(ctx, e, &next)
+		}
+		if err == nil {
+			st = next
+		}
+		return err
+	}, func(ctx context.Context) error { return s.work.Rescan(ctx, e.Kind, tick) })
 	took := time.Since(start)
 	switch {
 	case errors.Is(err, gate.ErrFenced):
@@ -180,31 +183,6 @@ func (s *Scheduler) run(ctx context.Context, e entry, st state) error {
 		s.log.Info("rescan ends", "schedule", e.Name, "kind", e.Kind, "tick", st.Tick, "duration", took)
 	}
 	return s.finish(ctx, e, st, err)
-}
-
-// keep renews the claim until ctx ends. It cancels the work with ErrFenced when
-// the claim is lost: taken by another replica, or not renewed in time.
-func (s *Scheduler) keep(ctx context.Context, e entry, st state, cancel context.CancelCauseFunc) state {
-	renewed := time.Now()
-	for {
-		sleep(ctx, lease/3)
-		if ctx.Err() != nil {
-			return st
-		}
-		next := st
-		now, err := s.store.Now(ctx)
-		if err == nil {
-			next.Until = now.Add(lease)
-			err = s.save(ctx, e, &next)
-		}
-		switch {
-		case err == nil:
-			st, renewed = next, time.Now()
-		case errors.Is(err, gate.ErrConflict), time.Since(renewed) >= lease:
-			cancel(gate.ErrFenced)
-			return st
-		}
-	}
 }
 
 // finish records how a tick ended, also while stopping.

@@ -2,8 +2,6 @@ package schedule
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -39,33 +37,25 @@ func (st state) again(now time.Time) state {
 // ErrConflict when another replica does so at the same time. A value that is
 // not readable counts as none; the schedule goes on from now.
 func (s *Scheduler) load(ctx context.Context, e entry, now time.Time) (state, error) {
-	value, version, err := s.store.Setting(ctx, e.setting())
-	if err != nil && !errors.Is(err, gate.ErrNotFound) {
+	var st state
+	version, readable, err := gate.LoadState(ctx, s.store, e.setting(), &st)
+	if err != nil {
 		return state{}, fmt.Errorf("reading the last tick of schedule %q: %w", e.Name, err)
 	}
-	st := state{Tick: now, Done: true, version: version}
-	if err == nil {
-		kept := state{version: version}
-		if bad := json.Unmarshal(value, &kept); bad == nil && !kept.Tick.IsZero() {
-			return kept, nil
-		}
+	st.version = version
+	if readable && !st.Tick.IsZero() {
+		return st, nil
+	}
+	if version > 0 {
 		s.log.Error("the last tick of a schedule is not readable, it goes on from now", "schedule", e.Name)
 	}
+	st = state{Tick: now, Done: true, version: version}
 	return st, s.save(ctx, e, &st)
 }
 
 // save writes the state if nobody else has, and notes the new version.
 func (s *Scheduler) save(ctx context.Context, e entry, st *state) error {
-	value, err := json.Marshal(st)
-	if err != nil {
-		return fmt.Errorf("encoding the state of schedule %q: %w", e.Name, err)
-	}
-	version, err := s.store.PutSetting(ctx, e.setting(), value, st.version)
-	if err != nil {
-		return fmt.Errorf("writing the state of schedule %q: %w", e.Name, err)
-	}
-	st.version = version
-	return nil
+	return gate.SaveState(ctx, s.store, e.setting(), st, &st.version)
 }
 
 // Status is a schedule as the API shows it.
@@ -92,12 +82,12 @@ func (s *Scheduler) Status(ctx context.Context) ([]Status, error) {
 	out := make([]Status, 0, len(s.entries))
 	for _, e := range s.entries {
 		line := Status{Name: e.Name, Cron: e.Cron, TimeZone: e.ticks.zone.String(), Kind: e.Kind}
-		value, _, err := s.store.Setting(ctx, e.setting())
-		if err != nil && !errors.Is(err, gate.ErrNotFound) {
+		st := state{Tick: now}
+		_, readable, err := gate.LoadState(ctx, s.store, e.setting(), &st)
+		if err != nil {
 			return nil, fmt.Errorf("reading the last tick of schedule %q: %w", e.Name, err)
 		}
-		st := state{Tick: now}
-		if err == nil && json.Unmarshal(value, &st) == nil && st.Attempt > 0 {
+		if readable && st.Attempt > 0 {
 			line.LastTick, line.DoneAt, line.Error = st.Tick, st.DoneAt, st.Error
 		}
 		line.Next = e.ticks.upcoming(st.Tick, now)
