@@ -29,7 +29,7 @@ func UpdateSetting(ctx context.Context, s Settings, name string, change func(val
 			value, version, err = nil, 0, nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading setting %q: %w", name, err)
+			return err // a store's errors name the setting
 		}
 		next, err := change(value)
 		if err != nil || next == nil {
@@ -39,10 +39,7 @@ func UpdateSetting(ctx context.Context, s Settings, name string, change func(val
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("writing setting %q: %w", name, err)
-		}
-		return nil
+		return err
 	}
 	return fmt.Errorf("changing setting %q: %d races lost against other processes: %w", name, settingTries, ErrConflict)
 }

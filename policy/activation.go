@@ -65,14 +65,10 @@ func (a Activation) last(content gate.Digest) int64 {
 	return 0
 }
 
-// next is the activation of other files after a; its number, time and authors
-// are left to the caller.
-func (a Activation) next(files []File) (Activation, error) {
-	packed, err := pack(files)
-	if err != nil {
-		return Activation{}, err
-	}
-	n := Activation{Format: activationFormat, Number: a.Number + 1, Content: contentOf(files), Packed: packed}
+// next is the activation of another set after a; its time and authors are left
+// to the caller.
+func (a Activation) next(content gate.Digest, packed []byte) Activation {
+	n := Activation{Format: activationFormat, Number: a.Number + 1, Content: content, Packed: packed}
 	if a.Number > 0 {
 		n.Former = append(n.Former, former{a.Number, a.Content})
 	}
@@ -81,7 +77,7 @@ func (a Activation) next(files []File) (Activation, error) {
 			n.Former = append(n.Former, f)
 		}
 	}
-	return n, nil
+	return n
 }
 
 // Files unpacks the sources. The error says that they are damaged.
@@ -110,7 +106,7 @@ func pack(files []File) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packing the policies: %w", err)
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1))
+	encoder, err := zstd.NewWriter(nil, zstd.WithWindowSize(1<<20), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, err
 	}

@@ -70,9 +70,13 @@ func activationOf(value []byte) (a Activation, err error) {
 // Errors: those of [Activations.Active]; gate.ErrTooLarge when the store does
 // not take that much.
 func (a *Activations) Activate(ctx context.Context, files []File, may func(active Activation, ok bool) bool) (active Activation, err error) {
+	content := contentOf(files)
+	packed, err := pack(files)
+	if err != nil {
+		return Activation{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	content := contentOf(files)
 	err = gate.UpdateSetting(ctx, a.store, SettingName, func(value []byte) (_ []byte, err error) {
 		if active, err = activationOf(value); err != nil {
 			return nil, err
@@ -80,10 +84,7 @@ func (a *Activations) Activate(ctx context.Context, files []File, may func(activ
 		if value != nil && active.Content == content || !may(active, value != nil) {
 			return nil, nil
 		}
-		next, err := active.next(files)
-		if err != nil {
-			return nil, err
-		}
+		next := active.next(content, packed)
 		if next.ActivatedAt, err = a.store.Now(ctx); err != nil {
 			return nil, err
 		}
