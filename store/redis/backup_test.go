@@ -39,7 +39,7 @@ func TestBackupAndRestore(t *testing.T) {
 	before := analyzed(s, digest(t.Name(), 1))
 
 	no(t, server.Do("BGSAVE").Err())
-	saved, cancel := context.WithTimeout(ctx, 20*time.Second)
+	saved, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	file := filepath.Join(server.Dir(), "data", "dump.rdb") // it gets this name when it is whole
 	for _, err := os.Stat(file); err != nil; _, err = os.Stat(file) {

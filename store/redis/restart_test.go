@@ -188,7 +188,7 @@ func TestLostRecord(t *testing.T) {
 	}
 	// What the writer does for a push or an admission miss, as often as it is
 	// asked: nothing of it changes the record that it believes.
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for entry(admission).Record.InventoryID == "" {
 		no(t, writer.PutManifest(t.Context(), gate.Manifest{Digest: d, Kind: gate.KindImage}))
 		must(writer.AddLocation(t.Context(), d, app))(t)
