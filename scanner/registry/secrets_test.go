@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -83,6 +85,35 @@ func TestHelperLogsIn(t *testing.T) {
 	line := "get " + r.Host + " none eu-west-1\n"
 	if err != nil || string(got) != line+line {
 		t.Errorf("runs of the helper: %q, %v; want %q twice", got, err, line)
+	}
+}
+
+// TestHelperIsAskedAgain: a login that the registry does not take any more is
+// not used for the rest of its time.
+func TestHelperIsAskedAgain(t *testing.T) {
+	for name, auth := range map[string]registrytest.Auth{"basic": registrytest.AuthBasic, "bearer": registrytest.AuthBearer} {
+		t.Run(name, func(t *testing.T) {
+			runs := helper(t, `[ -f "$0.later" ] && password=new || password=old
+: >"$0.later"
+echo '{"ServerURL":"x","Username":"AWS","Secret":"'$password'"}'`)
+			r := newRig(t, registrytest.Options{Auth: auth, Username: "AWS", Password: "new"}, func(c *Config, _ *Options) {
+				c.Username, c.PasswordFile, c.Credentials.Helper = "", "", "test"
+			})
+			r.push(t, "v1", 10)
+			var err error
+			for range 3 { // Basic is sent unasked from the second call on
+				if _, err = r.client.Head(t.Context(), r.loc, "v1"); err == nil {
+					break
+				}
+				if !errors.Is(err, gate.ErrRegistryAuth) {
+					t.Fatal(err)
+				}
+			}
+			lines, _ := os.ReadFile(runs)
+			if n := strings.Count(string(lines), "\n"); err != nil || n != 2 {
+				t.Errorf("the helper ran %d times, want 2: %v", n, err)
+			}
+		})
 	}
 }
 
