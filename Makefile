@@ -49,7 +49,9 @@ e2e: build ## play against a real kube-apiserver and a real registry, built from
 	cd examples/distribution/sender && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate DIGESTGATE_ANALYZER_BIN=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -timeout 5m ./...
 
 FAULTS_DURATION ?= 60s
-faults: ## break Redis under several processes for FAULTS_DURATION on each kind of server, then count (docs/redis.md, "Faults")
+OUTAGE_DURATION ?= 30s
+faults: build ## break Redis under several processes for FAULTS_DURATION on each kind of server, then count (docs/redis.md, "Faults")
+	OUTAGE_DURATION=$(OUTAGE_DURATION) DIGESTGATE_ANALYZER=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -v -timeout 1h -run TestAdmissionThroughAnOutage ./cmd/digestgate
 	DIGESTGATE_FAULTS_DURATION=$(FAULTS_DURATION) go test -count=1 -v -timeout 1h -run TestFaults ./store/redis/faults
 
 bench: build ## run every benchmark once; see docs/performance.md for real figures

@@ -31,7 +31,8 @@ func (s *Store) failed(what string, err error) error {
 		err = fmt.Errorf("redis is out of memory (maxmemory): %w: %w: %w", gate.ErrStoreUnavailable, gate.ErrResource, err)
 	case redis.HasErrorPrefix(err, "MISCONF"):
 		err = fmt.Errorf("redis cannot write to its disk: %w: %w: %w", gate.ErrStoreUnavailable, gate.ErrResource, err)
-	case redis.HasErrorPrefix(err, "NOPERM"), strings.Contains(err.Error(), "The user executing the script can't"):
+	case redis.HasErrorPrefix(err, "NOPERM"), strings.Contains(err.Error(), "The user executing the script can't"), // Redis 7.0
+		strings.Contains(err.Error(), "ACL failure in script"): // Redis 7.2 and later, Valkey
 		err = fmt.Errorf("the user of store.username lacks a permission, docs/redis.md lists them: %w: %w", gate.ErrStoreUnavailable, err)
 	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOAUTH"):
 		err = fmt.Errorf("redis refuses the credentials of store.username and store.passwordFile: %w: %w", gate.ErrStoreUnavailable, err)

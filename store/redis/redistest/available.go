@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// serverEnv names the server to use instead of that on the PATH.
-	serverEnv = "DIGESTGATE_REDIS_SERVER"
+	// serverEnv names the server to use instead of that on the PATH. Without the
+	// prefix DIGESTGATE_: the programs that tests start take only their own.
+	serverEnv = "REDISTEST_SERVER"
 	// program is the server; with --sentinel it is a Sentinel.
 	program = "redis-server"
 	install = "apt-get install redis-server"
