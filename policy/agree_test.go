@@ -73,6 +73,7 @@ type process struct {
 	files, data string
 	program     string
 	trial       Trial
+	observe     bool
 	said        strings.Builder
 }
 
@@ -93,7 +94,7 @@ func (p *process) write(word string) { write(p.site.t, p.files, denying(fmt.Spri
 func (p *process) start() error {
 	e, err := New(context.Background(), Options{
 		Config: Config{Paths: []string{p.files}}, Risks: gate.Risks(), Log: slog.New(slog.NewTextHandler(&p.said, nil)), Budget: time.Minute,
-		Store: p.site.store, Shared: true, Place: "here", DataDir: p.data, Process: p.name, Program: p.program, Trial: p.trial,
+		Store: p.site.store, Shared: true, Place: "here", DataDir: p.data, Process: p.name, Program: p.program, Trial: p.trial, Observe: p.observe,
 		Now: func() time.Time { return p.site.now },
 	})
 	if err == nil {
@@ -208,6 +209,43 @@ func TestLateFiles(t *testing.T) {
 	late.write("two")
 	s.now = s.now.Add(settled)
 	late.want("after long", "two", 6, false)
+}
+
+// TestFilesSettle: files that have agreed with what is in force for ten minutes
+// are those of that activation, so that former ones are a way back from it;
+// before, they may be late.
+func TestFilesSettle(t *testing.T) {
+	s := newShared(t)
+	a, hasty, settled := s.process("a", "one").mustStart(), s.process("hasty", "one").mustStart(), s.process("settled", "one").mustStart()
+	a.write("two")
+	a.want("forwards", "two", 2, false)
+	a.write("one")
+	a.want("back", "one", 3, false)
+	hasty.want("unchanged", "one", 3, false)
+	hasty.write("two")
+	hasty.want("late or a way back", "one", 3, true)
+	settled.want("unchanged", "one", 3, false)
+	s.now = s.now.Add(10 * time.Minute)
+	settled.want("unchanged for long", "one", 3, false)
+	settled.write("two")
+	settled.want("a way back", "two", 4, false)
+}
+
+// TestObserving: a command that asks decides by what is in force, or by its files
+// where nothing is, and changes nothing.
+func TestObserving(t *testing.T) {
+	s := newShared(t)
+	o := s.process("o", "mine")
+	o.observe = true
+	o.mustStart()
+	if got := o.says(); got != "mine" || s.active().Number != 0 {
+		t.Errorf("with nothing in force: it says %q, activation %d", got, s.active().Number)
+	}
+	a := s.process("a", "one").mustStart()
+	if got := o.mustStart().says(); got != "one" || s.active().Number != 1 {
+		t.Errorf("it says %q, activation %d", got, s.active().Number)
+	}
+	a.want("undisturbed", "one", 1, false)
 }
 
 // TestNobodyFights: two deployments with different files do not replace each
