@@ -25,6 +25,8 @@ func TestAlarmsAreBounded(t *testing.T) {
 		// told are the lines since it was last asked.
 		told := func() []string {
 			synctest.Wait()
+			a.mu.Lock() // it writes with it held
+			defer a.mu.Unlock()
 			defer out.Reset()
 			return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 		}

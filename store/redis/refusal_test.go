@@ -250,3 +250,60 @@ func TestOpenRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusalOfABusyServer: a server that loads its data, or that runs somebody's
+// script without end, answers nobody; afterwards everything is there.
+func TestRefusalOfABusyServer(t *testing.T) {
+	for _, r := range []struct {
+		name, words string
+		begin       []any // does not return while it lasts
+		end         []any
+	}{
+		{"a_script_without_end", "BUSY", []any{"eval", "while true do end", 0}, []any{"script", "kill"}},
+		{"loading", "LOADING", []any{"debug", "reload"}, []any{"config", "set", "key-load-delay", 0}},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Plain(t, redistest.Options{Config: []string{"lua-time-limit 1", "loading-process-events-interval-bytes 1024"}})
+			s := open(t, config(t, server.URL()), redis.Options{})
+			d := digest(t.Name(), 1)
+			filled(t, s, d)
+			for i := range 500 { // at 50 ms each: longer than all calls with their second
+				must(s.PutSetting(t.Context(), digest("filler", i).Short(), []byte(strings.Repeat("x", 4096)), 0))(t)
+			}
+			no(t, server.Do("config", "set", "key-load-delay", 50_000).Err())
+			done := make(chan struct{})
+			go func() { defer close(done); _ = server.Do(r.begin...).Err() }() // it may give up before the server does
+			busy := func() string {
+				if err := server.Do("get", "x").Err(); err != nil {
+					return err.Error()
+				}
+				return ""
+			}
+			for !strings.HasPrefix(busy(), r.words) {
+				no(t, t.Context().Err())
+			}
+			for _, c := range calls {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				err := c.run(ctx, s, d)
+				cancel()
+				if !errors.Is(err, gate.ErrStoreUnavailable) && !errors.Is(err, gate.ErrTimeout) {
+					t.Errorf("%s: got %v", c.name, err)
+				}
+			}
+			if !strings.HasPrefix(busy(), r.words) {
+				t.Fatal("it did not last; the calls have shown nothing")
+			}
+			no(t, server.Do(r.end...).Err())
+			<-done
+			for busy() != "" && !strings.Contains(busy(), "nil") {
+				no(t, t.Context().Err())
+			}
+			for _, c := range calls {
+				if err := c.run(t.Context(), s, d); err != nil && !errors.Is(err, gate.ErrNoJob) {
+					t.Errorf("%s afterwards: %v", c.name, err)
+				}
+			}
+		})
+	}
+}
