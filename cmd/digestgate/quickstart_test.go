@@ -27,17 +27,8 @@ func quickstart(t *testing.T, environ ...string) (string, error) {
 	if err := os.RemoveAll(filepath.Join(dir, "quickstart", "data")); err != nil { // left by a run in the folder itself
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// testscript.Main takes the name of the program for the command to run.
-	program := filepath.Join(dir, "digestgate")
-	if err := os.Link(self, program); err != nil {
-		t.Fatal(err)
-	}
 	cmd := exec.Command("sh", filepath.Join(dir, "quickstart", "run.sh"))
-	cmd.Env = append(os.Environ(), "DIGESTGATE="+program, "DIGESTGATE_ANALYZER="+analyzerPath(t),
+	cmd.Env = append(os.Environ(), "DIGESTGATE="+programIn(t, dir), "DIGESTGATE_ANALYZER="+analyzerPath(t),
 		"DIGESTGATE_LISTEN_HTTP=127.0.0.1:0", "DIGESTGATE_LISTEN_ADMISSION=127.0.0.1:0", "DIGESTGATE_LISTEN_PRIVATE=127.0.0.1:0")
 	cmd.Env = append(cmd.Env, environ...)
 	out, err := cmd.CombinedOutput()

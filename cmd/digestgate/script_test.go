@@ -54,6 +54,23 @@ func listening(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s says of no listener %q", args[0], args[1])
 }
 
+// programIn puts the program into a folder, if it is not there, and returns its
+// path: testscript.Main takes the name of the test binary for the command to run.
+// It is a hard link, because the child for policies is started by the path that
+// the system reports for the program.
+func programIn(t testing.TB, dir string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "digestgate")
+	if err := os.Link(self, program); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+	return program
+}
+
 // analyzerPath finds the analyser, or builds it: the tests of this package are
 // about the whole program.
 func analyzerPath(t testing.TB) string {

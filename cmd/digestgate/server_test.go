@@ -102,22 +102,11 @@ var listeningPattern = regexp.MustCompile(`msg=listening listener=(\w+) address=
 // start runs the process and waits until it listens everywhere.
 func (s *server) start() {
 	s.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	// testscript.Main takes the name of the program for the command to run.
-	link := filepath.Join(s.dir, "digestgate")
-	// A hard link, because the child for policies is started by the path that
-	// the system reports for the program.
-	if err := os.Link(self, link); err != nil && !os.IsExist(err) {
-		s.t.Fatal(err)
-	}
 	args := s.args
 	if args == nil {
 		args = []string{"serve"}
 	}
-	s.cmd = exec.Command(link, append(slices.Clone(args), "-c", s.config)...)
+	s.cmd = exec.Command(programIn(s.t, s.dir), append(slices.Clone(args), "-c", s.config)...)
 	s.cmd.Dir = s.cwd
 	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -89,14 +89,7 @@ func TestInterruptedCopy(t *testing.T) {
 	if err := os.WriteFile(key, []byte(strings.Repeat("k", 64)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(dir, "digestgate")
-	if err := os.Link(self, program); err != nil {
-		t.Fatal(err)
-	}
+	program := programIn(t, dir)
 	cluster := redistest.Cluster(t, redistest.Options{})
 	// copyTo copies to a prefix, with a Ctrl-C once it is under way.
 	copyTo := func(prefix string, interrupt bool) (stdout, stderr string, err error) {
