@@ -32,7 +32,7 @@ type app struct {
 	config  Config
 	log     *slog.Logger
 	metrics *prometheus.Registry
-	asking  bool // a command that leaves the policies in force alone
+	asking  bool // a command that leaves the policies and the advisories in force alone
 
 	token      adminToken
 	store      store.Store
@@ -171,7 +171,7 @@ func (a *app) openAdvisories(ctx context.Context) error {
 	}
 	a.advisories = advisory.NewManager(advisory.Options{
 		Config: a.config.Advisories, DataDir: a.config.DataDir, Activator: advisory.NewActivations(a.store, time.Now),
-		Loader: a.matcher, Log: a.log, Now: time.Now,
+		Loader: a.matcher, Log: a.log, Now: time.Now, Observe: a.asking,
 	})
 	a.advisories.Describe(a.metrics)
 	err := a.advisories.Open(ctx)

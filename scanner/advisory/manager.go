@@ -27,6 +27,9 @@ type Options struct {
 	Loader    Loader
 	Log       *slog.Logger     // nil discards
 	Now       func() time.Time // nil means time.Now
+	// Observe leaves the active generation and what is remembered of it alone,
+	// for commands that only ask: the data at Path is used by this process.
+	Observe bool
 }
 
 // Manager keeps the newest usable advisory data loaded. It is safe for
@@ -38,6 +41,7 @@ type Manager struct {
 	loader    Loader
 	log       *slog.Logger
 	now       func() time.Time
+	observe   bool
 
 	turn sync.Mutex // one look at a time; held while a database is copied
 
@@ -66,7 +70,7 @@ func NewManager(o Options) *Manager {
 	kept := copies{root: filepath.Join(o.DataDir, "advisories")}
 	return &Manager{
 		config: o.Config, copies: kept, offer: kept.loadOffer(),
-		activator: o.Activator, loader: o.Loader, log: o.Log, now: o.Now,
+		activator: o.Activator, loader: o.Loader, log: o.Log, now: o.Now, observe: o.Observe,
 		changed: make(chan struct{}),
 	}
 }

@@ -67,10 +67,13 @@ func openStore(t *testing.T) *sqlite.Store {
 	return s
 }
 
-func newManager(path, dataDir string, a advisory.Activator, l advisory.Loader) *advisory.Manager {
-	c := advisory.Default()
-	c.Path = path
-	return advisory.NewManager(advisory.Options{Config: c, DataDir: dataDir, Activator: a, Loader: l, Now: now})
+func newManager(path, dataDir string, a advisory.Activator, l advisory.Loader, change ...func(*advisory.Options)) *advisory.Manager {
+	o := advisory.Options{Config: advisory.Default(), DataDir: dataDir, Activator: a, Loader: l, Now: now}
+	o.Config.Path = path
+	for _, f := range change {
+		f(&o)
+	}
+	return advisory.NewManager(o)
 }
 
 func refresh(t *testing.T, m *advisory.Manager, wantChanged bool) {

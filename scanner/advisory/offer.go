@@ -97,12 +97,12 @@ func (m *Manager) agree(ctx context.Context, db *Database) (gate.Generation, err
 	m.mu.Lock()
 	last, loaded, current := m.offer, m.loaded, m.current
 	m.mu.Unlock()
-	active, err := m.activator.Activate(ctx, db.Content, db.UpdatedAt, last.Seen, last.may(db))
+	active, err := m.activate(ctx, db, last)
 	if err != nil {
 		return gate.Generation{}, err
 	}
 	next := last.next(db, active)
-	if next != last {
+	if next != last && !m.observe {
 		if err := m.copies.saveOffer(next); err != nil {
 			m.log.Warn("the advisory data in use is not remembered for the next start", "error", err)
 		}
@@ -120,6 +120,18 @@ func (m *Manager) agree(ctx context.Context, db *Database) (gate.Generation, err
 		return gate.Generation{Number: next.Number, Content: db.Content, UpdatedAt: db.UpdatedAt, ActivatedAt: m.now().UTC()}, nil
 	}
 	return gate.Generation{Number: active.Number - 1, Content: db.Content, UpdatedAt: db.UpdatedAt, ActivatedAt: m.now().UTC()}, nil
+}
+
+// activate offers db and returns what is active then.
+func (m *Manager) activate(ctx context.Context, db *Database, last offer) (gate.Generation, error) {
+	if !m.observe {
+		return m.activator.Activate(ctx, db.Content, db.UpdatedAt, last.Seen, last.may(db))
+	}
+	active, ok, err := m.activator.Current(ctx)
+	if err == nil && !ok { // as if it were the first
+		active = gate.Generation{Number: last.Seen + 1, Content: db.Content, UpdatedAt: db.UpdatedAt, ActivatedAt: m.now().UTC()}
+	}
+	return active, err
 }
 
 // note keeps whether other data than ours is active, and says so once.

@@ -45,6 +45,7 @@ type replica struct {
 	t          *testing.T
 	s          *sqlite.Store
 	path, data string
+	observe    bool
 }
 
 func newReplica(t *testing.T, s *sqlite.Store) *replica {
@@ -54,7 +55,7 @@ func newReplica(t *testing.T, s *sqlite.Store) *replica {
 // start begins a new process.
 func (r *replica) start() {
 	r.t.Helper()
-	r.Manager = newManager(r.path, r.data, advisory.NewActivations(r.s, now), &loader{})
+	r.Manager = newManager(r.path, r.data, advisory.NewActivations(r.s, now), &loader{}, func(o *advisory.Options) { o.Observe = r.observe })
 	if err := r.Open(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
@@ -113,6 +114,28 @@ func TestOldDataOfOneReplica(t *testing.T) {
 	}
 	a.look()
 	a.want("caught up", newest, 3, 3)
+}
+
+// TestObserving: a command that asks activates nothing, and the next server on
+// its data directory still does.
+func TestObserving(t *testing.T) {
+	s := openStore(t)
+	r := newReplica(t, s)
+	r.observe = true
+	placeAt(t, r.path, "1", 1)
+	r.start()
+	if g, ok, err := advisory.NewActivations(s, now).Current(t.Context()); ok || err != nil || r.Status().Generation.Number != 1 {
+		t.Errorf("active is %d, %v; it matches with %d", g.Number, err, r.Status().Generation.Number)
+	}
+	first := newReplica(t, s)
+	active := placeAt(t, first.path, "0", 0)
+	first.start()
+	r.start()
+	r.want("newer data of one that asks", active, 1, 0)
+	r.observe = false
+	newer := placeAt(t, r.path, "1", 1)
+	r.start()
+	r.want("the server on its directory", newer, 2, 2)
 }
 
 // TestRollback: a person puts older data in place, of one replica after the
