@@ -58,8 +58,9 @@ func TestRedisExample(t *testing.T) {
 			if err := os.RemoveAll(filepath.Join(dir, "redis", "data")); err != nil { // left by a run in the folder itself
 				t.Fatal(err)
 			}
+			port := freePort(t, 6000+2000*i)
 			cmd := exec.Command("sh", filepath.Join(dir, "redis", "run.sh"))
-			cmd.Env = append(os.Environ(), "DIGESTGATE="+programIn(t, dir), "DIGESTGATE_ANALYZER="+analyzerPath(t), "REDIS_PORT="+freePort(t, 6000+2000*i))
+			cmd.Env = append(os.Environ(), "DIGESTGATE="+programIn(t, dir), "DIGESTGATE_ANALYZER="+analyzerPath(t), "REDIS_PORT="+port)
 			cmd.Env = append(cmd.Env, c.environ...)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
@@ -69,6 +70,11 @@ func TestRedisExample(t *testing.T) {
 				if !strings.Contains(string(out), part) {
 					t.Errorf("it did not say %q", part)
 				}
+			}
+			if l, err := net.Listen("tcp", "127.0.0.1:"+port); err != nil {
+				t.Errorf("its Redis goes on: %v", err)
+			} else {
+				_ = l.Close()
 			}
 			if t.Failed() {
 				t.Logf("it said:\n%s", out)

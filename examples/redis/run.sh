@@ -22,7 +22,11 @@ cd "$(dirname "$0")"
 REDIS_PORT=${REDIS_PORT:-6399}
 quickstart=../quickstart
 one= two= worker= redis=
-stop() { for process in $one $two $worker $redis; do kill "$process" 2>/dev/null || true; done; }
+# A Redis that cannot save what it has, because its folder is gone, does not end.
+stop() {
+  for process in $one $two $worker $redis; do kill "$process" 2>/dev/null || true; done
+  wait
+}
 trap stop EXIT
 trap 'exit 130' INT TERM
 
