@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -18,15 +17,8 @@ import (
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 )
 
-// parent is the worker at the other end of the inherited socket. Requests go
-// one after the other over the one connection, each after the body of the
-// answer before it is closed. It does without http.Transport, which gives a
-// connection up when its own goroutine is late by 50 ms, on a busy machine
-// (maxWriteWaitBeforeConnReuse), and there is no other one.
-type parent struct {
-	conn    net.Conn
-	answers *bufio.Reader
-}
+// parent is the worker at the other end of the inherited socket.
+type parent struct{ *protocol.Client }
 
 // connect takes over the inherited socket.
 func connect() (*parent, error) {
@@ -43,23 +35,11 @@ func connect() (*parent, error) {
 }
 
 func newParent(conn net.Conn) *parent {
-	return &parent{conn, bufio.NewReader(conn)}
-}
-
-// ask makes a request. Closing the body of the answer reads its rest.
-func (p *parent) ask(method, path string, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequest(method, "http://parent"+path, body)
-	if err != nil {
-		return nil, err
-	}
-	if err := req.Write(p.conn); err != nil {
-		return nil, err
-	}
-	return http.ReadResponse(p.answers, req)
+	return &parent{protocol.NewClient(conn)}
 }
 
 func (p *parent) get(path string) (io.ReadCloser, error) {
-	res, err := p.ask(http.MethodGet, path, nil)
+	res, err := p.Ask(http.MethodGet, path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("asking for %q: %w", path, err)
 	}
@@ -116,7 +96,7 @@ func (p *parent) send(r protocol.Result) error {
 	if err != nil {
 		return err
 	}
-	res, err := p.ask(http.MethodPost, protocol.PathResult, bytes.NewReader(body))
+	res, err := p.Ask(http.MethodPost, protocol.PathResult, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("sending the result: %w", err)
 	}

@@ -1,7 +1,6 @@
 package analyzer_test
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
@@ -57,24 +56,10 @@ func fakeChild(t testing.TB, script string) string {
 }
 
 // fakeParent asks over the one connection, as the real child does.
-type fakeParent struct {
-	conn    net.Conn
-	answers *bufio.Reader
-}
-
-func (p *fakeParent) ask(method, path string, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequest(method, "http://parent"+path, body)
-	if err != nil {
-		return nil, err
-	}
-	if err := req.Write(p.conn); err != nil {
-		return nil, err
-	}
-	return http.ReadResponse(p.answers, req)
-}
+type fakeParent struct{ *protocol.Client }
 
 func (p *fakeParent) get(path string) ([]byte, int) {
-	res, err := p.ask(http.MethodGet, path, nil)
+	res, err := p.Ask(http.MethodGet, path, nil)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return nil, 0
@@ -89,7 +74,7 @@ func (p *fakeParent) get(path string) ([]byte, int) {
 }
 
 func (p *fakeParent) post(body io.Reader) {
-	res, err := p.ask(http.MethodPost, protocol.PathResult, body)
+	res, err := p.Ask(http.MethodPost, protocol.PathResult, body)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return
@@ -108,7 +93,7 @@ func playChild(script string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 3
 	}
-	p := &fakeParent{conn, bufio.NewReader(conn)}
+	p := &fakeParent{protocol.NewClient(conn)}
 	raw, _ := p.get(protocol.PathUnit)
 	var u protocol.Unit
 	if err := json.Unmarshal(raw, &u); err != nil {

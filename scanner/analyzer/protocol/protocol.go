@@ -1,7 +1,7 @@
 // Package protocol is what the worker and the disposable analyzer child say to
 // each other: HTTP/1.1 over one inherited socket pair without a path, the
-// parent serving and the child asking. It holds types and limits only, so that
-// both programs may link it.
+// parent serving and the child asking. It holds types, limits and the child's end
+// of the connection only, so that both programs may link it.
 //
 // A child serves exactly one [Unit] in this order:
 //
