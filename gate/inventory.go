@@ -200,7 +200,11 @@ type Secret struct {
 
 // AnalyzerError is one failure to read something; it makes Risk partial.
 type AnalyzerError struct {
-	Risk     Risk   `json:"risk"`
+	Risk Risk `json:"risk"`
+	// Kind is the kind of gap, one of [GapKinds]: a stable kebab-case word. It
+	// is "" in inventories made before there were kinds, and then no entry of
+	// policy.allowIncomplete with a kind covers the error.
+	Kind     string `json:"kind,omitempty"`
 	Analyzer string `json:"analyzer"`
 	Path     string `json:"path"`
 	Message  string `json:"message"`

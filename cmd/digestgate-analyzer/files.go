@@ -239,7 +239,7 @@ func (j *job) want(risk gate.Risk, by string, wanted *bool) error {
 // the layer.
 func (j *job) tolerate(risk gate.Risk, by string, err error) error {
 	if errors.Is(err, errOverLimit) {
-		j.files.notes.fail(risk, by, j.name, fmt.Sprintf("the file's %d bytes are over the limit for temporary files", j.info.Size()))
+		j.files.notes.failKind(risk, gate.GapTooLarge, by, j.name, fmt.Sprintf("the file's %d bytes are over the limit for temporary files", j.info.Size()))
 		return nil
 	}
 	return err

@@ -97,7 +97,7 @@ func (f *files) jar(j *job) {
 		}
 	}
 	if unknown := index.guessed + len(index.searched); unknown > 0 {
-		f.notes.fail(gate.RiskVulnerabilities, analyzerJar, j.name,
+		f.notes.failKind(gate.RiskVulnerabilities, gate.GapJarWithoutCoordinates, analyzerJar, j.name,
 			fmt.Sprintf("%d archives in it do not name themselves (pom.properties) and no Java index is configured", unknown))
 	}
 }

@@ -227,3 +227,12 @@ func layerView(l protocol.Layer, blob ftypes.BlobInfo) rootfs.Layer {
 
 // riskAllowed keeps a hostile result from inventing risks.
 func riskAllowed(r gate.Risk) bool { return slices.Contains(gate.Risks(), r) }
+
+// knownKind keeps a hostile result from inventing kinds of gap; an unknown one
+// becomes "", which no entry of policy.allowIncomplete with a kind covers.
+func knownKind(kind string) string {
+	if slices.Contains(gate.GapKinds(), kind) {
+		return kind
+	}
+	return ""
+}

@@ -99,7 +99,7 @@ func nonNil[T any](s []T) []T {
 func (n *notes) carry(l protocol.Layer, visible func(path string) bool) {
 	for _, e := range l.Errors {
 		if riskAllowed(e.Risk) && (e.Path == "" || visible(e.Path)) {
-			n.fail(e.Risk, e.Analyzer, e.Path, e.Message)
+			n.failKind(e.Risk, knownKind(e.Kind), e.Analyzer, e.Path, e.Message)
 		}
 	}
 	for _, s := range l.Skipped {

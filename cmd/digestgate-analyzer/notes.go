@@ -26,7 +26,18 @@ type notes struct {
 	moreSkipped int
 }
 
+// fail notes a file that could not be read, or, without a path, an analyser
+// that failed as a whole.
 func (n *notes) fail(risk gate.Risk, by, path, message string) {
+	kind := gate.GapUnreadable
+	if path == "" {
+		kind = gate.GapAnalyzerFailed
+	}
+	n.failKind(risk, kind, by, path, message)
+}
+
+// failKind notes a gap of one of [gate.GapKinds].
+func (n *notes) failKind(risk gate.Risk, kind, by, path, message string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.errors) >= protocol.MaxNotes {
@@ -34,7 +45,7 @@ func (n *notes) fail(risk gate.Risk, by, path, message string) {
 		return
 	}
 	n.errors = append(n.errors, gate.AnalyzerError{
-		Risk: risk, Analyzer: gate.Printable(by, 60),
+		Risk: risk, Kind: kind, Analyzer: gate.Printable(by, 60),
 		Path: gate.Printable(path, protocol.MaxNoteText), Message: gate.Printable(message, protocol.MaxNoteText),
 	})
 }
@@ -54,7 +65,7 @@ func (n *notes) into(l *protocol.Layer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	slices.SortFunc(n.errors, func(a, b gate.AnalyzerError) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Analyzer, b.Analyzer), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Analyzer, b.Analyzer), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Message, b.Message))
 	})
 	slices.SortFunc(n.skipped, func(a, b gate.Skip) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))

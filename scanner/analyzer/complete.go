@@ -3,6 +3,7 @@ package analyzer
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/registry"
@@ -48,6 +49,11 @@ func validate(inv *gate.Inventory, img registry.Image) error {
 			if !known[p.Layer] {
 				return errors.New("it names a layer that the image does not have")
 			}
+		}
+	}
+	for _, e := range inv.Errors {
+		if e.Kind != "" && !slices.Contains(gate.GapKinds(), e.Kind) {
+			return fmt.Errorf("it has an error of the kind %q, which is none", gate.Printable(e.Kind, 60))
 		}
 	}
 	for _, s := range inv.Secrets {

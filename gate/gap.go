@@ -1,0 +1,22 @@
+package gate
+
+// The kinds of gap: what an analyser could not do with a file. They stand in
+// [AnalyzerError.Kind], in what refuses an image and in policy.allowIncomplete
+// ("vulnerabilities/jar-without-coordinates"), so a word never changes its
+// meaning. A new kind goes in [GapKinds] and in docs/scanning.md.
+const (
+	// GapUnreadable is a file that an analyser takes and cannot read or parse.
+	GapUnreadable = "unreadable-file"
+	// GapTooLarge is a file over the limit for what an analyser may be given.
+	GapTooLarge = "too-large-file"
+	// GapAnalyzerFailed is an analyser that ended with an error about no file in
+	// particular: nothing tells how many files that concerns.
+	GapAnalyzerFailed = "analyzer-failed"
+	// GapJarWithoutCoordinates is a Java archive that does not name itself.
+	GapJarWithoutCoordinates = "jar-without-coordinates"
+)
+
+// GapKinds lists every kind of gap in the order in which they are shown.
+func GapKinds() []string {
+	return []string{GapUnreadable, GapTooLarge, GapAnalyzerFailed, GapJarWithoutCoordinates}
+}
