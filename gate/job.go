@@ -123,6 +123,9 @@ type Progress struct {
 	LayersKnown int   `json:"layersKnown"` // analysed before, not pulled
 	Bytes       int64 `json:"bytes"`
 	BytesTotal  int64 `json:"bytesTotal"`
+	// LayersAgain are the layers that are read a second time, because links give
+	// their content other names that matter.
+	LayersAgain int `json:"layersAgain"`
 }
 
 // JobRequest asks for work. The store turns it into a new job, joins it to the

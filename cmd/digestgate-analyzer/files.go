@@ -41,15 +41,17 @@ type files struct {
 
 	jars sync.Mutex // see jar
 
-	mu  sync.Mutex
-	err error // the first that ends the analysis
+	mu    sync.Mutex
+	facts []fact
+	err   error // the first that ends the analysis
 }
 
 // slot is the right to analyse one file. It has analysers of its own so that an
 // error that Trivy only logs can be told to be about this file.
 type slot struct {
-	path  string
-	typed []typed
+	path   string
+	typed  []typed
+	result *analyzer.AnalysisResult // of the file
 }
 
 // typed is one of Trivy's analysers alone in its group.
@@ -60,10 +62,10 @@ type typed struct {
 
 var options = analyzer.AnalysisOptions{Offline: true}
 
-func newFiles(n *notes, unit protocol.Unit) (*files, error) {
+func newFiles(n *notes, s *spool, unit protocol.Unit) (*files, error) {
 	f := &files{
 		notes:    n,
-		spool:    &spool{maxFile: unit.Limits.FileBytes, maxTemp: unit.Limits.TempBytes},
+		spool:    s,
 		result:   analyzer.NewAnalysisResult(),
 		all:      min(max(runtime.GOMAXPROCS(0), 2), 4),
 		together: map[analyzer.Type]*analyzer.CompositeFS{},
@@ -79,7 +81,7 @@ func newFiles(n *notes, unit protocol.Unit) (*files, error) {
 	together := slices.Sorted(maps.Keys(v.PostAnalyzers))
 	f.slots = make(chan *slot, f.all)
 	for range f.all {
-		s := &slot{}
+		s := &slot{result: analyzer.NewAnalysisResult()}
 		for _, name := range single {
 			g, err := f.group(append(single, together...), name, func() string { return s.path })
 			if err != nil {
@@ -135,7 +137,7 @@ func (f *files) group(all []string, only string, path func() string) (analyzer.A
 func (f *files) file(ctx context.Context, name string, info os.FileInfo, r io.Reader) error {
 	s := <-f.slots
 	s.path = name
-	job := &job{files: f, name: name, info: info, archive: r}
+	job := &job{files: f, name: name, info: info, archive: r, result: s.result}
 	if err := job.start(ctx, s); err != nil {
 		job.finish()
 		f.slots <- s
@@ -143,9 +145,35 @@ func (f *files) file(ctx context.Context, name string, info os.FileInfo, r io.Re
 	}
 	go func() {
 		job.finish()
+		s.result = f.take(name, s.result)
 		f.slots <- s
 	}()
 	return f.failed()
+}
+
+// take adds what the analysers of single files found. What says something of
+// the whole image, and does not name its file, is kept by the file's name. It
+// returns an empty result for the next file.
+func (f *files) take(name string, r *analyzer.AnalysisResult) *analyzer.AnalysisResult {
+	said := fact{Path: name, OS: r.OS, Repository: r.Repository, BuildInfo: r.BuildInfo}
+	r.OS, r.Repository, r.BuildInfo = ftypes.OS{}, nil, nil
+	if said.OS != (ftypes.OS{}) || said.Repository != nil || said.BuildInfo != nil {
+		f.mu.Lock()
+		f.facts = append(f.facts, said)
+		f.mu.Unlock()
+	}
+	if len(r.PackageInfos)+len(r.Applications)+len(r.Secrets)+len(r.Licenses)+len(r.SystemInstalledFiles) == 0 {
+		return r
+	}
+	f.result.Merge(r)
+	return analyzer.NewAnalysisResult()
+}
+
+// wants says whether an analyser or the search for secrets would read a file.
+func (f *files) wants(name string, info os.FileInfo) bool {
+	s := <-f.slots
+	defer func() { f.slots <- s }()
+	return len(f.readers(s, name, info)) > 0 || (f.secrets != nil && f.secrets.wants(name, info.Size(), &notes{}))
 }
 
 // wait returns when no file is being analysed.
@@ -179,6 +207,7 @@ type job struct {
 	name    string
 	info    os.FileInfo
 	archive io.Reader
+	result  *analyzer.AnalysisResult // of the analysers that see one file
 
 	once    sync.Once
 	content *content
@@ -203,7 +232,7 @@ func (j *job) open() (xio.ReadSeekCloserAt, error) {
 func (j *job) start(ctx context.Context, s *slot) error {
 	limit := semaphore.New(len(s.typed))
 	for _, t := range s.typed {
-		err := t.group.AnalyzeFile(ctx, &j.group, limit, j.files.result, "", j.name, j.info, j.open, nil, options)
+		err := t.group.AnalyzeFile(ctx, &j.group, limit, j.result, "", j.name, j.info, j.open, nil, options)
 		if err := j.tolerate(gate.RiskVulnerabilities, string(t.name), err); err != nil {
 			return err
 		}

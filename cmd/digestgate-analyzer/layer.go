@@ -5,31 +5,13 @@ package main
 import (
 	"archive/tar"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path"
-	"slices"
-	"strings"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
-	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
-
-	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 	"github.com/digestgate/digestgate/scanner/analyzer/rootfs"
-)
-
-// maxEntries bounds the entries of one layer. The largest layers seen in public
-// images have some 300,000.
-const maxEntries = 5_000_000
-
-// The names with which a layer removes files of those below (OCI image layer
-// specification, "Whiteouts").
-const (
-	whiteoutPrefix = ".wh."
-	opaqueMarker   = ".wh..wh..opq"
 )
 
 // analyzeLayer reads the one layer of this process and says what is in it.
@@ -57,12 +39,10 @@ func readLayer(ctx context.Context, compressed io.Reader, unit protocol.Unit) (*
 		return nil, err
 	}
 	defer stream.close()
-	notes := &notes{}
-	files, err := newFiles(notes, unit)
+	w, err := newWalk(unit)
 	if err != nil {
 		return nil, err
 	}
-	w := walk{files: files, markers: map[string]bool{}}
 	unpacked := newAhead(stream)
 	defer unpacked.close()
 	if err := w.run(ctx, unpacked); err != nil {
@@ -72,35 +52,68 @@ func readLayer(ctx context.Context, compressed io.Reader, unit protocol.Unit) (*
 	if _, err := io.Copy(io.Discard, unpacked); err != nil {
 		return nil, err
 	}
-	result, err := files.finish(ctx)
-	if err != nil {
-		return nil, err
+	layer := &protocol.Layer{DiffID: stream.diffID(), Size: stream.size, Problem: w.problem}
+	if len(unit.Wanted) == 0 {
+		layer.Index = rootfs.AppendIndex(nil, w.index)
 	}
-	layer := &protocol.Layer{DiffID: stream.diffID(), Size: stream.size}
-	for m := range w.markers {
-		layer.Markers = append(layer.Markers, m)
-	}
-	slices.Sort(layer.Markers)
-	notes.into(layer)
-	layer.Blob, err = json.Marshal(blobInfo(result, layer, w))
-	if err != nil {
-		return nil, fmt.Errorf("encoding the result: %w", err)
+	for _, p := range w.parts {
+		part, err := p.finish(ctx)
+		if err != nil {
+			return nil, err
+		}
+		layer.Parts = append(layer.Parts, part)
 	}
 	return layer, nil
 }
 
+// maxReadings is how often one name is read in a layer before somebody asks for
+// it. Nothing but an archive that was appended to needs two.
+const maxReadings = 4
+
 // walk reads the archive's headers and hands regular files on.
 type walk struct {
-	files     *files
-	markers   map[string]bool
-	whiteouts []string
-	opaque    []string
+	unit    protocol.Unit
+	spool   *spool
+	parts   []*part
+	index   []rootfs.Entry
+	problem string // the first
+	times   map[string]int
+	wanted  map[int][]protocol.Wanted // by entry
+}
+
+func newWalk(unit protocol.Unit) (*walk, error) {
+	w := &walk{unit: unit, times: map[string]int{},
+		spool: &spool{maxFile: unit.Limits.FileBytes, maxTemp: unit.Limits.TempBytes}}
+	if len(unit.Wanted) > 0 {
+		w.wanted = map[int][]protocol.Wanted{}
+		for _, x := range unit.Wanted {
+			w.wanted[x.Entry] = append(w.wanted[x.Entry], x)
+		}
+	}
+	_, err := w.part(0)
+	return w, err
+}
+
+// part is where the reading number k of a name belongs.
+func (w *walk) part(k int) (*part, error) {
+	for len(w.parts) <= k {
+		p, err := newPart(w.spool, w.unit)
+		if err != nil {
+			return nil, err
+		}
+		w.parts = append(w.parts, p)
+	}
+	return w.parts[k], nil
 }
 
 func (w *walk) run(ctx context.Context, stream io.Reader) error {
-	defer w.files.wait()
+	defer func() {
+		for _, p := range w.parts {
+			p.files.wait()
+		}
+	}()
 	archive := tar.NewReader(stream)
-	for entries := 0; ; entries++ {
+	for number := 0; ; number++ {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -112,127 +125,89 @@ func (w *walk) run(ctx context.Context, stream io.Reader) error {
 		if err != nil {
 			return corrupt("the layer is no valid archive: %w", err)
 		}
-		if entries >= maxEntries {
-			return tooLarge("the layer has more than %d entries", maxEntries)
+		if number >= rootfs.MaxEntries {
+			return tooLarge("the layer has more than %d entries", rootfs.MaxEntries)
 		}
-		if err := w.entry(ctx, archive, header); err != nil {
+		entry, problem := rootfs.NewEntry(header)
+		if w.problem == "" {
+			w.problem = problem
+		}
+		if w.wanted == nil {
+			w.index = append(w.index, entry)
+			err = w.file(ctx, archive, header, entry)
+		} else if entry.Kind == rootfs.File {
+			err = w.again(ctx, archive, header, w.wanted[number])
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
-func (w *walk) entry(ctx context.Context, archive io.Reader, header *tar.Header) error {
-	name := rootfs.Clean(header.Name)
-	dir, base := path.Split(name)
-	if base == opaqueMarker {
-		w.opaque = append(w.opaque, strings.TrimSuffix(dir, "/"))
+// file gives a regular file to the analysers under its own name. Links have no
+// content of their own; under which names content is seen is the merge's
+// business, which may ask for it again.
+func (w *walk) file(ctx context.Context, archive io.Reader, header *tar.Header, entry rootfs.Entry) error {
+	name, ok := ownName(entry)
+	if !ok {
 		return nil
 	}
-	if hidden, ok := strings.CutPrefix(base, whiteoutPrefix); ok {
-		w.whiteouts = append(w.whiteouts, path.Join(dir, hidden))
+	k := w.times[name]
+	w.times[name]++
+	if k > 0 && (k >= maxReadings || !w.parts[0].files.wants(name, header.FileInfo())) {
 		return nil
 	}
-	if m, ok := rootfs.Marker(name); ok {
-		w.markers[m] = true
+	p, err := w.part(k)
+	if err != nil {
+		return err
 	}
-	if t := header.Typeflag; t != tar.TypeReg && t != tar.TypeGNUSparse && t != tar.TypeCont {
-		// Links have no content of their own; what they point to is in the
-		// archive under its name.
+	return p.files.file(ctx, name, header.FileInfo(), archive)
+}
+
+// ownName is the name under which an entry's content is read at first; ok is
+// false for an entry that has none.
+func ownName(e rootfs.Entry) (name string, ok bool) {
+	name = rootfs.Clean(e.Name)
+	return name, e.Kind == rootfs.File && name != "" && !rootfs.IsWhiteout(name)
+}
+
+// again gives a regular file to the analysers under the names that are wanted.
+func (w *walk) again(ctx context.Context, archive io.Reader, header *tar.Header, wanted []protocol.Wanted) error {
+	if len(wanted) == 0 {
 		return nil
 	}
-	return w.files.file(ctx, name, header.FileInfo(), archive)
-}
-
-// blobInfo is the layer in Trivy's terms. What nobody reads later (installed
-// files, the graph of dependencies, maintainers) is left out: it is most of the
-// bytes. The opaque root becomes a removal of every first path element, because
-// Trivy's applier does not know the empty path.
-func blobInfo(result *analyzer.AnalysisResult, layer *protocol.Layer, w walk) ftypes.BlobInfo {
-	result.Sort()
-	blob := ftypes.BlobInfo{
-		SchemaVersion: ftypes.BlobJSONSchemaVersion,
-		Size:          layer.Size,
-		DiffID:        string(layer.DiffID),
-		OpaqueDirs:    w.opaque,
-		WhiteoutFiles: w.whiteouts,
-		OS:            result.OS,
-		Repository:    result.Repository,
-		PackageInfos:  result.PackageInfos,
-		Applications:  withoutOwned(result.Applications, result.SystemInstalledFiles),
-		Secrets:       result.Secrets,
-		Licenses:      result.Licenses,
-		BuildInfo:     result.BuildInfo,
+	kept, err := w.spool.keep(archive, header.Size)
+	if errors.Is(err, errOverLimit) {
+		kept, err = nil, nil // each reader says so itself
 	}
-	for i := range blob.PackageInfos {
-		trim(blob.PackageInfos[i].Packages)
+	if err != nil {
+		return err
 	}
-	for i := range blob.Applications {
-		trim(blob.Applications[i].Packages)
+	if kept != nil {
+		defer kept.drop()
 	}
-	return blob
-}
-
-func trim(pkgs []ftypes.Package) {
-	for i := range pkgs {
-		p := &pkgs[i]
-		p.InstalledFiles, p.DependsOn, p.Locations, p.Maintainer = nil, nil, nil, ""
-	}
-}
-
-// systemDirs are where a distribution's packages put files. A package database
-// that claims a file elsewhere (an application's archive, say) is not believed:
-// a listed file is left out of the language packages.
-var systemDirs = []string{"usr/", "lib/", "lib32/", "lib64/", "bin/", "sbin/", "etc/", "var/lib/"}
-
-func systemPath(p string) bool {
-	if strings.HasPrefix(p, "usr/local/") {
-		return false
-	}
-	return slices.ContainsFunc(systemDirs, func(d string) bool { return strings.HasPrefix(p, d) })
-}
-
-// alwaysOwned are what Google's distroless images keep while removing the lists
-// of installed files (Trivy's system-file-filter handler has the same list).
-var alwaysOwned = []string{
-	"usr/lib/python2.7/argparse.egg-info",
-	"usr/lib/python2.7/lib-dynload/Python-2.7.egg-info",
-	"usr/lib/python2.7/wsgiref.egg-info",
-}
-
-// withoutOwned leaves out language packages that a distribution's package
-// installed: they are matched as that package, whose version says which fixes
-// were backported.
-func withoutOwned(apps []ftypes.Application, installed []string) []ftypes.Application {
-	owned := make(map[string]bool, len(installed))
-	for _, f := range append(installed, alwaysOwned...) {
-		if f = rootfs.Clean(f); systemPath(f) {
-			owned[f] = true
+	for _, x := range wanted {
+		name := string(x.Name)
+		k := w.times[name]
+		w.times[name]++
+		p, err := w.part(k)
+		if err != nil {
+			return err
+		}
+		h := *header
+		h.Name, h.Mode = path.Base(name), int64(x.Mode)
+		var content io.Reader = archive
+		if kept != nil {
+			r, err := kept.open()
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			content = r
+		}
+		if err := p.files.file(ctx, name, h.FileInfo(), content); err != nil {
+			return err
 		}
 	}
-	var kept []ftypes.Application
-	for _, app := range apps {
-		if owned[app.FilePath] {
-			continue
-		}
-		app.Packages = slices.DeleteFunc(app.Packages, func(p ftypes.Package) bool { return p.FilePath != "" && owned[p.FilePath] })
-		kept = append(kept, app)
-	}
-	return kept
-}
-
-// layerView is what rootfs needs of a stored layer result.
-func layerView(l protocol.Layer, blob ftypes.BlobInfo) rootfs.Layer {
-	return rootfs.Layer{Markers: l.Markers, Whiteouts: blob.WhiteoutFiles, Opaque: blob.OpaqueDirs}
-}
-
-// riskAllowed keeps a hostile result from inventing risks.
-func riskAllowed(r gate.Risk) bool { return slices.Contains(gate.Risks(), r) }
-
-// knownKind keeps a hostile result from inventing kinds of gap; an unknown one
-// becomes "", which no entry of policy.allowIncomplete with a kind covers.
-func knownKind(kind string) string {
-	if slices.Contains(gate.GapKinds(), kind) {
-		return kind
-	}
-	return ""
+	return nil
 }

@@ -79,7 +79,7 @@ func serve(p *parent) error {
 	case protocol.KindLayer:
 		result.Layer, err = analyzeLayer(context.Background(), p, unit)
 	case protocol.KindMerge:
-		result.Inventory, err = merge(p, unit)
+		result.Inventory, result.Again, err = merge(p, unit)
 	default:
 		err = fmt.Errorf("unknown kind of unit %q", gate.Printable(string(unit.Kind), 40))
 	}
@@ -104,6 +104,10 @@ func corrupt(format string, args ...any) error {
 
 func tooLarge(format string, args ...any) error {
 	return &failed{protocol.FailureTooLarge, fmt.Errorf(format, args...)}
+}
+
+func undecidable(format string, args ...any) error {
+	return &failed{protocol.FailureUndecidable, fmt.Errorf(format, args...)}
 }
 
 func failure(err error) *protocol.Failure {

@@ -7,15 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/applier"
 	"github.com/aquasecurity/trivy/pkg/fanal/secret"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
-	"github.com/digestgate/digestgate/scanner/analyzer/rootfs"
 	"github.com/digestgate/digestgate/scanner/inventory"
 )
 
@@ -23,58 +20,66 @@ import (
 const configPath = "config.json"
 
 // merge makes the inventory of an image from its layers' results and its
-// configuration. It sees no layer bytes.
-func merge(p *parent, unit protocol.Unit) (*gate.Inventory, error) {
+// configuration, or says which layers must be read once more for it. It sees no
+// layer bytes.
+func merge(p *parent, unit protocol.Unit) (*gate.Inventory, []protocol.Again, error) {
 	raw, err := p.config()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	results := make([][]byte, unit.Layers)
+	results := make([]protocol.Layer, unit.Layers+len(unit.Again))
 	for i := range results {
-		if results[i], err = p.result(i); err != nil {
-			return nil, err
+		r, err := p.result(i)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := json.Unmarshal(r, &results[i]); err != nil {
+			return nil, nil, fmt.Errorf("reading result %d: %w", i, err)
 		}
 	}
-	return mergeLayers(raw, results, unit.Secrets)
+	return mergeLayers(raw, results[:unit.Layers], unit.Again, results[unit.Layers:], unit)
 }
 
-func mergeLayers(rawConfig []byte, results [][]byte, wanted protocol.Secrets) (*gate.Inventory, error) {
-	layers := make([]protocol.Layer, len(results))
-	blobs := make([]ftypes.BlobInfo, len(results))
-	views := make([]rootfs.Layer, len(results))
-	for i, r := range results {
-		if err := json.Unmarshal(r, &layers[i]); err != nil {
-			return nil, fmt.Errorf("reading the result of layer %d: %w", i, err)
-		}
-		if err := json.Unmarshal(layers[i].Blob, &blobs[i]); err != nil {
-			return nil, fmt.Errorf("reading the result of layer %d: %w", i, err)
-		}
-		views[i] = layerView(layers[i], blobs[i])
-	}
+// mergeLayers is the calculation of merge. again are the results of the layers
+// named in asked.
+func mergeLayers(rawConfig []byte, layers []protocol.Layer, asked []protocol.Again, again []protocol.Layer, unit protocol.Unit) (*gate.Inventory, []protocol.Again, error) {
 	cfg, err := parseConfig(rawConfig)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	n := &notes{}
+	img, err := openImage(layers, unit)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := img.include(asked, again); err != nil {
+		return nil, nil, err
+	}
+	more, err := img.look()
+	if err != nil || len(more) > 0 {
+		return nil, more, err
+	}
 	slog.SetDefault(slog.New(&listener{notes: n, by: "merge"}))
-	setOrigins(blobs)
-	detail := applier.ApplyLayers(withRootRemoved(blobs))
-	if wanted.Enabled {
+	detail, err := img.detail()
+	if err != nil {
+		return nil, nil, err
+	}
+	if unit.Secrets.Enabled {
 		if detail.ImageConfig.Secret, err = configSecrets(rawConfig); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	inv := inventory.FromDetail(detail)
 	inv.Platform, inv.Created = cfg.platform(), cfg.Created
 	inv.Config, inv.History = cfg.imageConfig(), cfg.history()
-	inv.DistributionFiles = rootfs.Distribution(views)
+	inv.DistributionFiles = img.distribution
 	// An empty database counts as none: a distribution without a single package
 	// does not exist, a truncated file does.
 	inv.PackageDatabase = len(detail.Packages) > 0
-	for i, l := range layers {
-		n.carry(l, func(path string) bool { return rootfs.Visible(views, i, path) })
+	for _, r := range img.readings {
+		n.carry(r.part, func(path string) bool { return len(r.noted(path)) > 0 })
 	}
-	var all protocol.Layer
+	var all protocol.Part
 	n.into(&all)
 	inv.Errors, inv.Skipped = nonNil(all.Errors), nonNil(all.Skipped)
 	if all.MoreErrors > 0 {
@@ -84,7 +89,7 @@ func mergeLayers(rawConfig []byte, results [][]byte, wanted protocol.Secrets) (*
 	if all.MoreSkipped > 0 {
 		inv.Skipped = append(inv.Skipped, gate.Skip{Risk: gate.RiskSecrets, Reason: fmt.Sprintf("and %d more files", all.MoreSkipped)})
 	}
-	return inv, nil
+	return inv, nil, nil
 }
 
 func nonNil[T any](s []T) []T {
@@ -94,9 +99,9 @@ func nonNil[T any](s []T) []T {
 	return s
 }
 
-// carry takes the notes of a layer over, but for errors about files that a
-// layer above removed: nothing of them is left to be misjudged.
-func (n *notes) carry(l protocol.Layer, visible func(path string) bool) {
+// carry takes the notes of a layer over, but for those about files that no
+// container sees: nothing of them is left to be misjudged.
+func (n *notes) carry(l protocol.Part, visible func(path string) bool) {
 	for _, e := range l.Errors {
 		if riskAllowed(e.Risk) && (e.Path == "" || visible(e.Path)) {
 			n.failKind(e.Risk, knownKind(e.Kind), e.Analyzer, e.Path, e.Message)
@@ -111,45 +116,6 @@ func (n *notes) carry(l protocol.Layer, visible func(path string) bool) {
 	defer n.mu.Unlock()
 	n.moreErrors += max(l.MoreErrors, 0)
 	n.moreSkipped += max(l.MoreSkipped, 0)
-}
-
-// withRootRemoved forgets what lies below a layer whose root is opaque: Trivy's
-// applier does not know the empty path. Secrets stay, they can be dug out of
-// the lower layers; so does what names the distribution, which is only a name.
-func withRootRemoved(blobs []ftypes.BlobInfo) []ftypes.BlobInfo {
-	out := slices.Clone(blobs)
-	for i, b := range out {
-		if !slices.Contains(b.OpaqueDirs, "") {
-			continue
-		}
-		for k := range i {
-			out[k].PackageInfos, out[k].Applications, out[k].Licenses = nil, nil, nil
-		}
-	}
-	return out
-}
-
-// setOrigins says for each language package which layer brought it first.
-// Trivy's applier would find out by comparing every package with every
-// application, minutes for an image of 100,000.
-func setOrigins(blobs []ftypes.BlobInfo) {
-	type key struct {
-		typ                                ftypes.LangType
-		path, file, name, version, release string
-	}
-	first := map[key]string{}
-	for _, b := range blobs {
-		for _, app := range b.Applications {
-			for i := range app.Packages {
-				p := &app.Packages[i]
-				k := key{app.Type, app.FilePath, p.FilePath, p.Name, p.Version, p.Release}
-				if _, ok := first[k]; !ok {
-					first[k] = b.DiffID
-				}
-				p.Layer = ftypes.Layer{DiffID: first[k]}
-			}
-		}
-	}
 }
 
 // configSecrets searches the whole configuration (environment, labels, history,

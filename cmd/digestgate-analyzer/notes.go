@@ -61,7 +61,7 @@ func (n *notes) skip(risk gate.Risk, path, reason string, size int64) {
 }
 
 // into writes the notes in an order that does not depend on scheduling.
-func (n *notes) into(l *protocol.Layer) {
+func (n *notes) into(l *protocol.Part) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	slices.SortFunc(n.errors, func(a, b gate.AnalyzerError) int {
@@ -140,4 +140,16 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 	}
 	l.notes.fail(riskOf(l.by), string(l.by), path, message)
 	return nil
+}
+
+// riskAllowed keeps a hostile result from inventing risks.
+func riskAllowed(r gate.Risk) bool { return slices.Contains(gate.Risks(), r) }
+
+// knownKind keeps a hostile result from inventing kinds of gap; an unknown one
+// becomes "", which no entry of policy.allowIncomplete with a kind covers.
+func knownKind(kind string) string {
+	if slices.Contains(gate.GapKinds(), kind) {
+		return kind
+	}
+	return ""
 }

@@ -17,7 +17,7 @@ func TestKindsOfGap(t *testing.T) {
 	n.fail(gate.RiskVulnerabilities, "dpkg", "var/lib/dpkg/status", "broken")
 	n.fail(gate.RiskVulnerabilities, "npm", "", "broken")
 	n.failKind(gate.RiskVulnerabilities, gate.GapJarWithoutCoordinates, "jar", "a.jar", "no name")
-	var l protocol.Layer
+	var l protocol.Part
 	n.into(&l)
 	l.Errors = append(l.Errors, gate.AnalyzerError{Risk: gate.RiskSecrets, Kind: "invented", Path: "z"})
 

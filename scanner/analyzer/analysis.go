@@ -61,6 +61,9 @@ type analysis struct {
 	start time.Time
 	image registry.Image
 
+	sizes []int64 // of the layers, unpacked
+	total int     // bytes of all results
+
 	mu        sync.Mutex
 	progress  gate.Progress
 	source    *layerSource // the last one used
@@ -82,7 +85,6 @@ func (r *analysis) do(ctx context.Context) (*gate.Inventory, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.report(func(p *gate.Progress) { p.Phase = gate.PhaseMerge })
 	inv, err := r.merge(ctx, results)
 	if err != nil {
 		return nil, err
@@ -123,7 +125,7 @@ func (r *analysis) layers(ctx context.Context) ([][]byte, []gate.Layer, error) {
 	results := make([][]byte, len(r.image.Layers))
 	r.plan(results)
 	layers := make([]gate.Layer, len(results))
-	total := 0
+	r.sizes = make([]int64, len(results))
 	done := map[gate.Digest][]byte{} // the same layer may occur twice
 	for i, l := range r.image.Layers {
 		if results[i] == nil {
@@ -131,25 +133,19 @@ func (r *analysis) layers(ctx context.Context) ([][]byte, []gate.Layer, error) {
 		}
 		if results[i] == nil {
 			var err error
-			if results[i], err = r.layer(ctx, l); err != nil {
+			if results[i], err = r.layer(ctx, l, nil, max(r.unpackLimit()-r.unpacked, 1)); err != nil {
 				return nil, nil, explain(fmt.Sprintf("layer %d of %d", i+1, len(results)), err)
 			}
 		}
 		done[l.Digest] = results[i]
-		var res protocol.Layer
-		if err := json.Unmarshal(results[i], &res); err != nil {
-			return nil, nil, fmt.Errorf("reading the result of layer %d: %w: %w", i+1, err, gate.ErrScanFailed)
+		size, err := r.accept(i, results[i])
+		if err != nil {
+			return nil, nil, err
 		}
-		if res.DiffID != l.DiffID {
-			return nil, nil, fmt.Errorf("layer %d of %d unpacks to %s, the configuration says %s: %w",
-				i+1, len(results), res.DiffID.Short(), l.DiffID.Short(), gate.ErrIntegrity)
-		}
-		r.unpacked += max(res.Size, 0)
+		r.sizes[i] = size
+		r.unpacked += size
 		if r.unpacked > r.unpackLimit() {
 			return nil, nil, fmt.Errorf("the image unpacks to more than %s: %w", gate.ByteSize(r.unpackLimit()), gate.ErrUnassessable)
-		}
-		if total += len(results[i]); total > maxResults {
-			return nil, nil, fmt.Errorf("the results of the layers have more than %s: %w", gate.ByteSize(maxResults), gate.ErrUnassessable)
 		}
 		layers[i] = gate.Layer{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size}
 		r.report(func(p *gate.Progress) { p.LayersDone = i + 1 })
@@ -157,12 +153,32 @@ func (r *analysis) layers(ctx context.Context) ([][]byte, []gate.Layer, error) {
 	return results, layers, nil
 }
 
+// accept checks what a child said about a layer and counts it. It returns the
+// layer's unpacked size in bytes.
+func (r *analysis) accept(i int, result []byte) (int64, error) {
+	var res struct {
+		DiffID gate.Digest `json:"diffID"`
+		Size   int64       `json:"size"`
+	}
+	if err := json.Unmarshal(result, &res); err != nil {
+		return 0, fmt.Errorf("reading the result of layer %d: %w: %w", i+1, err, gate.ErrScanFailed)
+	}
+	if want := r.image.Layers[i].DiffID; res.DiffID != want {
+		return 0, fmt.Errorf("layer %d of %d unpacks to %s, the configuration says %s: %w",
+			i+1, len(r.image.Layers), res.DiffID.Short(), want.Short(), gate.ErrIntegrity)
+	}
+	if r.total += len(result); r.total > maxResults {
+		return 0, fmt.Errorf("the results of the layers have more than %s: %w", gate.ByteSize(maxResults), gate.ErrUnassessable)
+	}
+	return max(res.Size, 0), nil
+}
+
 // plan fills in what is known and says how much there is to do.
 func (r *analysis) plan(results [][]byte) {
 	known, bytes := 0, int64(0)
 	seen := map[gate.Digest]bool{}
 	for i, l := range r.image.Layers {
-		if b, ok := r.a.cache.get(r.a.set, l.Digest); ok {
+		if b, ok := r.a.cache.get(r.a.set, l.Digest, nil); ok {
 			results[i] = b
 			known++
 		} else if !seen[l.Digest] {
@@ -177,14 +193,15 @@ func (r *analysis) plan(results [][]byte) {
 
 func (r *analysis) unpackLimit() int64 { return unpackFactor * int64(r.a.config.MaxImageBytes) }
 
-// layer analyses one layer unless somebody else just did.
-func (r *analysis) layer(ctx context.Context, l registry.Layer) ([]byte, error) {
-	release, err := r.a.cache.claim(ctx, r.a.set, l.Digest)
+// layer analyses one layer unless somebody else just did: all of it, or the
+// entries that are wanted. It may unpack to limit bytes.
+func (r *analysis) layer(ctx context.Context, l registry.Layer, wanted []protocol.Wanted, limit int64) ([]byte, error) {
+	release, err := r.a.cache.claim(ctx, r.a.set, l.Digest, wanted)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if b, ok := r.a.cache.get(r.a.set, l.Digest); ok {
+	if b, ok := r.a.cache.get(r.a.set, l.Digest, wanted); ok {
 		return b, nil
 	}
 	// The first layer is always done: an analysis that never gets anywhere
@@ -198,17 +215,19 @@ func (r *analysis) layer(ctx context.Context, l registry.Layer) ([]byte, error) 
 		}
 	}
 	r.permitted = true
-	b, err := r.pull(ctx, l)
+	unit := r.unit(protocol.KindLayer)
+	unit.Wanted, unit.Limits.UncompressedBytes = wanted, limit
+	b, err := r.pull(ctx, l, unit)
 	if err != nil {
 		return nil, err
 	}
 	r.pulled++
-	r.a.cache.put(r.a.set, l.Digest, b)
+	r.a.cache.put(r.a.set, l.Digest, wanted, b)
 	return b, nil
 }
 
 // pull lets a child analyse the layer while it is pulled.
-func (r *analysis) pull(ctx context.Context, l registry.Layer) ([]byte, error) {
+func (r *analysis) pull(ctx context.Context, l registry.Layer, unit protocol.Unit) ([]byte, error) {
 	src := &layerSource{digest: l.Digest, size: l.Size,
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			return r.a.source.Blob(ctx, r.req.Location, l.Digest, l.Size)
@@ -218,8 +237,6 @@ func (r *analysis) pull(ctx context.Context, l registry.Layer) ([]byte, error) {
 	r.mu.Lock()
 	r.source = src
 	r.mu.Unlock()
-	unit := r.unit(protocol.KindLayer)
-	unit.Limits.UncompressedBytes = max(r.unpackLimit()-r.unpacked, 1)
 	res, err := r.a.launcher.run(ctx, &session{unit: unit, layer: src})
 	if err != nil {
 		return nil, err
@@ -227,7 +244,7 @@ func (r *analysis) pull(ctx context.Context, l registry.Layer) ([]byte, error) {
 	switch {
 	case !src.verified():
 		return nil, fmt.Errorf("the analyzer child answered before it had read the layer: %w", gate.ErrScanFailed)
-	case res.Layer == nil || !res.Layer.DiffID.Valid() || len(res.Layer.Blob) == 0 || res.Layer.Size < 0:
+	case res.Layer == nil || !res.Layer.DiffID.Valid() || len(res.Layer.Parts) == 0 || res.Layer.Size < 0:
 		return nil, fmt.Errorf("the analyzer child's answer is no result of a layer: %w", gate.ErrScanFailed)
 	case res.Set != r.a.childSet:
 		return nil, fmt.Errorf("the analyzer child was replaced while digestgate runs; restart it: %w", gate.ErrResource)
@@ -251,24 +268,6 @@ func (r *analysis) unit(kind protocol.Kind) protocol.Unit {
 // runtimeReserve is what a Go program's writable address space exceeds its
 // memory by.
 const runtimeReserve = 512 << 20
-
-// merge lets a child make the inventory, and completes it.
-func (r *analysis) merge(ctx context.Context, results [][]byte) (*gate.Inventory, error) {
-	unit := r.unit(protocol.KindMerge)
-	unit.Layers = len(results)
-	res, err := r.a.launcher.run(ctx, &session{unit: unit, config: r.image.Config, results: results})
-	if err != nil {
-		return nil, explain("merging the layers", err)
-	}
-	if res.Inventory == nil {
-		return nil, fmt.Errorf("the analyzer child's answer has no inventory: %w", gate.ErrScanFailed)
-	}
-	if err := validate(res.Inventory, r.image); err != nil {
-		return nil, fmt.Errorf("the analyzer child's inventory: %w: %w", err, gate.ErrScanFailed)
-	}
-	r.complete(res.Inventory)
-	return res.Inventory, nil
-}
 
 // report changes the progress and tells it.
 func (r *analysis) report(change func(*gate.Progress)) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +25,7 @@ import (
 )
 
 // cache keeps what children said about layers, in files below dataDir:
-// layers/<hash of the analyser set>/<digest>. A file starts with a line that
+// layers/<hash of the analyser set and of what was wanted>/<digest>. A file starts with a line that
 // names the format and the SHA-256 of what follows, zstd-compressed; one that
 // does not fit its line reads as absent and is removed. The oldest use goes
 // first when the cache is full. It is safe for concurrent use by goroutines, and
@@ -94,15 +95,21 @@ func openCache(dir string, max int64, now func() time.Time, log *slog.Logger) (*
 	return c, nil
 }
 
-func cacheName(set string, d gate.Digest) string {
+// cacheName depends on the analysers, on the layer, and on which of its entries
+// were read under which names (none: all under their own).
+func cacheName(set string, d gate.Digest, wanted []protocol.Wanted) string {
+	if len(wanted) > 0 {
+		raw, _ := json.Marshal(wanted)
+		set += "\x00" + string(raw)
+	}
 	sum := sha256.Sum256([]byte(set))
 	return filepath.Join(hex.EncodeToString(sum[:8]), d.Hex())
 }
 
 // get finds the result of a layer. Whatever is wrong with an entry makes it
 // absent.
-func (c *cache) get(set string, d gate.Digest) ([]byte, bool) {
-	name := cacheName(set, d)
+func (c *cache) get(set string, d gate.Digest, wanted []protocol.Wanted) ([]byte, bool) {
+	name := cacheName(set, d, wanted)
 	file := filepath.Join(c.dir, name)
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -138,14 +145,14 @@ func (c *cache) unpack(raw []byte) ([]byte, error) {
 
 // put stores the result of a layer. The cache is an economy: a failure is
 // logged and nothing is lost.
-func (c *cache) put(set string, d gate.Digest, payload []byte) {
+func (c *cache) put(set string, d gate.Digest, wanted []protocol.Wanted, payload []byte) {
 	if c.max <= 0 {
 		return
 	}
 	body := c.enc.EncodeAll(payload, nil)
 	sum := sha256.Sum256(body)
 	raw := append([]byte(cacheMagic+hex.EncodeToString(sum[:])+"\n"), body...)
-	name := cacheName(set, d)
+	name := cacheName(set, d, wanted)
 	if err := writeFile(filepath.Join(c.dir, name), raw); err != nil {
 		c.log.Warn("a layer's result is not kept", "layer", string(d), "error", err)
 		return
@@ -224,8 +231,8 @@ func (c *cache) evict() {
 // claim gives the right to analyse a layer to one caller at a time. The others
 // wait; when they get it they should look into the cache again. release must be
 // called once. The error is that of ctx.
-func (c *cache) claim(ctx context.Context, set string, d gate.Digest) (release func(), err error) {
-	name := cacheName(set, d)
+func (c *cache) claim(ctx context.Context, set string, d gate.Digest, wanted []protocol.Wanted) (release func(), err error) {
+	name := cacheName(set, d, wanted)
 	for {
 		c.mu.Lock()
 		other := c.busy[name]

@@ -150,7 +150,7 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 		return 0
 	},
 	"unread": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		r.Layer = &protocol.Layer{DiffID: digestOf(nil), Blob: json.RawMessage("{}")}
+		r.Layer = &protocol.Layer{DiffID: digestOf(nil), Parts: []protocol.Part{{Found: json.RawMessage("{}")}}}
 		p.answer(r)
 		return 0
 	},
@@ -304,7 +304,7 @@ func honestLayer(p *fakeParent) *protocol.Layer {
 		os.Exit(1)
 	}
 	raw, _ := io.ReadAll(z)
-	return &protocol.Layer{DiffID: digestOf(raw), Size: int64(len(raw)), Blob: json.RawMessage(`{"SchemaVersion":2}`)}
+	return &protocol.Layer{DiffID: digestOf(raw), Size: int64(len(raw)), Parts: []protocol.Part{{Found: json.RawMessage("{}")}}}
 }
 
 func honestInventory(p *fakeParent, u protocol.Unit) *gate.Inventory {

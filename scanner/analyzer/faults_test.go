@@ -36,7 +36,7 @@ func TestHostileChild(t *testing.T) {
 		"unread":       {gate.ErrScanFailed, "answered before it had read the layer"},
 		"wrongdiff":    {gate.ErrIntegrity, "layer 1 of 1 unpacks to sha256:"},
 		"nothing":      {gate.ErrScanFailed, "is no result of a layer"},
-		"version":      {gate.ErrResource, "speaks protocol 2 and digestgate 1"},
+		"version":      {gate.ErrResource, "speaks protocol 3 and digestgate 2"},
 		"otherset":     {gate.ErrResource, "replaced while digestgate runs"},
 		"twice":        {gate.ErrScanFailed, `it asked "GET /layer" again`},
 		"results":      {gate.ErrScanFailed, `it asked "GET /results/0", which is not its business`},

@@ -24,6 +24,7 @@ type entry struct {
 	kind byte  // 0: regular
 	link string
 	body string
+	pax  map[string]string // extended attributes and the like
 }
 
 func file(name, body string) entry { return entry{name: name, body: body} }
@@ -33,7 +34,7 @@ func archive(t testing.TB, entries ...entry) []byte {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, e := range entries {
-		h := &tar.Header{Name: e.name, Mode: e.mode, Typeflag: e.kind, Linkname: e.link, Size: int64(len(e.body))}
+		h := &tar.Header{Name: e.name, Mode: e.mode, Typeflag: e.kind, Linkname: e.link, Size: int64(len(e.body)), PAXRecords: e.pax}
 		if h.Mode == 0 {
 			h.Mode = 0o644
 		}

@@ -146,13 +146,13 @@ func TestRealPackages(t *testing.T) {
 			os: gate.OS{Family: "debian", Name: "12.4"}, distro: true},
 		"database_directory_opaque": {layers: [][]entry{debianFiles, {file("var/lib/dpkg/.wh..wh..opq", "")}},
 			os: gate.OS{Family: "debian", Name: "12.4"}, distro: true},
-		"root_opaque": {layers: [][]entry{debianFiles, {file(".wh..wh..opq", ""), file("app", "x")}},
-			os: gate.OS{Family: "debian", Name: "12.4"}},
+		"root_opaque": {layers: [][]entry{debianFiles, {file(".wh..wh..opq", ""), file("app", "x")}}, // overlayfs ignores it
+			want: []string{"libc6@2.36-9+deb12u4", "openssl@3.0.11-1~deb12u1"}, os: gate.OS{Family: "debian", Name: "12.4"}, distro: true, database: true},
 		"database_emptied": {layers: [][]entry{debianFiles, {file("var/lib/dpkg/status", "")}},
 			os: gate.OS{Family: "debian", Name: "12.4"}, distro: true},
 		"database_is_link": {layers: [][]entry{{file("etc/os-release", debianRelease), file("etc/debian_version", "12.4\n"),
 			{name: "var/lib/dpkg/status", kind: tar.TypeSymlink, link: "/opt/status"}, file("opt/status", dpkgStatus)}},
-			os: gate.OS{Family: "debian", Name: "12.4"}, distro: true},
+			want: []string{"libc6@2.36-9+deb12u4", "openssl@3.0.11-1~deb12u1"}, os: gate.OS{Family: "debian", Name: "12.4"}, distro: true, database: true},
 		"upgraded_above": {layers: [][]entry{debianFiles, {file("var/lib/dpkg/status", strings.Replace(dpkgStatus, "3.0.11-1~deb12u1", "3.0.11-1~deb12u2", 1))}},
 			want: []string{"libc6@2.36-9+deb12u4", "openssl@3.0.11-1~deb12u2"}, os: gate.OS{Family: "debian", Name: "12.4"}, distro: true, database: true},
 		"npm": {layers: [][]entry{{file("app/node_modules/lodash/package.json", `{"name":"lodash","version":"4.17.20","license":"MIT"}`)}},
@@ -187,10 +187,12 @@ func TestRealPackages(t *testing.T) {
 			distro: true, partial: `"var/lib/rpm/rpmdb.sqlite" (rpm: `},
 		"sbom_is_not_believed": {layers: [][]entry{{file("opt/bitnami/x/.spdx-x.spdx", "SPDXVersion: SPDX-2.3\n"),
 			file("app/bom.cdx.json", `{"bomFormat":"CycloneDX","specVersion":"1.4","components":[{"type":"library","name":"fake","version":"1","purl":"pkg:npm/fake@1"}]}`)}}},
+		"long_path": {layers: [][]entry{{file(strings.Repeat("long/", 3000)+"name", "x"), file("app/node_modules/b/package.json", `{"name":"b","version":"1.0.0"}`)}},
+			want: []string{"node-pkg:b@1.0.0"}},
 		"links_and_devices": {layers: [][]entry{{
 			{name: "etc/passwd", kind: tar.TypeSymlink, link: "../../../../etc/shadow"}, {name: "hard", kind: tar.TypeLink, link: "../../etc/passwd"},
 			{name: "dev/null", kind: tar.TypeChar}, {name: "fifo", kind: tar.TypeFifo}, {name: "dir/", kind: tar.TypeDir, mode: 0o755},
-			file(strings.Repeat("long/", 3000)+"name", "x"), file("new\nline", "x"), file(`..\..\x`, "x"), file("trivy.yaml", "scan:\n  offline: false\n"), file(".trivyignore", "CVE-1")}}},
+			file("new\nline", "x"), file(`..\..\x`, "x"), file("trivy.yaml", "scan:\n  offline: false\n"), file(".trivyignore", "CVE-1")}}},
 	}
 	src := &source{}
 	a := withRealChild(t, src, nil)

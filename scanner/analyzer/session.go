@@ -203,7 +203,7 @@ func (s *session) outcome(cause, waitErr error, stderr *head) (*protocol.Result,
 func failureError(f *protocol.Failure) error {
 	text := gate.Printable(f.Message, protocol.MaxNoteText)
 	switch f.Class {
-	case protocol.FailureTooLarge:
+	case protocol.FailureTooLarge, protocol.FailureUndecidable:
 		return fmt.Errorf("%s: %w", text, gate.ErrUnassessable)
 	case protocol.FailureDiskFull:
 		return fmt.Errorf("the disk with the temporary files is full: %s: %w", text, gate.ErrResource)

@@ -9,7 +9,8 @@
 //	                  back until it has work
 //	GET  /layer       a layer unit's compressed bytes, once
 //	GET  /config      a merge unit's image configuration, once
-//	GET  /results/N   a merge unit's layer results, base first, each once
+//	GET  /results/N   a merge unit's layer results, base first, then those of
+//	                  layers read once more, each once
 //	POST /result      the [Result]; nothing may follow it
 //
 // Anything else ends the child. The parent counts, hashes and limits the bytes
@@ -17,6 +18,8 @@
 package protocol
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 
 	"github.com/digestgate/digestgate/gate"
@@ -24,7 +27,7 @@ import (
 
 // Version is the version of this protocol. Parent and child of different
 // versions refuse each other: they belong to one installation.
-const Version = 1
+const Version = 2
 
 // Socket is the number of the inherited file descriptor in the child.
 const Socket = 3
@@ -39,6 +42,9 @@ const (
 	MaxNotes = 200
 	// MaxNoteText bounds each text in them, in bytes.
 	MaxNoteText = 400
+	// MaxWanted bounds the names under which an image's content is read once
+	// more. The largest pnpm layers have some 20,000 packages.
+	MaxWanted = 100_000
 )
 
 // Paths of the requests.
@@ -66,9 +72,14 @@ type Unit struct {
 	Kind    Kind    `json:"kind"`
 	Limits  Limits  `json:"limits"`
 	Secrets Secrets `json:"secrets"`
-	// Layers is the number of layer results of a merge unit.
-	Layers int   `json:"layers,omitempty"`
-	Probe  Probe `json:"probe,omitzero"`
+	// Wanted are the entries to read in a layer unit, in the order of the archive;
+	// none means every file under its own name.
+	Wanted []Wanted `json:"wanted,omitempty"`
+	// Layers is the number of layer results of a merge unit, Again what was read
+	// once more: the results behind those of the layers, in this order.
+	Layers int     `json:"layers,omitempty"`
+	Again  []Again `json:"again,omitempty"`
+	Probe  Probe   `json:"probe,omitzero"`
 }
 
 // Limits bound the child; it applies them to itself before it reads a hostile
@@ -109,6 +120,8 @@ type Result struct {
 	Failure   *Failure        `json:"failure,omitempty"`
 	Layer     *Layer          `json:"layer,omitempty"`
 	Inventory *gate.Inventory `json:"inventory,omitempty"`
+	// Again is the answer to a merge unit that needs layers to be read once more.
+	Again []Again `json:"again,omitempty"`
 	// Reached is what a probe could do that it should not be able to.
 	Reached []string `json:"reached,omitempty"`
 }
@@ -122,6 +135,8 @@ const (
 	FailureCorrupt FailureClass = "corrupt"
 	// FailureTooLarge: a stated limit on sizes or numbers was reached.
 	FailureTooLarge FailureClass = "tooLarge"
+	// FailureUndecidable: nobody can tell what a container would see.
+	FailureUndecidable FailureClass = "undecidable"
 	// FailureDiskFull: the file system of the temporary directory is full.
 	FailureDiskFull FailureClass = "diskFull"
 	// FailureInternal: everything else.
@@ -135,19 +150,50 @@ type Failure struct {
 }
 
 // Layer is what one layer contains, a function of its bytes, of the analyser
-// set and of the [Secrets] only: no name, no position, no history of an image.
+// set, of the [Secrets] and of what was wanted only: no name, no position, no
+// history of an image.
 type Layer struct {
 	DiffID gate.Digest `json:"diffID"` // hash of the uncompressed bytes
 	Size   int64       `json:"size"`   // uncompressed, bytes
-	// Blob is Trivy's BlobInfo. The parent stores it and hands it to the merging
-	// child without looking into it.
-	Blob json.RawMessage `json:"blob"`
-	// Markers are the paths in the layer that show a distribution's root file
-	// system (see rootfs.Marker).
-	Markers []string             `json:"markers,omitempty"`
+	// Problem is not empty when nobody can tell what a container would see of an
+	// image with this layer.
+	Problem string `json:"problem,omitempty"`
+	// Index lists the archive's entries (rootfs.AppendIndex). It is empty when
+	// certain entries were wanted.
+	Index []byte `json:"index,omitempty"`
+	// Parts are what the analysers found. The same name may be read several
+	// times, because it stands twice in the archive or is wanted for several
+	// contents: part k has each name's reading number k.
+	Parts []Part `json:"parts"`
+}
+
+// Part is one part of a layer's result.
+type Part struct {
+	// Found is the child's own business: the parent stores it and hands it to the
+	// merging child without looking into it.
+	Found   json.RawMessage      `json:"found"`
 	Errors  []gate.AnalyzerError `json:"errors,omitempty"`
 	Skipped []gate.Skip          `json:"skipped,omitempty"`
 	// MoreErrors and MoreSkipped count what did not fit into the lists.
 	MoreErrors  int `json:"moreErrors,omitempty"`
 	MoreSkipped int `json:"moreSkipped,omitempty"`
+}
+
+// Wanted asks for the content of an entry of a layer under a name that a
+// container sees it by.
+type Wanted struct {
+	Entry int    `json:"entry"` // its number in the archive, from 0
+	Name  []byte `json:"name"`  // a cleaned path; not always text
+	Mode  uint32 `json:"mode"`  // permission bits
+}
+
+// Compare orders by entry, name and mode.
+func (w Wanted) Compare(other Wanted) int {
+	return cmp.Or(cmp.Compare(w.Entry, other.Entry), bytes.Compare(w.Name, other.Name), cmp.Compare(w.Mode, other.Mode))
+}
+
+// Again is a layer that must be read once more.
+type Again struct {
+	Layer  int      `json:"layer"` // its number in the image, from 0, the base
+	Wanted []Wanted `json:"wanted"`
 }

@@ -1,0 +1,177 @@
+//go:build goexperiment.jsonv2
+
+package main
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
+	"github.com/digestgate/digestgate/scanner/analyzer/rootfs"
+)
+
+type analyzerType = analyzer.Type
+
+// notLookedAt are analysers of what this version does not look at. No layer is
+// read again for them: Debian's documentation is full of links.
+func notLookedAt(t analyzerType) bool { return t == analyzer.TypeDpkgLicense }
+
+// maxAliases bounds the paths below directories with two names that are looked
+// at. A large pnpm installation has some 200,000.
+const maxAliases = 2_000_000
+
+// onePlace are files that analysers read at one place only, with symbolic links
+// followed, and the directories of which they read every file.
+var (
+	onePlace = []string{
+		"var/lib/dpkg/status", "lib/apk/db/installed", "usr/lib/apk/db/installed", "etc/apk/repositories",
+		"usr/lib/sysimage/rpm/Packages", "var/lib/rpm/Packages", "usr/lib/sysimage/rpm/Packages.db", "var/lib/rpm/Packages.db",
+		"usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite", "usr/share/rpm/rpmdb.sqlite",
+		"etc/os-release", "usr/lib/os-release",
+	}
+	onePlaceDirs = []string{"var/lib/dpkg/status.d", "root/buildinfo", "root/buildinfo/content_manifests", "usr/share/buildinfo"}
+)
+
+// decisive reports whether everything else depends on a file: a package
+// database, or what names the distribution.
+func decisive(p string) bool {
+	return p != "etc/apk/repositories" && slices.Contains(onePlace, p) || path.Dir(p) == "var/lib/dpkg/status.d"
+}
+
+// aliases looks at the paths that lead to a file through symbolic links, as far
+// as an analyser knows files by them: the content is read under that name too
+// unless its own name is as good.
+func (img *image) aliases() error {
+	left := maxAliases
+	for _, v := range img.views {
+		var links []string
+		v.Walk("", func(p string, n rootfs.Node) bool {
+			if n.Kind == rootfs.Symlink {
+				links = append(links, p)
+			}
+			return true
+		})
+		if len(links) == 0 {
+			continue
+		}
+		for _, p := range append(links, onePlace...) {
+			if err := img.alias(v, p, &left); err != nil {
+				return err
+			}
+		}
+		for _, dir := range onePlaceDirs {
+			if err := img.below(v, dir, &left); err != nil {
+				return err
+			}
+		}
+	}
+	return img.contradictions()
+}
+
+// alias follows one path.
+func (img *image) alias(v *rootfs.View, p string, left *int) error {
+	real, n, ok := v.Lookup(p)
+	switch {
+	case !ok || real == p:
+		return nil
+	case n.Kind == rootfs.Directory && gives(p):
+		return img.below(v, p, left)
+	case n.Kind == rootfs.File:
+		return img.also(p, real, n)
+	}
+	return nil
+}
+
+// below looks at everything below a directory that p leads to.
+func (img *image) below(v *rootfs.View, p string, left *int) error {
+	real, n, ok := v.Lookup(p)
+	if !ok || real == p || n.Kind != rootfs.Directory {
+		return nil
+	}
+	var err error
+	v.Walk(real, func(at string, n rootfs.Node) bool {
+		if *left--; *left < 0 {
+			err = tooLarge("links to directories give more than %d files another name", maxAliases)
+			return false
+		}
+		if n.Kind == rootfs.File {
+			err = img.also(p+strings.TrimPrefix(at, real), at, n)
+		}
+		return err == nil
+	})
+	return err
+}
+
+// gives reports whether files are known by a name that the directory is part of.
+// Analysers recognise the others by their last element, wherever they are.
+func gives(dir string) bool {
+	for part := range strings.SplitSeq(dir, "/") {
+		switch part {
+		case "node_modules", "specifications", "conda-meta", "envs", "EGG-INFO":
+			return true
+		}
+		switch path.Ext(part) {
+		case ".dist-info", ".egg-info", ".egg":
+			return true
+		}
+	}
+	return false
+}
+
+// also takes note of a second name of a file that a container sees.
+func (img *image) also(name, real string, n rootfs.Node) error {
+	size := img.entry(n.Content).Size
+	readers, err := img.readers(name, size, n.Mode)
+	if err != nil || len(readers) == 0 {
+		return err
+	}
+	s := sight{n.Content, n.Mode}
+	if decisive(name) {
+		img.see(name, s)
+	}
+	realReaders, err := img.readers(real, size, n.Mode)
+	if err != nil {
+		return err
+	}
+	for _, t := range readers {
+		if namesDistribution(t) || (slices.Contains(realReaders, t) && (!decisive(name) || path.Base(name) == path.Base(real))) {
+			continue
+		}
+		img.want(s, name)
+		return nil
+	}
+	return nil
+}
+
+// namesDistribution are the analysers of release files besides os-release. Links
+// between those (redhat-release to rocky-release) are in nearly every image.
+func namesDistribution(t analyzerType) bool {
+	switch t {
+	case analyzer.TypeAlpine, analyzer.TypeAmazon, analyzer.TypeAzure, analyzer.TypeCBLMariner, analyzer.TypeDebian, analyzer.TypePhoton,
+		analyzer.TypeCentOS, analyzer.TypeRocky, analyzer.TypeAlma, analyzer.TypeFedora, analyzer.TypeOracle, analyzer.TypeRedHatBase,
+		analyzer.TypeSUSE, analyzer.TypeUbuntu, analyzer.TypeUbuntuESM, analyzer.TypeCoreOS:
+		return true
+	}
+	return false
+}
+
+// contradictions refuses an image of which runtimes show different package
+// databases or distributions: no inventory is right for all of them.
+func (img *image) contradictions() error {
+	for p, sights := range img.seen {
+		if !decisive(p) {
+			continue
+		}
+		for _, s := range sights[1:] {
+			if s.content != sights[0].content {
+				return undecidable("container runtimes show different contents of %q, so that nobody can tell which packages the image has",
+					gate.Printable(p, protocol.MaxNoteText))
+			}
+		}
+	}
+	return nil
+}

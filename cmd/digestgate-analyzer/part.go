@@ -1,0 +1,130 @@
+//go:build goexperiment.jsonv2
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
+	"github.com/digestgate/digestgate/scanner/analyzer/rootfs"
+)
+
+// found is what the analysers found in one part of a layer. What nobody reads
+// later (installed files, the graph of dependencies, maintainers) is left out:
+// it is most of the bytes.
+type found struct {
+	PackageInfos []ftypes.PackageInfo `json:"packageInfos,omitempty"`
+	Applications []ftypes.Application `json:"applications,omitempty"`
+	Secrets      []ftypes.Secret      `json:"secrets,omitempty"`
+	Licenses     []ftypes.LicenseFile `json:"licenses,omitempty"`
+	// Facts are what single files say of the whole image.
+	Facts []fact `json:"facts,omitempty"`
+	// Owned are the files whose language packages were left out because a
+	// distribution's package installed them.
+	Owned []string `json:"owned,omitempty"`
+}
+
+// fact is what one file says of the whole image.
+type fact struct {
+	Path       string             `json:"path"`
+	OS         ftypes.OS          `json:"os,omitzero"`
+	Repository *ftypes.Repository `json:"repository,omitempty"`
+	BuildInfo  *ftypes.BuildInfo  `json:"buildInfo,omitempty"`
+}
+
+// part is one part of a layer being read.
+type part struct {
+	notes *notes
+	files *files
+}
+
+func newPart(s *spool, unit protocol.Unit) (*part, error) {
+	n := &notes{}
+	f, err := newFiles(n, s, unit)
+	return &part{n, f}, err
+}
+
+// finish waits for the analysers.
+func (p *part) finish(ctx context.Context) (protocol.Part, error) {
+	var out protocol.Part
+	result, err := p.files.finish(ctx)
+	if err != nil {
+		return out, err
+	}
+	result.Sort()
+	f := found{PackageInfos: result.PackageInfos, Secrets: result.Secrets, Licenses: result.Licenses, Facts: p.files.facts}
+	f.Applications, f.Owned = withoutOwned(result.Applications, result.SystemInstalledFiles)
+	slices.SortFunc(f.Facts, func(a, b fact) int { return strings.Compare(a.Path, b.Path) })
+	for i := range f.PackageInfos {
+		trim(f.PackageInfos[i].Packages)
+	}
+	for i := range f.Applications {
+		trim(f.Applications[i].Packages)
+	}
+	p.notes.into(&out)
+	if out.Found, err = json.Marshal(f); err != nil {
+		return out, fmt.Errorf("encoding the result: %w", err)
+	}
+	return out, nil
+}
+
+func trim(pkgs []ftypes.Package) {
+	for i := range pkgs {
+		p := &pkgs[i]
+		p.InstalledFiles, p.DependsOn, p.Locations, p.Maintainer = nil, nil, nil, ""
+	}
+}
+
+// systemDirs are where a distribution's packages put files. A package database
+// that claims a file elsewhere (an application's archive, say) is not believed:
+// a listed file is left out of the language packages.
+var systemDirs = []string{"usr/", "lib/", "lib32/", "lib64/", "bin/", "sbin/", "etc/", "var/lib/"}
+
+func systemPath(p string) bool {
+	if strings.HasPrefix(p, "usr/local/") {
+		return false
+	}
+	return slices.ContainsFunc(systemDirs, func(d string) bool { return strings.HasPrefix(p, d) })
+}
+
+// alwaysOwned are what Google's distroless images keep while removing the lists
+// of installed files (Trivy's system-file-filter handler has the same list).
+var alwaysOwned = []string{
+	"usr/lib/python2.7/argparse.egg-info",
+	"usr/lib/python2.7/lib-dynload/Python-2.7.egg-info",
+	"usr/lib/python2.7/wsgiref.egg-info",
+}
+
+// withoutOwned leaves out language packages that a distribution's package
+// installed: they are matched as that package, whose version says which fixes
+// were backported. left names the files that this concerns.
+func withoutOwned(apps []ftypes.Application, installed []string) (kept []ftypes.Application, left []string) {
+	owned := make(map[string]bool, len(installed))
+	for _, f := range append(installed, alwaysOwned...) {
+		if f = rootfs.Clean(f); systemPath(f) {
+			owned[f] = true
+		}
+	}
+	for _, app := range apps {
+		if owned[app.FilePath] {
+			left = append(left, app.FilePath)
+			continue
+		}
+		app.Packages = slices.DeleteFunc(app.Packages, func(p ftypes.Package) bool {
+			if p.FilePath == "" || !owned[p.FilePath] {
+				return false
+			}
+			left = append(left, p.FilePath)
+			return true
+		})
+		kept = append(kept, app)
+	}
+	slices.Sort(left)
+	return kept, slices.Compact(left)
+}

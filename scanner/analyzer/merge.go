@@ -1,0 +1,123 @@
+package analyzer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
+	"github.com/digestgate/digestgate/scanner/registry"
+)
+
+// merge lets a child make the inventory, and completes it. Where links give
+// content other names that matter, the child first asks for some layers once
+// more; there is no third time.
+func (r *analysis) merge(ctx context.Context, results [][]byte) (*gate.Inventory, error) {
+	res, err := r.mergeOnce(ctx, results, nil)
+	if err == nil && len(res.Again) > 0 {
+		var again []protocol.Again
+		if again, err = r.readAgain(ctx, res.Again, &results); err == nil {
+			res, err = r.mergeOnce(ctx, results, again)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if res.Inventory == nil {
+		return nil, fmt.Errorf("the analyzer child's answer has no inventory: %w", gate.ErrScanFailed)
+	}
+	if err := validate(res.Inventory, r.image); err != nil {
+		return nil, fmt.Errorf("the analyzer child's inventory: %w: %w", err, gate.ErrScanFailed)
+	}
+	r.complete(res.Inventory)
+	return res.Inventory, nil
+}
+
+func (r *analysis) mergeOnce(ctx context.Context, results [][]byte, again []protocol.Again) (*protocol.Result, error) {
+	r.report(func(p *gate.Progress) { p.Phase = gate.PhaseMerge })
+	unit := r.unit(protocol.KindMerge)
+	unit.Layers, unit.Again = len(r.image.Layers), again
+	res, err := r.a.launcher.run(ctx, &session{unit: unit, config: r.image.Config, results: results})
+	if err != nil {
+		return nil, explain("merging the layers", err)
+	}
+	return res, nil
+}
+
+// readAgain gets the results of the layers that are wanted once more and appends
+// them. A layer that occurs twice is read for both places at once.
+func (r *analysis) readAgain(ctx context.Context, asked []protocol.Again, results *[][]byte) ([]protocol.Again, error) {
+	if err := r.checkAgain(asked); err != nil {
+		return nil, fmt.Errorf("the analyzer child asks for layers again: %w: %w", err, gate.ErrScanFailed)
+	}
+	together := map[gate.Digest][]protocol.Wanted{}
+	for _, a := range asked {
+		d := r.image.Layers[a.Layer].Digest
+		together[d] = append(together[d], a.Wanted...)
+	}
+	bytes := r.image.Size
+	for _, l := range r.image.Layers {
+		if w := together[l.Digest]; w != nil {
+			together[l.Digest] = inOrder(w)
+		}
+	}
+	for d := range together {
+		i := slices.IndexFunc(r.image.Layers, func(l registry.Layer) bool { return l.Digest == d })
+		bytes += r.image.Layers[i].Size
+	}
+	if bytes > int64(r.a.config.MaxImageBytes) {
+		return nil, fmt.Errorf("the layers that must be read twice because of links have, with all the others, more than scan.maxImageBytes (%s): %w",
+			r.a.config.MaxImageBytes, gate.ErrUnassessable)
+	}
+	r.report(func(p *gate.Progress) { p.Phase, p.BytesTotal, p.LayersAgain = gate.PhaseLayers, bytes, len(together) })
+	out := make([]protocol.Again, len(asked))
+	done := map[gate.Digest][]byte{}
+	for k, a := range asked {
+		l := r.image.Layers[a.Layer]
+		b := done[l.Digest]
+		if b == nil {
+			var err error
+			if b, err = r.layer(ctx, l, together[l.Digest], max(r.sizes[a.Layer], 1)); err != nil {
+				return nil, explain(fmt.Sprintf("layer %d of %d, once more", a.Layer+1, len(r.image.Layers)), err)
+			}
+			done[l.Digest] = b
+		}
+		if _, err := r.accept(a.Layer, b); err != nil {
+			return nil, err
+		}
+		out[k] = protocol.Again{Layer: a.Layer, Wanted: together[l.Digest]}
+		*results = append(*results, b)
+	}
+	return out, nil
+}
+
+// checkAgain checks the form of what a child asks for.
+func (r *analysis) checkAgain(asked []protocol.Again) error {
+	names, before := 0, -1
+	for _, a := range asked {
+		if a.Layer <= before || a.Layer >= len(r.image.Layers) || len(a.Wanted) == 0 {
+			return fmt.Errorf("layer %d is out of order or not there", a.Layer)
+		}
+		before = a.Layer
+		for _, w := range a.Wanted {
+			if w.Entry < 0 || len(w.Name) == 0 || len(w.Name) > maxWantedName {
+				return fmt.Errorf("entry %d of layer %d is described wrongly", w.Entry, a.Layer)
+			}
+		}
+		if names += len(a.Wanted); names > protocol.MaxWanted {
+			return fmt.Errorf("it wants more than %d names", protocol.MaxWanted)
+		}
+	}
+	return nil
+}
+
+// maxWantedName is longer than any path that a container can open.
+const maxWantedName = 8 << 10
+
+// inOrder sorts what is wanted of a layer and removes what is named twice, so
+// that equal wishes have one entry in the cache.
+func inOrder(wanted []protocol.Wanted) []protocol.Wanted {
+	slices.SortFunc(wanted, protocol.Wanted.Compare)
+	return slices.CompactFunc(wanted, func(a, b protocol.Wanted) bool { return a.Compare(b) == 0 })
+}

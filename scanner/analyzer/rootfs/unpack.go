@@ -1,0 +1,373 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// library is the code that unpacks.
+type library uint8
+
+const (
+	// containerd: pkg/archive/tar.go, applyNaive; 1.7 and 2.x are alike.
+	containerd library = iota
+	// storage: go.podman.io/storage pkg/archive, Unpack and UnpackLayer, in the
+	// chroot in which CRI-O and Podman run them.
+	storage
+	// moby: github.com/moby/go-archive, Unpack and UnpackLayer.
+	moby
+)
+
+// unpacker unpacks layers into a tree as one library does. The numbers of lines
+// in comments are left out on purpose: the property test tells when they change.
+type unpacker struct {
+	library library
+	overlay bool // the tree is one layer's own, whiteouts are kept for the kernel
+	root    *node
+	layer   int
+	steps   *steps
+
+	// For opaque markers in a shared tree: what the entries of this layer wrote
+	// until now, and the directories that containerd has emptied.
+	written map[string]bool
+	emptied map[string]bool
+	links   map[string]Content // aufs' store of hard links
+	lost    bool               // a directory that this layer made was removed again
+	odd     oddities
+}
+
+var (
+	errParent  = errors.New("its parent is not a directory")
+	errTarget  = errors.New("the target of a hard link does not exist or is a directory")
+	errTwice   = errors.New("a whiteout meets a file of its own layer")
+	errRoot    = errors.New("it replaces the root by something else")
+	errOutside = errors.New("its name or link leaves the root")
+	errType    = errors.New("its type is unknown")
+	errName    = errors.New("its name is too long for Linux")
+	errGone    = errors.New("a directory of the layer is removed by the same layer")
+)
+
+// apply unpacks one layer. An error means that this library refuses the layer
+// and with it the image.
+func (u *unpacker) apply(layer int, entries []Entry) error {
+	u.layer, u.lost = layer, false
+	u.written, u.emptied, u.links = map[string]bool{}, map[string]bool{}, map[string]Content{}
+	u.odd.begin()
+	for i := range entries {
+		err := u.entry(i, &entries[i])
+		if u.steps.over() {
+			return errSteps
+		}
+		if err != nil {
+			return fmt.Errorf("entry %+q: %w", short(entries[i].Name), err)
+		}
+	}
+	if !u.lost {
+		return nil
+	}
+	for i := range entries {
+		// At the end every library sets the times of the directories.
+		if entries[i].Kind == Directory && !u.stillThere(entries[i].Name) {
+			return fmt.Errorf("entry %+q: %w", short(entries[i].Name), errGone)
+		}
+	}
+	return nil
+}
+
+// target is where an entry goes.
+type target struct {
+	entry  int
+	name   string // relative to the root
+	parent *node
+	where  string // the parent's path without links
+	base   string
+	key    string // under which moby and others note it as written
+}
+
+func (u *unpacker) entry(i int, e *Entry) error {
+	if e.Kind == NullDevice {
+		u.odd.see(e)
+		return nil
+	}
+	u.odd.see(e)
+	name, err := u.relative(e)
+	if err != nil || name == "" {
+		return err
+	}
+	if u.library == moby && u.overlay && e.Kind == Global {
+		return nil
+	}
+	t := target{entry: i, name: name}
+	var dir string
+	dir, t.base = path.Split(name)
+	if len(t.base) > maxNameBytes || (len(name) >= maxPathBytes && u.library != moby) {
+		return errName
+	}
+	parent, err := u.parent(dir)
+	if err != nil {
+		return err
+	}
+	if len(parent.path) > maxDepth {
+		return errSteps
+	}
+	existed := parent.at != nil
+	if !existed {
+		u.odd.implied(u, parent)
+		if parent.above, parent.at, err = makeDirectories(u.root, parent.path, u.layer); err != nil {
+			return errParent
+		}
+	}
+	if u.skipsAufs(i, e, name) {
+		return nil
+	}
+	t.parent, t.where = parent.at, parent.name()
+	t.key = path.Join(t.where, t.base)
+	if u.library == moby && existed && !parent.absolute {
+		t.key = name
+	}
+	if parent.linked {
+		u.odd.yes = true
+	}
+	if t.base != opaqueMarker {
+		u.odd.below(parent, u.layer)
+	}
+	hidden, isWhiteout := strings.CutPrefix(t.base, whiteoutPrefix)
+	switch {
+	case parent.at.kind != Directory:
+		return u.belowFile(parent.at, t, isWhiteout)
+	case t.base == opaqueMarker:
+		err := u.opaque(t)
+		u.odd.below(parent, u.layer)
+		return err
+	case isWhiteout:
+		return u.hide(t, hidden)
+	}
+	return u.create(e, t)
+}
+
+// relative is the entry's path below the root; "" means that nothing happens.
+func (u *unpacker) relative(e *Entry) (string, error) {
+	name := e.Name
+	if name == ".." || strings.HasPrefix(name, "../") {
+		u.odd.yes = true
+		if u.library == moby {
+			return "", errOutside
+		}
+	}
+	name = Clean(name)
+	if name == "" && e.Kind != Directory {
+		u.odd.yes = true
+		if u.library == storage {
+			return "", errRoot
+		}
+	}
+	return name, nil
+}
+
+// parent finds the directory of an entry, through links.
+func (u *unpacker) parent(dir string) (place, error) {
+	p, err := resolve(u.root, dir, u.library == containerd, maxUnpackHops, u.steps)
+	if u.library == moby && err == nil && (p.at == nil || p.absolute) {
+		// What is missing, or behind an absolute link, is looked for again.
+		escaped := p.escaped
+		p, err = resolve(u.root, dir, true, maxUnpackHops, u.steps)
+		p.escaped = p.escaped || escaped
+	}
+	switch {
+	case errors.Is(err, errNotDirectory) && u.library == storage && u.overlay:
+		// Reaches for the file system and is refused there, but for whiteouts.
+		return place{path: p.path, at: &node{kind: Device}}, nil
+	case err != nil:
+		return p, errParent
+	case u.library == moby && p.escaped:
+		return p, errOutside
+	}
+	return p, nil
+}
+
+// belowFile is an entry whose parent is not a directory. Some whiteouts there
+// are passed over: "rm -rf /a/b" makes some tools write .wh.a and a/.wh.b.
+func (u *unpacker) belowFile(parent *node, t target, isWhiteout bool) error {
+	switch {
+	case !isWhiteout || !u.overlay:
+		return errParent
+	case u.library == storage, u.library == moby && t.base == opaqueMarker && parent.kind == File:
+		return nil
+	}
+	return errParent
+}
+
+// skipsAufs reports whether the entry is what the aufs driver left at the root,
+// which two libraries look at before anything else.
+func (u *unpacker) skipsAufs(i int, e *Entry, name string) bool {
+	if !strings.HasPrefix(name, aufsPrefix) || name == opaqueMarker {
+		return false
+	}
+	u.odd.yes = true
+	if u.overlay || u.library == containerd || (u.library == storage && strings.HasPrefix(e.Name, "/")) {
+		return false
+	}
+	if strings.HasPrefix(name, aufsLinks) && e.Kind == File {
+		u.links[path.Base(name)] = Content{u.layer, i}
+	}
+	return true
+}
+
+// opaque hides what lower layers have in the parent.
+func (u *unpacker) opaque(t target) error {
+	u.odd.marker(t, u.layer)
+	if u.overlay {
+		t.parent.opaque = true
+		return nil
+	}
+	if u.library == containerd {
+		if u.emptied[t.where] {
+			return nil
+		}
+		u.emptied[t.where] = true
+	}
+	u.empty(t.parent, t.where)
+	return nil
+}
+
+// empty removes from a directory what no entry of this layer wrote.
+func (u *unpacker) empty(dir *node, where string) {
+	for name, kid := range dir.kids {
+		u.steps.take(1)
+		p := path.Join(where, name)
+		if !u.written[p] {
+			u.drop(dir, name)
+		} else if kid.kind == Directory {
+			u.empty(kid, p)
+		}
+	}
+}
+
+// hide removes a name, or marks it as removed.
+func (u *unpacker) hide(t target, hidden string) error {
+	u.odd.whiteout(t, hidden, u.layer)
+	if !u.overlay {
+		u.drop(t.parent, hidden)
+		return nil
+	}
+	if u.library != containerd && t.parent.kids[t.base] != nil {
+		u.drop(t.parent, t.base) // what occupies the marker's own name
+	}
+	if t.parent.kids[hidden] != nil {
+		return errTwice
+	}
+	t.parent.kids[hidden] = &node{kind: whiteout, made: u.layer}
+	return nil
+}
+
+// drop removes a name with everything below it.
+func (u *unpacker) drop(dir *node, name string) {
+	if kid := dir.kids[name]; kid != nil {
+		u.lost = u.lost || kid.kind == Directory
+		delete(dir.kids, name)
+	}
+}
+
+// create makes what the entry describes in place of what is there.
+func (u *unpacker) create(e *Entry, t target) error {
+	existing := t.parent.kids[t.base]
+	u.odd.create(e, t, existing, u.layer)
+	merged := existing != nil && existing.kind == Directory && e.Kind == Directory
+	if existing != nil && !merged {
+		u.drop(t.parent, t.base)
+	}
+	n, err := u.node(e, t)
+	if err != nil {
+		return err
+	}
+	if !merged && n != nil {
+		t.parent.kids[t.base] = n
+	}
+	u.written[t.key] = true
+	return nil
+}
+
+// node is what an entry makes, nil for nothing.
+func (u *unpacker) node(e *Entry, t target) (*node, error) {
+	switch e.Kind {
+	case Directory:
+		return newDirectory(u.layer), nil
+	case File:
+		return &node{kind: File, at: Content{u.layer, t.entry}, mode: e.Mode, made: u.layer}, nil
+	case Symlink:
+		if e.Link == "" {
+			return nil, errTarget
+		}
+		return &node{kind: Symlink, link: e.Link, made: u.layer}, nil
+	case Device:
+		return &node{kind: Device, made: u.layer}, nil
+	case Global:
+		return nil, nil
+	case Hardlink:
+		return u.linked(e)
+	}
+	return nil, errType
+}
+
+// linked finds the target of a hard link, whose last element is not followed,
+// and gives it the entry's mode.
+func (u *unpacker) linked(e *Entry) (*node, error) {
+	if plain := path.Clean(e.Link); !u.overlay && u.library != containerd && strings.HasPrefix(plain, aufsLinks) {
+		at, ok := u.links[path.Base(plain)]
+		if !ok {
+			return nil, errTarget
+		}
+		return &node{kind: File, at: at, mode: e.Mode, made: u.layer}, nil
+	}
+	link := e.Link
+	switch u.library {
+	case storage:
+		link = Clean(link)
+	case moby:
+		if link = path.Clean(strings.TrimLeft(link, "/")); link == "." || link == ".." || strings.HasPrefix(link, "../") {
+			return nil, errOutside
+		}
+	}
+	dir, base := path.Split(link)
+	parent, err := u.parent(dir)
+	if err != nil || parent.at == nil {
+		return nil, errTarget
+	}
+	n := parent.at
+	switch base {
+	case "", ".", "..":
+	default:
+		if n.kind != Directory {
+			return nil, errTarget
+		}
+		n = n.kids[base]
+	}
+	u.odd.link(parent, n, u.layer)
+	if n == nil || n.kind == Directory || base == "." || base == ".." {
+		return nil, errTarget
+	}
+	if n.kind == File {
+		n.mode = e.Mode
+	}
+	return n, nil
+}
+
+// stillThere reports whether a library can set the times of a directory that it
+// has made.
+func (u *unpacker) stillThere(name string) bool {
+	name = Clean(name)
+	if name == "" {
+		return true
+	}
+	if u.library == storage {
+		parent, err := u.parent(path.Dir("/" + name))
+		if err != nil || parent.at == nil || parent.at.kind != Directory {
+			return false
+		}
+		return parent.at.kids[path.Base(name)] != nil
+	}
+	p, err := u.parent(name)
+	return err == nil && p.at != nil
+}
