@@ -39,6 +39,22 @@ type Entry struct {
 	Link string // the target of a link, as it is written
 	Mode uint32 // permission bits
 	Size int64  // of a file, bytes
+	// Refused are the libraries that do not unpack such an entry because of an
+	// extended attribute.
+	Refused Refusal
+}
+
+// Refusal is a set of libraries.
+type Refusal uint8
+
+// The libraries of a [Refusal].
+const (
+	RefusedByStorage Refusal = 1 << iota
+	RefusedByMoby
+)
+
+func (r Refusal) by(l library) bool {
+	return (l == storage && r&RefusedByStorage != 0) || (l == moby && r&RefusedByMoby != 0)
 }
 
 // The names with which a layer removes files of those below (OCI image layer
@@ -79,7 +95,30 @@ func NewEntry(h *tar.Header) (e Entry, problem string) {
 	if hidden, ok := strings.CutPrefix(path.Base(e.Name), whiteoutPrefix); ok && (hidden == "" || hidden == "." || hidden == "..") {
 		return e, fmt.Sprintf("%+q removes no file that has a name: runtimes differ in what they do with it", short(e.Name))
 	}
+	e.Refused = refusal(e, h)
 	return e, attributeProblem(e, h)
+}
+
+// refusal: moby sets attributes of every name space and fails where there is
+// none of the name; storage fails where the kernel permits none of a user's.
+func refusal(e Entry, h *tar.Header) (r Refusal) {
+	for key := range h.PAXRecords {
+		attr, ok := strings.CutPrefix(key, "SCHILY.xattr.")
+		if !ok {
+			continue
+		}
+		space, _, _ := strings.Cut(attr, ".")
+		switch space {
+		case "user":
+			if e.Kind == Symlink || e.Kind == Device {
+				r |= RefusedByStorage
+			}
+		case "trusted", "security", "system":
+		default:
+			r |= RefusedByMoby
+		}
+	}
+	return r
 }
 
 // harmlessAttributes of an overlay hide in an overlay only. Since other runtimes

@@ -7,7 +7,8 @@ import (
 	"path"
 )
 
-// AppendIndex writes entries in a compact form behind dst: for each its kind,
+// AppendIndex writes entries in a compact form behind dst: for each its kind
+// and who refuses it,
 // how many bytes of its name are those of the entry before, the rest, and what
 // belongs to the kind. [ParseIndex] reads it.
 func AppendIndex(dst []byte, entries []Entry) []byte {
@@ -18,7 +19,7 @@ func AppendIndex(dst []byte, entries []Entry) []byte {
 		for shared < len(before) && shared < len(e.Name) && before[shared] == e.Name[shared] {
 			shared++
 		}
-		dst = append(dst, byte(e.Kind))
+		dst = append(dst, byte(e.Kind)|byte(e.Refused)<<4)
 		dst = binary.AppendUvarint(dst, uint64(shared))
 		dst = appendText(dst, e.Name[shared:])
 		dst = binary.AppendUvarint(dst, uint64(e.Mode))
@@ -54,7 +55,8 @@ func ParseIndex(raw []byte, max int) ([]Entry, error) {
 	entries := make([]Entry, 0, n)
 	before, total := "", 0
 	for range n {
-		e := Entry{Kind: Kind(r.octet())}
+		head := r.octet()
+		e := Entry{Kind: Kind(head & 0xf), Refused: Refusal(head >> 4)}
 		shared := r.number()
 		if shared > uint64(len(before)) || e.Kind == 0 || e.Kind > lastKind {
 			return nil, errIndex

@@ -83,7 +83,7 @@ func (r runtime) unpack(layers [][]Entry) (root *node, odd bool, err error) {
 			stack = append([]*node{u.root}, stack...)
 		}
 		if err := u.apply(i, entries); err != nil {
-			return nil, false, &Undecidable{i, refusal(err)}
+			return nil, false, &Undecidable{i, whyRefused(err)}
 		}
 	}
 	if !r.overlay {
@@ -92,7 +92,7 @@ func (r runtime) unpack(layers [][]Entry) (root *node, odd bool, err error) {
 	return mount(stack), true, nil
 }
 
-func refusal(err error) string {
+func whyRefused(err error) string {
 	if errors.Is(err, errSteps) {
 		return errSteps.Error()
 	}

@@ -102,6 +102,9 @@ func TestResolve(t *testing.T) {
 		"outside":                       {"../x", "x=0.0"},
 		"global_header_removes_nothing": {"x\n\nx !global", "x=0.0"},
 		"only_one_library_unpacks":      {"a/x\n\n.wh.a\na/.wh.x\ny", "y=1.2"},
+		"whiteout_entry_is_a_directory": {"a/.wh.b/\na/x", "a/x=0.1"},
+		"opaque_below_a_file":           {"d\n\nd/.wh..wh..opq", "d=0.0"},
+		"replaces_the_link_it_uses":     {"s/status -> ../s\ns/status/status", "s/status=0.1 s/status/status=0.1"},
 		"aufs":                          {".wh..wh.plnk/1\nx => .wh..wh.plnk/1", ".wh..wh.plnk/1=0.0 x=0.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -207,4 +210,19 @@ func draw(r *rand.Rand) [][]Entry {
 		}
 	}
 	return layers
+}
+
+// TestLookup: a path is opened as a process opens it.
+func TestLookup(t *testing.T) {
+	views, err := Resolve(stack("a/x\nup -> a/../a/x\nabs -> /a\nmissing -> nowhere/../a\nbelow -> a/x/../x\nl1 -> l2\nl2 -> l1\nout -> ../../a/x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[string]string{
+		"a/x": "a/x", "up": "a/x", "abs/x": "a/x", "missing/x": "", "below": "", "l1": "", "out": "a/x", "a/x/y": "", "nothing": "", "a": "a",
+	} {
+		if got, _, ok := views[0].Lookup(p); got != want || ok != (want != "") {
+			t.Errorf("Lookup(%q): got %q, %v, want %q", p, got, ok, want)
+		}
+	}
 }

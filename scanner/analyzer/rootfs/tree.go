@@ -73,11 +73,22 @@ type place struct {
 
 func (p place) name() string { return strings.Join(p.path, "/") }
 
-// resolve follows p from root through every link, bounded by the root. What is
-// missing is taken as it is written. lexical: the target of a link is joined to
-// the place of the link by its text, ".." included (containerd's RootPath);
-// otherwise every element of it is walked, as the kernel does.
-func resolve(root *node, p string, lexical bool, hops int, s *steps) (place, error) {
+// manner is how links are followed. Unpackers take what is missing as it is
+// written.
+type manner uint8
+
+const (
+	// walked: every element of a link's target is walked (SecureJoin).
+	walked manner = iota
+	// lexical: the target of a link is joined to the place of the link by its
+	// text, ".." included (containerd's RootPath).
+	lexical
+	// opened: as a process opens a path; nothing leads on from what is missing.
+	opened
+)
+
+// resolve follows p from root through every link, bounded by the root.
+func resolve(root *node, p string, how manner, hops int, s *steps) (place, error) {
 	var at place
 	stack := []*node{root}
 	rest := p
@@ -86,6 +97,10 @@ func resolve(root *node, p string, lexical bool, hops int, s *steps) (place, err
 		part, rest, _ = strings.Cut(rest, "/")
 		if s.take(1); s.over() {
 			return at, errSteps
+		}
+		top := stack[len(stack)-1]
+		if how == opened && (top == nil || top.kind != Directory) {
+			return place{}, errNotDirectory
 		}
 		switch part {
 		case "", ".":
@@ -99,7 +114,7 @@ func resolve(root *node, p string, lexical bool, hops int, s *steps) (place, err
 			continue
 		}
 		var kid *node
-		if top := stack[len(stack)-1]; top != nil {
+		if top != nil {
 			if top.kind != Directory {
 				return at, errNotDirectory
 			}
@@ -118,14 +133,14 @@ func resolve(root *node, p string, lexical bool, hops int, s *steps) (place, err
 		case strings.HasPrefix(target, "/"):
 			at.absolute = true
 			at.path, stack = nil, stack[:1]
-		case lexical:
+		case how == lexical:
 			if joined := path.Join(at.name(), target); joined == ".." || strings.HasPrefix(joined, "../") {
 				at.escaped = at.escaped || !at.absolute
 			}
 			target = path.Join("/", at.name(), target)
 			at.path, stack = nil, stack[:1]
 		}
-		if lexical {
+		if how == lexical {
 			target = path.Clean(target)
 		}
 		rest = target + "/" + rest

@@ -39,14 +39,15 @@ type unpacker struct {
 }
 
 var (
-	errParent  = errors.New("its parent is not a directory")
-	errTarget  = errors.New("the target of a hard link does not exist or is a directory")
-	errTwice   = errors.New("a whiteout meets a file of its own layer")
-	errRoot    = errors.New("it replaces the root by something else")
-	errOutside = errors.New("its name or link leaves the root")
-	errType    = errors.New("its type is unknown")
-	errName    = errors.New("its name is too long for Linux")
-	errGone    = errors.New("a directory of the layer is removed by the same layer")
+	errParent    = errors.New("its parent is not a directory")
+	errTarget    = errors.New("the target of a hard link does not exist or is a directory")
+	errTwice     = errors.New("a whiteout meets a file of its own layer")
+	errRoot      = errors.New("it replaces the root by something else")
+	errOutside   = errors.New("its name or link leaves the root")
+	errAttribute = errors.New("it has an extended attribute that cannot be set")
+	errType      = errors.New("its type is unknown")
+	errName      = errors.New("its name is too long for Linux")
+	errGone      = errors.New("a directory of the layer is removed by the same layer")
 )
 
 // apply unpacks one layer. An error means that this library refuses the layer
@@ -69,7 +70,7 @@ func (u *unpacker) apply(layer int, entries []Entry) error {
 	}
 	for i := range entries {
 		// At the end every library sets the times of the directories.
-		if entries[i].Kind == Directory && !u.stillThere(entries[i].Name) {
+		if entries[i].Kind == Directory && !IsWhiteout(entries[i].Name) && !u.stillThere(entries[i].Name) {
 			return fmt.Errorf("entry %+q: %w", short(entries[i].Name), errGone)
 		}
 	}
@@ -168,11 +169,15 @@ func (u *unpacker) relative(e *Entry) (string, error) {
 
 // parent finds the directory of an entry, through links.
 func (u *unpacker) parent(dir string) (place, error) {
-	p, err := resolve(u.root, dir, u.library == containerd, maxUnpackHops, u.steps)
+	how := walked
+	if u.library == containerd {
+		how = lexical
+	}
+	p, err := resolve(u.root, dir, how, maxUnpackHops, u.steps)
 	if u.library == moby && err == nil && (p.at == nil || p.absolute) {
 		// What is missing, or behind an absolute link, is looked for again.
 		escaped := p.escaped
-		p, err = resolve(u.root, dir, true, maxUnpackHops, u.steps)
+		p, err = resolve(u.root, dir, lexical, maxUnpackHops, u.steps)
 		p.escaped = p.escaped || escaped
 	}
 	switch {
@@ -190,10 +195,12 @@ func (u *unpacker) parent(dir string) (place, error) {
 // belowFile is an entry whose parent is not a directory. Some whiteouts there
 // are passed over: "rm -rf /a/b" makes some tools write .wh.a and a/.wh.b.
 func (u *unpacker) belowFile(parent *node, t target, isWhiteout bool) error {
-	switch {
-	case !isWhiteout || !u.overlay:
+	switch marker := t.base == opaqueMarker; {
+	case !isWhiteout || u.library == containerd:
 		return errParent
-	case u.library == storage, u.library == moby && t.base == opaqueMarker && parent.kind == File:
+	case u.overlay && u.library == storage,
+		u.overlay && marker && parent.kind == File,
+		!u.overlay && marker:
 		return nil
 	}
 	return errParent
@@ -278,15 +285,38 @@ func (u *unpacker) create(e *Entry, t target) error {
 	if existing != nil && !merged {
 		u.drop(t.parent, t.base)
 	}
+	if existing != nil && existing.kind == Symlink && t.key == t.name && t.key != path.Join(t.where, t.base) {
+		if err := u.throughItself(&t); err != nil {
+			return err
+		}
+	}
 	n, err := u.node(e, t)
 	if err != nil {
 		return err
+	}
+	if e.Refused.by(u.library) {
+		return errAttribute
 	}
 	if !merged && n != nil {
 		t.parent.kids[t.base] = n
 	}
 	u.written[t.key] = true
 	return nil
+}
+
+// throughItself is an entry of moby that was written through the link which it
+// replaces: its name, which is kept as it is, leads nowhere any more.
+func (u *unpacker) throughItself(t *target) error {
+	dir := path.Dir(t.name)
+	if p, err := u.parent(dir); err == nil && p.at != nil {
+		return nil
+	}
+	if !u.overlay {
+		return errParent
+	}
+	var err error
+	_, t.parent, err = makeDirectories(u.root, strings.Split(dir, "/"), u.layer)
+	return err
 }
 
 // node is what an entry makes, nil for nothing.

@@ -19,7 +19,7 @@ func (n *node) show() Node { return Node{Kind: n.kind, Content: n.at, Mode: n.mo
 // Walk visits every path below the directory dir ("" is the root), without
 // following links, parents first and names in order, until visit returns false.
 func (v *View) Walk(dir string, visit func(path string, n Node) bool) {
-	p, err := resolve(v.root, dir, false, maxHops, v.budget())
+	p, err := resolve(v.root, dir, opened, maxHops, v.budget())
 	if err == nil && p.at != nil && p.at.kind == Directory && p.name() == dir {
 		walk(p.at, dir, visit)
 	}
@@ -39,7 +39,7 @@ func walk(n *node, at string, visit func(string, Node) bool) bool {
 // Lookup opens a path as a process in the container does, following every link.
 // real is the path without links.
 func (v *View) Lookup(p string) (real string, n Node, ok bool) {
-	at, err := resolve(v.root, p, false, maxHops, v.budget())
+	at, err := resolve(v.root, p, opened, maxHops, v.budget())
 	if err != nil || at.at == nil {
 		return "", Node{}, false
 	}
