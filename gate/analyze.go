@@ -18,8 +18,8 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 	if err != nil {
 		return err
 	}
-	if k := entry.Record.Manifest.Kind; k != KindUnknown && k != KindImage {
-		return fmt.Errorf("analysing %s: it is no image but of kind %q: %w", job.Digest, k, ErrUnassessable)
+	if entry.Record, err = p.establish(ctx, job, entry.Record); err != nil {
+		return err
 	}
 	// An inventory of a job that is not forced was stored by an earlier claim
 	// that died before it could say so.
@@ -63,24 +63,14 @@ func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 		served = served || err == nil
 		return err
 	}
-	var first error
-	for _, loc := range p.sources(job.Location, rec) {
+	return p.fromSources(ctx, job, rec, func(ctx context.Context, loc Location) error {
 		inv, err := p.Analyzer.Analyze(ctx, AnalyzeRequest{
 			Digest: job.Digest, Location: loc,
 			BeforePull: serve,
 			Progress:   run.Report,
 			Yield:      run.Yield,
 		})
-		switch {
-		case err == nil:
-			p.tookAnalysis(p.Now().Sub(started))
-			if !served {
-				if err := serve(ctx); err != nil {
-					return err
-				}
-			}
-			return p.Records.PutInventory(ctx, job.Epoch, inv)
-		case errors.Is(err, ErrUnassessable) || errors.Is(err, ErrTooLarge):
+		if errors.Is(err, ErrUnassessable) || errors.Is(err, ErrTooLarge) {
 			if rec.InventoryID != "" {
 				return err // a rescan never hides the last findings; the job tells
 			}
@@ -89,24 +79,75 @@ func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 				return put
 			}
 			return errors.Join(err, p.Judge(ctx, job.Digest, job.Trigger.event()))
-		case errors.Is(err, ErrNotFound):
-			if gone := p.Records.MarkGone(ctx, job.Digest, loc); gone != nil {
-				return gone
-			}
-		case errors.Is(err, ErrRegistryAuth), errors.Is(err, ErrRegistryUnavailable), errors.Is(err, ErrIntegrity),
-			errors.Is(err, ErrRegistryNotTrusted): // removed from the configuration since
-			// Another registry may have the same bytes.
-		default:
+		}
+		if err != nil {
 			return err
 		}
-		if first == nil || errors.Is(first, ErrNotFound) || errors.Is(first, ErrRegistryNotTrusted) {
-			first = fmt.Errorf("analysing from %q: %w", loc, err)
+		p.tookAnalysis(p.Now().Sub(started))
+		if !served {
+			if err := serve(ctx); err != nil {
+				return err
+			}
 		}
-		if ctx.Err() != nil {
-			break
+		return p.Records.PutInventory(ctx, job.Epoch, inv)
+	})
+}
+
+// fromSources calls fn with each place that a digest may be read from, until one
+// answers for good: with success, or with an error that is not the place's own.
+// Of the places' errors it returns the one that leaves most hope: what a broken
+// registry serves must not end a job while another, which has the image, is away.
+// A place that is recorded meanwhile is tried too: the job may have been asked for
+// where the digest never was.
+func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func(context.Context, Location) error) error {
+	tried := map[Location]bool{}
+	var kept error
+	for list := p.sources(job.Location, rec); len(list) > 0; {
+		for _, loc := range list {
+			tried[loc] = true
+			err := fn(ctx, loc)
+			switch {
+			case err == nil:
+				return nil
+			case errors.Is(err, ErrUnassessable), errors.Is(err, ErrTooLarge):
+				return err
+			case errors.Is(err, ErrNotFound):
+				if gone := p.Records.MarkGone(ctx, job.Digest, loc); gone != nil {
+					return gone
+				}
+			case hope(err) == 0:
+				return err
+			}
+			if err = fmt.Errorf("reading from %q: %w", loc, err); kept == nil || hope(err) > hope(kept) {
+				kept = err
+			}
+			if ctx.Err() != nil {
+				return kept
+			}
 		}
+		entry, err := p.entry(ctx, job.Digest)
+		if err != nil {
+			return err
+		}
+		list = slices.DeleteFunc(p.sources(job.Location, entry.Record), func(l Location) bool { return tried[l] })
 	}
-	return first
+	return kept
+}
+
+// hope orders the errors of a place that has or should have a digest; 0 for those
+// that are not the place's.
+func hope(err error) int {
+	switch {
+	case errors.Is(err, ErrRegistryAuth), errors.Is(err, ErrRegistryUnavailable):
+		return 4 // waits
+	case errors.Is(err, ErrIntegrity):
+		return 3
+	case errors.Is(err, ErrNotFound):
+		return 2
+	case errors.Is(err, ErrRegistryNotTrusted): // removed from the configuration since
+		return 1
+	}
+	return 0
 }
 
 // sources lists where a digest may be pulled: the job's own location first,

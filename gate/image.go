@@ -74,10 +74,25 @@ type Platform struct {
 	OSVersion    string `json:"osVersion,omitempty"`
 }
 
+// ConfigPlatform is what an image configuration's words about its platform mean
+// to a node, fit to be stored and shown. Without an os it is Linux: containerd
+// takes an empty one for the node's own (containerd/platforms, normalizeOS) and
+// folds capitals, CRI-O and Docker run an image whatever its configuration says.
+// Both halves of an analysis use it, so that they agree.
+func ConfigPlatform(p Platform) Platform {
+	if p.OS == "" {
+		p.OS = "linux"
+	}
+	return Platform{
+		OS: Printable(strings.ToLower(p.OS), 64), Architecture: Printable(p.Architecture, 64),
+		Variant: Printable(p.Variant, 64), OSVersion: Printable(p.OSVersion, 64),
+	}
+}
+
 // String is the usual "linux/arm64/v8" notation; "" when nothing is known.
 func (p Platform) String() string {
-	if p.OS == "" && p.Architecture == "" {
-		return ""
+	if p.Architecture == "" && p.Variant == "" {
+		return p.OS
 	}
 	s := p.OS + "/" + p.Architecture
 	if p.Variant != "" {
@@ -103,14 +118,17 @@ const (
 	KindArtifact    ManifestKind = "artifact"
 )
 
-// Child is one descriptor of an index.
+// Child is one descriptor of an index, as the index says: nothing of it is a fact
+// about the child.
 type Child struct {
+	// Digest may be no valid one (sha512) in a child that no configured platform
+	// matches, or in an index that is unassessable because one does.
 	Digest    Digest   `json:"digest"`
 	MediaType string   `json:"mediaType"`
 	Platform  Platform `json:"platform"`
 	Size      int64    `json:"size"`
-	// Judged says that a configured platform matches this child, so that its
-	// verdict counts for the index.
+	// Judged says that a node of a configured platform may choose this child, so
+	// that its verdict counts for the index.
 	Judged bool `json:"judged"`
 }
 
@@ -129,4 +147,8 @@ type Manifest struct {
 	// Unassessable says in words why this manifest can never be analysed, ""
 	// when it can.
 	Unassessable string `json:"unassessable,omitempty"`
+	// Hashed says that all of this follows from bytes that were read and hashed.
+	// Records of versions before lack it: they may hold what an index said of a
+	// child, or what one registry said of its content ([Record.Confirmed]).
+	Hashed bool `json:"hashed,omitempty"`
 }

@@ -194,7 +194,7 @@ func (in *Intake) known(ctx context.Context, results []PushResult) (map[Digest]b
 func judged(m Manifest) []Digest {
 	var out []Digest
 	for _, c := range m.Children {
-		if c.Judged {
+		if c.Judged && c.Digest.Valid() {
 			out = append(out, c.Digest)
 		}
 	}

@@ -155,6 +155,7 @@ func (l *Lookup) locate(ref Reference) (Location, *Answer) {
 // judge answers for what a digest turned out to be.
 func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Location, ref Reference, req Request) Answer {
 	m := entry.Record.Manifest
+	l.readAgain(ctx, entry, digest, loc, req)
 	switch {
 	case m.Unassessable != "" || m.Kind == KindImage:
 		return l.image(ctx, entry, digest, loc, ref, req)
@@ -171,9 +172,16 @@ func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Loca
 func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Reference, req Request) Answer {
 	var want []Digest
 	for _, c := range m.Children {
-		if l.pipeline.judges(c) {
-			want = append(want, c.Digest)
+		if !l.pipeline.judges(c) {
+			continue
 		}
+		if !c.Digest.Valid() {
+			a := refuse(ErrUnassessable, "the index names its image for %q by %q, only sha256 digests can be read; push it again with a tool that uses sha256",
+				c.Platform.String(), Printable(string(c.Digest), 40))
+			a.Platform = c.Platform.String()
+			return a
+		}
+		want = append(want, c.Digest)
 	}
 	if len(want) == 0 {
 		return refuse(ErrUnassessable, "none of its platforms is among those that are scanned here")
@@ -203,16 +211,34 @@ func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Refere
 }
 
 // child answers for one child of an index. The index calls it an image; if our
-// own read found something else, a node would not run it.
+// own read found something else, a node would not run it. One that nobody has read
+// is asked for where the index lies.
 func (l *Lookup) child(ctx context.Context, entry Entry, c Child, loc Location, ref Reference, req Request) Answer {
 	var a Answer
-	if k := entry.Record.Manifest.Kind; k == KindUnknown || k == KindImage {
+	rec := entry.Record
+	l.readAgain(ctx, entry, c.Digest, loc, req)
+	switch k := rec.Manifest.Kind; {
+	case k == KindImage, rec.InventoryID != "":
 		a = l.image(ctx, entry, c.Digest, loc, ref, req)
-	} else {
-		a = refuse(ErrUnassessable, "the index names %s as an image, which is of kind %q", c.Digest.Short(), k)
+	case k == KindUnknown:
+		a = l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: c.Digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry, req.DryRun)
+		a.Digest = c.Digest
+	default:
+		a = refuse(ErrUnassessable, "the index names %s as an image, which is of kind %q; push the index again without it", c.Digest.Short(), k)
+		a.Digest = c.Digest
 	}
-	a.Platform = c.Platform.String()
+	if a.Platform = c.Platform.String(); a.Platform == "" {
+		a.Platform = rec.Manifest.Platform.String()
+	}
 	return a
+}
+
+// readAgain queues the reading of what a version before recorded without it. The
+// answer is from what is recorded, and does not wait.
+func (l *Lookup) readAgain(ctx context.Context, entry Entry, digest Digest, loc Location, req Request) {
+	if entry.Record.Doubtful() && !req.DryRun && !entry.Copied {
+		l.noteLocation(ctx, loc, digest, req.Namespace)
+	}
 }
 
 // image evaluates one platform's image and queues what is missing.

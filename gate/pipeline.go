@@ -13,15 +13,19 @@ import (
 // exist), ErrRegistryAuth, ErrRegistryUnavailable (perhaps in a
 // RetryAfterError), ErrIntegrity, ErrRegistryNotTrusted (no such registry is
 // configured), ErrUnassessable (a manifest that no rule covers, over a limit,
-// or not parsable) and ErrTimeout.
+// or not parsable) and ErrTimeout. ErrUnassessable follows from bytes that have
+// the digest, wherever they were served; every other error is about this location
+// and this moment, and says nothing about a digest. That a registry's headers
+// contradict the bytes is ErrIntegrity.
 type Source interface {
 	// Resolve reads the manifest that ref (a digest or a tag) names at loc,
 	// checks its hash, classifies it and expands an index (nested ones are
-	// flattened; children without a platform have their config read).
+	// flattened; children are listed as the index names them, and not read).
+	// What it returns follows from hashed bytes and the configured platforms.
 	Resolve(ctx context.Context, loc Location, ref string) (Manifest, error)
-	// Head asks which digest a tag names now, without reading the manifest.
-	// The answer is the registry's word: it counts only for a digest that we
-	// have read before.
+	// Head asks which digest a tag names now, without reading the manifest; for
+	// a digest, whether it is there. The answer is the registry's word: it
+	// counts only for a digest that we have read before.
 	Head(ctx context.Context, loc Location, tag string) (Digest, error)
 }
 
@@ -150,13 +154,6 @@ func (p *Pipeline) tookAnalysis(d time.Duration) {
 		old = int64(d)
 	}
 	p.usual.Store(old + (int64(d)-old)/8)
-}
-
-// judges reports whether a child counts for its index. A platform that was
-// configured since the index was read counts at once: nodes may run it. One that
-// was removed counts until the index is read again.
-func (p *Pipeline) judges(c Child) bool {
-	return c.Judged || (p.Platforms != nil && p.Platforms(c.Platform))
 }
 
 // entry reads one digest.

@@ -36,8 +36,10 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 				return mark
 			}
 			gone = err
+		case errors.Is(err, ErrUnassessable):
+			return errors.Join(err, p.unreadable(ctx, job.Digest, job.Location, err))
 		case err != nil:
-			return p.unreadable(ctx, job, err)
+			return err
 		default:
 			if queued, err = p.seen(ctx, m, job.Location, by); err != nil {
 				return err
@@ -95,31 +97,6 @@ func (p *Pipeline) rejudge(ctx context.Context, loc Location, tagged map[Digest]
 	return nil
 }
 
-// unreadable records what a failed read by digest says about the digest for
-// good: a manifest that no rule covers is unassessable wherever it lies. A
-// manifest that was read and hashed before is not: then this registry serves
-// something else, which says nothing about the digest.
-func (p *Pipeline) unreadable(ctx context.Context, job Job, err error) error {
-	if !errors.Is(err, ErrUnassessable) {
-		return err
-	}
-	entry, read := p.entry(ctx, job.Digest)
-	if read != nil {
-		return read
-	}
-	if entry.Record.Manifest.Kind != KindUnknown {
-		return err
-	}
-	m := Manifest{Digest: job.Digest, Kind: KindArtifact, Unassessable: Printable(err.Error(), 300)}
-	if put := p.Records.PutManifest(ctx, m); put != nil {
-		return put
-	}
-	if _, add := p.Records.AddLocation(ctx, job.Digest, job.Location); add != nil {
-		return add
-	}
-	return err
-}
-
 // confirm reads which digest a tag names now and stores the mapping. A digest
 // that HEAD reports counts only when it was read and hashed before; otherwise
 // the manifest is read. queued says that a new analysis was asked for.
@@ -153,7 +130,7 @@ func (p *Pipeline) named(ctx context.Context, key TagKey, by asking) (_ Digest, 
 	if err != nil {
 		return "", false, err
 	}
-	if m := entry.Record.Manifest; m.Kind != KindUnknown {
+	if m := entry.Record.Manifest; m.Kind != KindUnknown && (by.recordOnly || !entry.Record.Doubtful()) {
 		queued, err = p.lies(ctx, m, key.Location, by)
 		return digest, queued, err
 	}
@@ -168,7 +145,7 @@ func (p *Pipeline) named(ctx context.Context, key TagKey, by asking) (_ Digest, 
 // seen records a manifest that was just read, and that it lies at a location;
 // see [Pipeline.lies].
 func (p *Pipeline) seen(ctx context.Context, m Manifest, loc Location, by asking) (queued bool, err error) {
-	if err := p.Records.PutManifest(ctx, m); err != nil {
+	if err := p.record(ctx, &m); err != nil {
 		return false, err
 	}
 	return p.lies(ctx, m, loc, by)
@@ -187,42 +164,6 @@ func (p *Pipeline) lies(ctx context.Context, m Manifest, loc Location, by asking
 		return p.members(ctx, m, loc, by)
 	}
 	return false, nil
-}
-
-// members does for the judged children of an index what lies does for an image.
-// What an index says of a child counts only while nobody has read the child
-// itself: an index is written by whoever pushes it.
-func (p *Pipeline) members(ctx context.Context, index Manifest, loc Location, by asking) (queued bool, err error) {
-	var want []Digest
-	for _, c := range index.Children {
-		if p.judges(c) {
-			want = append(want, c.Digest)
-		}
-	}
-	res, err := p.Records.Read(ctx, ReadRequest{Digests: want})
-	if err != nil {
-		return false, err
-	}
-	for _, c := range index.Children {
-		if !p.judges(c) {
-			continue
-		}
-		m := res.Digests[c.Digest].Record.Manifest
-		put := p.lies
-		if m.Kind == KindUnknown {
-			m = Manifest{Digest: c.Digest, MediaType: c.MediaType, Kind: KindImage, Platform: c.Platform}
-			put = p.seen
-		}
-		if m.Kind == KindIndex { // it is no image, which admission says
-			continue
-		}
-		fresh, err := put(ctx, m, loc, by)
-		if err != nil {
-			return false, err
-		}
-		queued = queued || fresh
-	}
-	return queued, nil
 }
 
 // due asks for the analysis of an image unless it is known, and keeps its

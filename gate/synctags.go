@@ -102,7 +102,8 @@ func (r *syncRun) mappings(ctx context.Context, loc Location, batch []ListedTag)
 }
 
 // unjudged finds the digests of which something was never asked for: the
-// manifest itself, an image's analysis, or that of a judged child of an index.
+// manifest itself (also one that is to be read again), an
+// image's analysis, or that of a judged child of an index.
 // Whatever has a job is left to it, also one that failed or was cancelled.
 func (r *syncRun) unjudged(ctx context.Context, digests []Digest) (map[Digest]bool, error) {
 	records, err := r.store.Read(ctx, ReadRequest{Digests: digests})
@@ -131,9 +132,10 @@ func (r *syncRun) unjudged(ctx context.Context, digests []Digest) (map[Digest]bo
 	}
 	out := map[Digest]bool{}
 	for _, d := range digests {
-		m := entries[d].Record.Manifest
+		rec := entries[d].Record
+		m := rec.Manifest
 		missing := func(c Digest) bool { return entries[c].State() == StateNotScanned }
-		out[d] = m.Kind == KindUnknown || m.Kind == KindImage && missing(d) || slices.ContainsFunc(judged(m), missing)
+		out[d] = m.Kind == KindUnknown || rec.Doubtful() || m.Kind == KindImage && missing(d) || slices.ContainsFunc(judged(m), missing)
 	}
 	return out, nil
 }

@@ -23,10 +23,11 @@ type Body struct {
 	FindingsSize  int `json:"findingsSize,omitempty"`
 }
 
-// Shown is the record as gate knows it.
+// Shown is the record as gate knows it. An analysis says nothing about what is no
+// image: versions before have analysed what an index called one.
 func (b *Body) Shown() gate.Record {
 	out := b.Record
-	if out.Manifest.Unassessable == "" {
+	if k := out.Manifest.Kind; out.Manifest.Unassessable == "" && (k == gate.KindImage || k == gate.KindUnknown) {
 		out.Manifest.Unassessable = b.Tried
 	}
 	return out
@@ -43,8 +44,13 @@ func (b *Body) Fence(epoch int64) (changed bool, err error) {
 	return changed, nil
 }
 
-// PutManifest sets what the manifest is.
+// PutManifest sets what the manifest is. The first reading of it under the rule of
+// gate.Manifest.Hashed, and every one that finds no image, also takes back what an
+// analysis found: it may have believed an index or a registry.
 func (b *Body) PutManifest(m gate.Manifest) (changed bool, err error) {
+	if b.Tried != "" && (m.Kind != gate.KindImage || m.Hashed && !b.Manifest.Hashed) {
+		b.Tried, changed = "", true
+	}
 	before, err := json.Marshal(b.Manifest)
 	if err != nil {
 		return false, err
@@ -54,7 +60,7 @@ func (b *Body) PutManifest(m gate.Manifest) (changed bool, err error) {
 		return false, err
 	}
 	b.Manifest = m
-	return !bytes.Equal(before, after), nil
+	return changed || !bytes.Equal(before, after), nil
 }
 
 // PutUnassessable sets why the digest can never be analysed.

@@ -142,7 +142,8 @@ type Records interface {
 	// gate.ErrFenced when a higher epoch is there already.
 	Fence(ctx context.Context, d gate.Digest, epoch int64) error
 	// PutManifest stores what a manifest is. It depends on the digest only,
-	// so that repeating it is harmless and needs no epoch.
+	// so that repeating it is harmless and needs no epoch. It corrects what is
+	// stored: see gate.Manifest.Hashed and [Body.PutManifest].
 	PutManifest(ctx context.Context, m gate.Manifest) error
 	// AddLocation records that the digest was seen at loc, and clears Gone.
 	// It reports whether the location was new.

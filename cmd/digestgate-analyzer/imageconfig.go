@@ -47,7 +47,7 @@ func parseConfig(raw []byte) (*ociConfig, error) {
 }
 
 func (c *ociConfig) platform() gate.Platform {
-	return gate.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion}
+	return gate.ConfigPlatform(gate.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, OSVersion: c.OSVersion})
 }
 
 func (c *ociConfig) imageConfig() gate.ImageConfig {

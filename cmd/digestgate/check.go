@@ -171,7 +171,7 @@ func (a *app) outstanding(ctx context.Context, d gate.Digest) (gate.Entry, strin
 	}
 	entry := res.Digests[d]
 	for _, c := range entry.Record.Manifest.Children {
-		if c.Judged {
+		if c.Judged && c.Digest.Valid() {
 			want = append(want, c.Digest)
 		}
 	}

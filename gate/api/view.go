@@ -57,7 +57,9 @@ func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) 
 func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) error {
 	var want []gate.Digest
 	for _, c := range m.Children {
-		want = append(want, c.Digest)
+		if c.Digest.Valid() {
+			want = append(want, c.Digest)
+		}
 	}
 	res, err := s.Reader.Read(ctx, gate.ReadRequest{Digests: want})
 	if err != nil {
@@ -68,8 +70,12 @@ func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) e
 	var states []gate.State
 	for _, c := range m.Children {
 		e := res.Digests[c.Digest]
-		v.Platforms = append(v.Platforms, PlatformDetail{c.Platform.String(), c.Digest, e.State(), c.Judged})
-		if !c.Judged || judged[c.Digest] {
+		platform := c.Platform.String()
+		if platform == "" {
+			platform = e.Record.Manifest.Platform.String() // the index names none
+		}
+		v.Platforms = append(v.Platforms, PlatformDetail{platform, c.Digest, e.State(), c.Judged})
+		if !c.Judged || judged[c.Digest] || m.Unassessable != "" {
 			continue
 		}
 		judged[c.Digest] = true

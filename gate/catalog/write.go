@@ -104,7 +104,7 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 		micros(r.AnalyzedAt), micros(seenAt))
 	if r.Manifest.Kind == gate.KindIndex {
 		for _, c := range r.Manifest.Children {
-			if c.Judged {
+			if c.Judged && r.Manifest.Unassessable == "" {
 				w.exec("INSERT OR IGNORE INTO children (parent, child) VALUES (?,?)", d, c.Digest)
 			}
 		}

@@ -99,7 +99,7 @@ func (r *analysis) check() error {
 	if img.Digest != r.req.Digest {
 		return fmt.Errorf("the source answered %s: %w", img.Digest.Short(), gate.ErrIntegrity)
 	}
-	if os := img.Platform.OS; os != "linux" {
+	if os := gate.ConfigPlatform(img.Platform).OS; os != "linux" {
 		return fmt.Errorf("the image is for %q, only Linux images can be analysed: %w", gate.Printable(img.Platform.String(), 60), gate.ErrUnassessable)
 	}
 	if len(img.Layers) > maxLayers {
@@ -239,7 +239,7 @@ func (r *analysis) pull(ctx context.Context, l registry.Layer, unit protocol.Uni
 	r.mu.Unlock()
 	res, err := r.a.launcher.run(ctx, &session{unit: unit, layer: src})
 	if err != nil {
-		return nil, err
+		return nil, src.blame(ctx, err)
 	}
 	switch {
 	case !src.verified():

@@ -32,7 +32,7 @@ func validate(inv *gate.Inventory, img registry.Image) error {
 		return fmt.Errorf("it lists %d secrets, more than %d", len(inv.Secrets), maxSecrets)
 	case len(inv.History) > maxHistory:
 		return fmt.Errorf("it lists %d steps of history, more than %d", len(inv.History), maxHistory)
-	case inv.Platform.OS != img.Platform.OS || inv.Platform.Architecture != img.Platform.Architecture:
+	case gate.ConfigPlatform(inv.Platform).OS != gate.ConfigPlatform(img.Platform).OS || inv.Platform.Architecture != img.Platform.Architecture:
 		return errors.New("it is for another platform than the configuration")
 	}
 	known := map[gate.Digest]bool{"": true}
@@ -70,7 +70,7 @@ func (r *analysis) complete(inv *gate.Inventory) {
 	inv.AnalyzerSet = r.a.set
 	inv.AnalyzedAt = r.a.now().UTC()
 	inv.Isolation = r.a.report.Isolation()
-	inv.Platform = r.image.Platform
+	inv.Platform = gate.ConfigPlatform(r.image.Platform)
 	inv.Size = r.image.Size
 	if inv.Packages == nil {
 		inv.Packages = []gate.Package{}

@@ -73,6 +73,18 @@ func (p *fakeParent) get(path string) ([]byte, int) {
 	return b, res.StatusCode
 }
 
+// beginning reads the first bytes of the layer; closing what it returns reads
+// the rest.
+func (p *fakeParent) beginning() io.Closer {
+	res, err := p.Ask(http.MethodGet, protocol.PathLayer, nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	_, _ = io.ReadFull(res.Body, make([]byte, 10))
+	return res.Body
+}
+
 func (p *fakeParent) post(body io.Reader) {
 	res, err := p.Ask(http.MethodPost, protocol.PathResult, body)
 	if err != nil {
@@ -229,6 +241,17 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 	},
 	"toolarge": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
 		p.get(protocol.PathLayer)
+		r.Failure = &protocol.Failure{Class: protocol.FailureTooLarge, Message: "the layer unpacks to more than 1KiB"}
+		p.answer(r)
+		return 0
+	},
+	"leaves": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.beginning()
+		fmt.Fprintln(os.Stderr, "panic: what a beginning")
+		return 2
+	},
+	"leavestoolarge": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
+		p.beginning().Close()
 		r.Failure = &protocol.Failure{Class: protocol.FailureTooLarge, Message: "the layer unpacks to more than 1KiB"}
 		p.answer(r)
 		return 0

@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,7 +29,9 @@ type layerSource struct {
 
 	mu       sync.Mutex
 	started  bool
-	complete bool // all bytes passed and had the digest
+	complete bool   // all bytes passed and had the digest
+	passed   int64  // bytes read of the stream, and their hash
+	prefix   []byte // nil before its end
 	failure  error
 	waited   time.Duration // for the source
 }
@@ -62,6 +65,7 @@ func (l *layerSource) stream(ctx context.Context, w io.Writer) error {
 	sum := sha256.New()
 	buf := make([]byte, 256<<10)
 	var n int64
+	defer func() { l.left(n, sum) }()
 	for {
 		begin := time.Now()
 		k, err := src.Read(buf)
@@ -112,6 +116,50 @@ func (l *layerSource) err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.failure
+}
+
+// left notes how much was read, and what, when the stream ended.
+func (l *layerSource) left(n int64, sum hash.Hash) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.passed, l.prefix = n, sum.Sum(nil)
+}
+
+// blame says whose failure it is that a child ended with err. What a child does
+// with bytes says nothing about the layer before they are known to be the
+// layer's: a registry may serve others, on which it crashes or which it finds too
+// large. So what a child left unread is read once more, to its end: the bytes
+// that it has seen must be the beginning of the whole that has the digest.
+// Errors of the source come in place of err.
+func (l *layerSource) blame(ctx context.Context, err error) error {
+	l.mu.Lock()
+	passed, prefix, known := l.passed, l.prefix, l.complete || !l.started
+	l.mu.Unlock()
+	if known || ctx.Err() != nil || !errors.Is(err, gate.ErrScanFailed) && !errors.Is(err, gate.ErrUnassessable) {
+		return err
+	}
+	src, oerr := l.open(ctx)
+	if oerr != nil {
+		return oerr
+	}
+	defer src.Close()
+	sum := sha256.New()
+	n, rerr := io.CopyN(sum, src, passed)
+	if rerr == nil && prefix != nil && !bytes.Equal(sum.Sum(nil), prefix) {
+		return fmt.Errorf("layer %s is served with other bytes each time: %w", l.digest.Short(), gate.ErrIntegrity)
+	}
+	if rerr == nil {
+		var rest int64
+		rest, rerr = io.Copy(sum, io.LimitReader(src, l.size-n+1))
+		n += rest
+	}
+	if rerr != nil && !errors.Is(rerr, io.EOF) {
+		return rerr
+	}
+	if cerr := l.check(sum, n); cerr != nil {
+		return cerr
+	}
+	return err
 }
 
 // verified reports whether all bytes passed and had the layer's digest.

@@ -70,17 +70,20 @@ var foreignTypes = []string{
 }
 
 // isFileSystemLayer reports whether a media type is that of a layer of a root
-// file system, in whatever wrapping: what has one is an image.
+// file system, in whatever wrapping: what has one is an image. It is containerd's
+// rule (core/images/mediatypes.go, IsLayerType) without its "+" extensions.
 func isFileSystemLayer(t string) bool {
-	t = strings.TrimSuffix(t, "+encrypted")
-	return slices.Contains(layerTypes, t) || slices.Contains(foreignTypes, t)
+	base, _, _ := strings.Cut(t, "+")
+	return strings.HasPrefix(t, "application/vnd.oci.image.layer.") || slices.Contains(layerTypes, base) || slices.Contains(foreignTypes, base)
 }
 
 func isImageConfig(t string) bool { return t == typeDockerConfig || t == typeOCIConfig }
 
-// kind says what a manifest is. A file system layer under an image
-// configuration makes it an image whatever else it claims to be: a node would
-// run it.
+// kind says what a manifest is. A file system layer makes it an image whatever
+// else it claims to be, and whatever its configuration is called: a node would run
+// it. containerd and skopeo take "application/octet-stream" and "text/html" for
+// configurations, Docker has them in a list (distribution/registry.go,
+// defaultImageTypes), CRI-O does not look at the type of a Docker manifest.
 func (d *document) kind() gate.ManifestKind {
 	switch {
 	case d.index:
@@ -88,8 +91,7 @@ func (d *document) kind() gate.ManifestKind {
 	case d.artifact:
 		return kindOfType(d.ArtifactType, gate.KindArtifact)
 	}
-	hasFiles := slices.ContainsFunc(d.Layers, func(l descriptor) bool { return isFileSystemLayer(l.MediaType) })
-	if isImageConfig(d.Config.MediaType) && hasFiles {
+	if slices.ContainsFunc(d.Layers, func(l descriptor) bool { return isFileSystemLayer(l.MediaType) }) {
 		return gate.KindImage
 	}
 	if k := d.accessoryKind(); k != gate.KindUnknown {

@@ -35,6 +35,7 @@ type document struct {
 
 	// index and artifact say which form the document has; neither: a manifest.
 	index, artifact bool
+	typed           bool // MediaType is its own word
 }
 
 // descriptor is one reference to content.
@@ -52,16 +53,16 @@ type descriptor struct {
 // of all descriptors of a manifest cannot overflow.
 const maxBlobBytes = 1 << 45
 
-// parseDocument reads a manifest strictly. contentType is the header of the
-// answer. Errors: gate.ErrUnassessable for what no rule covers,
-// gate.ErrIntegrity when header and content contradict each other.
+// parseDocument reads a manifest strictly. What it is follows from its bytes
+// alone. contentType is the header of the answer, the registry's word, which may
+// contradict them and no more. Errors: gate.ErrUnassessable for bytes that no rule
+// covers, gate.ErrIntegrity when the header contradicts.
 func parseDocument(contentType string, body []byte) (*document, error) {
 	keys, err := checkUnambiguous(body)
 	if err != nil {
 		return nil, unassessable("the manifest cannot be read: %w", err)
 	}
-	header := mediaTypeOf(contentType)
-	if isSchema1(header) || keys["fsLayers"] {
+	if keys["fsLayers"] {
 		return nil, unassessable("it is a Docker schema 1 manifest; push the image again with a current tool")
 	}
 	var d document
@@ -72,14 +73,17 @@ func parseDocument(contentType string, body []byte) (*document, error) {
 	if d.SchemaVersion == 1 {
 		return nil, unassessable("it is a Docker schema 1 manifest; push the image again with a current tool")
 	}
-	if err := d.settle(header, keys); err != nil {
+	if err := d.settle(keys); err != nil {
 		return nil, err
 	}
-	return &d, d.checkDescriptors()
+	if err := d.checkDescriptors(); err != nil {
+		return nil, err
+	}
+	return &d, d.checkHeader(mediaTypeOf(contentType))
 }
 
-// settle decides between manifest and index, by the content first.
-func (d *document) settle(header string, keys map[string]bool) error {
+// settle decides between manifest and index.
+func (d *document) settle(keys map[string]bool) error {
 	asManifest := keys["config"] || keys["layers"]
 	asIndex := keys["manifests"]
 	if asManifest && asIndex || keys["blobs"] && (asManifest || asIndex) {
@@ -92,19 +96,14 @@ func (d *document) settle(header string, keys map[string]bool) error {
 		byShape = typeOCIIndex
 	case d.artifact:
 		byShape = typeOCIArtifact
-	case !asManifest && (d.MediaType == typeOCIArtifact || d.MediaType == "" && header == typeOCIArtifact):
+	case !asManifest && d.MediaType == typeOCIArtifact:
 		d.artifact, byShape = true, typeOCIArtifact
 	case !asManifest:
 		return unassessable("the manifest is neither an image nor an index")
 	}
-	if d.MediaType != "" && isManifestType(header) && d.MediaType != header {
-		return fmt.Errorf("the registry serves %q as %q: %w", gate.Printable(d.MediaType, 80), header, gate.ErrIntegrity)
-	}
-	if d.MediaType == "" {
+	d.typed = d.MediaType != ""
+	if !d.typed {
 		d.MediaType = byShape
-		if isManifestType(header) {
-			d.MediaType = header
-		}
 	}
 	if isIndexType(d.MediaType) && !d.index || isImageType(d.MediaType) && (d.index || d.artifact) ||
 		d.MediaType == typeOCIArtifact && !d.artifact {
@@ -113,13 +112,30 @@ func (d *document) settle(header string, keys map[string]bool) error {
 	return nil
 }
 
-// checkDescriptors refuses what could not be fetched or would not add up.
-func (d *document) checkDescriptors() error {
-	if d.artifact {
-		return nil
+// checkHeader refuses a registry's word that contradicts the content. Nodes differ
+// in which of the two they go by, so that nobody can say what they would run from
+// there; another registry may serve the same bytes properly.
+func (d *document) checkHeader(header string) error {
+	wrong := isSchema1(header)
+	switch {
+	case isManifestType(header) && d.typed:
+		wrong = header != d.MediaType
+	case isManifestType(header):
+		wrong = isIndexType(header) != d.index || (header == typeOCIArtifact) != d.artifact
 	}
-	if d.index {
-		return checkAll(d.Manifests)
+	if wrong {
+		text := fmt.Sprintf("the registry serves %q as %q; its Content-Type must be that of the manifest", gate.Printable(d.MediaType, 80), header)
+		return &wordedError{text, gate.ErrIntegrity}
+	}
+	return nil
+}
+
+// checkDescriptors refuses what could not be fetched or would not add up. The
+// children of an index are no part of it, and what is wrong with one that no node
+// chooses does not matter; see expansion.
+func (d *document) checkDescriptors() error {
+	if d.artifact || d.index {
+		return nil
 	}
 	if err := d.Config.check(); err != nil {
 		return err

@@ -62,6 +62,16 @@ func (s *session) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%s: %w", advice(err), gate.ErrRegistryUnavailable)
 }
 
+// wordedError is an error that says all there is to say; the sentence of its class
+// would mislead.
+type wordedError struct {
+	text  string
+	class error
+}
+
+func (e *wordedError) Error() string { return e.text }
+func (e *wordedError) Unwrap() error { return e.class }
+
 // advice words a failure below HTTP for the operator.
 func advice(err error) string {
 	var (

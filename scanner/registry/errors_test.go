@@ -68,8 +68,8 @@ func TestMapsAnswers(t *testing.T) {
 		"hostile_error_text":  {registrytest.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"<b>x\u001b","message":"<script>"}]}`)}, gate.ErrRegistryUnavailable, 1, ""},
 		"endless_error":       {registrytest.Fault{Status: 404, Flood: 1 << 30}, gate.ErrNotFound, 1, ""}, // N09
 		"endless_forbidden":   {registrytest.Fault{Status: 403, Body: []byte(`{"errors":[{"code":"`), Flood: 1 << 30}, gate.ErrRegistryAuth, 1, ""},
-		"endless_manifest":    {registrytest.Fault{Body: []byte("{"), Flood: 1 << 30, Unsized: true}, gate.ErrUnassessable, 1, "over the limit"},
-		"announced_too_large": {registrytest.Fault{Body: []byte("{"), Header: http.Header{"Content-Length": {"1000000000"}}, After: 1, Stall: true}, gate.ErrUnassessable, 1, "over the limit"},
+		"endless_manifest":    {registrytest.Fault{Body: []byte("{"), Flood: 1 << 30, Unsized: true}, gate.ErrIntegrity, 1, "over the limit"},
+		"announced_too_large": {registrytest.Fault{Body: []byte("{"), Header: http.Header{"Content-Length": {"1000000000"}}, After: 1, Stall: true}, gate.ErrIntegrity, 1, "over the limit"},
 		"huge_header":         {registrytest.Fault{Status: 200, Header: http.Header{"X-Huge": {strings.Repeat("x", 1<<20)}}}, gate.ErrRegistryUnavailable, 3, ""}, // N09
 		"reset":               {registrytest.Fault{Body: []byte("{}"), After: 1, Reset: true}, gate.ErrRegistryUnavailable, 3, ""},
 		"truncated":           {registrytest.Fault{Body: []byte("{}"), Header: http.Header{"Content-Length": {"100"}}, After: 2, Reset: true}, gate.ErrRegistryUnavailable, 3, ""},
@@ -98,7 +98,7 @@ func TestMapsAnswers(t *testing.T) {
 			if s := fmt.Sprint(err); strings.ContainsAny(s, "\x1b<\n") {
 				t.Errorf("hostile text in %q", s)
 			}
-			if n := r.Flooded(); n > MaxManifestBytes+bufferedBytes {
+			if n := r.Flooded(); n > maxHashedBytes+bufferedBytes {
 				t.Errorf("%d bytes were read", n)
 			}
 			if class, ok := gate.Classify(err); !ok || class.Err == gate.ErrTimeout {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	specs "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/digestgate/digestgate/gate"
 )
 
@@ -74,7 +76,7 @@ func FuzzManifest(f *testing.F) {
 		if d.index != (kind == gate.KindIndex) {
 			t.Errorf("index %v has kind %q", d.index, kind)
 		}
-		runnable := isImageConfig(d.Config.MediaType) && !d.index && !d.artifact
+		runnable := !d.index && !d.artifact
 		for _, l := range d.Layers {
 			if runnable && isFileSystemLayer(l.MediaType) && kind != gate.KindImage {
 				t.Errorf("an image has kind %q: %s", kind, body)
@@ -102,6 +104,6 @@ func FuzzConfig(f *testing.F) {
 		if why == "" && len(c.RootFS.DiffIDs) != layers {
 			t.Errorf("%d layers, %d diff IDs accepted", layers, len(c.RootFS.DiffIDs))
 		}
-		newMatcher([]gate.Platform{{OS: "linux", Architecture: "amd64"}}).match(c.platform())
+		newMatcher([]gate.Platform{{OS: "linux", Architecture: "amd64"}}).match(specs.Platform{OS: c.platform().OS, Architecture: c.platform().Architecture, Variant: c.Variant})
 	})
 }

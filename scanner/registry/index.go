@@ -27,6 +27,9 @@ type errOver struct{ text string }
 func (e errOver) Error() string { return e.text }
 
 // expandIndex fills Children and, where nothing can be judged, Unassessable.
+// Indexes that it names are read, images are not: what an index says of them,
+// and what they say of themselves, decides nothing but which platform's node
+// would choose them (docs/adr/0011-indexes.md).
 func (c *Client) expandIndex(ctx context.Context, s *session, repo string, d *document, m *gate.Manifest) error {
 	x := &expansion{c: c, s: s, repo: repo}
 	err := x.add(ctx, d, 0)
@@ -52,109 +55,92 @@ func (x *expansion) add(ctx context.Context, d *document, depth int) error {
 		if isUnknown(desc.Platform) {
 			continue
 		}
-		if isIndexType(desc.MediaType) {
-			if depth+1 > MaxNesting {
-				return errOver{fmt.Sprintf("the index is nested deeper than %d", MaxNesting)}
-			}
-			nested, err := x.read(ctx, desc)
-			if err != nil {
-				return err
-			}
-			if !nested.index {
-				return unassessable("the index names %s as an index, which it is not", desc.Digest.Short())
-			}
-			if err := x.add(ctx, nested, depth+1); err != nil {
-				return err
-			}
+		child := x.child(desc)
+		if !child.Judged || !child.Digest.Valid() || !isIndexType(desc.MediaType) {
+			x.children = append(x.children, child)
 			continue
 		}
-		child, err := x.child(ctx, desc)
+		if depth+1 > MaxNesting {
+			return errOver{fmt.Sprintf("the index is nested deeper than %d", MaxNesting)}
+		}
+		nested, err := x.read(ctx, desc)
 		if err != nil {
 			return err
 		}
-		x.children = append(x.children, child)
+		if !nested.index { // an image that is called an index: CRI-O does not look at the word
+			x.children = append(x.children, child)
+			continue
+		}
+		if err := x.add(ctx, nested, depth+1); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (x *expansion) child(ctx context.Context, desc descriptor) (gate.Child, error) {
-	child := gate.Child{Digest: desc.Digest, MediaType: gate.Printable(desc.MediaType, 128), Size: desc.Size}
-	if desc.Platform != nil {
-		child.Platform = fromSpecs(*desc.Platform)
-		child.Judged = x.c.matcher.match(*desc.Platform)
-		return child, nil
+// child is what an index's own bytes say of a child. One without a platform is
+// judged, whatever it is: CRI-O takes the first such child when nothing fits
+// better (containers/image, OCI1IndexPublic.chooseInstance), Docker the same of a
+// platform without content (pullManifestList), and containerd where its
+// configuration fits. One that a node chooses and we cannot read is refused.
+func (x *expansion) child(desc descriptor) gate.Child {
+	child := gate.Child{Digest: gate.Digest(gate.Printable(string(desc.Digest), 160)), MediaType: gate.Printable(desc.MediaType, 128), Judged: true}
+	if desc.Size > 0 && desc.Size <= maxBlobBytes {
+		child.Size = desc.Size
 	}
-	p, judged, err := x.unnamed(ctx, desc)
-	if err != nil {
-		return gate.Child{}, fmt.Errorf("reading the child %s without a platform: %w", desc.Digest.Short(), err)
+	if p := desc.Platform; p != nil && (p.OS != "" || p.Architecture != "") {
+		child.Platform = fromSpecs(*p)
+		child.Judged = x.c.matcher.match(*p)
 	}
-	child.Platform, child.Judged = fromSpecs(p), judged
-	return child, nil
+	return child
 }
 
-// unnamed finds the platform of a child whose descriptor has none by reading
-// its configuration, as containerd does. CRI-O takes such a child for any
-// platform when nothing fits better; so what cannot be excluded is judged: an
-// image that names no complete platform, a child that is missing (it may be
-// pushed later) or unreadable.
-func (x *expansion) unnamed(ctx context.Context, desc descriptor) (p specs.Platform, judged bool, err error) {
-	d, err := x.read(ctx, desc)
-	if errors.Is(err, gate.ErrNotFound) || errors.Is(err, gate.ErrUnassessable) {
-		return specs.Platform{}, true, nil
-	}
-	if err != nil {
-		return specs.Platform{}, false, err
-	}
-	if k := d.kind(); k != gate.KindImage {
-		// An index here hides under another media type: judged, and found
-		// to be no image. Accessories and artifacts are not run.
-		return specs.Platform{}, k == gate.KindIndex, nil
-	}
-	raw, err := x.s.readConfig(ctx, x.repo, d.Config)
-	if errors.Is(err, gate.ErrNotFound) || errors.Is(err, gate.ErrUnassessable) {
-		return specs.Platform{}, true, nil
-	}
-	if err != nil {
-		return specs.Platform{}, false, err
-	}
-	cfg, _ := parseConfig(raw, len(d.Layers))
-	p = cfg.platform()
-	if p.OS == "" || p.Architecture == "" {
-		return p, true, nil
-	}
-	return p, x.c.matcher.match(p), nil
-}
-
+// read reads a nested index. Where this registry does not have it, nothing is
+// known of the index that names it; another registry may have both.
 func (x *expansion) read(ctx context.Context, desc descriptor) (*document, error) {
-	if desc.Size > MaxManifestBytes {
-		return nil, unassessable("the index names a manifest of %d bytes, the limit is %d", desc.Size, MaxManifestBytes)
-	}
 	raw, err := x.s.readManifest(ctx, x.repo, string(desc.Digest))
+	if errors.Is(err, gate.ErrNotFound) {
+		text := fmt.Sprintf("the registry does not have %s, which the index names as an index in it (%v); push all of the index", desc.Digest, err)
+		return nil, &wordedError{text, gate.ErrIntegrity}
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading %s, which the index names as an index: %w", desc.Digest.Short(), err)
 	}
 	return parseDocument(raw.contentType, raw.body)
 }
 
-// whyNoChild says why an index without a judged child can never be assessed.
+// whyNoChild says why an index can never be assessed: no child is judged, or one
+// that is cannot be read.
 func whyNoChild(children []gate.Child) string {
 	if len(children) == 0 {
 		return "the index has no images"
 	}
 	var names []string
-	linux := false
+	linux, judged := false, false
 	for _, c := range children {
-		if c.Judged {
-			return ""
+		if c.Judged && !c.Digest.Valid() {
+			return unreadableName(c)
 		}
+		judged = judged || c.Judged
 		linux = linux || isLinux(specs.Platform{OS: c.Platform.OS})
 		if n := c.Platform.String(); n != "" && len(names) < 8 {
 			names = append(names, n)
 		}
 	}
 	list := strings.Join(names, ", ")
-	if !linux {
+	switch {
+	case judged:
+		return ""
+	case !linux:
 		return fmt.Sprintf("no Linux platform: the index is for %s", list)
 	}
 	return fmt.Sprintf("no configured platform: the index is for %s (see scan.platforms)", list)
+}
+
+func unreadableName(c gate.Child) string {
+	platform := c.Platform.String()
+	if platform == "" {
+		platform = "any platform"
+	}
+	return fmt.Sprintf("the index names its image for %s by %q, only sha256 digests can be read; push it again with a tool that uses sha256", platform, gate.Printable(string(c.Digest), 40))
 }

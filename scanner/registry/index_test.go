@@ -61,22 +61,22 @@ func TestExpandsIndexes(t *testing.T) {
 		want     []string
 		why      string
 	}{
-		"two_platforms":           {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/arm64", true)}, []string{"+linux/amd64", "+linux/arm64"}, ""},
-		"attestation_is_skipped":  {[]registrytest.Child{child(t, 1, "linux/amd64", true), attestation}, []string{"+linux/amd64"}, ""},
-		"unknown_os_only":         {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "unknown/amd64", true)}, []string{"+linux/amd64", "unknown/amd64"}, ""},
-		"unknown_with_variant":    {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "unknown/unknown/v1", true)}, []string{"+linux/amd64", "unknown/unknown/v1"}, ""},
-		"every_match_is_judged":   {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/386", true), child(t, 3, "linux/arm/v7", true), child(t, 4, "linux/arm64/v8", true)}, []string{"+linux/amd64", "+linux/386", "+linux/arm/v7", "+linux/arm64/v8"}, ""},
-		"amd64_variants":          {[]registrytest.Child{child(t, 1, "linux/amd64/v1", true), child(t, 2, "linux/amd64/v3", true)}, []string{"+linux/amd64/v1", "linux/amd64/v3"}, ""},
-		"same_platform_twice":     {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/amd64", true)}, []string{"+linux/amd64", "+linux/amd64"}, ""},
-		"linux_not_configured":    {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/s390x", true)}, []string{"+linux/amd64", "linux/s390x"}, ""},
-		"other_capitals":          {[]registrytest.Child{child(t, 1, "Linux/AMD64", true)}, []string{"+Linux/AMD64"}, ""},
-		"read_from_configuration": {[]registrytest.Child{child(t, 1, "linux/amd64", false), child(t, 2, "linux/s390x", false), child(t, 3, "windows/amd64", false)}, []string{"+linux/amd64", "linux/s390x", "windows/amd64"}, ""},
-		"nested":                  {[]registrytest.Child{nested(child(t, 1, "linux/amd64", true)), nested(nested(child(t, 2, "linux/arm64", true)))}, []string{"+linux/amd64", "+linux/arm64"}, ""},
-		"nested_too_deep":         {[]registrytest.Child{nested(nested(nested(child(t, 1, "linux/amd64", true))))}, []string{}, "nested deeper than 2"},
-		"windows_only":            {[]registrytest.Child{child(t, 1, "windows/amd64", true)}, []string{"windows/amd64"}, "no Linux platform: the index is for windows/amd64"},
-		"none_configured":         {[]registrytest.Child{child(t, 1, "linux/s390x", true)}, []string{"linux/s390x"}, "no configured platform"},
-		"attestations_only":       {[]registrytest.Child{attestation}, []string{}, "no images"},
-		"empty":                   {nil, []string{}, "no images"},
+		"two_platforms":          {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/arm64", true)}, []string{"+linux/amd64", "+linux/arm64"}, ""},
+		"attestation_is_skipped": {[]registrytest.Child{child(t, 1, "linux/amd64", true), attestation}, []string{"+linux/amd64"}, ""},
+		"unknown_os_only":        {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "unknown/amd64", true)}, []string{"+linux/amd64", "unknown/amd64"}, ""},
+		"unknown_with_variant":   {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "unknown/unknown/v1", true)}, []string{"+linux/amd64", "unknown/unknown/v1"}, ""},
+		"every_match_is_judged":  {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/386", true), child(t, 3, "linux/arm/v7", true), child(t, 4, "linux/arm64/v8", true)}, []string{"+linux/amd64", "+linux/386", "+linux/arm/v7", "+linux/arm64/v8"}, ""},
+		"amd64_variants":         {[]registrytest.Child{child(t, 1, "linux/amd64/v1", true), child(t, 2, "linux/amd64/v3", true)}, []string{"+linux/amd64/v1", "+linux/amd64/v3"}, ""}, // Docker takes the highest
+		"same_platform_twice":    {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/amd64", true)}, []string{"+linux/amd64", "+linux/amd64"}, ""},
+		"linux_not_configured":   {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/s390x", true)}, []string{"+linux/amd64", "linux/s390x"}, ""},
+		"other_capitals":         {[]registrytest.Child{child(t, 1, "Linux/AMD64", true)}, []string{"+Linux/AMD64"}, ""},
+		"no_platform":            {[]registrytest.Child{child(t, 1, "linux/amd64", false), child(t, 2, "linux/s390x", false), child(t, 3, "windows/amd64", false)}, []string{"+", "+", "+"}, ""},
+		"nested":                 {[]registrytest.Child{nested(child(t, 1, "linux/amd64", true)), nested(nested(child(t, 2, "linux/arm64", true)))}, []string{"+linux/amd64", "+linux/arm64"}, ""},
+		"nested_too_deep":        {[]registrytest.Child{nested(nested(nested(child(t, 1, "linux/amd64", true))))}, []string{}, "nested deeper than 2"},
+		"windows_only":           {[]registrytest.Child{child(t, 1, "windows/amd64", true)}, []string{"windows/amd64"}, "no Linux platform: the index is for windows/amd64"},
+		"none_configured":        {[]registrytest.Child{child(t, 1, "linux/s390x", true)}, []string{"linux/s390x"}, "no configured platform"},
+		"attestations_only":      {[]registrytest.Child{attestation}, []string{}, "no images"},
+		"empty":                  {nil, []string{}, "no images"},
 	}
 	r := newRig(t, registrytest.Options{})
 	for name, tt := range tests {
@@ -144,7 +144,8 @@ func descriptorFor(i int, mediaType string, platform map[string]string) map[stri
 	return d
 }
 
-func TestChildrenThatCannotBeExcludedAreJudged(t *testing.T) {
+// TestChildrenWithoutPlatformAreJudged: whatever they say of themselves.
+func TestChildrenWithoutPlatformAreJudged(t *testing.T) {
 	r := newRig(t, registrytest.Options{})
 	put := func(a registrytest.Artifact) map[string]any {
 		d, err := r.PutArtifact(r.loc.Repository, "", a)
@@ -158,6 +159,10 @@ func TestChildrenThatCannotBeExcludedAreJudged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	at := func(platform map[string]any) map[string]any {
+		return map[string]any{"mediaType": ociImage, "digest": fmt.Sprintf("sha256:%064x", 9), "size": 1, "platform": platform}
+	}
+	with := func(d map[string]any, key string, value any) map[string]any { d[key] = value; return d }
 	tests := map[string]struct {
 		descriptor map[string]any
 		judged     bool
@@ -165,16 +170,124 @@ func TestChildrenThatCannotBeExcludedAreJudged(t *testing.T) {
 		"missing_child":            {descriptorFor(1, ociImage, nil), true},
 		"configuration_missing":    {descriptorFor(2, ociImage, nil), true},
 		"configuration_unreadable": {put(registrytest.Artifact{Config: blobOf(typeOCIConfig, "no"), Layers: []registrytest.Blob{layer}}), true},
+		"configuration_empty":      {put(registrytest.Artifact{Config: blobOf(typeOCIConfig, "{}"), Layers: []registrytest.Blob{layer}}), true},
+		"configuration_html":       {put(registrytest.Artifact{Config: blobOf("text/html", "{}"), Layers: []registrytest.Blob{layer}}), true},
+		"other_architecture":       {put(registrytest.Artifact{Config: configOf(1, `"os":"linux","architecture":"s390x",`), Layers: []registrytest.Blob{layer}}), true},
+		"windows":                  {put(registrytest.Artifact{Config: configOf(1, `"os":"windows","architecture":"amd64",`), Layers: []registrytest.Blob{layer}}), true},
 		"no_architecture":          {put(registrytest.Artifact{Config: configOf(1, `"os":"linux",`), Layers: []registrytest.Blob{layer}}), true},
-		"unknown_media_type":       {descriptorFor(3, "text/plain", map[string]string{"os": "linux", "architecture": "amd64"}), true},
+		"odd_layer":                {put(registrytest.Artifact{Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{blobOf("text/plain", "x")}}), true},
+		"signature":                {put(registrytest.Artifact{Config: configOf(1, ""), Layers: []registrytest.Blob{blobOf(signatureTypes[0], "{}")}}), true},
+		"attestation":              {put(registrytest.Artifact{Config: configOf(1, `"os":"unknown","architecture":"unknown",`), Layers: []registrytest.Blob{blobOf(inToto, "{}")}}), true},
+		"artifact":                 {put(registrytest.Artifact{ArtifactType: "application/vnd.example"}), true},
+		"artifact_by_descriptor":   {with(descriptorFor(4, ociImage, nil), "artifactType", "application/vnd.example"), true},
+		"chart":                    {put(registrytest.Artifact{Config: blobOf(typeHelmConfig, "{}"), Layers: []registrytest.Blob{blobOf("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "x")}}), true},
 		"hidden_index":             {map[string]any{"mediaType": ociImage, "digest": hidden, "size": 1}, true},
-		"signature":                {put(registrytest.Artifact{Config: configOf(1, ""), Layers: []registrytest.Blob{blobOf(signatureTypes[0], "{}")}}), false},
+		"unknown_media_type":       {descriptorFor(3, "text/plain", nil), true},
+		"no_media_type":            {descriptorFor(3, "", nil), true},
+		"size_is_negative":         {with(descriptorFor(3, ociImage, nil), "size", -1), true},
+		"platform_null":            {with(descriptorFor(3, ociImage, nil), "platform", nil), true},
+		"platform_empty":           {at(map[string]any{}), true}, // Docker
+		"variant_only":             {at(map[string]any{"variant": "v7"}), true},
+		"architecture_only":        {at(map[string]any{"architecture": "amd64"}), true}, // containerd: the node's own system
+		"os_only":                  {at(map[string]any{"os": "linux"}), false},
+		"other_os_only":            {at(map[string]any{"os": "windows"}), false},
+		"odd_type_and_platform":    {descriptorFor(3, "text/plain", map[string]string{"os": "linux", "architecture": "amd64"}), true},
+		"features":                 {at(map[string]any{"os": "linux", "architecture": "amd64", "os.features": []string{"gpu"}}), true},
+		"features_of_another":      {at(map[string]any{"os": "linux", "architecture": "s390x", "os.features": []string{"gpu"}}), false},
+		"unknown_with_features":    {at(map[string]any{"os": "unknown", "architecture": "unknown", "os.features": []string{"gpu"}}), false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			m, err := r.client.Resolve(t.Context(), r.loc, string(putIndex(t, r, tt.descriptor)))
 			if err != nil || len(m.Children) != 1 || m.Children[0].Judged != tt.judged {
 				t.Errorf("got %+v, %v, want judged %v", m, err, tt.judged)
+			}
+		})
+	}
+}
+
+// TestChildrenWithOtherDigests: what we cannot read spoils an index only where a
+// node would choose it.
+func TestChildrenWithOtherDigests(t *testing.T) {
+	r := newRig(t, registrytest.Options{})
+	amd64, arm64, s390x := map[string]string{"os": "linux", "architecture": "amd64"}, map[string]string{"os": "linux", "architecture": "arm64"}, map[string]string{"os": "linux", "architecture": "s390x"}
+	named := func(digest, mediaType string, platform map[string]string) map[string]any {
+		d := descriptorFor(1, mediaType, platform)
+		d["digest"] = digest
+		return d
+	}
+	sha512 := "sha512:" + strings.Repeat("ab", 64)
+	tests := map[string]struct {
+		descriptor map[string]any
+		why        string
+	}{
+		"not_judged":           {named(sha512, ociImage, s390x), ""},
+		"not_judged_index":     {named(sha512, typeOCIIndex, s390x), ""},
+		"not_judged_garbage":   {named("no digest \x00", ociImage, s390x), ""},
+		"not_judged_empty":     {named("", ociImage, s390x), ""},
+		"attestation":          {named(sha512, ociImage, map[string]string{"os": "unknown", "architecture": "unknown"}), ""},
+		"judged":               {named(sha512, ociImage, arm64), "image for linux/arm64 by \"sha512:abab"},
+		"judged_index":         {named(sha512, typeOCIIndex, arm64), "only sha256 digests can be read"},
+		"without_platform":     {named(sha512, ociImage, nil), "image for any platform by \"sha512:abab"},
+		"nested_without":       {named(sha512, typeOCIIndex, nil), "only sha256 digests can be read"},
+		"judged_upper_case":    {named("sha256:"+strings.Repeat("AB", 32), ociImage, arm64), "only sha256 digests can be read"},
+		"not_judged_long_text": {named(strings.Repeat("x", 5000), ociImage, s390x), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m, err := r.client.Resolve(t.Context(), r.loc, string(putIndex(t, r, descriptorFor(2, ociImage, amd64), tt.descriptor)))
+			if err != nil || (m.Unassessable == "") != (tt.why == "") || !strings.Contains(m.Unassessable, tt.why) {
+				t.Fatalf("got %+v, %v, want %q", m, err, tt.why)
+			}
+			if len(m.Children) == 0 || !m.Children[0].Judged || m.Children[0].Digest != gate.Digest(fmt.Sprintf("sha256:%064x", 2)) {
+				t.Errorf("the other child: got %+v", m.Children)
+			}
+			for _, c := range m.Children {
+				if len(c.Digest) > 200 {
+					t.Errorf("a child with a name of %d bytes", len(c.Digest))
+				}
+			}
+		})
+	}
+}
+
+// TestIndexesByOtherWords: what a descriptor calls its content decides nothing
+// that the content does not say.
+func TestIndexesByOtherWords(t *testing.T) {
+	r := newRig(t, registrytest.Options{})
+	img, _ := r.push(t, "", 10)
+	nested := putIndex(t, r, descriptorFor(7, ociImage, map[string]string{"os": "linux", "architecture": "arm64"}))
+	call := func(d gate.Digest, mediaType, platform string) map[string]any {
+		out := map[string]any{"mediaType": mediaType, "digest": d, "size": 1}
+		if p := platformOf("linux/" + platform); platform != "" {
+			out["platform"] = p
+		}
+		return out
+	}
+	tests := map[string]struct {
+		descriptor map[string]any
+		want       []string
+		child      gate.Digest
+	}{
+		"an_image_called_an_index":             {call(img, typeOCIIndex, ""), []string{"+"}, img},
+		"an_image_called_an_index_of_a_node":   {call(img, typeDockerIndex, "amd64"), []string{"+linux/amd64"}, img},
+		"an_image_called_an_index_of_another":  {call(img, typeOCIIndex, "s390x"), []string{"linux/s390x"}, img},
+		"an_index_called_an_image":             {call(nested, ociImage, ""), []string{"+"}, nested},
+		"an_index_called_another_kind_of_one":  {call(nested, typeDockerIndex, ""), []string{"+linux/arm64"}, "sha256:" + gate.Digest(fmt.Sprintf("%064x", 7))},
+		"an_index_of_a_platform_of_a_node":     {call(nested, typeOCIIndex, "amd64"), []string{"+linux/arm64"}, "sha256:" + gate.Digest(fmt.Sprintf("%064x", 7))},
+		"an_index_of_another_platform":         {call(nested, typeOCIIndex, "s390x"), []string{"linux/s390x"}, nested},
+		"a_missing_index_of_another_platform":  {descriptorFor(5, typeOCIIndex, map[string]string{"os": "linux", "architecture": "s390x"}), []string{"linux/s390x"}, "sha256:" + gate.Digest(fmt.Sprintf("%064x", 5))},
+		"an_index_of_a_size_over_every_limit":  {map[string]any{"mediaType": typeOCIIndex, "digest": nested, "size": int64(1) << 50}, []string{"+linux/arm64"}, "sha256:" + gate.Digest(fmt.Sprintf("%064x", 7))},
+		"an_image_of_a_size_below_every_limit": {map[string]any{"mediaType": ociImage, "digest": img, "size": -5}, []string{"+"}, img},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m, err := r.client.Resolve(t.Context(), r.loc, string(putIndex(t, r, tt.descriptor)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, judged(m)); diff != "" || m.Children[0].Digest != tt.child {
+				t.Errorf("got child %s, children (-want +got):\n%s", m.Children[0].Digest, diff)
 			}
 		})
 	}
@@ -206,13 +319,9 @@ func TestIndexLimits(t *testing.T) {
 		t.Errorf("nested over the limit: %q, %v", m.Unassessable, err)
 	}
 
-	img, _ := r.push(t, "", 10)
-	_, err = r.client.Resolve(t.Context(), r.loc, string(putIndex(t, r, map[string]any{"mediaType": typeOCIIndex, "digest": img, "size": 1})))
-	if !errors.Is(err, gate.ErrUnassessable) {
-		t.Errorf("an image named as an index: got %v", err)
-	}
+	// Not ErrNotFound: the index itself is there.
 	_, err = r.client.Resolve(t.Context(), r.loc, string(putIndex(t, r, descriptorFor(1, typeOCIIndex, nil))))
-	if !errors.Is(err, gate.ErrNotFound) {
+	if !errors.Is(err, gate.ErrIntegrity) || errors.Is(err, gate.ErrNotFound) || !strings.Contains(err.Error(), "does not have sha256:0000") {
 		t.Errorf("a nested index that is missing: got %v", err)
 	}
 }

@@ -137,12 +137,18 @@ func (s *session) readManifest(ctx context.Context, repo, ref string) (rawManife
 			return err
 		}
 		defer closeBody(res)
-		if m.body, err = readBounded(res, MaxManifestBytes); err != nil {
+		var size int64
+		if m.body, m.digest, size, err = readBounded(res); err != nil {
 			return err
 		}
 		m.contentType = res.Header.Get("Content-Type")
-		m.digest = digestOf(m.body)
-		return checkClaims(m, ref, res.Header.Get("Docker-Content-Digest"))
+		if err := checkClaims(m, ref, res.Header.Get("Docker-Content-Digest")); err != nil {
+			return err
+		}
+		if size > MaxManifestBytes {
+			return fmt.Errorf("a manifest of %d bytes is over the limit of %d: %w", size, MaxManifestBytes, gate.ErrUnassessable)
+		}
+		return nil
 	})
 	if err != nil {
 		return rawManifest{}, err
@@ -166,24 +172,31 @@ func checkClaims(m rawManifest, ref, header string) error {
 	return nil
 }
 
-// readBounded reads a body of at most limit bytes; more is unassessable.
-func readBounded(res *http.Response, limit int64) ([]byte, error) {
-	if res.ContentLength > limit {
-		_ = res.Body.Close() // nothing of it is waited for
-		return nil, fmt.Errorf("a manifest of %d bytes is over the limit of %d: %w", res.ContentLength, limit, gate.ErrUnassessable)
-	}
-	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("a manifest over the limit of %d bytes: %w", limit, gate.ErrUnassessable)
-	}
-	return b, nil
-}
+// maxHashedBytes is how far an answer is read to learn its digest. That a manifest
+// is over MaxManifestBytes is a fact about a digest only when the bytes have it;
+// what is longer than this may be anything.
+const maxHashedBytes = 4 * MaxManifestBytes
 
-func digestOf(b []byte) gate.Digest {
-	return gate.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(b)))
+// readBounded hashes an answer and returns at most MaxManifestBytes of it.
+func readBounded(res *http.Response) (body []byte, d gate.Digest, size int64, err error) {
+	tooLong := &wordedError{fmt.Sprintf("the registry serves a manifest over the limit of %d bytes; nothing that long is one", maxHashedBytes), gate.ErrIntegrity}
+	if res.ContentLength > maxHashedBytes {
+		_ = res.Body.Close() // nothing of it is waited for
+		return nil, "", 0, tooLong
+	}
+	sum := sha256.New()
+	all := io.TeeReader(io.LimitReader(res.Body, maxHashedBytes+1), sum)
+	if body, err = io.ReadAll(io.LimitReader(all, MaxManifestBytes)); err != nil {
+		return nil, "", 0, err
+	}
+	rest, err := io.Copy(io.Discard, all)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	if size = int64(len(body)) + rest; size > maxHashedBytes {
+		return nil, "", 0, tooLong
+	}
+	return body, gate.Digest(fmt.Sprintf("sha256:%x", sum.Sum(nil))), size, nil
 }
 
 // headManifest asks for a digest without the content; "" when the registry

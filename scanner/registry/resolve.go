@@ -4,16 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 
 	"github.com/digestgate/digestgate/gate"
 )
 
 // Resolve reads the manifest that ref (a digest or a tag) names, hashes it,
 // classifies it and expands an index; see gate.Source. An image costs two
-// requests (manifest and configuration), an index one and two more for each
-// child without a platform. gate.ErrRefInvalid for a repository, tag or digest
-// that no registry can have.
+// requests (manifest and configuration), an index one and another for each index
+// in it. What is returned follows from bytes that were hashed, whatever registry
+// served them and whatever ref named them. gate.ErrRefInvalid for a repository, tag
+// or digest that no registry can have.
 func (c *Client) Resolve(ctx context.Context, loc gate.Location, ref string) (gate.Manifest, error) {
 	m, err := c.resolve(ctx, loc, ref)
 	if err != nil {
@@ -47,25 +47,11 @@ func (c *Client) resolve(ctx context.Context, loc gate.Location, ref string) (ga
 		err = c.expandIndex(ctx, s, loc.Repository, d, &m)
 	case gate.KindImage:
 		_, _, err = s.describeImage(ctx, loc.Repository, d, &m)
-	default:
-		if m.Subject == "" {
-			m.Subject = subjectOfTag(ref)
-		}
 	}
 	if err != nil {
 		return gate.Manifest{}, err
 	}
 	return m, nil
-}
-
-// cosignTag is how cosign names what belongs to a digest (its tag scheme).
-var cosignTag = regexp.MustCompile(`^sha256-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?$`)
-
-func subjectOfTag(ref string) gate.Digest {
-	if m := cosignTag.FindStringSubmatch(ref); m != nil {
-		return gate.Digest("sha256:" + m[1])
-	}
-	return ""
 }
 
 // describeImage reads the configuration of an image and fills Platform and
@@ -81,8 +67,8 @@ func (s *session) describeImage(ctx context.Context, repo string, d *document, m
 		return imageConfig{}, nil, err
 	}
 	cfg, why := parseConfig(raw, len(d.Layers))
-	m.Platform = fromSpecs(cfg.platform())
-	if m.Unassessable == "" || !isLinux(cfg.platform()) {
+	m.Platform = cfg.platform()
+	if m.Unassessable == "" || m.Platform.OS != "linux" {
 		m.Unassessable = why
 	}
 	return cfg, raw, nil

@@ -159,6 +159,28 @@ var recordCases = []testCase{
 			e.Fatalf("analysed at last, but %q: %+v", entry.State(), entry.Record)
 		}
 	}},
+	{"reading_corrects_what_was_claimed", func(e *env) {
+		read := manifest("a")
+		read.Hashed = true
+		e.no(e.s.PutManifest(e.ctx, manifest("a")))
+		e.no(e.s.PutUnassessable(e.ctx, digest("a"), 3, "it is no image"))
+		e.no(e.s.PutManifest(e.ctx, read))
+		if entry := e.entry("a"); entry.State() != gate.StateNotScanned || entry.Record.Epoch != 3 {
+			e.Fatalf("after it was read as an image: %+v", entry.Record)
+		}
+		e.no(e.s.PutUnassessable(e.ctx, digest("a"), 3, "encrypted"))
+		e.no(e.s.PutManifest(e.ctx, read))
+		if entry := e.entry("a"); entry.State() != gate.StateUnassessable {
+			e.Fatalf("after the same reading of what an analysis has refused since: %+v", entry.Record)
+		}
+		read.Kind = gate.KindIndex
+		e.no(e.s.PutManifest(e.ctx, read))
+		read.Kind = gate.KindImage
+		e.no(e.s.PutManifest(e.ctx, read))
+		if entry := e.entry("a"); entry.Record.Manifest.Unassessable != "" {
+			e.Fatalf("after it was read as an index: %+v", entry.Record)
+		}
+	}},
 	{"bad_digests", func(e *env) {
 		_, add := e.s.AddLocation(e.ctx, "latest", app)
 		for _, err := range []error{

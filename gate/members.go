@@ -1,0 +1,158 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Confirmed reports whether what the record says of the manifest follows from
+// bytes that were hashed: it was read under that rule, or an analysis has proved
+// that it is an image. Otherwise it is what a version before took an index's word
+// or one registry's word for, and it is read again.
+func (r Record) Confirmed() bool {
+	return r.Manifest.Hashed || r.Manifest.Kind == KindImage && r.InventoryID != ""
+}
+
+// Doubtful reports whether reading the manifest again may change what a version
+// before recorded of it: an index may have a child that was left out, an image may
+// be called unassessable on somebody's word, and what is called no image may be one.
+func (r Record) Doubtful() bool {
+	if r.Confirmed() || r.Manifest.Kind == KindUnknown {
+		return false
+	}
+	switch r.Manifest.Kind {
+	case KindImage:
+		return r.Manifest.Unassessable != ""
+	case KindIndex:
+		return r.Manifest.Unassessable != "" || slices.ContainsFunc(r.Manifest.Children, func(c Child) bool { return !c.Judged })
+	}
+	return true
+}
+
+// judges reports whether a child counts for its index. One without a platform
+// always does; versions before left some out by what they said of themselves. A
+// platform that was configured since the index was read counts at once: nodes may
+// run it. So does one that was left out because of os.features, which [Platform]
+// does not have: CRI-O and most versions of containerd do not look at them. A
+// platform that was removed counts until the index is read again.
+func (p *Pipeline) judges(c Child) bool {
+	return c.Judged || c.Platform.OS == "" && c.Platform.Architecture == "" || p.Platforms != nil && p.Platforms(c.Platform)
+}
+
+// members does for the judged children of an index what lies does for an image.
+// An index is written by whoever pushes it, so that what it says of a child is
+// never recorded about the child: one that nobody has read is read, here, and one
+// that was never seen at this location is asked for. What cannot be read now gets
+// a job of its own, and keeps nothing else from going on.
+func (p *Pipeline) members(ctx context.Context, index Manifest, loc Location, by asking) (queued bool, err error) {
+	if by.recordOnly || index.Unassessable != "" {
+		return false, nil // admission asks for each child by itself
+	}
+	var want []Digest
+	seen := map[Digest]bool{}
+	for _, c := range index.Children {
+		if p.judges(c) && c.Digest.Valid() && !seen[c.Digest] {
+			seen[c.Digest] = true
+			want = append(want, c.Digest)
+		}
+	}
+	res, err := p.Records.Read(ctx, ReadRequest{Digests: want})
+	if err != nil {
+		return false, err
+	}
+	for _, d := range want {
+		fresh, err := p.member(ctx, res.Digests[d].Record, d, loc, by)
+		if err != nil {
+			return false, err
+		}
+		queued = queued || fresh
+	}
+	return queued, nil
+}
+
+func (p *Pipeline) member(ctx context.Context, rec Record, d Digest, loc Location, by asking) (queued bool, err error) {
+	m := rec.Manifest
+	if at, seen := rec.At(loc); !rec.Confirmed() {
+		m, err = p.Source.Resolve(ctx, loc, string(d))
+	} else if !seen || at.Gone {
+		var there Digest
+		if there, err = p.Source.Head(ctx, loc, string(d)); err == nil && there != d {
+			err = fmt.Errorf("the registry answers %s for %s: %w", there, d, ErrIntegrity)
+		}
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return false, err
+	case errors.Is(err, ErrUnassessable):
+		return false, p.unreadable(ctx, d, loc, err)
+	case err != nil:
+		p.Log.Warn("reading a child of an index", "digest", d, "location", Printable(loc.String(), 200), "error", err)
+		_, outcome, err := p.Scheduler.Enqueue(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: d, Trigger: by.trigger, Force: by.force})
+		return outcome == EnqueuedNew, err
+	}
+	if !rec.Confirmed() {
+		if err := p.record(ctx, &m); err != nil {
+			return false, err
+		}
+	}
+	if m.Kind == KindIndex { // it is no image, which admission says; its own children are its own matter
+		_, err := p.Records.AddLocation(ctx, d, loc)
+		return false, err
+	}
+	return p.lies(ctx, m, loc, by)
+}
+
+// record stores what was just read of a manifest; that is all that is ever stored
+// about one.
+func (p *Pipeline) record(ctx context.Context, m *Manifest) error {
+	m.Hashed = true
+	return p.Records.PutManifest(ctx, *m)
+}
+
+// unreadable records what a read by digest found that no rule covers: the digest
+// is unassessable wherever it lies. cause wraps ErrUnassessable, which Source
+// answers for hashed bytes only.
+func (p *Pipeline) unreadable(ctx context.Context, d Digest, loc Location, cause error) error {
+	entry, err := p.entry(ctx, d)
+	if err != nil || entry.Record.Confirmed() {
+		return err // it has been read before, under another limit
+	}
+	m := Manifest{Digest: d, Kind: KindArtifact, Unassessable: Printable(cause.Error(), 300)}
+	if err := p.record(ctx, &m); err != nil {
+		return err
+	}
+	_, err = p.Records.AddLocation(ctx, d, loc)
+	return err
+}
+
+// establish makes sure that what is to be analysed was read, and is an image. An
+// analysis may have been asked for by a version that took an index's word for it,
+// or the record was lost since.
+func (p *Pipeline) establish(ctx context.Context, job Job, rec Record) (Record, error) {
+	if !rec.Confirmed() {
+		err := p.fromSources(ctx, job, rec, func(ctx context.Context, loc Location) error {
+			m, err := p.Source.Resolve(ctx, loc, string(job.Digest))
+			if errors.Is(err, ErrUnassessable) {
+				return errors.Join(err, p.unreadable(ctx, job.Digest, loc, err))
+			}
+			if err == nil {
+				err = p.record(ctx, &m)
+			}
+			return err
+		})
+		if err != nil {
+			return rec, err
+		}
+		entry, err := p.entry(ctx, job.Digest)
+		if err != nil {
+			return rec, err
+		}
+		rec = entry.Record
+	}
+	if k := rec.Manifest.Kind; k != KindImage {
+		return rec, fmt.Errorf("analysing %s: it is no image but of kind %q: %w", job.Digest, k, ErrUnassessable)
+	}
+	return rec, nil
+}
