@@ -130,9 +130,7 @@ func (img *image) also(name, real string, n rootfs.Node) error {
 		return err
 	}
 	s := sight{n.Content, n.Mode}
-	if decisive(name) {
-		img.see(name, s)
-	}
+	img.see(name, s)
 	realReaders, err := img.readers(real, size, n.Mode)
 	if err != nil {
 		return err

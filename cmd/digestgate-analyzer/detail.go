@@ -26,6 +26,11 @@ func (img *image) detail() (ftypes.ArtifactDetail, error) {
 	var facts []fact
 	for _, r := range img.readings {
 		for _, s := range r.found.Secrets {
+			// A secret that no container sees stays under its own name.
+			own := strings.TrimPrefix(s.FilePath, "/")
+			if paths := r.paths(own); len(paths) > 0 && !slices.Contains(paths, own) {
+				s.FilePath = "/" + paths[0]
+			}
 			blobs[r.layer].Secrets = append(blobs[r.layer].Secrets, s)
 		}
 		for _, f := range r.found.Facts {

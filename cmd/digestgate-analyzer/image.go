@@ -29,8 +29,9 @@ type image struct {
 	// readAgain has what was read the second time.
 	readAgain map[wish]*reading
 
-	names        *files // who reads which names; made when it is needed
-	seen         map[string][]sight
+	names        *files             // who reads which names; made when it is needed
+	seen         map[string][]sight // of decisive paths
+	wishes       map[wish]bool
 	wanted       map[rootfs.Content][]protocol.Wanted
 	distribution bool // a path that only a distribution's root file system has
 }
@@ -62,7 +63,7 @@ type reading struct {
 // openImage reads the layers' results, which come from hostile processes.
 func openImage(layers []protocol.Layer, unit protocol.Unit) (*image, error) {
 	img := &image{unit: unit, byPart: map[partKey]*reading{}, readAgain: map[wish]*reading{},
-		seen: map[string][]sight{}, wanted: map[rootfs.Content][]protocol.Wanted{}}
+		seen: map[string][]sight{}, wishes: map[wish]bool{}, wanted: map[rootfs.Content][]protocol.Wanted{}}
 	left := rootfs.MaxEntries
 	for i, l := range layers {
 		if l.Problem != "" {
@@ -139,35 +140,45 @@ func (img *image) include(asked []protocol.Again, again []protocol.Layer) error 
 // look finds out what a container sees. It returns the layers of which more must
 // be read, none when everything was.
 func (img *image) look() ([]protocol.Again, error) {
+	var err error
 	for _, v := range img.views {
 		v.Walk("", func(path string, n rootfs.Node) bool {
 			if _, ok := rootfs.Marker(path); ok {
 				img.distribution = true
 			}
 			if n.Kind == rootfs.File {
-				img.see(path, sight{n.Content, n.Mode})
+				s := sight{n.Content, n.Mode}
+				img.see(path, s)
+				err = img.assign(path, s)
 			}
-			return true
+			return err == nil
 		})
 	}
-	for path, sights := range img.seen {
-		for _, s := range sights {
-			if err := img.assign(path, s); err != nil {
-				return nil, err
-			}
-		}
+	if err != nil {
+		return nil, err
 	}
 	if err := img.aliases(); err != nil {
 		return nil, err
 	}
-	if len(img.unit.Again) > 0 {
-		return nil, img.give()
+	if len(img.unit.Again) == 0 {
+		if more, err := img.again(); err != nil || len(more) > 0 {
+			return more, err
+		}
+	} else if err := img.give(); err != nil {
+		return nil, err
 	}
-	return img.again()
+	for _, r := range img.readings {
+		for name, paths := range r.shown { // several views show the same
+			slices.Sort(paths)
+			r.shown[name] = slices.Compact(paths)
+		}
+	}
+	return nil, nil
 }
 
+// see takes note of the contents of what everything else depends on.
 func (img *image) see(path string, s sight) {
-	if !slices.Contains(img.seen[path], s) {
+	if decisive(path) && !slices.Contains(img.seen[path], s) {
 		img.seen[path] = append(img.seen[path], s)
 	}
 }
@@ -212,25 +223,21 @@ func (img *image) assign(path string, s sight) error {
 }
 
 func (img *image) want(s sight, path string) {
-	w := protocol.Wanted{Entry: s.content.Entry, Name: []byte(path), Mode: s.mode}
-	for _, known := range img.wanted[s.content] {
-		if string(known.Name) == path && known.Mode == s.mode {
-			return
-		}
+	w := wish{s.content, path, s.mode}
+	if !img.wishes[w] {
+		img.wishes[w] = true
+		img.wanted[s.content] = append(img.wanted[s.content], protocol.Wanted{Entry: s.content.Entry, Name: []byte(path), Mode: s.mode})
 	}
-	img.wanted[s.content] = append(img.wanted[s.content], w)
 }
 
 // again lists what is wanted, in the order of the layers and their archives.
 func (img *image) again() ([]protocol.Again, error) {
-	total := 0
+	if total := len(img.wishes); total > protocol.MaxWanted {
+		return nil, tooLarge("links give %d files another name that matters, more than %d", total, protocol.MaxWanted)
+	}
 	byLayer := map[int][]protocol.Wanted{}
 	for c, w := range img.wanted {
 		byLayer[c.Layer] = append(byLayer[c.Layer], w...)
-		total += len(w)
-	}
-	if total > protocol.MaxWanted {
-		return nil, tooLarge("links give %d files another name that matters, more than %d", total, protocol.MaxWanted)
 	}
 	var out []protocol.Again
 	for _, layer := range slices.Sorted(maps.Keys(byLayer)) {
