@@ -66,8 +66,8 @@ func (e *Engine) settle(ctx context.Context) (Activation, error) {
 		return Activation{}, err
 	}
 	if e.options.Observe {
-		if !ok {
-			active.Content = e.found.content
+		if !ok || !e.options.Shared { // the files are what the one process would decide by
+			active = Activation{Content: e.found.content}
 		}
 		return active, nil
 	}
@@ -80,6 +80,9 @@ func (e *Engine) settle(ctx context.Context) (Activation, error) {
 		e.log.Error("the store had lost the policies in force, they were put back", "activation", was.Number, "content", was.Content.Short())
 	}
 	files := e.files()
+	if files != active.Content && files != "" && len(e.found.Warnings()) > 0 {
+		files = "" // such a set may stay in force and not come back
+	}
 	may := e.offer.may(files)
 	if !e.options.Shared {
 		may = func(active Activation, _ bool) bool { return active.Content != files }
@@ -175,7 +178,7 @@ func (e *Engine) compile(ctx context.Context, active Activation) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.try(ctx, files, active.Program != e.options.Program)
+	return e.try(ctx, files, active.Program != e.options.Program, true)
 }
 
 // use decides with a set from now on.
@@ -188,8 +191,22 @@ func (e *Engine) use(set *Set, active Activation) {
 	}
 	e.setStatus(func(s *Status) {
 		s.Revision, s.Files, s.Rules, s.LoadedAt = next.revision, names, set.rules, e.now()
+		s.Outdated = outdated(set.warnings)
 		s.Activation, s.Content, s.ActivatedAt, s.By, s.Behind = active.Number, active.Content, active.ActivatedAt, active.By, ""
 	})
 	e.log.Info("policies loaded", "revision", next.revision, "activation", active.Number, "content", active.Content.Short(), "by", active.By,
 		"files", len(names), "rules", set.rules)
+	if len(set.warnings) > 0 {
+		e.log.Error("the policies in force have mistakes for which this version refuses new ones; correct them: digestgate policy check",
+			"activation", active.Number, "content", active.Content.Short(), "mistakes", len(set.warnings), "error", set.warnings.Error())
+	}
+}
+
+// outdated says what is wrong with a set that is in force, "" for nothing.
+func outdated(warnings Problems) string {
+	if len(warnings) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the policies in force have %d mistakes for which this version refuses new ones, the first is %s; run \"digestgate policy check\" on the files and correct them",
+		len(warnings), warnings[0])
 }

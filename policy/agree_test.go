@@ -240,11 +240,11 @@ func TestSetThatDoesNotLoad(t *testing.T) {
 	}
 	// What another version has tried is tried here too.
 	refusal := errors.New("eats memory here")
-	a.trial = func(_ context.Context, files []File) error {
+	a.trial = func(_ context.Context, files []File) (Problems, error) {
 		if strings.Contains(files[0].Text, "hungry") {
-			return refusal
+			return nil, refusal
 		}
-		return nil
+		return nil, nil
 	}
 	activate(denying(`"one"`))
 	if err := a.start(); err != nil {
@@ -313,11 +313,11 @@ func TestBrokenFilesHere(t *testing.T) {
 	// The trial of a set does not keep a revocation waiting.
 	trying, tried := make(chan struct{}), make(chan struct{})
 	b.write("one")
-	b.trial = func(context.Context, []File) error { return nil }
+	b.trial = func(context.Context, []File) (Problems, error) { return nil, nil }
 	if err := b.start(); err != nil {
 		t.Fatal(err)
 	}
-	b.options.Trial = func(context.Context, []File) error { close(trying); <-tried; return errors.New("no") }
+	b.options.Trial = func(context.Context, []File) (Problems, error) { close(trying); <-tried; return nil, errors.New("no") }
 	b.write("four")
 	var reloading sync.WaitGroup
 	reloading.Go(func() { _ = b.Reload(context.Background()) })

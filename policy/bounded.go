@@ -77,6 +77,10 @@ func boundedFunction(name string, size estimate) (*rego.Function, rego.BuiltinDy
 	return decl, func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 		var result *ast.Term
 		err := checkNumbers(operands...)
+		if name == "sprintf" {
+			operands = convertNumbers(operands)
+			err = errors.Join(err, printsWell(bctx.Context, bctx.Location, operands))
+		}
 		if err == nil && size != nil {
 			err = spend(bctx.Context, size(operands), elements)
 		}

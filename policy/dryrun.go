@@ -21,7 +21,7 @@ import (
 // no input holds. Errors: [Problems], gate.ErrInvalid for an input that does
 // not fit. A rule that fails is a deny, as in the server.
 func DryRun(ctx context.Context, files []File, input []byte, prints io.Writer) (gate.Decision, error) {
-	set, err := compile(files, true)
+	set, err := compile(files, compiling{prints: true})
 	if err != nil {
 		return gate.Decision{}, err
 	}

@@ -107,7 +107,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		e.offers.dir = o.DataDir
 	}
 	e.offer = e.offers.load(o.Place)
-	if err := e.Reload(ctx); err != nil {
+	if err := e.Reload(ctx); err != nil && e.active.Load() == nil {
 		return nil, err
 	}
 	return e, nil

@@ -24,7 +24,7 @@ func TestExamples(t *testing.T) {
 	if len(results) < 11 {
 		t.Errorf("%d tests, want at least 11", len(results))
 	}
-	if err := selfTrial(t, 0)(context.Background(), files); err != nil {
-		t.Error(err)
+	if warnings, err := selfTrial(t, 0)(context.Background(), files); err != nil || len(warnings) > 0 {
+		t.Error(warnings, err)
 	}
 }

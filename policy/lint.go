@@ -38,8 +38,9 @@ func lintParsed(m *ast.Module, test bool) Problems {
 	return ps
 }
 
-// lint looks at the compiled modules.
-func lint(c *ast.Compiler) Problems {
+// lint looks at the compiled modules. Of a set that is not complete, because
+// other files of it do not parse, it does not say what is missing or not used.
+func lint(c *ast.Compiler, complete bool) Problems {
 	used := map[*ast.Rule]bool{}
 	var ps Problems
 	look := func(ref ast.Ref) bool {
@@ -50,7 +51,7 @@ func lint(c *ast.Compiler) Problems {
 		for _, r := range rules {
 			used[r] = true
 		}
-		if len(rules) == 0 && len(ref) > 1 {
+		if complete && len(rules) == 0 && len(ref) > 1 {
 			ps = append(ps, at(ref[0].Location, "%s is not defined by any of the files, so nothing that uses it ever holds", ref.ConstantPrefix()))
 		}
 		return false
@@ -63,7 +64,9 @@ func lint(c *ast.Compiler) Problems {
 	shape := inputShape()
 	for _, m := range c.Modules {
 		for _, rule := range m.Rules {
-			ps = append(ps, lintDocument(rule, used)...)
+			if complete {
+				ps = append(ps, lintDocument(rule, used)...)
+			}
 			ps = append(ps, lintComparisons(c, rule, shape)...)
 		}
 	}

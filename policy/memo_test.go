@@ -13,7 +13,7 @@ import (
 
 func mentionsIn(t *testing.T, text string) mentions {
 	t.Helper()
-	set, err := Compile(source("package digestgate\n\n" + text + "\n"))
+	set, err := CompileInForce(source("package digestgate\n\n" + text + "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

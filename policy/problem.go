@@ -27,6 +27,9 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Row, p.Col, p.Text)
 }
 
+// problem is p as an error.
+func (p Problem) problem() error { return Problems{p} }
+
 // Problems is the error of a set that does not load; it wraps gate.ErrInvalid.
 type Problems []Problem
 

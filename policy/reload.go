@@ -21,7 +21,7 @@ const retryRefused = 5 * time.Minute
 // those of [New].
 func (e *Engine) Reload(ctx context.Context) error {
 	err := e.find(ctx)
-	if err != nil && (e.active.Load() == nil || ctx.Err() != nil) {
+	if err != nil && (e.active.Load() == nil && !e.mayFollow(ctx, err) || ctx.Err() != nil) {
 		return err // there must be no start with files that are wrong
 	}
 	return errors.Join(err, e.Follow(ctx))
@@ -40,7 +40,11 @@ func (e *Engine) find(ctx context.Context) error {
 	if known, err := e.tried(content); known {
 		return err
 	}
-	set, err := e.try(ctx, live(files), true)
+	inForce, err := e.inForce(ctx, content)
+	if err != nil {
+		return err
+	}
+	set, err := e.try(ctx, live(files), true, inForce)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return err // stopping; the candidate may be good
@@ -74,15 +78,34 @@ func (e *Engine) tried(content gate.Digest) (known bool, refused error) {
 	return false, nil
 }
 
-// try compiles files, after a trial in a child if they need one.
-func (e *Engine) try(ctx context.Context, files []File, trial bool) (*Set, error) {
+// try compiles files, after a trial in a child if they need one. What is not in
+// force may have no warnings.
+func (e *Engine) try(ctx context.Context, files []File, trial, inForce bool) (*Set, error) {
+	var warnings Problems
 	if trial && e.options.Trial != nil {
-		if err := e.options.Trial(ctx, files); err != nil {
+		var err error
+		if warnings, err = e.options.Trial(ctx, files); err != nil {
 			return nil, err
 		}
 	}
-	return Compile(files)
+	set, err := CompileInForce(files)
+	if err != nil {
+		return nil, err
+	}
+	set.warnings = append(set.warnings, set.warnings.others(warnings)...).sorted()
+	if len(set.warnings) > 0 && !inForce {
+		return nil, newerRefusal{set.warnings}
+	}
+	return set, nil
 }
+
+// newerRefusal is the error of a set that versions before this one let in.
+type newerRefusal struct{ problems Problems }
+
+func (r newerRefusal) Error() string { return r.problems.Error() }
+
+// Unwrap gives access to the problems.
+func (r newerRefusal) Unwrap() error { return r.problems }
 
 // refuse notes why a candidate, named by a text that changes with it, is not
 // in force. The same refusal is logged once.

@@ -25,7 +25,7 @@ func TestReload(t *testing.T) {
 	e := newEngine(t, Options{
 		Config: Config{Paths: []string{dir}},
 		Now:    func() time.Time { return now },
-		Trial:  func(_ context.Context, files []File) error { trials++; return nil },
+		Trial:  func(_ context.Context, files []File) (Problems, error) { trials++; return nil, nil },
 	})
 	first := e.Revision()
 	if d := ask(e); d.Reasons[0].Msg != "one" || d.PolicyRevision != first {
@@ -86,7 +86,7 @@ func TestRefusedByTrial(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, denying(`"one"`)...)
 	var refusal error
-	o := Options{Config: Config{Paths: []string{dir}}, Trial: func(context.Context, []File) error { return refusal }, Log: quiet()}
+	o := Options{Config: Config{Paths: []string{dir}}, Trial: func(context.Context, []File) (Problems, error) { return nil, refusal }, Log: quiet()}
 	e, err := New(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -110,11 +110,11 @@ func TestStatusDuringTrial(t *testing.T) {
 	write(t, dir, denying(`"one"`)...)
 	var e *Engine
 	asked := false
-	e = newEngine(t, Options{Config: Config{Paths: []string{dir}}, Trial: func(context.Context, []File) error {
+	e = newEngine(t, Options{Config: Config{Paths: []string{dir}}, Trial: func(context.Context, []File) (Problems, error) {
 		if e != nil {
 			asked = e.Status().Revision == e.Revision() && e.Healthy() == nil
 		}
-		return nil
+		return nil, nil
 	}})
 	write(t, dir, denying(`"two"`)...)
 	if err := e.Reload(context.Background()); err != nil || !asked {

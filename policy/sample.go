@@ -74,7 +74,7 @@ func admissionSample() sample {
 	s.name = "an image with findings, at admission"
 	s.question.Event = gate.EventAdmission
 	s.question.Request = &gate.Request{
-		Cluster: "default", Namespace: "shop", NamespaceLabels: map[string]string{"kubernetes.io/metadata.name": "shop"},
+		Cluster: "default", Namespace: "shop",
 		Kind: "Pod", Name: "web-5d9c", Operation: "CREATE", User: "system:serviceaccount:kube-system:replicaset-controller", Container: "web",
 	}
 	s.findings.Vulnerabilities = []gate.Vulnerability{{

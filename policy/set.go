@@ -16,7 +16,13 @@ type Set struct {
 	rules    int
 	query    rego.PreparedEvalQuery
 	mentions mentions
+	warnings Problems
 }
+
+// Warnings is why the set would be refused if it were not in force already:
+// mistakes that versions before this one did not look for. Only [InForce] lets
+// them pass.
+func (s *Set) Warnings() Problems { return s.warnings }
 
 // Files are the sources of the set, tests left out.
 func (s *Set) Files() []File { return s.files }
@@ -36,24 +42,28 @@ const (
 // Compile parses, type-checks and lints files; tests among them are left out.
 // The error is [Problems] and names everything that is wrong. Compiling runs
 // no rule, but a hostile file can make it slow: see [ChildTrial].
-func Compile(files []File) (*Set, error) { return compile(files, false) }
+func Compile(files []File) (*Set, error) { return compile(files, compiling{}) }
 
-// compile keeps print calls if prints is set.
-func compile(files []File, prints bool) (*Set, error) {
+// CompileInForce is Compile for a set that is in force already: what only newer
+// versions of this program refuse are [Set.Warnings] (docs/adr/0012-policies-at-an-upgrade.md).
+func CompileInForce(files []File) (*Set, error) { return compile(files, compiling{inForce: true}) }
+
+// compiling says how a set is compiled.
+type compiling struct {
+	prints  bool // keep print calls
+	inForce bool // see CompileInForce
+}
+
+func compile(files []File, how compiling) (*Set, error) {
 	files = live(files)
-	modules, problems := parse(files, false)
+	c, problems, newer := check(files, how.prints)
+	if !how.inForce {
+		problems, newer = append(problems, newer...), nil
+	}
 	if len(problems) > 0 {
-		return nil, problems
-	}
-	c := newCompiler(false).WithEnablePrintStatements(prints)
-	c.Compile(modules)
-	if c.Failed() {
-		return nil, problemsOf(c.Errors, c.RewrittenVars)
-	}
-	if problems := lint(c); len(problems) > 0 {
 		return nil, problems.sorted()
 	}
-	s := &Set{files: files, mentions: mentionsOf(c)}
+	s := &Set{files: files, mentions: mentionsOf(c), warnings: newer.sorted()}
 	var body []string
 	for _, name := range []string{ruleDeny, ruleWarn} {
 		if n := len(c.GetRulesExact(documentRef(name))); n > 0 {
@@ -78,38 +88,6 @@ func compile(files []File, prints bool) (*Set, error) {
 	}
 	s.query = query
 	return s, nil
-}
-
-// newCompiler is OPA's compiler with our schema, builtins and bounds.
-// Annotations are not processed: an author's `# schemas:` would replace our
-// schema. Print calls are dropped unless testing.
-func newCompiler(testing bool) *ast.Compiler {
-	return ast.NewCompiler().
-		WithCapabilities(capabilities(testing)).
-		WithStrict(true).
-		WithSchemas(schemaSet()).
-		WithEnablePrintStatements(testing).
-		WithStageAfterID(ast.StageCheckDeprecatedBuiltins, boundStage()).
-		SetErrorLimit(0)
-}
-
-// parse reads the modules and refuses what must not reach the compiler.
-func parse(files []File, testing bool) (map[string]*ast.Module, Problems) {
-	modules := map[string]*ast.Module{}
-	var problems Problems
-	for _, f := range files {
-		m, err := ast.ParseModuleWithOpts(f.Name, f.Text, ast.ParserOptions{
-			RegoVersion:  ast.RegoV1,
-			Capabilities: capabilities(testing),
-		})
-		if err != nil {
-			problems = append(problems, problemsOf(err, nil)...)
-			continue
-		}
-		problems = append(problems, lintParsed(m, f.Test())...)
-		modules[f.Name] = m
-	}
-	return modules, problems.sorted()
 }
 
 func documentRef(name string) ast.Ref {

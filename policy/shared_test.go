@@ -70,6 +70,7 @@ type process struct {
 	program     string
 	trial       Trial
 	observe     bool
+	alone       bool // on a store of its own
 	said        strings.Builder
 }
 
@@ -90,7 +91,7 @@ func (p *process) write(word string) { write(p.site.t, p.files, denying(fmt.Spri
 func (p *process) start() error {
 	e, err := New(context.Background(), Options{
 		Config: Config{Paths: []string{p.files}}, Risks: gate.Risks(), Log: slog.New(slog.NewTextHandler(&p.said, nil)), Budget: time.Minute,
-		Store: p.site.store, Shared: true, Place: "here", DataDir: p.data, Process: p.name, Program: p.program, Trial: p.trial, Observe: p.observe,
+		Store: p.site.store, Shared: !p.alone, Place: "here", DataDir: p.data, Process: p.name, Program: p.program, Trial: p.trial, Observe: p.observe,
 		Now: func() time.Time { return p.site.now },
 	})
 	if err == nil {

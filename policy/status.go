@@ -31,6 +31,9 @@ type Status struct {
 	Differs string `json:"differs"`
 	Behind  string `json:"behind"`
 	Waits   string `json:"waits"`
+	// Outdated says that what is in force has mistakes for which this version
+	// refuses new sets.
+	Outdated string `json:"outdated"`
 	// LostSlots of Slots are held by evaluations over their budget.
 	LostSlots int `json:"lostSlots"`
 	Slots     int `json:"slots"`
@@ -42,6 +45,7 @@ func (s Status) Problems() []string {
 	for _, p := range []struct{ before, text string }{
 		{"the last change was refused: ", s.Error},
 		{"", s.Behind},
+		{"", s.Outdated},
 		{"", s.Differs},
 		{"the changed files wait for the store: ", s.Waits},
 	} {
@@ -94,6 +98,9 @@ func (e *Engine) Describe(reg prometheus.Registerer) {
 		flag(prometheus.GaugeOpts{
 			Name: "digestgate_policy_files_differ", Help: "1 when the policy files of this process are not the policies in force.",
 		}, func(s Status) bool { return s.Differs != "" }),
+		flag(prometheus.GaugeOpts{
+			Name: "digestgate_policy_outdated", Help: "1 when the policies in force have mistakes for which this version refuses new ones.",
+		}, func(s Status) bool { return s.Outdated != "" }),
 		flag(prometheus.GaugeOpts{
 			Name: "digestgate_policy_refused", Help: "1 when the policy files of this process were refused.",
 		}, func(s Status) bool { return s.Error != "" }),

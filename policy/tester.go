@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,6 +30,8 @@ type TestResult struct {
 	Error    string        `json:"error"`   // "" when the rule was merely not true
 	Output   string        `json:"output"`  // of print
 	Duration time.Duration `json:"duration"`
+	// Failure says what a test that did not pass saw; nil otherwise.
+	Failure *TestFailure `json:"failure,omitempty"`
 }
 
 // Test runs the rules test_… of the _test.rego files against the others, under
@@ -48,7 +51,7 @@ func Test(ctx context.Context, files []File, filter string) ([]TestResult, error
 		return nil, err
 	}
 	modules[testingPackage] = library
-	c := newCompiler(true)
+	c := newTestCompiler()
 	store := inmem.New()
 	txn, err := store.NewTransaction(ctx)
 	if err != nil {
@@ -75,7 +78,7 @@ func runTests(ctx context.Context, c *ast.Compiler, store storage.Store, txn sto
 		RaiseBuiltinErrors(true).
 		AddCustomBuiltins(boundedForTests()).
 		Filter(filter).
-		RunTests(ctx, txn)
+		RunTests(withCare(ctx, func(p Problem) error { return errors.New(p.Text) }), txn)
 	if err != nil {
 		return nil, problemsOf(err, c.RewrittenVars)
 	}
@@ -90,6 +93,9 @@ func runTests(ctx context.Context, c *ast.Compiler, store storage.Store, txn sto
 		}
 		if r.Error != nil {
 			t.Error = strings.ReplaceAll(r.Error.Error(), boundedPrefix, "")
+		}
+		if !t.Passed && !t.Skipped {
+			t.Failure = explain(ctx, c, t)
 		}
 		results = append(results, t)
 	}

@@ -10,14 +10,17 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
 )
 
 // Trial tries a candidate set before it is activated; a nil error lets it in.
+// Warnings are [Set.Warnings], and what the samples show of the same kind: a new
+// set with warnings is not let in either, one that is in force is.
 // [ChildTrial] is the one to use.
-type Trial func(ctx context.Context, files []File) error
+type Trial func(ctx context.Context, files []File) (warnings Problems, err error)
 
 // The limits of a trial. The set is compiled and evaluated on a few samples,
 // of which the largest has 500 vulnerabilities; sensible sets need some
@@ -46,6 +49,7 @@ type trialLimits struct {
 type trialAnswer struct {
 	Problems Problems `json:"problems"` // compile errors
 	Failure  string   `json:"failure"`  // what went wrong on a sample
+	Warnings Problems `json:"warnings"`
 }
 
 // ChildTrial tries sets in a child process: command is the program and its
@@ -60,12 +64,12 @@ func ChildTrial(budget time.Duration, command ...string) Trial {
 }
 
 func childTrial(limits trialLimits, budget time.Duration, command ...string) Trial {
-	return func(ctx context.Context, files []File) error {
+	return func(ctx context.Context, files []File) (Problems, error) {
 		ctx, cancel := context.WithTimeout(ctx, limits.timeout)
 		defer cancel()
 		request, err := json.Marshal(trialRequest{Files: files, Budget: budget, Memory: int64(limits.memory)})
 		if err != nil {
-			return fmt.Errorf("trying the policies: %w", err)
+			return nil, fmt.Errorf("trying the policies: %w", err)
 		}
 		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Env = []string{"GOTRACEBACK=none", "GOMAXPROCS=2"}
@@ -74,37 +78,37 @@ func childTrial(limits trialLimits, budget time.Duration, command ...string) Tri
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		cmd.WaitDelay = 5 * time.Second
 		if err := cmd.Start(); err != nil {
-			return fmt.Errorf("starting a child to try the policies in: %w: %w", gate.ErrResource, err)
+			return nil, fmt.Errorf("starting a child to try the policies in: %w: %w", gate.ErrResource, err)
 		}
 		return limits.result(ctx, cmd.Wait(), stdout.Bytes(), stderr.String())
 	}
 }
 
 // result explains how the child ended.
-func (l trialLimits) result(ctx context.Context, waited error, stdout []byte, stderr string) error {
+func (l trialLimits) result(ctx context.Context, waited error, stdout []byte, stderr string) (warnings Problems, err error) {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		return fmt.Errorf("the policies did not compile and decide four samples within %s and are refused: %w", l.timeout, gate.ErrInvalid)
+		return nil, fmt.Errorf("the policies did not compile and decide four samples within %s and are refused: %w", l.timeout, gate.ErrInvalid)
 	case ctx.Err() != nil:
-		return fmt.Errorf("trying the policies: %w: %w", gate.ErrTimeout, ctx.Err())
+		return nil, fmt.Errorf("trying the policies: %w: %w", gate.ErrTimeout, ctx.Err())
 	case errors.As(waited, &exit) && (exit.ExitCode() == exitMemory || strings.Contains(stderr, "out of memory")):
-		return fmt.Errorf("the policies use more than %s of memory on a sample and are refused; look for a rule that builds large values: %w", l.memory, gate.ErrInvalid)
+		return nil, fmt.Errorf("the policies use more than %s of memory on a sample and are refused; look for a rule that builds large values: %w", l.memory, gate.ErrInvalid)
 	case waited != nil:
-		return fmt.Errorf("the policies made the child that tried them end with %q and are refused: %s: %w",
+		return nil, fmt.Errorf("the policies made the child that tried them end with %q and are refused: %s: %w",
 			waited.Error(), gate.Printable(firstLine(stderr), 200), gate.ErrInvalid)
 	}
 	var answer trialAnswer
 	if err := json.Unmarshal(stdout, &answer); err != nil {
-		return fmt.Errorf("reading the answer of the child that tried the policies: %w: %w", gate.ErrInvalid, err)
+		return nil, fmt.Errorf("reading the answer of the child that tried the policies: %w: %w", gate.ErrInvalid, err)
 	}
 	switch {
 	case len(answer.Problems) > 0:
-		return answer.Problems
+		return nil, answer.Problems
 	case answer.Failure != "":
-		return fmt.Errorf("%s: %w", answer.Failure, gate.ErrInvalid)
+		return nil, fmt.Errorf("%s: %w", answer.Failure, gate.ErrInvalid)
 	}
-	return nil
+	return answer.Warnings, nil
 }
 
 func firstLine(s string) string {
@@ -134,13 +138,15 @@ func TrialMain(stdin io.Reader, stdout io.Writer) int {
 	stop := limitMemory(request.Memory, func() { os.Exit(exitMemory) })
 	defer stop()
 	var answer trialAnswer
-	set, err := Compile(request.Files)
+	set, err := CompileInForce(request.Files)
 	if err != nil {
 		if !errors.As(err, &answer.Problems) {
 			answer.Failure = err.Error()
 		}
-	} else if err := set.try(request.Budget); err != nil {
+	} else if misprints, err := set.try(request.Budget); err != nil {
 		answer.Failure = err.Error()
+	} else {
+		answer.Warnings = append(set.Warnings(), set.Warnings().others(misprints)...).sorted()
 	}
 	if err := json.NewEncoder(stdout).Encode(answer); err != nil {
 		fmt.Fprintf(os.Stderr, "policy-trial: writing the answer: %v\n", err)
@@ -155,24 +161,33 @@ func TrialMain(stdin io.Reader, stdout io.Writer) int {
 const trialPatience = 10
 
 // try evaluates the samples. What a rule says is of no interest; that it gives
-// a well-typed answer in time is.
-func (s *Set) try(budget time.Duration) error {
+// a well-typed answer in time is. misprints are texts that read "%!…".
+func (s *Set) try(budget time.Duration) (misprints Problems, err error) {
 	if budget <= 0 {
 		budget = DefaultBudget
+	}
+	var mu sync.Mutex // an evaluation may outlive its budget
+	note := func(p Problem) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(misprints) < maxProblems {
+			misprints = append(misprints, p)
+		}
+		return nil
 	}
 	for _, sample := range trialSamples() {
 		pool := newPool(1, trialPatience*budget)
 		input := sample.input()
 		began := processorTime()
 		_, err := pool.do(context.Background(), func(ctx context.Context) ([]gate.Reason, error) {
-			return s.eval(ctx, input)
+			return s.eval(withCare(ctx, note), input)
 		})
 		if processorTime()-began > budget {
 			err = fmt.Errorf("the rules took longer than %s of processor time: %w", budget, gate.ErrPolicyFailed)
 		}
 		if err != nil {
-			return fmt.Errorf("trying the policies on %s: %w", sample.name, err)
+			return nil, fmt.Errorf("trying the policies on %s: %w", sample.name, err)
 		}
 	}
-	return nil
+	return misprints.sorted(), nil
 }

@@ -23,8 +23,8 @@ func selfTrial(t *testing.T, budget time.Duration) Trial {
 }
 
 func TestTrialAcceptsTheStarterSet(t *testing.T) {
-	if err := selfTrial(t, 0)(context.Background(), Starter()); err != nil {
-		t.Error(err)
+	if warnings, err := selfTrial(t, 0)(context.Background(), Starter()); err != nil || len(warnings) > 0 {
+		t.Error(warnings, err)
 	}
 }
 
@@ -60,7 +60,7 @@ deny contains "x" if {
 				t.Fatal(err)
 			}
 			limits := trialLimits{time.Minute, 128 << 20}
-			err = childTrial(limits, c.budget, self, "policy-trial")(context.Background(), source(c.text))
+			_, err = childTrial(limits, c.budget, self, "policy-trial")(context.Background(), source(c.text))
 			if !errors.Is(err, gate.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want gate.ErrInvalid and %q", err, c.want)
 			}
@@ -69,7 +69,7 @@ deny contains "x" if {
 }
 
 func TestTrialIsTimed(t *testing.T) {
-	err := childTrial(trialLimits{50 * time.Millisecond, 1 << 30}, 0, "/bin/sh", "-c", "exec sleep 60")(context.Background(), Starter())
+	_, err := childTrial(trialLimits{50 * time.Millisecond, 1 << 30}, 0, "/bin/sh", "-c", "exec sleep 60")(context.Background(), Starter())
 	if !errors.Is(err, gate.ErrInvalid) || !strings.Contains(err.Error(), "within 50ms and are refused") {
 		t.Errorf("got %v, want gate.ErrInvalid because of the time", err)
 	}
@@ -89,7 +89,7 @@ func TestTrialChildMisbehaves(t *testing.T) {
 		{"endless_output", []string{"/bin/sh", "-c", "head -c 20000000 /dev/zero"}, "reading the answer", gate.ErrInvalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := ChildTrial(0, c.command...)(context.Background(), Starter())
+			_, err := ChildTrial(0, c.command...)(context.Background(), Starter())
 			if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %v and %q", err, c.is, c.want)
 			}
@@ -101,7 +101,7 @@ func TestTrialChildMisbehaves(t *testing.T) {
 func TestTrialHasNoSecrets(t *testing.T) {
 	t.Setenv("DIGESTGATE_PASSWORD", "hunter2")
 	file := filepath.Join(t.TempDir(), "env")
-	_ = ChildTrial(0, "/bin/sh", "-c", "env > "+file)(context.Background(), Starter())
+	_, _ = ChildTrial(0, "/bin/sh", "-c", "env > "+file)(context.Background(), Starter())
 	data, err := os.ReadFile(file)
 	if err != nil || len(data) == 0 {
 		t.Fatalf("the child wrote nothing: %v", err)
@@ -114,7 +114,7 @@ func TestTrialHasNoSecrets(t *testing.T) {
 func TestTrialStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := selfTrial(t, 0)(ctx, Starter()); err == nil || errors.Is(err, gate.ErrInvalid) {
+	if _, err := selfTrial(t, 0)(ctx, Starter()); err == nil || errors.Is(err, gate.ErrInvalid) {
 		t.Errorf("got %v, want an error that does not blame the policies", err)
 	}
 }

@@ -30,9 +30,6 @@ func (a *app) openPolicies(ctx context.Context) error {
 		Store: a.store, Shared: store.IsRedis(a.config.Store.URL), Observe: a.asking,
 		Place: a.config.Store.URL + " " + a.config.Store.Prefix, DataDir: a.config.DataDir, Process: processName(), Program: version,
 	}
-	if o.Observe && !o.Shared {
-		o.Store = nil // the files are what its server would decide by
-	}
 	if a.policies, err = policy.New(ctx, o); err != nil {
 		return err
 	}

@@ -27,8 +27,9 @@ func newPolicyCommand(o *rootOptions) *cobra.Command {
 	cmd.AddCommand(
 		newPolicyInitCommand(), newPolicyCheckCommand(), newPolicyTestCommand(), newPolicyEvalCommand(),
 		newPolicyActivateCommand(o),
-		newPolicyPrintCommand("schema", "Print the JSON Schema of the input", policy.Schema),
-		newPolicyPrintCommand("input", "Print a sample input, to be changed and given to `policy eval`", policy.SampleInput),
+		newPolicyPrintCommand("schema", "Print the JSON Schema of the input", policy.Schema, ""),
+		newPolicyPrintCommand("input", "Print a sample input, to be changed and given to `policy eval`", policy.SampleInput,
+			"not filled by this version, and refused in rules: "+strings.Join(policy.NotFilled(), ", ")),
 	)
 	return cmd
 }
@@ -97,8 +98,12 @@ func tryPolicies(ctx context.Context, files []policy.File) (*policy.Set, error) 
 	if err != nil {
 		return nil, fmt.Errorf("finding this program to try the policies in: %w", err)
 	}
-	if err := policy.ChildTrial(policy.DefaultBudget, program, policyTrialName)(ctx, files); err != nil {
+	warnings, err := policy.ChildTrial(policy.DefaultBudget, program, policyTrialName)(ctx, files)
+	switch {
+	case err != nil:
 		return nil, err
+	case len(warnings) > 0:
+		return nil, warnings
 	}
 	return policy.Compile(files)
 }
@@ -131,7 +136,12 @@ func newPolicyTestCommand() *cobra.Command {
 			if err != nil {
 				return reportProblems(cmd, err)
 			}
-			if printTests(cmd.OutOrStdout(), results, verbose) > 0 {
+			passed, failed := printTests(cmd.OutOrStdout(), results, verbose)
+			if failed > 0 {
+				return exitError{code: exitFailure}
+			}
+			if passed == 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "nothing was tested: all %d tests are skipped; rename todo_test_… to test_…\n", len(results))
 				return exitError{code: exitFailure}
 			}
 			return nil
@@ -142,10 +152,10 @@ func newPolicyTestCommand() *cobra.Command {
 	return cmd
 }
 
-// printTests lists failures (all tests with verbose) and a summary, and
-// returns the number of failures.
-func printTests(w io.Writer, results []policy.TestResult, verbose bool) int {
-	var passed, failed, skipped int
+// printTests lists failures (all tests with verbose) and a summary, and counts
+// what passed and what failed.
+func printTests(w io.Writer, results []policy.TestResult, verbose bool) (passed, failed int) {
+	skipped := 0
 	for _, r := range results {
 		word := "FAIL"
 		switch {
@@ -164,6 +174,11 @@ func printTests(w io.Writer, results []policy.TestResult, verbose bool) int {
 			fmt.Fprintf(w, ": %s", r.Error)
 		}
 		fmt.Fprintln(w)
+		if r.Failure != nil {
+			for _, line := range r.Failure.Lines() {
+				fmt.Fprintf(w, "    %s\n", line)
+			}
+		}
 		for _, line := range strings.Split(strings.TrimRight(r.Output, "\n"), "\n") {
 			if line != "" {
 				fmt.Fprintf(w, "    %s\n", line)
@@ -171,7 +186,7 @@ func printTests(w io.Writer, results []policy.TestResult, verbose bool) int {
 		}
 	}
 	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
-	return failed
+	return passed, failed
 }
 
 func newPolicyEvalCommand() *cobra.Command {
@@ -241,12 +256,16 @@ func readInput(stdin io.Reader, name string) ([]byte, error) {
 	return data, nil
 }
 
-func newPolicyPrintCommand(name, short string, text func() []byte) *cobra.Command {
+// newPolicyPrintCommand prints a document, and a note for people on stderr.
+func newPolicyPrintCommand(name, short string, text func() []byte, note string) *cobra.Command {
 	return &cobra.Command{
 		Use:   name,
 		Short: short,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if note != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), note)
+			}
 			_, err := cmd.OutOrStdout().Write(text())
 			return err
 		},

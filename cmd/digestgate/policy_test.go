@@ -38,7 +38,10 @@ func TestPolicyCommands(t *testing.T) {
 	if code, out, errs = runPolicy(t, nil, "test", dir); code != 0 || !strings.Contains(out, " passed, 0 failed") {
 		t.Errorf("test: got %d %q %q", code, out, errs)
 	}
-	_, input, _ := runPolicy(t, nil, "input")
+	_, input, note := runPolicy(t, nil, "input")
+	if !strings.Contains(note, "not filled by this version") || !strings.Contains(note, "input.request.namespaceLabels") || strings.Contains(input, "metadata.name") {
+		t.Errorf("input: the note is %q", note)
+	}
 	if code, out, errs = runPolicy(t, []byte(input), "eval", "--input", "-", dir); code != 2 || !strings.Contains(out, `"decision": "deny"`) {
 		t.Errorf("eval of the sample: got %d %q %q", code, out, errs)
 	}
@@ -69,7 +72,8 @@ func TestPolicyTestFails(t *testing.T) {
 		}
 	}
 	code, out, _ := runPolicy(t, nil, "test", dir)
-	if code != 1 || !strings.Contains(out, "a_test.rego:5: digestgate_test.test_wrong") || !strings.Contains(out, "    here") || !strings.Contains(out, "0 passed, 1 failed") {
+	if code != 1 || !strings.Contains(out, "a_test.rego:5: digestgate_test.test_wrong") || !strings.Contains(out, "    here") || !strings.Contains(out, "0 passed, 1 failed") ||
+		!strings.Contains(out, "line 7 does not hold: count(deny) == 7") || !strings.Contains(out, "    input: {}") {
 		t.Errorf("got %d %q", code, out)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "a.rego"), []byte("package digestgate\n\ndeny contains \"x\" if input.nonsense\n"), 0o600); err != nil {
@@ -77,6 +81,22 @@ func TestPolicyTestFails(t *testing.T) {
 	}
 	if code, _, errs := runPolicy(t, nil, "test", dir); code != 1 || !strings.Contains(errs, "a.rego:3:") {
 		t.Errorf("broken set: got %d %q", code, errs)
+	}
+}
+
+func TestPolicyTestThatSkipsEverything(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a.rego":      "package digestgate\n\ndeny contains \"x\" if input.image.size > 5\n",
+		"a_test.rego": "package digestgate_test\n\ntodo_test_later if false\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out, errs := runPolicy(t, nil, "test", dir)
+	if code != 1 || !strings.Contains(out, "0 passed, 0 failed, 1 skipped") || !strings.Contains(errs, "nothing was tested") {
+		t.Errorf("got %d %q %q", code, out, errs)
 	}
 }
 

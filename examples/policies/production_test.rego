@@ -3,19 +3,21 @@ package digestgate_test
 import data.digestgate.deny
 import data.digestgate.testing
 
-run(labels, repository) := testing.image({
+run(namespace, repository) := testing.image({
 	"event": "admission",
 	"image": {"repository": repository},
-	"request": {"namespace": "shop", "namespaceLabels": labels},
+	"request": {"namespace": namespace},
 })
 
 test_production_takes_releases_only if {
-	"production-source" in {r.rule | some r in deny} with input as run({"environment": "production"}, "library/web")
-	not "production-source" in {r.rule | some r in deny} with input as run({"environment": "production"}, "release/web")
+	every namespace in ["shop", "payments", "prod-eu"] {
+		"production-source" in {r.rule | some r in deny} with input as run(namespace, "library/web")
+		not "production-source" in {r.rule | some r in deny} with input as run(namespace, "release/web")
+	}
 }
 
 test_elsewhere_anything_goes if {
-	every labels in [{}, {"environment": "test"}] {
-		not "production-source" in {r.rule | some r in deny} with input as run(labels, "library/web")
+	every namespace in ["", "test", "workshop"] {
+		not "production-source" in {r.rule | some r in deny} with input as run(namespace, "library/web")
 	}
 }
