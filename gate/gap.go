@@ -14,9 +14,15 @@ const (
 	GapAnalyzerFailed = "analyzer-failed"
 	// GapJarWithoutCoordinates is a Java archive that does not name itself.
 	GapJarWithoutCoordinates = "jar-without-coordinates"
+	// GapUnidentified is an installed package whose description can be read and
+	// gives no name that can be published, or no version.
+	GapUnidentified = "unidentified-package"
+	// GapPlugAndPlay is a Node application whose packages are in Yarn's zip
+	// files.
+	GapPlugAndPlay = "yarn-plug-and-play"
 )
 
 // GapKinds lists every kind of gap in the order in which they are shown.
 func GapKinds() []string {
-	return []string{GapUnreadable, GapTooLarge, GapAnalyzerFailed, GapJarWithoutCoordinates}
+	return []string{GapUnreadable, GapTooLarge, GapAnalyzerFailed, GapJarWithoutCoordinates, GapUnidentified, GapPlugAndPlay}
 }

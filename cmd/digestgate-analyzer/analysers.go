@@ -4,7 +4,7 @@ package main
 
 // Importing an analyser registers it with Trivy. This list is what
 // "trivy image" runs for packages, without what we do ourselves (secrets, JAR
-// files), what we do not believe (SBOM files inside images), what an image scan
+// files, package.json), what we do not believe (SBOM files inside images), what an image scan
 // leaves out (lock files, single RPM archives, executables' digests) and what
 // later issues bring (configuration files, licence texts).
 import (
@@ -15,7 +15,6 @@ import (
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/dotnet/packagesprops"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/golang/binary"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/julia/pkg"
-	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/nodejs/pkg"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/php/composer"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/python/packaging"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/ruby/gemspec"

@@ -39,7 +39,8 @@ type files struct {
 	together  map[analyzer.Type]*analyzer.CompositeFS
 	together1 *analyzer.CompositeFS // owns the temporary files of all
 
-	jars sync.Mutex // see jar
+	jars  sync.Mutex // see jar
+	homes javaHomes
 
 	mu    sync.Mutex
 	facts []fact
@@ -137,7 +138,7 @@ func (f *files) group(all []string, only string, path func() string) (analyzer.A
 func (f *files) file(ctx context.Context, name string, info os.FileInfo, r io.Reader) error {
 	s := <-f.slots
 	s.path = name
-	job := &job{files: f, name: name, info: info, archive: r, result: s.result}
+	job := &job{files: f, name: name, info: info, archive: f.homes.look(name, info.Size(), r), result: s.result}
 	if err := job.start(ctx, s); err != nil {
 		job.finish()
 		f.slots <- s
@@ -215,6 +216,7 @@ type job struct {
 	group   errgroup.Group
 	secrets bool
 	jar     bool
+	npm     bool
 }
 
 // open gives the content to one analyser; the first one makes it be read from
@@ -242,8 +244,12 @@ func (j *job) start(ctx context.Context, s *slot) error {
 			return err
 		}
 	}
-	if isJar(j.name) {
-		if err := j.want(gate.RiskVulnerabilities, analyzerJar, &j.jar); err != nil {
+	for _, t := range ownReaders(j.name, j.info.Size()) {
+		if t == analyzer.TypeYarn {
+			j.files.notes.failKind(gate.RiskVulnerabilities, gate.GapPlugAndPlay, string(t), j.name, plugAndPlay)
+			continue
+		}
+		if err := j.want(gate.RiskVulnerabilities, string(t), j.wanted(t)); err != nil {
 			return err
 		}
 	}
@@ -251,6 +257,14 @@ func (j *job) start(ctx context.Context, s *slot) error {
 		return j.want(gate.RiskSecrets, analyzerSecrets, &j.secrets)
 	}
 	return nil
+}
+
+// wanted is where it is noted that one of our own analysers waits for the file.
+func (j *job) wanted(t analyzer.Type) *bool {
+	if t == analyzer.TypeJar {
+		return &j.jar
+	}
+	return &j.npm
 }
 
 // want makes sure that the content is kept.
@@ -283,6 +297,9 @@ func (j *job) finish() {
 	}
 	if j.jar {
 		j.files.jar(j)
+	}
+	if j.npm {
+		j.files.npm(j)
 	}
 	if j.secrets {
 		j.files.secrets.scan(j)

@@ -3,9 +3,8 @@
 package main
 
 import (
+	"archive/zip"
 	"context"
-	"crypto/sha1" //nolint:gosec // how Maven Central names files
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,7 +22,12 @@ import (
 
 const analyzerJar = "jar"
 
-func isJar(name string) bool {
+// isJar has the names of Java archives. An empty file is none: no Java runtime
+// opens it.
+func isJar(name string, size int64) bool {
+	if size == 0 {
+		return false
+	}
 	switch strings.ToLower(path.Ext(name)) {
 	case ".jar", ".war", ".ear", ".par":
 		return true
@@ -33,25 +37,26 @@ func isJar(name string) bool {
 
 // noIndex stands in for the index of Java archives, which a later version may
 // be configured with. Trivy's own analyser ends the whole scan without one.
-// What names itself in a pom.properties file needs no index; the rest is
-// counted, and a name in a manifest is taken for what it is worth.
+// What names itself in a pom.properties file needs no index; a name in a
+// manifest is taken for what it is worth.
 type noIndex struct {
-	mu       sync.Mutex
-	guessed  int
-	searched map[string]bool // SHA-1
+	mu    sync.Mutex
+	asked bool
+}
+
+func (n *noIndex) ask() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.asked = true
 }
 
 func (n *noIndex) Exists(string, string) (bool, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.guessed++
+	n.ask()
 	return true, nil
 }
 
-func (n *noIndex) SearchBySHA1(sum string) (jar.Properties, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.searched[sum] = true
+func (n *noIndex) SearchBySHA1(string) (jar.Properties, error) {
+	n.ask()
 	return jar.Properties{}, jar.ArtifactNotFoundErr
 }
 
@@ -73,7 +78,7 @@ func (f *files) jar(j *job) {
 	defer r.Close()
 	before := slog.Default()
 	f.listen(analyzer.TypeJar, func() string { return j.name })
-	index := &noIndex{searched: map[string]bool{}}
+	index := &noIndex{}
 	p := jar.NewParser(index, jar.WithSize(j.content.size), jar.WithFilePath(j.name))
 	slog.SetDefault(before)
 	app, err := language.ParsePackage(context.Background(), ftypes.Jar, j.name, r, p, false)
@@ -81,34 +86,44 @@ func (f *files) jar(j *job) {
 		f.notes.fail(gate.RiskVulnerabilities, analyzerJar, j.name, err.Error())
 		return
 	}
-	named := false
 	if app != nil {
 		for i := range app.Packages {
 			app.Packages[i].AnalyzedBy = analyzer.TypeJar
-			named = named || app.Packages[i].FilePath == j.name
 		}
 		f.result.Merge(&analyzer.AnalysisResult{Applications: []ftypes.Application{*app}})
 	}
-	if named && len(index.searched) > 0 {
-		// The archive's own name is known from its pom.properties although its
-		// file has another one.
-		if sum, err := sha1Of(r); err == nil {
-			delete(index.searched, sum)
-		}
-	}
-	if unknown := index.guessed + len(index.searched); unknown > 0 {
-		f.notes.failKind(gate.RiskVulnerabilities, gate.GapJarWithoutCoordinates, analyzerJar, j.name,
-			fmt.Sprintf("%d archives in it do not name themselves (pom.properties) and no Java index is configured", unknown))
+	if index.asked {
+		// Some archive has another name than its file, or none.
+		f.jarGap(j.name, r, j.content.size)
 	}
 }
 
-func sha1Of(r io.ReadSeeker) (string, error) {
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return "", err
+// jarGap notes the archives that do not name themselves: nobody can tell what
+// is in them.
+func (f *files) jarGap(name string, r io.ReaderAt, size int64) {
+	unnamed, err := f.spool.unnamed(r, size)
+	if err != nil {
+		f.notes.fail(gate.RiskVulnerabilities, analyzerJar, name, err.Error())
+		return
 	}
-	h := sha1.New() //nolint:gosec // as above
-	if _, err := io.Copy(h, r); err != nil {
-		return "", err
+	if len(unnamed) == 0 {
+		return
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	n := note{AnalyzerError: gate.AnalyzerError{
+		Risk: gate.RiskVulnerabilities, Kind: gate.GapJarWithoutCoordinates, Analyzer: analyzerJar, Path: name,
+		Message: "it does not name itself (pom.properties) and no Java index is configured",
+	}}
+	if len(unnamed) == 1 && unnamed[0] == "" {
+		if archive, err := zip.NewReader(r, size); err == nil {
+			n.homes = runtimeHomes(name, archive)
+		}
+	} else {
+		first := unnamed[0]
+		if first == "" {
+			first = path.Base(name)
+		}
+		n.Message = fmt.Sprintf("%d archives in it do not name themselves (pom.properties), the first is %q, and no Java index is configured",
+			len(unnamed), gate.Printable(first, 100))
+	}
+	f.notes.add(n)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
@@ -20,11 +21,24 @@ import (
 // for concurrent use.
 type notes struct {
 	mu          sync.Mutex
-	errors      []gate.AnalyzerError
+	errors      []note
+	more        map[gate.AnalyzerError]int // by risk, kind and analyser: how many did not fit
 	skipped     []gate.Skip
-	moreErrors  int
+	moreErrors  int // of layers, see carry
 	moreSkipped int
 }
+
+// note is an error that may come to nothing when the whole layer is known.
+type note struct {
+	gate.AnalyzerError
+	file  string   // its path as it is in the layer
+	homes []string // nothing is missing if one of these is a Java runtime's
+}
+
+// maxPending bounds the errors that are held until the layer is known. A system
+// with every Java library of Debian has 2,500 archives without coordinates,
+// nearly all of which belong to packages.
+const maxPending = 20_000
 
 // fail notes a file that could not be read, or, without a path, an analyser
 // that failed as a whole.
@@ -38,16 +52,55 @@ func (n *notes) fail(risk gate.Risk, by, path, message string) {
 
 // failKind notes a gap of one of [gate.GapKinds].
 func (n *notes) failKind(risk gate.Risk, kind, by, path, message string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.errors) >= protocol.MaxNotes {
-		n.moreErrors++
+	n.add(note{AnalyzerError: gate.AnalyzerError{Risk: risk, Kind: kind, Analyzer: by, Path: path, Message: message}})
+}
+
+// add notes an error, unless its file is at a place where no runtime looks for
+// a package.
+func (n *notes) add(e note) {
+	if !installed(analyzer.Type(e.Analyzer), e.Path) {
 		return
 	}
-	n.errors = append(n.errors, gate.AnalyzerError{
-		Risk: risk, Kind: kind, Analyzer: gate.Printable(by, 60),
-		Path: gate.Printable(path, protocol.MaxNoteText), Message: gate.Printable(message, protocol.MaxNoteText),
+	e.file = e.Path
+	e.Analyzer = gate.Printable(e.Analyzer, 60)
+	e.Path, e.Message = gate.Printable(e.Path, protocol.MaxNoteText), gate.Printable(e.Message, protocol.MaxNoteText)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.errors) >= maxPending {
+		n.overflow(e, 1)
+		return
+	}
+	n.errors = append(n.errors, e)
+}
+
+// overflow counts what has no entry of its own. The caller holds mu.
+func (n *notes) overflow(e note, count int) {
+	if n.more == nil {
+		n.more = map[gate.AnalyzerError]int{}
+	}
+	n.more[gate.AnalyzerError{Risk: e.Risk, Kind: e.Kind, Analyzer: e.Analyzer}] += count
+}
+
+// settle forgets the errors that the whole layer explains: of files that a
+// package of the distribution installed, which are matched as that package, and
+// of archives that a Java runtime has for itself.
+func (n *notes) settle(owned, javaHomes map[string]bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.errors = slices.DeleteFunc(n.errors, func(e note) bool {
+		return ofLanguage(e.Analyzer) && owned[e.file] || slices.ContainsFunc(e.homes, func(h string) bool { return javaHomes[h] })
 	})
+}
+
+// ofLanguage reports whether what the analyser finds is left out where a
+// package of the distribution owns the file (withoutOwned).
+func ofLanguage(by string) bool {
+	return by == analyzerJar || slices.Contains(languages, analyzer.Type(by))
+}
+
+var languages = []analyzer.Type{
+	analyzer.TypeNodePkg, analyzer.TypePythonPkg, analyzer.TypePythonPkgEgg, analyzer.TypeGemSpec, analyzer.TypeCondaPkg, analyzer.TypeComposerVendor,
+	analyzer.TypeDotNetCore, analyzer.TypeGoBinary, analyzer.TypeRustBinary, analyzer.TypeJulia, analyzer.TypeYarn,
 }
 
 func (n *notes) skip(risk gate.Risk, path, reason string, size int64) {
@@ -60,18 +113,48 @@ func (n *notes) skip(risk gate.Risk, path, reason string, size int64) {
 	n.skipped = append(n.skipped, gate.Skip{Risk: risk, Path: gate.Printable(path, protocol.MaxNoteText), Reason: reason, Size: size})
 }
 
-// into writes the notes in an order that does not depend on scheduling.
+// into writes the notes in an order that does not depend on scheduling. The
+// limit is for errors about files and for others, which count in their text what
+// was left out before. Of each kind of error that is over the limit one entry
+// says how many more there are.
 func (n *notes) into(l *protocol.Part) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	slices.SortFunc(n.errors, func(a, b gate.AnalyzerError) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Analyzer, b.Analyzer), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Message, b.Message))
-	})
+	slices.SortFunc(n.errors, func(a, b note) int { return compareErrors(a.AnalyzerError, b.AnalyzerError) })
+	files, others := 0, 0
+	for _, e := range n.errors {
+		count := &files
+		if e.Path == "" {
+			count = &others
+		}
+		if *count++; *count > protocol.MaxNotes {
+			n.overflow(e, 1)
+			continue
+		}
+		l.Errors = append(l.Errors, e.AnalyzerError)
+	}
+	for e, count := range n.more {
+		e.Message = fmt.Sprintf("and %d more files", count)
+		l.Errors = append(l.Errors, e)
+	}
+	slices.SortFunc(l.Errors, compareErrors)
 	slices.SortFunc(n.skipped, func(a, b gate.Skip) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
 	})
-	l.Errors, l.MoreErrors = n.errors, n.moreErrors
+	l.MoreErrors = n.moreErrors
 	l.Skipped, l.MoreSkipped = n.skipped, n.moreSkipped
+}
+
+// compareErrors puts those without a path behind: the first is shown.
+func compareErrors(a, b gate.AnalyzerError) int {
+	pathless := func(e gate.AnalyzerError) int {
+		if e.Path == "" {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(pathless(a), pathless(b)), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Analyzer, b.Analyzer),
+		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Message, b.Message))
 }
 
 // riskOf is the risk whose findings an analyser makes.
@@ -94,6 +177,11 @@ var swallowed = map[string]bool{
 	"Failed to parse":             true,
 	"Failed to create PackageURL": true,
 }
+
+// unidentified are the errors of parsers that have read a file without finding
+// in it what names a package (python/packaging, ruby/gemspec, conda/meta in
+// v0.74.0).
+var unidentified = []string{"name or version is empty", "failed to parse gemspec", "unable to parse conda package"}
 
 // listener is a slog handler that turns such records into notes. by and path
 // say what runs under it where the record does not.
@@ -135,8 +223,12 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 		if p := l.path(); path == "" {
 			path = p
 		} else if p != "" && p != path {
-			path = p + "!" + path // a file inside an archive
+			path, message = p, path+" inside it: "+message
 		}
+	}
+	if slices.ContainsFunc(unidentified, func(text string) bool { return strings.Contains(message, text) }) {
+		l.notes.failKind(riskOf(l.by), gate.GapUnidentified, string(l.by), path, message)
+		return nil
 	}
 	l.notes.fail(riskOf(l.by), string(l.by), path, message)
 	return nil

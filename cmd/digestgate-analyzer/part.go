@@ -59,7 +59,9 @@ func (p *part) finish(ctx context.Context) (protocol.Part, error) {
 	}
 	result.Sort()
 	f := found{PackageInfos: result.PackageInfos, Secrets: result.Secrets, Licenses: result.Licenses, Facts: p.files.facts}
-	f.Applications, f.Owned = withoutOwned(result.Applications, result.SystemInstalledFiles)
+	owned := ownedFiles(result.SystemInstalledFiles)
+	f.Applications, f.Owned = withoutOwned(result.Applications, owned)
+	p.notes.settle(owned, p.files.homes.all())
 	slices.SortFunc(f.Facts, func(a, b fact) int { return strings.Compare(a.Path, b.Path) })
 	for i := range f.PackageInfos {
 		trim(f.PackageInfos[i].Packages)
@@ -101,16 +103,22 @@ var alwaysOwned = []string{
 	"usr/lib/python2.7/wsgiref.egg-info",
 }
 
-// withoutOwned leaves out language packages that a distribution's package
-// installed: they are matched as that package, whose version says which fixes
-// were backported. left names the files that this concerns.
-func withoutOwned(apps []ftypes.Application, installed []string) (kept []ftypes.Application, left []string) {
+// ownedFiles are the files that a distribution's packages installed, as far as
+// its database is believed.
+func ownedFiles(installed []string) map[string]bool {
 	owned := make(map[string]bool, len(installed))
 	for _, f := range append(installed, alwaysOwned...) {
 		if f = rootfs.Clean(f); systemPath(f) {
 			owned[f] = true
 		}
 	}
+	return owned
+}
+
+// withoutOwned leaves out language packages that a distribution's package
+// installed: they are matched as that package, whose version says which fixes
+// were backported. left names the files that this concerns.
+func withoutOwned(apps []ftypes.Application, owned map[string]bool) (kept []ftypes.Application, left []string) {
 	for _, app := range apps {
 		if owned[app.FilePath] {
 			left = append(left, app.FilePath)

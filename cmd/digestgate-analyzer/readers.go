@@ -30,14 +30,25 @@ func (f *files) readers(s *slot, name string, info os.FileInfo) []analyzer.Type 
 		}
 	}
 	out = append(out, f.post.RequiredPostAnalyzers(name, info)...)
-	if isJar(name) {
-		out = append(out, analyzer.TypeJar)
-	}
-	return out
+	return append(out, ownReaders(name, info.Size())...)
 }
 
-// byContent are the analysers whose result does not depend on the file's name.
-// The executable ones are chosen by the file's mode.
+// ownReaders are the analysers that this program has itself.
+func ownReaders(name string, size int64) []analyzer.Type {
+	switch {
+	case isJar(name, size):
+		return []analyzer.Type{analyzer.TypeJar}
+	case isPackageJSON(name):
+		return []analyzer.Type{analyzer.TypeNodePkg}
+	case isPlugAndPlay(name):
+		return []analyzer.Type{analyzer.TypeYarn}
+	}
+	return nil
+}
+
+// byContent are the analysers whose result does not depend on the file's name,
+// but for whether a file that cannot be read is a gap there (installed). The
+// executable ones are chosen by the file's mode.
 var byContent = []analyzer.Type{
 	analyzer.TypeGoBinary, analyzer.TypeRustBinary, analyzer.TypeGemSpec, analyzer.TypeDotNetCore,
 	analyzer.TypeComposerVendor, analyzer.TypeCondaPkg, analyzer.TypePackagesProps,
@@ -50,7 +61,7 @@ func sameReading(own, other string, ownReaders, otherReaders []analyzer.Type) bo
 		switch {
 		case !slices.Contains(ownReaders, t):
 			return false
-		case slices.Contains(byContent, t):
+		case slices.Contains(byContent, t) && installed(t, own) == installed(t, other):
 		case t == analyzer.TypeNodePkg && modulePlace(own) == modulePlace(other):
 		default:
 			return false
