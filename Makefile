@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ANALYZER_ENV := GOEXPERIMENT=jsonv2 CGO_ENABLED=0
 GO_FILES = $(shell git ls-files '*.go')
 
-.PHONY: help build demo run test check e2e faults bench lint race clean bin/digestgate bin/digestgate-analyzer
+.PHONY: help build demo run test check e2e runtimes faults bench lint race clean bin/digestgate bin/digestgate-analyzer
 
 help: ## show this help
 	@grep -hE '^[a-zA-Z0-9_/-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,13 @@ e2e: build ## play against a real kube-apiserver and a real registry, built from
 	$(MAKE) -C examples/cluster bin
 	cd examples/cluster && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate DIGESTGATE_ANALYZER_BIN=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -timeout 20m ./...
 	cd examples/distribution/sender && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate DIGESTGATE_ANALYZER_BIN=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -timeout 5m ./...
+
+RUNTIMES_DURATION ?= 45s
+RUNTIMES_IMAGES ?= 15
+runtimes: bin/digestgate-analyzer ## unpack random layers with the runtimes' own code for RUNTIMES_DURATION and compare (mounts overlays: needs root, takes sudo)
+	cd scanner/analyzer/rootfs/runtimes && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test -c -o $(CURDIR)/bin/runtimes.test .
+	cd scanner/analyzer/rootfs/runtimes && $(if $(filter-out 0,$(shell id -u)),sudo) env DIGESTGATE_ANALYZER=$(CURDIR)/bin/digestgate-analyzer \
+		$(CURDIR)/bin/runtimes.test -test.v -test.timeout 20m -for $(RUNTIMES_DURATION) -images $(RUNTIMES_IMAGES) $(RUNTIMES_FLAGS)
 
 FAULTS_DURATION ?= 60s
 OUTAGE_DURATION ?= 30s

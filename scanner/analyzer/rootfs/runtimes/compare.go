@@ -69,6 +69,20 @@ func (j Judgement) files() map[string][]string {
 	return out
 }
 
+// links are the paths of symbolic links, in any view.
+func (j Judgement) links() []string {
+	var out []string
+	for _, v := range j.views {
+		v.Walk("", func(p string, n rootfs.Node) bool {
+			if n.Kind == rootfs.Symlink {
+				out = append(out, p)
+			}
+			return true
+		})
+	}
+	return out
+}
+
 // lookup is the contents that opening a path gives in any view.
 func (j Judgement) lookup(p string) []string {
 	var out []string
@@ -93,20 +107,38 @@ func join(all []string, one string) []string {
 // First: every file that any rig shows, under its path or through links, is in
 // the judgement with that content. Unassessable satisfies this.
 //
-// Second: what no rig shows is not in the judgement.
+// Second: what no rig shows is not in the judgement. allowed is what it may have
+// besides, see [Stack.WithoutNullDevices].
 //
 // Third: where all rigs show the same, and none refuses, the judgement is not
 // unassessable. Stacks with attributes of overlayfs are left out: they are
 // refused although most runtimes do not look at them.
-func Compare(s Stack, shown map[string]Shown, j Judgement) []string {
+func Compare(s Stack, shown, allowed map[string]Shown, j Judgement) []string {
 	if j.Unassessable != "" {
 		if Agree(shown) && !s.overlayXattrs() {
 			return []string{"all rigs show the same, but it is unassessable: " + j.Unassessable}
 		}
 		return nil
 	}
-	nodes, reached := map[string][]string{}, map[string][]string{}
-	runs := false
+	nodes, reached, runs := union(shown)
+	if !runs {
+		return nil // No container can be made of the image.
+	}
+	files, lookups := j.files(), map[string][]string{}
+	for p := range reached {
+		lookups[p] = j.lookup(p)
+	}
+	for _, p := range slices.Concat(readPaths, j.links()) {
+		lookups[p] = j.lookup(p)
+	}
+	moreNodes, moreReached, _ := union(allowed)
+	return slices.Concat(differences("file", nodes, moreNodes, files), differences("opening", reached, moreReached, lookups))
+}
+
+// union is what any of the rigs shows: regular files, and what is opened, by
+// path. runs says that one of them does not refuse.
+func union(shown map[string]Shown) (nodes, reached map[string][]string, runs bool) {
+	nodes, reached = map[string][]string{}, map[string][]string{}
 	for _, sh := range shown {
 		if sh.Refused != nil {
 			continue
@@ -119,24 +151,14 @@ func Compare(s Stack, shown map[string]Shown, j Judgement) []string {
 			reached[p] = join(reached[p], content)
 		}
 	}
-	if !runs {
-		return nil // No container can be made of the image.
-	}
-	files, lookups := j.files(), map[string][]string{}
-	for p := range reached {
-		lookups[p] = j.lookup(p)
-	}
-	for _, p := range readPaths {
-		lookups[p] = j.lookup(p)
-	}
-	return slices.Concat(differences("file", nodes, files), differences("opening", reached, lookups))
+	return nodes, reached, runs
 }
 
 // readPaths are opened by analysers under fixed names.
 var readPaths = []string{"etc/os-release", "usr/lib/os-release", "var/lib/dpkg/status", "lib/apk/db/installed", "app/node_modules/x/package.json"}
 
 // differences compares contents by path.
-func differences(what string, shown, judged map[string][]string) []string {
+func differences(what string, shown, allowed, judged map[string][]string) []string {
 	var out []string
 	paths := maps.Clone(shown)
 	maps.Copy(paths, judged)
@@ -147,7 +169,7 @@ func differences(what string, shown, judged map[string][]string) []string {
 			}
 		}
 		for _, c := range judged[p] {
-			if !slices.Contains(shown[p], c) {
+			if !slices.Contains(shown[p], c) && !slices.Contains(allowed[p], c) {
 				out = append(out, fmt.Sprintf("too much: %s %s with content %s is shown by no rig", what, word(p), c))
 			}
 		}

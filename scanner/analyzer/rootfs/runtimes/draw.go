@@ -13,13 +13,16 @@ import (
 //
 // Each stack has a few names, so that entries meet, and only some of the
 // features, so that not every stack is refused for one of them ("swarm testing").
-func Draw(seed uint64, n int) Stack {
+func Draw(seed uint64, n int) Stack { return draw(seed, n, trees, rarity, nil) }
+
+// draw draws entries on top of the base layers.
+func draw(seed uint64, n int, trees [][]string, rarity [features]int, base Stack) Stack {
 	d := &drawer{Rand: rand.New(rand.NewPCG(seed, uint64(n))), now: map[string]byte{}}
 	for f := range features {
-		d.on[f] = d.IntN(rarity[f]) == 0
+		d.on[f] = rarity[f] > 0 && d.IntN(rarity[f]) == 0
 	}
-	d.paths = d.pool()
-	var s Stack
+	d.paths = d.pool(trees)
+	s := base.Clone()
 	for range 1 + d.IntN(4) {
 		d.here = map[string]byte{}
 		var l Layer
@@ -52,8 +55,8 @@ const (
 	features
 )
 
-// rarity is how many stacks there are for each one with the feature. What most
-// rigs refuse, or what is never judged, is rare.
+// rarity is how many stacks there are for each one with the feature, 0 for a
+// feature that none has. What most rigs refuse, or is never judged, is rare.
 var rarity = [features]int{
 	symlinks: 2, hardlinks: 3, hardlinksAnywhere: 8, whiteouts: 2, opaques: 3, rootOpaques: 6, devices: 4, nullDevices: 4,
 	spellings: 3, outside: 8, attributes: 8, aufs: 8, oddWhiteouts: 16, globals: 8, replacements: 3, rareTypes: 24,
@@ -79,7 +82,7 @@ var trees = [][]string{
 	{"lib/apk/db/installed", "lib/apk/db", "lib/apk", "usr/lib/apk/db/installed", "usr/lib", "lib"},
 }
 
-func (d *drawer) pool() []string {
+func (d *drawer) pool(trees [][]string) []string {
 	tree := slices.Clone(pick(d, trees))
 	d.Shuffle(len(tree), func(i, j int) { tree[i], tree[j] = tree[j], tree[i] })
 	return tree[:min(len(tree), 3+d.IntN(6))]

@@ -39,7 +39,10 @@ var kindsOf = map[int]func(*drawer, string) Entry{
 	},
 	rootOpaques: func(d *drawer, p string) Entry { return Entry{Type: tar.TypeReg, Name: pick(d, rootMarkers)} },
 	devices: func(d *drawer, p string) Entry {
-		return Entry{Type: pick(d, []byte{tar.TypeChar, tar.TypeBlock, tar.TypeFifo}), Name: p, Major: pick(d, []int64{0, 1, 1, 1 << 32}), Minor: 3}
+		if d.IntN(3) == 0 {
+			return Entry{Type: tar.TypeFifo, Name: p}
+		}
+		return Entry{Type: pick(d, []byte{tar.TypeChar, tar.TypeBlock}), Name: p, Major: pick(d, []int64{0, 1, 1, 1 << 32}), Minor: 3}
 	},
 	nullDevices: func(d *drawer, p string) Entry {
 		return Entry{Type: tar.TypeChar, Name: p, Major: pick(d, []int64{0, 0, 0, 1 << 32})}
@@ -56,6 +59,9 @@ var kindsOf = map[int]func(*drawer, string) Entry{
 	},
 	globals: func(d *drawer, p string) Entry { return Entry{Type: tar.TypeXGlobalHeader, Name: p} },
 	rareTypes: func(d *drawer, p string) Entry {
+		if d.IntN(3) == 0 {
+			p = pick(d, []string{strings.Repeat("n", 255), strings.Repeat("n", 256), strings.Repeat(p+"/", 4000/len(p))})
+		}
 		return Entry{Type: pick(d, []byte{tar.TypeCont, tar.TypeReg, tar.TypeFifo}), Name: p}
 	},
 	replacements: func(d *drawer, p string) Entry {

@@ -1,7 +1,6 @@
 package runtimes
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -120,27 +119,45 @@ type outcome struct {
 
 // try unpacks a stack in every rig and compares.
 func (b *Bench) try(s Stack) (o outcome, err error) {
-	defer func() { err = errors.Join(err, b.clear()) }()
 	archives, err := s.Archives()
 	if err != nil {
 		return o, err
 	}
-	o.shown = map[string]Shown{}
-	for _, r := range Rigs() {
-		sh, err := r.Show(b, archives)
-		if errors.Is(err, errMount) && s.overlayXattrs() {
-			sh, err = Shown{Refused: err}, nil
-		}
-		if err != nil {
-			return o, fmt.Errorf("%s: %w", r.Name, err)
-		}
-		o.shown[r.Name] = sh
+	if o.shown, err = b.show(s, archives); err != nil {
+		return o, err
+	}
+	allowed, err := b.allowed(s, Content)
+	if err != nil {
+		return o, err
 	}
 	if o.judgement, err = Judge(archives); err != nil {
 		return o, err
 	}
-	o.violations = Compare(s, o.shown, o.judgement)
+	o.violations = Compare(s, o.shown, allowed, o.judgement)
 	return o, nil
+}
+
+// allowed is what the rigs show of a stack without its null devices, nothing when
+// it has none. The entries keep the contents that they have in the stack.
+func (b *Bench) allowed(s Stack, content func(layer, entry int) string) (map[string]Shown, error) {
+	without, has := s.WithoutNullDevices()
+	if !has {
+		return nil, nil
+	}
+	archives := make([][]byte, len(s))
+	for i := range without {
+		var kept []int // which entry each one is in s
+		for j, e := range s[i] {
+			if !e.null() {
+				kept = append(kept, j)
+			}
+		}
+		var err error
+		if archives[i], err = without.Archive(i, func(layer, entry int) string { return content(layer, kept[entry]) }); err != nil {
+			return nil, err
+		}
+	}
+	return b.show(s, archives)
 }
 
 // count is what a run is told by.

@@ -3,6 +3,7 @@ package runtimes
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -177,4 +178,23 @@ func (r Rig) Show(b *Bench, archives [][]byte) (Shown, error) {
 	}
 	defer unmount()
 	return b.read(root)
+}
+
+// show is what each rig shows of the stack that the archives are of, by its name.
+// What is refused because of attributes of overlayfs is told like a refusal of
+// the unpacker; any other mount must succeed.
+func (b *Bench) show(s Stack, archives [][]byte) (shown map[string]Shown, err error) {
+	defer func() { err = errors.Join(err, b.clear()) }()
+	shown = map[string]Shown{}
+	for _, r := range Rigs() {
+		sh, err := r.Show(b, archives)
+		if errors.Is(err, errMount) && s.overlayXattrs() {
+			sh, err = Shown{Refused: err}, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Name, err)
+		}
+		shown[r.Name] = sh
+	}
+	return shown, nil
 }

@@ -26,31 +26,19 @@ func TestShow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown, err := showAll(s)
+		archives, err := s.Archives()
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s\n%s", text, table(shown))
-	}
-}
-
-// showAll runs all rigs on a bench of its own.
-func showAll(s Stack) (map[string]Shown, error) {
-	out := map[string]Shown{}
-	archives, err := s.Archives()
-	if err != nil {
-		return nil, err
-	}
-	return out, With(func(b *Bench) error {
-		for _, r := range Rigs() {
-			shown, err := r.Show(b, archives)
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.Name, err)
-			}
-			out[r.Name] = shown
+		err = With(func(b *Bench) error {
+			shown, err := b.show(s, archives)
+			t.Logf("%s\n%s", text, table(shown))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	})
+	}
 }
 
 // table writes what rigs show, those that show the same together.

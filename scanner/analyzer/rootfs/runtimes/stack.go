@@ -65,7 +65,10 @@ func (s Stack) Archive(i int, content func(layer, entry int) string) ([]byte, er
 const slash = '\x01'
 
 func (e Entry) write(body string) ([]byte, error) {
-	h := &tar.Header{Typeflag: e.Type, Name: e.Name, Linkname: e.Link, Devmajor: e.Major, Devminor: e.Minor, Mode: 0o755, Size: int64(len(body))}
+	h := &tar.Header{Typeflag: e.Type, Name: e.Name, Linkname: e.Link, Devmajor: e.Major, Devminor: e.Minor, Mode: 0o644, Size: int64(len(body))}
+	if e.Type == tar.TypeDir {
+		h.Mode = 0o755
+	}
 	if e.Type == tar.TypeXGlobalHeader {
 		// Nothing but a name and records may be in one.
 		h = &tar.Header{Typeflag: e.Type, Name: e.Name, PAXRecords: map[string]string{"comment": "x"}}
@@ -153,4 +156,25 @@ func (s Stack) overlayXattrs() bool {
 		}
 	}
 	return false
+}
+
+// WithoutNullDevices leaves out the entries for a character device 0/0. Runtimes
+// without privileges do (containerd: pkg/archive/tar_unix.go, skipFile), so that
+// what the device replaces may be judged although no rig shows it. has says whether
+// there was any.
+func (s Stack) WithoutNullDevices() (without Stack, has bool) {
+	without = make(Stack, len(s))
+	for i, l := range s {
+		without[i] = slices.DeleteFunc(slices.Clone(l), func(e Entry) bool {
+			has = has || e.null()
+			return e.null()
+		})
+	}
+	return without, has
+}
+
+// null says whether the entry makes the device; some unpackers cut the numbers to
+// 32 bits.
+func (e Entry) null() bool {
+	return e.Type == tar.TypeChar && uint32(e.Major) == 0 && uint32(e.Minor) == 0
 }
