@@ -17,7 +17,16 @@ func Draw(seed uint64, n int) Stack { return draw(seed, n, trees, rarity, nil) }
 
 // draw draws entries on top of the base layers.
 func draw(seed uint64, n int, trees [][]string, rarity [features]int, base Stack) Stack {
-	d := &drawer{Rand: rand.New(rand.NewPCG(seed, uint64(n))), now: map[string]byte{}}
+	r := rand.New(rand.NewPCG(seed, uint64(n)))
+	for {
+		if s := drawOnce(r, trees, rarity, base); !s.grows() || r.IntN(50) == 0 {
+			return s
+		}
+	}
+}
+
+func drawOnce(r *rand.Rand, trees [][]string, rarity [features]int, base Stack) Stack {
+	d := &drawer{Rand: r, now: map[string]byte{}}
 	for f := range features {
 		d.on[f] = rarity[f] > 0 && d.IntN(rarity[f]) == 0
 	}
