@@ -3,6 +3,7 @@ package rootfs
 import (
 	"archive/tar"
 	"fmt"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -20,8 +21,9 @@ const (
 	// Device is a device or a named pipe: it replaces what was there and has no
 	// content.
 	Device
-	// NullDevice is the character device 0/0, which hides in an overlay and is
-	// not made at all by runtimes without privileges. It never removes anything.
+	// NullDevice is the character device 0/0: a whiteout in an overlay, and not
+	// made at all by runtimes without privileges, so that in the end it removes
+	// nothing. See [Resolve].
 	NullDevice
 	// Global is a PAX global header, to which some unpackers give room.
 	Global
@@ -39,23 +41,24 @@ type Entry struct {
 	Link string // the target of a link, as it is written
 	Mode uint32 // permission bits
 	Size int64  // of a file, bytes
-	// Refused are the libraries that do not unpack such an entry because of an
-	// extended attribute.
+	// Refused says which libraries do not unpack such an entry.
 	Refused Refusal
 }
 
-// Refusal is a set of libraries.
+// Refusal is a set of reasons not to unpack an entry.
 type Refusal uint8
 
-// The libraries of a [Refusal].
+// The reasons of a [Refusal].
 const (
-	RefusedByStorage Refusal = 1 << iota
-	RefusedByMoby
+	// UserAttribute is an extended attribute "user.…", which the kernel permits
+	// for files and directories only. containers/storage fails without.
+	UserAttribute Refusal = 1 << iota
+	// NoNameSpace is one of no known name space, at which moby fails.
+	NoNameSpace
+	// LargeDevice is a device number of more than 32 bits. moby and containerd 2
+	// refuse it, the others cut it.
+	LargeDevice
 )
-
-func (r Refusal) by(l library) bool {
-	return (l == storage && r&RefusedByStorage != 0) || (l == moby && r&RefusedByMoby != 0)
-}
 
 // The names with which a layer removes files of those below (OCI image layer
 // specification, "Whiteouts"), and what the aufs driver left in old layers.
@@ -99,9 +102,13 @@ func NewEntry(h *tar.Header) (e Entry, problem string) {
 	return e, attributeProblem(e, h)
 }
 
-// refusal: moby sets attributes of every name space and fails where there is
-// none of the name; storage fails where the kernel permits none of a user's.
 func refusal(e Entry, h *tar.Header) (r Refusal) {
+	if e.Kind == Global {
+		return 0 // its records are about no entry
+	}
+	if numbers := uint64(h.Devmajor) | uint64(h.Devminor); (e.Kind == Device || e.Kind == NullDevice) && numbers > math.MaxUint32 {
+		r |= LargeDevice
+	}
 	for key := range h.PAXRecords {
 		attr, ok := strings.CutPrefix(key, "SCHILY.xattr.")
 		if !ok {
@@ -110,12 +117,10 @@ func refusal(e Entry, h *tar.Header) (r Refusal) {
 		space, _, _ := strings.Cut(attr, ".")
 		switch space {
 		case "user":
-			if e.Kind == Symlink || e.Kind == Device {
-				r |= RefusedByStorage
-			}
+			r |= UserAttribute
 		case "trusted", "security", "system":
 		default:
-			r |= RefusedByMoby
+			r |= NoNameSpace
 		}
 	}
 	return r

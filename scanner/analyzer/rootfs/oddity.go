@@ -19,7 +19,7 @@ func (o *oddities) begin() { o.hidden = nil }
 
 func (o *oddities) see(e *Entry) {
 	switch e.Kind {
-	case Global, Unknown:
+	case Global, Unknown, NullDevice:
 		o.yes = true
 	}
 	if strings.Contains(path.Dir(e.Name), whiteoutPrefix) {

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // View is the file system that one or more runtimes show.
@@ -15,6 +16,8 @@ type runtime struct {
 	// shared: the lowest layer of an overlay is unpacked like into a shared
 	// directory (containerd mounts it by itself and does not see an overlay).
 	shared bool
+	// See the fields of unpacker.
+	old, unprivileged bool
 }
 
 // runtimes: containerd's native snapshotter comes first, see oddities.
@@ -26,6 +29,35 @@ var runtimes = []runtime{
 	{library: storage, overlay: true},
 	{library: moby},
 	{library: moby, overlay: true},
+}
+
+// ways are the runtimes, and what else there is for entries that are rare:
+// containerd 1.7 where it differs, and without privileges where a device 0/0
+// removes something, since what one runtime does not remove is not gone.
+func ways(layers [][]Entry) []runtime {
+	large, null := false, false
+	for _, l := range layers {
+		for i := range l {
+			large = large || l[i].Refused&LargeDevice != 0
+			null = null || l[i].Kind == NullDevice
+		}
+	}
+	all := slices.Clone(runtimes)
+	if large {
+		for _, r := range runtimes {
+			r.old = true
+			if r.library == containerd {
+				all = append(all, r)
+			}
+		}
+	}
+	if null {
+		for _, r := range all[:len(all):len(all)] {
+			r.unprivileged = true
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // Resolve plays how each supported runtime unpacks the layers, base first, and
@@ -40,7 +72,7 @@ func Resolve(layers [][]Entry) ([]*View, error) {
 	}
 	var views []*View
 	var refused error
-	for i, r := range runtimes {
+	for i, r := range ways(layers) {
 		root, odd, err := r.unpack(layers)
 		var why *Undecidable
 		switch {
@@ -74,7 +106,7 @@ func add(views []*View, root *node) []*View {
 
 // unpack returns the tree of one runtime; odd says that others may differ.
 func (r runtime) unpack(layers [][]Entry) (root *node, odd bool, err error) {
-	u := &unpacker{library: r.library, root: newDirectory(-1), steps: &steps{maxSteps}}
+	u := &unpacker{library: r.library, old: r.old, unprivileged: r.unprivileged, root: newDirectory(-1), steps: &steps{maxSteps}}
 	var stack []*node // of an overlay, top first
 	for i, entries := range layers {
 		if r.overlay {

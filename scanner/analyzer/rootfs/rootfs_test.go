@@ -46,7 +46,7 @@ func TestMarker(t *testing.T) {
 var indexed = []rootfs.Entry{
 	{Name: "usr", Kind: rootfs.Directory, Mode: 0o755},
 	{Name: "usr/bin/tool", Kind: rootfs.File, Mode: 0o4755, Size: 1 << 40},
-	{Name: "usr/bin/link", Kind: rootfs.Symlink, Link: "../tool", Refused: rootfs.RefusedByStorage},
+	{Name: "usr/bin/link", Kind: rootfs.Symlink, Link: "../tool", Refused: rootfs.UserAttribute},
 	{Name: "usr/bin/hard", Kind: rootfs.Hardlink, Link: "usr/bin/tool"},
 	{Name: "\xff\xfe not text", Kind: rootfs.File},
 	{Name: "../outside", Kind: rootfs.NullDevice},

@@ -91,6 +91,8 @@ func TestResolve(t *testing.T) {
 		"link_replaced_by_dir":          {"e/x\nd -> e\n\nd/\nd/y", "d/y=1.1 e/x=0.0"},
 		"device_over_file":              {"x\n\nx !dev", ""},
 		"null_device_removes_nothing":   {"x\n\nx !null", "x=0.0"},
+		"null_device_of_an_overlay":     {"a\nx\n\nx !null\ny => x\n.wh..wh..opq", "a=0.0 y=0.1"},
+		"null_device_is_linked":         {"m !null\ns => m\nm/\ns/\ns/x", "s/x=0.4"},
 		"twice_in_a_layer":              {"x\nx", "x=0.1"},
 		"through_link_of_lower_layer":   {"e/x\nd -> e\n\nd/y", "d/y=1.0 e/x=0.0 e/y=1.0"},
 		"through_link_of_same_layer":    {"e/\nd -> e\nd/y", "e/y=0.2"},
@@ -105,6 +107,7 @@ func TestResolve(t *testing.T) {
 		"whiteout_entry_is_a_directory": {"a/.wh.b/\na/x", "a/x=0.1"},
 		"opaque_below_a_file":           {"d\n\nd/.wh..wh..opq", "d=0.0"},
 		"replaces_the_link_it_uses":     {"s/status -> ../s\ns/status/status", "s/status=0.1 s/status/status=0.1"},
+		"replaces_the_directory_of_it":  {"a/b -> ..\na/b/a", "a=0.1 a/b/a=0.1"},
 		"aufs":                          {".wh..wh.plnk/1\nx => .wh..wh.plnk/1", ".wh..wh.plnk/1=0.0 x=0.0"},
 	} {
 		t.Run(name, func(t *testing.T) {

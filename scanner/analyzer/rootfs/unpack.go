@@ -11,7 +11,8 @@ import (
 type library uint8
 
 const (
-	// containerd: pkg/archive/tar.go, applyNaive; 1.7 and 2.x are alike.
+	// containerd: pkg/archive/tar.go, applyNaive; 1.7 and 2.x are alike but for
+	// large device numbers.
 	containerd library = iota
 	// storage: go.podman.io/storage pkg/archive, Unpack and UnpackLayer, in the
 	// chroot in which CRI-O and Podman run them.
@@ -25,6 +26,9 @@ const (
 type unpacker struct {
 	library library
 	overlay bool // the tree is one layer's own, whiteouts are kept for the kernel
+	old     bool // containerd 1.7
+	// unprivileged runtimes make no devices, see tar_unix.go, skipFile.
+	unprivileged bool
 	root    *node
 	layer   int
 	steps   *steps
@@ -45,6 +49,7 @@ var (
 	errRoot      = errors.New("it replaces the root by something else")
 	errOutside   = errors.New("its name or link leaves the root")
 	errAttribute = errors.New("it has an extended attribute that cannot be set")
+	errDevice    = errors.New("its device number is too large")
 	errType      = errors.New("its type is unknown")
 	errName      = errors.New("its name is too long for Linux")
 	errGone      = errors.New("a directory of the layer is removed by the same layer")
@@ -88,11 +93,10 @@ type target struct {
 }
 
 func (u *unpacker) entry(i int, e *Entry) error {
-	if e.Kind == NullDevice {
-		u.odd.see(e)
+	u.odd.see(e)
+	if e.Kind == NullDevice && u.unprivileged {
 		return nil
 	}
-	u.odd.see(e)
 	name, err := u.relative(e)
 	if err != nil || name == "" {
 		return err
@@ -285,7 +289,7 @@ func (u *unpacker) create(e *Entry, t target) error {
 	if existing != nil && !merged {
 		u.drop(t.parent, t.base)
 	}
-	if existing != nil && existing.kind == Symlink && t.key == t.name && t.key != path.Join(t.where, t.base) {
+	if existing != nil && !merged && t.key == t.name && t.key != path.Join(t.where, t.base) {
 		if err := u.throughItself(&t); err != nil {
 			return err
 		}
@@ -294,8 +298,8 @@ func (u *unpacker) create(e *Entry, t target) error {
 	if err != nil {
 		return err
 	}
-	if e.Refused.by(u.library) {
-		return errAttribute
+	if err := u.refuses(e, n); err != nil {
+		return err
 	}
 	if !merged && n != nil {
 		t.parent.kids[t.base] = n
@@ -304,8 +308,24 @@ func (u *unpacker) create(e *Entry, t target) error {
 	return nil
 }
 
-// throughItself is an entry of moby that was written through the link which it
-// replaces: its name, which is kept as it is, leads nowhere any more.
+// refuses is why a library does not make what an entry describes.
+func (u *unpacker) refuses(e *Entry, n *node) error {
+	switch {
+	case n == nil:
+		return nil
+	case u.library == moby && e.Refused&NoNameSpace != 0:
+		return errAttribute
+	case u.library == storage && e.Refused&UserAttribute != 0 && n.kind != File && n.kind != Directory:
+		return errAttribute
+	case e.Refused&LargeDevice != 0 && (u.library == moby || (u.library == containerd && !u.old)):
+		return errDevice
+	}
+	return nil
+}
+
+// throughItself is an entry of moby that was written through a link which it
+// replaces, or whose directory it replaces: its name, which is kept as it is,
+// leads nowhere any more.
 func (u *unpacker) throughItself(t *target) error {
 	dir := path.Dir(t.name)
 	if p, err := u.parent(dir); err == nil && p.at != nil {
@@ -314,9 +334,28 @@ func (u *unpacker) throughItself(t *target) error {
 	if !u.overlay {
 		return errParent
 	}
-	var err error
-	_, t.parent, err = makeDirectories(u.root, strings.Split(dir, "/"), u.layer)
-	return err
+	at, name := u.root, ""
+	for part := range strings.SplitSeq(dir, "/") {
+		name = path.Join(name, part)
+		kid := at.kids[part]
+		if kid == nil {
+			kid = newDirectory(u.layer)
+			at.kids[part] = kid
+		}
+		if kid.kind == Symlink {
+			p, err := u.parent(name)
+			if err != nil {
+				return err
+			}
+			kid = p.at
+		}
+		if kid == nil || kid.kind != Directory {
+			return errParent
+		}
+		at = kid
+	}
+	t.parent = at
+	return nil
 }
 
 // node is what an entry makes, nil for nothing.
@@ -332,6 +371,11 @@ func (u *unpacker) node(e *Entry, t target) (*node, error) {
 		}
 		return &node{kind: Symlink, link: e.Link, made: u.layer}, nil
 	case Device:
+		return &node{kind: Device, made: u.layer}, nil
+	case NullDevice:
+		if u.overlay {
+			return &node{kind: whiteout, made: u.layer}, nil
+		}
 		return &node{kind: Device, made: u.layer}, nil
 	case Global:
 		return nil, nil
