@@ -97,12 +97,12 @@ func (u *unpacker) entry(i int, e *Entry) error {
 	if e.Kind == NullDevice && u.unprivileged {
 		return nil
 	}
+	if u.library == moby && u.overlay && e.Kind == Global {
+		return nil
+	}
 	name, err := u.relative(e)
 	if err != nil || name == "" {
 		return err
-	}
-	if u.library == moby && u.overlay && e.Kind == Global {
-		return nil
 	}
 	t := target{entry: i, name: name}
 	var dir string

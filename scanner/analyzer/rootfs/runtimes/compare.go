@@ -129,7 +129,9 @@ func Compare(s Stack, shown, allowed map[string]Shown, j Judgement) []string {
 		lookups[p] = j.lookup(p)
 	}
 	for _, p := range slices.Concat(readPaths, j.links()) {
-		lookups[p] = j.lookup(p)
+		if strings.Count(p, "/") < reachDepth {
+			lookups[p] = j.lookup(p)
+		}
 	}
 	moreNodes, moreReached, _ := union(allowed)
 	return slices.Concat(differences("file", nodes, moreNodes, files), differences("opening", reached, moreReached, lookups))
