@@ -29,9 +29,9 @@ type unpacker struct {
 	old     bool // containerd 1.7
 	// unprivileged runtimes make no devices, see tar_unix.go, skipFile.
 	unprivileged bool
-	root    *node
-	layer   int
-	steps   *steps
+	root         *node
+	layer        int
+	steps        *steps
 
 	// For opaque markers in a shared tree: what the entries of this layer wrote
 	// until now, and the directories that containerd has emptied.
