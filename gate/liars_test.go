@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -124,12 +125,15 @@ func lies() map[string]registrytest.Fault {
 // before or after another has it, leaves the digest usable there.
 func TestLiesOfOneRegistryConcernNoOther(t *testing.T) {
 	for name, fault := range lies() {
-		for _, what := range []string{"image", "index"} {
-			t.Run(name+"/"+what, func(t *testing.T) {
+		for _, of := range []string{"image", "index", "configuration"} {
+			t.Run(name+"/"+of, func(t *testing.T) {
 				t.Parallel()
 				s := newLiar(t)
+				fault, what := fault, of
+				if fault.Path = "/v2/**/manifests/*"; of == "configuration" {
+					fault.Path, what = "/v2/**/blobs/*", "image"
+				}
 				d := s.both(what)
-				fault.Path = "/v2/**/manifests/*"
 				s.liar.Fail(fault)
 				s.lied(d)
 				if m := s.entry(d).Record.Manifest; m.Unassessable != "" || m.Kind != gate.KindUnknown && string(m.Kind) != what {
@@ -154,9 +158,10 @@ func TestLiesOfOneRegistryConcernNoOther(t *testing.T) {
 func TestLiesDuringAnAnalysis(t *testing.T) {
 	for name, fault := range lies() {
 		for _, away := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/away_%t", name, away), func(t *testing.T) {
 				t.Parallel()
 				s := newLiar(t)
+				fault := fault
 				d := s.both("image")
 				image := gate.Manifest{Digest: d, Kind: gate.KindImage, Hashed: true}
 				if err := errors.Join(s.store.PutManifest(s.ctx, image), s.addLocation(d, atLiar), s.addLocation(d, victim)); err != nil {

@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -165,80 +164,6 @@ func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Loca
 		return l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry, req.DryRun)
 	}
 	return refuse(ErrUnassessable, "this is no image that can run but of kind %q", m.Kind)
-}
-
-// index judges every child that a configured platform matches; the worst one
-// counts, the first of several equally bad.
-func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Reference, req Request) Answer {
-	var want []Digest
-	for _, c := range m.Children {
-		if !l.pipeline.judges(c) {
-			continue
-		}
-		if !c.Digest.Valid() {
-			a := refuse(ErrUnassessable, "the index names its image for %q by %q, only sha256 digests can be read; push it again with a tool that uses sha256",
-				c.Platform.String(), Printable(string(c.Digest), 40))
-			a.Platform = c.Platform.String()
-			return a
-		}
-		want = append(want, c.Digest)
-	}
-	if len(want) == 0 {
-		return refuse(ErrUnassessable, "none of its platforms is among those that are scanned here")
-	}
-	res, err := l.reader.Read(ctx, ReadRequest{Digests: want})
-	if err != nil {
-		return refusal(err)
-	}
-	var worst *Answer
-	var warnings []string
-	for _, c := range m.Children {
-		if !l.pipeline.judges(c) {
-			continue
-		}
-		a := l.child(ctx, res.Digests[c.Digest], c, loc, ref, req)
-		for _, w := range a.Warnings {
-			if !slices.Contains(warnings, w) {
-				warnings = append(warnings, w)
-			}
-		}
-		if worst == nil || a.Outcome.Worse(worst.Outcome) {
-			worst = &a
-		}
-	}
-	worst.Warnings = warnings
-	return *worst
-}
-
-// child answers for one child of an index. The index calls it an image; if our
-// own read found something else, a node would not run it. One that nobody has read
-// is asked for where the index lies.
-func (l *Lookup) child(ctx context.Context, entry Entry, c Child, loc Location, ref Reference, req Request) Answer {
-	var a Answer
-	rec := entry.Record
-	l.readAgain(ctx, entry, c.Digest, loc, req)
-	switch k := rec.Manifest.Kind; {
-	case k == KindImage, rec.InventoryID != "":
-		a = l.image(ctx, entry, c.Digest, loc, ref, req)
-	case k == KindUnknown:
-		a = l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: c.Digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry, req.DryRun)
-		a.Digest = c.Digest
-	default:
-		a = refuse(ErrUnassessable, "the index names %s as an image, which is of kind %q; push the index again without it", c.Digest.Short(), k)
-		a.Digest = c.Digest
-	}
-	if a.Platform = c.Platform.String(); a.Platform == "" {
-		a.Platform = rec.Manifest.Platform.String()
-	}
-	return a
-}
-
-// readAgain queues the reading of what a version before recorded without it. The
-// answer is from what is recorded, and does not wait.
-func (l *Lookup) readAgain(ctx context.Context, entry Entry, digest Digest, loc Location, req Request) {
-	if entry.Record.Doubtful() && !req.DryRun && !entry.Copied {
-		l.noteLocation(ctx, loc, digest, req.Namespace)
-	}
 }
 
 // image evaluates one platform's image and queues what is missing.
