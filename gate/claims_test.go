@@ -202,7 +202,9 @@ func TestAnalysisGoesWhereTheImageIs(t *testing.T) {
 	if _, _, err := s.store.Enqueue(s.ctx, gate.JobRequest{Kind: gate.JobAnalyze, Location: tenant, Digest: d, Trigger: gate.TriggerPush}); err != nil {
 		t.Fatal(err)
 	}
-	s.work()
+	if job := s.work()[string(d)]; job.Attempts != 0 || s.analyzer.count() != 2 {
+		t.Errorf("%d analyses and the job %+v, want the second place in one attempt", s.analyzer.count(), job)
+	}
 	s.admitted("after the analysis", d)
 }
 
