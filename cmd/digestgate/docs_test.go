@@ -221,7 +221,7 @@ func TestLinksInPages(t *testing.T) {
 func TestThreatModelPage(t *testing.T) {
 	t.Parallel()
 	row := regexp.MustCompile(`(?m)^\| .* \| .* \| ([^|]+) \|$`)
-	name := regexp.MustCompile("`([a-z/_]+(?:\\.go)?)`")
+	name := regexp.MustCompile("`([a-z/_-]+(?:\\.go)?)`")
 	checked := 0
 	for _, m := range row.FindAllStringSubmatch(read(t, "../../docs/threat-model.md"), -1) {
 		dir := ""
