@@ -108,6 +108,7 @@ func TestResolve(t *testing.T) {
 		"opaque_below_a_file":           {"d\n\nd/.wh..wh..opq", "d=0.0"},
 		"replaces_the_link_it_uses":     {"s/status -> ../s\ns/status/status", "s/status=0.1 s/status/status=0.1"},
 		"replaces_the_directory_of_it":  {"a/b -> ..\na/b/a", "a=0.1 a/b/a=0.1"},
+		"long_whiteout":                 {"a\n.wh." + strings.Repeat("n", 255), "a=0.0"},
 		"aufs":                          {".wh..wh.plnk/1\nx => .wh..wh.plnk/1", ".wh..wh.plnk/1=0.0 x=0.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +139,7 @@ func TestResolve_nobody_unpacks(t *testing.T) {
 		"below_a_file":      "x\nx/y",
 		"loop":              "a -> b\nb -> a\na/x",
 		"removes_its_own":   "d/\n.wh.d",
+		"replaces_the_link": "e/\nl -> e\nl/d/\nl/",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if views, err := Resolve(stack(text)); err == nil {

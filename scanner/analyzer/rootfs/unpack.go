@@ -38,7 +38,8 @@ type unpacker struct {
 	written map[string]bool
 	emptied map[string]bool
 	links   map[string]Content // aufs' store of hard links
-	lost    bool               // a directory that this layer made was removed again
+	dirs    []string           // the keys of its directories
+	lost    bool               // a directory or a link was removed, so that a name may lead elsewhere
 	odd     oddities
 }
 
@@ -58,7 +59,7 @@ var (
 // apply unpacks one layer. An error means that this library refuses the layer
 // and with it the image.
 func (u *unpacker) apply(layer int, entries []Entry) error {
-	u.layer, u.lost = layer, false
+	u.layer, u.lost, u.dirs = layer, false, nil
 	u.written, u.emptied, u.links = map[string]bool{}, map[string]bool{}, map[string]Content{}
 	u.odd.begin()
 	for i := range entries {
@@ -73,10 +74,11 @@ func (u *unpacker) apply(layer int, entries []Entry) error {
 	if !u.lost {
 		return nil
 	}
-	for i := range entries {
-		// At the end every library sets the times of the directories.
-		if entries[i].Kind == Directory && !IsWhiteout(entries[i].Name) && !u.stillThere(entries[i].Name) {
-			return fmt.Errorf("entry %+q: %w", short(entries[i].Name), errGone)
+	// At the end every library sets the times of the directories: moby of those
+	// where it made them, the others of their names.
+	for _, name := range u.dirs {
+		if !u.stillThere(name) {
+			return fmt.Errorf("directory %+q: %w", short(name), errGone)
 		}
 	}
 	return nil
@@ -107,7 +109,8 @@ func (u *unpacker) entry(i int, e *Entry) error {
 	t := target{entry: i, name: name}
 	var dir string
 	dir, t.base = path.Split(name)
-	if len(t.base) > maxNameBytes || (len(name) >= maxPathBytes && u.library != moby) {
+	// Of a whiteout it is the name that it removes which counts.
+	if len(strings.TrimPrefix(t.base, whiteoutPrefix)) > maxNameBytes || (len(name) >= maxPathBytes && u.library != moby) {
 		return errName
 	}
 	parent, err := u.parent(dir)
@@ -276,7 +279,7 @@ func (u *unpacker) hide(t target, hidden string) error {
 // drop removes a name with everything below it.
 func (u *unpacker) drop(dir *node, name string) {
 	if kid := dir.kids[name]; kid != nil {
-		u.lost = u.lost || kid.kind == Directory
+		u.lost = u.lost || kid.kind == Directory || kid.kind == Symlink
 		delete(dir.kids, name)
 	}
 }
@@ -305,6 +308,13 @@ func (u *unpacker) create(e *Entry, t target) error {
 		t.parent.kids[t.base] = n
 	}
 	u.written[t.key] = true
+	if e.Kind == Directory {
+		if u.library == moby {
+			u.dirs = append(u.dirs, t.key)
+		} else {
+			u.dirs = append(u.dirs, t.name)
+		}
+	}
 	return nil
 }
 
@@ -431,16 +441,17 @@ func (u *unpacker) linked(e *Entry) (*node, error) {
 // stillThere reports whether a library can set the times of a directory that it
 // has made.
 func (u *unpacker) stillThere(name string) bool {
-	name = Clean(name)
-	if name == "" {
-		return true
-	}
-	if u.library == storage {
+	switch u.library {
+	case storage:
 		parent, err := u.parent(path.Dir("/" + name))
 		if err != nil || parent.at == nil || parent.at.kind != Directory {
 			return false
 		}
 		return parent.at.kids[path.Base(name)] != nil
+	case moby:
+		// Through os.Root, which follows no absolute link.
+		p, err := resolve(u.root, name, walked, maxUnpackHops, u.steps)
+		return err == nil && p.at != nil && !p.absolute && !p.escaped
 	}
 	p, err := u.parent(name)
 	return err == nil && p.at != nil

@@ -43,6 +43,7 @@ func Rigs() []Rig {
 		{Name: "b containerd 2 overlay", Overlay: true, options: "index=off,", unpack: containerd2Overlay},
 		{Name: "b' containerd 1.7 overlay", Overlay: true, options: "index=off,", unpack: containerd1Overlay},
 		{Name: "b\" containerd 2 overlay, bottom layer as well", Overlay: true, options: "index=off,", unpack: containerd2OverlayAll},
+		{Name: "b* containerd 2 overlay, layers at the same time", Overlay: true, options: "index=off,", unpack: containerd2Parallel},
 		{Name: "c CRI-O overlay", Overlay: true, unpack: crioOverlay},
 		{Name: "c' containers/storage overlay, no chroot", Overlay: true, unpack: storageOverlay},
 		{Name: "d CRI-O vfs", unpack: crioVFS},
@@ -89,6 +90,12 @@ func containerd2OverlayAll(_ *Bench, _ int, dir string, parents []string, archiv
 	_, err := containerd2.Apply(context.Background(), dir, bytes.NewReader(archive),
 		containerd2.WithConvertWhiteout(containerd2.OverlayConvertWhiteout), containerd2.WithParents(parents))
 	return err
+}
+
+// Layers that are unpacked at the same time do not know those below
+// (core/unpack/unpacker.go, bindToOverlay).
+func containerd2Parallel(b *Bench, n int, dir string, _ []string, archive []byte) error {
+	return containerd2Overlay(b, n, dir, nil, archive)
 }
 
 // containers/storage unpacks in a chroot, in a child of its own
