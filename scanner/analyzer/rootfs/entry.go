@@ -58,6 +58,9 @@ const (
 	// LargeDevice is a device number of more than 32 bits. moby and containerd 2
 	// refuse it, the others cut it.
 	LargeDevice
+	// Outside is a name that leads over the root once its leading slashes are
+	// gone, as moby reads it; the others read "/../x" as "/x".
+	Outside
 )
 
 // The names with which a layer removes files of those below (OCI image layer
@@ -103,8 +106,11 @@ func NewEntry(h *tar.Header) (e Entry, problem string) {
 }
 
 func refusal(e Entry, h *tar.Header) (r Refusal) {
+	if plain := path.Clean(strings.TrimLeft(h.Name, "/")); plain == ".." || strings.HasPrefix(plain, "../") {
+		r |= Outside
+	}
 	if e.Kind == Global {
-		return 0 // its records are about no entry
+		return r // its records are about no entry
 	}
 	if numbers := uint64(h.Devmajor) | uint64(h.Devminor); (e.Kind == Device || e.Kind == NullDevice) && numbers > math.MaxUint32 {
 		r |= LargeDevice

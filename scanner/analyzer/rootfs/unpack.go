@@ -158,7 +158,7 @@ func (u *unpacker) entry(i int, e *Entry) error {
 // relative is the entry's path below the root; "" means that nothing happens.
 func (u *unpacker) relative(e *Entry) (string, error) {
 	name := e.Name
-	if name == ".." || strings.HasPrefix(name, "../") {
+	if e.Refused&Outside != 0 || name == ".." || strings.HasPrefix(name, "../") {
 		u.odd.yes = true
 		if u.library == moby {
 			return "", errOutside
