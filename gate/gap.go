@@ -20,9 +20,12 @@ const (
 	// GapPlugAndPlay is a Node application whose packages are in Yarn's zip
 	// files.
 	GapPlugAndPlay = "yarn-plug-and-play"
+	// GapBitnamiComponent is a program that Bitnami compiled into opt/bitnami and
+	// of which no analyser found more than Bitnami's own description.
+	GapBitnamiComponent = "bitnami-component"
 )
 
 // GapKinds lists every kind of gap in the order in which they are shown.
 func GapKinds() []string {
-	return []string{GapUnreadable, GapTooLarge, GapAnalyzerFailed, GapJarWithoutCoordinates, GapUnidentified, GapPlugAndPlay}
+	return []string{GapUnreadable, GapTooLarge, GapAnalyzerFailed, GapJarWithoutCoordinates, GapUnidentified, GapPlugAndPlay, GapBitnamiComponent}
 }

@@ -71,6 +71,10 @@ type Inventory struct {
 	Layers   []Layer     `json:"layers"`
 
 	OS OS `json:"os"`
+	// Distribution are the facts from which OS was decided; nil in an inventory
+	// of an analyser that did not record them yet. Such an image is judged by
+	// what there is until it is analysed again.
+	Distribution *Distribution `json:"distribution,omitempty"`
 	// DistributionFiles says that the root file system is a distribution's
 	// (os-release, package directories): without readable packages it is
 	// unassessable rather than clean.
@@ -137,6 +141,33 @@ type OS struct {
 	Supplier string `json:"supplier,omitempty"`
 }
 
+// Distribution is what the root file system says about which distribution it is
+// of. All text in it is the image's claim.
+type Distribution struct {
+	// Files are the release files. A path occurs more than once when container
+	// runtimes show different contents of it.
+	Files []ReleaseFile `json:"files"`
+	// Databases are the package databases that are not empty, also those of
+	// managers whose database no analyser reads.
+	Databases []PackageDatabase `json:"databases"`
+}
+
+// ReleaseFile is os-release or another file that names the distribution.
+type ReleaseFile struct {
+	Path string `json:"path"`
+	Text string `json:"text"`          // its first 4 KiB
+	Cut  bool   `json:"cut,omitempty"` // the file is longer
+	// Link is the target of a link that could not be followed.
+	Link string `json:"link,omitempty"`
+}
+
+// PackageDatabase is the database of a package manager: a file, or a directory
+// for managers that write a file for each package.
+type PackageDatabase struct {
+	Manager string `json:"manager"`
+	Path    string `json:"path"`
+}
+
 // Package is one installed package with all that matching needs.
 type Package struct {
 	ID              string         `json:"id,omitempty"`
@@ -171,7 +202,8 @@ type BuildInfo struct {
 }
 
 // PackageOrigin is where a package came from; packages of class "third-party"
-// are outside a distribution's advisories.
+// are outside a distribution's advisories. Name is what the package says of who
+// made it: the vendor of an RPM, the host of the maintainer's address elsewhere.
 type PackageOrigin struct {
 	Class string `json:"class,omitempty"`
 	Name  string `json:"name,omitempty"`

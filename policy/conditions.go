@@ -78,7 +78,7 @@ func (e *Engine) conditions(q gate.Question, fs *facts) []gate.Reason {
 	}
 	if fs.unassessable != "" {
 		add(IncompleteDistributionRelease, gate.CodeUnassessable,
-			"the vulnerability data cannot judge the image: %s; move to a supported release of the distribution", fs.unassessable)
+			"the vulnerability data cannot judge the image: %s; use an image that it can judge, or ask the operators of digestgate", fs.unassessable)
 	}
 	if r, ok := e.stale(q, fs); ok {
 		reasons = append(reasons, r)

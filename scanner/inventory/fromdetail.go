@@ -17,6 +17,9 @@ import (
 // images give equal inventories, and shares no memory that detail's owner may
 // write to except strings. Slices are never nil.
 //
+// A package's Maintainer becomes the name of its origin, as the child reduced it
+// (distribution.Origin).
+//
 // The matched text of a secret is dropped here and never reaches an inventory.
 func FromDetail(detail ftypes.ArtifactDetail) *gate.Inventory {
 	inv := &gate.Inventory{
@@ -99,8 +102,8 @@ func fromPackage(p ftypes.Package) gate.Package {
 			ContentSets: slices.Clone(p.BuildInfo.ContentSets), Nvr: p.BuildInfo.Nvr, Arch: p.BuildInfo.Arch,
 		}
 	}
-	if p.Repository.Class != ftypes.RepositoryClassUnknown {
-		g.Repository = &gate.PackageOrigin{Class: string(p.Repository.Class)}
+	if p.Repository.Class != ftypes.RepositoryClassUnknown || p.Maintainer != "" {
+		g.Repository = &gate.PackageOrigin{Class: string(p.Repository.Class), Name: p.Maintainer}
 	}
 	return g
 }

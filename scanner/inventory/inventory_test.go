@@ -64,7 +64,7 @@ func TestFromDetail(t *testing.T) {
 				SrcName: "bash-src", SrcVersion: "5.2.1", SrcRelease: "r2", SrcEpoch: 3, Licenses: []string{"GPL-3.0"},
 				ModularityLabel: "nodejs:12:8030:1", FilePath: "lib/apk/db/installed", Indirect: true,
 				BuildInfo:  &gate.BuildInfo{ContentSets: []string{"rhel-8"}, Nvr: "ubi8-8", Arch: "x86_64"},
-				Repository: &gate.PackageOrigin{Class: "third-party"}, Relationship: "direct", Layer: diffID,
+				Repository: &gate.PackageOrigin{Class: "third-party", Name: "someone"}, Relationship: "direct", Layer: diffID,
 				UID: "u1", PURL: "pkg:apk/alpine/bash@5.2", AnalyzedBy: "apk",
 			},
 			{ID: "zlib@1.3", Name: "zlib", Version: "1.3", SrcName: "zlib", SrcVersion: "1.3"},

@@ -20,6 +20,7 @@ import (
 	mvnver "github.com/masahiro331/go-mvn-version"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
 // maxGaps bounds the list; its last entry then says how many more there are.
@@ -53,24 +54,47 @@ func (g *gaps) list() []gate.Gap {
 	return g.found
 }
 
-// distribution finds packages that the distribution's detector passes over.
-func (g *gaps) distribution(target types.ScanTarget, drv driver.Driver) {
+// distribution finds packages that the distribution's detector passes over, and
+// those that it compares although its advisories are not about them. When these
+// are more than half of all, the advisories say nothing about the image, and
+// that is answered in words. pkgs are the target's packages, in its order.
+func (g *gaps) distribution(target types.ScanTarget, pkgs []gate.Package, drv driver.Driver) (problem string) {
 	_, all := drv.(driver.PackageFilter) // a supplier with advisories for everything
 	all = all || target.OS.Family == ftypes.Echo
 	parse := osVersionParser(target.OS.Family)
-	for _, p := range target.Packages {
+	total, missed, example := 0, 0, ""
+	for i, p := range target.Packages {
+		if p.Name == "gpg-pubkey" {
+			continue // a key, not a program
+		}
+		total++
+		reason, v := "", utils.FormatVersion(p)
 		switch {
-		case p.Name == "gpg-pubkey": // a key, not a program
 		case p.Repository.Class == ftypes.RepositoryClassThirdParty && !all:
-			g.add(p, utils.FormatVersion(p), "comes from a third party, which the distribution's advisories do not cover")
+			reason = "comes from a third party, which the distribution's advisories do not cover"
 		case target.OS.Family == ftypes.Alma && strings.Contains(p.Release, ".module_el") && p.Modularitylabel == "":
-			g.add(p, utils.FormatVersion(p), "is part of a module that the package database does not name")
+			reason = "is part of a module that the package database does not name"
 		default:
-			if v := cmp.Or(utils.FormatSrcVersion(p), utils.FormatVersion(p)); parse(v) != nil {
-				g.add(p, v, "has a version that cannot be compared")
+			if drv == nil {
+				reason = distribution.Foreign(string(target.OS.Family), pkgs[i])
+			}
+			if source := cmp.Or(utils.FormatSrcVersion(p), v); reason == "" && parse(source) != nil {
+				reason, v = "has a version that cannot be compared", source
 			}
 		}
+		if reason == "" {
+			continue
+		}
+		g.add(p, v, reason)
+		if missed++; missed == 1 {
+			example = fmt.Sprintf("%s %s", cut(p.Name, 60), reason)
+		}
 	}
+	if 2*missed <= total {
+		return ""
+	}
+	return fmt.Sprintf("the advisories of %s %s cover fewer than half of the packages: %d of %d are gaps (%s); an image whose packages are the distribution's is needed",
+		target.OS.Family, target.OS.Name, missed, total, example)
 }
 
 // osVersionParser reads versions as the family's detector does. RPM versions

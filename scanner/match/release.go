@@ -14,7 +14,25 @@ import (
 	osver "github.com/aquasecurity/trivy/pkg/detector/ospkg/version"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
 	"github.com/aquasecurity/trivy/pkg/types"
+
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
+
+// identityProblem says why it is not certain which distribution the packages are
+// of, "" when it is, or when there are none of any.
+func (r *run) identityProblem(target types.ScanTarget, drv driver.Driver) string {
+	d := distribution.Decide(r.inv.Distribution)
+	switch {
+	case d.Problem != "":
+		return d.Problem
+	case target.OS.Family == "" && len(target.Packages) > 0:
+		return fmt.Sprintf("there are %d packages of a distribution that could not be identified; an os-release of a supported distribution is needed", len(target.Packages))
+	}
+	if p := distribution.OlderRepository(string(target.OS.Family), target.OS.Name, r.inv.PackageRepository); p != "" {
+		return p
+	}
+	return distribution.Contents(string(target.OS.Family), target.OS.Name, r.inv.Distribution, r.inv.Packages, drv != nil)
+}
 
 // releaseProblem says why the data cannot judge the distribution's release, ""
 // when it can. A detector that looks into a bucket that does not exist finds
@@ -40,11 +58,11 @@ func (r *run) releaseProblem(target types.ScanTarget, drv driver.Driver) string 
 	want, known := releaseBucket(target, name)
 	switch {
 	case !known:
-		return fmt.Sprintf("there are no advisories for the distribution %q", family)
+		return fmt.Sprintf("there are no advisories for the distribution %q; an image of a distribution that has some is needed", family)
 	case want == "":
-		return fmt.Sprintf("the image does not say which release of %s it is", family)
+		return fmt.Sprintf("the image does not say which release of %s it is; an os-release with VERSION_ID is needed", family)
 	case !db.buckets[want]:
-		return fmt.Sprintf("the advisory data does not know the release %q", want)
+		return fmt.Sprintf("the advisory data does not know the release %q; data that does, or another release, is needed", want)
 	}
 	return ""
 }

@@ -17,7 +17,7 @@ import (
 func TestMatch_stored(t *testing.T) {
 	m := samples(t)
 	detail := ftypes.ArtifactDetail{
-		OS: ftypes.OS{Family: ftypes.Alpine, Name: "3.11.3"}, Repository: &ftypes.Repository{Family: ftypes.Alpine, Release: "3.9"},
+		OS: ftypes.OS{Family: ftypes.Alpine, Name: "3.8.5"}, Repository: &ftypes.Repository{Family: ftypes.Alpine, Release: "3.9"},
 		Packages: ftypes.Packages{
 			{
 				ID: "musl@1.1.20-r4", Name: "musl", Version: "1.1.20-r4", SrcName: "musl", SrcVersion: "1.1.20-r4", Arch: "x86_64",

@@ -111,7 +111,7 @@ func (r *run) full() bool { return len(r.found) > maxFindings }
 
 // problem notes why the image cannot be assessed.
 func (r *run) problem(format string, args ...any) {
-	p := gate.Printable(fmt.Sprintf(format, args...), 300)
+	p := gate.Printable(fmt.Sprintf(format, args...), 400)
 	if len(r.problems) < 5 && !slices.Contains(r.problems, p) {
 		r.problems = append(r.problems, p)
 	}
@@ -119,23 +119,23 @@ func (r *run) problem(format string, args ...any) {
 
 // distribution matches the packages of the distribution.
 func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
-	if target.OS.Family == "" {
-		if len(target.Packages) > 0 {
-			r.problem("there are %d packages of a distribution that could not be identified", len(target.Packages))
-		}
-		return nil
-	}
-	if !target.OS.Family.HasOSPackages() {
-		return nil
-	}
 	drv := supplier(target.OS, target.Packages)
 	judged := false
 	err := r.step(func() error {
+		if p := r.identityProblem(target, drv); p != "" {
+			r.problem("%s", p)
+			return nil
+		}
+		if target.OS.Family == "" {
+			return nil
+		}
 		if p := r.releaseProblem(target, drv); p != "" {
 			r.problem("%s", p)
 			return nil
 		}
-		r.gaps.distribution(target, drv)
+		if p := r.gaps.distribution(target, r.inv.Packages, drv); p != "" {
+			r.problem("%s", p)
+		}
 		judged = true
 		return nil
 	})
