@@ -12,6 +12,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 	"github.com/digestgate/digestgate/scanner/analyzer/rootfs"
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
 type analyzerType = analyzer.Type
@@ -58,7 +59,7 @@ func (img *image) aliases() error {
 		if len(links) == 0 {
 			continue
 		}
-		for _, p := range append(links, onePlace...) {
+		for _, p := range slices.Concat(links, onePlace, distribution.ReleaseFiles()) {
 			if err := img.alias(v, p, &left); err != nil {
 				return err
 			}
@@ -136,25 +137,13 @@ func (img *image) also(name, real string, n rootfs.Node) error {
 		return err
 	}
 	for _, t := range readers {
-		if namesDistribution(t) || (slices.Contains(realReaders, t) && (!decisive(name) || path.Base(name) == path.Base(real))) {
+		if slices.Contains(realReaders, t) && (!decisive(name) || path.Base(name) == path.Base(real)) {
 			continue
 		}
 		img.want(s, name)
 		return nil
 	}
 	return nil
-}
-
-// namesDistribution are the analysers of release files besides os-release. Links
-// between those (redhat-release to rocky-release) are in nearly every image.
-func namesDistribution(t analyzerType) bool {
-	switch t {
-	case analyzer.TypeAlpine, analyzer.TypeAmazon, analyzer.TypeAzure, analyzer.TypeCBLMariner, analyzer.TypeDebian, analyzer.TypePhoton,
-		analyzer.TypeCentOS, analyzer.TypeRocky, analyzer.TypeAlma, analyzer.TypeFedora, analyzer.TypeOracle, analyzer.TypeRedHatBase,
-		analyzer.TypeSUSE, analyzer.TypeUbuntu, analyzer.TypeUbuntuESM, analyzer.TypeCoreOS:
-		return true
-	}
-	return false
 }
 
 // contradictions refuses an image of which runtimes show different package

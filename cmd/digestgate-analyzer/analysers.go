@@ -4,7 +4,9 @@ package main
 
 // Importing an analyser registers it with Trivy. This list is what
 // "trivy image" runs for packages, without what we do ourselves (secrets, JAR
-// files, package.json), what we do not believe (SBOM files inside images), what an image scan
+// files, package.json, which distribution it is: of the package os/ubuntu only the
+// analyser of extended support is used), what we do not believe (SBOM files inside
+// images), what an image scan
 // leaves out (lock files, single RPM archives, executables' digests) and what
 // later issues bring (configuration files, licence texts).
 import (
@@ -20,11 +22,6 @@ import (
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/ruby/gemspec"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/rust/binary"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/language/rust/cargo"
-	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/os/alpine"
-	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/os/amazonlinux"
-	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/os/debian"
-	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/os/redhatbase"
-	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/os/release"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/os/ubuntu"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/pkg/apk"
 	_ "github.com/aquasecurity/trivy/pkg/fanal/analyzer/pkg/bottlerocket_inventory"

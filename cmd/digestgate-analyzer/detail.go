@@ -9,13 +9,15 @@ import (
 
 	"github.com/aquasecurity/trivy/pkg/fanal/applier"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
 // detail puts together what a container sees, in Trivy's terms. Trivy's applier
 // then names, sorts and groups it. It gets the secrets of each layer, which stay
 // when a layer above removes the file because they can be dug out of the layers,
 // and one more layer with everything that the paths show.
-func (img *image) detail() (ftypes.ArtifactDetail, error) {
+func (img *image) detail(d distribution.Decision) (ftypes.ArtifactDetail, error) {
 	blobs := make([]ftypes.BlobInfo, len(img.diffIDs), len(img.diffIDs)+1)
 	for i, id := range img.diffIDs {
 		blobs[i].DiffID = string(id)
@@ -69,8 +71,7 @@ func (img *image) detail() (ftypes.ArtifactDetail, error) {
 			}
 		}
 	}
-	// In an order that does not depend on the layers' results: the first fact
-	// that names the distribution counts.
+	// In an order that does not depend on the layers' results.
 	slices.SortStableFunc(facts, func(a, b fact) int { return strings.Compare(a.Path, b.Path) })
 	for _, f := range facts {
 		top.OS.Merge(f.OS)
@@ -78,6 +79,7 @@ func (img *image) detail() (ftypes.ArtifactDetail, error) {
 			top.Repository = f.Repository
 		}
 	}
+	setDistribution(&top.OS, d)
 	return applier.ApplyLayers(append(blobs, top)), nil
 }
 

@@ -42,9 +42,11 @@ type files struct {
 	jars  sync.Mutex // see jar
 	homes javaHomes
 
-	mu    sync.Mutex
-	facts []fact
-	err   error // the first that ends the analysis
+	mu         sync.Mutex
+	facts      []fact
+	release    []gate.ReleaseFile
+	components []component
+	err        error // the first that ends the analysis
 }
 
 // slot is the right to analyse one file. It has analysers of its own so that an
@@ -217,6 +219,8 @@ type job struct {
 	secrets bool
 	jar     bool
 	npm     bool
+	release bool
+	bitnami bool
 }
 
 // open gives the content to one analyser; the first one makes it be read from
@@ -261,8 +265,13 @@ func (j *job) start(ctx context.Context, s *slot) error {
 
 // wanted is where it is noted that one of our own analysers waits for the file.
 func (j *job) wanted(t analyzer.Type) *bool {
-	if t == analyzer.TypeJar {
+	switch t {
+	case analyzer.TypeJar:
 		return &j.jar
+	case typeRelease:
+		return &j.release
+	case typeBitnami:
+		return &j.bitnami
 	}
 	return &j.npm
 }
@@ -295,6 +304,12 @@ func (j *job) finish() {
 		// us it is a file that was not understood.
 		j.files.notes.fail(gate.RiskVulnerabilities, "analyzer", j.name, err.Error())
 	}
+	if j.release {
+		j.tell(typeRelease, j.readRelease())
+	}
+	if j.bitnami {
+		j.tell(typeBitnami, j.readBitnami())
+	}
 	if j.jar {
 		j.files.jar(j)
 	}
@@ -306,6 +321,13 @@ func (j *job) finish() {
 	}
 	if j.content != nil {
 		j.content.drop()
+	}
+}
+
+// tell notes that a file could not be read by one of our own readers.
+func (j *job) tell(by analyzer.Type, err error) {
+	if err != nil {
+		j.files.notes.fail(gate.RiskVulnerabilities, string(by), j.name, err.Error())
 	}
 }
 

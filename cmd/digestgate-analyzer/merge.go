@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
+	"github.com/digestgate/digestgate/scanner/distribution"
 	"github.com/digestgate/digestgate/scanner/inventory"
 )
 
@@ -60,7 +61,9 @@ func mergeLayers(rawConfig []byte, layers []protocol.Layer, asked []protocol.Aga
 		return nil, more, err
 	}
 	slog.SetDefault(slog.New(&listener{notes: n, by: "merge"}))
-	detail, err := img.detail()
+	facts := img.distributionFacts()
+	decided := distribution.Decide(facts)
+	detail, err := img.detail(decided)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,6 +75,7 @@ func mergeLayers(rawConfig []byte, layers []protocol.Layer, asked []protocol.Aga
 	inv := inventory.FromDetail(detail)
 	inv.Platform, inv.Created = cfg.platform(), cfg.Created
 	inv.Config, inv.History = cfg.imageConfig(), cfg.history()
+	inv.OS.Family, inv.OS.Name, inv.Distribution = decided.Family, decided.Name, facts
 	inv.DistributionFiles = img.distribution
 	// An empty database counts as none: a distribution without a single package
 	// does not exist, a truncated file does.
@@ -79,6 +83,7 @@ func mergeLayers(rawConfig []byte, layers []protocol.Layer, asked []protocol.Aga
 	for _, r := range img.readings {
 		n.carry(r.part, func(path string) bool { return len(r.noted(path)) > 0 })
 	}
+	n.components(img.readings, inv)
 	var all protocol.Part
 	n.into(&all)
 	inv.Errors, inv.Skipped = nonNil(all.Errors), nonNil(all.Skipped)

@@ -11,13 +11,15 @@ import (
 
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
 
+	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 	"github.com/digestgate/digestgate/scanner/analyzer/rootfs"
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
 // found is what the analysers found in one part of a layer. What nobody reads
-// later (installed files, the graph of dependencies, maintainers) is left out:
-// it is most of the bytes.
+// later (installed files, the graph of dependencies, most of what maintainers are
+// called) is left out: it is most of the bytes.
 type found struct {
 	PackageInfos []ftypes.PackageInfo `json:"packageInfos,omitempty"`
 	Applications []ftypes.Application `json:"applications,omitempty"`
@@ -25,6 +27,10 @@ type found struct {
 	Licenses     []ftypes.LicenseFile `json:"licenses,omitempty"`
 	// Facts are what single files say of the whole image.
 	Facts []fact `json:"facts,omitempty"`
+	// Release are the release files that were read, Components what Bitnami's
+	// files name.
+	Release    []gate.ReleaseFile `json:"release,omitempty"`
+	Components []component        `json:"components,omitempty"`
 	// Owned are the files whose language packages were left out because a
 	// distribution's package installed them.
 	Owned []string `json:"owned,omitempty"`
@@ -58,11 +64,14 @@ func (p *part) finish(ctx context.Context) (protocol.Part, error) {
 		return out, err
 	}
 	result.Sort()
-	f := found{PackageInfos: result.PackageInfos, Secrets: result.Secrets, Licenses: result.Licenses, Facts: p.files.facts}
+	f := found{PackageInfos: result.PackageInfos, Secrets: result.Secrets, Licenses: result.Licenses, Facts: p.files.facts,
+		Release: p.files.release, Components: p.files.components}
 	owned := ownedFiles(result.SystemInstalledFiles)
 	f.Applications, f.Owned = withoutOwned(result.Applications, owned)
 	p.notes.settle(owned, p.files.homes.all())
 	slices.SortFunc(f.Facts, func(a, b fact) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(f.Release, func(a, b gate.ReleaseFile) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(f.Components, component.compare)
 	for i := range f.PackageInfos {
 		trim(f.PackageInfos[i].Packages)
 	}
@@ -79,7 +88,8 @@ func (p *part) finish(ctx context.Context) (protocol.Part, error) {
 func trim(pkgs []ftypes.Package) {
 	for i := range pkgs {
 		p := &pkgs[i]
-		p.InstalledFiles, p.DependsOn, p.Locations, p.Maintainer = nil, nil, nil, ""
+		p.InstalledFiles, p.DependsOn, p.Locations = nil, nil, nil
+		p.Maintainer = distribution.Origin(string(p.AnalyzedBy), p.Maintainer)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/aquasecurity/trivy/pkg/semaphore"
 	xio "github.com/aquasecurity/trivy/pkg/x/io"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
 var errWanted = errors.New("an analyser wants the file")
@@ -42,6 +44,10 @@ func ownReaders(name string, size int64) []analyzer.Type {
 		return []analyzer.Type{analyzer.TypeNodePkg}
 	case isPlugAndPlay(name):
 		return []analyzer.Type{analyzer.TypeYarn}
+	case distribution.IsReleaseFile(name):
+		return []analyzer.Type{typeRelease}
+	case isBitnami(name):
+		return []analyzer.Type{typeBitnami}
 	}
 	return nil
 }
@@ -51,7 +57,7 @@ func ownReaders(name string, size int64) []analyzer.Type {
 // executable ones are chosen by the file's mode.
 var byContent = []analyzer.Type{
 	analyzer.TypeGoBinary, analyzer.TypeRustBinary, analyzer.TypeGemSpec, analyzer.TypeDotNetCore,
-	analyzer.TypeComposerVendor, analyzer.TypeCondaPkg, analyzer.TypePackagesProps,
+	analyzer.TypeComposerVendor, analyzer.TypeCondaPkg, analyzer.TypePackagesProps, typeRelease,
 }
 
 // sameReading reports whether reading a file under another name gives what

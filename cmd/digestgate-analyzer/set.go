@@ -16,13 +16,14 @@ import (
 
 // ownVersion is raised when the same bytes would give another result because of
 // a change in this program. Every layer is then analysed again.
-const ownVersion = 4
+const ownVersion = 5
 
 // disabled are analysers that an imported package brings along and an image
 // scan does not use.
 var disabled = append(slices.Clone(analyzer.TypeLockfiles),
 	analyzer.TypeRpmArchive, // single .rpm files lying about are not installed
-	analyzer.TypeApkCommand, analyzer.TypeExecutable, analyzer.TypeSBOM, analyzer.TypeSecret, analyzer.TypeJar)
+	analyzer.TypeApkCommand, analyzer.TypeExecutable, analyzer.TypeSBOM, analyzer.TypeSecret, analyzer.TypeJar,
+	analyzer.TypeUbuntu) // which distribution it is decides scanner/distribution
 
 // versions are the analysers in use.
 func versions() (analyzer.Versions, error) {
