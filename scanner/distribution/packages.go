@@ -143,6 +143,14 @@ func fromEcho(p gate.Package) bool {
 	return echoVersion.MatchString(version(p)) || strings.Contains(origin(p), "echo") || strings.HasPrefix(p.Name, "echo-")
 }
 
+var rapidFortVersion = regexp.MustCompile(`\+rf|rfubu|\.rf\d`)
+
+// OfRapidFort reports whether a package names RapidFort in its version, as those
+// that it rebuilt do (Trivy's pkg/detector/ospkg/rapidfort). A file without
+// content is all that otherwise takes an image from its distribution's advisories
+// to RapidFort's.
+func OfRapidFort(p gate.Package) bool { return rapidFortVersion.MatchString(version(p)) }
+
 func spoken(f *family, release string) string {
 	return strings.TrimSpace(f.label + " " + gate.Printable(release, 40))
 }

@@ -128,6 +128,15 @@ func TestMatch_contents(t *testing.T) {
 			}
 		})
 	}
+	t.Run("rapidfort", func(t *testing.T) {
+		os := gate.OS{Family: "ubuntu", Name: "22.04", Supplier: "rapidfort"}
+		for version, want := range map[string]string{"2.5.2": "but no package does", "2.5.2+rf.1": "nothing of RapidFort", "2.46-10rfubu1": "nothing of RapidFort"} {
+			inv := &gate.Inventory{Format: 1, Digest: image, OS: os, Packages: []gate.Package{deb("glibc", version, "1", "")}}
+			if f := find(t, m, inv); !strings.Contains(f.Unassessable, want) {
+				t.Errorf("%s: got %q, want %q", version, f.Unassessable, want)
+			}
+		}
+	})
 	t.Run("alpine_repository_of_before", func(t *testing.T) {
 		for repository, want := range map[string]bool{"": true, "alpine 3.18": true, "alpine edge": true, "alpine 3.9": false, "alpine 3.9.1": false} {
 			inv := &gate.Inventory{Format: 1, Digest: image, OS: alpine, PackageRepository: repository}

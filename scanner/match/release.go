@@ -3,6 +3,7 @@ package match
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	trivydb "github.com/aquasecurity/trivy-db/pkg/db"
@@ -27,6 +28,9 @@ func (r *run) identityProblem(target types.ScanTarget, drv driver.Driver) string
 		return d.Problem
 	case target.OS.Family == "" && len(target.Packages) > 0:
 		return fmt.Sprintf("there are %d packages of a distribution that could not be identified; an os-release of a supported distribution is needed", len(target.Packages))
+	}
+	if _, ok := drv.(*rapidfort.Scanner); ok && len(r.inv.Packages) > 0 && !slices.ContainsFunc(r.inv.Packages, distribution.OfRapidFort) {
+		return "usr/share/rapidfort/curated.json says that RapidFort rebuilt the packages, but no package does; an image without that file, or with packages of RapidFort, is needed"
 	}
 	if p := distribution.OlderRepository(string(target.OS.Family), target.OS.Name, r.inv.PackageRepository); p != "" {
 		return p
