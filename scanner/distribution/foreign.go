@@ -114,7 +114,10 @@ func (f *family) foreignDeb(p gate.Package) string {
 	return ""
 }
 
-func within(host, domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }
+func within(host, domain string) bool {
+	rest, ok := strings.CutSuffix(host, domain)
+	return ok && (rest == "" || strings.HasSuffix(rest, "."))
+}
 
 // debMarked reports whether mark stands in a version as a word: after a digit or
 // a sign, before a digit, a sign or the end.

@@ -173,15 +173,17 @@ var (
 // mark is the release that a package's version names, "" when it names none of
 // this family.
 func (f *family) mark(p gate.Package) string {
-	v := version(p)
 	switch {
 	case f.name == "debian" || f.name == "ubuntu":
-		if strings.Contains(v, "bpo") {
-			return "" // a backport names where it comes from
-		}
-		re := debianMark
+		v, re, word := version(p), debianMark, "deb"
 		if f.name == "ubuntu" {
-			re = ubuntuMark
+			re, word = ubuntuMark, ".04"
+			if !strings.Contains(v, word) {
+				word = ".10"
+			}
+		}
+		if !strings.Contains(v, word) || strings.Contains(v, "bpo") {
+			return "" // a backport names where it comes from
 		}
 		if m := re.FindStringSubmatch(v); m != nil {
 			return m[1]
