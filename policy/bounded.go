@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -56,22 +55,48 @@ func bounded() map[string]estimate {
 }
 
 // boundedNames lists the redirected builtins, sorted.
-func boundedNames() []string { return slices.Sorted(maps.Keys(bounded())) }
-
-// boundedFunctions registers the redirections with a query, in the order of
-// boundedNames.
-func boundedFunctions() []func(*rego.Rego) {
-	var options []func(*rego.Rego)
-	sizes := bounded()
-	for _, name := range boundedNames() {
-		decl, impl := boundedFunction(name, sizes[name])
-		options = append(options, rego.FunctionDyn(decl, impl))
+func boundedNames() []string {
+	names := slices.Collect(maps.Keys(bounded()))
+	names = append(names, slices.Collect(maps.Keys(works()))...)
+	names = append(names, slices.Collect(maps.Keys(combining))...)
+	for _, g := range builtinGroups() {
+		for _, n := range g.names {
+			if strings.HasPrefix(n, "regex.") || n == "glob.match" {
+				names = append(names, n)
+			}
+		}
 	}
-	return options
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
-func boundedFunction(name string, size estimate) (*rego.Function, rego.BuiltinDyn) {
+// combining are the builtins whose results hold what their operands hold.
+var combining = map[string]bool{"array.concat": true, "array.flatten": true, "object.union": true, "object.union_n": true}
+
+// boundedFunctions registers the redirections with a query, in the order of
+// boundedNames; the last is bounded.weigh.
+func boundedFunctions() []func(*rego.Rego) {
+	var options []func(*rego.Rego)
+	sizes, costs, known := bounded(), works(), newPatterns()
+	for _, name := range boundedNames() {
+		decl, impl := boundedFunction(name, sizes[name], costs[name], known)
+		options = append(options, rego.FunctionDyn(decl, impl))
+	}
+	_, weigh := weighFunction()
+	return append(options, weigh)
+}
+
+func boundedFunction(name string, size, work estimate, known *patterns) (*rego.Function, rego.BuiltinDyn) {
 	builtin := topdown.GetBuiltin(name)
+	if name == "glob.match" {
+		builtin = func(bctx topdown.BuiltinContext, o []*ast.Term, iter func(*ast.Term) error) error {
+			t, err := known.globMatch(bctx, o)
+			if err != nil {
+				return err
+			}
+			return iter(t)
+		}
+	}
 	decl := &rego.Function{Name: boundedPrefix + name, Decl: ast.BuiltinMap[name].Decl}
 	elements := strings.HasPrefix(name, "array.")
 	return decl, func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
@@ -81,6 +106,12 @@ func boundedFunction(name string, size estimate) (*rego.Function, rego.BuiltinDy
 			operands = convertNumbers(operands)
 			err = errors.Join(err, printsWell(bctx.Context, bctx.Location, operands))
 		}
+		if err == nil && work != nil {
+			err = tooMuch(name, work, operands)
+		}
+		if err == nil && strings.HasPrefix(name, "regex.") {
+			err = known.checkPatterns(bctx, name, operands)
+		}
 		if err == nil && size != nil {
 			err = spend(bctx.Context, size(operands), elements)
 		}
@@ -89,6 +120,9 @@ func boundedFunction(name string, size estimate) (*rego.Function, rego.BuiltinDy
 				result = t
 				return checkNumbers(t)
 			})
+		}
+		if err == nil && result != nil && combining[name] {
+			err = built(bctx, result)
 		}
 		return result, ending(name, err)
 	}
@@ -112,7 +146,7 @@ func ending(name string, err error) error {
 // boundStage redirects the calls of a compiled set.
 func boundStage() ast.CompilerStageDefinition {
 	names := map[string]*ast.Term{}
-	for name := range bounded() {
+	for _, name := range boundedNames() {
 		ref := append(ast.Ref{ast.VarTerm("bounded")}, ast.MustParseRef("x." + name)[1:]...)
 		names[name] = ast.NewTerm(ref)
 	}
@@ -145,12 +179,21 @@ func boundStage() ast.CompilerStageDefinition {
 	}
 }
 
-// spentKey carries the bytes of text that an evaluation has built.
+// spentKey carries the account of an evaluation.
 type spentKey struct{}
+
+// account is what an evaluation has built. An evaluation is one goroutine.
+type account struct {
+	text  int64 // bytes
+	built int64 // see weight_stage.go
+	scale scale
+}
+
+func newAccount() *account { return &account{scale: scale{known: map[any]int64{}}} }
 
 // withSpending gives an evaluation an account of its own.
 func withSpending(ctx context.Context) context.Context {
-	return context.WithValue(ctx, spentKey{}, new(atomic.Int64))
+	return context.WithValue(ctx, spentKey{}, newAccount())
 }
 
 func spend(ctx context.Context, size int64, elements bool) error {
@@ -162,8 +205,10 @@ func spend(ctx context.Context, size int64, elements bool) error {
 	} else if size > maxText {
 		return fmt.Errorf("the text would be larger than %d bytes", maxText)
 	}
-	if spent, ok := ctx.Value(spentKey{}).(*atomic.Int64); ok && spent.Add(size) > maxTextInTotal {
-		return fmt.Errorf("this evaluation has built more than %d bytes of text", maxTextInTotal)
+	if spent, ok := ctx.Value(spentKey{}).(*account); ok {
+		if spent.text += size; spent.text > maxTextInTotal {
+			return fmt.Errorf("this evaluation has built more than %d bytes of text", maxTextInTotal)
+		}
 	}
 	return nil
 }

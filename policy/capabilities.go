@@ -15,8 +15,9 @@ type builtinGroup struct {
 
 // builtinGroups is the allow-list. A builtin is in it when its result depends
 // on its arguments only, and its time and memory are bounded by the size of
-// its arguments (those that could grow a value by repetition are bounded by
-// bounded.go as well). A builtin that a new release of OPA adds is refused
+// its arguments. Those that could grow a value by repetition are bounded by
+// bounded.go, those whose cost is a product by work.go and pattern.go, and what
+// rules build without builtins by weight_stage.go. A builtin that a new release of OPA adds is refused
 // until somebody has read it.
 func builtinGroups() []builtinGroup {
 	return []builtinGroup{
@@ -38,7 +39,7 @@ func builtinGroups() []builtinGroup {
 			"sprintf", "startswith", "strings.any_prefix_match", "strings.any_suffix_match",
 			"strings.count", "strings.replace_n", "strings.reverse", "strings.split_n", "substring",
 			"trim", "trim_left", "trim_prefix", "trim_right", "trim_space", "trim_suffix", "upper"}},
-		{"regular expressions without backtracking (RE2) and globs", []string{
+		{"regular expressions without backtracking (RE2) and globs; size of the pattern × length of the text is bounded", []string{
 			"regex.find_all_string_submatch_n", "regex.find_n", "regex.is_valid", "regex.match",
 			"regex.replace", "regex.split", "glob.match", "glob.quote_meta"}},
 		{"types", []string{

@@ -96,6 +96,7 @@ type stage struct {
 func configured(c *ast.Compiler, stages []stage) *ast.Compiler {
 	c.WithStrict(true).
 		WithSchemas(schemaSet()).
+		WithStageAfterID(ast.StageCheckDeprecatedBuiltins, weighStage()).
 		WithStageAfterID(ast.StageCheckDeprecatedBuiltins, boundStage()).
 		SetErrorLimit(0)
 	for _, s := range stages {

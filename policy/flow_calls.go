@@ -53,6 +53,9 @@ func (s *scope) call(e *ast.Expr) result {
 		return result{value: o.value, certain: o.certain, dead: o.dead, captured: len(operands) > arity, ps: o.ps, sure: o.sure}
 	}
 	name := operatorOf(e)
+	if name == weighName {
+		return result{value: unknown(), captured: true, certain: true}
+	}
 	b := ast.BuiltinMap[name]
 	if b == nil || b.Decl.Result() == nil || b.Relation {
 		return result{value: unknown(), captured: true, certain: b != nil && !b.Relation}
@@ -124,7 +127,7 @@ func (s *scope) path(object, key *ast.Term, see func(*known)) (k *known, always 
 // learnCall binds the variable that takes the value of a call.
 func (s *scope) learnCall(e *ast.Expr) {
 	operands := e.Operands()
-	if len(operands) == 0 {
+	if len(operands) == 0 || operatorOf(e) == weighName {
 		return
 	}
 	last := operands[len(operands)-1]

@@ -62,7 +62,7 @@ func lintComparisons(c *ast.Compiler, rule *ast.Rule, input *shape) Problems {
 }
 
 func isCall(e *ast.Expr, names ...string) bool {
-	return e.IsCall() && len(e.Operands()) >= 2 && slices.Contains(names, e.Operator().String())
+	return e.IsCall() && len(e.Operands()) >= 2 && slices.Contains(names, operatorOf(e))
 }
 
 // learn notes what a variable stands for.

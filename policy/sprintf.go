@@ -26,7 +26,7 @@ func formatOf(operands []*ast.Term) (format string, args *ast.Array, ok bool) {
 // convertNumbers gives the verbs of fractions fractions.
 func convertNumbers(operands []*ast.Term) []*ast.Term {
 	format, args, ok := formatOf(operands)
-	if !ok || !strings.ContainsAny(format, fractionVerbs) {
+	if !ok || !printsFractions(format) {
 		return operands
 	}
 	convert := make([]bool, args.Len())
@@ -48,6 +48,22 @@ func convertNumbers(operands []*ast.Term) []*ast.Term {
 	out := slices.Clone(operands)
 	out[1] = ast.ArrayTerm(terms...)
 	return out
+}
+
+// printsFractions reports whether a format has a verb of fractions; it may say so
+// wrongly.
+func printsFractions(format string) bool {
+	for {
+		_, rest, found := strings.Cut(format, "%")
+		if !found {
+			return false
+		}
+		format = strings.TrimLeft(rest, "#0+- .[]*123456789")
+		if format != "" && strings.IndexByte(fractionVerbs, format[0]) >= 0 {
+			return true
+		}
+		format = strings.TrimPrefix(format, "%")
+	}
 }
 
 func whole(n ast.Number) bool { return !strings.ContainsAny(string(n), ".eE") }
