@@ -126,6 +126,21 @@ func TestUpgradeOfOneOfMany(t *testing.T) {
 	}
 }
 
+// TestWarningsDoNotComeBack: a set that was in force when it was found, and is no
+// longer, is not activated, whatever else would speak for it.
+func TestWarningsDoNotComeBack(t *testing.T) {
+	s := newShared(t)
+	s.before(careless("old"))
+	p := s.process("a", "")
+	write(t, p.files, careless("old")...)
+	p.mustStart()
+	s.before(careless("theirs"))
+	p.offer.Files, p.offer.Since = "", 100 // as if it were a way back
+	if err := p.Follow(t.Context()); err != nil || p.says() != "theirs" || s.active().Number != 2 {
+		t.Errorf("says %q of activation %d, %v", p.says(), s.active().Number, err)
+	}
+}
+
 // TestUpgradeAfterALoss: what the process remembers was in force as well.
 func TestUpgradeAfterALoss(t *testing.T) {
 	s := newShared(t)
