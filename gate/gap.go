@@ -1,5 +1,7 @@
 package gate
 
+import "slices"
+
 // The kinds of gap: what an analyser could not do with a file. They stand in
 // [AnalyzerError.Kind], in what refuses an image and in policy.allowIncomplete
 // ("vulnerabilities/jar-without-coordinates"), so a word never changes its
@@ -28,4 +30,17 @@ const (
 // GapKinds lists every kind of gap in the order in which they are shown.
 func GapKinds() []string {
 	return []string{GapUnreadable, GapTooLarge, GapAnalyzerFailed, GapJarWithoutCoordinates, GapUnidentified, GapPlugAndPlay, GapBitnamiComponent}
+}
+
+// GapKindsOf lists the kinds of gap that can make the risk partial.
+func GapKindsOf(r Risk) []string {
+	switch r {
+	case RiskVulnerabilities:
+		return GapKinds()
+	case RiskSecrets:
+		return slices.DeleteFunc(GapKinds(), func(k string) bool {
+			return k != GapUnreadable && k != GapTooLarge && k != GapAnalyzerFailed
+		})
+	}
+	return nil
 }

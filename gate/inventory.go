@@ -33,11 +33,19 @@ func Risks() []Risk {
 	}
 }
 
+// SupportedRisks lists the risks that this version looks at, in the same order.
+// scan.risks and policy.allowIncomplete take no others: a word that nothing acts
+// on reads like a protection that is not there.
+func SupportedRisks() []Risk { return []Risk{RiskVulnerabilities, RiskSecrets} }
+
+// ReasonNotSupported is the reason of a risk that is not supported.
+const ReasonNotSupported = "this version does not look at it"
+
 // Coverage says how far a risk was looked at.
 type Coverage string
 
 // The values of Coverage. Partial and failed refuse an image (SCAN_FAILED)
-// unless policy.allowIncomplete names the risk; notLookedAt does not, because
+// unless policy.allowIncomplete covers each gap; notLookedAt does not, because
 // the configuration or this version does not look.
 const (
 	Complete    Coverage = "complete"
@@ -49,7 +57,9 @@ const (
 // RiskStatus is the coverage of one risk with its reason in words.
 type RiskStatus struct {
 	Coverage Coverage `json:"coverage"`
-	Reason   string   `json:"reason"`
+	// Reason is "" for a risk that was looked at with nothing left out; for a
+	// complete one it says what stated limits left out.
+	Reason string `json:"reason"`
 }
 
 // Inventory is what one platform's image contains: the result of analyze, a
@@ -88,9 +98,11 @@ type Inventory struct {
 	Applications      []Application `json:"applications"`
 	Secrets           []Secret      `json:"secrets"`
 
-	Risks   map[Risk]RiskStatus `json:"risks"`
-	Errors  []AnalyzerError     `json:"errors"`  // what analysers could not read
-	Skipped []Skip              `json:"skipped"` // files left out by a stated limit
+	Risks  map[Risk]RiskStatus `json:"risks"`
+	Errors []AnalyzerError     `json:"errors"` // what analysers could not read
+	// MoreErrors counts the errors that did not fit into Errors.
+	MoreErrors []ErrorCount `json:"moreErrors,omitempty"`
+	Skipped    []Skip       `json:"skipped"` // files left out by a stated limit
 }
 
 // Isolation records under which protection the hostile bytes were parsed.
@@ -242,12 +254,23 @@ type AnalyzerError struct {
 	Message  string `json:"message"`
 }
 
-// Skip is one file left out by a stated limit.
+// ErrorCount counts errors of one risk and kind of which nothing else is kept.
+type ErrorCount struct {
+	Risk  Risk   `json:"risk"`
+	Kind  string `json:"kind,omitempty"` // as in [AnalyzerError]
+	Count int    `json:"count"`
+}
+
+// Skip is one file left out by a stated limit, or, with a Pattern or without a
+// Path, all files that were left out for one Reason.
 type Skip struct {
 	Risk   Risk   `json:"risk"`
 	Path   string `json:"path"`
 	Reason string `json:"reason"`
-	Size   int64  `json:"size"`
+	Size   int64  `json:"size"` // bytes, of all Files together
+	// Pattern is the pattern of scan.secrets.skipPaths that left the files out.
+	Pattern string `json:"pattern,omitempty"`
+	Files   int    `json:"files,omitempty"` // their number; 0 for the one at Path
 }
 
 // PackageCount is the number of packages of the distribution and of all

@@ -56,21 +56,16 @@ func condition(action gate.Outcome, code gate.Code, format string, args ...any) 
 // advisory data. Deny reasons come first, in this order; what the
 // configuration lets through is a warning.
 func (e *Engine) conditions(q gate.Question, fs *facts) []gate.Reason {
-	var reasons []gate.Reason
+	reasons := slices.Clone(fs.incomplete)
 	add := func(word string, code gate.Code, format string, args ...any) {
-		action, tail := gate.OutcomeDeny, ""
+		text := fmt.Sprintf(format, args...)
 		if slices.Contains(e.options.Config.AllowIncomplete, word) {
-			action, tail = gate.OutcomeWarn, fmt.Sprintf("; let through because policy.allowIncomplete names %s", word)
+			r := letThrough(word, text)
+			r.Code = code
+			reasons = append(reasons, r)
+			return
 		}
-		reasons = append(reasons, condition(action, code, format+"%s", append(args, tail)...))
-	}
-	for _, r := range e.risks {
-		switch s := coverage(fs.risks, r); s.Coverage {
-		case gate.Partial:
-			add(string(r), gate.CodeScanFailed, "the scan could not look at all of %s: %s; fix what it could not read, or scan again", r, fs.why(r, s))
-		case gate.Failed:
-			add(string(r), gate.CodeScanFailed, "the scan for %s failed: %s; scan again, or ask the operators of digestgate", r, fs.why(r, s))
-		}
+		reasons = append(reasons, condition(gate.OutcomeDeny, code, "%s, or let the operators of digestgate add %q to policy.allowIncomplete", text, word))
 	}
 	if fs.distributionFiles && !fs.packageDatabase {
 		add(IncompletePackageDatabase, gate.CodeUnassessable,
@@ -122,32 +117,6 @@ func spoken(d time.Duration) string {
 		return fmt.Sprintf("%d minutes", int64(d/time.Minute))
 	}
 	return fmt.Sprintf("%d hours", int64(d/time.Hour))
-}
-
-// why is a risk's reason with the first thing that could not be read.
-func (fs *facts) why(r gate.Risk, s gate.RiskStatus) string {
-	why := s.Reason
-	if why == "" {
-		why = "no reason is recorded"
-	}
-	n := 0
-	var first gate.AnalyzerError
-	for _, e := range fs.errors {
-		if e.Risk == r {
-			if n == 0 {
-				first = e
-			}
-			n++
-		}
-	}
-	if n > 0 {
-		why += fmt.Sprintf(" (%s: %s", first.Path, first.Message)
-		if n > 1 {
-			why += fmt.Sprintf(", and %d more", n-1)
-		}
-		why += ")"
-	}
-	return why
 }
 
 // release names the distribution as far as it is known.

@@ -89,13 +89,13 @@ func conditionCases() []conditionCase {
 	deny, warn, pass := gate.OutcomeDeny, gate.OutcomeWarn, gate.OutcomeAllow
 	stale := Options{MaxAge: 48 * time.Hour, DenyStale: true}
 	return []conditionCase{
-		{"partial_risk", risk(gate.RiskSecrets, gate.Partial), Options{}, deny, gate.CodeScanFailed, "all of secrets: 3 files (app/a.jar: zip: not a valid zip file, and 1 more)"},
-		{"failed_risk", risk(gate.RiskVulnerabilities, gate.Failed), Options{}, deny, gate.CodeScanFailed, "vulnerabilities failed: 3 files"},
+		{"partial_risk", risk(gate.RiskSecrets, gate.Partial), Options{}, deny, gate.CodeScanFailed, "all of secrets: app/a.jar: zip: not a valid zip file, and 1 more"},
+		{"failed_risk", risk(gate.RiskVulnerabilities, gate.Failed), Options{}, deny, gate.CodeScanFailed, "the scan for vulnerabilities failed: 3 files"},
 		{"unknown_coverage", risk(gate.RiskSecrets, "fine"), Options{}, deny, gate.CodeScanFailed, "not a known word"},
 		{"not_looked_at", risk(gate.RiskSecrets, gate.NotLookedAt), Options{}, pass, "", ""},
 		{"risk_not_configured", risk(gate.RiskSecrets, gate.Failed), Options{Risks: []gate.Risk{gate.RiskVulnerabilities}}, pass, "", ""},
-		{"partial_risk_allowed", risk(gate.RiskSecrets, gate.Partial), allow("secrets"), warn, "", "because policy.allowIncomplete names secrets"},
-		{"other_risk_allowed", risk(gate.RiskSecrets, gate.Partial), allow("malware"), deny, gate.CodeScanFailed, ""},
+		{"partial_risk_allowed", risk(gate.RiskSecrets, gate.Partial), allow("secrets"), warn, "", "policy.allowIncomplete names secrets, which lets this through: "},
+		{"other_risk_allowed", risk(gate.RiskSecrets, gate.Partial), allow("vulnerabilities"), deny, gate.CodeScanFailed, ""},
 		{"no_package_database", noDatabase, Options{}, deny, gate.CodeUnassessable, "(debian 12.5) but its package database"},
 		{"no_package_database_allowed", noDatabase, allow("packageDatabase"), warn, "", "names packageDatabase"},
 		{"scratch_needs_no_database", func(_ *gate.Question, inv *gate.Inventory, _ *gate.Findings) {

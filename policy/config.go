@@ -3,20 +3,9 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
-)
-
-// The words of policy.allowIncomplete that are not risks.
-const (
-	// IncompletePackageDatabase lets images pass whose files are those of a
-	// distribution but whose package database could not be read.
-	IncompletePackageDatabase = "packageDatabase"
-	// IncompleteDistributionRelease lets images pass whose distribution
-	// release the advisory data does not know.
-	IncompleteDistributionRelease = "distributionRelease"
 )
 
 // Config is the part "policy" of the configuration.
@@ -31,8 +20,10 @@ type Config struct {
 	Data       string   `yaml:"data"`
 	Exceptions string   `yaml:"exceptions"`
 	// AllowIncomplete names what may be incomplete without an image being
-	// refused: risks (see gate.Risks), "packageDatabase" and
-	// "distributionRelease". What is let through is a warning.
+	// refused: RISK, RISK/KIND (see gate.GapKindsOf) and RISK:PATTERN, a
+	// doublestar pattern over paths in the image, for the risks of
+	// gate.SupportedRisks; "packageDatabase" and "distributionRelease". What is
+	// let through is a warning in every verdict.
 	AllowIncomplete []string `yaml:"allowIncomplete"`
 }
 
@@ -62,21 +53,13 @@ func (c Config) Validate() error {
 	if c.Exceptions != "" {
 		unsupported("exceptions")
 	}
-	words := incompleteWords()
-	for i, w := range c.AllowIncomplete {
-		if !slices.Contains(words, w) {
-			errs = append(errs, fmt.Errorf("policy.allowIncomplete[%d]: %q is not one of %s: %w",
-				i, w, strings.Join(words, ", "), gate.ErrInvalid))
+	for i, entry := range c.AllowIncomplete {
+		if entry == IncompletePackageDatabase || entry == IncompleteDistributionRelease {
+			continue
+		}
+		if _, err := parseAllowance(entry); err != nil {
+			errs = append(errs, fmt.Errorf("policy.allowIncomplete[%d]: %q %w: %w", i, gate.Printable(entry, 200), err, gate.ErrInvalid))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// incompleteWords is the vocabulary of AllowIncomplete.
-func incompleteWords() []string {
-	var words []string
-	for _, r := range gate.Risks() {
-		words = append(words, string(r))
-	}
-	return append(words, IncompletePackageDatabase, IncompleteDistributionRelease)
 }

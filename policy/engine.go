@@ -23,6 +23,7 @@ import (
 type Engine struct {
 	options Options
 	risks   []gate.Risk
+	allowed []allowance
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -96,6 +97,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		options: o,
 		risks:   sortedRisks(o.Risks),
+		allowed: o.Config.allowances(),
 		log:     o.Log,
 		now:     o.Now,
 		pool:    newPool(o.Slots, o.Budget),
@@ -218,6 +220,7 @@ func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
 			return nil, fmt.Errorf("the record names findings that are not stored: %w", gate.ErrPending)
 		}
 		fs := newFacts(inv, findings)
+		fs.incomplete = incomplete(e.risks, e.allowed, inv)
 		// The values may be newer than the record that the caller has read;
 		// then they answer this question and are not kept under its ids.
 		if findings.InventoryID == "" || findings.InventoryID == key.inventoryID {

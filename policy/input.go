@@ -24,8 +24,7 @@ type facts struct {
 	provenance *ast.Term
 
 	// What the conditions need (conditions.go).
-	risks             map[gate.Risk]gate.RiskStatus
-	errors            []gate.AnalyzerError
+	incomplete        []gate.Reason // what the scan could not look at (incomplete.go)
 	distributionFiles bool
 	packageDatabase   bool
 	unassessable      string
@@ -46,8 +45,6 @@ func newFacts(inv *gate.Inventory, f *gate.Findings) *facts {
 		findings:          findingsTerm(b, inv, f),
 		packages:          packagesTerm(b, inv),
 		provenance:        b.object(b.field("signatures", ast.ArrayTerm()), b.field("attestations", ast.ArrayTerm())),
-		risks:             inv.Risks,
-		errors:            inv.Errors[:min(len(inv.Errors), 100)],
 		distributionFiles: inv.DistributionFiles,
 		packageDatabase:   inv.PackageDatabase,
 		unassessable:      f.Unassessable,
@@ -173,7 +170,7 @@ func scanFields(b *builder, inv *gate.Inventory, f *gate.Findings) [][2]*ast.Ter
 func coverage(risks map[gate.Risk]gate.RiskStatus, r gate.Risk) gate.RiskStatus {
 	s, ok := risks[r]
 	if !ok {
-		return gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: "the analysers of this scan do not look at it"}
+		return gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: gate.ReasonNotSupported}
 	}
 	switch s.Coverage {
 	case gate.Complete, gate.Partial, gate.Failed, gate.NotLookedAt:

@@ -30,9 +30,9 @@ func cleanSample() sample {
 	digest := gate.Digest("sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")
 	risks := map[gate.Risk]gate.RiskStatus{}
 	for _, r := range gate.Risks() {
-		risks[r] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: "the analysers of this scan do not look at it"}
+		risks[r] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: gate.ReasonNotSupported}
 	}
-	for _, r := range []gate.Risk{gate.RiskVulnerabilities, gate.RiskSecrets, gate.RiskSoftware} {
+	for _, r := range gate.SupportedRisks() {
 		risks[r] = gate.RiskStatus{Coverage: gate.Complete}
 	}
 	return sample{

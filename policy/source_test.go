@@ -111,7 +111,12 @@ func TestConfigValidate(t *testing.T) {
 	}
 	bad := Config{
 		Paths: []string{" "}, Bundles: []string{"x"}, Data: "x", Exceptions: "x",
-		AllowIncomplete: []string{"secrets", "packageDatabase", "distributionRelease", "everything"},
+		AllowIncomplete: []string{
+			"secrets", "packageDatabase", "distributionRelease", "vulnerabilities/jar-without-coordinates", "secrets/unreadable-file",
+			"vulnerabilities:opt/vendor/**", "secrets:/srv/a:b/*", // these are possible
+			"everything", "malware", "malware/unreadable-file", "vulnerabilities/jar", "secrets/jar-without-coordinates", "vulnerabilities/opt/vendor/**",
+			"vulnerabilities:", "vulnerabilities:/", "vulnerabilities:[", "everything:x", "packageDatabase:x", "", "Secrets",
+		},
 	}
 	err := bad.Validate()
 	if !errors.Is(err, gate.ErrInvalid) {
@@ -120,10 +125,22 @@ func TestConfigValidate(t *testing.T) {
 	lines := strings.Split(err.Error(), "\n")
 	for i, want := range []string{
 		"policy.paths[0]: ", "policy.bundles: not supported yet", "policy.data: not supported yet",
-		"policy.exceptions: not supported yet", `policy.allowIncomplete[3]: "everything" is not one of vulnerabilities,`,
+		"policy.exceptions: not supported yet", `policy.allowIncomplete[7]: "everything" is not one of vulnerabilities, secrets, packageDatabase, distributionRelease, nor`,
+		`policy.allowIncomplete[8]: "malware" names a risk that is not supported by this version yet`,
+		`policy.allowIncomplete[9]: "malware/unreadable-file" names a risk that is not supported by this version yet`,
+		`policy.allowIncomplete[10]: "vulnerabilities/jar" names no kind of gap of vulnerabilities; the kinds are unreadable-file, `,
+		`policy.allowIncomplete[11]: "secrets/jar-without-coordinates" names no kind of gap of secrets; the kinds are unreadable-file, too-large-file, analyzer-failed;`,
+		`policy.allowIncomplete[12]: "vulnerabilities/opt/vendor/**" names no kind`,
+		`policy.allowIncomplete[13]: "vulnerabilities:" has no valid pattern`, `policy.allowIncomplete[14]: "vulnerabilities:/" has no valid pattern`,
+		`policy.allowIncomplete[15]: "vulnerabilities:[" has no valid pattern`, `policy.allowIncomplete[16]: "everything:x" is not one of`,
+		`policy.allowIncomplete[17]: "packageDatabase:x" is not one of`, `policy.allowIncomplete[18]: "" is not one of`,
+		`policy.allowIncomplete[19]: "Secrets" is not one of`,
 	} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
 			t.Errorf("line %d: got %q, want %q", i, lines, want)
 		}
+	}
+	if len(lines) != 17 {
+		t.Errorf("got %d problems, want 17:\n%v", len(lines), err)
 	}
 }

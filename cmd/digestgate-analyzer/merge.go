@@ -86,11 +86,8 @@ func mergeLayers(rawConfig []byte, layers []protocol.Layer, asked []protocol.Aga
 	n.components(img.readings, inv)
 	var all protocol.Part
 	n.into(&all)
-	inv.Errors, inv.Skipped = nonNil(all.Errors), nonNil(all.Skipped)
-	if all.MoreErrors > 0 {
-		inv.Errors = append(inv.Errors, gate.AnalyzerError{Risk: gate.RiskVulnerabilities, Analyzer: "analyzer",
-			Message: fmt.Sprintf("and %d more errors", all.MoreErrors)})
-	}
+	inv.Errors, inv.MoreErrors = nonNil(all.Errors), all.MoreErrors
+	inv.Skipped = nonNil(append(all.LeftOut, all.Skipped...))
 	if all.MoreSkipped > 0 {
 		inv.Skipped = append(inv.Skipped, gate.Skip{Risk: gate.RiskSecrets, Reason: fmt.Sprintf("and %d more files", all.MoreSkipped)})
 	}
@@ -117,9 +114,20 @@ func (n *notes) carry(l protocol.Part, visible func(path string) bool) {
 			n.skip(s.Risk, s.Path, gate.Printable(s.Reason, protocol.MaxNoteText), s.Size)
 		}
 	}
+	// Which files these are is not known, so that none counts as removed.
+	for _, s := range l.LeftOut {
+		if riskAllowed(s.Risk) {
+			s.Reason, s.Files, s.Size = gate.Printable(s.Reason, protocol.MaxNoteText), min(max(s.Files, 0), 1<<31), min(max(s.Size, 0), 1<<50)
+			n.leaveOut(s)
+		}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.moreErrors += max(l.MoreErrors, 0)
+	for _, c := range l.MoreErrors {
+		if riskAllowed(c.Risk) && c.Count > 0 {
+			n.overflow(c.Risk, knownKind(c.Kind), min(c.Count, 1<<31))
+		}
+	}
 	n.moreSkipped += max(l.MoreSkipped, 0)
 }
 

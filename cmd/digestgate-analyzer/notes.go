@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,11 +23,23 @@ import (
 type notes struct {
 	mu          sync.Mutex
 	errors      []note
-	more        map[gate.AnalyzerError]int // by risk, kind and analyser: how many did not fit
+	more        map[gapKind]int // errors that did not fit
 	skipped     []gate.Skip
-	moreErrors  int // of layers, see carry
+	leftOut     map[leftOut]gate.Skip
 	moreSkipped int
 }
+
+// gapKind and leftOut are what notes are counted by.
+type (
+	gapKind struct {
+		risk gate.Risk
+		kind string
+	}
+	leftOut struct {
+		risk            gate.Risk
+		reason, pattern string
+	}
+)
 
 // note is an error that may come to nothing when the whole layer is known.
 type note struct {
@@ -67,18 +80,18 @@ func (n *notes) add(e note) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.errors) >= maxPending {
-		n.overflow(e, 1)
+		n.overflow(e.Risk, e.Kind, 1)
 		return
 	}
 	n.errors = append(n.errors, e)
 }
 
-// overflow counts what has no entry of its own. The caller holds mu.
-func (n *notes) overflow(e note, count int) {
+// overflow counts errors that are not listed. The caller holds mu.
+func (n *notes) overflow(risk gate.Risk, kind string, count int) {
 	if n.more == nil {
-		n.more = map[gate.AnalyzerError]int{}
+		n.more = map[gapKind]int{}
 	}
-	n.more[gate.AnalyzerError{Risk: e.Risk, Kind: e.Kind, Analyzer: e.Analyzer}] += count
+	n.more[gapKind{risk, kind}] += count
 }
 
 // settle forgets the errors that the whole layer explains: of files that a
@@ -113,10 +126,27 @@ func (n *notes) skip(risk gate.Risk, path, reason string, size int64) {
 	n.skipped = append(n.skipped, gate.Skip{Risk: risk, Path: gate.Printable(path, protocol.MaxNoteText), Reason: reason, Size: size})
 }
 
+// leaveOut counts files that are left out for one reason: they are too many to
+// be listed. s has no path.
+func (n *notes) leaveOut(s gate.Skip) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.leftOut == nil {
+		n.leftOut = map[leftOut]gate.Skip{}
+	}
+	key := leftOut{s.Risk, s.Reason, s.Pattern}
+	old, known := n.leftOut[key]
+	if !known && len(n.leftOut) >= protocol.MaxLeftOut {
+		n.moreSkipped += s.Files
+		return
+	}
+	s.Files, s.Size = s.Files+old.Files, s.Size+old.Size
+	n.leftOut[key] = s
+}
+
 // into writes the notes in an order that does not depend on scheduling. The
-// limit is for errors about files and for others, which count in their text what
-// was left out before. Of each kind of error that is over the limit one entry
-// says how many more there are.
+// limit is for errors about files and for others. What is over it is counted by
+// risk and kind.
 func (n *notes) into(l *protocol.Part) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -128,21 +158,24 @@ func (n *notes) into(l *protocol.Part) {
 			count = &others
 		}
 		if *count++; *count > protocol.MaxNotes {
-			n.overflow(e, 1)
+			n.overflow(e.Risk, e.Kind, 1)
 			continue
 		}
 		l.Errors = append(l.Errors, e.AnalyzerError)
 	}
-	for e, count := range n.more {
-		e.Message = fmt.Sprintf("and %d more files", count)
-		l.Errors = append(l.Errors, e)
-	}
-	slices.SortFunc(l.Errors, compareErrors)
 	slices.SortFunc(n.skipped, func(a, b gate.Skip) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
 	})
-	l.MoreErrors = n.moreErrors
+	for k, count := range n.more {
+		l.MoreErrors = append(l.MoreErrors, gate.ErrorCount{Risk: k.risk, Kind: k.kind, Count: count})
+	}
+	slices.SortFunc(l.MoreErrors, func(a, b gate.ErrorCount) int {
+		return cmp.Or(cmp.Compare(a.Risk, b.Risk), cmp.Compare(a.Kind, b.Kind))
+	})
 	l.Skipped, l.MoreSkipped = n.skipped, n.moreSkipped
+	l.LeftOut = slices.SortedFunc(maps.Values(n.leftOut), func(a, b gate.Skip) int {
+		return cmp.Or(cmp.Compare(a.Risk, b.Risk), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Pattern, b.Pattern))
+	})
 }
 
 // compareErrors puts those without a path behind: the first is shown.

@@ -23,7 +23,8 @@ type FindingsDetail struct {
 	Vulnerabilities []gate.Vulnerability          `json:"vulnerabilities"`
 	Secrets         []gate.Secret                 `json:"secrets"`
 	Gaps            []gate.Gap                    `json:"gaps" doc:"packages that no advisory source covers"`
-	Errors          []gate.AnalyzerError          `json:"errors"`
+	Errors          []gate.AnalyzerError          `json:"errors" doc:"what could not be read; each makes its risk partial"`
+	MoreErrors      []gate.ErrorCount             `json:"moreErrors" doc:"errors that did not fit into the list, counted by kind"`
 	Skipped         []gate.Skip                   `json:"skipped"`
 	Unassessable    string                        `json:"unassessable"`
 }
@@ -64,7 +65,7 @@ func (s *server) findings(ctx context.Context, text string, severity gate.Severi
 		Digest: d, AnalyzedAt: inv.AnalyzedAt, AnalyzerSet: inv.AnalyzerSet, Isolation: inv.Isolation, OS: inv.OS,
 		Packages: inv.PackageCount(), Risks: inv.Risks,
 		Vulnerabilities: []gate.Vulnerability{}, Secrets: orEmpty(inv.Secrets), Gaps: []gate.Gap{},
-		Errors: orEmpty(inv.Errors), Skipped: orEmpty(inv.Skipped),
+		Errors: orEmpty(inv.Errors), MoreErrors: orEmpty(inv.MoreErrors), Skipped: orEmpty(inv.Skipped),
 	}
 	f, err := s.Reader.Findings(ctx, d)
 	if errors.Is(err, gate.ErrNotFound) {

@@ -59,8 +59,8 @@ func BenchmarkAnalyze(b *testing.B) {
 		cached bool
 	}{
 		"packages":             {[]gate.Risk{gate.RiskVulnerabilities}, false},
-		"packages_and_secrets": {gate.Risks(), false},
-		"layers_known":         {gate.Risks(), true},
+		"packages_and_secrets": {gate.SupportedRisks(), false},
+		"layers_known":         {gate.SupportedRisks(), true},
 	} {
 		b.Run(name, func(b *testing.B) {
 			src := &source{}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 	"github.com/digestgate/digestgate/scanner/registry"
 )
 
@@ -16,6 +17,7 @@ const (
 	maxApplications = 200_000
 	maxSecrets      = 50_000
 	maxHistory      = 10_000
+	maxNotes        = 2*protocol.MaxNotes + protocol.MaxLeftOut + 1000 // kinds of gap and what later analysers add
 )
 
 // validate checks the form of what a child made. Its content cannot be checked:
@@ -50,6 +52,9 @@ func validate(inv *gate.Inventory, img registry.Image) error {
 				return errors.New("it names a layer that the image does not have")
 			}
 		}
+	}
+	if n := len(inv.Errors) + len(inv.MoreErrors) + len(inv.Skipped); n > maxNotes {
+		return fmt.Errorf("it lists %d errors and skipped files, more than %d", n, maxNotes)
 	}
 	for _, e := range inv.Errors {
 		if e.Kind != "" && !slices.Contains(gate.GapKinds(), e.Kind) {
@@ -87,38 +92,65 @@ func (r *analysis) complete(inv *gate.Inventory) {
 	if inv.Skipped == nil {
 		inv.Skipped = []gate.Skip{}
 	}
-	inv.Risks = coverage(r.a.config, inv.Errors)
+	inv.Risks = coverage(r.a.config, inv)
 }
 
-// lookedAt are the risks that this version looks at.
-var lookedAt = map[gate.Risk]bool{gate.RiskVulnerabilities: true, gate.RiskSecrets: true}
-
-// coverage says for every risk how far it was looked at. A file that was left
-// out by a stated limit does not make a risk partial, one that an analyser could
-// not read does.
-func coverage(c Config, errs []gate.AnalyzerError) map[gate.Risk]gate.RiskStatus {
-	count := map[gate.Risk]int{}
-	first := map[gate.Risk]gate.AnalyzerError{}
-	for _, e := range errs {
-		if count[e.Risk] == 0 {
-			first[e.Risk] = e
-		}
-		count[e.Risk]++
-	}
+// coverage says for every risk how far it was looked at. What was left out by a
+// stated limit does not make a risk partial, and is said beside "complete"; what
+// an analyser could not read does.
+func coverage(c Config, inv *gate.Inventory) map[gate.Risk]gate.RiskStatus {
 	out := make(map[gate.Risk]gate.RiskStatus, len(gate.Risks()))
 	for _, risk := range gate.Risks() {
-		switch {
-		case !lookedAt[risk]:
-			out[risk] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: "not looked at by this version"}
+		switch gaps := gapsOf(risk, inv); {
+		case !slices.Contains(gate.SupportedRisks(), risk):
+			out[risk] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: gate.ReasonNotSupported}
 		case !configured(c, risk):
 			out[risk] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: "not in scan.risks"}
-		case count[risk] > 0:
-			e := first[risk]
-			out[risk] = gate.RiskStatus{Coverage: gate.Partial, Reason: fmt.Sprintf("%d files could not be read, the first is %q (%s: %s)",
-				count[risk], e.Path, e.Analyzer, e.Message)}
+		case gaps != "":
+			out[risk] = gate.RiskStatus{Coverage: gate.Partial, Reason: gaps}
 		default:
-			out[risk] = gate.RiskStatus{Coverage: gate.Complete}
+			out[risk] = gate.RiskStatus{Coverage: gate.Complete, Reason: leftOut(risk, inv)}
 		}
 	}
 	return out
+}
+
+// gapsOf counts the errors of a risk, and names the first; "" for none.
+func gapsOf(risk gate.Risk, inv *gate.Inventory) string {
+	count, first := 0, ""
+	for _, e := range inv.Errors {
+		if e.Risk != risk {
+			continue
+		}
+		if count == 0 {
+			first = fmt.Sprintf(", the first is %q (%s: %s)", e.Path, e.Analyzer, e.Message)
+		}
+		count++
+	}
+	for _, e := range inv.MoreErrors {
+		if e.Risk == risk {
+			count += max(e.Count, 1)
+		}
+	}
+	if count == 0 {
+		return ""
+	}
+	if count == 1 {
+		return "one gap" + first
+	}
+	return fmt.Sprintf("%d gaps%s", count, first)
+}
+
+// leftOut counts what stated limits left out of a risk; "" for nothing.
+func leftOut(risk gate.Risk, inv *gate.Inventory) string {
+	files, bytes := 0, int64(0)
+	for _, s := range inv.Skipped {
+		if s.Risk == risk {
+			files, bytes = files+max(s.Files, 1), bytes+s.Size
+		}
+	}
+	if files == 0 {
+		return ""
+	}
+	return fmt.Sprintf("stated limits left out %d files of %d bytes; the inventory lists them as skipped", files, bytes)
 }

@@ -30,7 +30,8 @@ type Config struct {
 	// Only Linux can be analysed. Default linux/amd64 and linux/arm64.
 	Platforms []string `yaml:"platforms"`
 	// Risks are the risks that a verdict is about; one that is configured and
-	// only partly looked at refuses the image. Default all.
+	// only partly looked at refuses the image. Only those of
+	// [gate.SupportedRisks] are taken. Default all of them.
 	Risks []gate.Risk `yaml:"risks"`
 	// Isolation is strict or bestEffort (default).
 	Isolation Isolation `yaml:"isolation"`
@@ -93,7 +94,7 @@ const minChildMemory = 256 << 20
 func Default() Config {
 	return Config{
 		Platforms:     []string{"linux/amd64", "linux/arm64"},
-		Risks:         gate.Risks(),
+		Risks:         gate.SupportedRisks(),
 		Isolation:     BestEffort,
 		Concurrency:   2,
 		ChildMemory:   1 << 30,
@@ -122,7 +123,9 @@ func (c Config) Validate() error {
 	}
 	for i, r := range c.Risks {
 		if !slices.Contains(gate.Risks(), r) {
-			bad(fmt.Sprintf("risks[%d]", i), "%q is no risk; they are %v", gate.Printable(string(r), 60), gate.Risks())
+			bad(fmt.Sprintf("risks[%d]", i), "%q is not a risk; those that this version looks at are %v", gate.Printable(string(r), 60), gate.SupportedRisks())
+		} else if !slices.Contains(gate.SupportedRisks(), r) {
+			bad(fmt.Sprintf("risks[%d]", i), "%q is not supported by this version yet: nothing would look at it; remove it, those that are supported are %v", r, gate.SupportedRisks())
 		}
 		if slices.Index(c.Risks, r) != i {
 			bad(fmt.Sprintf("risks[%d]", i), "%q is listed twice", gate.Printable(string(r), 60))

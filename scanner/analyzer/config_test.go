@@ -2,6 +2,7 @@ package analyzer_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,21 @@ func TestValidate(t *testing.T) {
 	}
 	if len(lines) != 16 {
 		t.Errorf("got %d problems, want 16:\n%v", len(lines), err)
+	}
+	for _, r := range gate.Risks() {
+		c := analyzer.Default()
+		c.Risks = []gate.Risk{r}
+		err := c.Validate()
+		if slices.Contains(gate.SupportedRisks(), r) {
+			if err != nil {
+				t.Errorf("scan.risks: [%s]: got %v, want none", r, err)
+			}
+			continue
+		}
+		if !errors.Is(err, gate.ErrInvalid) || !strings.Contains(err.Error(), `risks[0]: "`+string(r)+`" is not supported by this version yet`) ||
+			!strings.Contains(err.Error(), "[vulnerabilities secrets]") {
+			t.Errorf("scan.risks: [%s]: got %v, want the supported ones", r, err)
+		}
 	}
 	if err := (analyzer.Config{}).Validate(); !strings.Contains(err.Error(), "platforms: no platform") {
 		t.Errorf("no platforms: %v", err)

@@ -179,7 +179,7 @@ func TestRealPackages(t *testing.T) {
 		"jar_inside_broken": {layers: [][]entry{{file("app/a-1.jar", zipped(t, pom("g", "a", "1"), file("lib/b-2.jar", "nonsense")))}},
 			want: []string{"jar:g:a@1"}, partial: `"app/a-1.jar" (jar: lib/b-2.jar inside it: `},
 		"unreadable_file": {layers: [][]entry{{file("app/node_modules/a/package.json", `{"name":`), file("app/node_modules/b/package.json", `{"name":"b","version":"1.0.0"}`)}},
-			want: []string{"node-pkg:b@1.0.0"}, partial: `1 files could not be read, the first is "app/node_modules/a/package.json" (node-pkg: `},
+			want: []string{"node-pkg:b@1.0.0"}, partial: `one gap, the first is "app/node_modules/a/package.json" (node-pkg: `},
 		"unreadable_file_removed_above": {layers: [][]entry{
 			{file("app/node_modules/a/package.json", `{"name":`), file("app/node_modules/b/package.json", `{"name":"b","version":"1.0.0"}`)},
 			{file("app/node_modules/.wh.a", "")}}, want: []string{"node-pkg:b@1.0.0"}},

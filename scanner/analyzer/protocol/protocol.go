@@ -40,6 +40,9 @@ const (
 	// MaxNotes bounds each of the lists of errors and skipped files of a layer;
 	// what is over it is counted.
 	MaxNotes = 200
+	// MaxLeftOut bounds the reasons for which files are left out; there is one
+	// for each pattern of scan.secrets.skipPaths.
+	MaxLeftOut = 1100
 	// MaxNoteText bounds each text in them, in bytes.
 	MaxNoteText = 400
 	// MaxWanted bounds the names under which an image's content is read once
@@ -174,9 +177,12 @@ type Part struct {
 	Found   json.RawMessage      `json:"found"`
 	Errors  []gate.AnalyzerError `json:"errors,omitempty"`
 	Skipped []gate.Skip          `json:"skipped,omitempty"`
+	// LeftOut are the files that were left out for one reason or pattern each,
+	// with their number; at most one for each pattern and some.
+	LeftOut []gate.Skip `json:"leftOut,omitempty"`
 	// MoreErrors and MoreSkipped count what did not fit into the lists.
-	MoreErrors  int `json:"moreErrors,omitempty"`
-	MoreSkipped int `json:"moreSkipped,omitempty"`
+	MoreErrors  []gate.ErrorCount `json:"errorsOver,omitempty"`
+	MoreSkipped int               `json:"moreSkipped,omitempty"`
 }
 
 // Wanted asks for the content of an entry of a layer under a name that a
