@@ -8,13 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"path"
-	"strings"
 
 	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
 	"github.com/aquasecurity/trivy/pkg/fanal/secret"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
 	"github.com/aquasecurity/trivy/pkg/fanal/utils"
-	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
@@ -30,41 +28,57 @@ const minSecretBytes = 10
 // analyser does not have. It is safe for concurrent use.
 type secrets struct {
 	scanner secret.Scanner
-	config  protocol.Secrets
+	skip    []skipPath
+	maxFile int64
 }
 
 func newSecrets(c protocol.Secrets) *secrets {
 	// The scanner makes loggers for every rule and piece of a file; a listener
 	// would double its time. The one error that it swallows is seen by scan.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
+	s := &secrets{skip: skipPaths(c.SkipPaths), maxFile: c.MaxFileBytes}
 	// A configuration, even an empty one, makes the scanner copy the built-in
 	// rules instead of writing to them (trivy#10542).
-	return &secrets{scanner: secret.NewScanner(&secret.Config{}), config: c}
+	s.scanner = secret.NewScanner(&secret.Config{SkipPatterns: &[]string{}})
+	s.scanner.AllowRules = withoutPaths(s.scanner.AllowRules)
+	for i, r := range s.scanner.Rules {
+		s.scanner.Rules[i].AllowRules = withoutPaths(r.AllowRules)
+	}
+	return s
 }
 
-// wants says whether the file is searched. A file left out by the
-// configuration is noted; those that Trivy's built-in patterns leave out
-// (pictures, archives, documentation, installed packages) are too many to be.
-func (s *secrets) wants(name string, size int64, n *notes) bool {
-	// The built-in patterns are written for paths without a leading slash.
-	if size < minSecretBytes || s.scanner.IsSkipped(name) || s.scanner.AllowPath(name) {
-		return false
-	}
-	for _, pattern := range s.config.SkipPaths {
-		if ok, _ := doublestar.Match(strings.TrimPrefix(pattern, "/"), name); ok {
-			n.skip(gate.RiskSecrets, name, "matches scan.secrets.skipPaths", size)
-			return false
+// withoutPaths takes from Trivy's exceptions those that go by the path: paths
+// are left out by scan.secrets.skipPaths and by nothing else. Those that go by
+// the text ("example") stay.
+func withoutPaths(rules secret.AllowRules) secret.AllowRules {
+	var kept secret.AllowRules
+	for _, r := range rules {
+		if r.Path = nil; r.Regex != nil {
+			kept = append(kept, r)
 		}
 	}
-	if s.config.MaxFileBytes > 0 && size > s.config.MaxFileBytes {
-		n.skip(gate.RiskSecrets, name, fmt.Sprintf("larger than scan.secrets.maxFileBytes (%s)", gate.ByteSize(s.config.MaxFileBytes)), size)
+	return kept
+}
+
+// wants says whether the file is searched. One that the configuration leaves
+// out is noted.
+func (s *secrets) wants(name string, size int64, n *notes) bool {
+	if size < minSecretBytes {
+		return false
+	}
+	if p := firstMatch(s.skip, name); p != "" {
+		n.leaveOut(gate.Skip{Risk: gate.RiskSecrets, Reason: "matches scan.secrets.skipPaths", Pattern: p, Files: 1, Size: size})
+		return false
+	}
+	if s.maxFile > 0 && size > s.maxFile {
+		n.skip(gate.RiskSecrets, name, fmt.Sprintf("larger than scan.secrets.maxFileBytes (%s)", gate.ByteSize(s.maxFile)), size)
 		return false
 	}
 	return true
 }
 
 // scan searches one kept file. Binary files are left out, but for compiled
-// Python, as Trivy does.
+// Python, as Trivy does, and noted.
 func (s *secrets) scan(j *job) {
 	r, err := j.content.open()
 	if err != nil {
@@ -73,7 +87,12 @@ func (s *secrets) scan(j *job) {
 	}
 	defer r.Close()
 	binary, err := utils.IsBinary(r, j.content.size)
-	if err != nil || (binary && path.Ext(j.name) != ".pyc") {
+	if err != nil {
+		j.files.notes.fail(gate.RiskSecrets, analyzerSecrets, j.name, err.Error())
+		return
+	}
+	if binary && path.Ext(j.name) != ".pyc" {
+		j.files.notes.leaveOut(gate.Skip{Risk: gate.RiskSecrets, Reason: "binary file", Files: 1, Size: j.content.size})
 		return
 	}
 	var text io.Reader = r

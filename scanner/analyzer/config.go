@@ -68,7 +68,8 @@ type CacheConfig struct {
 // SecretsConfig bounds the search for secrets.
 type SecretsConfig struct {
 	// SkipPaths are doublestar patterns over paths in the image; files that
-	// match are not searched and listed as skipped. Default none.
+	// match are not searched, and counted as skipped by pattern. Nothing else
+	// leaves a file out by its path. Default [DefaultSkipPaths]; at most 1,000.
 	SkipPaths []string `yaml:"skipPaths"`
 	// MaxFileBytes is the size above which a file is not searched and listed as
 	// skipped. Default 20MiB; 0 searches all.
@@ -86,6 +87,9 @@ type BaselineConfig struct {
 	WeakPasswords []string `yaml:"weakPasswords"` // files with passwords
 }
 
+// maxSkipPaths bounds what is tried on every file of an image.
+const maxSkipPaths = 1000
+
 // minChildMemory is what a child needs for an image of some packages: the
 // program itself takes 70 MiB before it does anything.
 const minChildMemory = 256 << 20
@@ -102,7 +106,7 @@ func Default() Config {
 		MaxImageBytes: 10 << 30,
 		MaxAttempts:   5,
 		Cache:         CacheConfig{MaxBytes: 2 << 30},
-		Secrets:       SecretsConfig{SkipPaths: []string{}, MaxFileBytes: 20 << 20},
+		Secrets:       SecretsConfig{SkipPaths: DefaultSkipPaths(), MaxFileBytes: 20 << 20},
 	}
 }
 
@@ -135,6 +139,9 @@ func (c Config) Validate() error {
 		bad("isolation", "%q is neither strict nor bestEffort", gate.Printable(string(c.Isolation), 60))
 	}
 	c.validateLimits(bad)
+	if n := len(c.Secrets.SkipPaths); n > maxSkipPaths {
+		bad("secrets.skipPaths", "%d patterns are more than %d", n, maxSkipPaths)
+	}
 	for i, p := range c.Secrets.SkipPaths {
 		if p == "" || !doublestar.ValidatePattern(p) {
 			bad(fmt.Sprintf("secrets.skipPaths[%d]", i), "%q is no pattern", gate.Printable(p, 100))

@@ -277,8 +277,9 @@ func TestRealSecrets(t *testing.T) {
 		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
 	wantSkipped := []gate.Skip{
+		{Risk: gate.RiskSecrets, Reason: "binary file", Files: 1},
+		{Risk: gate.RiskSecrets, Reason: "matches scan.secrets.skipPaths", Pattern: "/srv/left/**", Files: 1},
 		{Risk: gate.RiskSecrets, Path: "srv/big.log", Reason: "larger than scan.secrets.maxFileBytes (20MiB)"},
-		{Risk: gate.RiskSecrets, Path: "srv/left/out.conf", Reason: "matches scan.secrets.skipPaths"},
 	}
 	for i := range inv.Skipped {
 		inv.Skipped[i].Size = 0
@@ -295,6 +296,53 @@ func TestRealSecrets(t *testing.T) {
 	}
 	if bytes.Contains(raw, []byte(awsKey)) || bytes.Contains(raw, []byte("MIIEow")) {
 		t.Error("the inventory holds the secret itself")
+	}
+}
+
+// TestRealSecrets_everywhere: paths are left out by scan.secrets.skipPaths and by
+// nothing else, and what is left out is said.
+func TestRealSecrets_everywhere(t *testing.T) {
+	paths := []string{
+		"app/a_test.go", "app/docs/README.md", "app/example.conf", "app/locale/x", "app/node_modules/a/index.js", "app/yarn.lock", "opt/yarn-v1.22/x",
+		"test/keys", "usr/lib/x.conf", "usr/local/lib/python3.11/x.py", "usr/share/x.conf", "vendor/x.conf", "x.dist-info/x", "x.png",
+	}
+	var files []entry
+	for _, p := range paths {
+		files = append(files, file(p, awsKeyLine()))
+	}
+	src := &source{}
+	d := src.add([]layer{tarLayer(t, append(files, file("srv/x.conf", awsKeyLine()))...), tarLayer(t, file("usr/share/y.conf", awsKeyLine()))}, nil)
+
+	all := analyze(t, withRealChild(t, src, func(o *analyzer.Options) { o.Config.Secrets.SkipPaths = []string{} }), d)
+	found := map[string]bool{}
+	for _, s := range all.Secrets {
+		found[s.Path] = true
+	}
+	for _, p := range append(paths, "srv/x.conf", "usr/share/y.conf") {
+		if !found["/"+p] {
+			t.Errorf("skipPaths []: no secret is found in %s", p)
+		}
+	}
+	if len(all.Skipped) > 0 || all.Risks[gate.RiskSecrets] != (gate.RiskStatus{Coverage: gate.Complete}) {
+		t.Errorf("skipPaths []: got skipped %+v, risks %+v", all.Skipped, all.Risks)
+	}
+
+	inv := analyze(t, withRealChild(t, src, nil), d)
+	if len(inv.Secrets) != 1 || inv.Secrets[0].Path != "/srv/x.conf" {
+		t.Errorf("default: got secrets %+v, want srv/x.conf alone", inv.Secrets)
+	}
+	skipped := map[string]int{}
+	for _, s := range inv.Skipped {
+		if s.Path != "" || s.Size < int64(s.Files*len(awsKeyLine())) {
+			t.Errorf("default: skipped %+v", s)
+		}
+		skipped[s.Pattern] = s.Files
+	}
+	if skipped["usr/share/**"] != 2 || skipped["**/*.md"] != 1 || len(skipped) != len(paths) {
+		t.Errorf("default: got skipped %v, want one for each path and two for usr/share", skipped)
+	}
+	if s := inv.Risks[gate.RiskSecrets]; s.Coverage != gate.Complete || !strings.HasPrefix(s.Reason, "stated limits left out 15 files") {
+		t.Errorf("default: got %+v, want complete with what is left out", s)
 	}
 }
 
