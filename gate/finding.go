@@ -133,12 +133,24 @@ func (f *Findings) CarryFirstSeen(older *Findings, now time.Time) {
 	}
 }
 
+// UnknownTime is the time of advisory data whose sources state none. It is older
+// than any limit, and AgeKnown is false for it.
+func UnknownTime() time.Time { return time.Unix(0, 0).UTC() }
+
+// AgeKnown reports whether t is the time of something: neither zero nor
+// [UnknownTime] or before.
+func AgeKnown(t time.Time) bool { return t.Unix() > 0 }
+
+// ClockSkew is how far the clocks of machines that work together may differ. A
+// time further ahead than this is not believed.
+const ClockSkew = 5 * time.Minute
+
 // Generation is one activation of advisory data. Number is issued by the
 // store and grows by one with each activation, also when old content comes
 // back.
 type Generation struct {
 	Number      int64     `json:"number"`
 	Content     Digest    `json:"content"`
-	UpdatedAt   time.Time `json:"updatedAt"` // of the data, from its metadata
+	UpdatedAt   time.Time `json:"updatedAt"` // of the data, from its metadata; may be UnknownTime
 	ActivatedAt time.Time `json:"activatedAt"`
 }

@@ -96,7 +96,8 @@ func (e *Engine) stale(q gate.Question, fs *facts) (gate.Reason, bool) {
 	}
 	at := fs.advisories(q).UpdatedAt
 	age := q.Now.Sub(at)
-	if !at.IsZero() && age <= e.options.MaxAge {
+	ahead := age < -gate.ClockSkew // no age at all, least of all a young one
+	if !at.IsZero() && !ahead && age <= e.options.MaxAge {
 		return gate.Reason{}, false
 	}
 	action := gate.OutcomeWarn
@@ -104,7 +105,10 @@ func (e *Engine) stale(q gate.Question, fs *facts) (gate.Reason, bool) {
 		action = gate.OutcomeDeny
 	}
 	if at.IsZero() {
-		return condition(action, gate.CodeStale, "the age of the vulnerability data is not known; ask the operators of digestgate to load current data"), true
+		return condition(action, gate.CodeStale, "the age of the vulnerability data is not known: its sources state no time; ask the operators of digestgate to build it with --updated-at, or to load current data"), true
+	}
+	if ahead {
+		return condition(action, gate.CodeStale, "the age of the vulnerability data is not known: it is dated %s, which is in the future; ask the operators of digestgate to load current data, or to correct the clock", rfc3339(at)), true
 	}
 	return condition(action, gate.CodeStale,
 		"the vulnerability data is of %s, %s old, and at most %s are allowed (advisories.maxAge); ask the operators of digestgate to refresh it",

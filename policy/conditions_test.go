@@ -108,7 +108,11 @@ func conditionCases() []conditionCase {
 		{"stale_warned", aged(49 * time.Hour), Options{MaxAge: 48 * time.Hour}, warn, "", "49 hours old"},
 		{"stale_after_minutes", aged(91 * time.Minute), Options{MaxAge: 90 * time.Minute}, warn, "", "91 minutes old, and at most 90 minutes"},
 		{"stale_unlimited", aged(50 * time.Hour), Options{DenyStale: true}, pass, "", ""},
-		{"future_data_is_fresh", aged(-time.Hour), stale, pass, "", ""},
+		{"a_clock_ahead_is_fresh", aged(-gate.ClockSkew), stale, pass, "", ""},
+		{"future_data_has_no_age", aged(-gate.ClockSkew - time.Second), stale, deny, gate.CodeStale, "which is in the future"},
+		{"undated_data_has_no_age", func(q *gate.Question, _ *gate.Inventory, _ *gate.Findings) {
+			q.Advisories.UpdatedAt = gate.UnknownTime()
+		}, stale, deny, gate.CodeStale, "age of the vulnerability data is not known: its sources state no time"},
 		{"no_generation_uses_the_matched_one", func(q *gate.Question, _ *gate.Inventory, f *gate.Findings) {
 			q.Advisories, f.UpdatedAt = gate.Generation{}, testNow.Add(-50*time.Hour)
 		}, stale, deny, gate.CodeStale, "50 hours old"},

@@ -63,12 +63,16 @@ func newFacts(inv *gate.Inventory, f *gate.Findings) *facts {
 
 // advisories is the data whose age counts: the generation in force, because
 // findings that it does not change are not matched again, or the matched one
-// when none is loaded.
+// when none is loaded. Its time is zero when it is not known.
 func (fs *facts) advisories(q gate.Question) gate.Generation {
-	if q.Advisories.Number != 0 || !q.Advisories.UpdatedAt.IsZero() {
-		return q.Advisories
+	g := q.Advisories
+	if g.Number == 0 && g.UpdatedAt.IsZero() {
+		g = gate.Generation{Number: fs.generation, Content: fs.content, UpdatedAt: fs.advisoriesAt}
 	}
-	return gate.Generation{Number: fs.generation, Content: fs.content, UpdatedAt: fs.advisoriesAt}
+	if !gate.AgeKnown(g.UpdatedAt) {
+		g.UpdatedAt = time.Time{}
+	}
+	return g
 }
 
 // compose makes the whole input of one question around the shared facts. It
@@ -105,13 +109,13 @@ func scanTerm(b *builder, q gate.Question, fs *facts) *ast.Term {
 	g := fs.advisories(q)
 	pairs := append(make([][2]*ast.Term, 0, len(fs.scan)+2), fs.scan...)
 	return b.object(append(pairs,
-		b.field("ageHours", decimal(ageHours(q.Now, fs.analyzedAt))),
+		b.field("ageHours", decimal(stampHours(q.Now, fs.analyzedAt))),
 		b.field("advisories", b.object(
 			b.field("generation", b.whole(g.Number)),
 			b.field("content", b.text(string(g.Content))),
 			b.field("updatedAt", b.word(rfc3339(g.UpdatedAt))),
 			b.field("updatedUnix", b.whole(seconds(g.UpdatedAt))),
-			b.field("ageHours", decimal(ageHours(q.Now, g.UpdatedAt))),
+			b.field("ageHours", decimal(stampHours(q.Now, g.UpdatedAt))),
 		)),
 	)...)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/digestgate/digestgate/gate"
 )
 
 // builder makes terms and counts what they weigh, so that the cache of inputs
@@ -120,11 +122,20 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// ageHours is the age at now, -1 for the zero time. A time in the future (a
-// clock that is wrong, an image that lies about its creation) has age 0.
+// ageHours is the age at now of a time that an image or a source claims, -1
+// for the zero time and for one in the future: such a claim says nothing.
 func ageHours(now, t time.Time) float64 {
-	if t.IsZero() {
+	if t.IsZero() || t.After(now) {
 		return -1
 	}
-	return max(0, now.Sub(t).Hours())
+	return now.Sub(t).Hours()
+}
+
+// stampHours is the same for a time that the clock of another machine gave,
+// which may be a little ahead of ours: its age is 0 then.
+func stampHours(now, t time.Time) float64 {
+	if t.After(now) && t.Sub(now) <= gate.ClockSkew {
+		return 0
+	}
+	return ageHours(now, t)
 }

@@ -42,11 +42,20 @@ func newAdvisoriesBuildCommand() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("parsing --updated-at: %w", err)
 				}
+				if now := time.Now(); t.After(now.Add(gate.ClockSkew)) {
+					return fmt.Errorf("--updated-at %s is in the future (it is %s now); give the time at which the sources were fetched: %w",
+						updatedAt, now.UTC().Format(time.RFC3339), gate.ErrInvalid)
+				}
 				options.UpdatedAt = t
 			}
 			result, err := advisory.Build(cmd.Context(), options)
 			if err != nil {
 				return err
+			}
+			if result.Undated != "" {
+				// A script that builds every night goes on; verdicts say STALE.
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: the time of the data is not known, so that it counts as older than advisories.maxAge: %s. Say when the sources were fetched: --updated-at TIME (RFC 3339)\n",
+					result.Undated)
 			}
 			return printBuilt(cmd.OutOrStdout(), result)
 		},
@@ -54,7 +63,7 @@ func newAdvisoriesBuildCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&from, "from", "", "directory with the sources")
 	flags.StringVar(&out, "out", "", "directory to make; an existing database is replaced")
-	flags.StringVar(&updatedAt, "updated-at", "", "time of the data in RFC 3339 (default: the newest that the sources state, or of their files)")
+	flags.StringVar(&updatedAt, "updated-at", "", "time of the data in RFC 3339: when the sources were fetched (default: what they state)")
 	for _, name := range []string{"from", "out"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // the flag is defined two lines above
@@ -81,7 +90,7 @@ type databaseStatus struct {
 	Path       string                    `json:"path"`
 	Content    gate.Digest               `json:"content"`
 	UpdatedAt  time.Time                 `json:"updatedAt"`
-	AgeSeconds int64                     `json:"ageSeconds"`
+	AgeSeconds int64                     `json:"ageSeconds"` // -1: not known
 	Freshness  advisory.Freshness        `json:"freshness"`
 	MaxAge     string                    `json:"maxAge"`
 	Bytes      int64                     `json:"bytes"`
@@ -111,19 +120,27 @@ func newAdvisoriesStatusCommand(o *rootOptions) *cobra.Command {
 				return err
 			}
 			fresh := advisory.FreshnessOf(db.UpdatedAt, now, config.Advisories.MaxAge)
+			seconds := int64(-1)
+			if gate.AgeKnown(db.UpdatedAt) {
+				seconds = int64(now.Sub(db.UpdatedAt).Seconds())
+			}
 			switch format {
 			case "json":
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
 				return enc.Encode(databaseStatus{
-					Path: path, Content: db.Content, UpdatedAt: db.UpdatedAt, AgeSeconds: int64(now.Sub(db.UpdatedAt).Seconds()),
+					Path: path, Content: db.Content, UpdatedAt: db.UpdatedAt, AgeSeconds: seconds,
 					Freshness: fresh, MaxAge: config.Advisories.MaxAge.String(), Bytes: db.Summary.Bytes, Ecosystems: db.Summary.Ecosystems(),
 				})
 			case "table":
 				if err := printDatabase(cmd.OutOrStdout(), db); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe data is %s: %s old, advisories.maxAge is %s.\n", fresh, age(now.Sub(db.UpdatedAt)), config.Advisories.MaxAge)
+				old := "of unknown age"
+				if gate.AgeKnown(db.UpdatedAt) && !db.UpdatedAt.After(now.Add(gate.ClockSkew)) {
+					old = age(now.Sub(db.UpdatedAt)) + " old"
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe data is %s: %s, advisories.maxAge is %s.\n", fresh, old, config.Advisories.MaxAge)
 				return err
 			}
 			return fmt.Errorf("--format is %q, want table or json: %w", format, gate.ErrInvalid)
@@ -138,13 +155,21 @@ func printDatabase(w io.Writer, db *advisory.Database) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "path\t%s\n", db.Dir)
 	fmt.Fprintf(t, "content\t%s\n", db.Content)
-	fmt.Fprintf(t, "data of\t%s\n", db.UpdatedAt.Format(time.RFC3339))
+	fmt.Fprintf(t, "data of\t%s\n", dataTime(db.UpdatedAt))
 	fmt.Fprintf(t, "size\t%.1f MiB\n\n", float64(db.Summary.Bytes)/(1<<20))
 	fmt.Fprintf(t, "ecosystem\tbuckets\tpackages\tadvisories\n")
 	for _, e := range db.Summary.Ecosystems() {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", gate.Printable(e.Ecosystem, 60), e.Buckets, e.Packages, e.Advisories)
 	}
 	return t.Flush() // a failed write shows here
+}
+
+// dataTime is the time of advisory data for people.
+func dataTime(t time.Time) string {
+	if !gate.AgeKnown(t) {
+		return "unknown time: the sources state none"
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 // age shows days where hours would be hard to read.

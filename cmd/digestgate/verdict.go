@@ -62,7 +62,11 @@ func printTable(w io.Writer, v api.ImageDetail) error {
 	}
 	fmt.Fprintf(t, "state\t%s\n", v.State)
 	if v.Advisories != nil {
-		fmt.Fprintf(t, "advisories\tgeneration %d of %s\n", v.Advisories.Generation, v.Advisories.UpdatedAt.Format("2006-01-02 15:04 MST"))
+		at := "unknown time"
+		if gate.AgeKnown(v.Advisories.UpdatedAt) {
+			at = v.Advisories.UpdatedAt.Format("2006-01-02 15:04 MST")
+		}
+		fmt.Fprintf(t, "advisories\tgeneration %d of %s\n", v.Advisories.Generation, at)
 	}
 	c := v.Counts
 	fmt.Fprintf(t, "vulnerabilities\t%d critical, %d high, %d medium, %d low, %d unknown\n", c.Critical, c.High, c.Medium, c.Low, c.Unknown)

@@ -22,9 +22,10 @@ type BuildOptions struct {
 	// Out is the directory to make. An existing one is replaced only if it
 	// holds nothing but a database.
 	Out string
-	// UpdatedAt is the time of the data. Zero means the newest time that the
-	// sources state or, if later, at which one of the files changed; a build
-	// made today of old sources is old data.
+	// UpdatedAt is the time of the data, not in the future. Zero means what the
+	// sources state (see docs/advisories.md), and [gate.UnknownTime] when one of
+	// them states nothing. The times of files do not count: a copy of old
+	// sources is old data.
 	UpdatedAt time.Time
 	// Now is the clock that bounds UpdatedAt; nil means time.Now.
 	Now func() time.Time
@@ -37,6 +38,9 @@ type BuildResult struct {
 	// Skipped counts what was left out, by reason: withdrawn entries,
 	// ecosystems that Trivy's detectors do not know.
 	Skipped map[string]int
+	// Undated says which sources state no time; "" when the time of the data is
+	// known.
+	Undated string
 }
 
 // Build makes an advisory database in Trivy's format from sources. The result
@@ -51,25 +55,32 @@ func Build(ctx context.Context, o BuildOptions) (BuildResult, error) {
 	if now == nil {
 		now = time.Now
 	}
-	c := newCollection()
+	if o.UpdatedAt.After(now().Add(gate.ClockSkew)) {
+		return BuildResult{}, fmt.Errorf("building advisory database: the time of the data is given as %s, which is in the future (it is %s now): %w",
+			o.UpdatedAt.UTC().Format(time.RFC3339), now().UTC().Format(time.RFC3339), gate.ErrInvalid)
+	}
+	c := newCollection(now())
 	if err := c.readAll(ctx, o.From); err != nil {
 		return BuildResult{}, err
 	}
 	if len(c.buckets) == 0 {
 		return BuildResult{}, fmt.Errorf("building advisory database: the %d files of the source hold no advisories: %w", c.files, gate.ErrInvalid)
 	}
-	updatedAt := o.UpdatedAt
+	updatedAt, undated := o.UpdatedAt, ""
 	if updatedAt.IsZero() {
-		updatedAt = c.newest
+		var known bool
+		if updatedAt, known = c.ages.oldest(); !known {
+			updatedAt, undated = gate.UnknownTime(), c.ages.why()
+		}
 	}
-	if updatedAt.IsZero() || updatedAt.After(now()) {
+	if updatedAt.After(now()) {
 		updatedAt = now()
 	}
 	db, err := c.publish(ctx, o.Out, updatedAt.UTC().Truncate(time.Second), now())
 	if err != nil {
 		return BuildResult{}, err
 	}
-	return BuildResult{Database: *db, Files: c.files, Skipped: c.skipped}, nil
+	return BuildResult{Database: *db, Files: c.files, Skipped: c.skipped, Undated: undated}, nil
 }
 
 // publish writes, checks and renames.

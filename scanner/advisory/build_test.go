@@ -294,23 +294,3 @@ func TestBuild_cancelled(t *testing.T) {
 		t.Errorf("got %v, want ErrTimeout", err)
 	}
 }
-
-// TestBuild_age: data is as old as it says itself, and never from the future.
-func TestBuild_age(t *testing.T) {
-	entry := `{"id":"GO-1","modified":"%s","affected":[{"package":{"name":"a","ecosystem":"Go"},"versions":["1.0.0"]}]}`
-	for name, c := range map[string]struct {
-		modified string
-		want     time.Time
-	}{
-		"stated": {"2024-05-06T07:08:09Z", time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)},
-		"future": {"2999-01-01T00:00:00Z", clock},
-		"none":   {"0001-01-01T00:00:00Z", clock},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, r := build(t, fstest.MapFS{"a.json": file(strings.Replace(entry, "%s", c.modified, 1))})
-			if !r.UpdatedAt.Equal(c.want) {
-				t.Errorf("got %v, want %v", r.UpdatedAt, c.want)
-			}
-		})
-	}
-}

@@ -29,7 +29,7 @@ type collection struct {
 	details map[string]map[types.SourceID]types.VulnerabilityDetail
 	files   int
 	skipped map[string]int
-	newest  time.Time
+	ages    ages
 }
 
 // bucketData is one root bucket.
@@ -39,11 +39,12 @@ type bucketData struct {
 	packages map[string]map[string]types.Advisory
 }
 
-func newCollection() *collection {
+func newCollection(now time.Time) *collection {
 	return &collection{
 		buckets: map[string]*bucketData{},
 		details: map[string]map[types.SourceID]types.VulnerabilityDetail{},
 		skipped: map[string]int{},
+		ages:    ages{now: now, newest: map[string]time.Time{}},
 	}
 }
 
@@ -111,13 +112,6 @@ func (c *collection) detail(id string, source types.SourceID, d types.Vulnerabil
 	bySource[source] = old
 }
 
-// stated notes a time that the sources give for their own content.
-func (c *collection) stated(t time.Time) {
-	if t.After(c.newest) {
-		c.newest = t
-	}
-}
-
 // readAll reads every source file in lexical order.
 func (c *collection) readAll(ctx context.Context, from fs.FS) error {
 	return fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -147,7 +141,6 @@ func (c *collection) readAll(ctx context.Context, from fs.FS) error {
 			return fmt.Errorf("advisory source %q: %w: %w", name, err, gate.ErrInvalid)
 		}
 		c.files++
-		c.stated(info.ModTime())
 		return nil
 	})
 }
@@ -188,10 +181,12 @@ func (c *collection) parse(name string, data []byte) error {
 	case has("affected") || has("id") && has("modified"):
 		return c.parseOSV(doc)
 	case has("distroversion"):
+		c.ages.undated(name)
 		return c.parseSecdb(doc)
 	case has("distribution") || has("advisories") || len(keys) > 0 && has("vulnerabilities"):
-		return c.parseOwn(doc)
+		return c.parseOwn(name, doc)
 	case doc.isTracker():
+		c.ages.undated(name)
 		return c.parseTracker(doc)
 	}
 	return fmt.Errorf("unknown format with the keys %s: want OSV, Alpine secdb, Debian's security tracker or the format of docs/advisories.md",

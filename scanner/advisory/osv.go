@@ -80,7 +80,7 @@ func (c *collection) parseOSV(doc document) error {
 	if !idPattern.MatchString(e.ID) {
 		return fmt.Errorf("field id: got %q", e.ID)
 	}
-	c.stated(e.Modified)
+	c.ages.stated(osvAge, e.Modified, e.Published)
 	if e.Withdrawn != nil {
 		c.skipped["withdrawn OSV entries"]++
 		return nil

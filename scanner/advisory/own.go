@@ -8,6 +8,8 @@ import (
 	"github.com/aquasecurity/trivy-db/pkg/types"
 	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/vulnerability"
 	debver "github.com/knqyf263/go-deb-version"
+
+	"github.com/digestgate/digestgate/gate"
 )
 
 // ownFile is the format for what no published source says: the state of source
@@ -43,16 +45,25 @@ type ownVulnerability struct {
 
 // parseOwn reads a file of the format of docs/advisories.md; a field that it
 // does not know is an error, because it may be a misspelt one.
-func (c *collection) parseOwn(doc document) error {
+func (c *collection) parseOwn(file string, doc document) error {
 	var f ownFile
 	if err := doc.decode(&f, true); err != nil {
 		return err
 	}
-	c.stated(f.UpdatedAt)
+	if f.UpdatedAt.After(c.ages.now.Add(gate.ClockSkew)) {
+		return fmt.Errorf("field updatedAt: %s is in the future", f.UpdatedAt.Format(time.RFC3339))
+	}
 	if f.Distribution != "" || f.Release != "" || len(f.Advisories) > 0 {
 		name, source, err := debianBucket(f.Distribution, f.Release)
 		if err != nil {
 			return err
+		}
+		// Details of vulnerabilities alone have no age that matters: without an
+		// advisory nothing is found.
+		if gate.AgeKnown(f.UpdatedAt) {
+			c.ages.stated(name, f.UpdatedAt)
+		} else {
+			c.ages.undated(file)
 		}
 		b := c.bucket(name, source)
 		for i, a := range f.Advisories {

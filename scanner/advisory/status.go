@@ -12,7 +12,7 @@ type Freshness string
 // The values of Freshness.
 const (
 	Fresh   Freshness = "fresh"
-	Stale   Freshness = "stale"   // older than maxAge
+	Stale   Freshness = "stale"   // older than maxAge, or of unknown age
 	Missing Freshness = "missing" // nothing is loaded; no image can be matched
 )
 
@@ -34,12 +34,13 @@ type Status struct {
 	CheckedAt time.Time `json:"checkedAt"` // of the last look at Path
 }
 
-// FreshnessOf grades data of the given time.
+// FreshnessOf grades data of the given time; one in the future has no age and
+// counts as stale, as does [gate.UnknownTime].
 func FreshnessOf(updatedAt, now time.Time, maxAge time.Duration) Freshness {
 	switch {
 	case updatedAt.IsZero():
 		return Missing
-	case maxAge > 0 && now.Sub(updatedAt) > maxAge:
+	case maxAge > 0 && (now.Sub(updatedAt) > maxAge || updatedAt.Sub(now) > gate.ClockSkew):
 		return Stale
 	}
 	return Fresh
