@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/digestgate/digestgate/scanner/analyzer"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 )
 
@@ -16,14 +17,18 @@ func BenchmarkReadLayer(b *testing.B) {
 	if name == "" {
 		b.Skip("set DIGESTGATE_BENCH_LAYER to the file of a layer")
 	}
-	for what, secrets := range map[string]bool{"packages": false, "packages_and_secrets": true} {
+	for what, secrets := range map[string]protocol.Secrets{
+		"packages":               {},
+		"packages_and_secrets":   {Enabled: true, MaxFileBytes: 20 << 20, SkipPaths: analyzer.DefaultSkipPaths()},
+		"and_secrets_everywhere": {Enabled: true, MaxFileBytes: 20 << 20},
+	} {
 		b.Run(what, func(b *testing.B) {
 			for b.Loop() {
 				f, err := os.Open(name)
 				if err != nil {
 					b.Fatal(err)
 				}
-				unit := protocol.Unit{Secrets: protocol.Secrets{Enabled: secrets, MaxFileBytes: 20 << 20}}
+				unit := protocol.Unit{Secrets: secrets}
 				if _, err := readLayer(b.Context(), f, unit); err != nil {
 					b.Fatal(err)
 				}
