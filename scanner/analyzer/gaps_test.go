@@ -205,16 +205,14 @@ func TestRealManyGaps(t *testing.T) {
 	in = append(in, file("app/node_modules/a/package.json", "{"))
 	src := &source{}
 	inv := analyze(t, withRealChild(t, src, nil), src.add([]layer{tarLayer(t, in...)}, nil))
-	kinds := map[string]int{}
-	for _, e := range inv.Errors {
-		if e.Path == "" {
-			kinds[e.Kind+": "+e.Message]++
-		}
+	want := []gate.ErrorCount{
+		{Risk: gate.RiskVulnerabilities, Kind: gate.GapJarWithoutCoordinates, Count: 50},
+		{Risk: gate.RiskVulnerabilities, Kind: gate.GapUnreadable, Count: 1},
 	}
-	want := map[string]int{"jar-without-coordinates: and 50 more files": 1, "unreadable-file: and 1 more files": 1}
-	if diff := cmp.Diff(want, kinds); diff != "" {
-		t.Errorf("entries without a path (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, inv.MoreErrors); diff != "" || len(inv.Errors) != 200 {
+		t.Errorf("%d errors are listed; the others (-want +got):\n%s", len(inv.Errors), diff)
 	}
+	wantCoverage(t, inv, gate.RiskVulnerabilities, "251 gaps, the first is ")
 	if first := inv.Errors[0]; first.Path == "" {
 		t.Errorf("the first error is %+v; it is the one that is shown", first)
 	}
