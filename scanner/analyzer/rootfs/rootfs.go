@@ -41,6 +41,8 @@ const (
 	// maxUnpackHops is what the unpackers allow (255 in containerd, moby and
 	// containers/storage).
 	maxUnpackHops = 255
+	// maxRootHops is what Go's os.Root allows (os/root.go, rootMaxSymlinks).
+	maxRootHops = 8
 )
 
 // Undecidable says why nobody can tell what a container would see. It makes an

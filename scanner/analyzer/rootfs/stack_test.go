@@ -108,6 +108,9 @@ func TestResolve(t *testing.T) {
 		"opaque_below_a_file":           {"d\n\nd/.wh..wh..opq", "d=0.0"},
 		"replaces_the_link_it_uses":     {"s/status -> ../s\ns/status/status", "s/status=0.1 s/status/status=0.1"},
 		"replaces_the_directory_of_it":  {"a/b -> ..\na/b/a", "a=0.1 a/b/a=0.1"},
+		"dotdot_of_a_link":              {"p/q/\nx -> p/q\nl -> x/../r\nl/f", "p/r/f=0.3"},
+		"dotdot_of_a_link_below":        {"p/q/\nx -> p/q\na/l -> ../x/../r\na/l/f", "p/r/f=0.3 r/f=0.3"},
+		"dotdot_before_the_rest":        {"p/q/\nx -> p/q\nl -> x/../r\nl/n/f", "p/r/n/f=0.3 r/n/f=0.3"},
 		"long_whiteout":                 {"a\n.wh." + strings.Repeat("n", 255), "a=0.0"},
 		"aufs":                          {".wh..wh.plnk/1\nx => .wh..wh.plnk/1", ".wh..wh.plnk/1=0.0 x=0.0"},
 	} {

@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"errors"
-	"path"
 	"strings"
 )
 
@@ -45,6 +44,8 @@ func equal(a, b *node) bool {
 var (
 	errNotDirectory = errors.New("goes through what is not a directory")
 	errLoop         = errors.New("follows too many links")
+	errMissing      = errors.New("leads through what is missing")
+	errEscapes      = errors.New("leads out of the root")
 )
 
 // steps bounds the work that hostile headers can cause: links that lead along
@@ -68,23 +69,24 @@ type place struct {
 	above    []*node // the root and what the path leads through, without at
 	linked   bool    // a link was followed
 	absolute bool    // one of them was absolute
-	escaped  bool    // a relative link went over the root before an absolute one was followed
+	dotted   bool    // ".." was applied
+	asNamed  bool    // moby: the path is used as it is named, links included
 }
 
 func (p place) name() string { return strings.Join(p.path, "/") }
 
-// manner is how links are followed. Unpackers take what is missing as it is
-// written.
+// manner is how a path is followed.
 type manner uint8
 
 const (
-	// walked: every element of a link's target is walked (SecureJoin).
+	// walked: every element of a link's target is walked, and what is missing is
+	// taken as it is written (SecureJoin).
 	walked manner = iota
-	// lexical: the target of a link is joined to the place of the link by its
-	// text, ".." included (containerd's RootPath).
-	lexical
 	// opened: as a process opens a path; nothing leads on from what is missing.
 	opened
+	// rooted: as Go's os.Root does, which refuses what leads out of the root, as
+	// an absolute link does (os/root_openat.go, doInRoot).
+	rooted
 )
 
 // resolve follows p from root through every link, bounded by the root.
@@ -99,17 +101,22 @@ func resolve(root *node, p string, how manner, hops int, s *steps) (place, error
 			return at, errSteps
 		}
 		top := stack[len(stack)-1]
-		if how == opened && (top == nil || top.kind != Directory) {
-			return place{}, errNotDirectory
+		switch {
+		case how == walked:
+		case top == nil:
+			return at, errMissing
+		case top.kind != Directory:
+			return at, errNotDirectory
 		}
 		switch part {
 		case "", ".":
 			continue
 		case "..":
+			at.dotted = true
 			if len(at.path) > 0 {
 				at.path, stack = at.path[:len(at.path)-1], stack[:len(stack)-1]
-			} else if at.linked && !at.absolute {
-				at.escaped = true
+			} else if how == rooted {
+				return at, errEscapes
 			}
 			continue
 		}
@@ -128,24 +135,19 @@ func resolve(root *node, p string, how manner, hops int, s *steps) (place, error
 			return at, errLoop
 		}
 		at.linked = true
-		target := kid.link
-		switch {
-		case strings.HasPrefix(target, "/"):
+		if strings.HasPrefix(kid.link, "/") {
+			if how == rooted {
+				return at, errEscapes
+			}
 			at.absolute = true
 			at.path, stack = nil, stack[:1]
-		case how == lexical:
-			if joined := path.Join(at.name(), target); joined == ".." || strings.HasPrefix(joined, "../") {
-				at.escaped = at.escaped || !at.absolute
-			}
-			target = path.Join("/", at.name(), target)
-			at.path, stack = nil, stack[:1]
 		}
-		if how == lexical {
-			target = path.Clean(target)
-		}
-		rest = target + "/" + rest
+		rest = kid.link + "/" + rest
 	}
 	at.above, at.at = stack[:len(stack)-1], stack[len(stack)-1]
+	if at.at == nil && how == rooted {
+		return at, errMissing
+	}
 	return at, nil
 }
 

@@ -132,7 +132,7 @@ func (u *unpacker) entry(i int, e *Entry) error {
 	}
 	t.parent, t.where = parent.at, parent.name()
 	t.key = path.Join(t.where, t.base)
-	if u.library == moby && existed && !parent.absolute {
+	if parent.asNamed {
 		t.key = name
 	}
 	if parent.linked {
@@ -176,27 +176,46 @@ func (u *unpacker) relative(e *Entry) (string, error) {
 
 // parent finds the directory of an entry, through links.
 func (u *unpacker) parent(dir string) (place, error) {
-	how := walked
-	if u.library == containerd {
-		how = lexical
+	var p place
+	var err error
+	switch u.library {
+	case storage:
+		p, err = resolve(u.root, dir, walked, maxUnpackHops, u.steps)
+		if errors.Is(err, errNotDirectory) && u.overlay {
+			// Reaches for the file system and is refused there, but for whiteouts.
+			return place{path: p.path, at: &node{kind: Device}}, nil
+		}
+	case moby:
+		return u.parentInRoot(dir)
+	default:
+		p, _, err = u.follow(dir, true)
 	}
-	p, err := resolve(u.root, dir, how, maxUnpackHops, u.steps)
-	if u.library == moby && err == nil && (p.at == nil || p.absolute) {
-		// What is missing, or behind an absolute link, is looked for again.
-		escaped := p.escaped
-		p, err = resolve(u.root, dir, lexical, maxUnpackHops, u.steps)
-		p.escaped = p.escaped || escaped
-	}
-	switch {
-	case errors.Is(err, errNotDirectory) && u.library == storage && u.overlay:
-		// Reaches for the file system and is refused there, but for whiteouts.
-		return place{path: p.path, at: &node{kind: Device}}, nil
-	case err != nil:
+	if err != nil {
 		return p, errParent
-	case u.library == moby && p.escaped:
-		return p, errOutside
 	}
 	return p, nil
+}
+
+// parentInRoot is moby's resolveArchivePath: what os.Root finds is used as it is
+// named; what is missing or behind an absolute link is looked for again.
+func (u *unpacker) parentInRoot(dir string) (place, error) {
+	dir = path.Clean(dir)
+	p, err := resolve(u.root, dir, rooted, maxRootHops, u.steps)
+	if err == nil {
+		p.asNamed = true
+		return p, nil
+	}
+	if err != errMissing && err != errEscapes {
+		return p, errParent
+	}
+	again, escaped, err2 := u.follow(dir, false)
+	switch {
+	case err2 != nil:
+		return again, errParent
+	case err == errEscapes && (!again.absolute || escaped):
+		return again, errOutside
+	}
+	return again, nil
 }
 
 // belowFile is an entry whose parent is not a directory. Some whiteouts there
@@ -338,7 +357,7 @@ func (u *unpacker) refuses(e *Entry, n *node) error {
 // leads nowhere any more.
 func (u *unpacker) throughItself(t *target) error {
 	dir := path.Dir(t.name)
-	if p, err := u.parent(dir); err == nil && p.at != nil {
+	if _, err := resolve(u.root, dir, rooted, maxRootHops, u.steps); err == nil {
 		return nil
 	}
 	if !u.overlay {
@@ -353,9 +372,9 @@ func (u *unpacker) throughItself(t *target) error {
 			at.kids[part] = kid
 		}
 		if kid.kind == Symlink {
-			p, err := u.parent(name)
+			p, err := resolve(u.root, name, rooted, maxRootHops, u.steps)
 			if err != nil {
-				return err
+				return errParent
 			}
 			kid = p.at
 		}
@@ -449,9 +468,8 @@ func (u *unpacker) stillThere(name string) bool {
 		}
 		return parent.at.kids[path.Base(name)] != nil
 	case moby:
-		// Through os.Root, which follows no absolute link.
-		p, err := resolve(u.root, name, walked, maxUnpackHops, u.steps)
-		return err == nil && p.at != nil && !p.absolute && !p.escaped
+		_, err := resolve(u.root, name, rooted, maxRootHops, u.steps)
+		return err == nil
 	}
 	p, err := u.parent(name)
 	return err == nil && p.at != nil

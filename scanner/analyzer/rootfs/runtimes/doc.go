@@ -9,7 +9,12 @@
 // that nothing is left behind, whatever ends the process.
 //
 // The files: stack.go and text.go (what a stack of layers is, and how it is
-// written down), draw.go (random stacks), shrink.go (small counter-examples),
-// bench.go (the namespace), rigs.go (the unpackers), tree.go (what is shown),
-// compare.go (the properties). Past counter-examples are in testdata/cases.
+// written down), draw.go, kinds.go and grow.go (random stacks), shrink.go (small
+// counter-examples), bench.go, hang.go and quiet.go (the namespace, and what
+// unpackers need or disturb), rigs.go (the unpackers), tree.go (what is shown),
+// compare.go (the properties), flavours.go (images for the analyser). Past
+// counter-examples are cases in testdata/cases (case.go).
+//
+// To repeat one stack of a run: go test -run TestStacks -seed S -first N -stacks 1.
+// To look at one that is written by hand: go test -run TestShow -v -show FILE.
 package runtimes

@@ -24,7 +24,11 @@ var kindsOf = map[int]func(*drawer, string) Entry{
 		return Entry{Type: tar.TypeLink, Name: p, Link: pick(d, files)}
 	},
 	hardlinksAnywhere: func(d *drawer, p string) Entry {
-		return Entry{Type: tar.TypeLink, Name: p, Link: d.spelling(d.place())}
+		link := d.spelling(d.place())
+		if to, ok := d.throughLink(); ok && d.IntN(2) == 0 {
+			link = to
+		}
+		return Entry{Type: tar.TypeLink, Name: p, Link: link}
 	},
 	whiteouts: func(d *drawer, p string) Entry {
 		// Of something that this layer has itself it is refused by many.
@@ -86,6 +90,9 @@ func (d *drawer) target(p string) string {
 	case 2, 3:
 		return path.Join(path.Dir(p), "x") + "/../" + path.Base(to)
 	case 4, 5:
+		if to, ok := d.throughLink(); ok {
+			return relative(path.Dir(p), to)
+		}
 		return to + "/../" + path.Base(pick(d, d.paths))
 	case 6, 7, 8, 9, 10, 11, 12, 13:
 		return "/" + to
@@ -97,6 +104,17 @@ func (d *drawer) target(p string) string {
 		return pick(d, []string{"/", ".", "..", "nowhere", "/nowhere/x", "./" + path.Base(to), path.Base(to) + "/"})
 	}
 	return relative(path.Dir(p), to)
+}
+
+// throughLink is a path on which it matters whether links are followed before
+// ".." is applied, or whether one at the end is followed.
+func (d *drawer) throughLink() (string, bool) {
+	links := known(d.now, func(k byte) bool { return k == tar.TypeSymlink })
+	if len(links) == 0 {
+		return "", false
+	}
+	l := pick(d, links)
+	return pick(d, []string{l + "/", l + "/../" + path.Base(pick(d, d.paths)), l + "/.", l + "/../" + path.Base(l)}), true
 }
 
 // relative is the way from a directory to a path.

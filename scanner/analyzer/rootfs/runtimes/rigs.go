@@ -27,8 +27,9 @@ type Rig struct {
 	unpack func(b *Bench, n int, dir string, parents []string, archive []byte) error
 }
 
-// Rigs is every way to unpack that is tried. Names begin with the letter that
-// the way has in docs/adr; a sign after it marks a variant.
+// Rigs is every way to unpack that is tried. There are six of them, by the letter
+// that their names begin with; a sign after it marks a variant: another version,
+// or a library called otherwise than its runtime calls it.
 //
 // Mounts have the options which the runtimes give themselves: "index=off" of
 // containerd (plugins/snapshots/overlay/overlay.go, NewSnapshotter) and Docker
