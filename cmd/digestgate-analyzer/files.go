@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -65,12 +64,13 @@ type typed struct {
 
 var options = analyzer.AnalysisOptions{Offline: true}
 
-func newFiles(n *notes, s *spool, unit protocol.Unit) (*files, error) {
+// newFiles prepares the analysers for so many files at a time.
+func newFiles(n *notes, s *spool, unit protocol.Unit, slots int) (*files, error) {
 	f := &files{
 		notes:    n,
 		spool:    s,
 		result:   analyzer.NewAnalysisResult(),
-		all:      min(max(runtime.GOMAXPROCS(0), 2), 4),
+		all:      slots,
 		together: map[analyzer.Type]*analyzer.CompositeFS{},
 	}
 	if unit.Secrets.Enabled {

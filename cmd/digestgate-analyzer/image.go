@@ -279,7 +279,7 @@ func (img *image) openNames() error {
 		return nil
 	}
 	var err error
-	img.names, err = newFiles(&notes{}, &spool{}, img.unit)
+	img.names, err = newFiles(&notes{}, &spool{}, img.unit, 1)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -52,7 +53,7 @@ type part struct {
 
 func newPart(s *spool, unit protocol.Unit) (*part, error) {
 	n := &notes{}
-	f, err := newFiles(n, s, unit)
+	f, err := newFiles(n, s, unit, min(max(runtime.GOMAXPROCS(0), 2), 4))
 	return &part{n, f}, err
 }
 
