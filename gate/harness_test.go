@@ -57,6 +57,7 @@ type scriptedAnalyzer struct {
 	known bool // every layer is in the cache
 	fail  func(gate.AnalyzeRequest) error
 	hold  chan struct{} // analyses wait for it when it is not nil
+	gaps  []gate.AnalyzerError
 }
 
 func (a *scriptedAnalyzer) Set() string { return a.set }
@@ -87,7 +88,11 @@ func (a *scriptedAnalyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest)
 	for _, r := range gate.Risks() {
 		risks[r] = gate.RiskStatus{Coverage: gate.Complete}
 	}
+	for _, e := range a.gaps {
+		risks[e.Risk] = gate.RiskStatus{Coverage: gate.Partial}
+	}
 	return &gate.Inventory{
+		Errors: a.gaps,
 		Format: gate.InventoryFormat, Digest: req.Digest, AnalyzerSet: a.set, AnalyzedAt: time.Unix(1_790_000_000, 0).UTC(),
 		Platform: gate.Platform{OS: "linux", Architecture: "amd64"}, Config: gate.ImageConfig{User: "65532"},
 		Packages: []gate.Package{{Name: "curl", Version: "7.88.1", SrcName: "curl", SrcVersion: "7.88.1"}}, PackageDatabase: true,
