@@ -231,7 +231,7 @@ func (g *gaps) describe() string {
 	if path == "" {
 		path = e.Analyzer
 	}
-	text := fmt.Sprintf("%s: %s%s", gate.Printable(path, 200), gate.Printable(e.Message, 160), kind)
+	text := fmt.Sprintf("%s: %s%s", gate.Printable(path, 150), gate.Printable(e.Message, 120), kind)
 	if n > 1 {
 		text += fmt.Sprintf(", and %d more", n-1)
 	}
@@ -270,7 +270,8 @@ func (g *gaps) narrowest(r gate.Risk) string {
 		entries = append(entries, fmt.Sprintf("%q", string(r)+"/"+k))
 	}
 	text := strings.Join(entries, " and ")
-	if path != "" {
+	// Admission prints 1,024 bytes in all; the kind must not be cut for a path.
+	if path != "" && len(path) <= 200 {
 		text += " (or, for this file only, " + path + ")"
 	}
 	return text
