@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
@@ -31,5 +32,17 @@ func TestExitCodeOfAnImageThatIsNotWhollyScanned(t *testing.T) {
 				t.Errorf("got exit %d, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+// What to do stands at the end of a reason.
+func TestPrintVerdict_prints_reasons_to_their_end(t *testing.T) {
+	msg := strings.Repeat("x", maxReason-len("add it")) + "add it"
+	var out strings.Builder
+	v := api.ImageDetail{State: gate.StateScanned, Verdict: &api.Verdict{Decision: gate.OutcomeDeny, Code: gate.CodePolicy,
+		Reasons: []gate.Reason{{Action: gate.OutcomeDeny, Rule: "r", Msg: msg}}}}
+	_ = printVerdict(&out, "table", v)
+	if !strings.Contains(out.String(), msg) {
+		t.Errorf("got %q, want the whole reason", out.String())
 	}
 }

@@ -10,6 +10,10 @@ import (
 	"github.com/digestgate/digestgate/gate/api"
 )
 
+// maxReason is at least as long as what a verdict keeps of a reason, so that what
+// to do, which stands at its end, is printed.
+const maxReason = 1000
+
 // noVerdict is the error of a command that has no verdict to tell (exit 3).
 func noVerdict(format string, args ...any) error {
 	return exitError{code: exitNoVerdict, text: fmt.Sprintf(format, args...)}
@@ -71,7 +75,7 @@ func printTable(w io.Writer, v api.ImageDetail) error {
 	c := v.Counts
 	fmt.Fprintf(t, "vulnerabilities\t%d critical, %d high, %d medium, %d low, %d unknown\n", c.Critical, c.High, c.Medium, c.Low, c.Unknown)
 	if v.Unassessable != "" {
-		fmt.Fprintf(t, "unassessable\t%s\n", gate.Printable(v.Unassessable, 400))
+		fmt.Fprintf(t, "unassessable\t%s\n", gate.Printable(v.Unassessable, maxReason))
 	}
 	if v.Verdict != nil {
 		fmt.Fprintf(t, "verdict\t%s\n", v.Verdict.Decision)
@@ -80,7 +84,7 @@ func printTable(w io.Writer, v api.ImageDetail) error {
 			if rule == "" {
 				rule = string(r.Code)
 			}
-			fmt.Fprintf(t, "  %s\t%s: %s\n", r.Action, gate.Printable(rule, 80), gate.Printable(r.Msg, 400))
+			fmt.Fprintf(t, "  %s\t%s: %s\n", r.Action, gate.Printable(rule, 80), gate.Printable(r.Msg, maxReason))
 		}
 	}
 	return t.Flush()

@@ -7,7 +7,7 @@ warn contains {
 	"rule": "gaps",
 	"msg": sprintf(
 		"the vulnerability data does not cover %s: %s; look for their vulnerabilities elsewhere, or use packages that it covers",
-		[packages(count(named)), listed({label | some g in named; label := sprintf("%s %s %s", [g.package, g.version, g.reason])})],
+		[packages(count(named)), listed({label | some g in named; label := concat(" ", [part | some part in [g.package, g.version, g.reason]; part != ""])})],
 	),
 } if {
 	named := [g | some g in input.scan.gaps; g.package != ""]

@@ -19,6 +19,11 @@ test_a_gap_is_a_warning_with_package_and_reason if {
 	count(deny) == 0 with input as with_gaps([gap("docker-ce")])
 }
 
+test_a_gap_without_a_version_has_no_hole_in_its_place if {
+	some reason in warn with input as with_gaps([{"package": "example.com/app", "version": "", "reason": "has no version"}])
+	startswith(reason.msg, "the vulnerability data does not cover 1 package: example.com/app has no version; ")
+}
+
 test_many_gaps_are_one_warning_with_three_of_them if {
 	found := [gap(name) | some name in ["a", "b", "c", "d", "e"]]
 	count(warn) == 1 with input as with_gaps(found)

@@ -144,7 +144,7 @@ func (c Config) Validate() error {
 	}
 	for i, p := range c.Secrets.SkipPaths {
 		if p == "" || !doublestar.ValidatePattern(p) {
-			bad(fmt.Sprintf("secrets.skipPaths[%d]", i), "%q is no pattern", gate.Printable(p, 100))
+			bad(fmt.Sprintf("secrets.skipPaths[%d]", i), "%q is no pattern; write one over paths in the image, as in usr/share/**", gate.Printable(p, 100))
 		}
 	}
 	for path, set := range map[string]bool{
