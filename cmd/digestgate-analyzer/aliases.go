@@ -32,9 +32,10 @@ var (
 		"var/lib/dpkg/status", "lib/apk/db/installed", "usr/lib/apk/db/installed", "etc/apk/repositories",
 		"usr/lib/sysimage/rpm/Packages", "var/lib/rpm/Packages", "usr/lib/sysimage/rpm/Packages.db", "var/lib/rpm/Packages.db",
 		"usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite", "usr/share/rpm/rpmdb.sqlite",
+		"var/lib/rpmmanifest/container-manifest-2",
 		"etc/os-release", "usr/lib/os-release",
 	}
-	onePlaceDirs = []string{"var/lib/dpkg/status.d", "root/buildinfo", "root/buildinfo/content_manifests", "usr/share/buildinfo"}
+	onePlaceDirs = []string{"var/lib/dpkg/status.d", "root/buildinfo", "root/buildinfo/content_manifests", "usr/share/buildinfo", "opt/bitnami"}
 )
 
 // decisive reports whether everything else depends on a file: a package
@@ -99,8 +100,12 @@ func (img *image) below(v *rootfs.View, p string, left *int) error {
 			err = tooLarge("links to directories give more than %d files another name", maxAliases)
 			return false
 		}
+		target := at
+		if n.Kind == rootfs.Symlink {
+			target, n, _ = v.Lookup(at)
+		}
 		if n.Kind == rootfs.File {
-			err = img.also(p+strings.TrimPrefix(at, real), at, n)
+			err = img.also(p+strings.TrimPrefix(at, real), target, n)
 		}
 		return err == nil
 	})
@@ -110,6 +115,9 @@ func (img *image) below(v *rootfs.View, p string, left *int) error {
 // gives reports whether files are known by a name that the directory is part of.
 // Analysers recognise the others by their last element, wherever they are.
 func gives(dir string) bool {
+	if strings.HasPrefix(dir, bitnamiRoot) {
+		return true
+	}
 	for part := range strings.SplitSeq(dir, "/") {
 		switch part {
 		case "node_modules", "specifications", "conda-meta", "envs", "EGG-INFO":
@@ -137,13 +145,34 @@ func (img *image) also(name, real string, n rootfs.Node) error {
 		return err
 	}
 	for _, t := range readers {
-		if slices.Contains(realReaders, t) && (!decisive(name) || path.Base(name) == path.Base(real)) {
+		if slices.Contains(realReaders, t) && (!decisive(name) || path.Base(name) == path.Base(real)) &&
+			(installed(t, real) || !installed(t, name) || img.describes(n.Content)) {
 			continue
 		}
 		img.want(s, name)
 		return nil
 	}
 	return nil
+}
+
+// describes reports whether a package was found in a content under its own name,
+// that of a distribution's package included, so that nothing is missing where the name alone decides whether it is a gap.
+func (img *image) describes(c rootfs.Content) bool {
+	own, ok := ownName(img.entry(c))
+	r := img.byPart[partKey{c.Layer, img.order[c.Layer][c.Entry]}]
+	if !ok || r == nil {
+		return false
+	}
+	if r.found.applied == nil {
+		r.found.applied = map[string]bool{}
+		for _, app := range r.found.Applications {
+			r.found.applied[app.FilePath] = true
+		}
+		for _, p := range r.found.Owned {
+			r.found.applied[p] = true
+		}
+	}
+	return r.found.applied[own]
 }
 
 // contradictions refuses an image of which runtimes show different package

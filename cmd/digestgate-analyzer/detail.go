@@ -13,6 +13,10 @@ import (
 	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
+// maxPackages bounds the packages under all names of their files: one small list
+// may have a hundred thousand links. The worker takes half as many.
+const maxPackages = 1_000_000
+
 // detail puts together what a container sees, in Trivy's terms. Trivy's applier
 // then names, sorts and groups it. It gets the secrets of each layer, which stay
 // when a layer above removes the file because they can be dug out of the layers,
@@ -26,6 +30,7 @@ func (img *image) detail(d distribution.Decision) (ftypes.ArtifactDetail, error)
 	var top ftypes.BlobInfo
 	merged := map[string]int{} // where an application is in top
 	var facts []fact
+	packages := 0
 	for _, r := range img.readings {
 		for _, s := range r.found.Secrets {
 			// A secret that no container sees stays under its own name.
@@ -42,6 +47,9 @@ func (img *image) detail(d distribution.Decision) (ftypes.ArtifactDetail, error)
 		}
 		for _, info := range r.found.PackageInfos {
 			for _, p := range r.paths(info.FilePath) {
+				if packages += len(info.Packages); packages > maxPackages {
+					return ftypes.ArtifactDetail{}, tooLarge("files with packages, links to them included, list more than %d", maxPackages)
+				}
 				info := info
 				info.FilePath, info.Packages = p, slices.Clone(info.Packages)
 				for i := range info.Packages {
@@ -52,6 +60,9 @@ func (img *image) detail(d distribution.Decision) (ftypes.ArtifactDetail, error)
 		}
 		for _, app := range r.found.Applications {
 			for _, p := range r.paths(app.FilePath) {
+				if packages += len(app.Packages); packages > maxPackages {
+					return ftypes.ArtifactDetail{}, tooLarge("files with packages, links to them included, list more than %d", maxPackages)
+				}
 				at := renamed(app, p)
 				for i := range at.Packages {
 					first.application(at, &at.Packages[i], r.layer)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
@@ -57,6 +58,7 @@ type reading struct {
 	part  protocol.Part
 	found found
 	names map[string]bool     // those that were read
+	alike map[string]bool     // how a result or a note may spell one of them that is spelled otherwise
 	shown map[string][]string // under which paths a container sees what was read under a name
 }
 
@@ -90,7 +92,7 @@ func openImage(layers []protocol.Layer, unit protocol.Unit) (*image, error) {
 			}
 			for name, n := range times {
 				if n > k {
-					r.names[name] = true
+					r.gave(name)
 				}
 			}
 			img.readings, img.byPart[partKey{i, k}] = append(img.readings, r), r
@@ -104,7 +106,7 @@ func openImage(layers []protocol.Layer, unit protocol.Unit) (*image, error) {
 }
 
 func newReading(layer int, part protocol.Part) (*reading, error) {
-	r := &reading{layer: layer, part: part, names: map[string]bool{}, shown: map[string][]string{}}
+	r := &reading{layer: layer, part: part, names: map[string]bool{}, alike: map[string]bool{}, shown: map[string][]string{}}
 	if err := json.Unmarshal(part.Found, &r.found); err != nil {
 		return nil, fmt.Errorf("reading the result of layer %d: %w", layer+1, err)
 	}
@@ -130,7 +132,7 @@ func (img *image) include(asked []protocol.Again, again []protocol.Layer) error 
 			if k >= len(parts) {
 				return fmt.Errorf("the result of layer %d lacks part %d", asked[i].Layer+1, k)
 			}
-			parts[k].names[name] = true
+			parts[k].gave(name)
 			img.readAgain[wish{rootfs.Content{Layer: asked[i].Layer, Entry: w.Entry}, name, w.Mode}] = parts[k]
 		}
 	}
@@ -287,6 +289,18 @@ func (img *image) searchesSecrets(name string, size int64) bool {
 	return img.names != nil && img.names.secrets != nil && img.names.secrets.wants(name, size, &notes{})
 }
 
+// gave notes that the analysers were given a file of that name. A result is text,
+// in which bytes that are none are replaced; a note is cut and escaped besides.
+func (r *reading) gave(name string) {
+	r.names[name] = true
+	if !utf8.ValidString(name) {
+		r.alike[string([]rune(name))] = true
+	}
+	if p := gate.Printable(name, protocol.MaxNoteText); p != name {
+		r.alike[p] = true
+	}
+}
+
 // noted is [reading.paths] for a path in a note, which may be cut or escaped.
 func (r *reading) noted(path string) []string {
 	if path == "" || r.names[path] {
@@ -297,12 +311,15 @@ func (r *reading) noted(path string) []string {
 
 // paths are those under which a container sees what was read under a name, none
 // when it is not seen. What nobody was given under this name counts as seen: a
-// name that is not text is spelled otherwise in a result.
+// name that is not text is spelled otherwise in a result, perhaps as another is.
 func (r *reading) paths(name string) []string {
 	if !r.names[name] {
 		return []string{name}
 	}
-	return r.shown[name]
+	if paths := r.shown[name]; !r.alike[name] || slices.Contains(paths, name) {
+		return paths
+	}
+	return append(slices.Clone(r.shown[name]), name)
 }
 
 // namedFile is what analysers ask about a file before they read it.

@@ -106,7 +106,9 @@ func nonNil[T any](s []T) []T {
 func (n *notes) carry(l protocol.Part, visible func(path string) bool) {
 	for _, e := range l.Errors {
 		if riskAllowed(e.Risk) && (e.Path == "" || visible(e.Path)) {
-			n.failKind(e.Risk, knownKind(e.Kind), e.Analyzer, e.Path, e.Message)
+			// At which place the file is was asked before its path was cut.
+			e.Kind = knownKind(e.Kind)
+			n.keep(note{AnalyzerError: e})
 		}
 	}
 	for _, s := range l.Skipped {

@@ -71,9 +71,13 @@ func (n *notes) failKind(risk gate.Risk, kind, by, path, message string) {
 // add notes an error, unless its file is at a place where no runtime looks for
 // a package.
 func (n *notes) add(e note) {
-	if !installed(analyzer.Type(e.Analyzer), e.Path) {
-		return
+	if installed(analyzer.Type(e.Analyzer), e.Path) {
+		n.keep(e)
 	}
+}
+
+// keep notes an error wherever its file is.
+func (n *notes) keep(e note) {
 	e.file = e.Path
 	e.Analyzer = gate.Printable(e.Analyzer, 60)
 	e.Path, e.Message = gate.Printable(e.Path, protocol.MaxNoteText), gate.Printable(e.Message, protocol.MaxNoteText)

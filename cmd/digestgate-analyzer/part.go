@@ -35,6 +35,8 @@ type found struct {
 	// Owned are the files whose language packages were left out because a
 	// distribution's package installed them.
 	Owned []string `json:"owned,omitempty"`
+
+	applied map[string]bool // the paths of Applications and Owned, made when they are needed
 }
 
 // fact is what one file says of the whole image.

@@ -31,6 +31,7 @@ var databases = []struct {
 	{rpm, true, "usr/lib/sysimage/rpm/Packages.db", ""},
 	{rpm, true, "usr/lib/sysimage/rpm/rpmdb.sqlite", ""},
 	{rpm, true, "usr/share/rpm/rpmdb.sqlite", ""},
+	{rpm, true, "var/lib/rpmmanifest/container-manifest-2", ""}, // CBL-Mariner without rpm
 	{bottlerocket, true, "aarch64-bottlerocket-linux-gnu/sys-root/usr/share/bottlerocket/application-inventory.json", ""},
 	{bottlerocket, true, "x86_64-bottlerocket-linux-gnu/sys-root/usr/share/bottlerocket/application-inventory.json", ""},
 
@@ -116,4 +117,4 @@ func unread(db gate.PackageDatabase) bool {
 
 // managers are the package managers by the name of the analyser that read their
 // database ([gate.Package].AnalyzedBy).
-var managers = map[string]string{"dpkg": dpkg, "apk": apk, "rpm": rpm, "bottlerocket-inventory": bottlerocket}
+var managers = map[string]string{"dpkg": dpkg, "apk": apk, "rpm": rpm, "rpmqa": rpm, "bottlerocket-inventory": bottlerocket}

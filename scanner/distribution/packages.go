@@ -108,12 +108,27 @@ func (f *family) otherBase(release string, pkgs []gate.Package) string {
 			}
 			continue
 		}
-		if of, ok := bases[p.Name]; ok && f.manager != dpkg && !slices.Contains(of, f.name) {
+		of, ok := bases[p.Name]
+		if !ok || f.manager == dpkg {
+			continue
+		}
+		if !slices.Contains(of, f.name) {
 			return fmt.Sprintf("the package %s %s brings the release files of another distribution, but the ones that are there say %s; %s",
+				p.Name, gate.Printable(v, 60), spoken(f, release), needed)
+		}
+		if namesRelease(p.Name) && !sameRelease(p.Version, release, f.depth) {
+			return fmt.Sprintf("the package %s is of release %s, but the release files say %s; %s",
 				p.Name, gate.Printable(v, 60), spoken(f, release), needed)
 		}
 	}
 	return ""
+}
+
+// namesRelease reports whether the package of a distribution's release files has
+// the release as its version. That of alpine-baselayout counts its own changes;
+// Amazon's system-release says 2018.03 where the release is 1.
+func namesRelease(name string) bool {
+	return name == "alpine-base" || strings.HasSuffix(name, "-release") && name != "system-release"
 }
 
 // otherBaseFiles says whose base-files it is when it is not the family's.
