@@ -197,7 +197,7 @@ func (e *Engine) use(set *Set, active Activation) {
 	e.log.Info("policies loaded", "revision", next.revision, "activation", active.Number, "content", active.Content.Short(), "by", active.By,
 		"files", len(names), "rules", set.rules)
 	if len(set.warnings) > 0 {
-		e.log.Error("the policies in force have mistakes for which this version refuses new ones; correct them: digestgate policy check",
+		e.log.Error("this version finds mistakes in the policies in force and refuses new policies with such mistakes; run digestgate policy check and correct them",
 			"activation", active.Number, "content", active.Content.Short(), "mistakes", len(set.warnings), "error", set.warnings.Error())
 	}
 }
@@ -207,6 +207,6 @@ func outdated(warnings Problems) string {
 	if len(warnings) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the policies in force have %d mistakes for which this version refuses new ones, the first is %s; run \"digestgate policy check\" on the files and correct them",
+	return fmt.Sprintf("this version finds %d mistakes in the policies in force and refuses new policies with such mistakes; the first is %s; run \"digestgate policy check\" on the files and correct them",
 		len(warnings), warnings[0])
 }

@@ -89,7 +89,7 @@ func conditionCases() []conditionCase {
 	deny, warn, pass := gate.OutcomeDeny, gate.OutcomeWarn, gate.OutcomeAllow
 	stale := Options{MaxAge: 48 * time.Hour, DenyStale: true}
 	return []conditionCase{
-		{"partial_risk", risk(gate.RiskSecrets, gate.Partial), Options{}, deny, gate.CodeScanFailed, "all of secrets: app/a.jar: zip: not a valid zip file, and 1 more"},
+		{"partial_risk", risk(gate.RiskSecrets, gate.Partial), Options{}, deny, gate.CodeScanFailed, "incomplete for secrets: app/a.jar: zip: not a valid zip file, and 1 more"},
 		{"failed_risk", risk(gate.RiskVulnerabilities, gate.Failed), Options{}, deny, gate.CodeScanFailed, "the scan for vulnerabilities failed: 3 files"},
 		{"unknown_coverage", risk(gate.RiskSecrets, "fine"), Options{}, deny, gate.CodeScanFailed, "not a known word"},
 		{"not_looked_at", risk(gate.RiskSecrets, gate.NotLookedAt), Options{}, pass, "", ""},

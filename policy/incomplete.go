@@ -41,22 +41,22 @@ func parseAllowance(entry string) (allowance, error) {
 	a.risk = gate.Risk(risk)
 	switch {
 	case !slices.Contains(gate.Risks(), a.risk):
-		return a, fmt.Errorf("is not one of %s, nor one of these risks with /KIND or :PATTERN behind it", strings.Join(incompleteWords(), ", "))
+		return a, fmt.Errorf("is not one of %s, nor one of these risks with /KIND or :PATTERN after it", strings.Join(incompleteWords(), ", "))
 	case !slices.Contains(gate.SupportedRisks(), a.risk):
-		return a, fmt.Errorf("names a risk that is not supported by this version yet: nothing looks at it, so nothing of it can be incomplete; remove it, the possible words are %s", strings.Join(incompleteWords(), ", "))
+		return a, fmt.Errorf("names a risk that is not supported by this version yet: this version does not look at it, so it cannot be incomplete; remove the entry; the possible words are %s", strings.Join(incompleteWords(), ", "))
 	case risk == entry:
 		return a, nil
 	case entry[len(risk)] == '/':
 		a.kind = rest
 		if kinds := gate.GapKindsOf(a.risk); !slices.Contains(kinds, rest) {
-			return a, fmt.Errorf("names no kind of gap of %s; the kinds are %s; a pattern of paths stands behind a colon, as in %s:opt/vendor/**", risk, strings.Join(kinds, ", "), risk)
+			return a, fmt.Errorf("names no kind of gap of %s; the kinds are %s; write a pattern of paths after a colon, as in %s:opt/vendor/**", risk, strings.Join(kinds, ", "), risk)
 		}
 		return a, nil
 	}
 	// Paths in an inventory have no leading slash.
 	a.pattern = strings.TrimPrefix(rest, "/")
 	if a.pattern == "" || !doublestar.ValidatePattern(a.pattern) {
-		return a, fmt.Errorf("has no valid pattern behind the colon; write one over paths in the image, as in %s:opt/vendor/**", risk)
+		return a, fmt.Errorf("has no valid pattern after the colon; write a pattern of paths in the image, as in %s:opt/vendor/**", risk)
 	}
 	return a, nil
 }
@@ -196,7 +196,7 @@ func sentenceOf(r gate.Risk, c gate.Coverage) string {
 	if c == gate.Failed {
 		return fmt.Sprintf("the scan for %s failed", r)
 	}
-	return fmt.Sprintf("the scan could not look at all of %s", r)
+	return fmt.Sprintf("the scan is incomplete for %s", r)
 }
 
 func statedReason(s gate.RiskStatus) string {
@@ -209,7 +209,7 @@ func statedReason(s gate.RiskStatus) string {
 // refuse and letThrough are the two answers. Admission cuts warnings after 256
 // bytes, so that the entry stands first.
 func refuse(text, entries string) gate.Reason {
-	return none(gate.CodeScanFailed, "%s; remove what cannot be read from the image, or let the operators of digestgate add %s to policy.allowIncomplete", text, entries)
+	return none(gate.CodeScanFailed, "%s; remove the cause from the image, or let the operators of digestgate add %s to policy.allowIncomplete", text, entries)
 }
 
 func letThrough(entry, text string) gate.Reason {

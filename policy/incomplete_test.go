@@ -38,15 +38,15 @@ func TestAllowIncomplete(t *testing.T) {
 		warnings []string // each in a warning, in order
 	}{
 		{"nothing", nil, []gate.AnalyzerError{jar}, nil, `add "vulnerabilities/jar-without-coordinates" (or, for this file only, "vulnerabilities:opt/vendor/lib/a.jar") to policy.allowIncomplete`, nil},
-		{"several_of_one_kind", nil, []gate.AnalyzerError{jar, jarGap("b.jar")}, nil, `and 1 more; remove what cannot be read from the image, or let the operators of digestgate add "vulnerabilities/jar-without-coordinates" to policy`, nil},
+		{"several_of_one_kind", nil, []gate.AnalyzerError{jar, jarGap("b.jar")}, nil, `and 1 more; remove the cause from the image, or let the operators of digestgate add "vulnerabilities/jar-without-coordinates" to policy`, nil},
 		{"two_kinds", nil, []gate.AnalyzerError{jar, unreadable("b")}, nil, `add "vulnerabilities/jar-without-coordinates" and "vulnerabilities/unreadable-file" to policy`, nil},
 		{"no_kind_names_the_path", nil, []gate.AnalyzerError{kindless}, nil, `add "vulnerabilities:opt/vendor/b.jar" to policy`, nil},
 		{"no_kinds_name_the_risk", nil, []gate.AnalyzerError{kindless, jar}, nil, `add "vulnerabilities" to policy`, nil},
 		{"special_characters", nil, []gate.AnalyzerError{jarGap("a[1]*.jar")}, nil, `"vulnerabilities:a\\[1\\]\\*.jar")`, nil},
-		{"kind", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar}, nil, "", []string{"names vulnerabilities/jar-without-coordinates, which lets this through: the scan could not look at all of vulnerabilities: opt/vendor/lib/a.jar: "}},
+		{"kind", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar}, nil, "", []string{"names vulnerabilities/jar-without-coordinates, which lets this through: the scan is incomplete for vulnerabilities: opt/vendor/lib/a.jar: "}},
 		{"kind_counted", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar}, []gate.ErrorCount{more(gate.GapJarWithoutCoordinates, 9)}, "", []string{"and 9 more"}},
 		{"kind_not_the_other", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar, unreadable("b")}, nil, `add "vulnerabilities/unreadable-file" (or, for this file only, "vulnerabilities:b")`, []string{"names vulnerabilities/jar-without-coordinates"}},
-		{"kind_not_the_other_counted", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar}, []gate.ErrorCount{more(gate.GapUnreadable, 1)}, `1 gaps (unreadable-file) that are not listed; remove what cannot be read from the image, or let the operators of digestgate add "vulnerabilities/unreadable-file"`, []string{"jar-without"}},
+		{"kind_not_the_other_counted", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar}, []gate.ErrorCount{more(gate.GapUnreadable, 1)}, `1 gaps (unreadable-file) that are not listed; remove the cause from the image, or let the operators of digestgate add "vulnerabilities/unreadable-file"`, []string{"jar-without"}},
 		{"kind_not_the_unknown_counted", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar}, []gate.ErrorCount{more("", 1)}, `add "vulnerabilities" to`, []string{"jar-without"}},
 		{"kind_not_the_kindless", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{kindless}, nil, "opt/vendor/b.jar", nil},
 		{"kind_of_another_risk", []string{"secrets/unreadable-file"}, []gate.AnalyzerError{unreadable("b")}, nil, "b: broken", nil},
@@ -61,7 +61,7 @@ func TestAllowIncomplete(t *testing.T) {
 		{"the_printed_path_covers", []string{v + `:a\[1\]\*.jar`}, []gate.AnalyzerError{jarGap("a[1]*.jar")}, nil, "", []string{"a[1]*.jar"}},
 		{"the_printed_path_covers_no_other", []string{v + `:a\[1\]\*.jar`}, []gate.AnalyzerError{jarGap("a1x.jar")}, nil, "a1x.jar", nil},
 		{"risk", []string{v}, []gate.AnalyzerError{jar, noPath, kindless}, []gate.ErrorCount{more("", 3)}, "", []string{"names vulnerabilities, which lets this through"}},
-		{"another_risk_beside", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar, other}, nil, `all of secrets: opt/vendor/k: broken (unreadable-file); remove what cannot be read from the image, or let the operators of digestgate add "secrets/unreadable-file"`, []string{"names vulnerabilities/jar"}},
+		{"another_risk_beside", []string{v + "/jar-without-coordinates"}, []gate.AnalyzerError{jar, other}, nil, `incomplete for secrets: opt/vendor/k: broken (unreadable-file); remove the cause from the image, or let the operators of digestgate add "secrets/unreadable-file"`, []string{"names vulnerabilities/jar"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := newEngine(t, Options{Config: Config{AllowIncomplete: c.allow}})

@@ -110,7 +110,7 @@ func instead(name string, k *known, negated bool) string {
 	}
 	switch {
 	case k.schema != nil && len(k.schema.Enum) > 0 && k.schema.NotKnown == "":
-		return fmt.Sprintf("write `%s in {…}` with those that you mean of %s", name, strings.Join(quoted(k.schema.Enum), ", "))
+		return fmt.Sprintf("write `%s in {…}` with the values that you mean, out of %s", name, strings.Join(quoted(k.schema.Enum), ", "))
 	case k.schema != nil && k.schema.NotKnown != "":
 		return write(fmt.Sprintf("!= %q", k.schema.NotKnown), fmt.Sprintf("== %q", k.schema.NotKnown))
 	case k.kinds == kindText:

@@ -88,7 +88,7 @@ func readRegex(text string) pattern {
 	}
 	known := pattern{size: programSize(tree), groups: int64(tree.MaxCap())}
 	if known.size > maxProgram {
-		known.err = fmt.Errorf("the pattern has more than %d instructions with its repetitions written out", maxProgram)
+		known.err = fmt.Errorf("the pattern has more than %d instructions after its repetitions are expanded", maxProgram)
 	}
 	return known
 }

@@ -99,7 +99,7 @@ func (e *Engine) Describe(reg prometheus.Registerer) {
 			Name: "digestgate_policy_files_differ", Help: "1 when the policy files of this process are not the policies in force.",
 		}, func(s Status) bool { return s.Differs != "" }),
 		flag(prometheus.GaugeOpts{
-			Name: "digestgate_policy_outdated", Help: "1 when the policies in force have mistakes for which this version refuses new ones.",
+			Name: "digestgate_policy_outdated", Help: "1 when the policies in force have mistakes for which this version refuses a new set.",
 		}, func(s Status) bool { return s.Outdated != "" }),
 		flag(prometheus.GaugeOpts{
 			Name: "digestgate_policy_refused", Help: "1 when the policy files of this process were refused.",

@@ -47,7 +47,7 @@ func TestUpgradeKeepsWhatIsInForce(t *testing.T) {
 		p.mustStart()
 		p.want("upgraded", "old", 1, false)
 		p.mustBeOutdated("upgraded", true)
-		if !strings.Contains(p.said.String(), "level=ERROR msg=\"the policies in force have mistakes for which this version refuses new ones") {
+		if !strings.Contains(p.said.String(), "level=ERROR msg=\"this version finds mistakes in the policies in force") {
 			t.Errorf("alone %t: it was not said:\n%s", alone, &p.said)
 		}
 

@@ -41,7 +41,7 @@ func built(bctx rego.BuiltinContext, t *ast.Term) error {
 		a = newAccount() // of this call alone, in tests
 	}
 	if a.built += a.scale.weigh(t); a.built > maxBuilt {
-		return fmt.Errorf("this evaluation has built values of more than %d parts, counted as often as others hold them", maxBuilt)
+		return fmt.Errorf("this evaluation has built values with more than %d parts; a value counts once for each value that contains it", maxBuilt)
 	}
 	return nil
 }

@@ -127,9 +127,9 @@ func (c Config) Validate() error {
 	}
 	for i, r := range c.Risks {
 		if !slices.Contains(gate.Risks(), r) {
-			bad(fmt.Sprintf("risks[%d]", i), "%q is not a risk; those that this version looks at are %v", gate.Printable(string(r), 60), gate.SupportedRisks())
+			bad(fmt.Sprintf("risks[%d]", i), "%q is not a risk; the supported risks are %v", gate.Printable(string(r), 60), gate.SupportedRisks())
 		} else if !slices.Contains(gate.SupportedRisks(), r) {
-			bad(fmt.Sprintf("risks[%d]", i), "%q is not supported by this version yet: nothing would look at it; remove it, those that are supported are %v", r, gate.SupportedRisks())
+			bad(fmt.Sprintf("risks[%d]", i), "%q is not supported by this version yet: it would not be looked at; remove it; the supported risks are %v", r, gate.SupportedRisks())
 		}
 		if slices.Index(c.Risks, r) != i {
 			bad(fmt.Sprintf("risks[%d]", i), "%q is listed twice", gate.Printable(string(r), 60))

@@ -60,7 +60,7 @@ func (c *Client) image(ctx context.Context, loc gate.Location, digest gate.Diges
 		return Image{}, err
 	}
 	if k := d.kind(); k != gate.KindImage {
-		return Image{}, unassessable("it is no image but of kind %q", k)
+		return Image{}, unassessable("it is not an image, its kind is %q", k)
 	}
 	m := gate.Manifest{}
 	cfg, rawConfig, err := s.describeImage(ctx, loc.Repository, d, &m)

@@ -142,5 +142,5 @@ func unreadableName(c gate.Child) string {
 	if platform == "" {
 		platform = "any platform"
 	}
-	return fmt.Sprintf("the index names its image for %s by %q, only sha256 digests can be read; push it again with a tool that uses sha256", platform, gate.Printable(string(c.Digest), 40))
+	return fmt.Sprintf("the index names its image for %s by the digest %q, but only sha256 digests can be read; push it again with a tool that uses sha256", platform, gate.Printable(string(c.Digest), 40))
 }

@@ -179,7 +179,7 @@ const maxHashedBytes = 4 * MaxManifestBytes
 
 // readBounded hashes an answer and returns at most MaxManifestBytes of it.
 func readBounded(res *http.Response) (body []byte, d gate.Digest, size int64, err error) {
-	tooLong := &wordedError{fmt.Sprintf("the registry serves a manifest over the limit of %d bytes; nothing that long is one", maxHashedBytes), gate.ErrIntegrity}
+	tooLong := &wordedError{fmt.Sprintf("the registry serves a manifest over the limit of %d bytes; no manifest is that long", maxHashedBytes), gate.ErrIntegrity}
 	if res.ContentLength > maxHashedBytes {
 		_ = res.Body.Close() // nothing of it is waited for
 		return nil, "", 0, tooLong

@@ -46,7 +46,7 @@ type unpacker struct {
 var (
 	errParent    = errors.New("its parent is not a directory")
 	errTarget    = errors.New("the target of a hard link does not exist or is a directory")
-	errTwice     = errors.New("a whiteout meets a file of its own layer")
+	errTwice     = errors.New("a whiteout removes a file of its own layer")
 	errRoot      = errors.New("it replaces the root by something else")
 	errOutside   = errors.New("its name or link leaves the root")
 	errAttribute = errors.New("it has an extended attribute that cannot be set")
