@@ -97,6 +97,10 @@ func conditionCases() []conditionCase {
 		{"partial_risk_allowed", risk(gate.RiskSecrets, gate.Partial), allow("secrets"), warn, "", "policy.allowIncomplete names secrets, which lets this through: "},
 		{"other_risk_allowed", risk(gate.RiskSecrets, gate.Partial), allow("vulnerabilities"), deny, gate.CodeScanFailed, ""},
 		{"no_package_database", noDatabase, Options{}, deny, gate.CodeUnassessable, "(debian 12.5) but its package database"},
+		{"database_that_nobody_reads", func(_ *gate.Question, inv *gate.Inventory, _ *gate.Findings) {
+			inv.PackageDatabase = false
+			inv.Distribution = &gate.Distribution{Databases: []gate.PackageDatabase{{Manager: "pacman", Path: "var/lib/pacman/local"}}}
+		}, Options{}, deny, gate.CodeUnassessable, `package database "var/lib/pacman/local" (pacman) could not be read`},
 		{"no_package_database_allowed", noDatabase, allow("packageDatabase"), warn, "", "names packageDatabase"},
 		{"scratch_needs_no_database", func(_ *gate.Question, inv *gate.Inventory, _ *gate.Findings) {
 			inv.PackageDatabase, inv.DistributionFiles = false, false

@@ -27,6 +27,7 @@ type facts struct {
 	incomplete        []gate.Reason // what the scan could not look at (incomplete.go)
 	distributionFiles bool
 	packageDatabase   bool
+	database          gate.PackageDatabase // the first, of whichever manager
 	unassessable      string
 	os                gate.OS
 	created           time.Time
@@ -54,6 +55,9 @@ func newFacts(inv *gate.Inventory, f *gate.Findings) *facts {
 		advisoriesAt:      f.UpdatedAt,
 		generation:        f.Generation,
 		content:           f.Advisories,
+	}
+	if d := inv.Distribution; d != nil && len(d.Databases) > 0 {
+		fs.database = d.Databases[0]
 	}
 	fs.image = imageFields(b, inv, f)
 	fs.scan = scanFields(b, inv, f)

@@ -125,6 +125,9 @@ func (c Config) Validate() error {
 			bad(fmt.Sprintf("platforms[%d]", i), "%q is no Linux platform such as linux/amd64", gate.Printable(p, 60))
 		}
 	}
+	if len(c.Risks) == 0 {
+		bad("risks", "the list is empty: nothing would look at an image and none would be refused for what is in it; name at least one of %v", gate.SupportedRisks())
+	}
 	for i, r := range c.Risks {
 		if !slices.Contains(gate.Risks(), r) {
 			bad(fmt.Sprintf("risks[%d]", i), "%q is not a risk; the supported risks are %v", gate.Printable(string(r), 60), gate.SupportedRisks())

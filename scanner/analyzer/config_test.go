@@ -60,3 +60,12 @@ func TestValidate(t *testing.T) {
 		t.Errorf("no platforms: %v", err)
 	}
 }
+
+// TestConfig_without_risks: nothing would be looked at and everything admitted.
+func TestConfig_without_risks(t *testing.T) {
+	c := analyzer.Default()
+	c.Risks = []gate.Risk{}
+	if err := c.Validate(); !errors.Is(err, gate.ErrInvalid) || !strings.Contains(err.Error(), "risks: the list is empty") {
+		t.Errorf("scan.risks: []: got %v, want a refusal", err)
+	}
+}
