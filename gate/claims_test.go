@@ -337,7 +337,7 @@ func TestReadingCorrectsEarlierMistakes(t *testing.T) {
 		m     gate.Manifest
 		tried string
 	}{
-		"called_an_image":     {gate.Manifest{Kind: gate.KindImage}, "it is no image but of kind \"index\""},
+		"called_an_image":     {gate.Manifest{Kind: gate.KindImage}, "it is not an image, its kind is \"index\""},
 		"served_as_something": {gate.Manifest{Kind: gate.KindArtifact, Unassessable: "it is a Docker schema 1 manifest"}, ""},
 		"found_too_large":     {gate.Manifest{Kind: gate.KindImage}, "a manifest of 1000000000 bytes is over the limit"},
 		"taken_for_another":   {gate.Manifest{Kind: gate.KindArtifact}, ""},

@@ -14,7 +14,7 @@ func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Refere
 			continue
 		}
 		if !c.Digest.Valid() {
-			a := refuse(ErrUnassessable, "the index names its image for %q by %q, only sha256 digests can be read; push it again with a tool that uses sha256",
+			a := refuse(ErrUnassessable, "the index names its image for %q by the digest %q, but only sha256 digests can be read; push it again with a tool that uses sha256",
 				c.Platform.String(), Printable(string(c.Digest), 40))
 			a.Platform = c.Platform.String()
 			return a
@@ -62,7 +62,7 @@ func (l *Lookup) child(ctx context.Context, entry Entry, c Child, loc Location, 
 		a = l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: c.Digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry, req.DryRun)
 		a.Digest = c.Digest
 	default:
-		a = refuse(ErrUnassessable, "the index names %s as an image, which is of kind %q; push the index again without it", c.Digest.Short(), k)
+		a = refuse(ErrUnassessable, "the index names %s as an image, but its kind is %q; push the index again without it", c.Digest.Short(), k)
 		a.Digest = c.Digest
 	}
 	if a.Platform = c.Platform.String(); a.Platform == "" {

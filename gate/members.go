@@ -79,7 +79,7 @@ func (p *Pipeline) member(ctx context.Context, rec Record, d Digest, loc Locatio
 	} else if !seen || at.Gone {
 		var there Digest
 		if there, err = p.Source.Head(ctx, loc, string(d)); err == nil && there != d {
-			err = fmt.Errorf("the registry answers %s for %s: %w", there, d, ErrIntegrity)
+			err = fmt.Errorf("the registry serves digest %s for the requested digest %s: %w", there, d, ErrIntegrity)
 		}
 	}
 	switch {
@@ -152,7 +152,7 @@ func (p *Pipeline) establish(ctx context.Context, job Job, rec Record) (Record, 
 		rec = entry.Record
 	}
 	if k := rec.Manifest.Kind; k != KindImage {
-		return rec, fmt.Errorf("analysing %s: it is no image but of kind %q: %w", job.Digest, k, ErrUnassessable)
+		return rec, fmt.Errorf("analysing %s: it is not an image, its kind is %q: %w", job.Digest, k, ErrUnassessable)
 	}
 	return rec, nil
 }

@@ -59,11 +59,11 @@ func usable(all []gate.ReleaseFile) (files []gate.ReleaseFile, problem string) {
 		i := slices.IndexFunc(files, func(g gate.ReleaseFile) bool { return g.Path == f.Path })
 		switch {
 		case f.Cut:
-			problem = fmt.Sprintf("%s has more than %d bytes, so that what it says at its end is not known; a shorter file is needed", f.Path, MaxText)
+			problem = fmt.Sprintf("%s has more than %d bytes, so its end was not read; a shorter file is needed", f.Path, MaxText)
 		case f.Link != "":
 			problem = fmt.Sprintf("%s is a link to %q, which cannot be followed; a file with the text is needed", f.Path, gate.Printable(f.Link, 100))
 		case i >= 0 && files[i].Text != f.Text:
-			problem = fmt.Sprintf("container runtimes show different contents of %s; an image whose layers mean the same everywhere is needed", f.Path)
+			problem = fmt.Sprintf("container runtimes show different contents of %s; an image whose layers give the same file in every runtime is needed", f.Path)
 		}
 		if i < 0 {
 			files = append(files, f)
@@ -122,7 +122,7 @@ func fromOSRelease(o osRelease, all []claim) Decision {
 
 func unknown(o osRelease) string {
 	if o.id == "" {
-		return fmt.Sprintf("%s has no ID, so that nobody can tell which advisories apply; an ID of a supported distribution is needed", o.path)
+		return fmt.Sprintf("%s has no ID, so it is not known which advisories apply; an ID of a supported distribution is needed", o.path)
 	}
 	s := fmt.Sprintf("%s: there are no advisories for the distribution %q; an image of a distribution that has some is needed", o.says(), gate.Printable(o.id, 40))
 	if o.idLike != "" {
@@ -180,7 +180,7 @@ func withoutOSRelease(all []claim) Decision {
 				break
 			}
 		}
-		return Decision{Problem: fmt.Sprintf("%s, which is no one distribution that has advisories; an image with an os-release of a supported distribution is needed", said)}
+		return Decision{Problem: fmt.Sprintf("%s, which does not fit exactly one distribution with advisories; an image with an os-release of a supported distribution is needed", said)}
 	}
 	f := fits[0]
 	d := Decision{Family: f.name, Name: f.release(all), Known: true}

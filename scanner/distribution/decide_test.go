@@ -120,7 +120,7 @@ func TestDecide_problems(t *testing.T) {
 		"link":             {link, "debian", []string{`etc/os-release is a link to "opt/os"`}},
 		"only_a_foreign":   {files("etc/redhat-release", "Kylin Linux Advanced Server release V10"), "", []string{"there is no os-release", "Kylin"}},
 		"only_scientific":  {files("etc/redhat-release", "Scientific Linux release 7.9 (Nitrogen)"), "", []string{"Scientific Linux"}},
-		"only_two":         {files("etc/alpine-release", "3.18.4", "etc/debian_version", "12.4"), "", []string{`etc/alpine-release says "3.18.4"`, "etc/debian_version", "no one distribution"}},
+		"only_two":         {files("etc/alpine-release", "3.18.4", "etc/debian_version", "12.4"), "", []string{`etc/alpine-release says "3.18.4"`, "etc/debian_version", "does not fit exactly one distribution"}},
 		"only_uos_debian":  {files("etc/debian_version", "10.10", "etc/os-version", "[Version]\n"), "", []string{"10.10"}},
 		"only_fedora":      {files("etc/fedora-release", "Fedora release 29 (Twenty Nine)", "etc/redhat-release", "Fedora release 29 (Twenty Nine)"), "fedora", []string{`no advisories for the distribution "fedora"`}},
 		"hostile":          {files("etc/os-release", "ID=\"\x00\xff\u202e"+strings.Repeat("x", 3000)+"\"\nPRETTY_NAME=\"\x1b[2J\"\n"), "", nil},

@@ -36,7 +36,7 @@ func Contents(family, release string, facts *gate.Distribution, pkgs []gate.Pack
 	// Echo is built from Debian's sources, so that nothing else tells it from a
 	// Debian with another os-release.
 	if f.name == "echo" && len(pkgs) > 0 && !slices.ContainsFunc(pkgs, fromEcho) {
-		return "the release files say Echo, but no package does, and one of Debian would look the same; an image with packages that Echo built is needed"
+		return "the release files say Echo, but no package does, and a Debian image would look the same; an image with packages that Echo built is needed"
 	}
 	if p := f.otherBase(release, pkgs); p != "" {
 		return p
@@ -113,7 +113,7 @@ func (f *family) otherBase(release string, pkgs []gate.Package) string {
 			continue
 		}
 		if !slices.Contains(of, f.name) {
-			return fmt.Sprintf("the package %s %s brings the release files of another distribution, but the ones that are there say %s; %s",
+			return fmt.Sprintf("the package %s %s brings the release files of another distribution, but the release files in the image say %s; %s",
 				p.Name, gate.Printable(v, 60), spoken(f, release), needed)
 		}
 		if namesRelease(p.Name) && !sameRelease(p.Version, release, f.depth) {
