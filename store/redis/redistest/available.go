@@ -111,6 +111,7 @@ type required struct {
 func (r required) Run() int {
 	_, err := Version()
 	if err == nil {
+		defer endDiallers()
 		return r.tests.Run()
 	}
 	fmt.Fprintln(r.out, err)

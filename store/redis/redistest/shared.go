@@ -42,6 +42,7 @@ type around struct {
 // Run implements Runner.
 func (a *around) Run() int {
 	code := a.tests.Run()
+	endDiallers()
 	if err := a.shared.end(); err != nil {
 		fmt.Fprintln(os.Stderr, "ending the shared servers:", err)
 		return max(code, 1)
