@@ -184,7 +184,7 @@ func (img *image) contradictions() error {
 		}
 		for _, s := range sights[1:] {
 			if s.content != sights[0].content {
-				return undecidable("container runtimes show different contents of %q, so that nobody can tell which packages the image has",
+				return undecidable("container runtimes show different contents of %q, so the packages of the image are not known",
 					gate.Printable(p, protocol.MaxNoteText))
 			}
 		}

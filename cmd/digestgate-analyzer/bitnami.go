@@ -137,7 +137,7 @@ func (n *notes) components(readings []*reading, inv *gate.Inventory) {
 			}
 			noted[key] = true
 			n.failKind(gate.RiskVulnerabilities, gate.GapBitnamiComponent, string(typeBitnami), c.Path,
-				strings.TrimSpace(fmt.Sprintf("%s %s", c.Name, c.Version))+" of Bitnami is installed, and nothing in it tells an analyser what it is")
+				strings.TrimSpace(fmt.Sprintf("%s %s", c.Name, c.Version))+" of Bitnami is installed, but no analyser recognises it")
 		}
 	}
 }

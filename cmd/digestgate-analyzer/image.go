@@ -235,7 +235,7 @@ func (img *image) want(s sight, path string) {
 // again lists what is wanted, in the order of the layers and their archives.
 func (img *image) again() ([]protocol.Again, error) {
 	if total := len(img.wishes); total > protocol.MaxWanted {
-		return nil, tooLarge("links give %d files another name that matters, more than %d", total, protocol.MaxWanted)
+		return nil, tooLarge("links give another name to %d files that analysers read, more than %d", total, protocol.MaxWanted)
 	}
 	byLayer := map[int][]protocol.Wanted{}
 	for c, w := range img.wanted {
@@ -258,7 +258,7 @@ func (img *image) give() error {
 			name := string(w.Name)
 			r := img.readAgain[wish{c, name, w.Mode}]
 			if r == nil {
-				return undecidable("the content of %q is wanted a third time", gate.Printable(name, protocol.MaxNoteText))
+				return undecidable("the content of %q is needed a third time, but a layer is read at most twice", gate.Printable(name, protocol.MaxNoteText))
 			}
 			r.shown[name] = append(r.shown[name], name)
 		}

@@ -80,7 +80,7 @@ func parsePackageJSON(r io.Reader) (*ftypes.Package, error) {
 	}
 	var fields map[string]json.RawMessage
 	if err := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\ufeff")))).Decode(&fields); err != nil {
-		return nil, fmt.Errorf("it is no JSON object: %w", err)
+		return nil, fmt.Errorf("it is not a JSON object: %w", err)
 	}
 	name, version := text(fields["name"]), text(fields["version"])
 	switch {
@@ -112,7 +112,7 @@ func text(raw json.RawMessage) string {
 }
 
 // plugAndPlay is said of what isPlugAndPlay finds.
-const plugAndPlay = "the application's packages are in zip files (Yarn Plug'n'Play), which are not looked into; " +
+const plugAndPlay = "the application's packages are in zip files (Yarn Plug'n'Play), which this version does not read; " +
 	"install with nodeLinker: node-modules to have them judged"
 
 // isPlugAndPlay has the names of the files with which Yarn tells Node where

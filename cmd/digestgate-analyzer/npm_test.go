@@ -29,9 +29,9 @@ func TestParsePackageJSON(t *testing.T) {
 		"placeholder":               {body: `{"name":"fsevents","mocked":true}`, err: "placeholder"},
 		"mocked_with_more":          {body: `{"name":"lodash","mocked":true,"main":"lodash.js"}`, err: `"lodash" has no version`},
 		"null":                      {body: `null`, err: "it has no name"},
-		"array":                     {body: `[]`, err: "it is no JSON object"},
-		"empty":                     {body: ``, err: "it is no JSON object"},
-		"cut":                       {body: "{\n", err: "it is no JSON object"},
+		"array":                     {body: `[]`, err: "it is not a JSON object"},
+		"empty":                     {body: ``, err: "it is not a JSON object"},
+		"cut":                       {body: "{\n", err: "it is not a JSON object"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
