@@ -121,7 +121,11 @@ func (r runtime) unpack(layers [][]Entry) (root *node, odd bool, err error) {
 	if !r.overlay {
 		return u.root, u.odd.yes, nil
 	}
-	return mount(stack), true, nil
+	root = mount(stack, u.steps)
+	if u.steps.over() {
+		return nil, false, &Undecidable{len(layers) - 1, errSteps.Error()}
+	}
+	return root, true, nil
 }
 
 func whyRefused(err error) string {
@@ -135,11 +139,15 @@ func whyRefused(err error) string {
 // highest directory that has it; a whiteout, or anything but a directory, ends
 // the search, and directories are merged down to one that is opaque
 // (Documentation/filesystems/overlayfs.rst). The directories given are not
-// asked whether they are opaque, which is how the kernel treats the root.
-func mount(stack []*node) *node {
+// asked whether they are opaque, which is how the kernel treats the root. What is
+// returned is complete only if the steps were enough.
+func mount(stack []*node, s *steps) *node {
 	merged := &node{kind: Directory, kids: map[string]*node{}, made: stack[len(stack)-1].made}
 	for i, dir := range stack {
 		for name, kid := range dir.kids {
+			if s.take(len(stack)); s.over() {
+				return merged
+			}
 			if _, done := merged.kids[name]; done {
 				continue
 			}
@@ -147,7 +155,7 @@ func mount(stack []*node) *node {
 			switch kid.kind {
 			case whiteout:
 			case Directory:
-				merged.kids[name] = mount(below(stack[i:], name))
+				merged.kids[name] = mount(below(stack[i:], name), s)
 			default:
 				merged.kids[name] = kid
 			}

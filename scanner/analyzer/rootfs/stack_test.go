@@ -152,6 +152,22 @@ func TestResolve_nobody_unpacks(t *testing.T) {
 	}
 }
 
+// TestResolve_steps: merging many directories of many layers ends.
+func TestResolve_steps(t *testing.T) {
+	var layer []Entry
+	for i := range 4000 {
+		layer = append(layer, Entry{Name: fmt.Sprint("d", i), Kind: Directory})
+	}
+	layers := make([][]Entry, 256)
+	for i := range layers {
+		layers[i] = layer
+	}
+	layers[1] = append([]Entry{{Name: "y", Kind: Global}}, layer...) // so that the overlays are played
+	if _, err := Resolve(layers); err == nil || !strings.Contains(err.Error(), errSteps.Error()) {
+		t.Errorf("got %v, want %v", err, errSteps)
+	}
+}
+
 // TestResolve_one_view_is_enough: where the first runtime meets nothing odd, all
 // show the same.
 func TestResolve_one_view_is_enough(t *testing.T) {
