@@ -112,10 +112,11 @@ func (r *rootPath) lstat(p string) (*node, error) {
 }
 
 // follow finds where a path leads as RootPath does. Where no ".." is applied it
-// leads where walking does, which is much faster.
+// leads where walking does, which is much faster; a walk that ends in a loop may
+// not have come to one.
 func (u *unpacker) follow(p string, host bool) (at place, escaped bool, err error) {
 	at, err = resolve(u.root, p, walked, maxUnpackHops, u.steps)
-	if !at.dotted || err == errSteps {
+	if err == errSteps || (!at.dotted && err != errLoop) {
 		return at, false, err
 	}
 	r := &rootPath{root: u.root, s: u.steps, host: host}

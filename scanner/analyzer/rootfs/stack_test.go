@@ -106,6 +106,7 @@ func TestResolve(t *testing.T) {
 		"only_one_library_unpacks":      {"a/x\n\n.wh.a\na/.wh.x\ny", "y=1.2"},
 		"whiteout_entry_is_a_directory": {"a/.wh.b/\na/x", "a/x=0.1"},
 		"opaque_below_a_file":           {"d\n\nd/.wh..wh..opq", "d=0.0"},
+		"link_to_itself_and_up":         {"usr -> usr/../lib\n\nusr/os-release", "lib/os-release=1.0 usr/os-release=1.0"},
 		"replaces_the_link_it_uses":     {"s/status -> ../s\ns/status/status", "s/status=0.1 s/status/status=0.1"},
 		"replaces_the_directory_of_it":  {"a/b -> ..\na/b/a", "a=0.1 a/b/a=0.1"},
 		"dotdot_of_a_link":              {"p/q/\nx -> p/q\nl -> x/../r\nl/f", "p/r/f=0.3"},
