@@ -58,7 +58,7 @@ func newGate(t *testing.T) *gate {
 	}
 	g.write("hook", g.hook)
 	g.write("token", g.token)
-	build := exec.CommandContext(t.Context(), g.program, "advisories", "build", "--from", "testdata/advisories", "--out", filepath.Join(g.dir, "advisories"))
+	build := exec.CommandContext(t.Context(), g.program, "advisories", "build", "--updated-at", time.Now().UTC().Format(time.RFC3339), "--from", "testdata/advisories", "--out", filepath.Join(g.dir, "advisories"))
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("digestgate advisories build: %v\n%s", err, text)
 	}
