@@ -67,7 +67,7 @@ deny contains {"rule": "any-finding", "msg": sprintf("%s in %s", [v.id, v.packag
 }
 
 // pushLayout pushes an OCI image layout under the tag "case" as it is: no byte of
-// it is written anew.
+// it is written again.
 func pushLayout(t *testing.T, reg *registrytest.Registry, repo, dir string) {
 	t.Helper()
 	type descriptor struct {

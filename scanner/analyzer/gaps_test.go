@@ -34,10 +34,7 @@ func runGapTests(t *testing.T, tests map[string]gapTest) {
 	a := withRealChild(t, src, nil)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var layers []layer
-			for _, l := range tt.layers {
-				layers = append(layers, tarLayer(t, l...))
-			}
+			layers := tarLayers(t, tt.layers)
 			inv := analyze(t, a, src.add(layers, nil))
 			if diff := cmp.Diff(tt.want, names(inv)); diff != "" {
 				t.Errorf("packages (-want +got):\n%s", diff)

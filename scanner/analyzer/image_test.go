@@ -83,6 +83,15 @@ func tarLayer(t testing.TB, entries ...entry) layer {
 	return layer{gzipped(t, raw), digestOf(raw)}
 }
 
+// tarLayers are the layers of an image, base first.
+func tarLayers(t testing.TB, archives [][]entry) []layer {
+	layers := make([]layer, 0, len(archives))
+	for _, entries := range archives {
+		layers = append(layers, tarLayer(t, entries...))
+	}
+	return layers
+}
+
 // source serves images from memory and counts what is asked for. Its zero
 // value is empty; it is safe for concurrent use.
 type source struct {

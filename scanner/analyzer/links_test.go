@@ -100,10 +100,7 @@ func TestRealLinks(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			src := &source{}
-			var layers []layer
-			for _, l := range tt.layers {
-				layers = append(layers, tarLayer(t, l...))
-			}
+			layers := tarLayers(t, tt.layers)
 			inv := analyze(t, withRealChild(t, src, nil), src.add(layers, nil))
 			if diff := cmp.Diff(tt.want, names(inv)); diff != "" {
 				t.Errorf("packages (-want +got):\n%s", diff)
@@ -156,10 +153,7 @@ func TestRealLinks_nobody_can_tell(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			src := &source{}
-			var layers []layer
-			for _, l := range tt.layers {
-				layers = append(layers, tarLayer(t, l...))
-			}
+			layers := tarLayers(t, tt.layers)
 			wantError(t, withRealChild(t, src, nil), src.add(layers, nil), gate.ErrUnassessable, tt.text)
 		})
 	}

@@ -199,10 +199,7 @@ func TestRealPackages(t *testing.T) {
 	a := withRealChild(t, src, nil)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var layers []layer
-			for _, l := range tt.layers {
-				layers = append(layers, tarLayer(t, l...))
-			}
+			layers := tarLayers(t, tt.layers)
 			inv := analyze(t, a, src.add(layers, tt.overrides))
 			got := names(inv)
 			if tt.some == nil {

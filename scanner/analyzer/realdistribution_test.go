@@ -61,10 +61,7 @@ func TestRealDistribution(t *testing.T) {
 	a := withRealChild(t, src, nil)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var layers []layer
-			for _, l := range tt.layers {
-				layers = append(layers, tarLayer(t, l...))
-			}
+			layers := tarLayers(t, tt.layers)
 			inv := analyze(t, a, src.add(layers, nil))
 			if inv.OS != tt.os {
 				t.Errorf("OS: got %+v, want %+v", inv.OS, tt.os)
@@ -125,10 +122,7 @@ func TestRealBitnami(t *testing.T) {
 	a := withRealChild(t, src, nil)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var layers []layer
-			for _, l := range tt.layers {
-				layers = append(layers, tarLayer(t, l...))
-			}
+			layers := tarLayers(t, tt.layers)
 			inv := analyze(t, a, src.add(layers, nil))
 			var got []string
 			for _, e := range inv.Errors {
