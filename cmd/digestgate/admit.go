@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,29 +25,37 @@ func newAdmitCommand(o *rootOptions) *cobra.Command {
 	var file, server, caFile, cluster string
 	cmd := &cobra.Command{
 		Use:   "admit -f FILE",
-		Short: "Show what admission answers to an object",
+		Short: "Show what admission answers to objects: kustomize build | digestgate admit -f -",
 		Long: `Answer the AdmissionReviews in FILE, or the reviews of creating the Kubernetes
-objects in it ("-" is standard input). With --server a running server is asked;
-without it this process answers from the configured store, which with the embedded
-SQLite store works only while no server runs. A scan that is missing is queued, as
-for a real request.
+objects in it ("-" is standard input): YAML documents, JSON documents one after the
+other, Lists. Objects of kinds that admission is never asked about (a Service, a
+ConfigMap, a custom resource) are passed over and counted on standard error.
 
-Exit status: 0 allowed, 1 error, 2 denied.`,
+With --server a running server is asked; without it this process answers from the
+configured store, which with the embedded SQLite store works only while no server
+runs. A scan that is missing is queued, as for a real request.
+
+Standard output has one AdmissionReview for each object that was reviewed.
+Exit status: 0 all allowed, 1 error, 2 at least one denied.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			data, err := readInput(cmd.InOrStdin(), file)
 			if err != nil {
 				return err
 			}
-			reviews, err := admission.WrapObjects(data)
+			objects, err := admission.WrapObjects(data)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", inputName(file), err)
+			}
+			sayPassed(cmd.ErrOrStderr(), objects)
+			if len(objects.Reviews) == 0 {
+				return nil
 			}
 			answer, done, err := o.reviewer(cmd, server, caFile, cluster)
 			if err != nil {
 				return err
 			}
-			return errors.Join(answerAll(cmd.Context(), cmd.OutOrStdout(), reviews, answer), done())
+			return errors.Join(answerAll(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), objects.Reviews, answer), done())
 		},
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "file with reviews or objects, YAML or JSON")
@@ -113,27 +123,80 @@ func remoteReviewer(server, caFile string) (answerer, error) {
 	}, nil
 }
 
-// answerAll prints each answer; the error makes the exit status.
-func answerAll(ctx context.Context, w io.Writer, reviews [][]byte, answer answerer) error {
-	denied := false
+// inputName is what a file of the command line is called in messages.
+func inputName(file string) string {
+	if file == "-" {
+		return "standard input"
+	}
+	return fmt.Sprintf("%q", file)
+}
+
+// sayPassed tells what was passed over, so that nothing looks reviewed that was not.
+func sayPassed(w io.Writer, objects admission.Wrapped) {
+	if len(objects.Passed) == 0 {
+		return
+	}
+	n := 0
+	var list []string
+	for _, kind := range slices.Sorted(maps.Keys(objects.Passed)) {
+		n += objects.Passed[kind]
+		list = append(list, fmt.Sprintf("%d %s", objects.Passed[kind], gate.Printable(kind, 60)))
+	}
+	fmt.Fprintf(w, "passed over %s of kinds that admission is never asked about: %s\n", count(n, "object"), strings.Join(list, ", "))
+	if len(objects.Reviews) == 0 {
+		fmt.Fprintln(w, "no object was reviewed: none is of a kind with containers")
+	}
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// answerAll prints each answer, and one line about each on notes; the error makes
+// the exit status.
+func answerAll(ctx context.Context, w, notes io.Writer, reviews []admission.WrappedReview, answer answerer) error {
+	denied := 0
 	for _, review := range reviews {
-		raw, err := answer(ctx, review)
+		about := gate.Printable(review.About, 300)
+		raw, err := answer(ctx, review.Body)
 		if err != nil {
-			return err
+			return fmt.Errorf("reviewing %s: %w", about, err)
 		}
 		var pretty bytes.Buffer
 		if err := json.Indent(&pretty, raw, "", "  "); err != nil {
-			return fmt.Errorf("reading the answer: %w", err)
+			return fmt.Errorf("reading the answer about %s: %w", about, err)
 		}
 		fmt.Fprintln(w, pretty.String())
 		var out admissionv1.AdmissionReview
 		if err := json.Unmarshal(raw, &out); err != nil || out.Response == nil {
-			return fmt.Errorf("reading the answer: %w", errors.Join(err, gate.ErrReviewInvalid))
+			return fmt.Errorf("reading the answer about %s: %w", about, errors.Join(err, gate.ErrReviewInvalid))
 		}
-		denied = denied || !out.Response.Allowed
+		if !out.Response.Allowed {
+			denied++
+		}
+		sayAnswer(notes, about, out.Response)
 	}
-	if denied {
+	fmt.Fprintf(notes, "%s reviewed: %d allowed, %d denied\n", count(len(reviews), "object"), len(reviews)-denied, denied)
+	if denied > 0 {
 		return exitError{code: exitDeny}
 	}
 	return nil
+}
+
+func sayAnswer(w io.Writer, about string, r *admissionv1.AdmissionResponse) {
+	word := "allowed"
+	if !r.Allowed {
+		word = "denied "
+	}
+	fmt.Fprintf(w, "%s %s\n", word, about)
+	if !r.Allowed && r.Result != nil {
+		fmt.Fprintf(w, "        %s\n", gate.Printable(r.Result.Message, 1100))
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "        warning: %s\n", gate.Printable(warning, 300))
+	}
 }

@@ -33,8 +33,8 @@ func newAdvisoriesBuildCommand() *cobra.Command {
 			"or not there, and the same sources give the same bytes. Formats: docs/advisories.md.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if info, err := os.Stat(from); err != nil || !info.IsDir() {
-				return fmt.Errorf("--from %q is no directory that can be read: %w", from, errors.Join(err, gate.ErrInvalid))
+			if err := isDirectory(from); err != nil {
+				return fmt.Errorf("--from %q: %w; name the directory that holds the .json and .yaml files of the sources", from, err)
 			}
 			options := advisory.BuildOptions{From: os.DirFS(from), Out: out}
 			if updatedAt != "" {
@@ -70,6 +70,19 @@ func newAdvisoriesBuildCommand() *cobra.Command {
 		}
 	}
 	return cmd
+}
+
+// isDirectory says in words why a path is not a directory that can be read.
+func isDirectory(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", errors.Unwrap(err))
+	}
+	defer d.Close()
+	if info, err := d.Stat(); err != nil || !info.IsDir() {
+		return errors.Join(errors.New("is not a directory"), err)
+	}
+	return nil
 }
 
 func printBuilt(w io.Writer, r advisory.BuildResult) error {

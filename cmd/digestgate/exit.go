@@ -1,6 +1,11 @@
 package main
 
-import "errors"
+import (
+	"errors"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+)
 
 // The exit codes of every command (DESIGN.md §9).
 const (
@@ -30,4 +35,16 @@ func exitCode(err error) int {
 		return exit.code
 	}
 	return exitFailure
+}
+
+// inWords is the text of an error for a person: without the names of error classes,
+// which are for programs and say nothing beside a cause.
+func inWords(err error) string {
+	text := err.Error()
+	for _, class := range []error{gate.ErrInvalid, gate.ErrReviewInvalid, gate.ErrResource} {
+		for _, before := range []string{": ", "\n"} {
+			text = strings.ReplaceAll(text, before+class.Error(), "")
+		}
+	}
+	return text
 }

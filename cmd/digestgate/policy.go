@@ -241,7 +241,7 @@ func readInput(stdin io.Reader, name string) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("reading the input: %w: %w", gate.ErrInvalid, err)
+			return nil, fmt.Errorf("reading the input: %w", err)
 		}
 		defer f.Close()
 		r = f

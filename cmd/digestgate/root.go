@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "digestgate: %v\n", err)
+		fmt.Fprintf(stderr, "digestgate: %s\n", inWords(err))
 	}
 	return exitCode(err)
 }

@@ -3,98 +3,170 @@ package admission
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/digestgate/digestgate/gate"
 )
 
-// WrapObjects makes reviews out of a file for trying things out: every YAML or
-// JSON document in it is an AdmissionReview, which stays as it is, or an
-// object of Kubernetes, which becomes the review of its creation. Errors wrap
-// ErrReviewInvalid.
-func WrapObjects(data []byte) ([][]byte, error) {
-	var reviews [][]byte
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	for n := 1; ; n++ {
-		var doc any
-		err := decoder.Decode(&doc)
-		switch {
-		case errors.Is(err, io.EOF):
-			if len(reviews) == 0 {
-				return nil, fmt.Errorf("reading objects: there is none: %w", gate.ErrReviewInvalid)
-			}
-			return reviews, nil
-		case err != nil:
-			return nil, fmt.Errorf("reading document %d: %v: %w", n, err, gate.ErrReviewInvalid)
-		case doc == nil: // nothing between two separators
-			continue
-		}
-		review, err := wrap(doc, n)
-		if err != nil {
-			return nil, fmt.Errorf("reading document %d: %w", n, err)
-		}
-		reviews = append(reviews, review)
-	}
+// Wrapped is what a file holds for trying admission out.
+type Wrapped struct {
+	// Reviews are those that an API server would send, in the order of the file.
+	Reviews []WrappedReview
+	// Passed counts the objects, by kind, of which admission is never asked.
+	Passed map[string]int
 }
 
-// WrapObject is [WrapObjects] for exactly one document.
+// WrappedReview is one AdmissionReview as JSON.
+type WrappedReview struct {
+	// About names the object: "Deployment shop/web". It may be hostile text.
+	About string
+	Body  []byte
+}
+
+// WrapObjects makes reviews out of a file for trying things out: YAML documents,
+// JSON documents one after the other, or both. An AdmissionReview stays as it is, an
+// object of a kind that has images becomes the review of its creation, a List (also
+// a PodList and the like) stands for its items. Every other kind is counted and
+// passed over: webhooks of digestgate are asked about none of them, and what such
+// an object makes of itself, a Pod say, is reviewed then. A file without any object
+// is an error. Errors wrap ErrReviewInvalid.
+func WrapObjects(data []byte) (Wrapped, error) {
+	docs, err := documents(data)
+	if err != nil {
+		return Wrapped{}, err
+	}
+	w := wrapper{out: Wrapped{Passed: map[string]int{}}}
+	for _, doc := range docs {
+		if err := w.add(doc.value, doc.raw, 0); err != nil {
+			return Wrapped{}, fmt.Errorf("%s: %w", doc.where, err)
+		}
+	}
+	if w.seen == 0 {
+		return Wrapped{}, fmt.Errorf("there is no object in it: %w", gate.ErrReviewInvalid)
+	}
+	return w.out, nil
+}
+
+// WrapObject is [WrapObjects] for exactly one object that has images.
 func WrapObject(data []byte) ([]byte, error) {
-	reviews, err := WrapObjects(data)
+	w, err := WrapObjects(data)
 	if err != nil {
 		return nil, err
 	}
-	if len(reviews) != 1 {
-		return nil, fmt.Errorf("want one object, got %d: %w", len(reviews), gate.ErrReviewInvalid)
+	if len(w.Reviews) != 1 || len(w.Passed) > 0 {
+		return nil, fmt.Errorf("want one object with images, got %d, and %d kinds without any: %w", len(w.Reviews), len(w.Passed), gate.ErrReviewInvalid)
 	}
-	return reviews[0], nil
+	return w.Reviews[0].Body, nil
 }
 
-// wrap makes one review. The uid tells documents apart.
-func wrap(doc any, n int) ([]byte, error) {
-	object, ok := doc.(map[string]any)
+// maxLists is how deep Lists may hold Lists; kubectl makes none in another.
+const maxLists = 4
+
+type wrapper struct {
+	out  Wrapped
+	seen int // objects; the uid of each review tells them apart
+}
+
+// add takes one value of a file; raw is its JSON as it stood there, nil where that
+// is not known.
+func (w *wrapper) add(value any, raw []byte, lists int) error {
+	object, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("want an object of Kubernetes: %w", gate.ErrReviewInvalid)
+		return fmt.Errorf("want an object of Kubernetes, not %s: %w", sort(value), gate.ErrReviewInvalid)
 	}
 	version, _ := object["apiVersion"].(string)
 	kind, _ := object["kind"].(string)
 	if version == "" || kind == "" {
-		return nil, fmt.Errorf("want an object with apiVersion and kind: %w", gate.ErrReviewInvalid)
+		return fmt.Errorf("this is not an object of Kubernetes: it needs a text for apiVersion and for kind: %w", gate.ErrReviewInvalid)
 	}
-	var review any = object
-	if kind != "AdmissionReview" {
-		review = creation(object, version, kind, n)
+	if items, ok := listItems(object, kind); ok {
+		if lists == maxLists {
+			return fmt.Errorf("Lists in Lists are taken %d deep: %w", maxLists, gate.ErrReviewInvalid)
+		}
+		return w.list(items, version, kind, lists)
 	}
-	b, err := json.Marshal(review)
-	if err != nil {
-		return nil, fmt.Errorf("writing it as JSON: %v: %w", err, gate.ErrReviewInvalid)
+	w.seen++
+	if kind == "AdmissionReview" {
+		return w.review("AdmissionReview "+reviewed(object), object, raw)
 	}
-	return b, nil
-}
-
-// creation is the review of an object's creation, in its own namespace or in
-// "default", as kubectl would send it.
-func creation(object map[string]any, version, kind string, n int) map[string]any {
 	group, v, ok := strings.Cut(version, "/")
 	if !ok {
 		group, v = "", version
 	}
+	if !hasImages(group, kind) {
+		w.out.Passed[kind]++
+		return nil
+	}
+	about, review := creation(object, groupVersionKind{group, v, kind}, w.seen)
+	return w.review(about, review, nil)
+}
+
+func (w *wrapper) list(items []any, version, kind string, lists int) error {
+	for i, item := range items {
+		// The API server leaves out of a PodList what its kind says already.
+		if object, ok := item.(map[string]any); ok && kind != "List" && object["kind"] == nil && object["apiVersion"] == nil {
+			object["kind"], object["apiVersion"] = strings.TrimSuffix(kind, "List"), version
+		}
+		if err := w.add(item, nil, lists+1); err != nil {
+			return fmt.Errorf("items[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (w *wrapper) review(about string, review any, raw []byte) error {
+	if raw == nil {
+		var err error
+		if raw, err = json.Marshal(review); err != nil {
+			return fmt.Errorf("%s cannot be written as JSON: %v: %w", gate.Printable(about, 200), err, gate.ErrReviewInvalid)
+		}
+	}
+	w.out.Reviews = append(w.out.Reviews, WrappedReview{About: about, Body: bytes.TrimSpace(raw)})
+	return nil
+}
+
+// listItems reports whether an object is a list, and returns what it holds.
+func listItems(object map[string]any, kind string) ([]any, bool) {
+	if !strings.HasSuffix(kind, "List") {
+		return nil, false
+	}
+	items, ok := object["items"].([]any)
+	return items, ok || kind == "List" && object["items"] == nil
+}
+
+// hasImages reports whether objects of a kind hold a pod spec. Their versions and
+// groups of earlier Kubernetes (extensions, apps/v1beta1, batch/v1beta1) count: such
+// an object is refused, not passed over.
+func hasImages(group, kind string) bool {
+	return slices.ContainsFunc(kinds, func(row kindRow) bool {
+		return row.kind == kind && (row.group == group || slices.Contains(formerGroups, group))
+	})
+}
+
+// formerGroups are the groups of Kubernetes in which workloads have been.
+var formerGroups = []string{"", "apps", "batch", "extensions"}
+
+// creation is the review of an object's creation, in its own namespace or in
+// "default", as kubectl would send it.
+func creation(object map[string]any, kind groupVersionKind, n int) (about string, review map[string]any) {
 	metadata, _ := object["metadata"].(map[string]any)
 	name, _ := metadata["name"].(string)
 	namespace, _ := metadata["namespace"].(string)
 	if namespace == "" {
 		namespace = "default"
 	}
-	return map[string]any{
+	shown := name
+	if generate, _ := metadata["generateName"].(string); shown == "" {
+		shown = generate + "..."
+	}
+	return fmt.Sprintf("%s %s/%s", kind.kind, namespace, shown), map[string]any{
 		"apiVersion": apiVersion,
 		"kind":       "AdmissionReview",
 		"request": map[string]any{
 			"uid":       fmt.Sprintf("object-%d", n),
-			"kind":      map[string]any{"group": group, "version": v, "kind": kind},
+			"kind":      map[string]any{"group": kind.group, "version": kind.version, "kind": kind.kind},
 			"name":      name,
 			"namespace": namespace,
 			"operation": "CREATE",
@@ -103,4 +175,25 @@ func creation(object map[string]any, version, kind string, n int) map[string]any
 			"dryRun":    false,
 		},
 	}
+}
+
+// reviewed names what a recorded review is about.
+func reviewed(review map[string]any) string {
+	request, _ := review["request"].(map[string]any)
+	kind, _ := request["kind"].(map[string]any)
+	text := func(m map[string]any, key string) string { s, _ := m[key].(string); return s }
+	return fmt.Sprintf("of %s %s/%s", text(kind, "kind"), text(request, "namespace"), text(request, "name"))
+}
+
+// sort is what a value of YAML or JSON is, in words.
+func sort(value any) string {
+	switch value.(type) {
+	case []any:
+		return "a list of values"
+	case string:
+		return "a text"
+	case map[any]any:
+		return "a mapping with keys that are not texts"
+	}
+	return "a single value"
 }
