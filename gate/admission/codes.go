@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"math/rand/v2"
 	"net/http"
 
 	"github.com/digestgate/digestgate/gate"
@@ -48,4 +49,19 @@ func rowOf(code gate.Code) codeRow {
 		return row
 	}
 	return codes[gate.CodeInternal]
+}
+
+// maxRetryAfter is the longest that a client is asked to wait, in seconds.
+const maxRetryAfter = 5
+
+// retryAfter is after how many seconds a client may try again by itself: of a
+// refusal that is over in a moment (503), 0 for all others. The API server
+// passes it on as the header Retry-After, and client-go then repeats the request
+// up to ten times (maxRetries in k8s.io/client-go/rest/request.go). It is drawn
+// at random so that those who were refused together do not come back together.
+func retryAfter(code gate.Code) int {
+	if rowOf(code).status != http.StatusServiceUnavailable {
+		return 0
+	}
+	return 1 + rand.IntN(maxRetryAfter)
 }

@@ -1,9 +1,12 @@
 package admission
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -40,5 +43,48 @@ func TestCodes_contract(t *testing.T) {
 	}
 	if got := rowOf("NONSENSE").status; got != http.StatusInternalServerError {
 		t.Errorf("rowOf of an unknown code: got %d, want 500", got)
+	}
+}
+
+// TestRetryAfter: what is over in a moment says when to come again, and nothing
+// else does; those who were refused together are spread.
+func TestRetryAfter(t *testing.T) {
+	for code, row := range codes {
+		d := deciderFunc(func(context.Context, gate.Reference, gate.Request) gate.Answer {
+			return gate.Answer{Outcome: gate.OutcomeNone, Code: code}
+		})
+		seen := map[int32]bool{}
+		for range 300 {
+			got, _ := answer(t, reviewer(d), review(pod(good), nil))
+			after := int32(0)
+			if got.Result.Details != nil {
+				after = got.Result.Details.RetryAfterSeconds
+			}
+			seen[after] = true
+		}
+		if row.status != http.StatusServiceUnavailable {
+			if len(seen) != 1 || !seen[0] {
+				t.Errorf("%s (%d): got retryAfterSeconds %v, want none", code, row.status, seen)
+			}
+			continue
+		}
+		for s := range seen {
+			if s < 1 || s > 5 {
+				t.Errorf("%s: got retryAfterSeconds %d, want 1 to 5", code, s)
+			}
+		}
+		if len(seen) != 5 {
+			t.Errorf("%s: got retryAfterSeconds %v in 300 draws, want all of 1 to 5", code, seen)
+		}
+	}
+	hang := deciderFunc(func(context.Context, gate.Reference, gate.Request) gate.Answer {
+		return gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodeBusy}
+	})
+	for name, v := range map[string]*admissionv1.AdmissionReview{
+		"template": review(workloads(good)["Job"], nil), "unchanged": review(pod(good), pod(good)),
+	} {
+		if got, resp := answer(t, reviewer(hang), v); !got.Allowed || got.Result != nil {
+			t.Errorf("%s: got %s, want an allow without a status", name, resp.JSON())
+		}
 	}
 }

@@ -22,6 +22,7 @@ type request struct {
 	namespace   string
 	operation   string
 	user        string
+	node        bool // the user is in the group of nodes
 	dryRun      bool
 	object      []byte
 	oldObject   []byte
@@ -108,8 +109,15 @@ func (r *request) field(name, value []byte) (err error) {
 		}
 	case "userInfo":
 		err = members(value, func(name, value []byte) (err error) {
-			if string(name) == "username" {
+			switch string(name) {
+			case "username":
 				r.user, err = text(value)
+			case "groups":
+				err = elements(value, func(_ int, value []byte) error {
+					group, err := text(value)
+					r.node = r.node || group == nodeGroup
+					return err
+				})
 			}
 			return err
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 
 	"github.com/digestgate/digestgate/gate"
@@ -36,7 +37,11 @@ const (
 type judgement struct {
 	place
 	answer gate.Answer
+	kept   bool // the request leaves it as it was: it cannot refuse
 }
+
+// blank: the image is to be filled in before there is a Pod.
+func (j judgement) blank() bool { return strings.TrimSpace(j.image) == "" }
 
 // group is one reference and the indexes of the places that name it.
 type group struct {

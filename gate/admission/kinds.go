@@ -44,6 +44,7 @@ type object struct {
 	template bool
 	name     string // metadata.name, or generateName
 	places   []place
+	doubts   []doubt
 }
 
 // skips says whether a request cannot bring in an image, whatever its object:
@@ -52,8 +53,9 @@ func (r *request) skips() bool {
 	return r.operation == "DELETE" || r.operation == "CONNECT" || slices.Contains(harmless, r.subResource)
 }
 
-// readObject finds the images of the object of a request. Errors:
-// ErrObjectUnsupported, ErrReviewInvalid, ErrTooLarge.
+// readObject finds the images of the object of a request, whatever their
+// number, and what may name one. Errors: ErrObjectUnsupported,
+// ErrReviewInvalid.
 func readObject(kind groupVersionKind, raw []byte) (object, error) {
 	i := slices.IndexFunc(kinds, func(row kindRow) bool { return row.groupVersionKind == kind })
 	if i < 0 {
@@ -84,16 +86,13 @@ func readObject(kind groupVersionKind, raw []byte) (object, error) {
 	if o.name, err = objectName(raw, kind.kind); err != nil {
 		return o, err
 	}
-	if o.places, err = podSpec(spec, row.spec); err != nil {
+	if o.places, o.doubts, err = podSpec(spec, row.spec); err != nil {
 		return o, err
 	}
-	switch {
-	case len(o.places) == 0:
+	if len(o.places) == 0 {
 		// Kubernetes admits no pod without a container, so that this is a
 		// shape that we do not understand.
 		return o, fmt.Errorf("request.object has no container at %s: %w", row.spec, gate.ErrReviewInvalid)
-	case len(o.places) > maxPlaces:
-		return o, fmt.Errorf("request.object has %d containers and image volumes, more than %d: %w", len(o.places), maxPlaces, gate.ErrTooLarge)
 	}
 	return o, nil
 }
@@ -125,26 +124,4 @@ func objectName(raw []byte, want string) (string, error) {
 		name = generate
 	}
 	return name, err
-}
-
-// unchanged reports whether an update leaves every image where it was: each
-// place has one in the old object with the same list, name and text. Order
-// does not matter. Two containers that swap their images have changed, and so
-// has an object with a further container that repeats an image: both make a
-// node pull again.
-func unchanged(places, old []place) bool {
-	if len(old) == 0 {
-		return false
-	}
-	type key struct{ list, name, image string }
-	had := make(map[key]bool, len(old))
-	for _, p := range old {
-		had[key{p.list, p.name, p.image}] = true
-	}
-	for _, p := range places {
-		if !had[key{p.list, p.name, p.image}] {
-			return false
-		}
-	}
-	return true
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func refusedAt(index int, image string, a gate.Answer) judgement {
-	return judgement{place{"spec", "containers", index, fmt.Sprint("c", index), image}, a}
+	return judgement{place: place{"spec", "containers", index, fmt.Sprint("c", index), image}, answer: a}
 }
 
 func policyAnswer(rules, findings int) gate.Answer {

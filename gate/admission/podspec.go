@@ -17,22 +17,43 @@ type place struct {
 	image  string // as written; "" when absent
 }
 
+// element is the container or volume as people write it, for example
+// spec.initContainers[1].
+func (p place) element() string {
+	return p.prefix + "." + p.list + "[" + strconv.Itoa(p.index) + "]"
+}
+
 // path is the place as people write it, for example
 // spec.initContainers[1].image.
 func (p place) path() string {
-	s := p.prefix + "." + p.list + "[" + strconv.Itoa(p.index) + "].image"
+	s := p.element() + ".image"
 	if p.list == "volumes" {
 		s += ".reference"
 	}
 	return s
 }
 
+// doubt is a field that this version does not know and that may name an image.
+// Nobody would judge that image, so that a doubt that is new refuses the object.
+type doubt struct {
+	list  string // of the pod spec, "" for a field of the spec itself
+	name  string // of the container or volume
+	field string // within the container, volume or spec
+	path  string // where the image may be, as people write it
+	value []byte
+}
+
+func (d doubt) text() string {
+	return gate.Printable(d.path, 200) + " is not known to this version of digestgate and may name an image"
+}
+
 // podSpec finds all images of a pod spec: of containers, initContainers,
 // ephemeralContainers and image volumes, in this order. Fields of a newer
-// Kubernetes are passed over unless they look as if they held an image; then
-// the spec is refused, because nobody would judge that image.
-func podSpec(raw []byte, prefix string) ([]place, error) {
+// Kubernetes are passed over unless they look as if they held an image; those
+// are the doubts.
+func podSpec(raw []byte, prefix string) ([]place, []doubt, error) {
 	var lists [4][]byte
+	var doubts []doubt
 	err := members(raw, func(name, value []byte) error {
 		for i, list := range podLists {
 			if string(name) == list.name {
@@ -40,35 +61,51 @@ func podSpec(raw []byte, prefix string) ([]place, error) {
 				return nil
 			}
 		}
-		return passOver(specField(string(name)), prefix, name, value)
+		doubts = passOver(doubts, specField(string(name)), "", name, value)
+		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	for i := range doubts {
+		doubts[i].path = prefix + "." + doubts[i].path
 	}
 	var places []place
 	for i, list := range podLists {
 		err := elements(lists[i], func(n int, value []byte) error {
-			p, ok, err := list.read(place{prefix: prefix, list: list.name, index: n}, value)
+			at := place{prefix: prefix, list: list.name, index: n}
+			e, err := list.read(at, value)
 			if err != nil {
-				return fmt.Errorf("%s.%s[%d]: %w", prefix, list.name, n, err)
+				return fmt.Errorf("%s: %w", at.element(), err)
 			}
-			if ok {
-				places = append(places, p)
+			if e.found {
+				places = append(places, e.place)
+			}
+			for _, d := range e.doubts {
+				d.list, d.name, d.path = list.name, e.name, at.element()+"."+d.path
+				doubts = append(doubts, d)
+			}
+			if len(doubts) > maxDoubts {
+				return fmt.Errorf("%s, like more than %d other fields: %w", doubts[0].text(), maxDoubts, gate.ErrObjectUnsupported)
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return places, nil
+	return places, doubts, nil
 }
+
+// maxDoubts bounds what is kept about unknown fields; an API server of a newer
+// Kubernetes brings a handful.
+const maxDoubts = 1000
 
 // podLists are the lists of a pod spec that may hold images, in the order in
 // which they are judged.
 var podLists = [4]struct {
 	name string
-	read func(place, []byte) (place, bool, error)
+	read func(place, []byte) (entry, error)
 }{
 	{"containers", readContainer},
 	{"initContainers", readContainer},
@@ -76,63 +113,71 @@ var podLists = [4]struct {
 	{"volumes", readVolume},
 }
 
+// entry is what one element of a list holds.
+type entry struct {
+	place
+	found  bool // an image belongs here
+	doubts []doubt
+}
+
 // readContainer always finds a place: a container without an image is refused
 // as a reference, not passed over.
-func readContainer(p place, raw []byte) (place, bool, error) {
+func readContainer(p place, raw []byte) (entry, error) {
+	e := entry{place: p, found: true}
 	if isNull(raw) {
-		return p, false, fmt.Errorf("null: %w", gate.ErrReviewInvalid)
+		return e, fmt.Errorf("null: %w", gate.ErrReviewInvalid)
 	}
 	err := members(raw, func(name, value []byte) (err error) {
 		switch string(name) {
 		case "name":
-			p.name, err = text(value)
+			e.name, err = text(value)
 		case "image":
-			p.image, err = text(value)
+			e.image, err = text(value)
 		default:
-			err = passOver(containerField(string(name)), "", name, value)
+			e.doubts = passOver(e.doubts, containerField(string(name)), "", name, value)
 		}
 		return err
 	})
-	return p, true, err
+	return e, err
 }
 
 // readVolume finds a place when the volume's source is an image.
-func readVolume(p place, raw []byte) (place, bool, error) {
-	found := false
+func readVolume(p place, raw []byte) (entry, error) {
+	e := entry{place: p}
 	err := members(raw, func(name, value []byte) (err error) {
 		switch string(name) {
 		case "name":
-			p.name, err = text(value)
+			e.name, err = text(value)
 			return err
 		case "image":
-			found = !isNull(value)
+			e.found = !isNull(value)
 			return members(value, func(name, value []byte) (err error) {
 				switch string(name) {
 				case "reference":
-					p.image, err = text(value)
+					e.image, err = text(value)
 				case "pullPolicy":
 				default:
-					err = passOver(false, "image", name, value)
+					e.doubts = passOver(e.doubts, false, "image", name, value)
 				}
 				return err
 			})
 		}
-		return passOver(volumeField(string(name)), "", name, value)
+		e.doubts = passOver(e.doubts, volumeField(string(name)), "", name, value)
+		return nil
 	})
-	return p, found, err
+	return e, err
 }
 
-// passOver refuses an unknown field that looks as if it held an image.
-func passOver(known bool, path string, name, value []byte) error {
+// passOver adds a doubt for an unknown field that looks as if it held an image.
+func passOver(doubts []doubt, known bool, parent string, name, value []byte) []doubt {
 	if known {
-		return nil
+		return doubts
 	}
-	at := strings.TrimPrefix(path+"."+string(name), ".")
+	field := strings.TrimPrefix(parent+"."+string(name), ".")
 	if where, found := imageInside(string(name), value); found {
-		return fmt.Errorf("%s%s is not known to this version of digestgate and may name an image: %w",
-			gate.Printable(at, 80), gate.Printable(where, 80), gate.ErrObjectUnsupported)
+		doubts = append(doubts, doubt{field: field, path: field + where, value: value})
 	}
-	return nil
+	return doubts
 }
 
 // imageInside searches a value for a member whose name ends like one that

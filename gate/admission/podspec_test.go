@@ -59,9 +59,9 @@ func TestPodSpec_everyPlace(t *testing.T) {
 		"ephemeralContainers":[{"name":"debug","image":"d","targetContainerName":"a"}],
 		"initContainers":[{"name":"i0","image":"b","restartPolicy":"Always"},{"name":"i1"}],
 		"containers":[{"name":"c0","image":"a"}],"nodeSelector":{"image":"x"},"futureFlag":{"enabled":true}}`
-	got, err := podSpec([]byte(raw), "spec")
-	if err != nil {
-		t.Fatal(err)
+	got, doubts, err := podSpec([]byte(raw), "spec")
+	if err != nil || len(doubts) != 0 {
+		t.Fatalf("podSpec: got doubts %v, %v", doubts, err)
 	}
 	var lines []string
 	for _, p := range got {
@@ -91,7 +91,11 @@ func TestPodSpec_unknownImage(t *testing.T) {
 	}
 	for name, raw := range unsupported {
 		t.Run(name, func(t *testing.T) {
-			if got, err := podSpec([]byte(raw), "spec"); !errors.Is(err, gate.ErrObjectUnsupported) {
+			got, doubts, err := podSpec([]byte(raw), "spec")
+			if err == nil {
+				err = object{places: got, doubts: doubts}.everything().refusal()
+			}
+			if !errors.Is(err, gate.ErrObjectUnsupported) {
 				t.Errorf("podSpec(%s): got %v, %v, want ErrObjectUnsupported", raw, got, err)
 			}
 		})
@@ -111,7 +115,7 @@ func TestPodSpec_unknownImage(t *testing.T) {
 			if !json.Valid([]byte(raw)) {
 				t.Fatal("the test is not JSON")
 			}
-			if got, err := podSpec([]byte(raw), "spec"); !errors.Is(err, gate.ErrReviewInvalid) {
+			if got, _, err := podSpec([]byte(raw), "spec"); !errors.Is(err, gate.ErrReviewInvalid) {
 				t.Errorf("podSpec(%s): got %v, %v, want ErrReviewInvalid", raw, got, err)
 			}
 		})

@@ -22,6 +22,7 @@ const (
 	OutcomeExempt    Outcome = "exempt"
 	OutcomeSkipped   Outcome = "skipped"   // brings in no image: a deletion, a scale
 	OutcomeUnchanged Outcome = "unchanged" // an update that leaves every image
+	OutcomeMirror    Outcome = "mirror"    // a mirror Pod of a node's static Pod
 )
 
 // Image is what was found about one image of an object.
@@ -47,6 +48,7 @@ type Response struct {
 
 	uid       string // JSON token
 	status    int
+	retry     int // seconds after which a client may come again; 0: it need not
 	requestID string
 	digests   string
 }
@@ -61,7 +63,16 @@ func (r *Response) conclude(v *verdict, details Details) {
 	for _, j := range v.judgements {
 		switch {
 		case j.answer.Permits():
-		case v.pass == passUnchanged, v.template && !rowOf(j.answer.Code).template:
+		case j.kept:
+			// What could not be looked up within the small budget is not
+			// worth a warning.
+			if j.answer.Code != gate.CodeTimeout {
+				lenient = append(lenient, j)
+			}
+		case v.template && j.blank():
+			j.answer.Text = blankText
+			lenient = append(lenient, j)
+		case v.template && !rowOf(j.answer.Code).template:
 			lenient = append(lenient, j)
 		default:
 			refused = append(refused, j)
@@ -69,8 +80,8 @@ func (r *Response) conclude(v *verdict, details Details) {
 	}
 	r.Outcome = OutcomeAllow
 	switch {
-	case v.pass == passUnchanged:
-		r.Outcome = OutcomeUnchanged
+	case v.pass == passUnchanged, v.pass == passMirror:
+		r.Outcome = Outcome(v.pass)
 	case v.err != nil:
 		r.refuseAll(v.err, v.template)
 	case len(refused) > 0:
@@ -82,12 +93,22 @@ func (r *Response) conclude(v *verdict, details Details) {
 	case len(lenient) > 0:
 		r.Outcome, r.Code = OutcomeWarn, lenient[0].answer.Code
 		r.Message = message(lenient, details)
-	case slices.ContainsFunc(v.judgements, func(j judgement) bool { return j.answer.Outcome == gate.OutcomeWarn }):
+	case len(v.notes) > 0, slices.ContainsFunc(v.judgements, func(j judgement) bool { return j.answer.Outcome == gate.OutcomeWarn }):
 		r.Outcome = OutcomeWarn
 	}
 	r.Allowed = r.Outcome != OutcomeDeny || r.Mode != ModeEnforce
-	if r.Mode == ModeAudit {
-		return
+	if r.Mode != ModeAudit {
+		r.warnings(v, refused, lenient, details)
+	}
+}
+
+// blankText explains a template without an image.
+const blankText = "no image is named yet; something must fill it in before there are Pods, as OpenShift does from the annotation image.openshift.io/triggers"
+
+// warnings says what was admitted all the same.
+func (r *Response) warnings(v *verdict, refused, lenient []judgement, details Details) {
+	for _, note := range v.notes {
+		r.warn(note)
 	}
 	if r.Outcome == OutcomeDeny && r.Mode == ModeWarn {
 		if len(refused) == 0 {
@@ -98,25 +119,17 @@ func (r *Response) conclude(v *verdict, details Details) {
 		}
 	}
 	for _, j := range lenient {
-		if !timedOut(v, j) {
-			r.warn(warning(j, details))
-		}
+		r.warn(warning(j, details))
 	}
 	for _, j := range v.judgements {
 		r.warnReasons(j, details)
 	}
 }
 
-// timedOut: an unchanged image that could not be looked up within the small
-// budget is not worth a warning.
-func timedOut(v *verdict, j judgement) bool {
-	return v.pass == passUnchanged && j.answer.Code == gate.CodeTimeout
-}
-
 // refuse is the refusal because of images.
 func (r *Response) refuse(refused []judgement, details Details) {
 	r.Outcome, r.Code = OutcomeDeny, refused[0].answer.Code
-	r.status = rowOf(r.Code).status
+	r.status, r.retry = rowOf(r.Code).status, retryAfter(r.Code)
 	if r.Code == gate.CodeInternal {
 		r.requestID = requestID()
 		refused[0].answer.Text = internalText(r.requestID)
@@ -129,7 +142,7 @@ func (r *Response) refuse(refused []judgement, details Details) {
 func (r *Response) refuseAll(err error, template bool) {
 	r.Code = gate.CodeOf(err)
 	row := rowOf(r.Code)
-	r.Outcome, r.status = OutcomeDeny, row.status
+	r.Outcome, r.status, r.retry = OutcomeDeny, row.status, retryAfter(r.Code)
 	if template && !row.template {
 		r.Outcome = OutcomeWarn
 	}
@@ -238,6 +251,9 @@ func (r *Response) JSON() []byte {
 		b = appendString(b, r.Message)
 		b = append(b, `,"reason":`...)
 		b = appendString(b, string(r.Code))
+		if r.retry > 0 {
+			b = fmt.Appendf(b, `,"details":{"retryAfterSeconds":%d}`, r.retry)
+		}
 		b = fmt.Appendf(b, `,"code":%d}`, r.status)
 	}
 	// The API server prefixes each key with the name of the webhook.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -26,8 +27,8 @@ const (
 	// slotWait is how long a review waits for a place among those in flight,
 	// to smooth a burst without hiding an overload.
 	slotWait = 200 * time.Millisecond
-	// unchangedBudget is what is spent on looking up the images of an update
-	// that passes anyway, to warn about them.
+	// unchangedBudget is what is spent on looking up images that a request
+	// leaves where they were, to warn about them.
 	unchangedBudget = 250 * time.Millisecond
 )
 
@@ -120,7 +121,8 @@ type verdict struct {
 	err        error // what is wrong with the whole review
 	name       string
 	template   bool
-	judgements []judgement
+	judgements []judgement // in the order of the places
+	notes      []string    // warnings that belong to no place
 }
 
 // pass is a reason for not judging.
@@ -130,6 +132,7 @@ const (
 	passExempt    pass = "exempt"    // by namespace
 	passSkipped   pass = "skipped"   // the request cannot bring in an image
 	passUnchanged pass = "unchanged" // an update that leaves all images
+	passMirror    pass = "mirror"    // shows what a node runs in any case
 )
 
 // decide fills v; a panic in it is caught by its caller.
@@ -161,22 +164,84 @@ func (r *Reviewer) decide(ctx context.Context, req *request, cluster string, v *
 	if question.Name == "" {
 		question.Name = o.name
 	}
-	if req.operation == "UPDATE" && req.oldObject != nil {
-		// An old object that cannot be read is no reason to pass.
-		if old, err := readObject(req.kind, req.oldObject); err == nil && unchanged(o.places, old.places) {
-			v.pass = passUnchanged
-			question.DryRun = true
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, unchangedBudget)
-			defer cancel()
-		}
+	c := v.change(req, o)
+	if v.err = c.refusal(); v.err != nil {
+		return
 	}
 	release, err := r.slot(ctx)
 	if err != nil {
 		v.err = err
 		return
 	}
-	v.judgements, v.err = judge(ctx, r.decider, o.places, question, release)
+	v.judgements, v.err = r.judgeChange(ctx, o.places, c, question, release)
+}
+
+// change says what a request does to the places of its object, and notes what
+// is said about it whatever the images are.
+func (v *verdict) change(req *request, o object) change {
+	c := o.everything()
+	if req.operation == "UPDATE" && req.oldObject != nil {
+		// An old object that cannot be read is no reason to pass.
+		if old, err := readObject(req.kind, req.oldObject); err == nil {
+			c = o.since(old)
+		}
+	}
+	if node := mirrorNode(req); node != "" {
+		v.pass, c = passMirror, o.nothing()
+		v.notes = append(v.notes, mirrorWarning(node))
+	} else if len(c.fresh)+len(c.doubts) == 0 {
+		v.pass = passUnchanged
+	}
+	if len(c.known) > 0 {
+		v.notes = append(v.notes, "digestgate: "+c.known[0].text()+"; this request does not change it")
+	}
+	return c
+}
+
+// judgeChange judges what is fresh, and then looks up what is kept, without
+// side effects and for a moment only.
+func (r *Reviewer) judgeChange(ctx context.Context, places []place, c change, q gate.Request, release func()) ([]judgement, error) {
+	var running atomic.Int32
+	running.Store(2)
+	both := func() {
+		if running.Add(-1) == 0 {
+			release()
+		}
+	}
+	judgements := make([]judgement, len(places))
+	fresh, err := judge(ctx, r.decider, pick(places, c.fresh), q, both)
+	if err != nil {
+		both()
+		return nil, err
+	}
+	for n, i := range c.fresh {
+		judgements[i] = fresh[n]
+	}
+	ctx, cancel := context.WithTimeout(ctx, unchangedBudget)
+	defer cancel()
+	q.DryRun = true
+	// Too many to look up is no reason to refuse what is there already.
+	kept, err := judge(ctx, r.decider, pick(places, c.kept), q, both)
+	if err != nil {
+		for _, i := range c.kept {
+			judgements[i].answer = refusal(err, "")
+		}
+	}
+	for n, i := range c.kept {
+		if err == nil {
+			judgements[i] = kept[n]
+		}
+		judgements[i].place, judgements[i].kept = places[i], true
+	}
+	return judgements, nil
+}
+
+func pick(places []place, indexes []int) []place {
+	list := make([]place, len(indexes))
+	for n, i := range indexes {
+		list[n] = places[i]
+	}
+	return list
 }
 
 // slot takes a place among the reviews in flight; ErrBusy when none gets free
