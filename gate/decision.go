@@ -62,6 +62,10 @@ const (
 	EventCheck     Event = "check"
 )
 
+// MaxUser is the longest name of a user that is read, in bytes. Kubernetes has
+// no limit of its own: a certificate or an issuer may say anything.
+const MaxUser = 1024
+
 // Request is what admission knows of the caller; the zero value stands for
 // evaluation outside admission.
 type Request struct {
@@ -73,6 +77,9 @@ type Request struct {
 	Operation       string            `json:"operation"`
 	User            string            `json:"user"`
 	Container       string            `json:"container"`
+	// LongUser is the length of a name over MaxUser, which User then does not
+	// hold, so that policies that read it refuse; 0 for every other one.
+	LongUser int `json:"-"`
 	// DryRun asks for the answer without side effects: nothing is queued and
 	// nothing is charged. It is no input of policies.
 	DryRun bool `json:"-"`

@@ -224,7 +224,7 @@ func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
 		// The values may be newer than the record that the caller has read;
 		// then they answer this question and are not kept under its ids.
 		if findings.InventoryID == "" || findings.InventoryID == key.inventoryID {
-			e.inputs.put(key, fs, fs.bytes)
+			e.inputs.put(key, fs, fs.bytes+int64(len(key.inventoryID)+len(key.findingsID)))
 		}
 		return fs, nil
 	})
@@ -242,11 +242,15 @@ func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
 // rules gives what the rules say, from the memo or by evaluating. Callers with
 // the same key share one evaluation.
 func (e *Engine) rules(ctx context.Context, set *activeSet, q gate.Question, fs *facts) ([]gate.Reason, error) {
+	if r := q.Request; r != nil && r.LongUser > 0 && set.mentions.request["user"] {
+		return []gate.Reason{condition(gate.OutcomeDeny, gate.CodeReviewInvalid,
+			"the policies read the name of the user, which has %d bytes, more than %d; use an account with a shorter name", r.LongUser, gate.MaxUser)}, nil
+	}
 	key := set.mentions.key(set.revision, q, fs.advisories(q))
 	if m, ok := e.memos.get(key); ok && m.fresh(q.Now, set.mentions.timed) {
 		return m.reasons, nil
 	}
-	result := e.evals.DoChan(string(key), func() (any, error) {
+	result := e.evals.DoChan(string(key[:]), func() (any, error) {
 		reasons, err := e.pool.do(context.WithoutCancel(ctx), func(ctx context.Context) ([]gate.Reason, error) {
 			return set.eval(ctx, compose(q, fs))
 		})

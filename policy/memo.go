@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,12 +10,13 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// memoKey is everything that the rules' answer depends on (DESIGN.md §2),
-// written down so that no two questions are written alike. Of the event, the
+// memoKey is the hash of everything that the rules' answer depends on (DESIGN.md
+// §2), written down so that no two questions are written alike: keys weigh the
+// same, however long what is in them. Of the event, the
 // tags and the request it holds only what the compiled policies mention, so
 // that all Pods of a deployment, and all deployments under a policy that does
 // not look at namespaces, share one decision.
-type memoKey string
+type memoKey [sha256.Size]byte
 
 // memo is the rules' answer and when it was given.
 type memo struct {
@@ -68,7 +70,7 @@ func (m mentions) key(revision string, q gate.Question, g gate.Generation) memoK
 	if q.Request != nil {
 		m.writeRequest(&b, q.Request)
 	}
-	return memoKey(b.String())
+	return sha256.Sum256([]byte(b.String()))
 }
 
 // writeRequest writes down the mentioned fields.

@@ -21,7 +21,7 @@ type request struct {
 	name        string
 	namespace   string
 	operation   string
-	user        string
+	user        user
 	node        bool // the user is in the group of nodes
 	dryRun      bool
 	object      []byte
@@ -44,6 +44,7 @@ func (k groupVersionKind) String() string {
 // sent in answer: not JSON, another kind or version, or no uid.
 func decodeReview(body []byte) (request, error) {
 	var r request
+	deep := depth(body, maxNesting) > maxNesting
 	if !json.Valid(body) || !utf8.Valid(body) {
 		return r, fmt.Errorf("decoding an AdmissionReview: not a JSON document: %w", gate.ErrReviewInvalid)
 	}
@@ -67,12 +68,10 @@ func decodeReview(body []byte) (request, error) {
 		return r, fmt.Errorf("decoding an AdmissionReview: this is %q of %q, want AdmissionReview of %s: %w",
 			gate.Printable(kind, 60), gate.Printable(version, 60), apiVersion, gate.ErrReviewInvalid)
 	}
-	err = members(raw, func(name, value []byte) error {
+	err = members(raw, func(name, value []byte) (err error) {
 		if string(name) == "uid" {
-			if len(value) > 2 && value[0] == '"' {
-				r.uid = string(value)
-			}
-			return nil
+			r.uid, err = uid(value)
+			return err
 		}
 		// The first thing that is wrong is remembered; the rest is read all
 		// the same, because the answer depends on the namespace's mode.
@@ -84,8 +83,13 @@ func decodeReview(body []byte) (request, error) {
 	if err != nil {
 		return r, fmt.Errorf("decoding an AdmissionReview: request: %w", err)
 	}
-	if r.uid == "" {
+	switch {
+	case r.uid == "":
 		return r, fmt.Errorf("decoding an AdmissionReview: request.uid is missing: %w", gate.ErrReviewInvalid)
+	case deep:
+		r.invalid = fmt.Errorf("the review nests deeper than %d levels; no object of Kubernetes does: %w", maxNesting, gate.ErrReviewInvalid)
+	case len(r.uid)-2 > maxUID:
+		r.invalid = fmt.Errorf("request.uid has %d bytes, more than %d: %w", len(r.uid)-2, maxUID, gate.ErrReviewInvalid)
 	}
 	return r, nil
 }
@@ -95,13 +99,13 @@ func (r *request) field(name, value []byte) (err error) {
 	case "kind":
 		r.kind, err = decodeKind(value)
 	case "subResource":
-		r.subResource, err = text(value)
+		r.subResource, err = short(value, maxName)
 	case "name":
-		r.name, err = text(value)
+		r.name, err = short(value, maxName)
 	case "namespace":
-		r.namespace, err = text(value)
+		r.namespace, err = namespaceName(value)
 	case "operation":
-		r.operation, err = text(value)
+		r.operation, err = short(value, maxName)
 	case "dryRun":
 		r.dryRun = string(value) == "true"
 		if s := string(value); s != "true" && s != "false" && s != "null" {
@@ -111,7 +115,7 @@ func (r *request) field(name, value []byte) (err error) {
 		err = members(value, func(name, value []byte) (err error) {
 			switch string(name) {
 			case "username":
-				r.user, err = text(value)
+				r.user, err = username(value)
 			case "groups":
 				err = elements(value, func(_ int, value []byte) error {
 					group, err := text(value)
@@ -133,11 +137,11 @@ func decodeKind(raw []byte) (k groupVersionKind, err error) {
 	err = members(raw, func(name, value []byte) (err error) {
 		switch string(name) {
 		case "group":
-			k.group, err = text(value)
+			k.group, err = short(value, maxName)
 		case "version":
-			k.version, err = text(value)
+			k.version, err = short(value, maxName)
 		case "kind":
-			k.kind, err = text(value)
+			k.kind, err = short(value, maxName)
 		}
 		return err
 	})

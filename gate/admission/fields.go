@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -13,7 +14,8 @@ import (
 // names without regard to case, let the last of two equal names win and drop
 // what it does not know; a gate must not be led past a second "containers" in
 // any of these ways. They expect text for which json.Valid and utf8.Valid hold
-// (decodeReview sees to it), which also bounds the nesting to 10,000 levels.
+// (decodeReview sees to it), and read each byte a number of times that does not
+// grow with the text.
 
 // members calls each for the members of a JSON object in their order. Names
 // that occur twice are an error, as is anything but an object; null is an
@@ -26,8 +28,8 @@ func members(raw []byte, each func(name, value []byte) error) error {
 	if len(raw) == 0 || raw[0] != '{' {
 		return fmt.Errorf("want an object, got %s: %w", sample(raw), gate.ErrReviewInvalid)
 	}
-	var array [40][]byte // most objects have fewer members; keeps seen off the heap
-	seen := array[:0]
+	var array [fewNames][]byte // keeps them off the heap
+	seen := seenNames{few: array[:0]}
 	for i := 1; ; {
 		i = skip(raw, i, ",")
 		if i >= len(raw) || raw[i] == '}' {
@@ -38,8 +40,11 @@ func members(raw []byte, each func(name, value []byte) error) error {
 		if err != nil {
 			return err
 		}
-		if seen, err = once(seen, name); err != nil {
+		if err := seen.add(name); err != nil {
 			return err
+		}
+		if seen.count() > maxMembers {
+			return fmt.Errorf("object with more than %d members: %w", maxMembers, gate.ErrReviewInvalid)
 		}
 		i = skip(raw, end, ":")
 		end = valueEnd(raw, i)
@@ -50,22 +55,46 @@ func members(raw []byte, each func(name, value []byte) error) error {
 	}
 }
 
-// maxMembers bounds the objects that are read member by member, and with it
-// the quadratic search for repeated names. The largest, a Pod's spec, has
-// about 40.
+// maxMembers bounds the objects that are read member by member. The largest, a
+// Pod's spec, has about 40.
 const maxMembers = 500
 
-func once(seen [][]byte, name []byte) ([][]byte, error) {
-	for _, s := range seen {
-		if bytes.Equal(s, name) {
-			return seen, fmt.Errorf("name %q occurs twice: %w", gate.Printable(string(name), 60), gate.ErrReviewInvalid)
+// fewNames is up to where comparing each name with all before it is quicker
+// than a map; most objects have fewer members.
+const fewNames = 40
+
+// seenNames are those of one object, found again in constant time each.
+type seenNames struct {
+	few  [][]byte
+	many map[string]struct{} // all of them, once few is full
+}
+
+// add refuses a name that occurs twice.
+func (n *seenNames) add(name []byte) error {
+	again := false
+	if n.many != nil {
+		_, again = n.many[string(name)]
+	} else {
+		again = slices.ContainsFunc(n.few, func(other []byte) bool { return bytes.Equal(other, name) })
+	}
+	if again {
+		return fmt.Errorf("name %q occurs twice: %w", gate.Printable(string(name), 60), gate.ErrReviewInvalid)
+	}
+	if n.many == nil && len(n.few) < fewNames {
+		n.few = append(n.few, name)
+		return nil
+	}
+	if n.many == nil {
+		n.many = make(map[string]struct{}, 2*fewNames)
+		for _, other := range n.few {
+			n.many[string(other)] = struct{}{}
 		}
 	}
-	if len(seen) == maxMembers {
-		return seen, fmt.Errorf("object with more than %d members: %w", maxMembers, gate.ErrReviewInvalid)
-	}
-	return append(seen, name), nil
+	n.many[string(name)] = struct{}{}
+	return nil
 }
+
+func (n *seenNames) count() int { return max(len(n.few), len(n.many)) }
 
 // elements calls each for the elements of a JSON array; null and nil, an
 // absent member, are empty.
@@ -176,14 +205,21 @@ func valueEnd(raw []byte, i int) int {
 	return i
 }
 
-// stringEnd is the index after the string that starts at i.
+// stringEnd is the index after the string that starts at i: after the next
+// quotation mark with an even number of backslashes in front.
 func stringEnd(raw []byte, i int) int {
-	for i++; i < len(raw); i++ {
-		switch raw[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
+	for start := i + 1; start < len(raw); {
+		n := bytes.IndexByte(raw[start:], '"')
+		if n < 0 {
+			break
+		}
+		end := start + n
+		slashes := end
+		for slashes > start && raw[slashes-1] == '\\' {
+			slashes--
+		}
+		if start = end + 1; (end-slashes)%2 == 0 {
+			return start
 		}
 	}
 	return len(raw)

@@ -18,7 +18,7 @@ func TestMembers_refused(t *testing.T) {
 		"number":         `1`,
 		"same_name":      `{"a":1,"b":2,"a":3}`,
 		"same_escaped":   `{"image":1,"im\u0061ge":2}`,
-		"too_many_names": `{"a` + strings.Join(names(501), `":1,"a`) + `":1}`,
+		"too_many_names": `{"a` + strings.Join(manyNames(501), `":1,"a`) + `":1}`,
 	}
 	for name, in := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestMembers_refused(t *testing.T) {
 	}
 }
 
-func names(n int) []string {
+func manyNames(n int) []string {
 	var list []string
 	for i := range n {
 		list = append(list, strings.Repeat("x", i))

@@ -128,8 +128,11 @@ func (h *Handler) serve(ctx context.Context, w http.ResponseWriter, req *http.Re
 		return Response{}, err
 	}
 	resp, err := h.reviewer.Review(ctx, buffer.Bytes(), name)
-	if errors.Is(err, gate.ErrReviewInvalid) {
+	switch {
+	case errors.Is(err, gate.ErrReviewInvalid):
 		return Response{}, &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: " + ownText(err), err}
+	case errors.Is(err, gate.ErrBusy):
+		return Response{}, busy(err)
 	}
 	return resp, err
 }
@@ -185,11 +188,15 @@ func read(buffer *bytes.Buffer, body io.Reader, size int64) error {
 	case errors.As(err, &limit):
 		return tooLarge()
 	case errors.Is(err, gate.ErrBusy):
-		return &httpError{http.StatusServiceUnavailable, "digestgate: BUSY: too many reviews at once; try again", err}
+		return busy(err)
 	case err != nil:
 		return &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: the body ended early", err}
 	}
 	return nil
+}
+
+func busy(err error) error {
+	return &httpError{http.StatusServiceUnavailable, "digestgate: BUSY: too many reviews at once; try again", err}
 }
 
 func tooLarge() error {

@@ -111,9 +111,12 @@ func objectName(raw []byte, want string) (string, error) {
 			return members(value, func(key, value []byte) (err error) {
 				switch string(key) {
 				case "name":
-					name, err = text(value)
+					name, err = short(value, maxName)
 				case "generateName":
-					generate, err = text(value)
+					generate, err = short(value, maxName)
+				}
+				if err != nil {
+					err = fmt.Errorf("request.object: metadata.%s: %w", key, err)
 				}
 				return err
 			})

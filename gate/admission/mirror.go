@@ -50,7 +50,7 @@ func mirrorNode(r *request) string {
 		}
 		return nil
 	})
-	if err != nil || !marked || node == "" || r.user != nodeUser+node {
+	if err != nil || !marked || node == "" || r.user.name != nodeUser+node {
 		return ""
 	}
 	return node

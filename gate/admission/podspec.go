@@ -88,6 +88,9 @@ func podSpec(raw []byte, prefix string) ([]place, []doubt, error) {
 			if len(doubts) > maxDoubts {
 				return fmt.Errorf("%s, like more than %d other fields: %w", doubts[0].text(), maxDoubts, gate.ErrObjectUnsupported)
 			}
+			if len(places) > maxRead {
+				return fmt.Errorf("request.object has more than %d containers and image volumes: %w", maxRead, gate.ErrTooLarge)
+			}
 			return nil
 		})
 		if err != nil {
@@ -96,6 +99,10 @@ func podSpec(raw []byte, prefix string) ([]place, []doubt, error) {
 	}
 	return places, doubts, nil
 }
+
+// maxRead bounds the places that are kept of one object, whether an update
+// changes them or not: more than the store of an API server takes in one.
+const maxRead = 10 * maxPlaces
 
 // maxDoubts bounds what is kept about unknown fields; an API server of a newer
 // Kubernetes brings a handful.
@@ -130,7 +137,7 @@ func readContainer(p place, raw []byte) (entry, error) {
 	err := members(raw, func(name, value []byte) (err error) {
 		switch string(name) {
 		case "name":
-			e.name, err = text(value)
+			e.name, err = named(value)
 		case "image":
 			e.image, err = text(value)
 		default:
@@ -147,7 +154,7 @@ func readVolume(p place, raw []byte) (entry, error) {
 	err := members(raw, func(name, value []byte) (err error) {
 		switch string(name) {
 		case "name":
-			e.name, err = text(value)
+			e.name, err = named(value)
 			return err
 		case "image":
 			e.found = !isNull(value)
@@ -178,44 +185,6 @@ func passOver(doubts []doubt, known bool, parent string, name, value []byte) []d
 		doubts = append(doubts, doubt{field: field, path: field + where, value: value})
 	}
 	return doubts
-}
-
-// imageInside searches a value for a member whose name ends like one that
-// holds an image, and says where it is.
-func imageInside(name string, raw []byte) (path string, found bool) {
-	kind := sample(raw)
-	if kind == "a string" {
-		return "", looksLikeImage(name)
-	}
-	var err error
-	switch kind {
-	case "an object":
-		err = members(raw, func(member, value []byte) error {
-			if p, ok := imageInside(string(member), value); ok && !found {
-				path, found = "."+string(member)+p, true
-			}
-			return nil
-		})
-	case "an array":
-		err = elements(raw, func(i int, value []byte) error {
-			if p, ok := imageInside(name, value); ok && !found {
-				path, found = "["+strconv.Itoa(i)+"]"+p, true
-			}
-			return nil
-		})
-	}
-	// What cannot be read might hold anything.
-	return path, found || err != nil
-}
-
-func looksLikeImage(name string) bool {
-	name = strings.ToLower(name)
-	for _, suffix := range []string{"image", "images", "imageref", "reference", "references", "artifact"} {
-		if strings.HasSuffix(name, suffix) {
-			return true
-		}
-	}
-	return false
 }
 
 // specField, containerField and volumeField know the fields of the newest

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,8 @@ type Reviewer struct {
 	log     *slog.Logger
 	metrics *Recorder
 	slots   chan struct{}
+	// decoding bounds the processors that reading bodies may take.
+	decoding chan struct{}
 }
 
 // NewReviewer makes a reviewer for a configuration that Validate accepts.
@@ -65,7 +68,7 @@ func NewReviewer(c Config, d Decider, o Options) *Reviewer {
 	}
 	r := &Reviewer{
 		config: c, exempt: map[string]bool{}, decider: d, log: o.Log, metrics: o.Recorder,
-		slots: make(chan struct{}, o.MaxInFlight),
+		slots: make(chan struct{}, o.MaxInFlight), decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	for _, name := range c.ExemptNamespaces {
 		r.exempt[name] = true
@@ -75,8 +78,9 @@ func NewReviewer(c Config, d Decider, o Options) *Reviewer {
 
 // Review answers one AdmissionReview of a cluster at the latest when ctx ends,
 // or 8.5 s from now when ctx has no end. The answer never permits because of
-// an error. Its own error, which wraps ErrReviewInvalid or is a bug, means
-// that the body holds no review that could be answered.
+// an error. Its own error means that the body holds no review that could be
+// answered (ErrReviewInvalid, or a bug), or that there was no time to read it
+// (ErrBusy).
 func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (resp Response, err error) {
 	start := time.Now()
 	if _, ok := ctx.Deadline(); !ok {
@@ -85,7 +89,7 @@ func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (res
 		defer cancel()
 	}
 	defer r.metrics.begin()()
-	req, err := decode(body)
+	req, err := r.decode(ctx, body)
 	if err != nil {
 		return Response{}, err
 	}
@@ -105,8 +109,16 @@ func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (res
 	return resp, nil
 }
 
-// decode guards decodeReview: a panic in it is a bug and no answer.
-func decode(body []byte) (req request, err error) {
+// decode guards decodeReview: as many bodies are read at once as there are
+// processors, the others wait until ctx ends (ErrBusy), and a panic in it is a
+// bug and no answer.
+func (r *Reviewer) decode(ctx context.Context, body []byte) (req request, err error) {
+	select {
+	case r.decoding <- struct{}{}:
+	case <-ctx.Done():
+		return req, fmt.Errorf("decoding an AdmissionReview: %d others are being decoded: %w", cap(r.decoding), gate.ErrBusy)
+	}
+	defer func() { <-r.decoding }()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("decoding an AdmissionReview: panic: %v\n%s", p, debug.Stack())
@@ -159,7 +171,7 @@ func (r *Reviewer) decide(ctx context.Context, req *request, cluster string, v *
 	}
 	question := gate.Request{
 		Cluster: cluster, Namespace: req.namespace, Kind: req.kind.kind, Name: req.name,
-		Operation: req.operation, User: req.user, DryRun: req.dryRun,
+		Operation: req.operation, User: req.user.name, LongUser: req.user.long, DryRun: req.dryRun,
 	}
 	if question.Name == "" {
 		question.Name = o.name
@@ -293,7 +305,7 @@ func (r *Reviewer) logReview(ctx context.Context, req *request, v *verdict, resp
 		slog.String("uid", gate.Printable(req.uid[1:len(req.uid)-1], 64)), slog.String("cluster", resp.Cluster),
 		slog.String("namespace", gate.Printable(req.namespace, 64)), slog.String("kind", gate.Printable(req.kind.String(), 100)),
 		slog.String("name", gate.Printable(name, 100)), slog.String("operation", gate.Printable(req.operation, 20)),
-		slog.String("user", gate.Printable(req.user, 100)), slog.Bool("dryRun", req.dryRun),
+		slog.String("user", req.user.printable()), slog.Bool("dryRun", req.dryRun),
 		slog.String("mode", string(resp.Mode)), slog.String("outcome", string(resp.Outcome)), slog.Bool("allowed", resp.Allowed),
 		slog.String("code", string(resp.Code)), slog.Int("images", len(v.judgements)), slog.String("digests", resp.digests),
 		slog.Duration("duration", took),
