@@ -83,6 +83,10 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrRegistryAuth: the registry refused our credentials (401, 403).
 	ErrRegistryAuth = errors.New("registry refused the credentials")
+	// ErrRegistryRefused: the registry refuses this one image (409, 412, 423, 451,
+	// or 403 where it serves other images of the repository): its own policy blocks
+	// it, or it is gone. The job waits long, and fails after RefusedFor.
+	ErrRegistryRefused = errors.New("the registry refuses this image")
 	// ErrRegistryUnavailable: DNS, TLS, connection, 429 or 5xx; not the image's
 	// fault, so no attempt is burnt.
 	ErrRegistryUnavailable = errors.New("registry is unavailable")
@@ -146,6 +150,7 @@ var errorClasses = []ErrorClass{
 	{ErrTooLarge, CodeTooLarge, false, "too_large"},
 	{ErrStoreUnavailable, CodeStoreUnavailable, true, "store_unavailable"},
 	{ErrRegistryAuth, CodeUnscanned, true, "registry_auth"},
+	{ErrRegistryRefused, CodeUnscanned, true, "registry_refused"},
 	{ErrRegistryUnavailable, CodeTimeout, true, "registry_unavailable"},
 	{ErrAdvisoriesUnavailable, CodePending, true, "advisories_unavailable"},
 	{ErrResource, CodeInternal, true, "resource"},

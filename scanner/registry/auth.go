@@ -4,38 +4,44 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/digestgate/digestgate/gate"
 )
 
-// authTransport adds the authorization to requests that go to the registry's
-// own origin, and to no other hop of a redirect. It answers a challenge by one
-// token exchange and one more try.
+// authTransport adds the authorization to requests that go to the registry
+// itself: unasked within its API, after a challenge of their own elsewhere on host
+// and aliases, and to no other hop of a redirect, whatever that answers. It
+// answers a challenge by one token exchange and one more try.
 type authTransport struct{ s *session }
 
 // RoundTrip implements http.RoundTripper.
 func (a authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	s := a.s
-	if urlEndpoint(req.URL) != s.origin || req.URL.Scheme != s.base.Scheme {
-		out := req.Clone(req.Context())
-		out.Header.Del("Authorization")
-		return s.hop(out)
+	if !s.own(req) {
+		return s.hop(authorized(req, ""))
 	}
 	c, _ := req.Context().Value(callKey{}).(*call)
 	if c == nil {
 		c = &call{}
 	}
-	value, err := s.authorization(req.Context(), c)
-	if err != nil {
-		return nil, err
+	unasked, value := s.unasked(req, c), ""
+	if unasked {
+		var err error
+		if value, err = s.authorization(req.Context(), c); err != nil {
+			return nil, err
+		}
 	}
 	res, err := s.hop(authorized(req, value))
-	if err != nil || res.StatusCode != http.StatusUnauthorized || c.basic {
+	if err != nil || res.StatusCode != http.StatusUnauthorized || unasked && c.basic {
 		return res, err
 	}
 	challenges := parseChallenges(res.Header)
+	if !unasked && !answerable(challenges) {
+		return res, nil // a signature that has expired, as a rule
+	}
 	closeBody(res)
-	next, err := s.answer(req.Context(), c, challenges)
+	next, err := s.answer(req.Context(), c, challenges, unasked)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +65,7 @@ func authorized(req *http.Request, value string) *http.Request {
 // Basic where the registry wants it.
 func (s *session) authorization(ctx context.Context, c *call) (string, error) {
 	if c.basic {
-		return s.basicValue(ctx)
+		return s.basicValue(ctx, c)
 	}
 	if tok, ok := s.tokens.get(c.scope()); ok {
 		return "Bearer " + tok, nil
@@ -67,22 +73,28 @@ func (s *session) authorization(ctx context.Context, c *call) (string, error) {
 	if !s.basic.Load() {
 		return "", nil
 	}
-	return s.basicValue(ctx)
+	return s.basicValue(ctx, c)
 }
 
-func (s *session) basicValue(ctx context.Context) (string, error) {
-	user, password, ok, err := s.secrets.get(ctx)
-	if err != nil || !ok {
+func (s *session) basicValue(ctx context.Context, c *call) (string, error) {
+	l, err := s.secrets.get(ctx, c.repo)
+	if err != nil || l == (login{}) {
 		return "", err
 	}
 	req := http.Request{Header: http.Header{}}
-	req.SetBasicAuth(user, password)
+	req.SetBasicAuth(l.user, l.password)
 	return req.Header.Get("Authorization"), nil
 }
 
+func answerable(challenges []challenge) bool {
+	return slices.ContainsFunc(challenges, func(c challenge) bool { return c.scheme == "bearer" || c.scheme == "basic" })
+}
+
 // answer turns the challenges of a 401 into the next value to try. Bearer wins
-// over Basic, because a token is worth less to whoever steals it.
-func (s *session) answer(ctx context.Context, c *call, challenges []challenge) (string, error) {
+// over Basic, because a token is worth less to whoever steals it. keep says that
+// it is the registry's API that asks, so that further requests to it bring the
+// answer unasked.
+func (s *session) answer(ctx context.Context, c *call, challenges []challenge, keep bool) (string, error) {
 	for _, ch := range challenges {
 		if ch.scheme != "bearer" {
 			continue
@@ -90,25 +102,29 @@ func (s *session) answer(ctx context.Context, c *call, challenges []challenge) (
 		if c.exchanges++; c.exchanges > maxExchanges {
 			return "", fmt.Errorf("the registry refused %d fresh tokens: check the permissions of the account: %w", maxExchanges, gate.ErrRegistryAuth)
 		}
-		tok, err := s.exchange(ctx, ch, c.scope())
+		tok, err := s.exchange(ctx, ch, c)
 		if err != nil {
 			return "", err
 		}
-		s.tokens.put(c.scope(), tok)
+		if keep {
+			s.tokens.put(c.scope(), tok)
+		}
 		return "Bearer " + tok.value, nil
 	}
 	for _, ch := range challenges {
 		if ch.scheme != "basic" {
 			continue
 		}
-		value, err := s.basicValue(ctx)
+		value, err := s.basicValue(ctx, c)
 		if err != nil {
 			return "", err
 		}
 		if value == "" {
 			return "", s.refused(false)
 		}
-		s.basic.Store(true)
+		if keep {
+			s.basic.Store(true)
+		}
 		return value, nil
 	}
 	return "", fmt.Errorf("the registry answered 401 without a challenge of Basic or Bearer: %w", gate.ErrRegistryAuth)

@@ -64,7 +64,7 @@ func (b *blob) open() error {
 			header.Set("Range", fmt.Sprintf("bytes=%d-%d", b.offset, b.size-1))
 			wanted = append(wanted, http.StatusPartialContent)
 		}
-		res, err := b.s.send(ctx, &call{repo: b.repo, blob: true}, http.MethodGet, "blobs/"+string(b.digest), header, wanted...)
+		res, err := b.s.send(ctx, &call{repo: b.repo, image: true, digested: true}, http.MethodGet, "blobs/"+string(b.digest), header, wanted...)
 		if err != nil {
 			cancel(nil)
 			return err

@@ -169,7 +169,7 @@ func (c Config) validateCredentials(report func(key, format string, args ...any)
 		report("credentials", "username, credentials.dockerConfig and credentials.helper exclude each other; keep one")
 	}
 	if file != "" {
-		if _, _, err := readDockerConfig(file, c.Host); err != nil {
+		if _, _, err := readDockerConfig(file, c.Host, ""); err != nil {
 			report("credentials.dockerConfig", "%w", err)
 		}
 	}

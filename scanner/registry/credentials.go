@@ -42,7 +42,8 @@ type credentialSource struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	login   login // of a helper
+	helper  string // whose answer login is
+	login   login
 	expires time.Time
 }
 
@@ -53,18 +54,17 @@ func newCredentialSource(c Config, now func() time.Time) *credentialSource {
 	return &credentialSource{cfg: c, now: now}
 }
 
-// get reads the configured credentials; ok is false when there are none. The
-// errors wrap gate.ErrRegistryAuth: they are for an operator to repair, and
-// jobs wait meanwhile.
-func (c *credentialSource) get(ctx context.Context) (user, password string, ok bool, err error) {
-	var l login
+// get reads the configured credentials for a repository, "" for what is about
+// none; the zero login when there are none. The errors wrap gate.ErrRegistryAuth:
+// they are for an operator to repair, and jobs wait meanwhile.
+func (c *credentialSource) get(ctx context.Context, repo string) (l login, err error) {
 	switch {
 	case c.cfg.Username != "":
 		l.user = c.cfg.Username
 		l.password, err = readPassword(c.cfg.PasswordFile)
 	case c.cfg.Credentials.DockerConfig != "":
 		var helper string
-		l, helper, err = readDockerConfig(c.cfg.Credentials.DockerConfig, c.cfg.Host)
+		l, helper, err = readDockerConfig(c.cfg.Credentials.DockerConfig, c.cfg.Host, repo)
 		if err == nil && helper != "" {
 			l, err = c.ask(ctx, helper)
 		}
@@ -72,9 +72,9 @@ func (c *credentialSource) get(ctx context.Context) (user, password string, ok b
 		l, err = c.ask(ctx, c.cfg.Credentials.Helper)
 	}
 	if err != nil {
-		return "", "", false, fmt.Errorf("%w: %w", err, gate.ErrRegistryAuth)
+		return login{}, fmt.Errorf("%w: %w", err, gate.ErrRegistryAuth)
 	}
-	return l.user, l.password, l.user != "", nil
+	return l, nil
 }
 
 // ask runs a helper unless its last answer is fresh. Callers that come at the
@@ -82,14 +82,14 @@ func (c *credentialSource) get(ctx context.Context) (user, password string, ok b
 func (c *credentialSource) ask(ctx context.Context, helper string) (login, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.now().Before(c.expires) {
+	if c.helper == helper && c.now().Before(c.expires) {
 		return c.login, nil
 	}
 	l, err := runHelper(ctx, helper, c.cfg.Host)
 	if err != nil {
 		return login{}, err
 	}
-	c.login, c.expires = l, c.now().Add(helperLife)
+	c.helper, c.login, c.expires = helper, l, c.now().Add(helperLife)
 	return l, nil
 }
 

@@ -1,10 +1,13 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -26,10 +29,10 @@ type dockerAuth struct {
 	RegistryToken string `json:"registrytoken"`
 }
 
-// readDockerConfig finds the login for host, or the name of the helper that
-// has it. A file without an entry for the host is an error: whoever names a
-// file wants to be logged in.
-func readDockerConfig(path, host string) (l login, helper string, err error) {
+// readDockerConfig finds the login for a repository of host, or the name of the
+// helper that has it. A file without an entry for the host is an error: whoever
+// names a file wants to be logged in.
+func readDockerConfig(path, host, repo string) (l login, helper string, err error) {
 	raw, err := readSecret(path)
 	if err != nil {
 		return login{}, "", fmt.Errorf("reading the docker configuration: %w", err)
@@ -41,16 +44,13 @@ func readDockerConfig(path, host string) (l login, helper string, err error) {
 	}
 	// As docker does: a helper for the host, then what stands in the file,
 	// then the helper for everything.
-	for key, name := range c.CredHelpers {
-		if sameServer(key, host) {
-			return login{}, name, checkHelper(name)
-		}
+	if key, ok := choose(c.CredHelpers, host, repo, func(string) bool { return true }); ok {
+		name := c.CredHelpers[key]
+		return login{}, name, checkHelper(name)
 	}
-	for key, a := range c.Auths {
-		if !sameServer(key, host) || a == (dockerAuth{}) {
-			continue // docker login leaves an empty entry where a helper has the rest
-		}
-		l, err := a.login()
+	// docker login leaves an empty entry where a helper has the rest.
+	if key, ok := choose(c.Auths, host, repo, func(a dockerAuth) bool { return a != (dockerAuth{}) }); ok {
+		l, err := c.Auths[key].login()
 		if err != nil {
 			return login{}, "", fmt.Errorf("reading the docker configuration %q, entry %q: %w", path, gate.Printable(key, 100), err)
 		}
@@ -91,4 +91,42 @@ func sameServer(key, host string) bool {
 		key = "docker.io"
 	}
 	return key == gate.CanonicalHost(host)
+}
+
+// choose finds the entry of a docker configuration that is for a repository of
+// host: the one with the longest path that the repository is in (as containers/image
+// and Kubernetes do), and of several with the same path always the same one, the
+// plain host name first. Where none has the repository, or none is asked for
+// (""), it is the one with the shortest path. usable leaves entries out.
+func choose[V any](entries map[string]V, host, repo string, usable func(V) bool) (key string, ok bool) {
+	keys := slices.Collect(maps.Keys(entries))
+	slices.SortFunc(keys, func(a, b string) int { // the better ones first
+		return cmp.Or(cmp.Compare(len(pathOf(a)), len(pathOf(b))), cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
+	best := -1
+	for _, k := range keys {
+		if !sameServer(k, host) || !usable(entries[k]) {
+			continue
+		}
+		p := pathOf(k)
+		if !ok {
+			key, ok = k, true
+		}
+		if (p == "" || repo == p || strings.HasPrefix(repo, p+"/")) && len(p) > best {
+			key, best = k, len(p)
+		}
+	}
+	return key, ok
+}
+
+// pathOf is the part of an entry's key that names repositories. /v1/ and /v2/ are
+// those of the registry's API.
+func pathOf(key string) string {
+	key = strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://")
+	_, p, _ := strings.Cut(key, "/")
+	first, rest, _ := strings.Cut(p, "/")
+	if first == "v1" || first == "v2" {
+		p = rest
+	}
+	return strings.Trim(p, "/")
 }

@@ -125,15 +125,32 @@ func errorCode(res *http.Response) string {
 	return body.Errors[0].Code
 }
 
+// answerError is an answer that is not the wanted one.
+type answerError struct {
+	error
+	status    int
+	said      string // what was answered, and by which host
+	forbidden bool   // a 403 of the registry itself
+}
+
+func (e *answerError) Unwrap() error { return e.error }
+
 // statusError maps an answer that is not the wanted one. It reads a bounded
 // part of the body and does not close it.
-func (s *session) statusError(res *http.Response) error {
+func (s *session) statusError(res *http.Response, c *call) error {
+	e := &answerError{status: res.StatusCode}
+	e.error = s.classify(res, c, e)
+	return e
+}
+
+func (s *session) classify(res *http.Response, c *call, e *answerError) error {
 	code := errorCode(res)
 	host := urlEndpoint(res.Request.URL)
 	said := fmt.Sprintf("%q answered %d", host, res.StatusCode)
 	if code != "" {
 		said += " " + code
 	}
+	e.said = said
 	status := res.StatusCode
 	switch code {
 	case "MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN":
@@ -146,14 +163,17 @@ func (s *session) statusError(res *http.Response) error {
 	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500 {
 		status = res.StatusCode // a rate limit is one whatever the body says
 	}
-	switch status {
-	case http.StatusNotFound, http.StatusGone:
+	switch {
+	case status == http.StatusNotFound, status == http.StatusGone:
 		return fmt.Errorf("%s: %w", said, gate.ErrNotFound)
-	case http.StatusUnauthorized, http.StatusForbidden:
-		if host != s.origin {
+	case c.image && imageRefused(res.StatusCode):
+		return s.refusal(said)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		if res.Request.Header.Get("Authorization") == "" && !s.unasked(res.Request, c) {
 			// Nobody sent credentials there: an expired signature, not ours.
 			return fmt.Errorf("%s to a redirected request: %w", said, gate.ErrRegistryUnavailable)
 		}
+		e.forbidden = res.StatusCode != http.StatusUnauthorized
 		return fmt.Errorf("%s: check username, passwordFile and the account's permission to pull: %w", said, gate.ErrRegistryAuth)
 	}
 	if res.StatusCode == http.StatusBadRequest && s.cfg.PlainHTTP {

@@ -3,14 +3,14 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
+	"sync/atomic"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -132,73 +132,41 @@ func (s *session) tags(ctx context.Context, repo string) (gate.TagList, error) {
 	return list, nil
 }
 
-// names collects the names of a list.
-type names struct {
-	limit       int
-	take, valid func(string) bool
-	seen        map[string]bool
-	taken       []string
-	full        bool
-	wrong       int // not names at all, never put into an address
-}
+// unsized are the lists for which no page size is asked for any more, because the
+// registry refused the one that was.
+type unsized struct{ repositories, tags atomic.Bool }
 
-func newNames(limit int, take, valid func(string) bool) *names {
-	return &names{limit: limit, take: take, valid: valid, seen: map[string]bool{}}
-}
-
-// add reports whether the name was new.
-func (n *names) add(name string) bool {
-	if !n.valid(name) {
-		n.wrong++
-		return false
+// of is the flag of a list, by its key in the answer.
+func (u *unsized) of(key string) *atomic.Bool {
+	if key == "tags" {
+		return &u.tags
 	}
-	if n.seen[name] {
-		return false
-	}
-	if len(n.seen) >= n.limit {
-		n.full = true
-		return false
-	}
-	n.seen[name] = true
-	if n.take(name) {
-		n.taken = append(n.taken, name)
-	}
-	return true
-}
-
-func (n *names) sorted() []string {
-	slices.Sort(n.taken)
-	return n.taken
-}
-
-func (n *names) note(what string) string {
-	note := ""
-	if n.full {
-		note = fmt.Sprintf("only the first %d %s are looked at", n.limit, what)
-	}
-	if n.wrong > 0 {
-		note = joinNotes(note, fmt.Sprintf("%d names that are none are left out", n.wrong))
-	}
-	return note
-}
-
-func joinNotes(notes ...string) string {
-	return strings.Join(slices.DeleteFunc(notes, func(s string) bool { return s == "" }), "; ")
+	return &u.repositories
 }
 
 // pages reads a list of the distribution specification page by page ("Listing
-// Tags"; the catalog is Distribution's, in the same form).
+// Tags"; the catalog is Distribution's, in the same form). A page size that the
+// registry answers with 400 is left out from then on: Distribution 3 refuses one
+// over its catalog.maxentries (registry/handlers/catalog.go), and gives pages of
+// its own size without.
 func (s *session) pages(ctx context.Context, c *call, path, key string, n *names) error {
-	query := url.Values{"n": {strconv.Itoa(pageSize)}}.Encode()
+	query, refused := url.Values{"n": {strconv.Itoa(pageSize)}}, s.unsized.of(key)
+	if refused.Load() {
+		query.Del("n")
+	}
 	for page, barren := 0, 0; ; page++ {
-		var body map[string]json.RawMessage
-		link, err := s.readJSON(ctx, c, &url.URL{Path: path, RawQuery: query}, &body)
-		if err != nil {
-			return err
+		list, next, err := s.page(ctx, c, &url.URL{Path: path, RawQuery: query.Encode()}, key)
+		var answer *answerError
+		if query.Has("n") && errors.As(err, &answer) && answer.status == http.StatusBadRequest {
+			query.Del("n")
+			list, next, err = s.page(ctx, c, &url.URL{Path: path, RawQuery: query.Encode()}, key)
+			if err == nil {
+				refused.Store(true)
+			}
 		}
-		var list []string
-		if raw := body[key]; raw != nil && json.Unmarshal(raw, &list) != nil { // null is an empty list
-			return fmt.Errorf("the registry answered %q without a list of names: %w", path, gate.ErrRegistryUnavailable)
+		var unclear *linkError
+		if err != nil && !errors.As(err, &unclear) {
+			return err
 		}
 		fresh := false
 		for _, name := range list {
@@ -208,19 +176,50 @@ func (s *session) pages(ctx context.Context, c *call, path, key string, n *names
 			barren = 0
 		}
 		switch {
-		case link == "" || n.full:
+		case n.full:
 			return nil
-		case barren > 1 || link == query || page >= maxPages:
-			n.full = true
+		case unclear != nil:
+			n.stop("the registry's link to a next page is not understood: %s", unclear.link)
+			return nil
+		case next == nil:
+			return nil
+		case barren > 1 || next.Encode() == query.Encode():
+			n.stop("the registry's next pages bring nothing new")
+			return nil
+		case page >= maxPages:
+			n.stop("it has more than %d pages", maxPages)
 			return nil
 		}
-		query = link
+		query = next
 	}
 }
 
-// readJSON fetches a small JSON document and returns the query of the next
-// page, "" when there is none.
-func (s *session) readJSON(ctx context.Context, c *call, to *url.URL, out any) (next string, err error) {
+// linkError says that the link to a next page is not understood; the page itself is.
+type linkError struct{ link error }
+
+func (e *linkError) Error() string {
+	return "the link to the next page is not understood: " + e.link.Error()
+}
+
+// page reads one page and the query of the next one, nil when it is the last.
+func (s *session) page(ctx context.Context, c *call, to *url.URL, key string) (list []string, next url.Values, err error) {
+	var body map[string]json.RawMessage
+	header, err := s.readJSON(ctx, c, to, &body)
+	if err != nil {
+		return nil, nil, err
+	}
+	if raw := body[key]; raw != nil && json.Unmarshal(raw, &list) != nil { // null is an empty list
+		return nil, nil, fmt.Errorf("the registry answered %q without a list of names: %w", to.Path, gate.ErrRegistryUnavailable)
+	}
+	next, err = nextQuery(header)
+	if err != nil {
+		return list, nil, &linkError{err}
+	}
+	return list, next, nil
+}
+
+// readJSON fetches a small JSON document and returns the header of the answer.
+func (s *session) readJSON(ctx context.Context, c *call, to *url.URL, out any) (header http.Header, err error) {
 	err = s.retry(ctx, func() error {
 		ctx, cancel := context.WithTimeoutCause(ctx, s.wait.small, errSlow)
 		defer cancel()
@@ -239,28 +238,8 @@ func (s *session) readJSON(ctx context.Context, c *call, to *url.URL, out any) (
 		if json.Unmarshal(b, out) != nil {
 			return fmt.Errorf("the registry answered %q with something else than JSON: %w", gate.Printable(to.Path, 100), gate.ErrRegistryUnavailable)
 		}
-		next = nextQuery(res.Header)
+		header = res.Header
 		return nil
 	})
-	return next, err
-}
-
-// nextLink finds the target of a link with the relation "next" (RFC 8288).
-var nextLink = regexp.MustCompile(`<([^<>]*)>[^<>]*;\s*rel="?next"?`)
-
-// nextQuery is the query of the link to the next page. Nothing else of the
-// address is used: the next page lies where this one does, whatever host or
-// path the registry names.
-func nextQuery(h http.Header) string {
-	for _, line := range h.Values("Link") {
-		m := nextLink.FindStringSubmatch(line)
-		if m == nil {
-			continue
-		}
-		u, err := url.Parse(m[1])
-		if err == nil && len(u.RawQuery) <= maxQueryBytes {
-			return u.Query().Encode()
-		}
-	}
-	return ""
+	return header, err
 }

@@ -59,7 +59,7 @@ func TestPrivateObjectStore(t *testing.T) {
 			t.Errorf("the store was asked %d times, want at least 3", len(asked))
 		}
 		for _, q := range store.Requests() {
-			if q.Authorization != "" || q.Referer != "" || q.Query != "signature=s3cr3t" || q.Method != http.MethodGet {
+			if q.Authorization != "" || !strings.HasPrefix(q.Referer, r.URL+"/v2/team/app/blobs/sha256:") || strings.Contains(q.Referer, "?") || q.Query != "signature=s3cr3t" || q.Method != http.MethodGet {
 				t.Errorf("the store was asked %+v", q)
 			}
 		}

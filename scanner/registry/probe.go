@@ -127,7 +127,8 @@ func (p *prober) reach(ctx context.Context) gate.ProbeStep {
 
 // login asks for the root of the API, which is what docker login does.
 func (p *prober) login(ctx context.Context) gate.ProbeStep {
-	_, _, known, err := p.secrets.get(ctx)
+	l, err := p.secrets.get(ctx, "")
+	known := l != (login{})
 	if err != nil {
 		p.refused = true
 		return failed("repair the file or the helper that the credentials come from", "%v", err)
@@ -215,7 +216,7 @@ func (p *prober) pull(ctx context.Context, repository string) gate.ProbeStep {
 			continue
 		}
 		for _, t := range tags.Tags[:min(len(tags.Tags), 1)] {
-			d, err := p.headManifest(ctx, repo, t.Tag)
+			d, said, err := p.head(ctx, repo, t.Tag)
 			if err != nil {
 				last = err
 				continue
@@ -223,8 +224,8 @@ func (p *prober) pull(ctx context.Context, repository string) gate.ProbeStep {
 			if err := p.content(ctx, repo, t.Tag); err != nil {
 				return contentFailed(repo+":"+t.Tag, err)
 			}
-			if d == "" {
-				return warning("", "%s:%s can be read; the registry does not say its digest, so that each check reads the manifest", repo, t.Tag)
+			if !said {
+				return warning("", "%s:%s can be read; the registry does not answer HEAD with its digest, so that each check reads the manifest", repo, t.Tag)
 			}
 			return fine("%s:%s is %s and can be read", repo, t.Tag, d)
 		}
@@ -278,6 +279,9 @@ func (p *prober) content(ctx context.Context, repo, ref string) error {
 }
 
 func contentFailed(image string, err error) gate.ProbeStep {
+	if errors.Is(err, gate.ErrRegistryRefused) {
+		return failed("name another repository in the test to learn whether others can be read", "the content of %s cannot be read: %v", image, err)
+	}
 	if errors.Is(err, gate.ErrRegistryAuth) {
 		return failed("give the account the permission to pull", "the content of %s cannot be read: %v", image, err)
 	}

@@ -110,7 +110,7 @@ func (s *session) sendTo(ctx context.Context, c *call, method string, to *url.UR
 		}
 	}
 	defer closeBody(res)
-	err = s.statusError(res)
+	err = s.statusError(res, c)
 	if transient(res) {
 		err = transientError{err}
 	}
@@ -125,10 +125,20 @@ type rawManifest struct {
 }
 
 // readManifest fetches what ref names and checks it against the digest that was
-// asked for and the one that the registry claims.
+// asked for and the one that the registry claims. A 403 is told apart by what else
+// the registry has served: see served.
 func (s *session) readManifest(ctx context.Context, repo, ref string) (rawManifest, error) {
+	m, err := s.fetchManifest(ctx, repo, ref)
+	if err != nil {
+		return rawManifest{}, s.judgeForbidden(ctx, repo, ref, err)
+	}
+	s.served.note(repo, ref, m.digest, s.identity(ctx, repo))
+	return m, nil
+}
+
+func (s *session) fetchManifest(ctx context.Context, repo, ref string) (rawManifest, error) {
 	var m rawManifest
-	c := &call{repo: repo}
+	c := manifestCall(repo, ref)
 	err := s.retry(ctx, func() error {
 		ctx, cancel := context.WithTimeoutCause(ctx, s.wait.small, errSlow)
 		defer cancel()
@@ -154,6 +164,10 @@ func (s *session) readManifest(ctx context.Context, repo, ref string) (rawManife
 		return rawManifest{}, err
 	}
 	return m, nil
+}
+
+func manifestCall(repo, ref string) *call {
+	return &call{repo: repo, image: true, digested: gate.Digest(ref).Valid()}
 }
 
 // checkClaims compares our hash with the reference and with the header. A
@@ -197,26 +211,4 @@ func readBounded(res *http.Response) (body []byte, d gate.Digest, size int64, er
 		return nil, "", 0, tooLong
 	}
 	return body, gate.Digest(fmt.Sprintf("sha256:%x", sum.Sum(nil))), size, nil
-}
-
-// headManifest asks for a digest without the content; "" when the registry
-// does not say it in a usable way.
-func (s *session) headManifest(ctx context.Context, repo, ref string) (gate.Digest, error) {
-	var d gate.Digest
-	c := &call{repo: repo}
-	err := s.retry(ctx, func() error {
-		ctx, cancel := context.WithTimeoutCause(ctx, s.wait.small, errSlow)
-		defer cancel()
-		res, err := s.send(ctx, c, http.MethodHead, "manifests/"+ref, http.Header{"Accept": {accept}},
-			http.StatusOK, http.StatusMethodNotAllowed, http.StatusBadRequest, http.StatusNotImplemented)
-		if err != nil {
-			return err
-		}
-		defer closeBody(res)
-		if got := gate.Digest(res.Header.Get("Docker-Content-Digest")); res.StatusCode == http.StatusOK && got.Valid() {
-			d = got
-		}
-		return nil
-	})
-	return d, err
 }

@@ -96,7 +96,7 @@ func (s *session) readConfig(ctx context.Context, repo string, desc descriptor) 
 }
 
 // Head asks which digest a tag names now; see gate.Source. Where the registry
-// does not say it, the manifest is read and hashed instead.
+// does not say it, or refuses HEAD, the manifest is read and hashed instead.
 func (c *Client) Head(ctx context.Context, loc gate.Location, tag string) (gate.Digest, error) {
 	d, err := c.head(ctx, loc, tag)
 	if err != nil {
@@ -113,10 +113,6 @@ func (c *Client) head(ctx context.Context, loc gate.Location, tag string) (gate.
 	if err := checkRef(tag); err != nil {
 		return "", err
 	}
-	d, err := s.headManifest(ctx, loc.Repository, tag)
-	if err != nil || d != "" {
-		return d, err
-	}
-	raw, err := s.readManifest(ctx, loc.Repository, tag)
-	return raw.digest, err
+	d, _, err := s.head(ctx, loc.Repository, tag)
+	return d, err
 }

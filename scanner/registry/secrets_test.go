@@ -2,11 +2,15 @@ package registry
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,12 +40,110 @@ func TestDockerConfig(t *testing.T) {
 		"helper_path":    {"hub.example.com", `{"credHelpers":{"hub.example.com":"../../bin/sh"}}`, login{}, "../../bin/sh", "not the name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, helper, err := readDockerConfig(file(t, c.text), c.host)
+			got, helper, err := readDockerConfig(file(t, c.text), c.host, "")
 			if got != c.want || helper != c.helper || (err == nil) != (c.fails == "") {
 				t.Errorf("got %+v, %q, %v", got, helper, err)
 			}
 			if err != nil && (!strings.Contains(err.Error(), c.fails) || strings.Contains(err.Error(), "s3cret")) {
 				t.Errorf("error %q, want %q in it and no secret", err, c.fails)
+			}
+		})
+	}
+}
+
+// TestDockerConfigByPath: of several entries for a host it is the one with the
+// longest path that the repository is in, always the same.
+func TestDockerConfigByPath(t *testing.T) {
+	entries := func(keys ...string) string {
+		auths := map[string]dockerAuth{}
+		for _, k := range keys {
+			auths[k] = dockerAuth{Username: k, Password: "p"}
+		}
+		text, err := json.Marshal(dockerConfig{Auths: auths})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	many := entries("hub.example.com", "hub.example.com/team", "hub.example.com/team/app", "hub.example.com/team/apple", "https://hub.example.com/other/",
+		"http://hub.example.com", "https://hub.example.com/v1/", "https://hub.example.com/v2/deep/path", "hub.example.com:443/team/app/x", "example.com/team/app/one")
+	for name, c := range map[string]struct{ text, repo, want string }{
+		"longest":           {many, "team/app", "hub.example.com/team/app"},
+		"below":             {many, "team/app/one", "hub.example.com/team/app"},
+		"whole_words":       {many, "team/applepie", "hub.example.com/team"},
+		"longer_name":       {many, "team/apple/pie", "hub.example.com/team/apple"},
+		"url":               {many, "other/x", "https://hub.example.com/other/"},
+		"api_path":          {many, "deep/path/x", "https://hub.example.com/v2/deep/path"},
+		"host":              {many, "nobody/x", "hub.example.com"},
+		"no_repository":     {many, "", "hub.example.com"},
+		"ties":              {entries("https://hub.example.com/v1/", "https://hub.example.com", "http://hub.example.com/"), "a/b", "http://hub.example.com/"},
+		"only_paths":        {entries("hub.example.com/team/app", "hub.example.com/team"), "team/x", "hub.example.com/team"},
+		"no_path_fits":      {entries("hub.example.com/team/b", "hub.example.com/team/a", "hub.example.com/team/longer"), "x/y", "hub.example.com/team/a"},
+		"no_path_is_wanted": {entries("hub.example.com/team/b", "hub.example.com/z"), "", "hub.example.com/z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := file(t, c.text)
+			for range 50 { // maps have no order
+				got, _, err := readDockerConfig(path, "hub.example.com", c.repo)
+				if err != nil || got.user != c.want {
+					t.Fatalf("repository %q: got %q, %v, want %q", c.repo, got.user, err, c.want)
+				}
+			}
+		})
+	}
+	helpers := file(t, `{"auths":{"hub.example.com/team/app":{"username":"u","password":"p"}},"credHelpers":{"https://hub.example.com/v1/":"second","hub.example.com":"first"}}`)
+	for range 50 {
+		if _, got, err := readDockerConfig(helpers, "hub.example.com", "team/app"); err != nil || got != "first" {
+			t.Fatalf("helpers: got %q, %v, want %q", got, err, "first")
+		}
+	}
+}
+
+// TestLoginByRepository: the entry of a repository is used for it, with Basic and
+// with tokens.
+func TestLoginByRepository(t *testing.T) {
+	for _, challenge := range []string{"Basic", "Bearer"} {
+		t.Run(challenge, func(t *testing.T) {
+			var mu sync.Mutex
+			users := map[string]string{} // by repository or scope
+			var s *storeOf
+			s = serveStore(t, func(w http.ResponseWriter, req *http.Request) {
+				about := strings.TrimPrefix(req.URL.Path, "/v2/")
+				about = strings.TrimSuffix(about, "/manifests/1")
+				if user, _, ok := req.BasicAuth(); ok {
+					if scope := req.URL.Query().Get("scope"); scope != "" {
+						about = strings.TrimSuffix(strings.TrimPrefix(scope, "repository:"), ":pull")
+					}
+					mu.Lock()
+					users[about] += user + " "
+					mu.Unlock()
+				}
+				switch {
+				case req.URL.Path == "/token":
+					_, _ = w.Write([]byte(`{"token":"t"}`))
+				case req.Header.Get("Authorization") == "":
+					w.Header().Set("WWW-Authenticate", challenge+` realm="`+s.url+`/token"`)
+					w.WriteHeader(http.StatusUnauthorized)
+				default:
+					w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("a", 64))
+				}
+			})
+			config := fmt.Sprintf(`{"auths":{"%[1]s":{"username":"all","password":"p"},"%[1]s/team":{"username":"team","password":"p"},"http://%[1]s/team/app":{"username":"app","password":"p"}}}`, s.host)
+			c := DefaultConfig()
+			c.Name, c.Type, c.Host, c.PlainHTTP, c.Credentials.DockerConfig = "test", "distribution", s.host, true, file(t, config)
+			client := newClient(t, Options{Registries: []Config{c}})
+			for range 10 {
+				for _, repo := range []string{"team/app", "team/other", "else/x"} {
+					if _, err := client.Head(t.Context(), gate.Location{Registry: "test", Repository: repo}, "1"); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for repo, want := range map[string]string{"team/app": "app", "team/other": "team", "else/x": "all"} {
+				got := slices.Compact(strings.Fields(users[repo]))
+				if len(got) != 1 || got[0] != want {
+					t.Errorf("repository %q was read as %q, want %q", repo, got, want)
+				}
 			}
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -61,11 +60,17 @@ type session struct {
 	secrets  *credentialSource
 	// basic is set when the registry asked for Basic authentication.
 	basic atomic.Bool
-	// credentialHosts are the endpoints that may see credentials.
-	credentialHosts map[string]bool
-	guard           *guard
-	trust           *trust
-	client          *http.Client
+	// credentialHosts are the endpoints that may see credentials; ownHosts are
+	// those of them that are the registry itself: host and aliases.
+	credentialHosts, ownHosts map[string]bool
+	// What was learnt of this registry: whether it answers HEAD, which manifests
+	// it served, and which of its lists take no page size.
+	heads   heads
+	served  served
+	unsized unsized
+	guard   *guard
+	trust   *trust
+	client  *http.Client
 }
 
 func newSession(c Config, o Options, p *pauses) (*session, error) {
@@ -74,16 +79,19 @@ func newSession(c Config, o Options, p *pauses) (*session, error) {
 		base:            url.URL{Scheme: "https", Host: apiHost(c.Host)},
 		tokens:          &tokens{now: o.Now, byScope: map[string]token{}},
 		secrets:         newCredentialSource(c, o.Now),
-		credentialHosts: map[string]bool{},
+		credentialHosts: map[string]bool{}, ownHosts: map[string]bool{},
 	}
+	s.heads.now, s.served.now = o.Now, o.Now
 	if c.PlainHTTP {
 		s.base.Scheme = "http"
 	}
 	s.origin = urlEndpoint(&s.base)
-	for _, list := range [][]string{{apiHost(c.Host)}, c.Aliases, c.TokenHosts, impliedTokenHosts(c.Host)} {
+	for i, list := range [][]string{{apiHost(c.Host)}, c.Aliases, c.TokenHosts, impliedTokenHosts(c.Host)} {
 		for _, h := range list {
-			s.credentialHosts[endpoint(h, defaultPort(s.base.Scheme))] = true
-			s.credentialHosts[endpoint(h, "443")] = true
+			for _, e := range []string{endpoint(h, defaultPort(s.base.Scheme)), endpoint(h, "443")} {
+				s.credentialHosts[e] = true
+				s.ownHosts[e] = s.ownHosts[e] || i < 2
+			}
 		}
 	}
 	s.guard = newGuard(c, s.wait.connect, o.resolver)
@@ -143,7 +151,8 @@ func (s *session) transport(host string) *http.Transport {
 // call travels in a request's context through the client's redirects.
 type call struct {
 	repo      string // "" for what is about no repository
-	blob      bool   // may be redirected to another host
+	image     bool   // a manifest or a blob: a refusal is about this image
+	digested  bool   // asked for by digest: whatever serves it is checked
 	catalog   bool   // needs the scope for listing repositories
 	basic     bool   // an API that knows Basic only and does not ask for it
 	exchanges int    // token exchanges so far; used by one goroutine at a time
@@ -166,35 +175,6 @@ type callKey struct{}
 
 func withCall(ctx context.Context, c *call) context.Context {
 	return context.WithValue(ctx, callKey{}, c)
-}
-
-// checkRedirect is the policy of http.Client. Credentials need no care here:
-// authTransport adds them per hop and only for the registry itself.
-func (s *session) checkRedirect(req *http.Request, via []*http.Request) error {
-	c, _ := req.Context().Value(callKey{}).(*call)
-	to := gate.Printable(req.URL.Host, 100)
-	switch {
-	case c == nil || len(via) > maxRedirects:
-		return &redirectError{to, fmt.Sprintf("more than %d redirects", maxRedirects)}
-	case req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !s.cfg.PlainHTTP):
-		return &redirectError{to, "not https"}
-	case req.URL.User != nil:
-		return &redirectError{to, "it names a user"}
-	case !c.blob && (urlEndpoint(req.URL) != s.origin || req.URL.Scheme != s.base.Scheme):
-		return &redirectError{to, "only blobs may come from another host; configure the registry's own host name"}
-	}
-	// A signed address of the last hop is nobody else's business.
-	req.Header.Del("Referer")
-	req.Header.Del("Authorization")
-	return nil
-}
-
-// redirectError says that a redirect was not followed. It names the host only:
-// addresses of blobs are signed, and whoever has them may read.
-type redirectError struct{ host, reason string }
-
-func (e *redirectError) Error() string {
-	return fmt.Sprintf("refusing the redirect to %q: %s", e.host, e.reason)
 }
 
 // urlEndpoint is the "host:port" that u is reached at.

@@ -54,20 +54,20 @@ func (t *tokens) put(scope string, tok token) {
 	t.byScope[scope] = tok
 }
 
-// exchange asks the realm of a challenge for a token of the scope. The
+// exchange asks the realm of a challenge for a token of the call's scope. The
 // realm is the registry's word: it is used only if it lies at a host that the
 // configuration names for credentials, whether there are credentials or not.
-func (s *session) exchange(ctx context.Context, c challenge, scope string) (token, error) {
-	realm, err := s.checkRealm(c.params["realm"])
+func (s *session) exchange(ctx context.Context, ch challenge, c *call) (token, error) {
+	realm, err := s.checkRealm(ch.params["realm"])
 	if err != nil {
 		return token{}, err
 	}
 	q := realm.Query()
-	if service := c.params["service"]; service != "" {
+	if service := ch.params["service"]; service != "" {
 		q.Set("service", service)
 	}
 	q.Del("scope")
-	if scope != "" {
+	if scope := c.scope(); scope != "" {
 		q.Set("scope", scope)
 	}
 	realm.RawQuery = q.Encode()
@@ -76,12 +76,12 @@ func (s *session) exchange(ctx context.Context, c challenge, scope string) (toke
 		return token{}, fmt.Errorf("asking %q for a token: %w", realm.Host, gate.ErrRegistryAuth)
 	}
 	req.Header.Set("User-Agent", userAgent)
-	user, password, ok, err := s.secrets.get(ctx)
+	l, err := s.secrets.get(ctx, c.repo)
 	if err != nil {
 		return token{}, err
 	}
-	if ok {
-		req.SetBasicAuth(user, password)
+	if l != (login{}) {
+		req.SetBasicAuth(l.user, l.password)
 	}
 	res, err := s.hop(req)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *session) exchange(ctx context.Context, c challenge, scope string) (toke
 	defer closeBody(res)
 	if res.StatusCode != http.StatusOK {
 		s.secrets.refused()
-		return token{}, s.tokenStatus(res, realm.Host, ok)
+		return token{}, s.tokenStatus(res, realm.Host, l != (login{}))
 	}
 	return s.readToken(res, realm.Host)
 }

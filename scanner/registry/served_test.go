@@ -1,0 +1,211 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+)
+
+// twoImages is a registry with two images, of which the second is forbidden.
+func twoImages(t *testing.T, change ...func(*Config, *Options)) (r rig, good, bad gate.Digest, clock *clock) {
+	t.Helper()
+	clock = newClock()
+	change = append(change, func(_ *Config, o *Options) { o.Now = clock.now })
+	r = newRig(t, registrytest.Options{}, change...)
+	good, _ = r.push(t, "good", 10)
+	img, err := registrytest.RandomImage(7, v1.Platform{}, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bad, err = r.Push(r.loc.Repository, "bad", img); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{"bad", string(bad)} {
+		r.forbid("team/app", ref)
+	}
+	return r, good, bad, clock
+}
+
+func (r rig) forbid(repo, ref string) {
+	r.Fail(registrytest.Fault{Path: "/v2/" + repo + "/manifests/" + ref, Status: 403, Body: []byte(`{"errors":[{"code":"DENIED","message":"x"}]}`)})
+}
+
+func (r rig) resolve(t *testing.T, ref string) error {
+	t.Helper()
+	_, err := r.client.Resolve(t.Context(), r.loc, ref)
+	return err
+}
+
+func wantRefused(t *testing.T, what string, err error) {
+	t.Helper()
+	if class, _ := gate.Classify(err); class.Err != gate.ErrRegistryRefused || !strings.Contains(err.Error(), "the registry refuses this image: blocked by its own policy or removed") {
+		t.Errorf("%s: got %v, want the image refused", what, err)
+	}
+}
+
+func wantCredentials(t *testing.T, what string, err error) {
+	t.Helper()
+	if class, _ := gate.Classify(err); class.Err != gate.ErrRegistryAuth || !strings.Contains(err.Error(), "check username, passwordFile") {
+		t.Errorf("%s: got %v, want the credentials blamed", what, err)
+	}
+}
+
+// TestForbiddenManifest: a 403 is about the image where another one of the
+// repository was read with the same credentials within the hour, and about the
+// credentials otherwise.
+func TestForbiddenManifest(t *testing.T) {
+	t.Run("nothing_read_before", func(t *testing.T) {
+		r, _, bad, _ := twoImages(t)
+		wantCredentials(t, "by digest", r.resolve(t, string(bad)))
+		wantCredentials(t, "by tag", r.resolve(t, "bad"))
+	})
+	t.Run("another_read_before", func(t *testing.T) {
+		r, good, bad, clock := twoImages(t)
+		if err := r.resolve(t, "good"); err != nil {
+			t.Fatal(err)
+		}
+		clock.advance(servedFor - time.Second)
+		wantRefused(t, "by digest", r.resolve(t, string(bad)))
+		wantRefused(t, "by tag", r.resolve(t, "bad"))
+		_, err := r.client.Head(t.Context(), r.loc, "bad")
+		wantRefused(t, "Head", err)
+		_, err = r.client.Image(t.Context(), r.loc, bad)
+		wantRefused(t, "Image", err)
+		if err := r.resolve(t, string(good)); err != nil {
+			t.Errorf("the other image: %v", err)
+		}
+	})
+	t.Run("more_than_an_hour_ago", func(t *testing.T) {
+		r, _, bad, clock := twoImages(t)
+		if err := r.resolve(t, "good"); err != nil {
+			t.Fatal(err)
+		}
+		clock.advance(servedFor)
+		wantCredentials(t, "then", r.resolve(t, string(bad)))
+	})
+	t.Run("in_another_repository", func(t *testing.T) {
+		r, _, _, _ := twoImages(t)
+		if err := r.resolve(t, "good"); err != nil {
+			t.Fatal(err)
+		}
+		r.forbid("team/other", "1")
+		_, err := r.client.Resolve(t.Context(), gate.Location{Registry: "test", Repository: "team/other"}, "1")
+		wantCredentials(t, "other repository", err)
+	})
+	t.Run("the_same_one", func(t *testing.T) {
+		r, good, _, _ := twoImages(t)
+		if err := errors.Join(r.resolve(t, "good"), r.resolve(t, string(good))); err != nil {
+			t.Fatal(err)
+		}
+		r.Reset()
+		r.Fail(registrytest.Fault{Path: anyManifest, Status: 403})
+		wantCredentials(t, "by tag", r.resolve(t, "good"))
+		wantCredentials(t, "by digest", r.resolve(t, string(good)))
+	})
+	t.Run("with_other_credentials", func(t *testing.T) {
+		var password string
+		r, _, bad, _ := twoImages(t, func(c *Config, _ *Options) {
+			password = file(t, "first")
+			c.Username, c.PasswordFile = "robot", password
+		})
+		if err := r.resolve(t, "good"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(password, []byte("second"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantCredentials(t, "after a rotation", r.resolve(t, string(bad)))
+	})
+	t.Run("a_blob", func(t *testing.T) {
+		r, good, _, _ := twoImages(t)
+		img, err := r.client.Image(t.Context(), r.loc, good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Fail(registrytest.Fault{Path: anyBlob, Status: 403})
+		_, err = r.blob(t.Context(), img.Layers[0].Digest, img.Layers[0].Size)
+		wantCredentials(t, "a layer", err)
+	})
+	t.Run("no_longer_refused", func(t *testing.T) {
+		r, _, bad, _ := twoImages(t)
+		if err := r.resolve(t, "good"); err != nil {
+			t.Fatal(err)
+		}
+		wantRefused(t, "first", r.resolve(t, string(bad)))
+		r.Reset()
+		if err := r.resolve(t, string(bad)); err != nil {
+			t.Errorf("after the policy has changed: %v", err)
+		}
+	})
+}
+
+// TestRefusedInAQuietRepository: once refused, an image stays so while the other
+// one can be read, however long ago that was; and no longer.
+func TestRefusedInAQuietRepository(t *testing.T) {
+	r, good, bad, clock := twoImages(t)
+	if err := r.resolve(t, "good"); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, "first", r.resolve(t, string(bad)))
+	for n := range 3 {
+		clock.advance(2 * servedFor)
+		before := r.Count(http.MethodGet, string(good))
+		wantRefused(t, "hours later", r.resolve(t, string(bad)))
+		if got := r.Count(http.MethodGet, string(good)) - before; got != 1 {
+			t.Errorf("try %d: the other image was asked for %d times, want once", n, got)
+		}
+	}
+	clock.advance(2 * servedFor)
+	r.Fail(registrytest.Fault{Path: "/v2/team/app/manifests/" + string(good), Status: 403})
+	wantCredentials(t, "when the other one is forbidden too", r.resolve(t, string(bad)))
+}
+
+func TestServedIsBounded(t *testing.T) {
+	s := &served{now: time.Now}
+	for n := range 3 * maxServed {
+		repo := fmt.Sprintf("team/r%d", n)
+		s.note(repo, "1", "sha256:a", credentialsID{})
+		s.refuse(repo, "2")
+	}
+	if len(s.repositories) > maxServed {
+		t.Errorf("%d repositories are remembered, want at most %d", len(s.repositories), maxServed)
+	}
+	for n := range 3 * maxRefusedRefs {
+		s.note("team/app", "1", "sha256:a", credentialsID{})
+		s.refuse("team/app", fmt.Sprint(n))
+	}
+	if n := len(s.repositories["team/app"].refused); n > maxRefusedRefs {
+		t.Errorf("%d references are remembered, want at most %d", n, maxRefusedRefs)
+	}
+}
+
+// TestRefusalSaysWhatToDo: in the words of the product.
+func TestRefusalSaysWhatToDo(t *testing.T) {
+	for kind, want := range map[string]string{"harbor": "deployment security", "jfrog": "Xray", "distribution": "its policies"} {
+		r := newRig(t, registrytest.Options{}, func(c *Config, _ *Options) { c.Type = kind })
+		r.Fail(registrytest.Fault{Path: anyManifest, Status: 412})
+		err := r.resolve(t, "1")
+		wantRefused(t, kind, err)
+		if !strings.Contains(fmt.Sprint(err), want) || strings.Contains(fmt.Sprint(err), "%!") {
+			t.Errorf("%s: got %v, want %q in it", kind, err, want)
+		}
+	}
+	r := newRig(t, registrytest.Options{})
+	d, _ := r.PutBlob([]byte("layer"))
+	r.Fail(registrytest.Fault{Path: anyBlob, Status: 451})
+	_, err := r.blob(t.Context(), d, 5)
+	wantRefused(t, "a layer", err)
+	r.Fail(registrytest.Fault{Path: "/v2/**/tags/list", Status: 409})
+	if _, err := r.client.Tags(t.Context(), r.loc); !errors.Is(err, gate.ErrRegistryUnavailable) {
+		t.Errorf("a list is no image: got %v", err)
+	}
+}
