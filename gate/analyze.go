@@ -139,7 +139,9 @@ func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func
 func hope(err error) int {
 	switch {
 	case errors.Is(err, ErrRegistryAuth), errors.Is(err, ErrRegistryUnavailable):
-		return 4 // waits
+		return 5 // waits
+	case errors.Is(err, ErrRegistryRefused):
+		return 4 // waits long
 	case errors.Is(err, ErrIntegrity):
 		return 3
 	case errors.Is(err, ErrNotFound):

@@ -85,7 +85,7 @@ var (
 	ErrRegistryAuth = errors.New("registry refused the credentials")
 	// ErrRegistryRefused: the registry refuses this one image (409, 412, 423, 451,
 	// or 403 where it serves other images of the repository): its own policy blocks
-	// it, or it is gone. The job waits long, and fails after RefusedFor.
+	// it, or it is gone.
 	ErrRegistryRefused = errors.New("the registry refuses this image")
 	// ErrRegistryUnavailable: DNS, TLS, connection, 429 or 5xx; not the image's
 	// fault, so no attempt is burnt.

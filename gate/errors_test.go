@@ -73,7 +73,7 @@ func TestErrorsOutsideTheTable(t *testing.T) {
 // TestWhatBurnsAnAttempt: only what the image itself causes does.
 func TestWhatBurnsAnAttempt(t *testing.T) {
 	retry := map[string]bool{
-		"store_unavailable": true, "registry_auth": true, "registry_unavailable": true, "advisories_unavailable": true, "resource": true,
+		"store_unavailable": true, "registry_auth": true, "registry_refused": true, "registry_unavailable": true, "advisories_unavailable": true, "resource": true,
 		"busy": true, "fenced": true, "yielded": true, "no_job": true, "conflict": true,
 	}
 	for _, class := range gate.Errors() {

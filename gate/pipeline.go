@@ -10,8 +10,8 @@ import (
 // Source reads manifests; scanner/registry implements it.
 //
 // Errors of all methods: ErrNotFound (the registry answered that it does not
-// exist), ErrRegistryAuth, ErrRegistryUnavailable (perhaps in a
-// RetryAfterError), ErrIntegrity, ErrRegistryNotTrusted (no such registry is
+// exist), ErrRegistryAuth, ErrRegistryRefused (it refuses this image, and serves
+// others), ErrRegistryUnavailable (perhaps in a RetryAfterError), ErrIntegrity, ErrRegistryNotTrusted (no such registry is
 // configured), ErrUnassessable (a manifest that no rule covers, over a limit,
 // or not parsable) and ErrTimeout. ErrUnassessable follows from bytes that have
 // the digest, wherever they were served; every other error is about this location

@@ -55,7 +55,7 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 		}
 		if err != nil {
 			err = fmt.Errorf("confirming tag %q: %w", Printable(tag, 128), err)
-			if !errors.Is(err, ErrUnassessable) && !errors.Is(err, ErrIntegrity) {
+			if !errors.Is(err, ErrUnassessable) && !errors.Is(err, ErrIntegrity) && !errors.Is(err, ErrRegistryRefused) {
 				return err
 			}
 			wrong = errors.Join(wrong, err) // the other tags may be fine
@@ -66,6 +66,9 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 	}
 	if err := p.rejudge(ctx, job.Location, tagged, job.Trigger.event()); err != nil {
 		return err
+	}
+	if errors.Is(wrong, ErrRegistryRefused) {
+		return wrong // the tag is asked for again; that the digest is gone, is recorded
 	}
 	if gone != nil || wrong != nil {
 		return errors.Join(gone, wrong)

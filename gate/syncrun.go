@@ -81,12 +81,7 @@ func (r *syncRun) all(ctx context.Context) error {
 			}
 		}
 		if err != nil {
-			r.change(func(st *syncState) {
-				st.Counts.Problems++
-				st.Error = Printable(fmt.Sprintf("repository %q: %v", repo, err), 500)
-			})
-			r.metrics.syncProblem(r.registry.Name)
-			r.log.Warn("repository cannot be synchronised", "registry", r.registry.Name, "repository", repo, "error", err)
+			r.problem(repo, err)
 			if errors.Is(err, ErrRegistryUnavailable) {
 				r.change(func(st *syncState) { st.Unread++ })
 				continue
@@ -101,6 +96,16 @@ func (r *syncRun) all(ctx context.Context) error {
 		return last
 	}
 	return nil
+}
+
+// problem notes why a repository was not compared, or not in whole.
+func (r *syncRun) problem(repo string, err error) {
+	r.change(func(st *syncState) {
+		st.Counts.Problems++
+		st.Error = Printable(fmt.Sprintf("repository %q: %v", repo, err), 500)
+	})
+	r.metrics.syncProblem(r.registry.Name)
+	r.log.Warn("repository cannot be synchronised", "registry", r.registry.Name, "repository", repo, "error", err)
 }
 
 // passed moves the cursor and writes it, but not more often than saveEvery.
@@ -122,7 +127,7 @@ func perRepository(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || errors.As(err, &wait) {
 		return false
 	}
-	for _, about := range []error{ErrRegistryUnavailable, ErrRegistryAuth, ErrNotFound, ErrTooLarge, ErrUnassessable, ErrRefInvalid, ErrIntegrity} {
+	for _, about := range []error{ErrRegistryUnavailable, ErrRegistryAuth, ErrRegistryRefused, ErrNotFound, ErrTooLarge, ErrUnassessable, ErrRefInvalid, ErrIntegrity} {
 		if errors.Is(err, about) {
 			return true
 		}

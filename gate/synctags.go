@@ -35,6 +35,7 @@ func (r *syncRun) repository(ctx context.Context, loc Location) error {
 		}
 	})
 	r.metrics.syncCompared(r.registry.Name, len(list.Tags))
+	passed := &passedOver{}
 	var again []syncTag // clean mappings that the list does not confirm
 	for batch := range slices.Chunk(list.Tags, syncBatch) {
 		known, err := r.mappings(ctx, loc, batch)
@@ -51,21 +52,53 @@ func (r *syncRun) repository(ctx context.Context, loc Location) error {
 			if m.clean() && t.Digest == m.Digest {
 				continue
 			}
-			if err := r.tag(ctx, m, t.Digest); err != nil {
+			if err := passed.over(r.tag(ctx, m, t.Digest)); err != nil {
 				return err
 			}
 		}
 	}
 	slices.SortStableFunc(again, func(a, b syncTag) int { return a.ReadAt.Compare(b.ReadAt) })
 	for _, m := range again[:min(len(again), syncRecheck)] {
-		if err := r.tag(ctx, m, ""); err != nil {
+		if err := passed.over(r.tag(ctx, m, "")); err != nil {
 			return err
 		}
+	}
+	if passed.first != nil {
+		r.problem(loc.Repository, fmt.Errorf("%d of its tags cannot be read, the first of them: %w", passed.count, passed.first))
 	}
 	if !list.Complete {
 		return nil
 	}
 	return r.vanished(ctx, loc, list.Tags)
+}
+
+// passedOver are the tags of one repository that the registry does not serve,
+// while it serves others: they keep no other tag from being compared.
+type passedOver struct {
+	first        error
+	count, inRow int
+}
+
+// over returns nil for a refused tag. Refused credentials are taken for those of
+// the whole repository when syncFailing tags in a row have met them.
+func (p *passedOver) over(err error) error {
+	var wait *RetryAfterError
+	switch {
+	case err == nil:
+		p.inRow = 0
+		return nil
+	case errors.As(err, &wait):
+		return err
+	case errors.Is(err, ErrRegistryRefused):
+	case errors.Is(err, ErrRegistryAuth) && p.inRow+1 < syncFailing:
+		p.inRow++
+	default:
+		return err
+	}
+	if p.count++; p.first == nil {
+		p.first = err
+	}
+	return nil
 }
 
 // mappings reads what is known of tags. Whether what a tag names was ever

@@ -35,7 +35,11 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (Digest, []string, 
 	if unanswered(err) && mapping.Usable(res.Now, l.options.TagGrace) {
 		l.metrics.fellBack("tag")
 		age := res.Now.Sub(mapping.ReadAt).Round(time.Second)
-		return mapping.Digest, []string{fmt.Sprintf("the registry did not answer; tag %q was %s when confirmed %s ago", key.Tag, mapping.Digest, age)}, nil
+		why := "did not answer"
+		if errors.Is(err, ErrRegistryRefused) {
+			why = "refuses this image now"
+		}
+		return mapping.Digest, []string{fmt.Sprintf("the registry %s; tag %q was %s when confirmed %s ago", why, key.Tag, mapping.Digest, age)}, nil
 	}
 	a := refusal(err)
 	switch {
@@ -43,6 +47,8 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (Digest, []string, 
 		a.Text = fmt.Sprintf("tag %q is being pushed; try again, or use the digest", key.Tag)
 	case errors.Is(err, ErrNotFound):
 		a = refuse(ErrNotScanned, "registry %q has no tag %q in repository %q; push it, or correct the reference", key.Registry, key.Tag, key.Repository)
+	case errors.Is(err, ErrRegistryRefused):
+		a.Text = fmt.Sprintf("registry %q refuses tag %q of repository %q: blocked by its own policy or removed; ask those who run the registry to allow it, or use another tag", key.Registry, key.Tag, key.Repository)
 	case errors.Is(err, ErrRegistryAuth):
 		a.Text = fmt.Sprintf("registry %q refuses the credentials it is read with; the operators must renew them, or use a digest that is known here", key.Registry)
 	case unanswered(err):
@@ -65,8 +71,8 @@ func (l *Lookup) copiedTag(key TagKey, m TagMapping, now time.Time) (Digest, []s
 // unanswered reports whether an error leaves open what the tag names. "No such
 // tag" and a manifest of the wrong kind are answers.
 func unanswered(err error) bool {
-	return errors.Is(err, ErrRegistryUnavailable) || errors.Is(err, ErrRegistryAuth) || errors.Is(err, ErrTimeout) ||
-		errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, ErrRegistryUnavailable) || errors.Is(err, ErrRegistryAuth) || errors.Is(err, ErrRegistryRefused) ||
+		errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // readTag reads a tag. A read that a push has overtaken is no answer, which

@@ -20,7 +20,7 @@ func TestEveryClassHasAStatus(t *testing.T) {
 		"store_unavailable": 503, "timeout": 503, "busy": 503, "resource": 503,
 		// Words about an image, a registry or a lease: no operation returns them.
 		"not_scanned": 500, "pending": 500, "quota_exhausted": 500, "unassessable": 500, "integrity": 500, "scan_failed": 500, "stale": 500,
-		"policy": 500, "policy_error": 500, "object_unsupported": 500, "review_invalid": 500, "registry_auth": 500,
+		"policy": 500, "policy_error": 500, "object_unsupported": 500, "review_invalid": 500, "registry_auth": 500, "registry_refused": 500,
 		"registry_unavailable": 500, "advisories_unavailable": 500, "fenced": 500, "yielded": 500, "no_job": 500,
 	}
 	for _, class := range gate.Errors() {
