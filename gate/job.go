@@ -84,6 +84,10 @@ func (t Trigger) Priority() Priority {
 // starts it again.
 const AdmissionRestart = 15 * time.Minute
 
+// RefusedWait is the longest wait between two tries of a job whose image its
+// registry refuses; half of it is the shortest.
+const RefusedWait = time.Hour
+
 // JobState is the state of a job.
 type JobState string
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,6 +187,9 @@ func (w *Worker) work(ctx context.Context, job Job) {
 	if errors.As(err, &wait) {
 		result.After = wait.After
 	}
+	if errors.Is(err, ErrRegistryRefused) {
+		result.After = max(result.After, refusedWait())
+	}
 	// The result is written even while stopping: without it the job would
 	// only go on when its lease has run out.
 	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.o.Lease)
@@ -215,6 +219,13 @@ func (w *Worker) rescanEnded() {
 	case w.freed <- struct{}{}:
 	default:
 	}
+}
+
+// refusedWait is the wait of a job whose image its registry refuses: somebody has
+// to change a policy there, which is nothing for seconds. Jobs that were refused
+// together do not come back together.
+func refusedWait() time.Duration {
+	return RefusedWait - time.Duration(rand.Int64N(int64(RefusedWait/2)))
 }
 
 // final says which failures no repetition mends.

@@ -30,6 +30,7 @@ func TestWorkerResults(t *testing.T) {
 		"too_large":    {handler: fails(gate.ErrTooLarge), is: gate.ErrTooLarge, final: true},
 		"unavailable":  {handler: fails(gate.ErrRegistryUnavailable), is: gate.ErrRegistryUnavailable},
 		"retry_after":  {handler: fails(fmt.Errorf("pulling: %w", wait)), is: gate.ErrRegistryUnavailable, after: 90 * time.Second},
+		"refused":      {handler: fails(gate.ErrRegistryRefused), is: gate.ErrRegistryRefused, after: gate.RefusedWait},
 		"no_handler":   {is: gate.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,6 +43,9 @@ func TestWorkerResults(t *testing.T) {
 				stop := running(t, q, o, 0)
 				synctest.Wait()
 				r := q.result(t, "a")
+				if name == "refused" && r.After >= gate.RefusedWait/2 && r.After <= gate.RefusedWait {
+					r.After = c.after
+				}
 				if !errors.Is(r.Err, c.is) || (r.Err == nil) != (c.is == nil) || r.Final != c.final || r.After != c.after || r.MaxAttempts != 3 {
 					t.Errorf("got %+v, want %v, final %t, after %s", r, c.is, c.final, c.after)
 				}
