@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,8 @@ type app struct {
 	log     *slog.Logger
 	metrics *prometheus.Registry
 	asking  bool // a command that leaves the policies and the advisories in force alone
+	// stopping: the process is told to stop and serves on for a moment.
+	stopping atomic.Bool
 
 	token      adminToken
 	store      store.Store

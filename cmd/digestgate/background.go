@@ -25,8 +25,9 @@ const (
 	judgeSlack = 10 * time.Second
 )
 
-// background starts everything that runs without being asked.
-func (a *app) background(ctx context.Context, s *running) {
+// follow starts what keeps the answers of the listeners true; it runs as long
+// as they do.
+func (a *app) follow(ctx context.Context, s *running) {
 	if a.catalog != nil {
 		s.work.Go(func() { a.catalog.Follow(ctx) })
 	}
@@ -45,6 +46,11 @@ func (a *app) background(ctx context.Context, s *running) {
 	if a.has(roleWebhooks) {
 		s.work.Go(func() { a.lastEvents.Run(ctx) })
 	}
+}
+
+// work starts everything else that runs without being asked. When the process
+// is told to stop, it ends first: another process takes it up.
+func (a *app) work(ctx context.Context, s *running) {
 	if a.has(roleWorker) {
 		s.work.Go(func() {
 			if err := a.publishAnalyzerSet(ctx); err != nil && ctx.Err() == nil {

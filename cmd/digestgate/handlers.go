@@ -42,7 +42,7 @@ func (a *app) handlers() ([]handler, error) {
 		}
 		hooks = h
 		if l.Webhooks != "" {
-			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.public(hooks, false), tls: a.hookTLS(public)})
+			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.closing(a.public(hooks, false)), tls: a.hookTLS(public)})
 			hooks = nil
 		}
 	}
@@ -50,7 +50,7 @@ func (a *app) handlers() ([]handler, error) {
 		if hooks != nil {
 			public = a.hookTLS(public)
 		}
-		list = append(list, handler{name: "http", address: l.HTTP, serve: a.public(hooks, a.has(roleAPI)), tls: public})
+		list = append(list, handler{name: "http", address: l.HTTP, serve: a.closing(a.public(hooks, a.has(roleAPI))), tls: public})
 	}
 	if a.has(roleAdmission) {
 		h, err := a.admission()
@@ -158,8 +158,8 @@ func (a *app) admission() (handler, error) {
 			return handler{}, fmt.Errorf("writing the certificate authority: %w", errors.Join(gate.ErrResource, err))
 		}
 	}
-	server := admission.NewServer(h, certificate, a.log)
-	return handler{name: "admission", address: a.config.Listen.Admission, serve: h, tls: server.TLSConfig, server: server}, nil
+	server := admission.NewServer(a.closing(h), certificate, a.log)
+	return handler{name: "admission", address: a.config.Listen.Admission, serve: server.Handler, tls: server.TLSConfig, server: server}, nil
 }
 
 // lookup answers "may it run?" for admission.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -76,6 +77,9 @@ func (a *app) ready(ctx context.Context) (text string, ok bool) {
 		fmt.Fprintf(&b, "fail  %s: %s\n", name, gate.Printable(err.Error(), 300))
 	}
 	warn := func(name, text string) { fmt.Fprintf(&b, "warn  %s: %s\n", name, gate.Printable(text, 300)) }
+	if a.stopping.Load() {
+		check("stopping", errors.New("this process was told to stop; ask another replica"))
+	}
 	problem, served := a.storeProblem(ctx)
 	switch {
 	case problem != nil && served != "":

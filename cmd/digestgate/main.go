@@ -8,8 +8,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/digestgate/digestgate/scanner/match"
 )
@@ -21,9 +19,7 @@ func program() int {
 	// Trivy's logging package installs a handler that keeps every record for
 	// ever; ours replaces it before anything is said.
 	slog.SetDefault(slog.New(match.DependencyLog(slog.NewTextHandler(os.Stderr, nil))))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(context.Background())
 	defer stop()
-	// The second signal ends the program at once, whatever the first waits for.
-	context.AfterFunc(ctx, stop)
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }

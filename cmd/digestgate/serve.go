@@ -11,14 +11,22 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/digestgate/digestgate/gate/admission"
 )
 
-// grace is how long running work may go on after a signal; Kubernetes sends
-// SIGKILL after 30 s.
-const grace = 20 * time.Second
+const (
+	// grace is how long running work may continue after a signal; Kubernetes
+	// sends SIGKILL after 30 s.
+	grace = 20 * time.Second
+	// lastRequests is how long requests may take that are under way when the
+	// listeners close: what an API server waits for a review.
+	lastRequests = admission.DefaultTimeout
+)
 
 func newServeCommand(o *rootOptions) *cobra.Command {
 	var roles []string
@@ -79,8 +87,9 @@ func serve(cmd *cobra.Command, c Config, log *slog.Logger) (err error) {
 		}
 	}
 	<-ctx.Done()
-	log.Info("stopping", "grace", grace)
-	return s.stop()
+	delay := a.shutdownDelay(ctx)
+	log.Info("stopping", "cause", context.Cause(ctx), "stillServing", delay, "grace", grace)
+	return s.drain(delay)
 }
 
 func isTerminal(f *os.File) bool {
@@ -90,10 +99,13 @@ func isTerminal(f *os.File) bool {
 
 // running is a started process: its listeners and background work.
 type running struct {
-	log     *slog.Logger
-	cancel  context.CancelFunc
-	work    sync.WaitGroup
-	servers []*http.Server
+	log *slog.Logger
+	// rest lets nothing new begin that nobody waits for; cancel also ends what
+	// the listeners need to answer.
+	rest, cancel context.CancelFunc
+	stopping     *atomic.Bool
+	work         sync.WaitGroup
+	servers      []*http.Server
 	// Addresses by the name of the listener: http, webhooks, admission,
 	// private, debug.
 	addresses map[string]net.Addr
@@ -102,8 +114,9 @@ type running struct {
 // start opens every listener before anything is served, so that a port in use
 // is an error at once.
 func (a *app) start(ctx context.Context) (*running, error) {
-	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &running{log: a.log, cancel: cancel, addresses: map[string]net.Addr{}}
+	follow, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	work, rest := context.WithCancel(follow)
+	s := &running{log: a.log, rest: rest, cancel: cancel, stopping: &a.stopping, addresses: map[string]net.Addr{}}
 	handlers, err := a.handlers()
 	if err == nil {
 		err = s.listen(handlers)
@@ -112,7 +125,8 @@ func (a *app) start(ctx context.Context) (*running, error) {
 		cancel()
 		return nil, errors.Join(err, s.stop())
 	}
-	a.background(background, s)
+	a.follow(follow, s)
+	a.work(work, s)
 	return s, nil
 }
 
@@ -175,12 +189,23 @@ func (s *running) newServer(h handler) *http.Server {
 	}
 }
 
+// drain stops without refusing anybody: for delay everything is served on, while
+// /readyz says that others should be asked and each answer closes its
+// connection. Callers that come back find another replica.
+func (s *running) drain(delay time.Duration) error {
+	s.stopping.Store(true)
+	s.rest() // workers claim nothing more and have a grace of their own
+	time.Sleep(delay)
+	return s.stop()
+}
+
 // stop ends in two steps: refuse new work and let requests and jobs finish,
 // then cancel what is left.
 func (s *running) stop() error {
-	bounded, done := context.WithTimeout(context.Background(), grace)
+	s.stopping.Store(true)
+	s.rest()
+	bounded, done := context.WithTimeout(context.Background(), lastRequests)
 	defer done()
-	s.cancel() // workers claim nothing more and have a grace of their own
 	var errs []error
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -196,6 +221,30 @@ func (s *running) stop() error {
 		})
 	}
 	wg.Wait()
+	s.cancel()
 	s.work.Wait()
 	return errors.Join(errs...)
+}
+
+// shutdownDelay is how long to serve on after ctx has ended: as configured when
+// others are to take over, else not at all. Nobody calls a process that only
+// works.
+func (a *app) shutdownDelay(ctx context.Context) time.Duration {
+	if !toldToStop(ctx) || !a.has(roleAdmission, roleWebhooks, roleAPI) {
+		return 0
+	}
+	return a.config.Admission.ShutdownDelay
+}
+
+// closing closes each connection after its next answer once the process stops:
+// with "Connection: close" of HTTP/1, with GOAWAY of HTTP/2, into which net/http
+// turns that header. No request is lost by it, because the client hears of it
+// before it sends another.
+func (a *app) closing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -108,7 +108,8 @@ func (s *server) start() {
 	}
 	s.cmd = exec.Command(programIn(s.t, s.dir), append(slices.Clone(args), "-c", s.config)...)
 	s.cmd.Dir = s.cwd
-	s.cmd.Env = append(os.Environ(), s.env...)
+	// Nobody takes over from most processes of tests; what comes last counts.
+	s.cmd.Env = append(append(os.Environ(), "DIGESTGATE_ADMISSION_SHUTDOWNDELAY=0s"), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {

@@ -58,6 +58,10 @@ type Config struct {
 	// queue; 0 is no limit.
 	NewDigestsPerHour int     `yaml:"newDigestsPerHour"`
 	Details           Details `yaml:"details"`
+	// ShutdownDelay is how long after SIGTERM the process serves on while it
+	// says that it is not ready, so that callers find another one first; 0
+	// stops at once. It is part of what terminationGracePeriodSeconds covers.
+	ShutdownDelay time.Duration `yaml:"shutdownDelay"`
 	// Repositories limits what may be admitted. A denied pattern wins over an
 	// allowed one; once anything is allowed, everything else is not.
 	Repositories []RepositoryConfig `yaml:"repositories"`
@@ -114,6 +118,7 @@ func Default() Config {
 		StoreGrace:        5 * time.Minute,
 		NewDigestsPerHour: 60,
 		Details:           DetailsFull,
+		ShutdownDelay:     8 * time.Second,
 		ExemptNamespaces:  []string{"kube-system"},
 		Clusters:          []ClusterConfig{{Name: DefaultCluster}},
 	}
@@ -145,6 +150,7 @@ func (c Config) Validate() error {
 	}{
 		{"wait", c.Wait, maxTimeout - margin}, {"tags.maxAge", c.Tags.MaxAge, 24 * time.Hour},
 		{"tags.grace", c.Tags.Grace, 24 * time.Hour}, {"storeGrace", c.StoreGrace, time.Hour},
+		{"shutdownDelay", c.ShutdownDelay, 10 * time.Minute},
 	} {
 		if d.value < 0 || d.value > d.limit {
 			bad(d.key, "want 0s to %s, got %s", d.limit, d.value)
