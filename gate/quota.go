@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -27,19 +28,23 @@ type Quota struct {
 	zone   *time.Location
 }
 
-// NewQuota checks the configuration; ErrInvalid.
+// NewQuota checks the configuration; ErrInvalid, for each problem a line.
 func NewQuota(c QuotaConfig) (*Quota, error) {
+	var problems []error
 	if c.Limit < 0 {
-		return nil, fmt.Errorf("limit: %d is negative; 0 means unlimited: %w", c.Limit, ErrInvalid)
+		problems = append(problems, fmt.Errorf("limit: %d is negative; 0 means unlimited: %w", c.Limit, ErrInvalid))
 	}
 	switch c.Period {
 	case "day", "week", "month", "none":
 	default:
-		return nil, fmt.Errorf("period: %q is not one of day, week, month, none: %w", c.Period, ErrInvalid)
+		problems = append(problems, fmt.Errorf("period: %q is not one of day, week, month, none: %w", c.Period, ErrInvalid))
 	}
 	zone, err := time.LoadLocation(c.TimeZone)
 	if err != nil {
-		return nil, fmt.Errorf("timeZone: %q is not an IANA time zone such as Asia/Shanghai: %w", c.TimeZone, ErrInvalid)
+		problems = append(problems, fmt.Errorf("timeZone: %q is not an IANA time zone such as Asia/Shanghai: %w", c.TimeZone, ErrInvalid))
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
 	}
 	return &Quota{config: c, zone: zone}, nil
 }

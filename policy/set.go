@@ -17,6 +17,7 @@ type Set struct {
 	query    rego.PreparedEvalQuery
 	mentions mentions
 	warnings Problems
+	always   []string
 }
 
 // Warnings is why the set would be refused if it were not in force already:
@@ -63,7 +64,7 @@ func compile(files []File, how compiling) (*Set, error) {
 	if len(problems) > 0 {
 		return nil, problems.sorted()
 	}
-	s := &Set{files: files, mentions: mentionsOf(c), warnings: newer.sorted()}
+	s := &Set{files: files, mentions: mentionsOf(c), warnings: newer.sorted(), always: alwaysOf(c)}
 	var body []string
 	for _, name := range []string{ruleDeny, ruleWarn} {
 		if n := len(c.GetRulesExact(documentRef(name))); n > 0 {

@@ -97,7 +97,12 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf("webhook.caFile: %w", err))
 		}
 	}
-	if !readable {
+	if !readable { // what they must look like is not known; whether they can be read is
+		for i, file := range c.SecretFiles {
+			if _, err := readSecret(AuthHMAC, file); err != nil {
+				problems = append(problems, fmt.Errorf("webhook.secretFiles[%d]: %w", i, err))
+			}
+		}
 		return errors.Join(problems...)
 	}
 	for i, file := range c.SecretFiles {
@@ -108,8 +113,8 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// shape checks everything but the files; readable says that it makes sense to
-// look at them.
+// shape checks everything but the files; readable says that what they must hold
+// is known.
 func (c Config) shape() (problems []error, readable bool) {
 	bad := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf(format+": %w", append(args, gate.ErrInvalid)...))

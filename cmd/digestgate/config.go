@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/document"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/schedule"
@@ -124,95 +125,115 @@ func DefaultConfig() Config {
 // Validate reports every problem, each line beginning with the path of its key.
 func (c Config) Validate() error {
 	var problems []error
-	add := func(path string, err error) { problems = append(problems, under(path, err)...) }
-	bad := func(path, format string, args ...any) {
-		problems = append(problems, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+	for _, f := range c.findings() {
+		problems = append(problems, fmt.Errorf("%s: %s", f.path, f.text))
 	}
+	return errors.Join(problems...)
+}
+
+// findings are what is wrong with the meaning of keys, in the order of their
+// paths. The files that the parts read for themselves are among it.
+func (c Config) findings() []finding {
+	var list findings
 	if !filepath.IsAbs(c.DataDir) {
-		bad("dataDir", "%q must be an absolute path", c.DataDir)
+		list.bad("dataDir", "%q must be an absolute path", c.DataDir)
 	}
+	c.validateListen(&list)
+	c.validateHTTP(&list)
+	list.add("store", c.Store.Validate())
+	for i, r := range c.Registries {
+		path := fmt.Sprintf("registries[%d]", i)
+		list.add(path, r.Validate())
+		list.add(path, r.Webhook.Validate())
+		if r.Webhook.Auth == webhooks.AuthMTLS && c.HTTP.TLS.CertFile == "" {
+			list.bad(path+".webhook.auth", "mtls needs TLS here, so that certificates can be asked for: set http.tls.certFile and keyFile")
+		}
+		list.add(path, r.Sync.Validate())
+	}
+	c.validateTwice(&list)
+	list.add("scan", c.Scan.Validate())
+	list.add("quota", c.Quota.Validate())
+	list.add("advisories", c.Advisories.Validate())
+	list.add("policy", c.Policy.Validate())
+	list.add("admission", c.Admission.Validate())
+	list.add("schedules", schedule.Validate(c.Schedules))
+	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
+		list.bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")
+	}
+	if len(c.Notifications) > 0 {
+		list.bad("notifications", "not supported yet, leave it empty")
+	}
+	slices.SortStableFunc(list, func(a, b finding) int { return strings.Compare(a.path, b.path) })
+	return list
+}
+
+// validateTwice refuses names and hosts that two registries claim.
+func (c Config) validateTwice(list *findings) {
+	names, hosts := map[string]int{}, map[string]int{}
+	for i, r := range c.Registries {
+		if first, ok := names[r.Name]; ok && r.Name != "" {
+			list.bad(fmt.Sprintf("registries[%d].name", i), "%q is the name of registries[%d] too; give each its own", r.Name, first)
+		} else {
+			names[r.Name] = i
+		}
+		for j, h := range append([]string{r.Host}, r.Aliases...) {
+			path := fmt.Sprintf("registries[%d].host", i)
+			if j > 0 {
+				path = fmt.Sprintf("registries[%d].aliases[%d]", i, j-1)
+			}
+			h = gate.CanonicalHost(h)
+			if first, ok := hosts[h]; ok && h != "" {
+				list.bad(path, "%q belongs to registries[%d] (%q) already; a host is of one registry", h, first, c.Registries[first].Name)
+				continue
+			}
+			hosts[h] = i
+		}
+	}
+}
+
+func (c Config) validateListen(list *findings) {
 	for path, address := range map[string]string{
 		"listen.http": c.Listen.HTTP, "listen.webhooks": c.Listen.Webhooks, "listen.admission": c.Listen.Admission,
 		"listen.private": c.Listen.Private, "listen.debug": c.Listen.Debug,
 	} {
 		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
-			bad(path, "%q is not host:port", address)
+			list.bad(path, "%q is not host:port", address)
 		}
 	}
 	if slices.Contains(c.Roles, roleAdmission) && c.Listen.Admission == "" {
-		bad("listen.admission", "empty; give host:port, or leave the role admission out of roles")
+		list.bad("listen.admission", "empty; give host:port, or leave the role admission out of roles")
 	}
 	for i, role := range c.Roles {
 		if !slices.Contains(allRoles(), role) {
-			bad(fmt.Sprintf("roles[%d]", i), "%q is not one of %s", role, strings.Join(allRoles(), ", "))
+			hint := ""
+			if near := document.Nearest(role, allRoles()); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			list.bad(fmt.Sprintf("roles[%d]", i), "%q is not one of %s%s", role, strings.Join(allRoles(), ", "), hint)
 		}
 	}
 	if len(c.Roles) == 0 {
-		bad("roles", "empty; name at least one of %s", strings.Join(allRoles(), ", "))
+		list.bad("roles", "empty; name at least one of %s", strings.Join(allRoles(), ", "))
 	}
-	c.validateHTTP(bad)
-	add("store", c.Store.Validate())
-	for i, r := range c.Registries {
-		path := fmt.Sprintf("registries[%d]", i)
-		add(path, r.Validate())
-		add(path, r.Webhook.Validate())
-		if r.Webhook.Auth == webhooks.AuthMTLS && c.HTTP.TLS.CertFile == "" {
-			bad(path+".webhook.auth", "mtls needs TLS here, so that certificates can be asked for: set http.tls.certFile and keyFile")
-		}
-		add(path, r.Sync.Validate())
-	}
-	if _, err := gate.NewRegistries(c.registries()); err != nil {
-		add("registries", err)
-	}
-	add("scan", c.Scan.Validate())
-	add("quota", c.Quota.Validate())
-	add("advisories", c.Advisories.Validate())
-	add("policy", c.Policy.Validate())
-	add("admission", c.Admission.Validate())
-	add("schedules", schedule.Validate(c.Schedules))
-	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
-		bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")
-	}
-	if len(c.Notifications) > 0 {
-		bad("notifications", "not supported yet, leave it empty")
-	}
-	slices.SortStableFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(problems...)
 }
 
-func (c Config) validateHTTP(bad func(path, format string, args ...any)) {
+func (c Config) validateHTTP(list *findings) {
 	if (c.HTTP.TLS.CertFile == "") != (c.HTTP.TLS.KeyFile == "") {
-		bad("http.tls", "certFile and keyFile belong together; give both or neither")
+		list.bad("http.tls", "certFile and keyFile belong together; give both or neither")
 	}
 	if c.HTTP.ExternalURL != "" {
 		if u, err := url.Parse(c.HTTP.ExternalURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			bad("http.externalURL", "%q is not an http or https URL", c.HTTP.ExternalURL)
+			list.bad("http.externalURL", "%q is not an http or https URL", c.HTTP.ExternalURL)
 		}
 	}
 	if c.HTTP.PathPrefix != "" && (!strings.HasPrefix(c.HTTP.PathPrefix, "/") || strings.HasSuffix(c.HTTP.PathPrefix, "/")) {
-		bad("http.pathPrefix", "%q must begin with a slash and not end with one", c.HTTP.PathPrefix)
+		list.bad("http.pathPrefix", "%q must begin with a slash and not end with one", c.HTTP.PathPrefix)
 	}
 	for i, cidr := range c.HTTP.TrustedProxies {
 		if _, _, err := net.ParseCIDR(cidr); err != nil {
-			bad(fmt.Sprintf("http.trustedProxies[%d]", i), "%q is not a range such as 10.0.0.0/8", cidr)
+			list.bad(fmt.Sprintf("http.trustedProxies[%d]", i), "%q is not a range such as 10.0.0.0/8", cidr)
 		}
 	}
-}
-
-// under puts the path of a part in front of each line of its problems, unless
-// the part has written it itself.
-func under(path string, err error) []error {
-	if err == nil {
-		return nil
-	}
-	var out []error
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if !strings.HasPrefix(line, path) {
-			line = path + "." + line
-		}
-		out = append(out, errors.New(strings.TrimSuffix(line, ": "+gate.ErrInvalid.Error())))
-	}
-	return out
 }
 
 // registries is the pipeline's view of the registries.

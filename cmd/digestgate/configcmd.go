@@ -28,12 +28,32 @@ func newConfigCommand(o *rootOptions) *cobra.Command {
 		},
 		&cobra.Command{
 			Use: "check", Short: "Check the configuration and the files it names; every problem at once",
+			Long: `Check the configuration as a server would read it: the file, the environment and
+--set together. Every file that is named is opened, policies are loaded and the
+advisory data is checked; no connection is made. Problems are printed with the
+file, the line and the path of the key. Warnings are about keys that this version
+does not use, and about settings with which no image is ever admitted.
+
+Exit status: 0 usable, with or without warnings; 1 not usable.`,
 			Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				if _, err := o.load(); err != nil {
-					return err
+				l := o.source().read()
+				l.openAll(cmd.Context())
+				l.warn()
+				for _, w := range l.places.Warnings() {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w.Error())
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "the configuration is usable")
+				if err := l.places.Err(); err != nil {
+					return configError(err)
+				}
+				text := "the configuration is usable"
+				switch n := len(l.places.Warnings()); {
+				case n == 1:
+					text += ", with the warning on standard error"
+				case n > 1:
+					text += fmt.Sprintf(", with the %d warnings on standard error", n)
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
 				return err
 			},
 		},

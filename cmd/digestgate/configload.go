@@ -1,23 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/go-viper/mapstructure/v2"
-	yamlparser "github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/rawbytes"
-	"github.com/knadh/koanf/v2"
-	"go.yaml.in/yaml/v3"
-
+	"github.com/digestgate/digestgate/cmd/digestgate/document"
 	"github.com/digestgate/digestgate/scanner/registry"
 )
 
@@ -41,167 +33,107 @@ type configSource struct {
 	set     []string // "path.to.key=value" of --set
 }
 
+// loaded is a configuration with what is to be said about it. It is complete,
+// with defaults for what could not be read, also when it has problems.
+type loaded struct {
+	Config
+	// places knows where each key is written; further findings go there.
+	places *document.Document
+}
+
 // load reads and checks the configuration. The error has one line for each
 // problem.
 func (s configSource) load() (Config, error) {
-	k := koanf.New(".")
-	if s.file != "" {
-		raw, err := os.ReadFile(s.file)
-		if err != nil {
-			return Config{}, fmt.Errorf("reading the configuration: %w", err)
-		}
-		if err := k.Load(rawbytes.Provider(raw), yamlparser.Parser()); err != nil {
-			return Config{}, fmt.Errorf("reading the configuration %q: %w", s.file, err)
-		}
-	}
-	if err := errors.Join(s.loadEnviron(k), s.loadSet(k)); err != nil {
-		return Config{}, err
-	}
-	c := DefaultConfig()
-	if err := decode(k.Raw(), &c); err != nil {
-		return Config{}, err
-	}
-	if dir, err := filepath.Abs(c.DataDir); err == nil {
-		c.DataDir = dir
-	}
-	if !k.Exists("store.url") {
-		c.Store.URL = "sqlite://" + filepath.Join(c.DataDir, "digestgate.db")
-	}
-	return c, c.Validate()
+	l := s.read()
+	return l.Config, l.places.Err()
 }
 
-func (s configSource) loadEnviron(k *koanf.Koanf) error {
-	known := map[string]string{}
-	for _, path := range keyPaths() {
-		known[strings.ToUpper(strings.ReplaceAll(path, ".", "_"))] = path
+// read reads and checks the configuration, all of it whatever is wrong.
+func (s configSource) read() *loaded {
+	l := &loaded{Config: DefaultConfig()}
+	l.places = document.New(&l.Config)
+	if s.file != "" {
+		s.readFile(l.places)
 	}
-	var problems []error
+	s.readEnviron(l.places)
+	s.readSet(l.places)
+	if dir, err := filepath.Abs(l.DataDir); err == nil {
+		l.DataDir = dir
+	}
+	if !l.places.Given("store.url") {
+		l.Store.URL = "sqlite://" + filepath.Join(l.DataDir, "digestgate.db")
+	}
+	for _, f := range l.Config.findings() {
+		l.places.Add(f.path, f.text)
+	}
+	return l
+}
+
+func (s configSource) readFile(d *document.Document) {
+	f, err := os.Open(s.file)
+	if err != nil {
+		d.Fail("reading the configuration: %v; name the file with -c or %sCONFIG", err, envPrefix)
+		return
+	}
+	defer f.Close()
+	d.ReadFile(s.file, f)
+}
+
+func (s configSource) readEnviron(d *document.Document) {
+	known := map[string]string{}
+	var names []string
+	for _, path := range keyPaths() {
+		name := strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+		known[name] = path
+		names = append(names, name)
+	}
 	for _, pair := range s.environ {
 		name, value, _ := strings.Cut(pair, "=")
 		name, ok := strings.CutPrefix(name, envPrefix)
 		if !ok || value == "" || slices.Contains(envOthers, name) {
 			continue // an empty variable counts as not set
 		}
-		path, ok := known[name]
-		if !ok && kubernetesVariable.MatchString(name) {
+		if path, ok := known[name]; ok {
+			d.ReadValue(envPrefix+name, path, value)
 			continue
 		}
-		if !ok {
-			problems = append(problems, fmt.Errorf("environment variable %s%s names no key of the configuration", envPrefix, name))
+		if kubernetesVariable.MatchString(name) {
 			continue
 		}
-		problems = append(problems, setKey(k, path, value))
+		hint := ""
+		if near := document.Nearest(name, slices.Concat(names, envOthers)); near != "" {
+			hint = "; did you mean " + envPrefix + near + "?"
+		}
+		d.Fail("environment variable %s%s names no key of the configuration%s", envPrefix, name, hint)
 	}
-	return errors.Join(problems...)
 }
 
-func (s configSource) loadSet(k *koanf.Koanf) error {
-	var problems []error
+func (s configSource) readSet(d *document.Document) {
 	for _, pair := range s.set {
 		path, value, ok := strings.Cut(pair, "=")
-		if !ok || !slices.Contains(keyPaths(), path) {
-			problems = append(problems, fmt.Errorf("--set %q: want KEY=VALUE with a key such as scan.timeout (digestgate config print shows all)", pair))
+		if ok && slices.Contains(keyPaths(), path) {
+			d.ReadValue("--set", path, value)
 			continue
 		}
-		problems = append(problems, setKey(k, path, value))
+		hint := " (digestgate config print shows all)"
+		if near := document.Nearest(path, keyPaths()); near != "" {
+			hint = "; did you mean " + near + "?"
+		}
+		d.Fail("--set %q: want KEY=VALUE with a key such as scan.timeout%s", pair, hint)
 	}
-	return errors.Join(problems...)
-}
-
-func setKey(k *koanf.Koanf, path, text string) error {
-	var value any
-	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-		return fmt.Errorf("%s: the value %q is not YAML: %w", path, text, err)
-	}
-	return k.Set(path, value)
 }
 
 // keyPaths lists the paths of all keys that hold a value or a list.
-func keyPaths() []string {
-	var paths []string
-	var walk func(prefix string, t reflect.Type)
-	walk = func(prefix string, t reflect.Type) {
-		for i := range t.NumField() {
-			f := t.Field(i)
-			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-			if name == "" || name == "-" {
-				continue
-			}
-			if f.Type.Kind() == reflect.Struct {
-				walk(prefix+name+".", f.Type)
-				continue
-			}
-			paths = append(paths, prefix+name)
-		}
-	}
-	walk("", reflect.TypeFor[Config]())
-	return paths
-}
+func keyPaths() []string { return document.Paths(reflect.TypeFor[Config]()) }
 
-// decode writes what was read over the defaults in c. Unknown keys and wrong
-// types are errors, all reported at once.
-func decode(raw map[string]any, c *Config) error {
-	raw = maps.Clone(raw)
-	list, err := withDefaults(raw["registries"], RegistryConfig{Config: registry.DefaultConfig()})
-	if err != nil {
-		return err
-	}
-	if list != nil {
-		raw["registries"] = list
-	}
-	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result: c, TagName: "yaml", SquashTagOption: "inline", ErrorUnused: true,
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(durationHook, mapstructure.StringToTimeDurationHookFunc(), mapstructure.TextUnmarshallerHookFunc()),
-	})
-	if err != nil {
-		return err
-	}
-	if err := d.Decode(raw); err != nil {
-		return fmt.Errorf("%s", strings.NewReplacer("decoding failed due to the following error(s):\n\n", "",
-			"'' has invalid keys", "unknown keys", "has invalid keys", "has unknown keys").Replace(err.Error()))
-	}
-	return nil
-}
+// SetDefaults implements document.Defaulter: an entry of the list before it is
+// read.
+func (r *RegistryConfig) SetDefaults() { r.Config = registry.DefaultConfig() }
 
-// durationHook refuses a bare number, which would be nanoseconds.
-func durationHook(from, to reflect.Type, value any) (any, error) {
-	if to == reflect.TypeFor[time.Duration]() && from.Kind() != reflect.String && fmt.Sprint(value) != "0" {
-		return nil, fmt.Errorf("%v has no unit; want a duration such as 30s, 10m or 6h", value)
+// configError is how a command says that it cannot begin.
+func configError(err error) error {
+	if err == nil {
+		return nil
 	}
-	return value, nil
-}
-
-// withDefaults fills the missing keys of each element of a list, which a
-// decoder would leave at their zero values.
-func withDefaults(value, defaults any) (any, error) {
-	list, ok := value.([]any)
-	if !ok {
-		return nil, nil
-	}
-	encoded, err := yaml.Marshal(defaults)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]any, len(list))
-	for i, item := range list {
-		given, ok := item.(map[string]any)
-		if !ok {
-			out[i] = item
-			continue
-		}
-		full := map[string]any{}
-		if err := yaml.Unmarshal(encoded, &full); err != nil {
-			return nil, err
-		}
-		for _, part := range []string{"webhook", "sync"} {
-			delete(full, part)
-		}
-		for key, v := range given {
-			if v != nil { // no value is the default, as for every other key
-				full[key] = v
-			}
-		}
-		out[i] = full
-	}
-	return out, nil
+	return fmt.Errorf("the configuration is not usable:\n%w", indent(err))
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/digestgate/digestgate/gate"
 )
 
 func loadText(t *testing.T, text string, environ ...string) (Config, error) {
@@ -59,5 +61,76 @@ func TestVariablesOfKubernetes(t *testing.T) {
 	}
 	if _, err := loadText(t, "{}", "DIGESTGATE_SCAN_TIMEOT=5m"); err == nil || !strings.Contains(err.Error(), "DIGESTGATE_SCAN_TIMEOT") {
 		t.Errorf("a key that is misspelt: got %v", err)
+	}
+}
+
+// TestNumbersOfTexts: what Go would take for a value of another type is refused
+// and not cut.
+func TestNumbersOfTexts(t *testing.T) {
+	for _, text := range []string{"scan: {concurrency: 2.5}", "scan: {concurrency: \"2\"}", "registries: [{name: 5}]", "admission: {requireDigest: yes}"} {
+		if _, err := loadText(t, text); err == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}
+
+// TestProblemsOfOnePartTogether: no part stops at its first.
+func TestProblemsOfOnePartTogether(t *testing.T) {
+	_, err := loadText(t, `
+quota: {limit: -1, period: year, timeZone: Mars}
+registries:
+- {name: a, type: harbor, host: a.example.com, username: "x:y", passwordFile: /nonexistent/1, caFile: /nonexistent/2}
+- {name: a, type: harbour, host: b.example.com, aliases: [a.example.com], webhook: {auth: heder, secretFiles: [/nonexistent/3]}}
+- {name: c, type: harbor, host: b.example.com}
+admission: {clusters: [{name: other, tokenFile: /nonexistent/4}, {name: third}]}
+`)
+	if err == nil {
+		t.Fatal("it is usable")
+	}
+	for _, want := range []string{
+		"2: quota.limit: -1", "2: quota.period: \"year\"", "2: quota.timeZone: \"Mars\"",
+		"4: registries[0].username:", "/nonexistent/1: no such file", "/nonexistent/2: no such file", "/nonexistent/3: no such file", "/nonexistent/4: no such file",
+		"5: registries[1].name: \"a\" is the name of registries[0] too", "5: registries[1].aliases[0]: \"a.example.com\" belongs to registries[0]",
+		"5: registries[1].type: \"harbour\" is unknown", "5: registries[1].webhook.auth: \"heder\"", "6: registries[2].host: \"b.example.com\" belongs to registries[1]",
+		"7: admission.clusters[1].tokenFile: only the cluster",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing about %q", want)
+		}
+	}
+	if t.Failed() || strings.Contains(err.Error(), "invalid input") {
+		t.Logf("got:\n%v", err)
+	}
+	if strings.Contains(err.Error(), "invalid input") {
+		t.Error("a class of errors is named")
+	}
+}
+
+// TestRefusesAll: whether rules let anything of a registry in.
+func TestRefusesAll(t *testing.T) {
+	rule := func(pattern string, allowed bool) gate.RepositoryRule {
+		return gate.RepositoryRule{Pattern: pattern, Allowed: allowed}
+	}
+	for _, tc := range []struct {
+		name  string
+		rules []gate.RepositoryRule
+		want  bool
+	}{
+		{"no_rules", nil, false},
+		{"denies_some", []gate.RepositoryRule{rule("hub/sandbox/**", false)}, false},
+		{"denies_one_level", []gate.RepositoryRule{rule("hub/*", false)}, false},
+		{"denies_all", []gate.RepositoryRule{rule("hub/**", false)}, true},
+		{"denies_everywhere", []gate.RepositoryRule{rule("*/**", false)}, true},
+		{"allows", []gate.RepositoryRule{rule("hub/team/**", true)}, false},
+		{"allows_one", []gate.RepositoryRule{rule("hub/team/app", true)}, false},
+		{"allows_others", []gate.RepositoryRule{rule("other/**", true)}, true},
+		{"allows_any", []gate.RepositoryRule{rule("*/team/**", true)}, false},
+		{"may_allow", []gate.RepositoryRule{rule("{hub,other}/x", true)}, false},
+		{"allows_what_is_denied", []gate.RepositoryRule{rule("hub/team/**", true), rule("hub/**", false)}, true},
+		{"allows_more_than_is_denied", []gate.RepositoryRule{rule("hub/team/**", true), rule("hub/team/secret/**", false)}, false},
+	} {
+		if got := refusesAll(tc.rules, "hub"); got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
 	}
 }

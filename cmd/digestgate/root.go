@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,11 +59,21 @@ func newRootCommand(environ []string) *cobra.Command {
 		newReplayCommand(o), newRegistriesCommand(o), newQuotaCommand(o), newDemoCommand(o), newConfigCommand(o), newVersionCommand(),
 		newAdvisoriesCommand(o), newPolicyCommand(o), newPolicyTrialCommand(), newStoreCommand(o),
 	)
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return o.checkLog() }
+	root.Version = version
+	root.SetVersionTemplate(versionText())
+	refuseUnknown(root)
 	return root
 }
 
 // load reads the configuration: flags over environment over file.
 func (o *rootOptions) load() (Config, error) {
+	c, err := o.source().load()
+	return c, configError(err)
+}
+
+// source is where this command line takes its configuration from.
+func (o *rootOptions) source() configSource {
 	s := configSource{file: o.configFile, environ: o.environ, set: o.set}
 	if s.file == "" {
 		for _, pair := range o.environ {
@@ -73,28 +83,11 @@ func (o *rootOptions) load() (Config, error) {
 		}
 	}
 	if o.dataDir != "" {
-		s.set = append(s.set, "dataDir="+o.dataDir)
+		s.set = append(slices.Clone(s.set), "dataDir="+o.dataDir)
 	}
-	c, err := s.load()
-	if err != nil {
-		return c, fmt.Errorf("the configuration is not usable:\n%w", indent(err))
-	}
-	return c, nil
+	return s
 }
 
 func indent(err error) error {
 	return errors.New("  " + strings.ReplaceAll(err.Error(), "\n", "\n  "))
-}
-
-// logger writes to stderr: stdout is for answers.
-func (o *rootOptions) logger(w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		level = slog.LevelInfo
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }

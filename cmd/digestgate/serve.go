@@ -40,11 +40,7 @@ func newServeCommand(o *rootOptions) *cobra.Command {
 			if cmd.Flags().Changed("roles") {
 				o.set = append(o.set, "roles=["+strings.Join(roles, ", ")+"]")
 			}
-			c, err := o.load()
-			if err != nil {
-				return err
-			}
-			return serve(cmd, c, o.logger(cmd.ErrOrStderr()))
+			return serve(cmd, o)
 		},
 	}
 	cmd.Flags().StringSliceVar(&roles, "roles", nil, "what this process does, separated by commas: "+strings.Join(allRoles(), ", ")+" (key roles)")
@@ -58,19 +54,22 @@ func newWorkerCommand(o *rootOptions) *cobra.Command {
 		Long:  "Run only the queue worker, with the private listener. It shares the store with the servers, so that with the embedded SQLite store, which one process uses, digestgate serve does the work instead.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := o.load()
-			if err != nil {
-				return err
-			}
-			c.Roles = []string{roleWorker}
-			return serve(cmd, c, o.logger(cmd.ErrOrStderr()))
+			o.set = append(o.set, "roles=["+roleWorker+"]")
+			return serve(cmd, o)
 		},
 	}
 }
 
-func serve(cmd *cobra.Command, c Config, log *slog.Logger) (err error) {
-	ctx := cmd.Context()
-	a, err := newApp(ctx, c, log)
+func serve(cmd *cobra.Command, o *rootOptions) (err error) {
+	ctx, log, source := cmd.Context(), o.logger(cmd.ErrOrStderr()), o.source()
+	l := source.read()
+	l.openFiles()
+	if err := l.places.Err(); err != nil {
+		return configError(err)
+	}
+	l.warn()
+	l.sayStart(log, source.file)
+	a, err := newApp(ctx, l.Config, log)
 	if err != nil {
 		return err
 	}

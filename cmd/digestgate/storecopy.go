@@ -104,9 +104,13 @@ func copySides(from, to store.Config) (source, target store.Config, err error) {
 			*c = store.Config{URL: c.URL}
 		}
 	}
+	var list findings
+	list.add("--from", from.Validate())
+	list.add("--to", to.Validate())
 	var problems []error
-	problems = append(problems, under("--from", from.Validate())...)
-	problems = append(problems, under("--to", to.Validate())...)
+	for _, f := range list {
+		problems = append(problems, fmt.Errorf("%s: %s", f.path, f.text))
+	}
 	if !store.IsRedis(from.URL) && !store.IsRedis(to.URL) {
 		problems = append(problems, errors.New("one of the two must be Redis; an SQLite store is copied as a file, see docs/operations.md"))
 	}

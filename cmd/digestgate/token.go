@@ -37,24 +37,41 @@ func (c Config) tokenPath() string {
 // which it makes on the first start.
 func loadToken(c Config) (adminToken, error) {
 	path := c.tokenPath()
-	raw, err := os.ReadFile(path)
+	raw, err := readNamed(path)
 	created := false
 	if errors.Is(err, os.ErrNotExist) && c.Auth.AdminTokenFile == "" {
 		raw, created = []byte(newToken()), true
 		err = writeSecret(path, raw)
 		if errors.Is(err, os.ErrExist) { // another process was faster; its token counts
 			created = false
-			raw, err = os.ReadFile(path)
+			raw, err = readNamed(path)
 		}
 	}
 	if err != nil {
 		return adminToken{}, fmt.Errorf("reading the admin token: %w", err)
 	}
-	value := string(bytes.TrimSpace(raw))
-	if len(value) < minToken {
-		return adminToken{}, fmt.Errorf("the admin token in %q has %d characters, fewer than %d: %w", path, len(value), minToken, gate.ErrInvalid)
+	value, err := checkToken(path, raw)
+	if err != nil {
+		return adminToken{}, err
 	}
 	return adminToken{hash: sha256.Sum256([]byte(value)), path: path, value: value, created: created}, nil
+}
+
+// readToken reads a token that is configured.
+func readToken(path string) (string, error) {
+	raw, err := readNamed(path)
+	if err != nil {
+		return "", err
+	}
+	return checkToken(path, raw)
+}
+
+func checkToken(path string, raw []byte) (string, error) {
+	value := string(bytes.TrimSpace(raw))
+	if len(value) < minToken {
+		return "", fmt.Errorf("the admin token in %q has %d characters, fewer than %d; make one with: openssl rand -hex 16: %w", path, len(value), minToken, gate.ErrInvalid)
+	}
+	return value, nil
 }
 
 // writeSecret makes a file that only its owner reads, complete or not at all,

@@ -141,7 +141,8 @@ func (c Config) validateFiles(report func(key, format string, args ...any)) {
 		report("username", "is required with passwordFile")
 	case strings.Contains(c.Username, ":"):
 		report("username", "must not contain a colon")
-	case c.PasswordFile != "":
+	}
+	if c.PasswordFile != "" {
 		if _, err := readPassword(c.PasswordFile); err != nil {
 			report("passwordFile", "%w", err)
 		}
