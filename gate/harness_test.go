@@ -235,7 +235,7 @@ func (s *site) event(repo, tag string, d gate.Digest) gate.PushState {
 }
 
 // work claims and handles jobs until none is left, and returns the last job of
-// each key.
+// each key. What counted an attempt is repeated when its wait is over.
 func (s *site) work() map[string]gate.Job {
 	s.t.Helper()
 	jobs := map[string]gate.Job{}
@@ -243,6 +243,16 @@ func (s *site) work() map[string]gate.Job {
 	for {
 		job, err := s.store.Claim(s.ctx, s.claim())
 		if err != nil {
+			again := false
+			for _, j := range jobs {
+				if wait := j.NotBefore.Sub(s.clock.Now()); j.Attempts > 0 && wait > 0 {
+					s.clock.Advance(wait)
+					again = true
+				}
+			}
+			if again {
+				continue
+			}
 			return jobs
 		}
 		run := gate.NewRun(job)

@@ -179,6 +179,9 @@ type Job struct {
 	Epoch    int64  `json:"epoch"`    // grows with each claim of this key
 	Attempts int    `json:"attempts"` // counted against the image
 	Worker   string `json:"worker,omitempty"`
+	// Tried says that a claim of it has ended and it has returned to the queue:
+	// jobs that have not been tried are served before it.
+	Tried bool `json:"tried,omitempty"`
 	// Again says that an ask with new facts arrived while the job ran; it is
 	// queued once more when it ends.
 	Again bool `json:"again,omitempty"`
@@ -236,7 +239,11 @@ type ClaimRequest struct {
 	Kinds  []JobKind // empty: all
 	// NoRescan leaves rescans out: they hold at most concurrency-1 slots of a
 	// worker.
-	NoRescan   bool
+	NoRescan bool
+	// Yielding names the registry that holds all the worker's other slots when
+	// this claim is for its last one; "" when there is none. It is passed over
+	// while another registry has a job of any class but rescan to claim.
+	Yielding   string
 	Registries map[string]Limits
 	Period     Period
 	Lease      time.Duration
@@ -270,8 +277,9 @@ type Result struct {
 	// Err is nil for success. A class with Retry gives the attempt back and
 	// waits for After (or a backoff); ErrYielded and a graceful stop
 	// (ErrBusy) queue the job again at once; ErrCancelled ends it; everything
-	// else counts as an attempt and ends it as failed when MaxAttempts is
-	// reached or Final is set.
+	// else counts as an attempt, which is repeated after a wait, and ends it as
+	// failed when MaxAttempts is reached or Final is set. Whatever returns to the
+	// queue queues behind what has not been tried.
 	Err         error
 	After       time.Duration
 	Final       bool

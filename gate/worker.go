@@ -83,6 +83,7 @@ type Worker struct {
 	// meanwhile looks again.
 	freed   chan struct{}
 	running sync.WaitGroup
+	held    holding
 }
 
 // NewWorker makes a worker; start it with Run.
@@ -148,6 +149,7 @@ func (w *Worker) claim(ctx context.Context) (job Job, ok bool) {
 			if job.Priority == PriorityRescan {
 				w.rescans.Add(1)
 			}
+			w.held.take(job.Location.Registry)
 			return job, true
 		case errors.Is(err, ErrNoJob) || ctx.Err() != nil:
 		default:
@@ -168,6 +170,7 @@ func (w *Worker) request() ClaimRequest {
 	return ClaimRequest{
 		Worker: w.o.Name, Kinds: w.o.Kinds, Lease: w.o.Lease, MaxAttempts: w.o.MaxAttempts,
 		NoRescan:   w.o.Concurrency > 1 && int(w.rescans.Load()) >= w.o.Concurrency-1,
+		Yielding:   w.held.allBut(w.o.Concurrency - 1),
 		Registries: w.o.Registries.Limits(),
 		Period:     w.o.Quota.Period(w.o.Now()),
 	}
@@ -178,6 +181,7 @@ func (w *Worker) work(ctx context.Context, job Job) {
 	if job.Priority == PriorityRescan {
 		defer w.rescanEnded()
 	}
+	defer w.held.give(job.Location.Registry)
 	started := w.o.Now()
 	run := NewRun(job)
 	err := w.handle(ctx, run)

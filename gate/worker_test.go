@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -272,6 +273,51 @@ func TestWorkerYields(t *testing.T) {
 				if yields := <-got; yields != c.want {
 					t.Errorf("yields: got %t, want %t", yields, c.want)
 				}
+				stop()
+			})
+		})
+	}
+}
+
+// TestYieldingRegistry: the claim for the last slot says which registry holds all
+// others, and no claim does while two share them.
+func TestYieldingRegistry(t *testing.T) {
+	of := func(id, registry string) gate.Job {
+		j := job(id, gate.PriorityPush)
+		j.Location.Registry = registry
+		return j
+	}
+	for name, c := range map[string]struct {
+		concurrency int
+		registries  string
+		want        []string // of the claims, the last one finds nothing
+	}{
+		"one_slot":   {1, "", []string{""}},
+		"two_slots":  {2, "a", []string{"", "a"}},
+		"all_of_one": {3, "aa", []string{"", "", "a"}},
+		"of_two":     {3, "ab", []string{"", "", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newScript()
+				for i, r := range c.registries {
+					q.waiting = append(q.waiting, of(fmt.Sprint(i), string(r)))
+				}
+				o := workerOptions(t, c.concurrency, func(context.Context, *gate.Run) error {
+					time.Sleep(time.Second)
+					return nil
+				})
+				o.Poll = time.Hour
+				stop := running(t, q, o, time.Minute)
+				time.Sleep(100 * time.Millisecond)
+				var got []string
+				for _, req := range q.claims {
+					got = append(got, req.Yielding)
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+				time.Sleep(2 * time.Second)
 				stop()
 			})
 		})

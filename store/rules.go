@@ -33,6 +33,38 @@ const SeenPrecision = time.Hour
 // the same time: 6 + 3 keeps the promise of every tenth claim.
 const FairAfter = 6
 
+// TriedBehind is how long a job that has returned to the queue lets those pass
+// that have not been tried. After it, it is served in its turn again, so that no
+// stream of new images keeps it out. Without others it is served at once.
+const TriedBehind = 10 * time.Minute
+
+// PlaceOf is where a waiting job stands in its line: the earlier is served first.
+func PlaceOf(j gate.Job) time.Time {
+	if j.Tried {
+		return j.UpdatedAt.Add(TriedBehind)
+	}
+	return j.CreatedAt
+}
+
+// The waits before a counted attempt is repeated: what crashed or ran out of time
+// usually does so again, and costs a slot for as long each time.
+const (
+	// MinAttemptWait is the wait after the first attempt; it grows fourfold.
+	MinAttemptWait = time.Minute
+	// MaxAttemptWait is the longest one.
+	MaxAttemptWait = 15 * time.Minute
+)
+
+// AttemptWait is the wait after attempt number attempts+1 (attempts counts from
+// 0). jitter in [0,1) takes off up to a quarter.
+func AttemptWait(attempts int, jitter float64) time.Duration {
+	d := MaxAttemptWait
+	if attempts < 2 { // a minute, grown fourfold twice, is over 15 min
+		d = min(MinAttemptWait<<(2*max(attempts, 0)), MaxAttemptWait)
+	}
+	return d - time.Duration(jitter*float64(d)/4)
+}
+
 // The waits of a job that waits for something outside the image.
 const (
 	// MinBackoff is the first wait without a Retry-After.
@@ -79,7 +111,7 @@ const (
 	VerbDone    Verb = iota
 	VerbAgain        // queued again at once, no attempt counted
 	VerbWait         // queued again after a wait, no attempt counted
-	VerbAttempt      // an attempt counted, queued again at once
+	VerbAttempt      // an attempt counted, queued again after AttemptWait
 	VerbFail         // an attempt counted, failed
 	VerbCancel
 )

@@ -69,10 +69,17 @@ type Scheduler interface {
 
 	// Claim leases the next job to the worker, or returns gate.ErrNoJob.
 	// It first takes back jobs whose lease has run out (which counts an
-	// attempt; at MaxAttempts they fail). Order: priority, then age; every
-	// class that waits gets at least every tenth claim (of those that ask for
-	// the same kinds); a registry at its limits is passed over, another's job
-	// is served. Limits.Concurrency holds for each kind of job by itself, so
+	// attempt; at MaxAttempts they fail). The first loss of a job may be its
+	// worker's fault, so that it goes on at its age; later ones wait.
+	//
+	// Order: priority; what has not been tried before what has (see
+	// TriedBehind); the registry with the fewest running jobs of the kinds asked
+	// for, of several the one whose turn is longest ago; within it the same for
+	// repositories; then age. So none of k waiting registries gets less than
+	// every k-th claim because another has more jobs, or jobs that take longer.
+	// Every class that waits gets at least every tenth claim (of those that ask
+	// for the same kinds, and but for gate.ClaimRequest.Yielding); a registry at
+	// its limits is passed over, another's job is served. Limits.Concurrency holds for each kind of job by itself, so
 	// that long analyses do not keep tags from being confirmed; pulls are
 	// counted from when a limit is set. An analyze job of a
 	// digest that was never charged reserves its charge in the period, or is
@@ -89,7 +96,8 @@ type Scheduler interface {
 	// Finish ends a claim as gate.Result describes and returns the job as it
 	// is now. Attempts are counted here and by the expiry in Claim, so that the
 	// first run of a job has none. A wait without After follows Backoff, one
-	// with it is at most MaxRetryAfter. gate.ErrFenced when the lease is lost, gate.ErrCancelled when the
+	// with it is at most MaxRetryAfter; a counted attempt is repeated after
+	// AttemptWait. gate.ErrFenced when the lease is lost, gate.ErrCancelled when the
 	// job was cancelled meanwhile (it stays so).
 	Finish(ctx context.Context, lease gate.Lease, result gate.Result) (gate.Job, error)
 

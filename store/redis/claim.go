@@ -64,9 +64,9 @@ func (s *Store) claim(ctx context.Context, req gate.ClaimRequest, nonce string) 
 	}
 	s.limits.Store(&req.Registries)
 	answer, err := s.run(ctx, scriptClaim, args{
-		"worker": req.Worker, "mask": mask, "norescan": req.NoRescan, "limits": limits(req.Registries),
+		"worker": req.Worker, "mask": mask, "norescan": req.NoRescan, "yielding": req.Yielding, "limits": limits(req.Registries),
 		"period": store.PeriodKey(req.Period.Key), "quota": req.Period.Limit, "lease": req.Lease.Microseconds(),
-		"max": store.Attempts(req.MaxAttempts), "rescan": int(gate.PriorityRescan), "classes": len(gate.Priorities()),
+		"max": store.Attempts(req.MaxAttempts), "waits": attemptWaits(), "rescan": int(gate.PriorityRescan), "classes": len(gate.Priorities()),
 		"patience": store.FairAfter, "lost": store.LostReason, "retention": s.options.JobRetention.Microseconds(), "nonce": nonce,
 	})
 	if errors.Is(err, redis.Nil) {

@@ -67,7 +67,7 @@ func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result
 	message, reason := store.Reason(result.Err)
 	answer, err := s.run(ctx, scriptFinish, args{
 		"id": lease.JobID, "epoch": lease.Epoch, "verb": verbs[verb], "max": store.Attempts(result.MaxAttempts),
-		"after": after.Microseconds(), "backoff": backoffs(), "error": message, "reason": reason, "nonce": random(),
+		"after": after.Microseconds(), "backoff": backoffs(), "waits": attemptWaits(), "error": message, "reason": reason, "nonce": random(),
 	})
 	rest, err := s.leased(ctx, what, lease.JobID, answer, err)
 	if err != nil {
@@ -93,6 +93,19 @@ func backoffs() []int64 {
 	for retries := 0; ; retries++ {
 		list = append(list, store.Backoff(retries, jitter).Microseconds())
 		if store.Backoff(retries, 0) == store.MaxBackoff {
+			return list
+		}
+	}
+}
+
+// attemptWaits are the waits by the number of attempts counted; the last one holds
+// from there on.
+func attemptWaits() []int64 {
+	jitter := rand.Float64()
+	var list []int64
+	for attempts := 0; ; attempts++ {
+		list = append(list, store.AttemptWait(attempts, jitter).Microseconds())
+		if store.AttemptWait(attempts, 0) == store.MaxAttemptWait {
 			return list
 		}
 	}

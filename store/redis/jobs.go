@@ -47,6 +47,7 @@ type job struct {
 	Error      string        `msgpack:"err"`
 	Reason     string        `msgpack:"why"`
 	Retries    int           `msgpack:"retr"`
+	Tried      bool          `msgpack:"tried"`
 }
 
 // stateNames are the states by their numbers in common.lua.
@@ -72,7 +73,7 @@ func decodeJob(stored string) (gate.Job, error) {
 		Digest: gate.Digest(j.Digest), Trigger: gate.Trigger(j.Trigger), Priority: j.Priority, Force: j.Force,
 		State: stateName(int64(j.State)), Epoch: j.Epoch, Attempts: j.Attempts, Worker: j.Worker, Again: j.Again, Repeat: j.Repeat,
 		CreatedAt: timeOf(j.Created), UpdatedAt: timeOf(j.Updated), StartedAt: timeOf(j.Started), FinishedAt: timeOf(j.Finished),
-		NotBefore: timeOf(j.NotBefore), LeaseUntil: timeOf(j.Lease), Error: gate.Printable(j.Error, 1000), Reason: j.Reason,
+		NotBefore: timeOf(j.NotBefore), LeaseUntil: timeOf(j.Lease), Error: gate.Printable(j.Error, 1000), Reason: j.Reason, Tried: j.Tried,
 	}
 	if len(j.Tags) > 0 {
 		out.Tags = slices.Clone(j.Tags)

@@ -37,7 +37,7 @@ func matcher(row redis.KeyRow, prefix string) *regexp.Regexp {
 	pattern := regexp.QuoteMeta(row.Pattern)
 	pattern = placeholder.ReplaceAllStringFunc(pattern, func(name string) string {
 		switch name {
-		case "KIND", "CHARGE", "CLASS":
+		case "KIND", "CHARGE", "CLASS", "TRIED":
 			return `\d`
 		case "DIGEST":
 			return `sha256:[0-9a-f]{64}`
@@ -94,7 +94,7 @@ func TestKeysAreThoseOfTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range rows {
-		if !found[row.Pattern] {
+		if !found[row.Pattern] && row.Writers != "earlier versions" {
 			t.Errorf("no key of the row %q was made, or it is not used any more", row.Pattern)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/digestgate/digestgate/store"
 )
 
 //go:embed lua/*.lua
@@ -62,7 +64,7 @@ type args map[string]any
 // pack adds what every script is given. Scripts that change nothing do not look
 // at keep.
 func (s *Store) pack(a args) ([]byte, error) {
-	a["now"], a["keep"] = s.now(), s.options.FeedRetention
+	a["now"], a["keep"], a["behind"] = s.now(), s.options.FeedRetention, store.TriedBehind.Microseconds()
 	return msgpack.Marshal(map[string]any(a))
 }
 

@@ -24,7 +24,7 @@ func (s *Store) Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, err
 	// A claim that has been made but not answered would keep its job from
 	// everybody for the length of the lease, so it is waited for.
 	return submit(ctx, s, what, true, func(t *tx) (gate.Job, error) {
-		c := claim{tx: t, req: req, mask: mask, running: map[[2]string]int{}}
+		c := claim{tx: t, req: req, mask: mask}
 		j, err := c.take()
 		if err != nil {
 			return gate.Job{}, err
@@ -42,7 +42,7 @@ type claim struct {
 	req     gate.ClaimRequest
 	mask    int
 	room    bool // the period's quota has room for one more
-	running map[[2]string]int
+	running *running
 }
 
 func (c *claim) take() (*job, error) {
@@ -59,85 +59,25 @@ func (c *claim) take() (*job, error) {
 			return nil, err
 		}
 	}
-	for _, class := range c.order() {
-		seq, charge, err := c.head(class)
-		if err != nil {
-			return nil, err
-		}
-		if seq > 0 {
-			return c.lease(seq, charge, class)
-		}
+	found, err := c.choose()
+	if err != nil || found == nil {
+		return nil, err
 	}
-	return nil, nil
-}
-
-// head is the oldest job of a class that may be served, 0 when there is none,
-// and whether it needs a charge.
-func (c *claim) head(class gate.Priority) (oldest int64, charge bool, err error) {
-	for l := range c.writer.hints.lanes {
-		if l.priority != class || l.kind&c.mask == 0 || (l.charge && !c.room) {
-			continue
-		}
-		blocked, err := c.blocked(l)
-		if err != nil {
-			return 0, false, err
-		}
-		if blocked {
-			continue
-		}
-		seq, err := c.headOf(l)
-		if err != nil {
-			return 0, false, err
-		}
-		if seq > 0 && (oldest == 0 || seq < oldest) {
-			oldest, charge = seq, l.charge
-		}
-	}
-	return oldest, charge, nil
-}
-
-// headOf is the oldest job of a lane, 0 when the lane is empty, which the
-// hints then know.
-func (t *tx) headOf(l lane) (seq int64, err error) {
-	err = t.row(`SELECT seq FROM jobs WHERE state = 0 AND kind = ? AND charge = ? AND priority = ? AND registry = ?
-		ORDER BY seq LIMIT 1`, l.kind, l.charge, int(l.priority), l.registry).Scan(&seq)
-	if errors.Is(err, sql.ErrNoRows) {
-		delete(t.writer.hints.lanes, l)
-		return 0, nil
-	}
-	return seq, err
+	return c.lease(found)
 }
 
 // blocked reports whether the registry of a lane is at one of its limits. The
 // limit of concurrency holds for each kind of job by itself, so that long
-// analyses do not keep tags from being confirmed.
+// analyses do not keep tags from being confirmed. The running jobs are counted.
 func (c *claim) blocked(l lane) (bool, error) {
 	limits := c.req.Registries[l.registry]
-	if limits.Concurrency > 0 {
-		n, err := c.runningJobs(l)
-		if err != nil || n >= limits.Concurrency {
-			return true, err
-		}
+	if limits.Concurrency > 0 && c.running.lanes[registryKind{l.registry, l.kind}] >= limits.Concurrency {
+		return true, nil
 	}
 	if limits.PullsPerHour > 0 && l.kind == store.KindAnalyze {
 		return c.pulledOut(l.registry, limits.PullsPerHour)
 	}
 	return false, nil
-}
-
-func (c *claim) runningJobs(l lane) (n int, err error) {
-	key := [2]string{l.registry, string(store.KindOf(l.kind))}
-	if n, ok := c.running[key]; ok {
-		return n, nil
-	}
-	n, err = c.runningIn(l)
-	c.running[key] = n
-	return n, err
-}
-
-func (t *tx) runningIn(l lane) (n int, err error) {
-	err = t.row(`SELECT count(*) FROM jobs WHERE state = 3 AND registry = ? AND kind = ?`, l.registry, l.kind).Scan(&n)
-	return n, err
 }
 
 // pulledOut reports whether limit analyses were started within the last hour.
@@ -151,7 +91,7 @@ func (t *tx) pulledOut(registry string, limit int) (bool, error) {
 }
 
 // lease gives a job to the worker.
-func (c *claim) lease(seq int64, charge bool, class gate.Priority) (*job, error) {
+func (c *claim) lease(head *head) (*job, error) {
 	epoch, err := c.nextEpoch()
 	if err != nil {
 		return nil, err
@@ -159,21 +99,24 @@ func (c *claim) lease(seq int64, charge bool, class gate.Priority) (*job, error)
 	until := c.now + int64(c.req.Lease)
 	j, err := scanJob(c.row(`UPDATE jobs SET state = 3, epoch = ?, worker = ?, mask = ?, charge = 0, started_at = ?, updated_at = ?,
 		lease_until = ?, not_before = 0, progress = '' WHERE seq = ? AND state = 0 RETURNING `+jobColumns,
-		epoch, c.req.Worker, c.mask, c.now, c.now, until, seq))
+		epoch, c.req.Worker, c.mask, c.now, c.now, until, head.seq))
 	if err != nil {
 		return nil, err
 	}
-	if charge {
+	if head.lane.charge {
 		if err := c.reserve(j, c.req.Period.Key); err != nil {
 			return nil, err
 		}
 	}
 	h := &c.writer.hints
 	h.nextLease = min(h.nextLease, until)
+	h.turn(head.lane, head.repository)
+	h.servings++
+	h.served[served{c.mask, head.lane.registry}] = h.servings
 	if err := c.started(j); err != nil {
 		return nil, err
 	}
-	if err := c.passed(class); err != nil {
+	if err := c.passed(head.lane.priority); err != nil {
 		return nil, err
 	}
 	return j, c.change(gate.ChangeJob, j.ID)

@@ -65,17 +65,16 @@ func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Dur
 // bring j back.
 func (t *tx) urgent(j *job) (bool, error) {
 	h := &t.writer.hints
-	c := claim{tx: t, running: map[[2]string]int{}, req: gate.ClaimRequest{Registries: h.limits}}
+	c := claim{tx: t, req: gate.ClaimRequest{Registries: h.limits}}
 	for l := range h.lanes {
 		if l.priority >= j.Priority || l.kind&j.mask == 0 {
 			continue
 		}
-		if l.registry == j.Location.Registry && store.KindOf(l.kind) == j.Kind {
-			n, err := t.runningIn(l)
-			if err != nil {
+		if c.running == nil { // only when there is something to count for
+			if err := c.count(); err != nil {
 				return false, err
 			}
-			c.running[[2]string{l.registry, string(j.Kind)}] = n - 1
+			c.running.lanes[registryKind{j.Location.Registry, store.KindBit(j.Kind)}]--
 		}
 		blocked, err := c.blocked(l)
 		if err != nil {
@@ -84,9 +83,9 @@ func (t *tx) urgent(j *job) (bool, error) {
 		if blocked {
 			continue
 		}
-		seq, err := t.headOf(l)
-		if err != nil || seq > 0 {
-			return seq > 0, err
+		head, err := c.headOf(l)
+		if err != nil || head != nil {
+			return head != nil, err
 		}
 	}
 	return false, nil
@@ -123,6 +122,7 @@ func (t *tx) finish(j *job, result gate.Result) error {
 		return t.end(j, stateFailed)
 	case store.VerbAttempt:
 		j.Attempts++
+		return t.requeue(j, store.AttemptWait(j.Attempts-1, rand.Float64()))
 	case store.VerbWait:
 		if after == 0 {
 			after = store.Backoff(j.retries, rand.Float64())
@@ -138,8 +138,8 @@ func (t *tx) finish(j *job, result gate.Result) error {
 // again. A cancelled job never is.
 func (t *tx) end(j *job, state int) error {
 	if j.Again && state != stateCancelled {
-		j.Attempts, j.Repeat = 0, true
-		return t.requeue(j, 0)
+		j.Attempts, j.Repeat, j.Tried, j.place = 0, true, false, t.now
+		return t.restore(j)
 	}
 	if err := t.giveBack(j); err != nil {
 		return err
@@ -150,16 +150,24 @@ func (t *tx) end(j *job, state int) error {
 	return t.save(j)
 }
 
-// requeue puts a claimed job back at its age, to be claimed after a wait. Its
-// next run reads everything anew, so that Again is served by it.
+// requeue puts a claimed job back behind those that have not been tried, to be
+// claimed after a wait.
 func (t *tx) requeue(j *job, after time.Duration) error {
-	j.to(stateReady)
-	j.NotBefore = time.Time{}
-	if after > 0 {
-		j.to(stateDelayed)
-		j.NotBefore = timeOf(t.now + int64(after))
+	j.Tried, j.place = true, t.now+int64(store.TriedBehind)
+	if after <= 0 {
+		return t.restore(j)
 	}
+	j.to(stateDelayed)
+	j.NotBefore = timeOf(t.now + int64(after)) // where it gets its place, see promote
 	j.Again, j.LeaseUntil, j.Worker = false, time.Time{}, ""
+	return t.save(j)
+}
+
+// restore puts a claimed job back at its place. Its next run reads everything
+// anew, so that Again is served by it.
+func (t *tx) restore(j *job) error {
+	j.to(stateReady)
+	j.Again, j.NotBefore, j.LeaseUntil, j.Worker = false, time.Time{}, time.Time{}, ""
 	return t.save(j)
 }
 

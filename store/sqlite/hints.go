@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"container/list"
 	"database/sql"
 	"errors"
 	"math"
@@ -8,12 +9,55 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// lane is one line of the queue: jobs of the same kind, class, registry and
-// need of a charge, in the order of their age.
+// lane is one part of the queue: jobs of the same kind, class, registry and need
+// of a charge, tried or not. Its repositories take turns; the jobs of one are in
+// the order of their place.
 type lane struct {
 	kind     int
 	charge   bool
 	priority gate.Priority
+	registry string
+	tried    bool
+}
+
+// ring is the repositories of a lane that may have a job waiting, the one whose
+// turn is longest ago first.
+type ring struct {
+	order *list.List // of names
+	at    map[string]*list.Element
+}
+
+func newRing() *ring { return &ring{order: list.New(), at: map[string]*list.Element{}} }
+
+func (r *ring) drop(repository string) {
+	if e := r.at[repository]; e != nil {
+		r.order.Remove(e)
+		delete(r.at, repository)
+	}
+}
+
+// wait notes that a job of the repository waits in the lane.
+func (h *hints) wait(l lane, repository string) {
+	r := h.lanes[l]
+	if r == nil {
+		r = newRing()
+		h.lanes[l] = r
+	}
+	if r.at[repository] == nil {
+		r.at[repository] = r.order.PushBack(repository)
+	}
+}
+
+// turn notes that a repository was served from the lane.
+func (h *hints) turn(l lane, repository string) {
+	if r := h.lanes[l]; r != nil && r.at[repository] != nil {
+		r.order.MoveToBack(r.at[repository])
+	}
+}
+
+// served is a registry whose jobs of some kinds were claimed.
+type served struct {
+	mask     int
 	registry string
 }
 
@@ -25,12 +69,16 @@ type hints struct {
 	loaded             bool
 	seq                int64 // of the newest job
 	epoch, epochs      int64 // handed out; reserved in the database
-	lanes              map[lane]struct{}
+	lanes              map[lane]*ring
 	nextLease, nextDue int64
 	parked             bool
 	turns              map[int]turns
 	limits             map[string]gate.Limits // of the latest claim
-	appended           int64                  // changes since the last tidying
+	// servings counts claims, served has the number of each registry's last one.
+	// A restart forgets whose turn it was, which costs one round at most.
+	servings int64
+	served   map[served]int64
+	appended int64 // changes since the last tidying
 }
 
 // epochBlock is how many epochs one write reserves. A crash leaves up to that
@@ -39,7 +87,7 @@ const epochBlock = 1000
 
 func (t *tx) loadHints() error {
 	h := hints{
-		loaded: true, lanes: map[lane]struct{}{}, turns: map[int]turns{},
+		loaded: true, lanes: map[lane]*ring{}, turns: map[int]turns{}, served: map[served]int64{},
 		limits: t.writer.hints.limits, appended: t.writer.hints.appended, parked: true,
 	}
 	if err := t.row(`SELECT coalesce(max(seq), 0) FROM jobs`).Scan(&h.seq); err != nil {
@@ -52,12 +100,13 @@ func (t *tx) loadHints() error {
 	h.epoch = h.epochs
 	err = t.each(func(row scanner) error {
 		var l lane
-		if err := row.Scan(&l.kind, &l.charge, &l.priority, &l.registry); err != nil {
+		var repository string
+		if err := row.Scan(&l.kind, &l.charge, &l.priority, &l.registry, &l.tried, &repository); err != nil {
 			return err
 		}
-		h.lanes[l] = struct{}{}
+		h.wait(l, repository)
 		return nil
-	}, `SELECT DISTINCT kind, charge, priority, registry FROM jobs WHERE state = 0`)
+	}, `SELECT kind, charge, priority, registry, tried, repository FROM jobs WHERE state = 0 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY min(place)`)
 	if err != nil {
 		return err
 	}

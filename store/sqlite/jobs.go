@@ -39,11 +39,12 @@ type job struct {
 	retries int
 	mask    int
 	charge  bool
+	place   int64 // in its line, Unix nanoseconds
 }
 
 // lane is where a job waits when it is ready.
 func (j *job) lane() lane {
-	return lane{kind: store.KindBit(j.Kind), charge: j.charge, priority: j.Priority, registry: j.Location.Registry}
+	return lane{kind: store.KindBit(j.Kind), charge: j.charge, priority: j.Priority, registry: j.Location.Registry, tried: j.Tried}
 }
 
 func (j *job) to(state int) {
@@ -52,7 +53,7 @@ func (j *job) to(state int) {
 
 const jobColumns = `seq, id, kind, key, registry, repository, digest, tags, triggered, priority, force, state, epoch,
 	attempts, retries, worker, mask, again, repeat, charge, created_at, updated_at, started_at, finished_at, not_before,
-	lease_until, progress, error, reason`
+	lease_until, progress, error, reason, place, tried`
 
 func scanJob(row scanner) (*job, error) {
 	var (
@@ -63,7 +64,8 @@ func scanJob(row scanner) (*job, error) {
 	)
 	err := row.Scan(&j.seq, &j.ID, &kind, &j.Key, &j.Location.Registry, &j.Location.Repository, &j.Digest, &tags,
 		&j.Trigger, &j.Priority, &j.Force, &j.state, &j.Epoch, &j.Attempts, &j.retries, &j.Worker, &j.mask, &j.Again,
-		&j.Repeat, &j.charge, &created, &updated, &started, &finished, &notBefore, &leaseUntil, &progress, &j.Error, &j.Reason)
+		&j.Repeat, &j.charge, &created, &updated, &started, &finished, &notBefore, &leaseUntil, &progress, &j.Error, &j.Reason,
+		&j.place, &j.Tried)
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +102,12 @@ func (t *tx) find(id string) (*job, error) {
 func (t *tx) insert(j *job) error {
 	h := &t.writer.hints
 	h.seq++
-	j.seq, j.ID = h.seq, newID(h.seq)
+	j.seq, j.ID, j.place = h.seq, newID(h.seq), nanos(store.PlaceOf(j.Job))
 	err := t.exec(`INSERT INTO jobs (`+jobColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?, 0, 0, 0, 0, '', '', '')`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?, 0, 0, 0, 0, '', '', '', ?, ?)`,
 		j.seq, j.ID, store.KindBit(j.Kind), j.Key, j.Location.Registry, j.Location.Repository, string(j.Digest), tagsText(j.Tags),
 		string(j.Trigger), int(j.Priority), j.Force, j.state, j.Epoch, j.Attempts, j.retries, j.Again, j.Repeat, j.charge,
-		nanos(j.CreatedAt), nanos(j.UpdatedAt))
+		nanos(j.CreatedAt), nanos(j.UpdatedAt), j.place, j.Tried)
 	if err != nil {
 		return err
 	}
@@ -116,11 +118,11 @@ func (t *tx) insert(j *job) error {
 func (t *tx) save(j *job) error {
 	j.UpdatedAt = timeOf(t.now)
 	err := t.exec(`UPDATE jobs SET tags = ?, triggered = ?, priority = ?, force = ?, state = ?, attempts = ?, retries = ?,
-		worker = ?, again = ?, repeat = ?, charge = ?, updated_at = ?, finished_at = ?, not_before = ?, lease_until = ?, error = ?, reason = ?
-		WHERE seq = ?`,
+		worker = ?, again = ?, repeat = ?, charge = ?, updated_at = ?, finished_at = ?, not_before = ?, lease_until = ?, error = ?, reason = ?,
+		place = ?, tried = ? WHERE seq = ?`,
 		tagsText(j.Tags), string(j.Trigger), int(j.Priority), j.Force, j.state, j.Attempts, j.retries,
 		j.Worker, j.Again, j.Repeat, j.charge, nanos(j.UpdatedAt), nanos(j.FinishedAt), nanos(j.NotBefore), nanos(j.LeaseUntil), j.Error, j.Reason,
-		j.seq)
+		j.place, j.Tried, j.seq)
 	if err != nil {
 		return err
 	}
@@ -133,7 +135,7 @@ func (t *tx) settled(j *job) error {
 	h := &t.writer.hints
 	switch j.state {
 	case stateReady:
-		h.lanes[j.lane()] = struct{}{}
+		h.wait(j.lane(), j.Location.Repository)
 	case stateDelayed:
 		h.nextDue = min(h.nextDue, nanos(j.NotBefore))
 	case stateParked:

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
@@ -12,7 +13,8 @@ import (
 const batch = 500
 
 // expire takes back the jobs whose lease has run out. Each loses an attempt:
-// a job that takes its worker down must not go on for ever.
+// a job that takes its worker down must not go on for ever. The first time it
+// goes on at its place, since its worker may have been killed for another reason.
 func (c *claim) expire(maxAttempts int) error {
 	h := &c.writer.hints
 	if c.now < h.nextLease {
@@ -30,10 +32,13 @@ func (c *claim) expire(maxAttempts int) error {
 		j.Error = fmt.Sprintf("worker %q was lost: no heartbeat until %s", gate.Printable(j.Worker, 100), j.LeaseUntil.Format("15:04:05.000"))
 		j.Reason = store.LostReason
 		j.Attempts++
-		if j.Attempts >= maxAttempts {
+		switch {
+		case j.Attempts >= maxAttempts:
 			err = c.end(j, stateFailed)
-		} else {
-			err = c.requeue(j, 0)
+		case j.Attempts == 1:
+			err = c.restore(j)
+		default:
+			err = c.requeue(j, store.AttemptWait(j.Attempts-1, rand.Float64()))
 		}
 		if err != nil {
 			return err
@@ -42,15 +47,16 @@ func (c *claim) expire(maxAttempts int) error {
 	return c.row(`SELECT coalesce(min(lease_until), ?) FROM jobs WHERE state = 3`, int64(never)).Scan(&h.nextLease)
 }
 
-// promote moves jobs whose delay is over into their lanes.
+// promote moves jobs whose delay is over into their lanes, behind what has not
+// been tried and waits there by then.
 func (c *claim) promote() error {
 	h := &c.writer.hints
 	if c.now < h.nextDue {
 		return nil
 	}
-	err := c.each(c.listLane, `UPDATE jobs SET state = 0 WHERE seq IN
+	err := c.each(c.listLane, `UPDATE jobs SET state = 0, tried = 1, place = ? WHERE seq IN
 		(SELECT seq FROM jobs WHERE state = 1 AND not_before <= ? ORDER BY not_before LIMIT ?)
-		RETURNING kind, charge, priority, registry, id`, c.now, batch)
+		RETURNING `+laneColumns, c.now+int64(store.TriedBehind), c.now, batch)
 	if err != nil {
 		return err
 	}
@@ -77,7 +83,7 @@ func (c *claim) admitByQuota() error {
 			return nil
 		}
 		if err := c.moved(`UPDATE jobs SET state = 0, updated_at = ? WHERE seq IN (SELECT seq FROM jobs WHERE state = 2 ORDER BY seq LIMIT ?)
-			RETURNING kind, charge, priority, registry, id`, c.now, min(left, batch)); err != nil {
+			RETURNING `+laneColumns, c.now, min(left, batch)); err != nil {
 			return err
 		}
 		return c.row(`SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 2)`).Scan(&h.parked)
@@ -87,35 +93,38 @@ func (c *claim) admitByQuota() error {
 			h.parked = true
 			return c.moved(`UPDATE jobs SET state = 2, updated_at = ? WHERE seq IN
 				(SELECT seq FROM jobs WHERE state = 0 AND kind = 2 AND charge = 1 LIMIT ?)
-				RETURNING kind, charge, priority, registry, id`, c.now, batch)
+				RETURNING `+laneColumns, c.now, batch)
 		}
 	}
 	return nil
 }
 
-// listLane reads the lane of a job from a row and lists it.
+// laneColumns are what listLane and moved read.
+const laneColumns = `kind, charge, priority, registry, tried, repository, id`
+
+// listLane reads where a job waits from a row and lists it.
 func (t *tx) listLane(row scanner) error {
+	_, err := t.listed(row)
+	return err
+}
+
+func (t *tx) listed(row scanner) (id string, err error) {
 	var l lane
-	var id string
-	if err := row.Scan(&l.kind, &l.charge, &l.priority, &l.registry, &id); err != nil {
-		return err
+	var repository string
+	if err := row.Scan(&l.kind, &l.charge, &l.priority, &l.registry, &l.tried, &repository, &id); err != nil {
+		return "", err
 	}
-	t.writer.hints.lanes[l] = struct{}{}
-	return nil
+	t.writer.hints.wait(l, repository)
+	return id, nil
 }
 
 // moved runs an update of the state of many jobs and tells the feed of each.
 func (t *tx) moved(query string, args ...any) error {
 	var ids []string
 	err := t.each(func(row scanner) error {
-		var l lane
-		var id string
-		if err := row.Scan(&l.kind, &l.charge, &l.priority, &l.registry, &id); err != nil {
-			return err
-		}
-		t.writer.hints.lanes[l] = struct{}{}
+		id, err := t.listed(row)
 		ids = append(ids, id)
-		return nil
+		return err
 	}, query, args...)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ const applicationID = 0x44474154
 // migrations bring a store from the version before to the next; the first one
 // creates it. A released one is never changed. Times are Unix nanoseconds, 0
 // is the zero time.
-var migrations = [...]string{schemaV1}
+var migrations = [...]string{schemaV1, schemaV2}
 
 const schemaV1 = `
 -- Scheduler state. One row for each job; rows of a key that a later job has
@@ -118,6 +118,18 @@ CREATE TABLE tags (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) STRICT;
 CREATE TABLE feed (seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+`
+
+// schemaV2 gives a job its place in the queue apart from its number, so that one
+// that returns can queue behind others, and lists waiting jobs by repository.
+const schemaV2 = `
+ALTER TABLE jobs ADD COLUMN place INTEGER NOT NULL DEFAULT 0; -- Unix nanoseconds: see store.PlaceOf
+ALTER TABLE jobs ADD COLUMN tried INTEGER NOT NULL DEFAULT 0; -- 1: it has returned to the queue
+UPDATE jobs SET place = created_at WHERE state < 4;
+DROP INDEX jobs_ready;
+CREATE INDEX jobs_ready ON jobs (kind, charge, priority, registry, tried, repository, place, seq) WHERE state = 0;
+DROP INDEX jobs_running;
+CREATE INDEX jobs_running ON jobs (registry, kind, repository) WHERE state = 3;
 `
 
 // migrate creates the tables or brings them up to date.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
 
 func limited(period string, limit int64) gate.ClaimRequest {
@@ -34,6 +35,8 @@ var quotaCases = []testCase{
 			"lost": func(gate.Job) {
 				for range testAttempts - 1 {
 					e.advance(testLease)
+					e.takeBack(testAttempts)
+					e.advance(store.MaxAttemptWait)
 					e.claim()
 				}
 				e.advance(testLease)

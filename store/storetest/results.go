@@ -26,6 +26,12 @@ var finishCases = []testCase{
 			if after.Attempts != i || after.Reason != "scan_failed" || after.Error == "" {
 				e.Fatalf("attempt %d: got %+v", i, after)
 			}
+			wait := after.NotBefore.Sub(e.now())
+			if least := store.AttemptWait(i-1, 1); wait < least || wait > store.AttemptWait(i-1, 0) {
+				e.Fatalf("attempt %d: got a wait of %s, want at least %s", i, wait, least)
+			}
+			e.claimNone()
+			e.advance(wait)
 		}
 		after := e.finish(e.claim(), fmt.Errorf("child: %w", gate.ErrScanFailed), gate.JobFailed)
 		if after.Attempts != testAttempts || after.FinishedAt.IsZero() {
@@ -96,6 +102,7 @@ var finishCases = []testCase{
 			e.advance(after.NotBefore.Sub(e.now()))
 		}
 		e.finish(e.claim(), gate.ErrIntegrity, gate.JobQueued)
+		e.advance(store.MaxAttemptWait)
 		after := e.finish(e.claim(), gate.ErrRegistryUnavailable, gate.JobQueued)
 		if wait := after.NotBefore.Sub(e.now()); wait > store.MinBackoff {
 			e.Fatalf("got a wait of %s", wait)
@@ -130,14 +137,6 @@ var finishCases = []testCase{
 				}
 			}
 			e.finish(e.claim(), nil, gate.JobDone)
-		}
-	}},
-	{"requeued_job_keeps_its_age", func(e *env) {
-		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
-		e.enqueue(analyze("b", gate.TriggerPush), gate.EnqueuedNew)
-		e.finish(e.claim(), gate.ErrBusy, gate.JobQueued)
-		if job := e.claim(); job.Digest != digest("a") {
-			e.Fatalf("got %s", job.Key)
 		}
 	}},
 	{"finishing_twice_is_fenced", func(e *env) {

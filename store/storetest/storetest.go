@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"finish", finishCases},
 		{"cancel", cancelCases},
 		{"fairness", fairnessCases},
+		{"sharing", sharingCases},
 		{"limits", limitCases},
 		{"quota", quotaCases},
 		{"restore", restoreCases},

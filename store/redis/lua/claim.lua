@@ -1,8 +1,9 @@
 -- Leases the next job to a worker. Atomic, so that no two workers get one job,
 -- no limit is passed and no digest is charged twice.
--- a: worker, mask, norescan, limits, period, quota (0: unlimited), lease (µs),
---    max (attempts), rescan (its class), classes, patience, lost (a reason's
---    label), retention (µs of ended jobs), nonce, keep
+-- a: worker, mask, norescan, yielding (a registry, ''), limits, period, quota (0:
+--    unlimited), lease (µs), max (attempts), waits (µs by the number of attempts),
+--    rescan (its class), classes, patience, lost (a reason's label), retention (µs
+--    of ended jobs), nonce, keep, behind
 -- Returns the job, or nil.
 local reply = key('claimed:' .. a.nonce)
 local done = redis.call('GET', reply)
@@ -15,7 +16,8 @@ if done then -- the answer to the first try was lost on its way
 end
 
 -- Takes back jobs whose lease has run out. Each loses an attempt: a job that
--- takes its worker down must not go on for ever.
+-- takes its worker down must not go on for ever. The first time it goes on at its
+-- place, since its worker may have been killed for another reason.
 local function clock(t)
   local s = math.floor(t / 1000000) % 86400
   return string.format('%02d:%02d:%02d.%03d', math.floor(s / 3600), math.floor(s / 60) % 60, s % 60, math.floor(t / 1000) % 1000)
@@ -28,18 +30,43 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', int(now),
     unplace(j)
     j.err = 'worker "' .. j.worker .. '" was lost: no heartbeat until ' .. clock(j.lease)
     j.why, j.att = a.lost, j.att + 1
-    if j.att >= a.max then finish(j, FAILED) else requeue(j, 0) end
+    if j.att >= a.max then
+      finish(j, FAILED)
+    elseif j.att == 1 then
+      restore(j)
+    else
+      requeue(j, a.waits[math.min(j.att, #a.waits)])
+    end
   end
 end
 
--- Moves jobs whose delay is over into their lanes.
+-- Moves jobs whose delay is over into their lanes, behind what has not been tried
+-- and waits there by now.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('delayed'), '-inf', int(now), 'LIMIT', 0, BATCH)) do
   local j = load(id)
   redis.call('ZREM', key('delayed'), id)
   if j then
     j.st = READY
+    behind(j)
     place(j)
   end
+end
+
+-- Takes over what earlier versions have queued, or queue while they are being
+-- replaced: their lanes were lines of all repositories together.
+local old = redis.call('SMEMBERS', key('lanes'))
+table.sort(old, function(x, y) return string.match(x, ':%d:(%d):') < string.match(y, ':%d:(%d):') end)
+local may = BATCH
+for _, text in ipairs(old) do
+  local from = key('lane:' .. text)
+  local ids = may > 0 and redis.call('ZRANGE', from, 0, may - 1) or {}
+  may = may - #ids
+  for _, id in ipairs(ids) do
+    redis.call('ZREM', from, id)
+    local j = load(id)
+    if j and j.st == READY then line(j) end
+  end
+  if redis.call('EXISTS', from) == 0 then redis.call('SREM', key('lanes'), text) end
 end
 
 -- Looks at what the period has left. With room, parked jobs return to the queue,
@@ -69,8 +96,8 @@ if bit.band(a.mask, ANALYZE) ~= 0 then
   else
     local may = BATCH
     for _, l in ipairs(lanes(ANALYZE)) do
-      if l.charge and may > 0 then
-        local ids = redis.call('ZRANGE', key('lane:' .. l.text), 0, may - 1)
+      for _, repository in ipairs(l.charge and may > 0 and redis.call('ZRANGE', ring(l.text), 0, may - 1) or {}) do
+        local ids = may > 0 and redis.call('ZRANGE', queue(l.text, repository), 0, may - 1) or {}
         may = may - #ids
         move(ids, PARKED)
       end
@@ -109,26 +136,64 @@ table.sort(order, function(x, y)
   return x < y
 end)
 
--- pick is the oldest job of the first class that has one, and its lane.
-local function pick()
-  for _, class in ipairs(order) do
-    local from, oldest, number
-    for _, l in ipairs(list) do
-      if l.prio == class and (room or not l.charge) and not blocked(l, 0) then
-        local id, seq = head(l)
-        if id and (not number or seq < number) then from, oldest, number = l, id, seq end
-      end
+-- better puts the fairest first: the registry with the fewest running jobs of the
+-- kinds asked for, then the one whose turn is longest ago.
+local function fill(l)
+  if l.work then return end
+  l.work = 0
+  for kind = 0, 7 do
+    if bit.band(a.mask, 2 ^ kind) ~= 0 then l.work = l.work + redis.call('SCARD', running(2 ^ kind, l.reg)) end
+  end
+  l.served = tonumber(redis.call('HGET', key('served'), a.mask .. ':' .. l.reg) or '0')
+  l.open = (room or not l.charge) and not blocked(l, 0)
+end
+local function better(x, y)
+  if x.work ~= y.work then return x.work < y.work end
+  return x.served < y.served
+end
+
+-- fairest is the next job of a class: of the fairest registry; among those that are
+-- equal, and among the lanes of one, the repository with the fewest running jobs
+-- and then age decide.
+local function fairest(class, tried, yielding)
+  local options = {}
+  for _, l in ipairs(list) do
+    if l.prio == class and not (yielding and (l.reg == a.yielding or class == a.rescan)) then
+      fill(l)
+      if l.open then table.insert(options, l) end
     end
-    if oldest then return from, oldest end
+  end
+  table.sort(options, better)
+  local best
+  for i, l in ipairs(options) do
+    if best and better(options[i - 1], l) then break end
+    local h = head(l)
+    if h and (tried or not l.tried or h.place <= now) then
+      if not best or h.work < best.work or (h.work == best.work and h.place < best.place) then best = h end
+    end
+  end
+  return best
+end
+
+-- pick is the next job of the first class that has one: what has not been tried
+-- comes before what has, unless that has let others pass for long enough. The
+-- registry that yields comes last.
+local function pick()
+  for _, yielding in ipairs(a.yielding == '' and { false } or { true, false }) do
+    for _, class in ipairs(order) do
+      local h = fairest(class, false, yielding) or fairest(class, true, yielding)
+      if h then return h end
+    end
   end
 end
-local j, from, id
+local j, from
 for _ = 1, BATCH do
-  from, id = pick()
-  j = load(id)
-  if not from or (j and j.st == READY and lane(j) == from.text) then break end
+  local h = pick()
+  if not h then break end
+  from, j = h.lane, load(h.id)
+  if j and j.st == READY and lane(j) == from.text then break end
   -- Evicted or damaged: whoever still wants it asks again.
-  redis.call('ZREM', key('lane:' .. from.text), id)
+  redis.call('ZREM', queue(from.text, h.repo), h.id)
   j = nil
 end
 if not j then
@@ -137,6 +202,9 @@ if not j then
 end
 local served = from.prio
 unplace(j)
+local turn = tick()
+redis.call('HSET', key('served'), a.mask .. ':' .. j.reg, int(turn))
+redis.call('ZADD', ring(from.text), 'XX', turn, j.repo)
 local needs = j.charge
 j.st, j.epoch, j.worker, j.mask, j.charge = RUNNING, tick(), a.worker, a.mask, false
 j.started, j.lease, j.nbf, j.prog = now, now + a.lease, 0, ''

@@ -52,6 +52,7 @@ j = {
   dig = a.digest, tags = tags, trig = a.trigger, prio = a.priority, force = a.force, st = READY, epoch = 0, att = 0,
   retr = 0, worker = '', mask = 0, again = false, rep = false, charge = false, created = now, updated = now,
   started = 0, finished = 0, nbf = 0, lease = 0, prog = '', err = '', why = '', fin = '', old = false,
+  place = seq, tried = false,
 }
 if a.tag ~= '' and #tags < a.maxTags and not has(a.tag) then table.insert(j.tags, a.tag) end
 j.charge = a.kind == ANALYZE and not charge(a.digest)

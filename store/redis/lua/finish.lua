@@ -1,8 +1,8 @@
 -- Ends a claim. Atomic, so that a result is taken from the holder of the lease
 -- only, and once.
 -- a: id, epoch, verb (done, again, wait, attempt, fail, cancel), max (attempts),
---    after (µs, 0: backoff), backoff (µs by the number of waits), error, reason,
---    nonce, keep
+--    after (µs, 0: backoff), backoff (µs by the number of waits), waits (µs by the
+--    number of attempts), error, reason, nonce, keep, behind
 -- Returns {"ok", job}, or what leased says.
 local j = load(a.id)
 if j and j.fin == a.nonce then return { 'ok', cmsgpack.pack(j) } end -- the first answer was lost on its way
@@ -27,6 +27,8 @@ elseif verb == 'wait' then
   if after == 0 then after = a.backoff[math.min(j.retr + 1, #a.backoff)] end
   j.retr = j.retr + 1
   text = requeue(j, after)
+elseif verb == 'attempt' then
+  text = requeue(j, a.waits[math.min(j.att, #a.waits)])
 else
   text = requeue(j, 0)
 end

@@ -10,13 +10,24 @@ local function load(id)
 end
 
 local function name(j) return j.kind .. ':' .. j.key end
-local function lane(j) return j.kind .. ':' .. (j.charge and 1 or 0) .. ':' .. j.prio .. ':' .. j.reg end
+local function flag(b) return b and 1 or 0 end
+local function lane(j) return table.concat({ j.kind, flag(j.charge), j.prio, flag(j.tried), j.reg }, ':') end
+local function ring(lane) return key('ring:' .. lane) end
+local function queue(lane, repository) return key('queue:' .. lane .. '/' .. repository) end
 local function running(kind, registry) return key('running:' .. kind .. ':' .. registry) end
+local function where(kind, registry) return key('where:' .. kind .. ':' .. registry) end
+
+-- leave takes a repository without waiting jobs out of a lane.
+local function leave(lane, repository)
+  redis.call('ZREM', ring(lane), repository)
+  if redis.call('EXISTS', ring(lane)) == 0 then redis.call('SREM', key('waiting'), lane) end
+end
 
 -- unplace takes a job out of where its state has put it; before a change.
 local function unplace(j)
   if j.st == READY then
-    redis.call('ZREM', key('lane:' .. lane(j)), j.id)
+    redis.call('ZREM', queue(lane(j), j.repo), j.id)
+    if redis.call('EXISTS', queue(lane(j), j.repo)) == 0 then leave(lane(j), j.repo) end
   elseif j.st == DELAYED then
     redis.call('ZREM', key('delayed'), j.id)
   elseif j.st == PARKED then
@@ -24,15 +35,18 @@ local function unplace(j)
   elseif j.st == RUNNING then
     redis.call('ZREM', key('leases'), j.id)
     redis.call('SREM', running(j.kind, j.reg), j.id)
+    redis.call('SREM', where(j.kind, j.reg), j.id .. '/' .. j.repo)
   end
 end
 
 -- line puts a job where its state belongs. Repeating it is harmless, and mends
--- what a server that evicts keys has taken away.
+-- what a server that evicts keys has taken away. A repository joins the ring of a
+-- lane behind those that are there, and is moved behind them when it is served.
 local function line(j)
   if j.st == READY then
-    redis.call('ZADD', key('lane:' .. lane(j)), j.seq, j.id)
-    redis.call('SADD', key('lanes'), lane(j))
+    redis.call('ZADD', queue(lane(j), j.repo), j.place or j.seq, j.id)
+    redis.call('ZADD', ring(lane(j)), 'NX', now, j.repo)
+    redis.call('SADD', key('waiting'), lane(j))
   elseif j.st == DELAYED then
     redis.call('ZADD', key('delayed'), j.nbf, j.id)
   elseif j.st == PARKED then
@@ -40,6 +54,7 @@ local function line(j)
   elseif j.st == RUNNING then
     redis.call('ZADD', key('leases'), j.lease, j.id)
     redis.call('SADD', running(j.kind, j.reg), j.id)
+    redis.call('SADD', where(j.kind, j.reg), j.id .. '/' .. j.repo)
   elseif j.st == DONE or j.old then
     redis.call('ZADD', key('ended'), j.finished, j.id) -- may be removed one day
   end
@@ -86,13 +101,23 @@ local function giveback(j)
   end
 end
 
--- requeue puts a claimed job back at its age, to be claimed after a wait. Its
--- next run reads everything anew, so that "again" is served by it.
+-- restore puts a claimed job back at its place. Its next run reads everything
+-- anew, so that "again" is served by it.
+local function restore(j)
+  j.st, j.again, j.nbf, j.lease, j.worker = READY, false, 0, 0, ''
+  return save(j)
+end
+
+-- behind gives a job that has been tried its place: behind what has not been, for
+-- as long as store.TriedBehind says.
+local function behind(j) j.tried, j.place = true, now + a.behind end
+
+-- requeue puts a claimed job back, to be claimed after a wait; when that is over,
+-- claim.lua gives it its place.
 local function requeue(j, after)
-  j.st, j.nbf = READY, 0
-  if after > 0 then
-    j.st, j.nbf = DELAYED, now + after
-  end
+  behind(j)
+  if after <= 0 then return restore(j) end
+  j.st, j.nbf = DELAYED, now + after
   j.again, j.lease, j.worker = false, 0, ''
   return save(j)
 end
@@ -101,8 +126,8 @@ end
 -- has arrived meanwhile: then it is queued once more. A cancelled job never is.
 local function finish(j, state)
   if j.again and state ~= CANCELLED then
-    j.att, j.rep = 0, true
-    return requeue(j, 0)
+    j.att, j.rep, j.tried, j.place = 0, true, false, now
+    return restore(j)
   end
   giveback(j)
   j.st, j.finished = state, now
@@ -120,28 +145,52 @@ local function leased(id, epoch)
   return j
 end
 
--- lanes lists the lines of the queue that may hold a job of the kinds in mask.
+-- lanes lists the parts of the queue that may hold a job of the kinds in mask.
 local function lanes(mask)
   local list = {}
-  for _, text in ipairs(redis.call('SMEMBERS', key('lanes'))) do
-    local kind, needs, prio, registry = string.match(text, '^(%d+):(%d):(%d):(.*)$')
+  for _, text in ipairs(redis.call('SMEMBERS', key('waiting'))) do
+    local kind, needs, prio, tried, registry = string.match(text, '^(%d+):(%d):(%d):(%d):(.*)$')
     kind = tonumber(kind)
     if bit.band(kind, mask) ~= 0 then
-      table.insert(list, { text = text, kind = kind, charge = needs == '1', prio = tonumber(prio), reg = registry })
+      table.insert(list, { text = text, kind = kind, charge = needs == '1', prio = tonumber(prio), tried = tried == '1', reg = registry })
     end
   end
   return list
 end
 
--- head is the oldest job of a lane and its number; a lane that is empty is
--- forgotten.
-local function head(l)
-  local first = redis.call('ZRANGE', key('lane:' .. l.text), 0, 0, 'WITHSCORES')
-  if #first == 0 then
-    redis.call('SREM', key('lanes'), l.text)
-    return nil
+-- atwork counts the running jobs of a registry by repository, and the repositories.
+local function atwork(l)
+  local of, n = {}, 0
+  for _, at in ipairs(redis.call('SMEMBERS', where(l.kind, l.reg))) do
+    local repository = string.match(at, '^[^/]*/(.*)$')
+    if not of[repository] then n = n + 1 end
+    of[repository] = (of[repository] or 0) + 1
   end
-  return first[1], tonumber(first[2])
+  return of, n
+end
+
+-- head is the next job of a lane: of the repository with the fewest running jobs,
+-- of several the one whose turn is longest ago. It looks at no more repositories
+-- than have running jobs, and one. A lane that is empty is forgotten.
+local function head(l)
+  local of, n = atwork(l)
+  while true do
+    local best
+    for _, repository in ipairs(redis.call('ZRANGE', ring(l.text), 0, n)) do
+      local h = { repo = repository, work = of[repository] or 0 }
+      if not best or h.work < best.work then best = h end
+    end
+    if not best then
+      redis.call('SREM', key('waiting'), l.text)
+      return nil
+    end
+    local first = redis.call('ZRANGE', queue(l.text, best.repo), 0, 0, 'WITHSCORES')
+    if #first > 0 then
+      best.lane, best.id, best.place = l, first[1], tonumber(first[2])
+      return best
+    end
+    leave(l.text, best.repo)
+  end
 end
 
 -- blocked says whether the registry of a lane is at one of its limits
@@ -157,6 +206,9 @@ local function blocked(l, less)
       if redis.call('EXISTS', key('job:' .. id)) == 0 then
         ghosts = ghosts + redis.call('SREM', running(l.kind, l.reg), id)
       end
+    end
+    for _, at in ipairs(ghosts > 0 and redis.call('SMEMBERS', where(l.kind, l.reg)) or {}) do
+      if redis.call('EXISTS', key('job:' .. string.match(at, '^[^/]*'))) == 0 then redis.call('SREM', where(l.kind, l.reg), at) end
     end
     if ghosts == 0 or redis.call('SCARD', running(l.kind, l.reg)) - less >= limits[1] then return true end
   end

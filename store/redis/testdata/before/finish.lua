@@ -1,0 +1,34 @@
+-- Ends a claim. Atomic, so that a result is taken from the holder of the lease
+-- only, and once.
+-- a: id, epoch, verb (done, again, wait, attempt, fail, cancel), max (attempts),
+--    after (µs, 0: backoff), backoff (µs by the number of waits), error, reason,
+--    nonce, keep
+-- Returns {"ok", job}, or what leased says.
+local j = load(a.id)
+if j and j.fin == a.nonce then return { 'ok', cmsgpack.pack(j) } end -- the first answer was lost on its way
+local no
+j, no = leased(a.id, a.epoch)
+if not j then return no end
+unplace(j)
+j.err, j.why, j.fin = a.error, a.reason, a.nonce
+local verb = a.verb
+if verb ~= 'wait' then j.retr = 0 end
+if verb == 'attempt' and j.att + 1 >= a.max then verb = 'fail' end
+if verb == 'attempt' or verb == 'fail' then j.att = j.att + 1 end
+local text
+if verb == 'done' then
+  text = finish(j, DONE)
+elseif verb == 'cancel' then
+  text = finish(j, CANCELLED)
+elseif verb == 'fail' then
+  text = finish(j, FAILED)
+elseif verb == 'wait' then
+  local after = a.after
+  if after == 0 then after = a.backoff[math.min(j.retr + 1, #a.backoff)] end
+  j.retr = j.retr + 1
+  text = requeue(j, after)
+else
+  text = requeue(j, 0)
+end
+trim()
+return { 'ok', text }

@@ -1,0 +1,167 @@
+-- Follows common.lua in the scripts that touch jobs.
+
+-- load is a job, nil when there is none. What is no job counts as none: one value
+-- that somebody has spoilt must not hold up the queue.
+local function load(id)
+  local text = id and redis.pcall('GET', key('job:' .. id))
+  if type(text) ~= 'string' then return nil end
+  local good, j = pcall(cmsgpack.unpack, text)
+  return good and type(j) == 'table' and type(j.st) == 'number' and j or nil
+end
+
+local function name(j) return j.kind .. ':' .. j.key end
+local function lane(j) return j.kind .. ':' .. (j.charge and 1 or 0) .. ':' .. j.prio .. ':' .. j.reg end
+local function running(kind, registry) return key('running:' .. kind .. ':' .. registry) end
+
+-- unplace takes a job out of where its state has put it; before a change.
+local function unplace(j)
+  if j.st == READY then
+    redis.call('ZREM', key('lane:' .. lane(j)), j.id)
+  elseif j.st == DELAYED then
+    redis.call('ZREM', key('delayed'), j.id)
+  elseif j.st == PARKED then
+    redis.call('ZREM', key('parked'), j.id)
+  elseif j.st == RUNNING then
+    redis.call('ZREM', key('leases'), j.id)
+    redis.call('SREM', running(j.kind, j.reg), j.id)
+  end
+end
+
+-- line puts a job where its state belongs. Repeating it is harmless, and mends
+-- what a server that evicts keys has taken away.
+local function line(j)
+  if j.st == READY then
+    redis.call('ZADD', key('lane:' .. lane(j)), j.seq, j.id)
+    redis.call('SADD', key('lanes'), lane(j))
+  elseif j.st == DELAYED then
+    redis.call('ZADD', key('delayed'), j.nbf, j.id)
+  elseif j.st == PARKED then
+    redis.call('ZADD', key('parked'), j.seq, j.id)
+  elseif j.st == RUNNING then
+    redis.call('ZADD', key('leases'), j.lease, j.id)
+    redis.call('SADD', running(j.kind, j.reg), j.id)
+  elseif j.st == DONE or j.old then
+    redis.call('ZADD', key('ended'), j.finished, j.id) -- may be removed one day
+  end
+end
+
+-- place puts a job in line and writes it; after a change. Returns what is stored.
+local function place(j)
+  line(j)
+  local text = cmsgpack.pack(j)
+  redis.call('SET', key('job:' .. j.id), text)
+  return text
+end
+
+-- save places a job that has changed and tells of it.
+local function save(j)
+  j.updated = now
+  local text = place(j)
+  tell(JOB, j.id)
+  return text
+end
+
+local function charge(digest)
+  local text = redis.call('HGET', key('charges'), digest)
+  return text and cmsgpack.unpack(text) or nil
+end
+
+-- reserve charges the digest of a job that is being claimed, unless it is charged:
+-- a server that evicts keys may have made the digest two jobs.
+local function reserve(j, period)
+  if charge(j.dig) then return end
+  redis.call('HSET', key('charges'), j.dig, cmsgpack.pack({ p = period, t = now, s = false }))
+  redis.call('HINCRBY', key('quota:' .. period), 'used', 1)
+end
+
+-- giveback returns the charge of an analysis that ended before a layer byte was
+-- pulled.
+local function giveback(j)
+  if j.kind ~= ANALYZE or j.charge then return end
+  local c = charge(j.dig)
+  if c and not c.s then
+    redis.call('HDEL', key('charges'), j.dig)
+    redis.call('HINCRBY', key('quota:' .. c.p), 'used', -1)
+    j.charge = true
+  end
+end
+
+-- requeue puts a claimed job back at its age, to be claimed after a wait. Its
+-- next run reads everything anew, so that "again" is served by it.
+local function requeue(j, after)
+  j.st, j.nbf = READY, 0
+  if after > 0 then
+    j.st, j.nbf = DELAYED, now + after
+  end
+  j.again, j.lease, j.worker = false, 0, ''
+  return save(j)
+end
+
+-- finish ends a claimed or waiting job for good, unless an ask with new facts
+-- has arrived meanwhile: then it is queued once more. A cancelled job never is.
+local function finish(j, state)
+  if j.again and state ~= CANCELLED then
+    j.att, j.rep = 0, true
+    return requeue(j, 0)
+  end
+  giveback(j)
+  j.st, j.finished = state, now
+  j.again, j.nbf, j.lease, j.worker = false, 0, 0, ''
+  return save(j)
+end
+
+-- leased is the job of a lease that still holds, or what to answer instead. A
+-- lease that has run out holds until somebody has taken the job back.
+local function leased(id, epoch)
+  local j = load(id)
+  if not j then return nil, { 'gone' } end
+  if j.epoch == epoch and j.st == CANCELLED then return nil, { 'cancelled' } end
+  if j.epoch ~= epoch or j.st ~= RUNNING then return nil, { 'fenced', j.st, int(j.epoch) } end
+  return j
+end
+
+-- lanes lists the lines of the queue that may hold a job of the kinds in mask.
+local function lanes(mask)
+  local list = {}
+  for _, text in ipairs(redis.call('SMEMBERS', key('lanes'))) do
+    local kind, needs, prio, registry = string.match(text, '^(%d+):(%d):(%d):(.*)$')
+    kind = tonumber(kind)
+    if bit.band(kind, mask) ~= 0 then
+      table.insert(list, { text = text, kind = kind, charge = needs == '1', prio = tonumber(prio), reg = registry })
+    end
+  end
+  return list
+end
+
+-- head is the oldest job of a lane and its number; a lane that is empty is
+-- forgotten.
+local function head(l)
+  local first = redis.call('ZRANGE', key('lane:' .. l.text), 0, 0, 'WITHSCORES')
+  if #first == 0 then
+    redis.call('SREM', key('lanes'), l.text)
+    return nil
+  end
+  return first[1], tonumber(first[2])
+end
+
+-- blocked says whether the registry of a lane is at one of its limits
+-- (a.limits: registry → {concurrency, pulls per hour}). less is how many of its
+-- running jobs do not count.
+local HOUR = 3600 * 1000000
+local function blocked(l, less)
+  local limits = a.limits[l.reg]
+  if not limits then return false end
+  if limits[1] > 0 and redis.call('SCARD', running(l.kind, l.reg)) - less >= limits[1] then
+    local ghosts = 0 -- jobs that a server has evicted hold no place
+    for _, id in ipairs(redis.call('SMEMBERS', running(l.kind, l.reg))) do
+      if redis.call('EXISTS', key('job:' .. id)) == 0 then
+        ghosts = ghosts + redis.call('SREM', running(l.kind, l.reg), id)
+      end
+    end
+    if ghosts == 0 or redis.call('SCARD', running(l.kind, l.reg)) - less >= limits[1] then return true end
+  end
+  if limits[2] > 0 and l.kind == ANALYZE then
+    return redis.call('ZCOUNT', key('starts:' .. l.reg), '(' .. int(now - HOUR), '+inf') >= limits[2]
+  end
+  return false
+end

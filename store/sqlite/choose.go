@@ -1,0 +1,183 @@
+package sqlite
+
+import (
+	"cmp"
+	"database/sql"
+	"errors"
+	"slices"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// running counts the jobs at work.
+type running struct {
+	lanes        map[registryKind]int
+	repositories map[repositoryKind]int
+}
+
+type registryKind struct {
+	registry string
+	kind     int
+}
+
+type repositoryKind struct {
+	registryKind
+	repository string
+}
+
+// count reads what is running.
+func (c *claim) count() error {
+	r := &running{map[registryKind]int{}, map[repositoryKind]int{}}
+	c.running = r
+	return c.each(func(row scanner) error {
+		var key repositoryKind
+		var n int
+		if err := row.Scan(&key.registry, &key.kind, &key.repository, &n); err != nil {
+			return err
+		}
+		r.repositories[key] = n
+		r.lanes[key.registryKind] += n
+		return nil
+	}, `SELECT registry, kind, repository, count(*) FROM jobs WHERE state = 3 GROUP BY registry, kind, repository`)
+}
+
+// head is a job that may be claimed next, and where it waits.
+type head struct {
+	lane       lane
+	repository string
+	atWork     int // running jobs of the repository
+	seq, place int64
+}
+
+// compare puts the repository with the fewest running jobs first, then age.
+func (a *head) compare(b *head) int {
+	return cmp.Or(cmp.Compare(a.atWork, b.atWork), cmp.Compare(a.place, b.place), cmp.Compare(a.seq, b.seq))
+}
+
+// option is a lane that may be served, and what its registry has had.
+type option struct {
+	lane   lane
+	atWork int   // running jobs of the registry, of the kinds asked for
+	served int64 // the number of its last claim, 0: none
+}
+
+func (o option) compare(p option) int {
+	return cmp.Or(cmp.Compare(o.atWork, p.atWork), cmp.Compare(o.served, p.served))
+}
+
+// choose finds the next job as store.Scheduler words it, nil when there is none.
+// The registry that yields is looked at last.
+func (c *claim) choose() (*head, error) {
+	if len(c.writer.hints.lanes) == 0 {
+		return nil, nil
+	}
+	if err := c.count(); err != nil {
+		return nil, err
+	}
+	classes, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	if y := c.req.Yielding; y != "" {
+		found, err := c.first(classes, func(l lane) bool { return l.registry != y && l.priority != gate.PriorityRescan })
+		if err != nil || found != nil {
+			return found, err
+		}
+	}
+	return c.first(classes, func(lane) bool { return true })
+}
+
+// options lists the lanes that may be served, by class, fairest first.
+func (c *claim) options() (map[gate.Priority][]option, error) {
+	h := &c.writer.hints
+	classes := map[gate.Priority][]option{}
+	for l := range h.lanes {
+		if l.kind&c.mask == 0 || (l.charge && !c.room) {
+			continue
+		}
+		blocked, err := c.blocked(l)
+		if err != nil {
+			return nil, err
+		}
+		if blocked {
+			continue
+		}
+		o := option{lane: l, served: h.served[served{c.mask, l.registry}]}
+		for kind := c.mask; kind > 0; kind &= kind - 1 {
+			o.atWork += c.running.lanes[registryKind{l.registry, kind & -kind}]
+		}
+		classes[l.priority] = append(classes[l.priority], o)
+	}
+	for _, list := range classes {
+		slices.SortFunc(list, option.compare)
+	}
+	return classes, nil
+}
+
+// first finds a job of the first class that has one among the lanes wanted:
+// first one that has not been tried or has let others pass for long enough.
+func (c *claim) first(classes map[gate.Priority][]option, wanted func(lane) bool) (*head, error) {
+	for _, class := range c.order() {
+		for _, tried := range []bool{false, true} {
+			found, err := c.fairest(classes[class], wanted, tried)
+			if err != nil || found != nil {
+				return found, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// fairest finds the job of the fairest registry; among those that are equal, and
+// among the lanes of one, the fairest repository and the oldest job decide.
+func (c *claim) fairest(list []option, wanted func(lane) bool, tried bool) (best *head, err error) {
+	for i, o := range list {
+		if best != nil && o.compare(list[i-1]) != 0 {
+			break
+		}
+		if !wanted(o.lane) {
+			continue
+		}
+		found, err := c.headOf(o.lane)
+		if err != nil {
+			return nil, err
+		}
+		if found == nil || (o.lane.tried && !tried && found.place > c.now) {
+			continue
+		}
+		if best == nil || found.compare(best) < 0 {
+			best = found
+		}
+	}
+	return best, nil
+}
+
+// headOf is the next job of a lane: of the repository with the fewest running
+// jobs, of several the one whose turn is longest ago. nil when the lane is empty,
+// which the hints then know. It looks at no more repositories than have running
+// jobs, and one.
+func (c *claim) headOf(l lane) (*head, error) {
+	r := c.writer.hints.lanes[l]
+	for r != nil && r.order.Len() > 0 {
+		h := head{lane: l, atWork: -1}
+		for e := r.order.Front(); e != nil && h.atWork != 0; e = e.Next() {
+			name := e.Value.(string)
+			n := c.running.repositories[repositoryKind{registryKind{l.registry, l.kind}, name}]
+			if h.atWork < 0 || n < h.atWork {
+				h.repository, h.atWork = name, n
+			}
+		}
+		err := c.row(`SELECT seq, place FROM jobs WHERE state = 0 AND kind = ? AND charge = ? AND priority = ? AND registry = ?
+			AND tried = ? AND repository = ? ORDER BY place, seq LIMIT 1`,
+			l.kind, l.charge, int(l.priority), l.registry, l.tried, h.repository).Scan(&h.seq, &h.place)
+		if err == nil {
+			return &h, nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		r.drop(h.repository)
+	}
+	delete(c.writer.hints.lanes, l)
+	return nil, nil
+}

@@ -1,0 +1,214 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// stall is how long a job holds its slot when a registry stops in the middle of a
+// body (scanner/registry, timeouts.idle).
+const stall = 30 * time.Second
+
+// healthy is the registry that answers.
+const healthy = "healthy"
+
+// world is workers' slots over registries of which all but one stall.
+type world struct {
+	*env
+	slots  []*slot
+	quick  time.Duration // for a job of the healthy registry
+	ids    []string      // of all jobs
+	claims []gate.Job    // in their order
+	starts []time.Time
+	mixed  bool // jobs are of several classes
+}
+
+type slot struct {
+	job  gate.Job
+	ends time.Time // zero: free
+}
+
+func newWorld(e *env, slots int, quick time.Duration) *world {
+	w := &world{env: e, quick: quick}
+	for range slots {
+		w.slots = append(w.slots, &slot{})
+	}
+	return w
+}
+
+func (w *world) ask(registry, repository string, i int, trigger gate.Trigger) {
+	job := w.enqueue(at(registry, repository, fmt.Sprint(registry, repository, i), trigger), gate.EnqueuedNew)
+	w.ids = append(w.ids, job.ID)
+}
+
+// waiting lists the jobs that may be claimed now.
+func (w *world) waiting() (list []gate.Job) {
+	jobs, err := w.s.Jobs(w.ctx, w.ids)
+	w.no(err)
+	for _, job := range jobs {
+		if job.State == gate.JobQueued && !job.NotBefore.After(w.now()) {
+			list = append(list, job)
+		}
+	}
+	return list
+}
+
+// held counts the slots of each registry and repository, by Location.
+func (w *world) held() (busy int, registries map[string]int, places map[gate.Location]int) {
+	registries, places = map[string]int{}, map[gate.Location]int{}
+	for _, s := range w.slots {
+		if !s.ends.IsZero() {
+			busy++
+			registries[s.job.Location.Registry]++
+			places[s.job.Location]++
+		}
+	}
+	return busy, registries, places
+}
+
+// fill lets every free slot claim.
+func (w *world) fill() {
+	for _, s := range w.slots {
+		if !s.ends.IsZero() {
+			continue
+		}
+		waiting := w.waiting()
+		busy, registries, places := w.held()
+		req := claimRequest()
+		req.Lease = time.Hour
+		if busy > 0 && busy == len(w.slots)-1 && len(registries) == 1 {
+			for req.Yielding = range registries {
+			}
+		}
+		job, err := w.s.Claim(w.ctx, req)
+		if errors.Is(err, gate.ErrNoJob) {
+			return
+		}
+		w.no(err)
+		w.judge(job, waiting, busy, registries[job.Location.Registry], places[job.Location])
+		s.job, s.ends = job, w.now().Add(stall)
+		if job.Location.Registry == healthy {
+			s.ends = w.now().Add(w.quick)
+		}
+		w.claims, w.starts = append(w.claims, job), append(w.starts, w.now())
+	}
+}
+
+// judge checks a claim: busy slots were taken before it, those of its registry and
+// of its repository among them.
+func (w *world) judge(job gate.Job, waiting []gate.Job, busy, ofRegistry, ofPlace int) {
+	anotherRegistry := slices.ContainsFunc(waiting, func(o gate.Job) bool { return o.Location.Registry != job.Location.Registry })
+	if len(w.slots) > 1 && busy == len(w.slots)-1 && ofRegistry == busy && anotherRegistry {
+		w.Fatalf("registry %q got all %d slots while another waited", job.Location.Registry, len(w.slots))
+	}
+	if w.mixed {
+		return
+	}
+	anotherPlace := slices.ContainsFunc(waiting, func(o gate.Job) bool {
+		return o.Location.Registry == job.Location.Registry && o.Location != job.Location && o.Tried == job.Tried
+	})
+	if ofRegistry > 0 && ofPlace == ofRegistry && anotherPlace {
+		w.Fatalf("repository %q got all %d slots of its registry while another waited", job.Location, ofRegistry+1)
+	}
+}
+
+// step fills the slots and goes on to the next end of a job, at most until a time.
+func (w *world) step(until time.Time) {
+	w.fill()
+	next := until
+	for _, s := range w.slots {
+		if !s.ends.IsZero() && s.ends.Before(next) {
+			next = s.ends
+		}
+	}
+	w.advance(max(next.Sub(w.now()), 0))
+	for _, s := range w.slots {
+		if s.ends.IsZero() || s.ends.After(w.now()) {
+			continue
+		}
+		if s.job.Location.Registry == healthy {
+			w.finish(s.job, nil, gate.JobDone)
+		} else {
+			w.finish(s.job, fmt.Errorf("no byte for %s: %w", stall, gate.ErrRegistryUnavailable), gate.JobQueued)
+		}
+		s.ends = time.Time{}
+	}
+}
+
+func (w *world) runUntil(t time.Time) {
+	for w.now().Before(t) {
+		w.step(t)
+	}
+}
+
+// sharingProperty: of k registries all but one stall, with n images in each of m
+// repositories. With two slots or more the first job of the healthy one starts
+// within one stall of being asked for, with a single one within k of them; and
+// while it waits it gets every k-th claim. The first bound holds from the start for
+// up to twice as many registries as slots, and for any number once each registry
+// has had a turn.
+func sharingProperty(e *env, rt *rapid.T) {
+	slots := rapid.IntRange(1, 4).Draw(rt, "slots")
+	k := rapid.IntRange(2, max(2*slots, 3)).Draw(rt, "registries")
+	m := rapid.IntRange(1, 3).Draw(rt, "repositories")
+	n := rapid.IntRange(1, 4).Draw(rt, "images")
+	quick := time.Duration(rapid.IntRange(1, 30).Draw(rt, "quick")) * time.Second
+	w := newWorld(e, slots, quick)
+	for i := range n {
+		for r := range k - 1 {
+			for p := range m {
+				w.ask(name("stalls", r), name("repository", p), i, gate.TriggerPush)
+			}
+		}
+	}
+	w.runUntil(e.now().Add(time.Duration(rapid.IntRange(0, 200).Draw(rt, "later")) * time.Second))
+	asked, before := e.now(), len(w.claims)
+	images := rapid.IntRange(1, 8).Draw(rt, "healthy")
+	for i := range images {
+		w.ask(healthy, name("repository", i%m), i, gate.TriggerPush)
+	}
+	bound := stall
+	if slots == 1 {
+		bound = time.Duration(k) * stall
+	}
+	end := asked.Add(time.Duration(k*(images+1)) * stall * 2)
+	got := 0
+	for i := before; got < images; i++ {
+		for len(w.claims) <= i {
+			if !e.now().Before(end) {
+				e.Fatalf("%d of %d jobs of the healthy registry were claimed after %s", got, images, end.Sub(asked))
+			}
+			w.step(end)
+		}
+		if w.claims[i].Location.Registry == healthy {
+			if got++; got == 1 && w.starts[i].Sub(asked) > bound {
+				e.Fatalf("its first job started after %s, want %s at most", w.starts[i].Sub(asked), bound)
+			}
+		}
+		if claims := i - before + 1; got*k <= claims-k {
+			e.Fatalf("it got %d of %d claims beside %d registries", got, claims, k-1)
+		}
+	}
+}
+
+// classSharingProperty: whatever the classes, a registry never gets the last slot
+// of a worker that has given it all others while another one waits.
+func classSharingProperty(e *env, rt *rapid.T) {
+	w := newWorld(e, rapid.IntRange(2, 4).Draw(rt, "slots"), 5*time.Second)
+	w.mixed = true
+	triggers := rapid.SampledFrom([]gate.Trigger{gate.TriggerAdmission, gate.TriggerPush, gate.TriggerSync})
+	for i := range rapid.IntRange(4, 30).Draw(rt, "jobs") {
+		registry := rapid.SampledFrom([]string{"stalls", "stands", healthy}).Draw(rt, "registry")
+		w.ask(registry, "app", i, triggers.Draw(rt, "trigger"))
+		if rapid.Bool().Draw(rt, "time") {
+			w.runUntil(e.now().Add(10 * time.Second))
+		}
+	}
+	w.runUntil(e.now().Add(5 * time.Minute))
+}
