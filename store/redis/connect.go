@@ -114,5 +114,8 @@ func (d dialing) client(u use) redis.UniversalClient {
 		PoolSize: connections, MinIdleConns: 1, ConnMaxIdleTime: 5 * time.Minute,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
+	if d.tls != nil {
+		o.Dialer = d.dialTLS(o.DialTimeout)
+	}
 	return redis.NewUniversalClient(o)
 }
