@@ -102,8 +102,9 @@ type distribution struct {
 
 // startDistribution serves an empty registry that is configured as in
 // ../registry.yml and notifies hook, with authorization as its header.
-// everything says that it tells of pulls, mounts and blobs too.
-func startDistribution(t *testing.T, hook, authorization string, everything bool) *distribution {
+// everything says that it tells of pulls, mounts and blobs too; change may alter the
+// configuration further.
+func startDistribution(t *testing.T, hook, authorization string, everything bool, change ...func(*configuration.Configuration)) *distribution {
 	t.Helper()
 	logrus.SetOutput(io.Discard) // where Distribution writes a line for each request
 	d := &distribution{sent: &recorder{}}
@@ -136,6 +137,9 @@ func startDistribution(t *testing.T, hook, authorization string, everything bool
 	}
 	config.HTTP.Secret = "of one process only"
 	config.Catalog.MaxEntries = 1000
+	for _, f := range change {
+		f(config)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
