@@ -83,13 +83,13 @@ func ParseReference(s string) (Reference, error) {
 	case s == "":
 		return refuse(ErrRefInvalid, "no image is given")
 	case len(s) > maxReference:
-		return refuse(ErrRefInvalid, "it is longer than any valid reference")
+		return refuse(ErrRefInvalid, tooLong(s))
 	case isImageID(s):
 		return refuse(ErrRefAmbiguous, "a node may take this for the ID of a local image; name a repository and a digest")
 	}
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
-		return refuse(ErrRefInvalid, "a node would not accept it as an image reference")
+		return refuse(ErrRefInvalid, whyInvalid(s))
 	}
 	named = reference.TagNameOnly(named)
 	r := Reference{Host: reference.Domain(named), Repository: reference.Path(named), Raw: s}
@@ -99,7 +99,7 @@ func ParseReference(s string) (Reference, error) {
 	if digested, ok := named.(reference.Digested); ok {
 		r.Digest, err = ParseDigest(string(digested.Digest()))
 		if err != nil {
-			return refuse(ErrRefInvalid, "only sha256 digests are supported")
+			return refuse(ErrRefInvalid, whyInvalid(s))
 		}
 		return r, nil
 	}
@@ -130,18 +130,18 @@ func isImageID(s string) bool {
 // everything outside ASCII.
 func checkHost(host string) string {
 	if host != CanonicalHost(host) {
-		return "the registry host must be written in lower case"
+		return lowerHost(host)
 	}
 	name, port := host, ""
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		name, port = host[:i], host[i+1:]
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 || port[0] == '0' {
-			return "the port of the registry host is not a port number"
+			return fmt.Sprintf("the port %s of the registry host is not a port number; want 1 to 65535 without leading zeros", shownPart(port))
 		}
 	}
 	if len(name) > maxHost {
-		return "the registry host is longer than a host name can be"
+		return fmt.Sprintf("the registry host has %d characters, a host name has at most %d", len(name), maxHost)
 	}
 	return ""
 }
