@@ -62,6 +62,9 @@ type Config struct {
 	// says that it is not ready, so that callers find another one first; 0
 	// stops at once. It is part of what terminationGracePeriodSeconds covers.
 	ShutdownDelay time.Duration `yaml:"shutdownDelay"`
+	// Contact is a line that is added to every denial: whom to ask, a URL. At most
+	// 200 bytes of printable ASCII; "" adds none.
+	Contact string `yaml:"contact"`
 	// Repositories limits what may be admitted. A denied pattern wins over an
 	// allowed one; once anything is allowed, everything else is not.
 	Repositories []RepositoryConfig `yaml:"repositories"`
@@ -142,6 +145,10 @@ func (c Config) Validate() error {
 	}
 	if c.Details != DetailsFull && c.Details != DetailsRule {
 		bad("details", "want full or rule, got %q", c.Details)
+	}
+	if len(c.Contact) > maxContact || gate.Printable(c.Contact, maxContact) != c.Contact || strings.TrimSpace(c.Contact) != c.Contact {
+		bad("contact", "want one line of at most %d bytes of printable ASCII, without white space at its ends, got %q (%d bytes)",
+			maxContact, gate.Printable(c.Contact, maxContact), len(c.Contact))
 	}
 	for _, d := range []struct {
 		key   string

@@ -93,7 +93,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if failure.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	http.Error(w, gate.Printable(failure.text, maxMessage), failure.status)
+	contact := h.reviewer.config.Contact
+	http.Error(w, withContact(gate.Printable(failure.text, maxMessage-len(withContact("", contact))), contact), failure.status)
 }
 
 // serve authenticates, reads and reviews.

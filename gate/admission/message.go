@@ -14,6 +14,7 @@ import (
 // says that API servers may cut a warning after 256 characters and drop them
 // after 4,096 in all, from all webhooks together; we use half of that.
 const (
+	maxContact  = 200 // a fifth of the message: a sentence and a URL
 	maxMessage  = 1024
 	maxWarning  = 256
 	maxWarnings = 2048
@@ -21,7 +22,8 @@ const (
 
 // message is status.message for refused images: the first in full, the others
 // by path and code. When space is short, findings go first, then images.
-func message(refused []judgement, details Details) string {
+func message(refused []judgement, details Details, contact string) string {
+	maxMessage := maxMessage - len(withContact("", contact))
 	first := refused[0]
 	row := "digestgate: " + string(first.answer.Code) + ": " + first.path() + ": " + quote(first.image, 320) + ": "
 	rest := make([]string, 0, len(refused)-1)
@@ -42,8 +44,20 @@ func message(refused []judgement, details Details) string {
 		}
 		tail += r
 	}
-	return gate.Printable(row+fit(first, details, maxMessage-len(row)-len(tail))+tail, maxMessage)
+	return withContact(gate.Printable(row+fit(first, details, maxMessage-len(row)-len(tail))+tail, maxMessage), contact)
 }
+
+// withContact adds the operators' line to a message. Who makes the message leaves
+// room for it, so that nothing cuts it away.
+func withContact(message, contact string) string {
+	if contact == "" {
+		return message
+	}
+	return message + ". " + contact
+}
+
+// contactWarning is the operators' line as a warning.
+func contactWarning(contact string) string { return "digestgate: " + contact }
 
 // warning is the refusal of one image as a warning.
 func warning(j judgement, details Details) string {

@@ -63,7 +63,7 @@ func TestMessage(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, message(test.refused, test.details)); diff != "" {
+			if diff := cmp.Diff(test.want, message(test.refused, test.details, "")); diff != "" {
 				t.Errorf("message (-want +got):\n%s", diff)
 			}
 		})
@@ -77,7 +77,7 @@ func TestMessage_limits(t *testing.T) {
 	for i := range 10 {
 		refused = append(refused, refusedAt(i, good, policyAnswer(4, 30)))
 	}
-	got := message(refused, DetailsFull)
+	got := message(refused, DetailsFull, "")
 	for i := 1; i < 10; i++ {
 		if !strings.Contains(got, fmt.Sprintf("; spec.containers[%d].image: POLICY", i)) {
 			t.Errorf("message lost image %d while there were findings to cut: %q", i, got)
@@ -89,14 +89,14 @@ func TestMessage_limits(t *testing.T) {
 	for i := 10; i < 200; i++ {
 		refused = append(refused, refusedAt(i, good, policyAnswer(1, 1)))
 	}
-	got = message(refused, DetailsFull)
+	got = message(refused, DetailsFull, "")
 	if len(got) > maxMessage || !strings.Contains(got, "rule-3") || !strings.HasSuffix(got, " more") {
 		t.Errorf("message: got %d bytes: %q", len(got), got)
 	}
 	long := strings.Repeat("\U0010ffff", 3000)
 	for _, a := range []gate.Answer{policyAnswer(300, 1), {Code: gate.CodeStale, Text: long}, {Code: gate.CodePolicy, Reasons: []gate.Reason{{Rule: long, Msg: long}}}} {
 		refused[0] = refusedAt(0, long, a)
-		if got := message(refused, DetailsFull); len(got) > maxMessage || !strings.HasPrefix(got, "digestgate: "+string(a.Code)+": spec.containers[0].image: \"") {
+		if got := message(refused, DetailsFull, ""); len(got) > maxMessage || !strings.HasPrefix(got, "digestgate: "+string(a.Code)+": spec.containers[0].image: \"") {
 			t.Errorf("message: got %d bytes: %q", len(got), got)
 		}
 		if got := warning(refused[0], DetailsFull); len(got) > maxWarning {

@@ -51,12 +51,15 @@ type Response struct {
 	retry     int // seconds after which a client may come again; 0: it need not
 	requestID string
 	digests   string
+	contact   string
 }
 
 // conclude turns a verdict into the response that the mode asks for. This is
 // the only place where a review becomes allowed: by a pass, or because every
 // place has an answer that permits or is lenient.
-func (r *Response) conclude(v *verdict, details Details) {
+func (r *Response) conclude(v *verdict, c Config) {
+	details := c.Details
+	r.contact = c.Contact
 	r.Images = images(v.judgements, details)
 	r.digests = digests(r.Images)
 	var refused, lenient []judgement
@@ -92,7 +95,7 @@ func (r *Response) conclude(v *verdict, details Details) {
 		r.refuseAll(errors.New("a review without judgement and without error"), false)
 	case len(lenient) > 0:
 		r.Outcome, r.Code = OutcomeWarn, lenient[0].answer.Code
-		r.Message = message(lenient, details)
+		r.Message = message(lenient, details, r.contact)
 	case len(v.notes) > 0, slices.ContainsFunc(v.judgements, func(j judgement) bool { return j.answer.Outcome == gate.OutcomeWarn }):
 		r.Outcome = OutcomeWarn
 	}
@@ -107,12 +110,14 @@ const blankText = "no image is named yet; something must fill it in before there
 
 // warnings says what was admitted all the same.
 func (r *Response) warnings(v *verdict, refused, lenient []judgement, details Details) {
+	told := len(r.Warnings) > 0 // of a refusal
 	for _, note := range v.notes {
 		r.warn(note)
 	}
+	notes := len(r.Warnings)
 	if r.Outcome == OutcomeDeny && r.Mode == ModeWarn {
 		if len(refused) == 0 {
-			r.warn(r.Message)
+			r.warn(r.withoutContact())
 		}
 		for _, j := range refused {
 			r.warn(warning(j, details))
@@ -121,8 +126,12 @@ func (r *Response) warnings(v *verdict, refused, lenient []judgement, details De
 	for _, j := range lenient {
 		r.warn(warning(j, details))
 	}
+	told = told || len(r.Warnings) > notes
 	for _, j := range v.judgements {
 		r.warnReasons(j, details)
+	}
+	if r.contact != "" && told {
+		r.Warnings = append(r.Warnings, contactWarning(r.contact))
 	}
 }
 
@@ -134,7 +143,7 @@ func (r *Response) refuse(refused []judgement, details Details) {
 		r.requestID = requestID()
 		refused[0].answer.Text = internalText(r.requestID)
 	}
-	r.Message = message(refused, details)
+	r.Message = message(refused, details, r.contact)
 }
 
 // refuseAll is the refusal of the whole review. A template is admitted with a
@@ -156,10 +165,17 @@ func (r *Response) refuseAll(err error, template bool) {
 		// for whoever sent it.
 		words = ownText(err)
 	}
-	r.Message = gate.Printable("digestgate: "+string(r.Code)+": "+scrub(words), maxMessage)
+	room := maxMessage - len(withContact("", r.contact))
+	r.Message = withContact(gate.Printable("digestgate: "+string(r.Code)+": "+scrub(words), room), r.contact)
 	if r.Outcome == OutcomeWarn && r.Mode != ModeAudit {
-		r.warn(r.Message)
+		r.warn(r.withoutContact())
 	}
+}
+
+// withoutContact is the message for a warning: the operators' line is a warning of
+// its own.
+func (r *Response) withoutContact() string {
+	return strings.TrimSuffix(r.Message, withContact("", r.contact))
 }
 
 func internalText(id string) string {
@@ -187,9 +203,9 @@ func (r *Response) warnReasons(j judgement, details Details) {
 }
 
 // warn adds a warning within the limits; what does not fit is counted in the
-// last one.
+// last one. Room for the operators' line is kept.
 func (r *Response) warn(w string) {
-	total := 0
+	total := len(contactWarning(r.contact))
 	for _, other := range r.Warnings {
 		if other == w {
 			return

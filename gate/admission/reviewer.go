@@ -103,7 +103,7 @@ func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (res
 		}()
 		r.decide(ctx, &req, cluster, v)
 	}()
-	resp.conclude(v, r.config.Details)
+	resp.conclude(v, r.config)
 	r.metrics.end(resp, time.Since(start))
 	r.logReview(ctx, &req, v, resp, time.Since(start))
 	return resp, nil
