@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // analyze handles an analyze job: announce the claim in the record, make the
@@ -74,7 +75,8 @@ func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 			if rec.InventoryID != "" {
 				return err // a rescan never hides the last findings; the job tells
 			}
-			reason := Printable(err.Error(), 300)
+			class, _ := Classify(err)
+			reason := contentText(err, class.Err)
 			if put := p.Records.PutUnassessable(ctx, job.Digest, job.Epoch, reason); put != nil {
 				return put
 			}
@@ -101,7 +103,7 @@ func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 // where the digest never was.
 func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func(context.Context, Location) error) error {
 	tried := map[Location]bool{}
-	var kept error
+	var met []*placeError
 	for list := p.sources(job.Location, rec); len(list) > 0; {
 		for _, loc := range list {
 			tried[loc] = true
@@ -118,11 +120,9 @@ func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func
 			case hope(err) == 0:
 				return err
 			}
-			if err = fmt.Errorf("reading from %q: %w", loc, err); kept == nil || hope(err) > hope(kept) {
-				kept = err
-			}
+			met = append(met, &placeError{at: loc, err: err})
 			if ctx.Err() != nil {
-				return kept
+				return decisive(met, p.Now())
 			}
 		}
 		entry, err := p.entry(ctx, job.Digest)
@@ -131,7 +131,27 @@ func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func
 		}
 		list = slices.DeleteFunc(p.sources(job.Location, entry.Record), func(l Location) bool { return tried[l] })
 	}
-	return kept
+	return decisive(met, p.Now())
+}
+
+// decisive is the error of the place that leaves most hope, the first of several,
+// with the causes of the others.
+func decisive(met []*placeError, now time.Time) error {
+	if len(met) == 0 {
+		return nil
+	}
+	best := met[0]
+	for _, e := range met[1:] {
+		if hope(e) > hope(best) {
+			best = e
+		}
+	}
+	for _, e := range met {
+		if e != best {
+			best.others = append(best.others, causeOf(e, now))
+		}
+	}
+	return best
 }
 
 // hope orders the errors of a place that has or should have a digest; 0 for those

@@ -204,7 +204,7 @@ func newSite(t *testing.T, quota gate.QuotaConfig) *site {
 	s.matcher.activate(1)
 	s.Pipeline = &gate.Pipeline{
 		Records: store, Scheduler: store, Source: source, Analyzer: s.analyzer, Matcher: s.matcher, Evaluator: engine,
-		Registries: registries, Quota: q, Now: clk.Now, Log: log,
+		Registries: registries, Quota: q, Usage: store, Pulls: store, Now: clk.Now, Log: log,
 	}
 	return s
 }

@@ -199,6 +199,8 @@ type Job struct {
 	// Error is why the job last failed or waits, in words for an operator.
 	Error  string `json:"error,omitempty"`
 	Reason string `json:"reason,omitempty"` // label of the error's class
+	// Causes are what is kept of it for others, see [CausesOf].
+	Causes []Cause `json:"causes,omitempty"`
 }
 
 // AddTag adds tag to the tags of the job and reports whether it was new.

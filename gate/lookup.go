@@ -163,7 +163,7 @@ func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Loca
 	case m.Kind == KindUnknown:
 		return l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry, req.DryRun)
 	}
-	return refuse(ErrUnassessable, "this is no image that can run but of kind %q", m.Kind)
+	return refuse(ErrUnassessable, "this is not an image that can run, its kind is %q; correct the reference", m.Kind)
 }
 
 // image evaluates one platform's image and queues what is missing.
@@ -189,9 +189,12 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 	case StateNotScanned, StateFailed, StateQueued, StateScanning, StateQuotaExhausted:
 		job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}
 		queued := l.miss(ctx, job, entry, req.DryRun)
-		if a.Code == CodeUnscanned || a.Code == CodePending || queued.Code == CodeStoreUnavailable {
+		switch {
+		case a.Code == CodeUnscanned, a.Code == CodePending, a.Code == CodeQuotaExhausted, queued.Code == CodeStoreUnavailable:
 			queued.Digest = digest
 			return queued
+		case a.Code == CodeScanFailed:
+			a.Text = l.scanFailed(entry.Job, loc, queued)
 		}
 	case StateScanned:
 		if a.Code == CodeUnscanned { // the inventory that the record names is lost
@@ -200,11 +203,18 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 			queued.Digest = digest
 			return queued
 		}
+		if _, loaded := p.Matcher.Generation(); a.Code == CodePending && !loaded {
+			a.Text = "the image has been read; no vulnerability data is loaded yet to compare it with, which the operators must see to; " + hint
+		}
 		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {
 			l.noteLocation(ctx, loc, digest, req.Namespace)
 		}
 	case StateCancelled:
-		a.Text = "its scan was cancelled; somebody must ask for it again (digestgate scans, API or console)"
+		a.Text = cancelled
+	case StateUnassessable:
+		if entry.Record.Manifest.Unassessable == "" && a.Code == CodeUnassessable && entry.Job != nil {
+			a.Text = fmt.Sprintf("the image cannot be assessed: %s; use another image, or ask the operators of digestgate", l.failed(*entry.Job, loc))
+		}
 	}
 	return a
 }

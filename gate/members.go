@@ -119,7 +119,7 @@ func (p *Pipeline) unreadable(ctx context.Context, d Digest, loc Location, cause
 	if err != nil || entry.Record.Confirmed() {
 		return err // it has been read before, under another limit
 	}
-	m := Manifest{Digest: d, Kind: KindArtifact, Unassessable: Printable(cause.Error(), 300)}
+	m := Manifest{Digest: d, Kind: KindArtifact, Unassessable: contentText(cause, ErrUnassessable)}
 	if err := p.record(ctx, &m); err != nil {
 		return err
 	}

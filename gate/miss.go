@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -66,7 +67,7 @@ func (l *Lookup) spend(ctx context.Context, job JobRequest) (bool, error) {
 func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool) Answer {
 	live := entry.Job != nil && entry.Job.State.Live()
 	if live && (dry || entry.Job.Priority == PriorityInteractive) {
-		return l.pending(entry.Job.State)
+		return l.pending(ctx, *entry.Job, job.Location)
 	}
 	if entry.Copied {
 		return refusal(fmt.Errorf("queuing %q: the store did not answer: %w", Printable(job.Key(), 200), ErrStoreUnavailable))
@@ -100,11 +101,12 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 	case err != nil:
 		return unavailable(err)
 	case outcome == EnqueuedLeft:
-		return refuse(ErrNotScanned, "not scanned: the last attempt is %s and is not repeated yet", queued.State)
+		return l.left(queued, job.Location)
 	case live || outcome == EnqueuedJoined:
-		return l.pending(queued.State)
+		return l.pending(ctx, queued, job.Location)
 	}
-	return refuse(ErrNotScanned, "not scanned yet; its scan is queued now, %s", l.soon())
+	text, _ := l.state(ctx, queued, job.Location)
+	return refuse(errQueued, "not scanned yet; %s", strings.Replace(text, "is queued", "is queued now", 1))
 }
 
 // overBudget says which limit it is, when it ends, and what does not wait for
@@ -116,15 +118,29 @@ func (l *Lookup) overBudget(namespace string) Answer {
 		"it may ask for more from %s UTC; push the image again, or ask the operators to scan it", namespace, l.options.NewDigestsPerHour, ends.Format("15:04"))
 }
 
-func (l *Lookup) pending(state JobState) Answer {
-	if state == JobParked {
-		return refuse(ErrQuotaExhausted, "the scan quota of this period is used up; its scan goes on by itself in the next one")
+// errQueued marks the answer of the review that has queued the scan.
+var errQueued = fmt.Errorf("queued: %w", ErrNotScanned)
+
+// pending answers for a live job.
+func (l *Lookup) pending(ctx context.Context, j Job, at Location) Answer {
+	text, kind := l.state(ctx, j, at)
+	if kind == CauseQuota && j.State == JobParked {
+		return refuse(ErrQuotaExhausted, "%s", text)
 	}
-	return refuse(ErrPending, "its scan is %s, %s", map[JobState]string{JobQueued: "queued", JobRunning: "running"}[state], l.soon())
+	return refuse(ErrPending, "%s", text)
 }
 
-// soon tells people what to expect of a scan in progress.
-func (l *Lookup) soon() string {
-	s := max(1, int(l.pipeline.UsualAnalysis().Round(time.Second)/time.Second))
-	return fmt.Sprintf("usually about %d s; a controller retries by itself, a bare Pod must be applied again", s)
+// left answers for a job that has ended and that an admission does not start again.
+func (l *Lookup) left(j Job, at Location) Answer {
+	switch j.State {
+	case JobCancelled:
+		return refuse(ErrNotScanned, cancelled)
+	case JobFailed:
+		again := Clock(j.FinishedAt.Add(AdmissionRestart), l.pipeline.Now())
+		return refuse(ErrNotScanned, "not scanned: %s; after %s an admission starts the scan again, a push or POST /api/v1/scans does so at once", l.failed(j, at), again)
+	}
+	return refuse(ErrNotScanned, "not scanned: the last attempt is %s and is not repeated yet", j.State)
 }
+
+// cancelled is the text for an image whose scan a person has cancelled.
+const cancelled = "its scan was cancelled; it is scanned again when a person asks for it with POST /api/v1/scans"

@@ -118,6 +118,9 @@ type Pipeline struct {
 	Evaluator  Evaluator
 	Registries *Registries
 	Quota      *Quota
+	// Usage and Pulls say why jobs wait, see [Obstacles]; nil says less.
+	Usage Usage
+	Pulls Pulls
 	// Platforms reports whether a platform is among the configured ones, as of
 	// now; nil trusts what was so when an index was read (Child.Judged).
 	Platforms func(Platform) bool
@@ -139,12 +142,10 @@ func (p *Pipeline) Handlers() map[JobKind]Handler {
 }
 
 // UsualAnalysis is how long an analysis usually takes here, for the texts that
-// ask people to wait; 10 s before the first one.
-func (p *Pipeline) UsualAnalysis() time.Duration {
-	if n := p.usual.Load(); n > 0 {
-		return time.Duration(n)
-	}
-	return 10 * time.Second
+// ask people to wait; ok is false in a process that has not made one yet.
+func (p *Pipeline) UsualAnalysis() (usual time.Duration, ok bool) {
+	n := p.usual.Load()
+	return time.Duration(n), n > 0
 }
 
 func (p *Pipeline) tookAnalysis(d time.Duration) {

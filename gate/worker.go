@@ -250,7 +250,7 @@ func (w *Worker) handle(ctx context.Context, run *Run) (err error) {
 	defer close(beats)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("handling a %s job: panic: %s: %w", run.Job.Kind, Printable(fmt.Sprint(p), 300), ErrScanFailed)
+			err = fmt.Errorf("handling a %s job: %w: %s: %w", run.Job.Kind, errPanic, Printable(fmt.Sprint(p), 300), ErrScanFailed)
 		}
 		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 			err = cause // fenced, cancelled or stopping says more than what it broke

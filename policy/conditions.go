@@ -16,7 +16,7 @@ import (
 // when it has some.
 func noVerdict(q gate.Question) (reason gate.Reason, ok bool) {
 	if q.State == gate.StateUnassessable {
-		why := q.Record.Manifest.Unassessable
+		why := q.Record.WhyUnassessable(q.Location)
 		if why == "" {
 			why = "its content cannot be read"
 		}

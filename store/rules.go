@@ -87,6 +87,18 @@ func Backoff(retries int, jitter float64) time.Duration {
 	return d - time.Duration(jitter*float64(d)/2)
 }
 
+// PullsWindow is over which the pulls of a registry are counted.
+const PullsWindow = time.Hour
+
+// NextPull is when the window is over in which the oldest pull that counts was
+// started; the zero time when it is.
+func NextPull(oldest, now time.Time) time.Time {
+	if next := oldest.Add(PullsWindow); !oldest.IsZero() && next.After(now) {
+		return next
+	}
+	return time.Time{}
+}
+
 // MayRestart reports whether an ask of trigger starts the finished job again;
 // see [Scheduler]. Whoever asks for an analysis that is done has seen that the
 // digest has no inventory, or uses Force: the scheduler knows nothing of

@@ -138,6 +138,11 @@ type Charges interface {
 	// survived elsewhere. Repeating it is harmless. gate.ErrDigestInvalid;
 	// gate.ErrInvalid for a zero time.
 	Restore(ctx context.Context, digest gate.Digest, period string, at time.Time) (added bool, err error)
+	// NextPull is when the hourly pulls of a registry, limit of them, have room for
+	// one more analysis, by the store's clock; the zero time when they have now, and
+	// for a registry whose analyses are not counted. It is for texts: a claim looks
+	// for itself.
+	NextPull(ctx context.Context, registry string, limit int) (time.Time, error)
 	// Spend takes one from a named budget of limit per window (fixed windows,
 	// aligned to the store's clock) and reports whether it was there. Nothing
 	// is taken when it reports false.

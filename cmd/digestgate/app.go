@@ -237,7 +237,7 @@ func (a *app) openPipeline(ctx context.Context) error {
 	// The interfaces of what this process does not need stay nil.
 	a.pipeline = &gate.Pipeline{
 		Records: a.store, Scheduler: a.store, Matcher: a.matcher,
-		Registries: a.registries, Quota: a.quota, Now: time.Now, Log: a.log,
+		Registries: a.registries, Quota: a.quota, Usage: a.store, Pulls: a.store, Now: time.Now, Log: a.log,
 	}
 	if a.source != nil {
 		a.pipeline.Source, a.pipeline.Platforms = a.source, a.source.Judges

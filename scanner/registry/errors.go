@@ -54,12 +54,12 @@ func (s *session) explain(ctx context.Context, err error) error {
 	}
 	var paused *pausedError
 	if errors.As(err, &paused) {
-		return &gate.RetryAfterError{After: paused.after, Err: fmt.Errorf("%w: %w", err, gate.ErrRegistryUnavailable)}
+		return &gate.RetryAfterError{After: paused.after, Err: fmt.Errorf("%w: %w", err, &gate.Outage{Kind: paused.kind()})}
 	}
 	if wrapsSentinel(err) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", advice(err), gate.ErrRegistryUnavailable)
+	return fmt.Errorf("%s: %w", advice(err), &gate.Outage{Kind: outageKind(err)})
 }
 
 // wordedError is an error that says all there is to say; the sentence of its class
@@ -100,6 +100,23 @@ func advice(err error) string {
 		return "it did not answer in time: " + text
 	}
 	return text
+}
+
+// outageKind is what a failure below HTTP is called to people who are refused.
+func outageKind(err error) gate.CauseKind {
+	var (
+		dns       *net.DNSError
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &dns):
+		return gate.CauseName
+	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
+		return gate.CauseCertificate
+	}
+	return gate.CauseUnreachable
 }
 
 func isTimeout(err error) bool {
@@ -185,15 +202,15 @@ func (s *session) classify(res *http.Response, c *call, e *answerError) error {
 // unavailable is gate.ErrRegistryUnavailable with the wait that the answer
 // asked for, if it did.
 func (s *session) unavailable(res *http.Response, said string) error {
-	err := fmt.Errorf("%s: %w", said, gate.ErrRegistryUnavailable)
+	err := func(kind gate.CauseKind) error { return fmt.Errorf("%s: %w", said, &gate.Outage{Kind: kind}) }
 	var paused *pausedError
 	if errors.As(s.pauses.check(urlEndpoint(res.Request.URL)), &paused) {
-		return &gate.RetryAfterError{After: max(paused.after, minPause), Err: err}
+		return &gate.RetryAfterError{After: max(paused.after, minPause), Err: err(paused.kind())}
 	}
 	if after, ok := parseRetryAfter(res.Header.Get("Retry-After"), s.pauses.now()); ok {
-		return &gate.RetryAfterError{After: after, Err: err}
+		return &gate.RetryAfterError{After: after, Err: err(gate.CauseAskedToWait)}
 	}
-	return err
+	return err(gate.CauseFailing)
 }
 
 // transient reports whether a status may be another one a moment later. 429

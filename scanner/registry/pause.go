@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/digestgate/digestgate/gate"
 )
 
 // The limits of a pause.
@@ -31,6 +33,15 @@ type pausedError struct {
 	host   string
 	after  time.Duration
 	reason string
+	asked  bool // by the host itself
+}
+
+// kind is what the pause is called to people who are refused.
+func (e *pausedError) kind() gate.CauseKind {
+	if e.asked {
+		return gate.CauseAskedToWait
+	}
+	return gate.CauseUnreachable
 }
 
 func (e *pausedError) Error() string {
@@ -51,8 +62,9 @@ type pauses struct {
 type hostHealth struct {
 	until    time.Time
 	reason   string
-	limited  int // 429 without Retry-After in a row
-	failures int // failed exchanges in a row
+	asked    bool // for the pause, by the host itself
+	limited  int  // 429 without Retry-After in a row
+	failures int  // failed exchanges in a row
 }
 
 func newPauses(now func() time.Time, log *slog.Logger) *pauses {
@@ -68,7 +80,7 @@ func (p *pauses) check(host string) error {
 		return nil
 	}
 	if left := h.until.Sub(p.now()); left > 0 {
-		return &pausedError{host: host, after: left, reason: h.reason}
+		return &pausedError{host: host, after: left, reason: h.reason, asked: h.asked}
 	}
 	return nil
 }
@@ -101,7 +113,7 @@ func (p *pauses) observe(host string, res *http.Response) {
 	case failed:
 		h.failures++
 		if over := h.failures - breakAfter; over >= 0 {
-			h.rest(p.now(), min(firstBreak<<min(over, 10), maxBreak), "its last requests all failed")
+			h.rest(p.now(), min(firstBreak<<min(over, 10), maxBreak), "its last requests all failed", false)
 		}
 	case h.until.After(p.now()):
 		// A success that was under way when the pause began does not end it.
@@ -125,13 +137,13 @@ func (h *hostHealth) limit(now time.Time, res *http.Response) {
 		after = min(unstatedPause<<min(h.limited, 10), maxUnstatedPause)
 		h.limited++
 	}
-	h.rest(now, after, fmt.Sprintf("it answered %d and asked to wait", res.StatusCode))
+	h.rest(now, after, fmt.Sprintf("it answered %d and asked to wait", res.StatusCode), true)
 }
 
 // rest never shortens a pause: two answers may arrive out of order.
-func (h *hostHealth) rest(now time.Time, d time.Duration, reason string) {
+func (h *hostHealth) rest(now time.Time, d time.Duration, reason string, asked bool) {
 	if until := now.Add(d); until.After(h.until) {
-		h.until, h.reason = until, reason
+		h.until, h.reason, h.asked = until, reason, asked
 	}
 }
 

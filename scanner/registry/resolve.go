@@ -90,7 +90,7 @@ func (s *session) readConfig(ctx context.Context, repo string, desc descriptor) 
 		}
 	}
 	if ctx.Err() == nil && small.Err() != nil {
-		err = fmt.Errorf("%s: %w", advice(errSlow), gate.ErrRegistryUnavailable)
+		err = fmt.Errorf("%s: %w", advice(errSlow), &gate.Outage{Kind: gate.CauseUnreachable})
 	}
 	return nil, fmt.Errorf("reading the image's configuration: %w", err)
 }

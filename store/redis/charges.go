@@ -36,6 +36,23 @@ func (s *Store) Quota(ctx context.Context, period string) (gate.QuotaUse, error)
 	return gate.QuotaUse{Used: use.Used, Avoided: use.Avoided}, nil
 }
 
+// NextPull is when the hourly pulls of a registry have room for one more.
+func (s *Store) NextPull(ctx context.Context, registry string, limit int) (time.Time, error) {
+	if limit <= 0 {
+		return time.Time{}, nil
+	}
+	what := fmt.Sprintf("reading the pulls of registry %q", gate.Printable(registry, 100))
+	started, err := s.client.ZRevRangeWithScores(ctx, s.keys.starts(registry), int64(limit-1), int64(limit-1)).Result()
+	if err != nil || len(started) == 0 {
+		return time.Time{}, s.failedIn(ctx, what, err)
+	}
+	now, err := s.Now(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return store.NextPull(timeOf(int64(started[0].Score)), now), nil
+}
+
 // charge is a charge as the scripts store it.
 type charge struct {
 	Period string `msgpack:"p"`

@@ -67,7 +67,7 @@ func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result
 	message, reason := store.Reason(result.Err)
 	answer, err := s.run(ctx, scriptFinish, args{
 		"id": lease.JobID, "epoch": lease.Epoch, "verb": verbs[verb], "max": store.Attempts(result.MaxAttempts),
-		"after": after.Microseconds(), "backoff": backoffs(), "waits": attemptWaits(), "error": message, "reason": reason, "nonce": random(),
+		"after": after.Microseconds(), "backoff": backoffs(), "waits": attemptWaits(), "error": store.JoinError(message, gate.CausesOf(result.Err, time.Now())), "reason": reason, "nonce": random(),
 	})
 	rest, err := s.leased(ctx, what, lease.JobID, answer, err)
 	if err != nil {

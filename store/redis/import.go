@@ -149,7 +149,7 @@ func storedJob(j store.JobPiece) map[string]any {
 		"dig": string(j.Digest), "tags": slices.Concat([]string{}, j.Tags), "trig": string(j.Trigger), "prio": int(j.Priority), "force": j.Force, "st": state,
 		"epoch": j.Epoch, "att": j.Attempts, "retr": j.Retries, "worker": "", "mask": store.AllKinds, "again": j.Again, "rep": j.Repeat,
 		"charge": false, "created": micros(j.CreatedAt), "updated": micros(j.UpdatedAt), "started": micros(j.StartedAt),
-		"finished": micros(j.FinishedAt), "nbf": micros(j.NotBefore), "lease": 0, "prog": progressText(j.Progress), "err": j.Error, "why": j.Reason,
+		"finished": micros(j.FinishedAt), "nbf": micros(j.NotBefore), "lease": 0, "prog": progressText(j.Progress), "err": store.JoinError(j.Error, j.Causes), "why": j.Reason,
 		"fin": "", "old": false, "place": micros(store.PlaceOf(j.Job)), "tried": j.Tried,
 	}
 }

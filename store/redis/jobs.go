@@ -73,8 +73,9 @@ func decodeJob(stored string) (gate.Job, error) {
 		Digest: gate.Digest(j.Digest), Trigger: gate.Trigger(j.Trigger), Priority: j.Priority, Force: j.Force,
 		State: stateName(int64(j.State)), Epoch: j.Epoch, Attempts: j.Attempts, Worker: j.Worker, Again: j.Again, Repeat: j.Repeat,
 		CreatedAt: timeOf(j.Created), UpdatedAt: timeOf(j.Updated), StartedAt: timeOf(j.Started), FinishedAt: timeOf(j.Finished),
-		NotBefore: timeOf(j.NotBefore), LeaseUntil: timeOf(j.Lease), Error: gate.Printable(j.Error, 1000), Reason: j.Reason, Tried: j.Tried,
+		NotBefore: timeOf(j.NotBefore), LeaseUntil: timeOf(j.Lease), Reason: j.Reason, Tried: j.Tried,
 	}
+	out.Error, out.Causes = store.SplitError(j.Error)
 	if len(j.Tags) > 0 {
 		out.Tags = slices.Clone(j.Tags)
 	}

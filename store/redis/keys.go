@@ -48,7 +48,7 @@ func KeyTable() []KeyRow {
 		{"{P}:ended", "sorted set by end", "when empty", "jobs that may be removed", "enqueue finish", "claim"},
 		{"{P}:tidied", "string", "never", "when ended jobs were last removed", "claim", "claim"},
 		{"{P}:turns", "hash", "never", "claims that passed each class over, by set of kinds", "claim", "claim"},
-		{"{P}:starts:REGISTRY", "sorted set by time", "TTL 1 hour", "analyses started in the last hour", "claim", "claim heartbeat"},
+		{"{P}:starts:REGISTRY", "sorted set by time", "TTL 1 hour", "analyses started in the last hour", "claim", "claim heartbeat, NextPull"},
 		{"{P}:claimed:NONCE", "string", "TTL 60 s", "epoch and id of the job that a claim got, for its repeat", "claim", "claim"},
 		{"{P}:charges", "hash, msgpack", "never", "charge of each digest", "claim serve finish cancel restore", "enqueue, Charged"},
 		{"{P}:quota:PERIOD", "hash", "never", "used and avoided", "claim finish cancel avoid restore", "claim, Quota"},
@@ -77,6 +77,8 @@ func (k keys) changed() string       { return k.scheduler("changed") } // a chan
 func (k keys) jobs() string          { return k.scheduler("job:") }    // what the keys of jobs begin with
 func (k keys) job(id string) string  { return k.jobs() + id }
 func (k keys) quota(p string) string { return k.scheduler("quota:" + store.PeriodKey(p)) }
+
+func (k keys) starts(registry string) string { return k.scheduler("starts:" + registry) }
 
 func (k keys) digest(d gate.Digest, what string) string {
 	return k.prefix + ":{" + string(d) + "}:" + what

@@ -46,6 +46,19 @@ func (s *Store) Quota(ctx context.Context, period string) (gate.QuotaUse, error)
 	return use, nil
 }
 
+// NextPull is when the hourly pulls of a registry have room for one more.
+func (s *Store) NextPull(ctx context.Context, registry string, limit int) (time.Time, error) {
+	if limit <= 0 {
+		return time.Time{}, nil
+	}
+	var at int64
+	err := s.queries.row(ctx, queryPull, registry, limit-1).Scan(&at)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, storeError(fmt.Sprintf("reading the pulls of registry %q", gate.Printable(registry, 100)), err)
+	}
+	return store.NextPull(timeOf(at), s.now()), nil
+}
+
 // Charged returns the charge of a digest, the zero Charge without one.
 func (s *Store) Charged(ctx context.Context, digest gate.Digest) (gate.Charge, error) {
 	var c gate.Charge

@@ -109,6 +109,7 @@ func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result
 func (t *tx) finish(j *job, result gate.Result) error {
 	verb, after := store.Judge(result, j.Attempts)
 	j.Error, j.Reason = store.Reason(result.Err)
+	j.Causes = gate.CausesOf(result.Err, timeOf(t.now))
 	if verb != store.VerbWait {
 		j.retries = 0
 	}
@@ -183,7 +184,7 @@ func (s *Store) Cancel(ctx context.Context, id string) (gate.Job, error) {
 		if !j.State.Live() {
 			return gate.Job{}, fmt.Errorf("%s: it is %s already: %w", what, j.State, gate.ErrConflict)
 		}
-		j.Error, j.Reason = "", ""
+		j.Error, j.Reason, j.Causes = "", "", nil
 		if err := t.end(j, stateCancelled); err != nil {
 			return gate.Job{}, err
 		}

@@ -70,6 +70,7 @@ func scanJob(row scanner) (*job, error) {
 		return nil, err
 	}
 	j.Kind = store.KindOf(kind)
+	j.Error, j.Causes = store.SplitError(j.Error)
 	if j.state < 0 || j.state >= len(stateNames) {
 		return nil, fmt.Errorf("job %q has the unknown state %d", j.ID, j.state)
 	}
@@ -121,8 +122,8 @@ func (t *tx) save(j *job) error {
 		worker = ?, again = ?, repeat = ?, charge = ?, updated_at = ?, finished_at = ?, not_before = ?, lease_until = ?, error = ?, reason = ?,
 		place = ?, tried = ? WHERE seq = ?`,
 		tagsText(j.Tags), string(j.Trigger), int(j.Priority), j.Force, j.state, j.Attempts, j.retries,
-		j.Worker, j.Again, j.Repeat, j.charge, nanos(j.UpdatedAt), nanos(j.FinishedAt), nanos(j.NotBefore), nanos(j.LeaseUntil), j.Error, j.Reason,
-		j.place, j.Tried, j.seq)
+		j.Worker, j.Again, j.Repeat, j.charge, nanos(j.UpdatedAt), nanos(j.FinishedAt), nanos(j.NotBefore), nanos(j.LeaseUntil),
+		store.JoinError(j.Error, j.Causes), j.Reason, j.place, j.Tried, j.seq)
 	if err != nil {
 		return err
 	}

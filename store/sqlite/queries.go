@@ -13,6 +13,7 @@ const (
 	queryJob     = `SELECT ` + jobColumns + ` FROM jobs WHERE seq = ? AND id = ?`
 	queryChecked = `SELECT value FROM counters WHERE name = 'checked'`
 	queryQuota   = `SELECT used, avoided FROM quota WHERE period = ?`
+	queryPull    = `SELECT at FROM starts WHERE registry = ? ORDER BY at DESC LIMIT 1 OFFSET ?`
 	queryCharged = `SELECT period, at, served FROM charges WHERE digest = ?`
 	querySetting = `SELECT value, version FROM settings WHERE name = ?`
 
@@ -44,7 +45,7 @@ type queries map[string]*sql.Stmt
 func (q *queries) prepare(ctx context.Context, db *sql.DB) error {
 	*q = queries{}
 	texts := []string{
-		queryJob, queryChecked, queryQuota, queryCharged, querySetting, queryInventory, queryFindings,
+		queryJob, queryChecked, queryQuota, queryPull, queryCharged, querySetting, queryInventory, queryFindings,
 		queryChanges, queryFeedEnds, queryScanJobs, queryScanTags, queryScanDigests,
 	}
 	for _, list := range []string{listRecords, listLocations, listJobs, listTags} {

@@ -30,7 +30,7 @@ func (c *claim) expire(maxAttempts int) error {
 			return err
 		}
 		j.Error = fmt.Sprintf("worker %q was lost: no heartbeat until %s", gate.Printable(j.Worker, 100), j.LeaseUntil.Format("15:04:05.000"))
-		j.Reason = store.LostReason
+		j.Reason, j.Causes = store.LostReason, nil
 		j.Attempts++
 		switch {
 		case j.Attempts >= maxAttempts:

@@ -304,8 +304,21 @@ var limitCases = []testCase{
 			e.enqueue(analyze(name("a", i), gate.TriggerPush), gate.EnqueuedNew)
 		}
 		e.finish(e.claimWith(req), nil, gate.JobDone)
+		first := e.now()
+		next := func(limit int, want time.Time) {
+			e.Helper()
+			got, err := e.s.NextPull(e.ctx, "harbor", limit)
+			e.no(err)
+			if got.Sub(want).Abs() > time.Second {
+				e.Fatalf("the next of %d pulls: got %s, want %s", limit, got, want)
+			}
+		}
+		next(2, time.Time{})
 		e.advance(30 * time.Minute)
 		e.finish(e.claimWith(req), nil, gate.JobDone)
+		next(2, first.Add(time.Hour))
+		next(1, first.Add(90*time.Minute))
+		next(3, time.Time{})
 		e.claimNoneWith(req)
 		e.enqueue(resolve("b", "v1", gate.TriggerPush), gate.EnqueuedNew)
 		if job := e.claimWith(req); job.Kind != gate.JobResolve {
@@ -318,6 +331,7 @@ var limitCases = []testCase{
 		e.advance(time.Second) // the first start is an hour ago
 		e.claimWith(req)
 		e.claimNoneWith(req)
+		next(2, first.Add(90*time.Minute))
 		e.advance(30 * time.Minute) // and now the second
 		e.claimWith(req)
 		e.claimNoneWith(req)

@@ -1,0 +1,256 @@
+package gate_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+)
+
+// said fails unless the text of an answer has all the words and none of those after
+// "!".
+func said(t *testing.T, a gate.Answer, code gate.Code, words ...string) {
+	t.Helper()
+	if a.Permits() || a.Code != code {
+		t.Errorf("got %s, want %s: %+v", a.Code, code, a)
+	}
+	for _, w := range words {
+		if no, ok := strings.CutPrefix(w, "!"); ok == strings.Contains(a.Text, no) {
+			t.Errorf("got %q, want %q", a.Text, words)
+		}
+	}
+}
+
+const usually = "usually about"
+
+func TestUsualDurationIsSaidOnlyWhenItIsMeasuredAndNothingIsInTheWay(t *testing.T) {
+	s := newSite(t, month(0))
+	l := s.lookup(gate.LookupOptions{})
+	d := s.push("team/app", "v1", 1)
+	image := s.at("team/app", "@"+string(d))
+	said(t, s.ask(l, image), gate.CodeUnscanned, "its scan is queued now", "a bare Pod must be applied again", "!"+usually)
+	said(t, s.ask(l, image), gate.CodePending, "its scan is queued", "!"+usually)
+	s.analyzer.fail = func(gate.AnalyzeRequest) error { s.clock.Advance(12 * time.Second); return nil }
+	s.work()
+	s.analyzer.fail = nil
+
+	other := s.push("team/app", "v2", 2)
+	image = s.at("team/app", "@"+string(other))
+	said(t, s.ask(l, image), gate.CodeUnscanned, "its scan is queued now, usually about 12 s")
+	job, err := s.store.Claim(s.ctx, s.claim())
+	if err != nil {
+		t.Fatal(err)
+	}
+	said(t, s.ask(l, image), gate.CodePending, "its scan is running, usually about 12 s")
+	// Now something is in its way.
+	if _, err := s.store.Finish(s.ctx, job.Lease(), gate.Result{Err: fmt.Errorf("x: %w", &gate.Outage{Kind: gate.CauseName})}); err != nil {
+		t.Fatal(err)
+	}
+	said(t, s.ask(l, image), gate.CodePending, `the name of registry "hub" cannot be resolved`, "tried again at", "!"+usually)
+}
+
+func TestQuotaIsUsedUpUntilADate(t *testing.T) {
+	s := newSite(t, gate.QuotaConfig{Limit: 1, Period: "month", TimeZone: "Asia/Shanghai"}) // 2026-09-21
+	l := s.lookup(gate.LookupOptions{})
+	s.event("team/app", "v1", s.push("team/app", "v1", 1))
+	s.work()
+	d := s.push("team/app", "v2", 2)
+	image := s.at("team/app", "@"+string(d))
+	const until = "the scan quota (quota.limit) is used up until 2026-10-01 00:00 Asia/Shanghai"
+	said(t, s.ask(l, image), gate.CodeUnscanned, until, "!"+usually) // before any worker has looked
+	s.work()
+	said(t, s.ask(l, image), gate.CodeQuotaExhausted, until, "!"+usually, "!next one")
+	s.clock.Advance(10 * 24 * time.Hour)
+	said(t, s.ask(l, image), gate.CodeQuotaExhausted, "was used up until 2026-10-01 00:00 Asia/Shanghai", "in their turn")
+
+	never := newSite(t, gate.QuotaConfig{Limit: 1, Period: "none", TimeZone: "UTC"})
+	never.event("team/app", "v1", never.push("team/app", "v1", 1))
+	never.event("team/app", "v2", never.push("team/app", "v2", 2))
+	never.work()
+	said(t, never.ask(never.lookup(gate.LookupOptions{}), never.at("team/app", "@"+string(never.push("team/app", "v2", 2)))),
+		gate.CodeQuotaExhausted, "does not renew by itself", "!until")
+}
+
+func TestRegistryAskedToWaitUntil(t *testing.T) {
+	s := newSite(t, month(0))
+	l := s.lookup(gate.LookupOptions{})
+	d := s.push("team/app", "v1", 1)
+	image := s.at("team/app", "@"+string(d))
+	s.ask(l, image)
+	s.registry.Fail(registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}})
+	s.work()
+	until := s.clock.Now().Add(20 * time.Minute)
+	a := s.ask(l, image)
+	said(t, a, gate.CodePending, `registry "hub" asked to wait until `, "!"+usually, "!tried again")
+	_, at, _ := strings.Cut(a.Text, "until ")
+	if got, err := time.Parse("15:04 UTC", at[:9]); err != nil || got.Sub(time.Date(0, 1, 1, until.Hour(), until.Minute(), 0, 0, time.UTC)).Abs() > time.Minute {
+		t.Errorf("got until %q (%v), want %s", at, err, until)
+	}
+}
+
+func TestHourlyPullsAreUsedUntil(t *testing.T) {
+	s := newSite(t, month(0))
+	list := append([]gate.Registry(nil), s.Registries.All()...)
+	list[0].Limits.PullsPerHour = 1
+	var err error
+	if s.Registries, err = gate.NewRegistries(list); err != nil {
+		t.Fatal(err)
+	}
+	l := s.lookup(gate.LookupOptions{})
+	s.event("team/app", "v1", s.push("team/app", "v1", 1))
+	s.work()
+	started := s.clock.Now()
+	d := s.push("team/app", "v2", 2)
+	s.event("team/app", "v2", d)
+	s.clock.Advance(10 * time.Minute)
+	s.work()
+	want := gate.Clock(started.Add(time.Hour), s.clock.Now())
+	said(t, s.ask(l, s.at("team/app", "@"+string(d))), gate.CodePending, `the hourly pulls of registry "hub" (pullsPerHour) are used up until `+want, "!"+usually)
+}
+
+// TestCauseIsOfThisPlaceOrOfTheBytes: what one tenant's repository did to a scan is
+// not told to another, by no text.
+func TestCauseIsOfThisPlaceOrOfTheBytes(t *testing.T) {
+	const theirs, ours = "tenant-a/secret-project", "tenant-b/app"
+	fail := map[string]struct {
+		err         error
+		code        gate.Code
+		here, there string // at their place, at ours
+	}{
+		"content": {fmt.Errorf("analyzing: layer 1 of 2: %w", fmt.Errorf("the archive ends early: %w", gate.ErrScanFailed)), gate.CodeScanFailed,
+			"the archive ends early", "the archive ends early"},
+		"unassessable": {fmt.Errorf("reading image %q: %w", "hub/"+theirs+"@sha256:0", fmt.Errorf("layer 1 is encrypted: %w", gate.ErrUnassessable)), gate.CodeUnassessable,
+			"layer 1 is encrypted", "layer 1 is encrypted"},
+		"served": {fmt.Errorf("reading blob of %q: %w", theirs, gate.ErrIntegrity), gate.CodeScanFailed,
+			"does not match its digest", "from the place that it was pushed to first"},
+		"panic": {fmt.Errorf("deciding about %q: a bug", theirs), gate.CodeScanFailed, "an error of digestgate itself", "an error of digestgate itself"},
+	}
+	for name, c := range fail {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, month(0))
+			l := s.lookup(gate.LookupOptions{})
+			d := s.push(theirs, "v1", 1)
+			s.push(ours, "v1", 1)
+			s.event(theirs, "v1", d)
+			s.analyzer.fail = func(gate.AnalyzeRequest) error { return c.err }
+			s.work()
+			for repo, want := range map[string]string{theirs: c.here, ours: c.there} {
+				a := s.ask(l, s.at(repo, "@"+string(d)))
+				said(t, a, c.code, want)
+				if repo == ours && strings.Contains(a.Text, "tenant-a") {
+					t.Errorf("at %s: got %q, which names another tenant's repository", repo, a.Text)
+				}
+			}
+		})
+	}
+}
+
+// TestCauseOfThisPlaceComesFirst: of several places that were tried, a person is
+// told of the own one.
+func TestCauseOfThisPlaceComesFirst(t *testing.T) {
+	s := newSite(t, month(0))
+	l := s.lookup(gate.LookupOptions{})
+	d := s.push("one/app", "v1", 1)
+	s.push("two/app", "v1", 1)
+	s.event("one/app", "v1", d)
+	s.event("two/app", "v1", d)
+	s.analyzer.fail = func(r gate.AnalyzeRequest) error {
+		if r.Location.Repository == "one/app" {
+			return fmt.Errorf("one: %w", gate.ErrRegistryAuth)
+		}
+		return &gate.RetryAfterError{After: 5 * time.Minute, Err: &gate.Outage{Kind: gate.CauseAskedToWait}}
+	}
+	s.work()
+	said(t, s.ask(l, s.at("one/app", "@"+string(d))), gate.CodePending, "refuses the credentials", "!two/app")
+	said(t, s.ask(l, s.at("two/app", "@"+string(d))), gate.CodePending, "asked to wait until", "!one/app", "!credentials")
+}
+
+// TestEarlierWordsNameNoOtherPlace: what a version before has recorded about a
+// digest may begin with where it was read.
+func TestEarlierWordsNameNoOtherPlace(t *testing.T) {
+	const theirs, ours = "tenant-a/secret-project", "tenant-b/app"
+	for _, c := range []struct{ recorded, want string }{
+		{`analyzing sha256:0123456789ab: reading image "hub/` + theirs + `@sha256:0123": layer 1 is encrypted: image cannot be assessed`, "layer 1 is encrypted"},
+		{`resolving "hub/` + theirs + `:v1": the manifest cannot be read: image cannot be assessed`, "the manifest cannot be read"},
+		{`something about ` + theirs + ` in other words`, "its content cannot be read"},
+	} {
+		s := newSite(t, month(0))
+		d := s.push(theirs, "v1", 1)
+		s.event(theirs, "v1", d)
+		if err := s.store.PutManifest(s.ctx, gate.Manifest{Digest: d, Kind: gate.KindImage, Unassessable: c.recorded, Hashed: true}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.store.AddLocation(s.ctx, d, gate.Location{Registry: hub, Repository: theirs}); err != nil {
+			t.Fatal(err)
+		}
+		a := s.ask(s.lookup(gate.LookupOptions{}), s.at(ours, "@"+string(d)))
+		said(t, a, gate.CodeUnassessable, c.want, "!tenant-a")
+	}
+}
+
+func TestFailedScanSaysWhenItIsTriedAgain(t *testing.T) {
+	s := newSite(t, month(0))
+	l := s.lookup(gate.LookupOptions{})
+	d := s.push("team/app", "v1", 1)
+	s.event("team/app", "v1", d)
+	s.analyzer.fail = func(gate.AnalyzeRequest) error {
+		return fmt.Errorf("the child ran out of memory: %w", gate.ErrScanFailed)
+	}
+	s.work()
+	image := s.at("team/app", "@"+string(d))
+	again := gate.Clock(s.clock.Now().Add(gate.AdmissionRestart), s.clock.Now())
+	said(t, s.ask(l, image), gate.CodeScanFailed, "its scan failed: the child ran out of memory", "after "+again, "POST /api/v1/scans")
+	s.clock.Advance(gate.AdmissionRestart)
+	said(t, s.ask(l, image), gate.CodeScanFailed, "the child ran out of memory", "it is queued once more")
+	said(t, s.ask(l, image), gate.CodePending, "!"+usually)
+}
+
+func TestMissingDigestNamesTheRepository(t *testing.T) {
+	s := newSite(t, month(0))
+	l := s.lookup(gate.LookupOptions{})
+	s.push("team/app", "v1", 1)
+	image := s.at("team/app", "@sha256:"+pad(5))
+	s.ask(l, image)
+	s.work()
+	said(t, s.ask(l, image), gate.CodeUnscanned, `registry "hub" does not have it in repository "team/app"`, "an admission starts the scan again")
+}
+
+func TestCancelledNamesWhatExists(t *testing.T) {
+	s := newSite(t, month(0))
+	d := s.push("team/app", "v1", 1)
+	s.event("team/app", "v1", d)
+	job, err := s.store.Claim(s.ctx, s.claim())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.store.Finish(s.ctx, job.Lease(), gate.Result{Err: s.Handlers()[job.Kind](s.ctx, gate.NewRun(job))})
+	if err == nil {
+		_, err = s.store.Cancel(s.ctx, s.entry(d).Job.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	said(t, s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", "@"+string(d))), gate.CodeUnscanned, "was cancelled", "POST /api/v1/scans")
+}
+
+func TestCausesOfAnError(t *testing.T) {
+	if got := gate.CausesOf(nil, time.Time{}); got != nil {
+		t.Errorf("no error: got %+v", got)
+	}
+	for _, class := range gate.Errors() {
+		got := gate.CausesOf(fmt.Errorf("reading %q: %w", "tenant-a/app", class.Err), time.Now())
+		if len(got) != 1 || got[0].Kind == "" || strings.Contains(got[0].Text, "tenant-a") && got[0].Kind != gate.CauseContent {
+			t.Errorf("%s: got %+v", class.Label, got)
+		}
+	}
+	inner := fmt.Errorf("%w: %w", errors.New("the archive ends early"), gate.ErrScanFailed)
+	got := gate.CausesOf(errors.Join(fmt.Errorf("reading %q: %w", "tenant-a/app", inner)), time.Now())
+	if got[0].Kind != gate.CauseContent || got[0].Text != "the archive ends early" {
+		t.Errorf("innermost text: got %+v", got)
+	}
+}
