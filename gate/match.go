@@ -144,7 +144,12 @@ func (p *Pipeline) judge(ctx context.Context, d Digest, event Event, loc Locatio
 	return p.Records.PutVerdicts(ctx, d, verdicts)
 }
 
-// question asks about a digest at a location, without a request.
+// question asks about a digest at a location, without a request (see
+// [Pipeline.For]).
 func (p *Pipeline) question(entry Entry, loc Location, event Event) Question {
-	return p.ask(p.Records, entry, loc, event, nil)
+	q := p.ask(p.Records, entry, loc, event, nil)
+	if p.For != nil {
+		q.Event, q.Request = EventAdmission, p.For
+	}
+	return q
 }

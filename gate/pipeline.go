@@ -127,8 +127,12 @@ type Pipeline struct {
 	// Tags lists the tags that are known to name a digest at a location, for
 	// standing verdicts; nil lists none.
 	Tags func(ctx context.Context, d Digest, loc Location) []string
-	Now  func() time.Time
-	Log  *slog.Logger
+	// For, unless nil, is the request that standing verdicts are evaluated for, as
+	// admission would: for a command that decides once and keeps nothing. In a server
+	// it is nil.
+	For *Request
+	Now func() time.Time
+	Log *slog.Logger
 
 	// usual is the smoothed duration of an analysis in nanoseconds.
 	usual atomic.Int64

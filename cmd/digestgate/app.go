@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,8 @@ type app struct {
 	asking  bool // a command that leaves the policies and the advisories in force alone
 	// stopping: the process is told to stop and serves on for a moment.
 	stopping atomic.Bool
+	// local answers instead of registries, by name; see registry.Options.
+	local map[string]http.RoundTripper
 
 	token      adminToken
 	store      store.Store
@@ -158,7 +161,7 @@ func (a *app) openRegistries(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("scan.platforms: %w", err)
 	}
-	a.source, err = registry.New(registry.Options{Registries: configs, Platforms: platforms, Log: a.log})
+	a.source, err = registry.New(registry.Options{Registries: configs, Platforms: platforms, Local: a.local, Log: a.log})
 	if err != nil {
 		return err
 	}

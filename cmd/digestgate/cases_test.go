@@ -57,10 +57,12 @@ deny contains {"rule": "any-finding", "msg": sprintf("%s in %s", [v.id, v.packag
 	} {
 		t.Run(name, func(t *testing.T) {
 			pushLayout(t, reg, name, filepath.Join("testdata/cases", name))
-			code, stdout, stderr := command(t, "check", reg.Host+"/cases/"+name+":case", "--plain-http", "--format", "json",
-				"--set", "advisories.path="+filepath.Join(dir, "advisories"), "--set", "advisories.stale=allow", "--set", "policy.paths=["+filepath.Join(dir, "deny.rego")+"]")
-			if code != want.code || !strings.Contains(stdout, want.text) {
-				t.Errorf("exit %d, want %d with %q\nstdout: %s\nstderr: %s", code, want.code, want.text, stdout, stderr)
+			for _, from := range [][]string{{reg.Host + "/cases/" + name + ":case", "--plain-http"}, {"--input", filepath.Join("testdata/cases", name)}} {
+				code, stdout, stderr := command(t, append([]string{"check", "--format", "json", "--set", "advisories.path=" + filepath.Join(dir, "advisories"),
+					"--set", "advisories.stale=allow", "--set", "policy.paths=[" + filepath.Join(dir, "deny.rego") + "]"}, from...)...)
+				if code != want.code || !strings.Contains(stdout, want.text) {
+					t.Errorf("check %q: exit %d, want %d with %q\nstdout: %s\nstderr: %s", from, code, want.code, want.text, stdout, stderr)
+				}
 			}
 		})
 	}

@@ -8,30 +8,56 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
+	"regexp"
+	"slices"
+	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/scanner/registry"
 )
 
-func newCheckCommand(o *rootOptions) *cobra.Command {
-	var format string
-	var plainHTTP, verbose bool
-	cmd := &cobra.Command{
-		Use:   "check IMAGE",
-		Short: "Scan and decide once, without a server",
-		Long: `Scan an image with the configured advisories and policies and print the verdict.
-No server is needed, nothing is kept and no quota is charged. A registry that is
-not configured is read without credentials.
+// checkOptions are what one check is about.
+type checkOptions struct {
+	image     string // "" when the archive names it
+	input     string // an archive to read instead of a registry
+	namespace string
+	platforms []string
+	plainHTTP bool
+}
 
-Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict.`,
-		Args: cobra.ExactArgs(1),
+func newCheckCommand(o *rootOptions) *cobra.Command {
+	var options checkOptions
+	var format string
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "check IMAGE | check --input FILE [IMAGE]",
+		Short: "Scan and decide once, without a server",
+		Long: `Scan an image with the configured advisories and policies and print the verdict
+and what was found. No server is needed, nothing is kept and no quota is charged.
+
+A registry that is not configured, or is without credentials, is read with the login
+that "docker login" has left for it in $DOCKER_CONFIG/config.json or
+~/.docker/config.json, else without one.
+
+With --input the image is read from a file instead: what "docker save" or "podman
+save" writes, or an image layout of OCI, as a tar archive (also with gzip or zstd)
+or a directory; "-" is standard input. IMAGE says which one of several, and under
+which name policies see it.
+
+Exit status: 0 allowed (also with warnings), 1 error, 2 denied, 3 no verdict.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := validFormat(format); err != nil {
 				return err
+			}
+			if len(args) == 1 {
+				options.image = args[0]
+			} else if options.input == "" {
+				return errors.New("which image? give IMAGE, such as registry.example.com/team/app:1.0, or --input FILE")
 			}
 			c, err := o.load()
 			if err != nil {
@@ -41,186 +67,181 @@ Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict.`,
 			if verbose {
 				log = o.logger(cmd.ErrOrStderr())
 			}
-			view, err := check(cmd.Context(), c, args[0], plainHTTP, log, cmd.ErrOrStderr())
+			k := &check{checkOptions: options, config: c, environ: o.environ, stdin: cmd.InOrStdin(), log: log, progress: cmd.ErrOrStderr()}
+			result, err := k.run(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return printVerdict(cmd.OutOrStdout(), format, view)
+			return printCheck(cmd.OutOrStdout(), format, result)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
-	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "read a registry that is not configured over plain HTTP")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log to stderr")
+	flags := cmd.Flags()
+	flags.StringVar(&format, "format", "table", "table or json")
+	flags.StringVar(&options.input, "input", "", "archive or directory that has the image; - for standard input")
+	flags.StringVar(&options.namespace, "namespace", "", "decide as admission would for a Pod in this namespace (default: without a request)")
+	flags.StringSliceVar(&options.platforms, "platform", nil, "platform to judge, such as linux/arm64, instead of scan.platforms (repeatable)")
+	flags.BoolVar(&options.plainHTTP, "plain-http", false, "read a registry that is not configured over plain HTTP")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "log to stderr")
 	return cmd
 }
 
-// checkConfig turns a server's configuration into one for a single image: a
-// store of its own that is thrown away, and only a worker.
-func checkConfig(c Config, image, dir string, plainHTTP bool) (Config, error) {
-	ref, err := gate.ParseReference(image)
-	if err != nil {
-		return c, err
-	}
-	regs, err := gate.NewRegistries(c.registries())
-	if err != nil {
-		return c, err
-	}
-	if _, ok := regs.ByHost(ref.Host); !ok {
-		r := RegistryConfig{Config: registry.DefaultConfig()}
-		r.Name, r.Type, r.Host, r.PlainHTTP = "command-line", "distribution", ref.Host, plainHTTP
-		c.Registries = append(c.Registries, r)
-	}
-	for i := range c.Registries {
-		c.Registries[i].PullsPerHour = 0
-	}
-	c.DataDir, c.Store.URL = dir, "sqlite://"+filepath.Join(dir, "check.db")
-	c.Roles, c.Quota = []string{roleWorker}, gate.DefaultQuota()
-	c.Auth.AdminTokenFile = ""
-	return c, nil
+// namespacePattern is the grammar of the names of namespaces (RFC 1123, labels).
+var namespacePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// check is one run of the whole pipeline for one image.
+type check struct {
+	checkOptions
+	config   Config
+	environ  []string
+	stdin    io.Reader
+	log      *slog.Logger
+	progress io.Writer
+
+	dir       string // temporary, removed at the end
+	ref       gate.Reference
+	anonymous bool // the registry is read without a login
+	archived
 }
 
-// check runs the whole pipeline for one image in a temporary directory.
-func check(ctx context.Context, c Config, image string, plainHTTP bool, log *slog.Logger, progress io.Writer) (_ api.ImageDetail, err error) {
-	dir, err := os.MkdirTemp("", "digestgate-check-")
-	if err != nil {
-		return api.ImageDetail{}, fmt.Errorf("making a temporary directory: %w", err)
+// run decides in a temporary directory.
+func (k *check) run(ctx context.Context) (_ checkResult, err error) {
+	if k.dir, err = os.MkdirTemp("", "digestgate-check-"); err != nil {
+		return checkResult{}, fmt.Errorf("making a temporary directory: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if c, err = checkConfig(c, image, dir, plainHTTP); err != nil {
-		return api.ImageDetail{}, err
+	defer func() { err = errors.Join(err, os.RemoveAll(k.dir)) }()
+	defer func() { err = errors.Join(err, k.archived.close()) }()
+	if err := k.prepare(ctx); err != nil {
+		return checkResult{}, err
 	}
-	a, err := newApp(ctx, c, log)
+	a, err := (&app{config: k.config, log: k.log, metrics: prometheus.NewRegistry(), local: k.local}).open(ctx)
 	if err != nil {
-		return api.ImageDetail{}, err
+		return checkResult{}, err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	if st := a.advisories.Status(); st.Problem != "" {
-		fmt.Fprintf(progress, "advisories: %s\n", st.Problem)
+	if err := k.mayBegin(ctx, a); err != nil {
+		return checkResult{}, err
 	}
 	// Nothing follows the feed here, and rules may look at tags.
 	tags := a.pipeline.Tags
 	a.pipeline.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
 		if err := a.catalog.CatchUp(ctx); err != nil {
-			log.Warn("reading what is stored", "error", err)
+			k.log.Warn("reading what is stored", "error", err)
 		}
 		return tags(ctx, d, loc)
 	}
+	if k.namespace != "" {
+		a.pipeline.For = k.request()
+	}
 	background, cancel := context.WithCancel(ctx)
-	s := &running{log: log, cancel: cancel}
+	s := &running{log: k.log, cancel: cancel}
 	defer s.work.Wait()
 	defer cancel()
 	for _, w := range a.workers() {
 		s.work.Go(func() { w.Run(background, 0) })
 	}
-	job, err := a.pipeline.Ask(ctx, image, false)
+	job, err := a.pipeline.Ask(ctx, k.ref.String(), false)
 	if err != nil {
-		return api.ImageDetail{}, err
+		return checkResult{}, err
 	}
-	return a.settle(ctx, job, progress)
-}
-
-// settle waits until a resolve and the analyses that it asked for have ended,
-// and returns the image.
-func (a *app) settle(ctx context.Context, resolve gate.Job, progress io.Writer) (api.ImageDetail, error) {
-	job, err := a.finished(ctx, resolve.ID, progress)
+	view, err := a.settle(ctx, job, k.progress)
 	if err != nil {
-		return api.ImageDetail{}, err
+		return checkResult{}, k.explain(err)
 	}
-	if job.State != gate.JobDone {
-		return api.ImageDetail{}, noVerdict("the image cannot be read: %s", gate.Printable(job.Error, 500))
-	}
-	digest := job.Digest
-	if digest == "" {
-		key := gate.TagKey{Location: job.Location, Tag: job.Tags[0]}
-		res, err := a.store.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{key}})
-		if err != nil {
-			return api.ImageDetail{}, err
-		}
-		digest = res.Tags[key].Digest
-	}
-	for {
-		changed := a.store.Changed()
-		entry, pending, err := a.outstanding(ctx, digest)
-		if err != nil {
-			return api.ImageDetail{}, err
-		}
-		if pending == "" {
-			if err := a.catalog.CatchUp(ctx); err != nil {
-				return api.ImageDetail{}, err
-			}
-			return api.View(ctx, a.store, a.catalog, entry)
-		}
-		if _, err := a.finished(ctx, pending, progress); err != nil {
-			return api.ImageDetail{}, err
-		}
-		if _, again, err := a.outstanding(ctx, digest); err == nil && again == pending {
-			select {
-			case <-ctx.Done():
-			case <-changed:
-			}
-		}
-	}
+	return a.checked(ctx, view)
 }
 
-// outstanding finds a live job of a digest or, for an index, of its children.
-func (a *app) outstanding(ctx context.Context, d gate.Digest) (gate.Entry, string, error) {
-	want := []gate.Digest{d}
-	res, err := a.store.Read(ctx, gate.ReadRequest{Digests: want})
+// prepare turns a server's configuration into one for a single image: a store of
+// its own that is thrown away, and only a worker.
+func (k *check) prepare(ctx context.Context) (err error) {
+	c := &k.config
+	if len(k.platforms) > 0 {
+		if _, err := registry.ParsePlatforms(k.platforms); err != nil {
+			return fmt.Errorf("--platform: %w", err)
+		}
+		c.Scan.Platforms = k.platforms
+	}
+	if k.namespace != "" && !namespacePattern.MatchString(k.namespace) {
+		return fmt.Errorf("--namespace %q is not the name of a namespace: want lower-case letters, digits and '-', at most 63", gate.Printable(k.namespace, 80))
+	}
+	if k.image != "" {
+		if k.ref, err = gate.ParseReference(k.image); err != nil {
+			return err
+		}
+	}
+	if k.input != "" {
+		if err := k.openArchive(ctx); err != nil {
+			return fmt.Errorf("--input %s: %w", inputName(k.input), err)
+		}
+	}
+	i, err := k.registry()
 	if err != nil {
-		return gate.Entry{}, "", err
+		return err
 	}
-	entry := res.Digests[d]
-	for _, c := range entry.Record.Manifest.Children {
-		if c.Judged && c.Digest.Valid() {
-			want = append(want, c.Digest)
-		}
+	if err := k.credentials(ctx, &c.Registries[i].Config); err != nil {
+		return err
 	}
-	if res, err = a.store.Read(ctx, gate.ReadRequest{Digests: want}); err != nil {
-		return gate.Entry{}, "", err
+	for i := range c.Registries {
+		c.Registries[i].PullsPerHour = 0
 	}
-	for _, d := range want {
-		if j := res.Digests[d].Job; j != nil && j.State.Live() {
-			return entry, j.ID, nil
-		}
-	}
-	return res.Digests[d], "", nil
+	c.DataDir, c.Store.URL = k.dir, "sqlite://"+filepath.Join(k.dir, "check.db")
+	c.Roles, c.Quota = []string{roleWorker}, gate.DefaultQuota()
+	c.Auth.AdminTokenFile = ""
+	return nil
 }
 
-// finished waits for the end of a job. A job that waits for a registry tells
-// why, and this command does not wait with it.
-func (a *app) finished(ctx context.Context, id string, progress io.Writer) (gate.Job, error) {
-	var shown gate.Progress
-	for {
-		changed := a.store.Changed()
-		job, err := a.store.Job(ctx, id)
-		if err != nil {
-			return job, err
-		}
-		if job.Progress != shown {
-			shown = job.Progress
-			fmt.Fprintf(progress, "%s: %s\n", job.Kind, describeProgress(shown))
-		}
-		if !job.State.Live() {
-			return job, nil
-		}
-		if job.State == gate.JobQueued && job.Error != "" {
-			return job, noVerdict("the image cannot be read now: %s", gate.Printable(job.Error, 500))
-		}
-		select {
-		case <-ctx.Done():
-			return job, context.Cause(ctx)
-		case <-changed:
-		case <-time.After(time.Second):
-		}
+// registry is the place of the image's registry in the configuration; one that is
+// not configured is added.
+func (k *check) registry() (int, error) {
+	regs, err := gate.NewRegistries(k.config.registries())
+	if err != nil {
+		return 0, err
 	}
+	if known, ok := regs.ByHost(k.ref.Host); ok {
+		return slices.IndexFunc(k.config.Registries, func(r RegistryConfig) bool { return r.Name == known.Name }), nil
+	}
+	r := RegistryConfig{Config: registry.DefaultConfig()}
+	r.Name, r.Type, r.Host, r.PlainHTTP = "command-line", "distribution", k.ref.Host, k.plainHTTP
+	k.config.Registries = append(slices.Clone(k.config.Registries), r)
+	return len(k.config.Registries) - 1, nil
 }
 
-func describeProgress(p gate.Progress) string {
-	switch p.Phase {
-	case gate.PhaseLayers:
-		return fmt.Sprintf("layer %d of %d (%d known), %.1f of %.1f MB", p.LayersDone, p.LayersTotal, p.LayersKnown, float64(p.Bytes)/1e6, float64(p.BytesTotal)/1e6)
-	case "":
-		return "starting"
+// mayBegin refuses, before anything is pulled, what cannot come to a verdict.
+func (k *check) mayBegin(ctx context.Context, a *app) error {
+	if _, loaded := a.matcher.Generation(); !loaded {
+		why := a.advisories.Status().Problem
+		if k.config.Advisories.Path == "" {
+			why = "advisories.path is empty: name a directory with --set advisories.path=DIR, or make one with \"digestgate advisories build\""
+		}
+		return noVerdict("no verdict: there is no advisory data to compare the image with, so nothing was pulled: %s", gate.Printable(why, 600))
 	}
-	return string(p.Phase)
+	if len(k.platforms) == 0 {
+		return nil
+	}
+	ref, loc := k.ref.Tag, gate.Location{Repository: k.ref.Repository}
+	if k.ref.Digest != "" {
+		ref = string(k.ref.Digest)
+	}
+	if r, ok := a.registries.ByHost(k.ref.Host); ok {
+		loc.Registry = r.Name
+	}
+	m, err := a.source.Resolve(ctx, loc, ref)
+	if err == nil && m.Kind == gate.KindImage && !a.source.Judges(m.Platform) {
+		return noVerdict("no verdict: the image is for %s only, and --platform asks for %s", m.Platform, strings.Join(k.platforms, ", "))
+	}
+	return nil // what is wrong with it otherwise, the job tells
+}
+
+// request is what admission would know of a Pod in the namespace.
+func (k *check) request() *gate.Request {
+	mode := k.config.Admission.Mode
+	if n, ok := k.config.Admission.Namespaces[k.namespace]; ok {
+		mode = n.Mode
+	}
+	switch {
+	case slices.Contains(k.config.Admission.ExemptNamespaces, k.namespace):
+		fmt.Fprintf(k.progress, "note: namespace %q is in admission.exemptNamespaces: admission does not look at its images\n", k.namespace)
+	case mode != admission.ModeEnforce:
+		fmt.Fprintf(k.progress, "note: admission.mode is %s in namespace %q: what is denied here is admitted there\n", mode, k.namespace)
+	}
+	return &gate.Request{Cluster: admission.DefaultCluster, Namespace: k.namespace, Kind: "Pod", Operation: "CREATE", User: "digestgate check"}
 }

@@ -20,6 +20,9 @@ const (
 type exitError struct {
 	code int
 	text string
+	// reason is the class of what ended a job, as its metrics name it; "" where no
+	// job did.
+	reason string
 }
 
 func (e exitError) Error() string { return e.text }

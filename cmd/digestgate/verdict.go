@@ -1,9 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/digestgate/digestgate/gate"
@@ -26,66 +26,108 @@ func validFormat(format string) error {
 	return nil
 }
 
-// printVerdict prints an image with its verdict and returns the error that
-// makes the exit status: nil for allow and warn.
-func printVerdict(w io.Writer, format string, v api.ImageDetail) error {
-	if format == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(v); err != nil {
-			return err
-		}
-	} else if err := printTable(w, v); err != nil {
-		return err
+// judged is a verdict in the words of a command: deny is what the policies have
+// refused. What could not be judged, which admission refuses too, is none.
+func judged(v *api.Verdict) *api.Verdict {
+	if v == nil || v.Decision != gate.OutcomeDeny || v.Code == gate.CodePolicy {
+		return v
+	}
+	none := *v
+	none.Decision = gate.OutcomeNone
+	return &none
+}
+
+// asJudged is an image with the verdicts that a command tells; word, exit status and
+// documents agree on them.
+func asJudged(v api.ImageDetail) api.ImageDetail {
+	v.Verdict = judged(v.Verdict)
+	v.Locations = slices.Clone(v.Locations)
+	for i := range v.Locations {
+		v.Locations[i].Verdict = judged(v.Locations[i].Verdict)
 	}
 	// Some platforms of an index may have a verdict while others cannot get one.
-	if v.Verdict == nil || (v.State != gate.StateScanned && v.Verdict.Decision != gate.OutcomeDeny) {
-		return noVerdict("no verdict: the image is %s", v.State)
+	if v.Verdict != nil && v.Verdict.Decision != gate.OutcomeDeny && v.State != gate.StateScanned {
+		none := *v.Verdict
+		none.Decision = gate.OutcomeNone
+		v.Verdict = &none
 	}
-	switch v.Verdict.Decision {
-	case gate.OutcomeAllow, gate.OutcomeWarn:
+	return v
+}
+
+// verdictError makes the exit status of an image as judged: nil for allow and warn.
+func verdictError(v api.ImageDetail) error {
+	switch {
+	case v.Verdict == nil:
+		return noVerdict("no verdict: the image is %s", v.State)
+	case v.Verdict.Decision == gate.OutcomeAllow, v.Verdict.Decision == gate.OutcomeWarn:
 		return nil
-	case gate.OutcomeDeny:
-		if v.Verdict.Code != gate.CodePolicy && v.Verdict.Code != gate.CodePolicyError {
-			return noVerdict("no verdict: %s", v.Verdict.Code)
-		}
+	case v.Verdict.Decision == gate.OutcomeDeny:
 		return exitError{code: exitDeny}
+	case v.Verdict.Code == "":
+		return noVerdict("no verdict: the image is %s", v.State)
 	}
 	return noVerdict("no verdict: %s", v.Verdict.Code)
 }
 
-func printTable(w io.Writer, v api.ImageDetail) error {
+// printVerdict prints an image with its verdict and returns the error that makes
+// the exit status.
+func printVerdict(w io.Writer, format string, v api.ImageDetail) error {
+	v = asJudged(v)
+	print := func() error { return printJSON(w, v) }
+	if format == "table" {
+		counts := countsText(v.Counts)
+		if v.Advisories == nil || v.Verdict != nil && v.Verdict.Code == gate.CodeUnassessable {
+			counts = "not compared"
+		}
+		print = func() error { return printImage(w, v, counts) }
+	}
+	if err := print(); err != nil {
+		return err
+	}
+	return verdictError(v)
+}
+
+func countsText(c gate.Counts) string {
+	return fmt.Sprintf("%d critical, %d high, %d medium, %d low, %d unknown", c.Critical, c.High, c.Medium, c.Low, c.Unknown)
+}
+
+// printImage prints an image as judged; vulnerabilities is the line of counts.
+func printImage(w io.Writer, v api.ImageDetail, vulnerabilities string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "digest\t%s\n", v.Digest)
 	for _, p := range v.Platforms {
-		judged := ""
+		aside := ""
 		if !p.Judged {
-			judged = " (not judged)"
+			aside = " (not judged)"
 		}
-		fmt.Fprintf(t, "platform\t%s %s %s%s\n", p.Platform, p.Digest.Short(), p.State, judged)
+		fmt.Fprintf(t, "platform\t%s %s %s%s\n", gate.Printable(p.Platform, 100), gate.Printable(p.Digest.Short(), 100), p.State, aside)
 	}
 	fmt.Fprintf(t, "state\t%s\n", v.State)
 	if v.Advisories != nil {
 		at := "unknown time"
 		if gate.AgeKnown(v.Advisories.UpdatedAt) {
-			at = v.Advisories.UpdatedAt.Format("2006-01-02 15:04 MST")
+			at = v.Advisories.UpdatedAt.UTC().Format("2006-01-02 15:04 MST")
 		}
 		fmt.Fprintf(t, "advisories\tgeneration %d of %s\n", v.Advisories.Generation, at)
 	}
-	c := v.Counts
-	fmt.Fprintf(t, "vulnerabilities\t%d critical, %d high, %d medium, %d low, %d unknown\n", c.Critical, c.High, c.Medium, c.Low, c.Unknown)
+	fmt.Fprintf(t, "vulnerabilities\t%s\n", vulnerabilities)
 	if v.Unassessable != "" {
 		fmt.Fprintf(t, "unassessable\t%s\n", gate.Printable(v.Unassessable, maxReason))
 	}
-	if v.Verdict != nil {
-		fmt.Fprintf(t, "verdict\t%s\n", v.Verdict.Decision)
-		for _, r := range v.Verdict.Reasons {
-			rule := r.Rule
-			if rule == "" {
-				rule = string(r.Code)
-			}
-			fmt.Fprintf(t, "  %s\t%s: %s\n", r.Action, gate.Printable(rule, 80), gate.Printable(r.Msg, maxReason))
+	if v.Verdict == nil {
+		fmt.Fprintf(t, "verdict\t%s\n", gate.OutcomeNone)
+		return t.Flush()
+	}
+	fmt.Fprintf(t, "verdict\t%s\n", v.Verdict.Decision)
+	for _, r := range v.Verdict.Reasons {
+		name, action := r.Rule, string(r.Action)
+		if name == "" {
+			name = string(r.Code)
 		}
+		if r.Action == gate.OutcomeDeny && v.Verdict.Decision == gate.OutcomeNone {
+			action = string(gate.OutcomeNone)
+		}
+		fmt.Fprintf(t, "  %s\t%s: %s\n", action, gate.Printable(name, 80), gate.Printable(r.Msg, maxReason))
 	}
 	return t.Flush()
 }

@@ -45,6 +45,12 @@ func (s *server) getFindings(ctx context.Context, in *getFindingsInput) (*getFin
 	return &getFindingsOutput{v}, nil
 }
 
+// Findings computes what the API shows of the findings of one platform's image.
+// gate.ErrNotFound without an inventory.
+func Findings(ctx context.Context, r Reader, d gate.Digest) (FindingsDetail, error) {
+	return (&server{Options{Reader: r}}).findings(ctx, string(d), "")
+}
+
 func (s *server) findings(ctx context.Context, text string, severity gate.Severity) (FindingsDetail, error) {
 	entry, err := s.entry(ctx, text)
 	if err != nil {

@@ -87,6 +87,9 @@ func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) e
 		}
 	}
 	v.State = gate.CombineStates(states)
+	if v.Advisories, err = s.oldest(ctx, children); err != nil {
+		return err
+	}
 	var verdicts []*Verdict
 	for _, e := range children {
 		verdicts = append(verdicts, overall(e.Record))
@@ -102,6 +105,31 @@ func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) e
 		l.Verdict = worst(here)
 	}
 	return nil
+}
+
+// oldest is the oldest advisory data that one of the children was compared with; nil
+// while one was not compared.
+func (s *server) oldest(ctx context.Context, children []gate.Entry) (*Advisories, error) {
+	var first gate.Record
+	for i, e := range children {
+		if e.Record.FindingsID == "" {
+			return nil, nil
+		}
+		if i == 0 || e.Record.Generation < first.Generation {
+			first = e.Record
+		}
+	}
+	if first.FindingsID == "" {
+		return nil, nil
+	}
+	f, err := s.Reader.Findings(ctx, first.Digest)
+	if errors.Is(err, gate.ErrNotFound) { // lost since the record was read
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Advisories{f.Generation, f.UpdatedAt}, nil
 }
 
 // overall is the worst verdict over the locations of an image.

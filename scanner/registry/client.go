@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -36,8 +37,11 @@ type Options struct {
 	// children are judged when one of them matches. Empty: linux/amd64 and
 	// linux/arm64.
 	Platforms []gate.Platform
-	Log       *slog.Logger     // nil discards
-	Now       func() time.Time // nil is time.Now; pauses and token lives
+	// Local answers for registries, by name, what their API would: from an archive on
+	// this machine, say. Nothing is sent over the network for these.
+	Local map[string]http.RoundTripper
+	Log   *slog.Logger     // nil discards
+	Now   func() time.Time // nil is time.Now; pauses and token lives
 
 	timeouts timeouts      // zero: defaultTimeouts
 	resolver *net.Resolver // nil: the system's

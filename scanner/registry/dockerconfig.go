@@ -59,7 +59,7 @@ func readDockerConfig(path, host, repo string) (l login, helper string, err erro
 	if c.CredsStore != "" {
 		return login{}, c.CredsStore, checkHelper(c.CredsStore)
 	}
-	return login{}, "", fmt.Errorf("the docker configuration %q has no entry for %q", path, host)
+	return login{}, "", &wordedError{fmt.Sprintf("the docker configuration %q has no entry for %q", path, host), errNoLogin}
 }
 
 func (a dockerAuth) login() (login, error) {

@@ -80,8 +80,12 @@ func runHelper(ctx context.Context, name, host string) (login, error) {
 	case ctx.Err() != nil:
 		return login{}, fmt.Errorf("credential helper %q did not answer within %s", program, helperTimeout)
 	case err != nil:
-		return login{}, fmt.Errorf("credential helper %q has no credentials for %q (%s); run it by hand: echo %s | %s get",
+		text := fmt.Sprintf("credential helper %q has no credentials for %q (%s); run it by hand: echo %s | %s get",
 			program, server, gate.Printable(err.Error(), 100), server, program)
+		if strings.Contains(out.buffer.String(), helperHasNone) {
+			return login{}, &wordedError{text, errNoLogin}
+		}
+		return login{}, errors.New(text)
 	}
 	return parseHelper(program, out.buffer.Bytes())
 }

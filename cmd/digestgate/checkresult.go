@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
+)
+
+// checkResult is what a check prints as JSON: the image as the API shows it, and
+// what was found for each platform that was judged.
+type checkResult struct {
+	api.ImageDetail
+	// Compared is false while the counts say nothing: no package of the image was
+	// compared with advisories.
+	Compared bool                 `json:"compared"`
+	Findings []api.FindingsDetail `json:"findings"`
+}
+
+// checked adds the findings to an image. A platform without an inventory has none.
+func (a *app) checked(ctx context.Context, view api.ImageDetail) (checkResult, error) {
+	result := checkResult{ImageDetail: view, Findings: []api.FindingsDetail{}}
+	seen := map[gate.Digest]bool{}
+	for _, p := range view.Platforms {
+		if !p.Judged || seen[p.Digest] {
+			continue
+		}
+		seen[p.Digest] = true
+		found, err := api.Findings(ctx, a.store, p.Digest)
+		if errors.Is(err, gate.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return result, err
+		}
+		result.Findings = append(result.Findings, found)
+		result.Compared = result.Compared || notCompared(found) == ""
+	}
+	return result, nil
+}
+
+// notCompared says why the packages of a platform were not compared with
+// advisories, "" when they were.
+func notCompared(f api.FindingsDetail) string {
+	risk := f.Risks[gate.RiskVulnerabilities]
+	switch {
+	case risk.Coverage == gate.NotLookedAt || risk.Coverage == "":
+		return "vulnerabilities were not looked for (scan.risks)"
+	case f.MatchedAt == nil:
+		return "no advisory data was there"
+	case f.Unassessable != "":
+		return gate.Printable(f.Unassessable, 300)
+	case f.Packages == 0:
+		return "no package was found in the image"
+	}
+	return ""
+}
+
+// printCheck prints an image with its verdict and its findings, and returns the
+// error that makes the exit status.
+func printCheck(w io.Writer, format string, r checkResult) error {
+	r.ImageDetail = asJudged(r.ImageDetail)
+	if format == "json" {
+		if err := printJSON(w, r); err != nil {
+			return err
+		}
+		return verdictError(r.ImageDetail)
+	}
+	if err := printImage(w, r.ImageDetail, r.vulnerabilities()); err != nil {
+		return err
+	}
+	for _, f := range r.Findings {
+		title := ""
+		if len(r.Findings) > 1 {
+			title = r.platformOf(f.Digest)
+		}
+		if err := printFindings(w, title, f); err != nil {
+			return err
+		}
+	}
+	return verdictError(r.ImageDetail)
+}
+
+// vulnerabilities is the line of counts, which never says "0" of what was not
+// compared.
+func (r checkResult) vulnerabilities() string {
+	packages := 0
+	var not []string
+	for _, f := range r.Findings {
+		why := notCompared(f)
+		if why == "" {
+			packages += f.Packages
+			continue
+		}
+		if len(r.Findings) > 1 {
+			why = r.platformOf(f.Digest) + ": " + why
+		}
+		not = append(not, why)
+	}
+	switch {
+	case len(r.Findings) == 0:
+		return "not compared"
+	case !r.Compared:
+		return "not compared: " + strings.Join(not, "; ")
+	case len(not) > 0:
+		return fmt.Sprintf("%s in %s; not compared: %s", countsText(r.Counts), count(packages, "package"), strings.Join(not, "; "))
+	}
+	return fmt.Sprintf("%s in %s", countsText(r.Counts), count(packages, "package"))
+}
+
+func (r checkResult) platformOf(d gate.Digest) string {
+	for _, p := range r.Platforms {
+		if p.Digest == d {
+			return gate.Printable(p.Platform, 100)
+		}
+	}
+	return d.Short()
+}
