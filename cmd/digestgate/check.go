@@ -57,7 +57,7 @@ Exit status: 0 allowed (also with warnings), 1 error, 2 denied, 3 no verdict.`,
 			if len(args) == 1 {
 				options.image = args[0]
 			} else if options.input == "" {
-				return errors.New("which image? give IMAGE, such as registry.example.com/team/app:1.0, or --input FILE")
+				return errors.New("which image? check accepts 1 argument, such as registry.example.com/team/app:1.0, or --input FILE")
 			}
 			c, err := o.load()
 			if err != nil {

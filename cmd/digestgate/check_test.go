@@ -256,7 +256,7 @@ warn contains {"rule": "seen", "msg": sprintf("%s %s %s %v", [input.image.regist
 	if n := len(s.registry.Requests()); n > 0 {
 		t.Errorf("the registry was asked %d times", n)
 	}
-	expect(t, 1, []string{"-c", s.config}, `which image\? give IMAGE`)
+	expect(t, 1, []string{"-c", s.config}, `which image\? check accepts 1 argument`)
 }
 
 func TestCheckTakesTheLoginsOfDocker(t *testing.T) {
