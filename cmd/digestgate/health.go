@@ -46,17 +46,27 @@ func (a *app) private() http.Handler {
 // the kubelet waits 1 s for /readyz unless told otherwise.
 const storeCheckTimeout = 800 * time.Millisecond
 
-// storeProblem checks the store. served says, where admission decides from its
-// local copies meanwhile, until when: such a replica must stay ready. Otherwise
-// Kubernetes would take all of them out of the service at once, and API servers
-// would be refused connections instead of being given decisions.
+// storeProblem checks the store. served says, where admission goes on meanwhile,
+// by what: such a replica must stay ready. Otherwise Kubernetes would take all of
+// them out of the service at once, and API servers would be refused connections
+// instead of being given decisions.
 func (a *app) storeProblem(ctx context.Context) (problem error, served string) {
 	if a.copies == nil {
 		return a.store.Check(ctx), ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeCheckTimeout)
 	defer cancel()
-	problem = a.store.Check(ctx)
+	read := make(chan error, 1) // beside the check, which may take all the time
+	go func() {
+		_, err := a.store.Admission().Read(ctx, gate.ReadRequest{})
+		read <- err
+	}()
+	if problem = a.store.Check(ctx); problem == nil {
+		return nil, ""
+	}
+	if <-read == nil {
+		return problem, "it is read but not written: admission decides what is known, nothing new is queued"
+	}
 	if until, ok := a.copies.Serves(); ok {
 		served = "admission decides from local copies until " + until.UTC().Format(time.RFC3339)
 	}
