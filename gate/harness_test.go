@@ -14,6 +14,7 @@ import (
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
@@ -23,7 +24,7 @@ import (
 type site struct {
 	*gate.Pipeline
 	t        *testing.T
-	store    *sqlite.Store
+	store    store.Store
 	registry *registrytest.Registry
 	analyzer *scriptedAnalyzer
 	matcher  *scriptedMatcher
@@ -164,6 +165,18 @@ const hub = "hub" // the configured name of the registry
 
 func newSite(t *testing.T, quota gate.QuotaConfig) *site {
 	t.Helper()
+	clk := &clock{now: time.Unix(1_790_000_000, 0).UTC()}
+	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{Clock: clk.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	return newSiteOn(t, quota, st, clk)
+}
+
+// newSiteOn is newSite on another store, whose clock is clk.
+func newSiteOn(t *testing.T, quota gate.QuotaConfig, st store.Store, clk *clock) *site {
+	t.Helper()
 	reg, err := registrytest.Start(registrytest.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -179,12 +192,6 @@ func newSite(t *testing.T, quota gate.QuotaConfig) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = source.Close() })
-	clk := &clock{now: time.Unix(1_790_000_000, 0).UTC()}
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{Clock: clk.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
 	engine, err := policy.New(t.Context(), policy.Options{Config: policy.Default(), Risks: []gate.Risk{gate.RiskVulnerabilities}, Log: log, Now: clk.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -198,13 +205,13 @@ func newSite(t *testing.T, quota gate.QuotaConfig) *site {
 		t.Fatal(err)
 	}
 	s := &site{
-		t: t, store: store, registry: reg, clock: clk, ctx: t.Context(),
+		t: t, store: st, registry: reg, clock: clk, ctx: t.Context(),
 		analyzer: &scriptedAnalyzer{set: "set-1"}, matcher: &scriptedMatcher{bad: map[gate.Digest]gate.Severity{}},
 	}
 	s.matcher.activate(1)
 	s.Pipeline = &gate.Pipeline{
-		Records: store, Scheduler: store, Source: source, Analyzer: s.analyzer, Matcher: s.matcher, Evaluator: engine,
-		Registries: registries, Quota: q, Usage: store, Pulls: store, Now: clk.Now, Log: log,
+		Records: st, Scheduler: st, Source: source, Analyzer: s.analyzer, Matcher: s.matcher, Evaluator: engine,
+		Registries: registries, Quota: q, Usage: st, Pulls: st, Now: clk.Now, Log: log,
 	}
 	return s
 }
@@ -301,6 +308,23 @@ func (s *site) verdict(d gate.Digest) gate.Outcome {
 // pushIndex puts an index of two images (amd64, arm64) into the registry.
 func (s *site) pushIndex(repo, tag string) (index gate.Digest, children []gate.Digest) {
 	s.t.Helper()
+	members := s.members()
+	for _, m := range members {
+		h, err := m.Add.(v1.Image).Digest()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		children = append(children, gate.Digest(h.String()))
+	}
+	index, err := s.registry.PushIndex(repo, tag, registrytest.NewIndex(members...))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return index, children
+}
+
+func (s *site) members() []registrytest.Child {
+	s.t.Helper()
 	var members []registrytest.Child
 	for i, arch := range []string{"amd64", "arm64"} {
 		p := v1.Platform{OS: "linux", Architecture: arch}
@@ -308,16 +332,7 @@ func (s *site) pushIndex(repo, tag string) (index gate.Digest, children []gate.D
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		h, err := img.Digest()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		children = append(children, gate.Digest(h.String()))
 		members = append(members, registrytest.Child{Add: img, Platform: &p})
 	}
-	index, err := s.registry.PushIndex(repo, tag, registrytest.NewIndex(members...))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return index, children
+	return members
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -48,7 +49,11 @@ type Lookup struct {
 	tags     singleflight.Group
 	spending singleflight.Group
 	// asked is when a namespace last paid for asking for something.
-	asked *otter.Cache[string, time.Time]
+	asked    *otter.Cache[string, time.Time]
+	silences silences
+	writes   writeHealth
+	// kept are readings of tags that the store did not take, by TagKey.String.
+	kept *otter.Cache[string, keptReading]
 }
 
 // rememberAsked bounds asked; at roughly 400 B each it is 20 MB at most. What
@@ -61,35 +66,64 @@ func NewLookup(p *Pipeline, reader Reader, budget Budget, changed func() <-chan 
 	return &Lookup{
 		pipeline: p, reader: reader, budget: budget, changed: changed, options: o, metrics: m,
 		asked: otter.Must(&otter.Options[string, time.Time]{MaximumSize: rememberAsked}),
+		kept:  newKeptReadings(),
 	}
 }
 
 // Decide answers for one reference. It never returns an allow for an error;
-// the caller bounds its time with ctx.
+// the caller bounds its time with ctx, which may carry a [Waiter].
 func (l *Lookup) Decide(ctx context.Context, ref Reference, req Request) Answer {
+	var changed <-chan struct{}
+	if l.options.Wait > 0 {
+		changed = l.changed() // before the look, so that no change is missed
+	}
 	a := l.decide(ctx, ref, req)
 	// Without a digest, or without asking for a scan, there is nothing to wait
 	// for.
-	if l.options.Wait > 0 && a.Digest != "" && !req.DryRun && (a.Code == CodePending || a.Code == CodeUnscanned) {
-		a = l.wait(ctx, ref, req, a)
+	if l.options.Wait > 0 && a.Digest != "" && !req.DryRun && notYet(a) {
+		a = l.wait(ctx, ref, req, a, changed)
 	}
 	l.metrics.looked(a.Code)
 	return a
 }
 
-// wait repeats the decision at every change until it is another than "not
-// yet", for at most the configured time.
-func (l *Lookup) wait(ctx context.Context, ref Reference, req Request, a Answer) Answer {
-	limit := time.After(l.options.Wait)
-	for a.Code == CodePending || a.Code == CodeUnscanned {
-		changed := l.changed()
-		select {
-		case <-ctx.Done():
+func notYet(a Answer) bool { return a.Code == CodePending || a.Code == CodeUnscanned }
+
+// lookEvery is how often a request that waits looks again at most, however much
+// is stored meanwhile: a thousand may wait at once.
+const lookEvery = 250 * time.Millisecond
+
+// wait repeats the decision after changes until it is another than "not yet", for
+// at most the configured time.
+func (l *Lookup) wait(ctx context.Context, ref Reference, req Request, a Answer, changed <-chan struct{}) Answer {
+	reg, _ := l.pipeline.Registries.ByHost(ref.Host)
+	limit, first := time.After(l.options.Wait), true
+	for notYet(a) {
+		over := false
+		err := Aside(ctx, reg.Name, func() {
+			for _, next := range []<-chan struct{}{after(lookEvery), changed} {
+				select {
+				case <-ctx.Done():
+					over = true
+				case <-limit:
+					over = true
+				case <-next:
+				}
+				if over {
+					return
+				}
+			}
+		})
+		switch {
+		case errors.Is(err, ErrBusy) && first:
+			busy := refusal(fmt.Errorf("waiting for the scan of %s: %w", a.Digest, err))
+			busy.Digest = a.Digest
+			busy.Text = fmt.Sprintf("too many reviews wait for scans of registry %q already; its scan is not forgotten, try again", reg.Name)
+			return busy
+		case over || err != nil:
 			return a
-		case <-limit:
-			return a
-		case <-changed:
 		}
+		first, changed = false, l.changed()
 		next := l.decide(ctx, ref, req)
 		if ctx.Err() != nil {
 			return a
@@ -104,23 +138,29 @@ func (l *Lookup) decide(ctx context.Context, ref Reference, req Request) Answer 
 	if refused != nil {
 		return *refused
 	}
-	var warnings []string
-	digest := ref.Digest
-	if digest == "" {
+	names := named{digest: ref.Digest}
+	if ref.Digest == "" {
 		if l.options.RequireDigest {
 			return refuse(ErrDigestRequired, "a tag may move; name the digest instead (%s@sha256:...)", ref.Repository)
 		}
-		if digest, warnings, refused = l.resolveTag(ctx, TagKey{loc, ref.Tag}); refused != nil {
+		if names, refused = l.resolveTag(ctx, TagKey{loc, ref.Tag}); refused != nil {
 			return *refused
 		}
 	}
+	digest := names.digest
 	res, err := l.reader.Read(ctx, ReadRequest{Digests: []Digest{digest}})
 	if err != nil {
 		return refusal(err)
 	}
-	a := l.judge(ctx, res.Digests[digest], digest, loc, ref, req)
+	entry := res.Digests[digest]
+	if entry.Record.Manifest.Kind == KindUnknown && names.manifest.Digest == digest {
+		// We have read and hashed it a moment ago; only the store does not know.
+		entry.Record.Manifest = names.manifest
+		entry.Record.Manifest.Hashed = true
+	}
+	a := l.judge(ctx, entry, digest, loc, ref, req)
 	a.Digest = digest
-	a.Warnings = append(warnings, a.Warnings...)
+	a.Warnings = append(names.warnings, a.Warnings...)
 	return a
 }
 
@@ -190,7 +230,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 		job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}
 		queued := l.miss(ctx, job, entry, req.DryRun)
 		switch {
-		case a.Code == CodeUnscanned, a.Code == CodePending, a.Code == CodeQuotaExhausted, queued.Code == CodeStoreUnavailable:
+		case notYet(a), a.Code == CodeQuotaExhausted:
 			queued.Digest = digest
 			return queued
 		case a.Code == CodeScanFailed:
@@ -220,9 +260,13 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 }
 
 // refusal turns an error into an answer, which is never an allow and leaves the
-// words to the code's usual sentence.
+// words to the code's usual sentence, unless a store has its own.
 func refusal(err error) Answer {
-	return Answer{Outcome: OutcomeNone, Code: CodeOf(err), Err: err}
+	a := Answer{Outcome: OutcomeNone, Code: CodeOf(err), Err: err}
+	if fault := new(StoreFault); a.Code == CodeStoreUnavailable && errors.As(err, &fault) {
+		a.Text = fmt.Sprintf("the scan results cannot be read at the moment: %s; try again", fault.Words)
+	}
+	return a
 }
 
 // refuse is the answer with a text of our own for the refused person; the

@@ -77,10 +77,12 @@ func (l *Lookup) readAgain(ctx context.Context, entry Entry, digest Digest, loc 
 	if !entry.Record.Doubtful() || req.DryRun || entry.Copied {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
-	defer cancel()
 	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}
-	if _, _, err := l.pipeline.Scheduler.Enqueue(ctx, job); err != nil {
+	err := l.writeAside(ctx, func(ctx context.Context) error {
+		_, _, err := l.pipeline.Scheduler.Enqueue(ctx, job)
+		return err
+	})
+	if err != nil && !notTaken(err) { // which writeAside has logged
 		l.pipeline.Log.Warn("queuing a digest to be read again", "digest", digest, "location", Printable(loc.String(), 200), "error", err)
 	}
 }

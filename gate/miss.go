@@ -17,20 +17,21 @@ const queueTimeout = 2 * time.Second
 // at. The answer does not depend on it, so that a failure is only logged.
 func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, namespace string) {
 	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: namespace}
-	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
-	defer cancel()
-	ok, err := l.spend(ctx, job)
+	var ok bool
 	var outcome Enqueued
-	if ok {
-		_, outcome, err = l.pipeline.Scheduler.Enqueue(ctx, job)
-	}
+	err := l.writeAside(ctx, func(ctx context.Context) (err error) {
+		if ok, err = l.spend(ctx, job); ok {
+			_, outcome, err = l.pipeline.Scheduler.Enqueue(ctx, job)
+		}
+		return err
+	})
 	switch {
 	case err == nil && ok:
 		l.metrics.missed(string(outcome))
 	case err == nil:
 		l.metrics.missed("over_budget")
 	}
-	if err != nil {
+	if err != nil && !notTaken(err) { // which writeAside has logged
 		l.pipeline.Log.Warn("queuing a resolve for a new location", "location", Printable(loc.String(), 200), "error", err)
 	}
 }
@@ -70,7 +71,7 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 		return l.pending(ctx, *entry.Job, job.Location)
 	}
 	if entry.Copied {
-		return refusal(fmt.Errorf("queuing %q: the store did not answer: %w", Printable(job.Key(), 200), ErrStoreUnavailable))
+		return unqueued(fmt.Errorf("queuing %q: the store did not answer: %w", Printable(job.Key(), 200), ErrStoreUnavailable), "the store does not answer")
 	}
 	if dry {
 		return refuse(ErrNotScanned, "not scanned yet; this was a dry run, so nothing was queued")
@@ -78,10 +79,17 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 	queuing, cancel := context.WithTimeout(ctx, queueTimeout)
 	defer cancel()
 	unavailable := func(err error) Answer {
+		if ctx.Err() == nil {
+			l.writes.note(l.pipeline.Log, err, l.pipeline.Now())
+		}
+		if live && notTaken(err) { // it is only not made more urgent
+			return l.pending(ctx, *entry.Job, job.Location)
+		}
+		words := StoreWords(err)
 		if queuing.Err() != nil && ctx.Err() == nil {
 			err = fmt.Errorf("no answer within %s: %w", queueTimeout, errors.Join(ErrStoreUnavailable, err))
 		}
-		return refusal(err)
+		return unqueued(err, words)
 	}
 	if !live {
 		ok, err := l.spend(queuing, job)
@@ -107,6 +115,16 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 	}
 	text, _ := l.state(ctx, queued, job.Location)
 	return refuse(errQueued, "not scanned yet; %s", strings.Replace(text, "is queued", "is queued now", 1))
+}
+
+// unqueued is the refusal of what nobody has scanned and nothing can be queued
+// for; words say why.
+func unqueued(err error, words string) Answer {
+	a := refusal(err)
+	if a.Code == CodeStoreUnavailable {
+		a.Text = fmt.Sprintf("not scanned yet, and its scan cannot be queued: %s; try again", words)
+	}
+	return a
 }
 
 // overBudget says which limit it is, when it ends, and what does not wait for

@@ -100,16 +100,15 @@ func (p *Pipeline) rejudge(ctx context.Context, loc Location, tagged map[Digest]
 	return nil
 }
 
-// confirm reads which digest a tag names now and stores the mapping. A digest
-// that HEAD reports counts only when it was read and hashed before; otherwise
-// the manifest is read. queued says that a new analysis was asked for.
-// ErrNotFound when the tag does not exist (recorded).
+// confirm reads which digest a tag names now and stores the mapping. queued says
+// that a new analysis was asked for. ErrNotFound when the tag does not exist
+// (recorded).
 func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (m TagMapping, queued bool, err error) {
 	readAt, err := p.Records.Now(ctx)
 	if err != nil {
 		return TagMapping{}, false, err
 	}
-	digest, queued, err := p.named(ctx, key, by)
+	found, err := p.look(ctx, p.Records, key, by.recordOnly)
 	if errors.Is(err, ErrNotFound) {
 		if _, put := p.Records.PutTag(ctx, key, "", readAt); put != nil {
 			return TagMapping{}, false, put
@@ -119,30 +118,52 @@ func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (m TagMap
 	if err != nil {
 		return TagMapping{}, false, err
 	}
-	m, err = p.Records.PutTag(ctx, key, digest, readAt)
+	if queued, err = p.note(ctx, found, key.Location, by); err != nil {
+		return TagMapping{}, false, err
+	}
+	m, err = p.Records.PutTag(ctx, key, found.manifest.Digest, readAt)
 	return m, queued, err
 }
 
-// named finds the digest of a tag and makes sure that it is recorded here.
-func (p *Pipeline) named(ctx context.Context, key TagKey, by asking) (_ Digest, queued bool, err error) {
+// looked is what a registry says that a tag names.
+type looked struct {
+	manifest Manifest
+	read     bool // just now; otherwise it is recorded
+}
+
+// recordReader is the part of a store that says what is recorded.
+type recordReader interface {
+	Read(ctx context.Context, req ReadRequest) (ReadResult, error)
+}
+
+// look asks the registry which digest a tag names and writes nothing. A digest
+// that HEAD reports counts only when it was read and hashed before; otherwise the
+// manifest is read. asRecorded takes a doubtful record as it is.
+func (p *Pipeline) look(ctx context.Context, r recordReader, key TagKey, asRecorded bool) (looked, error) {
 	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
 	if err != nil {
-		return "", false, err
+		return looked{}, err
 	}
-	entry, err := p.entry(ctx, digest)
+	res, err := r.Read(ctx, ReadRequest{Digests: []Digest{digest}})
 	if err != nil {
-		return "", false, err
+		return looked{}, err
 	}
-	if m := entry.Record.Manifest; m.Kind != KindUnknown && (by.recordOnly || !entry.Record.Doubtful()) {
-		queued, err = p.lies(ctx, m, key.Location, by)
-		return digest, queued, err
+	rec := res.Digests[digest].Record
+	if m := rec.Manifest; m.Kind != KindUnknown && (asRecorded || !rec.Doubtful()) {
+		m.Digest = digest
+		return looked{manifest: m}, nil
 	}
 	m, err := p.Source.Resolve(ctx, key.Location, key.Tag)
-	if err != nil {
-		return "", false, err
+	return looked{manifest: m, read: true}, err
+}
+
+// note records what a look found: that it lies here and, if it was read, what it
+// is.
+func (p *Pipeline) note(ctx context.Context, found looked, loc Location, by asking) (queued bool, err error) {
+	if found.read {
+		return p.seen(ctx, found.manifest, loc, by)
 	}
-	queued, err = p.seen(ctx, m, key.Location, by)
-	return m.Digest, queued, err
+	return p.lies(ctx, found.manifest, loc, by)
 }
 
 // seen records a manifest that was just read, and that it lies at a location;

@@ -11,42 +11,73 @@ import (
 // none of them may cancel for the others.
 const tagReadTimeout = 8 * time.Second
 
+// named is what a tag names for one review.
+type named struct {
+	digest   Digest
+	warnings []string
+	// manifest is what was read of the digest just now, if the store did not take
+	// it; of an unknown kind otherwise.
+	manifest Manifest
+}
+
 // resolveTag finds the digest that a tag names (DESIGN.md §7): a clean mapping
 // confirmed within TagMaxAge needs no call; otherwise the registry is asked,
-// once for all requests that wait for the same tag; if it does not answer, a
-// clean mapping confirmed within TagGrace serves, with a warning.
-func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (Digest, []string, *Answer) {
+// once for all requests that wait for the same tag; if it does not answer, or did
+// not a moment ago, a clean mapping confirmed within TagGrace serves, with a
+// warning. What the registry says counts although the store does not take it.
+func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (named, *Answer) {
 	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
 	if err != nil {
 		a := refusal(err)
-		return "", nil, &a
+		return named{}, &a
 	}
 	mapping := res.Tags[key]
 	if mapping.Usable(res.Now, l.options.TagMaxAge) {
-		return mapping.Digest, nil, nil
+		return named{digest: mapping.Digest}, nil
 	}
 	if res.Copied { // what a registry says now could not be recorded
 		return l.copiedTag(key, mapping, res.Now)
 	}
-	digest, err := l.readTag(ctx, key)
-	if err == nil {
-		return digest, nil, nil
+	newest := l.newest(key, mapping)
+	if newest.Usable(res.Now, l.options.TagMaxAge) {
+		return l.unwrittenTag(key, newest.Digest, newest.words), nil
 	}
-	if unanswered(err) && mapping.Usable(res.Now, l.options.TagGrace) {
-		l.metrics.fellBack("tag")
-		age := res.Now.Sub(mapping.ReadAt).Round(time.Second)
-		why := "did not answer"
-		if errors.Is(err, ErrRegistryRefused) {
-			why = "refuses this image now"
-		}
-		return mapping.Digest, []string{fmt.Sprintf("the registry %s; tag %q was %s when confirmed %s ago", why, key.Tag, mapping.Digest, age)}, nil
+	graced := newest.Usable(res.Now, l.options.TagGrace)
+	if graced && l.silences.remembered(key.Registry, l.pipeline.Now()) {
+		return l.gracedTag(newest.TagMapping, res.Now, "did not answer"), nil
 	}
+	r, err := l.readTag(ctx, key)
+	switch {
+	case err == nil && r.unwritten == nil:
+		return named{digest: r.Digest}, nil
+	case err == nil:
+		n := l.unwrittenTag(key, r.Digest, StoreWords(r.unwritten))
+		n.manifest = r.manifest
+		return n, nil
+	case r.unwritten != nil: // and dirty
+	case errors.Is(err, ErrStoreUnavailable): // it was there a moment ago
+		return l.copiedTag(key, newest.TagMapping, res.Now)
+	case graced && errors.Is(err, ErrRegistryRefused):
+		return l.gracedTag(newest.TagMapping, res.Now, "refuses this image now"), nil
+	case graced && unanswered(err):
+		return l.gracedTag(newest.TagMapping, res.Now, "did not answer"), nil
+	}
+	a := unresolved(key, r, err)
+	return named{}, &a
+}
+
+// unresolved is the refusal when nobody can tell what a tag names.
+func unresolved(key TagKey, r reading, err error) Answer {
 	a := refusal(err)
 	switch {
+	case r.unwritten != nil:
+		a.Text = fmt.Sprintf("tag %q was pushed, and what it names now cannot be recorded: %s; try again, or use the digest", key.Tag, StoreWords(r.unwritten))
+	case errors.Is(err, errNoRoom):
+		a.Text = fmt.Sprintf("too many reviews wait for registry %q already; try again, or use the digest", key.Registry)
 	case errors.Is(err, ErrBusy):
 		a.Text = fmt.Sprintf("tag %q is being pushed; try again, or use the digest", key.Tag)
 	case errors.Is(err, ErrNotFound):
-		a = refuse(ErrNotScanned, "registry %q has no tag %q in repository %q; push it, or correct the reference", key.Registry, key.Tag, key.Repository)
+		return refuse(ErrNotScanned, "registry %q has no tag %q in repository %q; push it, or correct the reference", key.Registry, key.Tag, key.Repository)
 	case errors.Is(err, ErrRegistryRefused):
 		a.Text = fmt.Sprintf("registry %q refuses tag %q of repository %q: blocked by its own policy or removed; ask those who run the registry to allow it, or use another tag", key.Registry, key.Tag, key.Repository)
 	case errors.Is(err, ErrRegistryAuth):
@@ -54,18 +85,32 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (Digest, []string, 
 	case unanswered(err):
 		a.Text = fmt.Sprintf("registry %q did not say in time what tag %q names; try again, or use the digest", key.Registry, key.Tag)
 	}
-	return "", nil, &a
+	return a
+}
+
+// gracedTag answers from a mapping that is too old to be used without a question
+// which the registry does not answer; why is what it does instead.
+func (l *Lookup) gracedTag(m TagMapping, now time.Time, why string) named {
+	l.metrics.fellBack("tag")
+	age := now.Sub(m.ReadAt).Round(time.Second)
+	return named{digest: m.Digest, warnings: []string{fmt.Sprintf("the registry %s; tag %q was %s when confirmed %s ago", why, m.Tag, m.Digest, age)}}
+}
+
+// unwrittenTag answers from a reading that the store did not take.
+func (l *Lookup) unwrittenTag(key TagKey, d Digest, words string) named {
+	l.metrics.fellBack("unwritten")
+	return named{digest: d, warnings: []string{fmt.Sprintf("%s; tag %q was read, but what it names is not recorded", words, key.Tag)}}
 }
 
 // copiedTag answers from the copy of a mapping that is too old to be used
 // without a question, while the store does not answer.
-func (l *Lookup) copiedTag(key TagKey, m TagMapping, now time.Time) (Digest, []string, *Answer) {
+func (l *Lookup) copiedTag(key TagKey, m TagMapping, now time.Time) (named, *Answer) {
 	if !m.Usable(now, l.options.TagGrace) {
 		a := refusal(fmt.Errorf("reading tag %q of %q: the store did not answer, and no clean mapping within tags.grace is known: %w", key.Tag, key.Location, ErrStoreUnavailable))
-		return "", nil, &a
+		return named{}, &a
 	}
 	age := now.Sub(m.ReadAt).Round(time.Second)
-	return m.Digest, []string{fmt.Sprintf("digestgate's store did not answer; tag %q was %s when confirmed %s ago", key.Tag, m.Digest, age)}, nil
+	return named{digest: m.Digest, warnings: []string{fmt.Sprintf("digestgate's store did not answer; tag %q was %s when confirmed %s ago", key.Tag, m.Digest, age)}}, nil
 }
 
 // unanswered reports whether an error leaves open what the tag names. "No such
@@ -77,52 +122,96 @@ func unanswered(err error) bool {
 
 // readTag reads a tag. A read that a push has overtaken is no answer, which
 // matters most to a request that came after the push and joined an earlier
-// read; a second one began after it.
-func (l *Lookup) readTag(ctx context.Context, key TagKey) (Digest, error) {
+// read; a second one began after it. A push that the store cannot be told to
+// forget is not overtaken by any read: the error comes with the reading then.
+func (l *Lookup) readTag(ctx context.Context, key TagKey) (reading, error) {
 	for range 2 {
-		m, err := l.shareRead(ctx, key)
+		r, err := l.shareRead(ctx, key)
 		switch {
 		case err != nil:
-			return "", err
-		case m.Gone || m.Digest == "":
-			return "", fmt.Errorf("reading tag %q of %q: a later read did not find it: %w", key.Tag, key.Location, ErrNotFound)
-		case !m.Dirty:
-			return m.Digest, nil
+			return reading{}, err
+		case r.Dirty && r.unwritten != nil:
+			return r, fmt.Errorf("reading tag %q of %q: it was pushed, and the store does not take what it names now: %w",
+				key.Tag, key.Location, errors.Join(ErrStoreUnavailable, r.unwritten))
+		case r.Gone || r.Digest == "":
+			return reading{}, fmt.Errorf("reading tag %q of %q: a later read did not find it: %w", key.Tag, key.Location, ErrNotFound)
+		case !r.Dirty:
+			return r, nil
 		}
 	}
-	return "", fmt.Errorf("reading tag %q of %q: it is pushed again and again meanwhile: %w", key.Tag, key.Location, ErrBusy)
+	return reading{}, fmt.Errorf("reading tag %q of %q: it is pushed again and again meanwhile: %w", key.Tag, key.Location, ErrBusy)
 }
 
-// shareRead is one read of a tag for all who wait for it.
-func (l *Lookup) shareRead(ctx context.Context, key TagKey) (TagMapping, error) {
-	done := l.tags.DoChan(key.String(), func() (m any, err error) {
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), tagReadTimeout)
-		defer cancel()
-		// Nobody else recovers in this goroutine; a panic would end the process.
-		defer func() {
-			if p := recover(); p != nil {
-				m, err = TagMapping{}, fmt.Errorf("reading tag %q of %q: panic: %s", key.Tag, key.Location, Printable(fmt.Sprint(p), 300))
-			}
-		}()
-		// Who has missed the end of the last read by a moment begins another.
-		if res, err := l.reader.Read(shared, ReadRequest{Tags: []TagKey{key}}); err == nil && res.Tags[key].Usable(res.Now, l.options.TagMaxAge) {
-			return res.Tags[key], nil
-		}
-		m, _, err = l.pipeline.confirm(shared, key, asking{trigger: TriggerAdmission, recordOnly: true})
-		return m, err
-	})
+// errNoRoom: too many wait for the same already. It is ErrBusy with a text of
+// its own.
+var errNoRoom = fmt.Errorf("no room to wait: %w", ErrBusy)
+
+// shareRead is one read of a tag for all who wait for it. Who waits holds no
+// place of those who need the store only.
+func (l *Lookup) shareRead(ctx context.Context, key TagKey) (r reading, err error) {
+	noRoom := Aside(ctx, key.Registry, func() { r, err = l.awaitRead(ctx, key) })
+	switch {
+	case errors.Is(noRoom, ErrBusy):
+		return reading{}, fmt.Errorf("reading tag %q of %q: %w: %w", key.Tag, key.Location, errNoRoom, noRoom)
+	case noRoom != nil && err == nil:
+		return reading{}, fmt.Errorf("reading tag %q of %q: %w", key.Tag, key.Location, noRoom)
+	}
+	return r, err
+}
+
+func (l *Lookup) awaitRead(ctx context.Context, key TagKey) (reading, error) {
+	began := l.pipeline.Now()
+	done := l.tags.DoChan(key.String(), func() (any, error) { return l.readOnce(context.WithoutCancel(ctx), key) })
 	// Leave the caller time to use the grace after a registry that hangs.
 	wait := tagReadTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = time.Until(deadline) * 4 / 5
 	}
+	limit := time.NewTimer(wait)
+	defer limit.Stop()
 	select {
 	case r := <-done:
-		m, _ := r.Val.(TagMapping)
+		m, _ := r.Val.(reading)
 		return m, r.Err
-	case <-time.After(wait):
-		return TagMapping{}, fmt.Errorf("reading tag %q of %q: no answer within %s: %w", key.Tag, key.Location, wait.Round(time.Millisecond), ErrTimeout)
+	case <-limit.C:
+		if wait >= silentAfter {
+			l.silences.silent(key.Registry, began, l.pipeline.Now())
+		}
+		return reading{}, fmt.Errorf("reading tag %q of %q: no answer within %s: %w", key.Tag, key.Location, wait.Round(time.Millisecond), ErrTimeout)
 	case <-ctx.Done():
-		return TagMapping{}, fmt.Errorf("reading tag %q of %q: %w", key.Tag, key.Location, errors.Join(ErrTimeout, context.Cause(ctx)))
+		return reading{}, fmt.Errorf("reading tag %q of %q: %w", key.Tag, key.Location, errors.Join(ErrTimeout, context.Cause(ctx)))
 	}
+}
+
+// readOnce reads a tag for all who wait for it; ctx is that of nobody.
+func (l *Lookup) readOnce(ctx context.Context, key TagKey) (r reading, err error) {
+	// Nobody else recovers in this goroutine; a panic would end the process.
+	defer func() {
+		if p := recover(); p != nil {
+			r, err = reading{}, fmt.Errorf("reading tag %q of %q: panic: %s", key.Tag, key.Location, Printable(fmt.Sprint(p), 300))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, tagReadTimeout)
+	defer cancel()
+	done, err := l.silences.call(ctx, key.Registry)
+	if err != nil {
+		return reading{}, err
+	}
+	defer done()
+	// Who has missed the end of the last read by a moment begins another.
+	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
+	switch {
+	case err != nil:
+		return reading{}, err
+	case res.Copied:
+		return reading{}, fmt.Errorf("reading tag %q of %q: the store does not answer: %w", key.Tag, key.Location, ErrStoreUnavailable)
+	case res.Tags[key].Usable(res.Now, l.options.TagMaxAge):
+		return reading{TagMapping: res.Tags[key]}, nil
+	}
+	began := l.pipeline.Now()
+	r, err = l.confirm(ctx, key, res.Now)
+	if !errors.Is(err, ErrStoreUnavailable) && (errors.Is(err, ErrTimeout) || ctx.Err() != nil && errors.Is(err, ErrRegistryUnavailable)) {
+		l.silences.silent(key.Registry, began, l.pipeline.Now())
+	}
+	return r, err
 }

@@ -24,6 +24,7 @@ type request struct {
 	user        user
 	node        bool // the user is in the group of nodes
 	dryRun      bool
+	size        int // of the body, in bytes
 	object      []byte
 	oldObject   []byte
 	// invalid is what is wrong with a request that has a uid and can be

@@ -51,32 +51,22 @@ type group struct {
 
 // judge asks for every place, each distinct reference together, and returns
 // when all are answered or ctx ends; then the missing ones are CodeTimeout.
-// Release is called once nothing of the review runs any more, perhaps later
-// than judge returns. The error is ErrTooLarge.
-func judge(ctx context.Context, d Decider, places []place, req gate.Request, release func()) ([]judgement, error) {
+// It is one stage of the review's stay, which may end later than judge returns.
+// The error is ErrTooLarge.
+func judge(ctx context.Context, d Decider, places []place, req gate.Request, held *stay) ([]judgement, error) {
 	out := make([]judgement, len(places))
 	groups, err := sortOut(places, out)
 	if err != nil {
-		release()
+		held.begin(0)
 		return nil, err
 	}
 	// Room for every answer: whoever comes late blocks nowhere.
 	q := &questions{decider: d, groups: groups, places: places, request: req, results: make(chan result, len(places))}
-	workers := min(parallel, len(groups))
-	var running atomic.Int32
-	running.Store(int32(workers))
-	for range workers {
+	for _, w := range held.begin(min(parallel, len(groups))) {
 		go func() {
-			defer func() {
-				if running.Add(-1) == 0 {
-					release()
-				}
-			}()
-			q.work(ctx)
+			defer w.leave()
+			q.work(gate.WithWaiter(ctx, w.wait))
 		}()
-	}
-	if workers == 0 {
-		release()
 	}
 	missing := 0
 	for _, g := range groups {

@@ -14,6 +14,7 @@ type Recorder struct {
 	reviews  *prometheus.CounterVec
 	duration prometheus.Histogram
 	inFlight prometheus.Gauge
+	waiting  prometheus.Gauge
 	rejected *prometheus.CounterVec
 }
 
@@ -34,13 +35,17 @@ func NewRecorder(reg prometheus.Registerer) (*Recorder, error) {
 			Name: "digestgate_admission_reviews_in_flight",
 			Help: "Reviews that are being worked on.",
 		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "digestgate_admission_reviews_waiting",
+			Help: "Reviews that wait for a registry or a scan; they hold no place of those that need the store only.",
+		}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_admission_rejected_requests_total",
 			Help: "Requests that got no review in answer, by HTTP status.",
 		}, []string{"status"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{r.reviews, r.duration, r.inFlight, r.rejected} {
+	for _, c := range []prometheus.Collector{r.reviews, r.duration, r.inFlight, r.waiting, r.rejected} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -56,6 +61,13 @@ func (r *Recorder) begin() func() {
 	}
 	r.inFlight.Inc()
 	return r.inFlight.Dec
+}
+
+// waits says how many reviews wait.
+func (r *Recorder) waits(reviews int) {
+	if r != nil {
+		r.waiting.Set(float64(reviews))
+	}
 }
 
 func (r *Recorder) end(resp Response, took time.Duration) {

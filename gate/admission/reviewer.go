@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -44,9 +43,15 @@ type Options struct {
 	// whole 500 ms, twice as many would be needed; but then it is broken, and
 	// BUSY at once serves callers better than TIMEOUT later.
 	MaxInFlight int
+	// MaxWaiting and MaxWaitingBytes bound the reviews that wait for a registry
+	// or a scan, which are not in flight; 0 means 1,024 and 64 MiB. Half is for
+	// one registry.
+	MaxWaiting      int
+	MaxWaitingBytes int64
 }
 
-// Reviewer answers reviews. It holds no state but the places in flight.
+// Reviewer answers reviews. It holds no state but the places in flight and the
+// room of those that wait.
 type Reviewer struct {
 	config  Config
 	exempt  map[string]bool
@@ -54,6 +59,7 @@ type Reviewer struct {
 	log     *slog.Logger
 	metrics *Recorder
 	slots   chan struct{}
+	room    *room
 	// decoding bounds the processors that reading bodies may take.
 	decoding chan struct{}
 }
@@ -66,9 +72,18 @@ func NewReviewer(c Config, d Decider, o Options) *Reviewer {
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 256
 	}
+	if o.MaxWaiting <= 0 {
+		o.MaxWaiting = defaultWaiting
+	}
+	if o.MaxWaitingBytes <= 0 {
+		o.MaxWaitingBytes = defaultWaitingBytes
+	}
 	r := &Reviewer{
 		config: c, exempt: map[string]bool{}, decider: d, log: o.Log, metrics: o.Recorder,
 		slots: make(chan struct{}, o.MaxInFlight), decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		// What continues after a wait is short; a few at a time leave the
+		// processors to those that never waited.
+		room: newRoom(load{o.MaxWaiting, o.MaxWaitingBytes}, o.MaxInFlight/8, o.Recorder.waits),
 	}
 	for _, name := range c.ExemptNamespaces {
 		r.exempt[name] = true
@@ -93,6 +108,7 @@ func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (res
 	if err != nil {
 		return Response{}, err
 	}
+	req.size = len(body)
 	resp = Response{uid: req.uid, Cluster: cluster, Mode: r.config.mode(req.namespace)}
 	v := &verdict{}
 	func() {
@@ -185,7 +201,7 @@ func (r *Reviewer) decide(ctx context.Context, req *request, cluster string, v *
 		v.err = err
 		return
 	}
-	v.judgements, v.err = r.judgeChange(ctx, o.places, c, question, release)
+	v.judgements, v.err = r.judgeChange(ctx, o.places, c, question, r.room.stay(req.size, 2, release))
 }
 
 // change says what a request does to the places of its object, and notes what
@@ -211,19 +227,12 @@ func (v *verdict) change(req *request, o object) change {
 }
 
 // judgeChange judges what is fresh, and then looks up what is kept, without
-// side effects and for a moment only.
-func (r *Reviewer) judgeChange(ctx context.Context, places []place, c change, q gate.Request, release func()) ([]judgement, error) {
-	var running atomic.Int32
-	running.Store(2)
-	both := func() {
-		if running.Add(-1) == 0 {
-			release()
-		}
-	}
+// side effects and for a moment only: the two stages of its stay.
+func (r *Reviewer) judgeChange(ctx context.Context, places []place, c change, q gate.Request, held *stay) ([]judgement, error) {
 	judgements := make([]judgement, len(places))
-	fresh, err := judge(ctx, r.decider, pick(places, c.fresh), q, both)
+	fresh, err := judge(ctx, r.decider, pick(places, c.fresh), q, held)
 	if err != nil {
-		both()
+		held.begin(0)
 		return nil, err
 	}
 	for n, i := range c.fresh {
@@ -233,7 +242,7 @@ func (r *Reviewer) judgeChange(ctx context.Context, places []place, c change, q 
 	defer cancel()
 	q.DryRun = true
 	// Too many to look up is no reason to refuse what is there already.
-	kept, err := judge(ctx, r.decider, pick(places, c.kept), q, both)
+	kept, err := judge(ctx, r.decider, pick(places, c.kept), q, held)
 	if err != nil {
 		for _, i := range c.kept {
 			judgements[i].answer = refusal(err, "")

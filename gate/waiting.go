@@ -1,0 +1,36 @@
+package gate
+
+import (
+	"context"
+	"time"
+)
+
+// A Waiter runs wait, which waits for a registry (its configured name) or for a
+// scan of an image there, where it takes nothing from callers that need the store
+// only. ErrBusy: there is no room for one more that waits, and wait has not run.
+// ErrTimeout: ctx ended before the caller could continue.
+type Waiter func(ctx context.Context, registry string, wait func()) error
+
+type waiterKey struct{}
+
+// WithWaiter gives a [Lookup] that is called with the context a Waiter. It is
+// called by the goroutine that called the lookup.
+func WithWaiter(ctx context.Context, w Waiter) context.Context {
+	return context.WithValue(ctx, waiterKey{}, w)
+}
+
+// Aside runs wait by the context's Waiter, or just runs it without one.
+func Aside(ctx context.Context, registry string, wait func()) error {
+	if w, ok := ctx.Value(waiterKey{}).(Waiter); ok {
+		return w(ctx, registry, wait)
+	}
+	wait()
+	return nil
+}
+
+// after is closed once d has passed.
+func after(d time.Duration) <-chan struct{} {
+	done := make(chan struct{})
+	time.AfterFunc(d, func() { close(done) })
+	return done
+}
