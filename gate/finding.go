@@ -73,6 +73,9 @@ type Vulnerability struct {
 	// FirstSeen is when this gate first knew of the finding for this digest;
 	// it survives later generations.
 	FirstSeen time.Time `json:"firstSeen"`
+	// Platforms names the platforms of an index in whose images it was found, where
+	// their findings are shown together. It is never stored.
+	Platforms []string `json:"platforms,omitempty"`
 }
 
 // Key identifies a finding of a digest across generations.

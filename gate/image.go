@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -117,6 +118,30 @@ const (
 	KindChart       ManifestKind = "chart"
 	KindArtifact    ManifestKind = "artifact"
 )
+
+// Accessory reports whether the manifest is about another one and not an image of
+// its own: signatures, attestations and SBOMs, and what names its subject.
+func (m Manifest) Accessory() bool {
+	switch m.Kind {
+	case KindSignature, KindAttestation, KindSBOM:
+		return true
+	}
+	return m.Kind == KindArtifact && m.Subject != ""
+}
+
+// accessoryTag is the form of the tags under which cosign keeps what belongs to a
+// digest, and registries without the referrers API a list of it
+// (opencontainers/distribution-spec, "Referrers Tag Schema").
+var accessoryTag = regexp.MustCompile(`^sha256-([0-9a-f]{64})(?:\.[a-z0-9.-]+)?$`)
+
+// TagSubject is the digest that a tag says that its manifest is about, "" for an
+// ordinary tag.
+func TagSubject(tag string) Digest {
+	if m := accessoryTag.FindStringSubmatch(tag); m != nil {
+		return Digest("sha256:" + m[1])
+	}
+	return ""
+}
 
 // Child is one descriptor of an index, as the index says: nothing of it is a fact
 // about the child.

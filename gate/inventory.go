@@ -240,6 +240,8 @@ type Secret struct {
 	StartLine int    `json:"startLine"`
 	EndLine   int    `json:"endLine"`
 	Layer     Digest `json:"layer,omitempty"` // DiffID; "" for the image configuration
+	// Platforms is as in [Vulnerability].
+	Platforms []string `json:"platforms,omitempty"`
 }
 
 // AnalyzerError is one failure to read something; it makes Risk partial.

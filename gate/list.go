@@ -17,6 +17,17 @@ type ListedImage struct {
 	AnalyzedAt time.Time
 	SeenAt     time.Time
 	Places     []Place
+	// Accessories are the signatures, attestations and SBOMs about it.
+	Accessories []Accessory
+}
+
+// Accessory is a manifest about another one, for people: that it is about it is
+// its own claim, or that of a tag, and decides nothing.
+type Accessory struct {
+	Digest Digest
+	Kind   ManifestKind
+	Location
+	Tag string // "" when it has none
 }
 
 // Place is a location of an image with the tags known to name it there.
@@ -32,7 +43,10 @@ type ImageFilter struct {
 	Decision   Outcome
 	Registry   string
 	Repository string
-	Kind       ManifestKind
+	// Kind is a kind; without one the list leaves out what is shown with its image:
+	// accessories, and indexes that list them; a Keyword that begins with sha256
+	// finds them too.
+	Kind ManifestKind
 	// Keyword is part of a repository, a tag or a digest.
 	Keyword string
 	// Cursor continues a list; it is what the page before returned.

@@ -88,6 +88,8 @@ func ImageState(r Record, newest *Job) State {
 		return StateUnassessable
 	case r.InventoryID != "":
 		return StateScanned
+	case r.Manifest.Kind != KindUnknown && r.Manifest.Kind != KindImage && r.Manifest.Kind != KindIndex:
+		return StateUnassessable // it is not an image, and no scan will come
 	case newest == nil:
 		return StateNotScanned
 	}

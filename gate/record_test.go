@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,8 @@ func TestImageState(t *testing.T) {
 		"failed_for_good":     {none, &gate.Job{State: gate.JobFailed, Reason: "unassessable"}, gate.StateUnassessable},
 		"done_without_result": {none, in(gate.JobDone), gate.StateNotScanned},
 		"unknown_job_state":   {none, in("later"), gate.StateNotScanned},
+		"chart":               {gate.Record{Manifest: gate.Manifest{Kind: gate.KindChart}}, nil, gate.StateUnassessable},
+		"signature":           {gate.Record{Manifest: gate.Manifest{Kind: gate.KindSignature}}, nil, gate.StateUnassessable},
 		"scanned":             {scanned, nil, gate.StateScanned},
 		"rescan_queued":       {scanned, in(gate.JobQueued), gate.StateScanned},
 		"rescan_running":      {scanned, in(gate.JobRunning), gate.StateScanned},
@@ -132,5 +135,18 @@ func TestRecordAt(t *testing.T) {
 	}
 	if !r.Known() || (gate.Record{Digest: "sha256:x"}).Known() {
 		t.Error("a record is known by its version")
+	}
+}
+
+func TestTagSubject(t *testing.T) {
+	hex := strings.Repeat("0a", 32)
+	for tag, want := range map[string]gate.Digest{
+		"sha256-" + hex: gate.Digest("sha256:" + hex), "sha256-" + hex + ".sig": gate.Digest("sha256:" + hex), "sha256-" + hex + ".att": gate.Digest("sha256:" + hex),
+		"sha256-" + hex + ".cosign.bundle": gate.Digest("sha256:" + hex),
+		"v1":                               "", "sha256-" + hex[1:] + ".sig": "", "sha256-" + strings.ToUpper(hex): "", "x-sha256-" + hex: "", "sha512-" + hex + hex: "", "sha256-" + hex + "x": "",
+	} {
+		if got := gate.TagSubject(tag); got != want {
+			t.Errorf("TagSubject(%q): got %q, want %q", tag, got, want)
+		}
 	}
 }

@@ -82,6 +82,18 @@ func (s *Obstacles) Of(ctx context.Context, j Job, at Location) (o Obstacle, ok 
 		registryFor(j.Location, at), Clock(next, now))}, true
 }
 
+// Reason says for operators why a job waits or has failed: of a job they may know
+// everything. "" for a job that nothing keeps.
+func (s *Obstacles) Reason(ctx context.Context, j Job) (text string, until time.Time) {
+	if j.State == JobFailed {
+		if c, ok := j.cause(j.Location); ok {
+			return c.obstacle(j.Location, s.p.Now()).Text, time.Time{}
+		}
+	}
+	o, _ := s.Of(ctx, j, j.Location)
+	return o.Text, o.Until
+}
+
 // needsQuota reports whether the job has to wait for a charge that the period does
 // not have any more, which the next claim will find.
 func (s *Obstacles) needsQuota(ctx context.Context, j Job, now time.Time) bool {

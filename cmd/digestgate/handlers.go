@@ -116,6 +116,18 @@ func (l freshLists) Places(ctx context.Context, d gate.Digest) ([]gate.Place, er
 	return l.Catalog.Places(ctx, d)
 }
 
+// Jobs implements api.Lists.
+func (l freshLists) Jobs(ctx context.Context, f gate.JobFilter) ([]gate.Job, string, error) {
+	l.catchUp(ctx)
+	return l.Catalog.Jobs(ctx, f)
+}
+
+// Accessories implements api.Lists.
+func (l freshLists) Accessories(ctx context.Context, d gate.Digest) ([]gate.Accessory, error) {
+	l.catchUp(ctx)
+	return l.Catalog.Accessories(ctx, d)
+}
+
 // Waiting implements api.Lists.
 func (l freshLists) Waiting(ctx context.Context) (int64, error) {
 	l.catchUp(ctx)

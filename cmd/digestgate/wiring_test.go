@@ -124,5 +124,13 @@ func TestListsShowWhatIsStored(t *testing.T) {
 		if err != nil || len(images) != 1 || images[0].Digest != d {
 			t.Errorf("list after the tag moved to %s: got %+v, %v", d.Short(), images, err)
 		}
+		// And who has got a 202 finds the job.
+		job, _, err := a.store.Enqueue(t.Context(), gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: d, Trigger: gate.TriggerPush})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if jobs, _, err := lists.Jobs(t.Context(), gate.JobFilter{Digest: d, Kind: gate.JobResolve}); err != nil || len(jobs) != 1 || jobs[0].ID != job.ID {
+			t.Errorf("jobs after an ask: got %+v, %v, want %s", jobs, err, job.ID)
+		}
 	}
 }

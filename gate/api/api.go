@@ -32,6 +32,7 @@ type Reader interface {
 type Lists interface {
 	Images(ctx context.Context, f gate.ImageFilter) ([]gate.ListedImage, string, error)
 	Places(ctx context.Context, d gate.Digest) ([]gate.Place, error)
+	Accessories(ctx context.Context, d gate.Digest) ([]gate.Accessory, error)
 	Jobs(ctx context.Context, f gate.JobFilter) ([]gate.Job, string, error)
 	Waiting(ctx context.Context) (int64, error)
 }
@@ -62,6 +63,8 @@ type Options struct {
 	Scans  Scans
 	Usage  Usage
 	Quota  *gate.Quota
+	// Obstacles says why jobs wait; nil leaves that out.
+	Obstacles func() *gate.Obstacles
 	// Policies may be nil.
 	Policies Policies
 	// Registries are shown, tested and synchronised on request.

@@ -9,17 +9,18 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// FindingsDetail is everything found in one platform's image.
+// FindingsDetail is everything found in one platform's image, or in all images of
+// an index together.
 type FindingsDetail struct {
 	Digest          gate.Digest                   `json:"digest"`
-	AnalyzedAt      time.Time                     `json:"analyzedAt"`
-	AnalyzerSet     string                        `json:"analyzerSet"`
+	AnalyzedAt      time.Time                     `json:"analyzedAt" doc:"of an index: of the last of its images"`
+	AnalyzerSet     string                        `json:"analyzerSet" doc:"empty for an index whose images differ"`
 	Isolation       gate.Isolation                `json:"isolation"`
-	MatchedAt       *time.Time                    `json:"matchedAt" doc:"null: not matched yet, which says nothing about vulnerabilities"`
-	Advisories      *Advisories                   `json:"advisories"`
-	OS              gate.OS                       `json:"os"`
-	Packages        int                           `json:"packages"`
-	Risks           map[gate.Risk]gate.RiskStatus `json:"risks"`
+	MatchedAt       *time.Time                    `json:"matchedAt" doc:"null: not matched yet, of an index at least one image that counts, which says nothing about vulnerabilities"`
+	Advisories      *Advisories                   `json:"advisories" doc:"of an index: the oldest"`
+	OS              gate.OS                       `json:"os" doc:"of an index: of its first image, see platforms"`
+	Packages        int                           `json:"packages" doc:"of an index: of all its images"`
+	Risks           map[gate.Risk]gate.RiskStatus `json:"risks" doc:"of an index: the worst of its images, with its platform in the reason"`
 	Vulnerabilities []gate.Vulnerability          `json:"vulnerabilities"`
 	Secrets         []gate.Secret                 `json:"secrets"`
 	Gaps            []gate.Gap                    `json:"gaps" doc:"packages that no advisory source covers"`
@@ -27,6 +28,19 @@ type FindingsDetail struct {
 	MoreErrors      []gate.ErrorCount             `json:"moreErrors" doc:"errors that did not fit into the list, counted by kind"`
 	Skipped         []gate.Skip                   `json:"skipped"`
 	Unassessable    string                        `json:"unassessable"`
+	Platforms       []PlatformFindings            `json:"platforms" doc:"the images of an index, also those that have no findings yet; of an image itself alone"`
+}
+
+// PlatformFindings says how far the image for one platform was looked at. What was
+// found in it is in the lists that name its platform.
+type PlatformFindings struct {
+	PlatformDetail
+	AnalyzedAt   *time.Time                    `json:"analyzedAt" doc:"null: nothing is known of what is in it"`
+	MatchedAt    *time.Time                    `json:"matchedAt"`
+	OS           gate.OS                       `json:"os"`
+	Packages     int                           `json:"packages"`
+	Risks        map[gate.Risk]gate.RiskStatus `json:"risks"`
+	Unassessable string                        `json:"unassessable"`
 }
 
 type getFindingsInput struct {
@@ -53,15 +67,33 @@ func Findings(ctx context.Context, r Reader, d gate.Digest) (FindingsDetail, err
 
 func (s *server) findings(ctx context.Context, text string, severity gate.Severity) (FindingsDetail, error) {
 	entry, err := s.entry(ctx, text)
+	if errors.Is(err, gate.ErrNotFound) {
+		view, err := s.shown(ctx, entry, err)
+		if err == nil {
+			err = fmt.Errorf("%s has no inventory, its state is %s: %w", view.Digest.Short(), view.State, gate.ErrNotFound)
+		}
+		return FindingsDetail{}, err
+	}
 	if err != nil {
 		return FindingsDetail{}, err
 	}
+	if entry.Record.Manifest.Kind == gate.KindIndex {
+		return s.indexFindings(ctx, entry, severity)
+	}
+	v, err := s.imageFindings(ctx, entry, severity)
+	if err == nil {
+		p := PlatformDetail{entry.Record.Manifest.Platform.String(), v.Digest, entry.State(), true}
+		v.Platforms = []PlatformFindings{v.platform(p)}
+	}
+	return v, err
+}
+
+// imageFindings reads what was found in one platform's image; gate.ErrNotFound
+// without an inventory.
+func (s *server) imageFindings(ctx context.Context, entry gate.Entry, severity gate.Severity) (FindingsDetail, error) {
 	d := entry.Record.Digest
 	inv, err := s.Reader.Inventory(ctx, d)
 	if errors.Is(err, gate.ErrNotFound) {
-		if entry.Record.Manifest.Kind == gate.KindIndex {
-			return FindingsDetail{}, fmt.Errorf("%s is an index, ask for one of its platforms: %w", d.Short(), gate.ErrNotFound)
-		}
 		return FindingsDetail{}, fmt.Errorf("%s has no inventory, its state is %s: %w", d.Short(), entry.State(), gate.ErrNotFound)
 	}
 	if err != nil {
@@ -88,6 +120,10 @@ func (s *server) findings(ctx context.Context, text string, severity gate.Severi
 		}
 	}
 	return v, nil
+}
+
+func (v *FindingsDetail) platform(p PlatformDetail) PlatformFindings {
+	return PlatformFindings{p, optional(v.AnalyzedAt), v.MatchedAt, v.OS, v.Packages, v.Risks, v.Unassessable}
 }
 
 func orEmpty[T any](s []T) []T {

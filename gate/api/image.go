@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -20,6 +22,26 @@ type Image struct {
 	AnalyzedAt *time.Time        `json:"analyzedAt"`
 	SeenAt     time.Time         `json:"seenAt"`
 	Locations  []Place           `json:"locations"`
+	// Accessories are shown here and not as images of their own.
+	Accessories []Accessory `json:"accessories" doc:"signatures, attestations and SBOMs that say they are about it"`
+}
+
+// Accessory is a manifest about another one. That it is about it is its own claim,
+// or that of a tag.
+type Accessory struct {
+	Digest     gate.Digest       `json:"digest"`
+	Kind       gate.ManifestKind `json:"kind"`
+	Registry   string            `json:"registry"`
+	Repository string            `json:"repository"`
+	Tag        string            `json:"tag"`
+}
+
+func viewAccessories(list []gate.Accessory) []Accessory {
+	out := []Accessory{}
+	for _, a := range list {
+		out = append(out, Accessory{a.Digest, a.Kind, a.Registry, a.Repository, a.Tag})
+	}
+	return out
 }
 
 // Place is where an image lies.
@@ -33,7 +55,7 @@ type Place struct {
 type listImagesInput struct {
 	State      string `query:"state" enum:"scanned,not_scanned,queued,scanning,failed,cancelled,unassessable,quota_exhausted"`
 	Decision   string `query:"decision" enum:"allow,warn,deny,none"`
-	Kind       string `query:"kind" enum:"image,index,signature,attestation,sbom,chart,artifact"`
+	Kind       string `query:"kind" enum:"image,index,signature,attestation,sbom,chart,artifact" doc:"without it the list leaves out what is shown with its image: signatures, attestations, SBOMs and what names another manifest as its subject"`
 	Registry   string `query:"registry" maxLength:"200"`
 	Repository string `query:"repository" maxLength:"255"`
 	Keyword    string `query:"q" maxLength:"255" doc:"part of a repository, a tag or a digest"`
@@ -63,6 +85,7 @@ func (s *server) listImages(ctx context.Context, in *listImagesInput) (*listImag
 		image := Image{
 			Digest: r.Digest, Kind: r.Kind, Platform: r.Platform, State: r.State, Decision: r.Decision, Counts: r.Counts,
 			Size: r.Size, AnalyzedAt: optional(r.AnalyzedAt), SeenAt: r.SeenAt, Locations: []Place{},
+			Accessories: viewAccessories(r.Accessories),
 		}
 		for _, l := range r.Places {
 			image.Locations = append(image.Locations, Place{l.Registry, l.Repository, orEmpty(l.Tags), l.Gone})
@@ -86,7 +109,7 @@ type ImageDetail struct {
 	Digest     gate.Digest       `json:"digest"`
 	Kind       gate.ManifestKind `json:"kind"`
 	State      gate.State        `json:"state"`
-	Job        *Job              `json:"job"`
+	Job        *Job              `json:"job" doc:"the live job, also the one that reads what a push or a scan has named; of a failed image the job that failed; else null"`
 	Verdict    *Verdict          `json:"verdict" doc:"worst over the locations, for an index over its judged platforms; null while one of them was not evaluated and none is refused"`
 	Advisories *Advisories       `json:"advisories"`
 	AnalyzedAt *time.Time        `json:"analyzedAt"`
@@ -94,6 +117,9 @@ type ImageDetail struct {
 	Platforms  []PlatformDetail  `json:"platforms"`
 	Counts     gate.Counts       `json:"counts"`
 	Charge     *Charge           `json:"charge" doc:"null for a digest that was never charged, and for an index: its platforms are"`
+	// Subject is what an accessory is about.
+	Subject     gate.Digest `json:"subject" doc:"what a signature, attestation or SBOM says that it is about; empty for others"`
+	Accessories []Accessory `json:"accessories" doc:"signatures, attestations and SBOMs that say they are about it; at most 100"`
 	// Unassessable says why no verdict is possible, "" when one is.
 	Unassessable string `json:"unassessable"`
 }
@@ -135,10 +161,10 @@ type getImageOutput struct{ Body ImageDetail }
 
 func (s *server) getImage(ctx context.Context, in *imageInput) (*getImageOutput, error) {
 	entry, err := s.entry(ctx, in.Digest)
-	if err != nil {
+	if err != nil && !errors.Is(err, gate.ErrNotFound) {
 		return nil, s.problem(ctx, "reading the image", err)
 	}
-	view, err := View(ctx, s.Reader, s.Lists, entry)
+	view, err := s.shown(ctx, entry, err)
 	if err != nil {
 		return nil, s.problem(ctx, "reading the image", err)
 	}
@@ -150,7 +176,73 @@ func (s *server) getImage(ctx context.Context, in *imageInput) (*getImageOutput,
 	return &getImageOutput{view}, nil
 }
 
-// entry reads a known digest; gate.ErrNotFound for an unknown one.
+// shown is the view of a digest with the job that resolves it: from the moment in
+// which a push or a scan is accepted the image is queued, also while nothing is
+// recorded of it. missing is the error to answer for a digest of which there is
+// neither a record nor such a job.
+func (s *server) shown(ctx context.Context, e gate.Entry, missing error) (ImageDetail, error) {
+	view, err := s.detail(ctx, e)
+	settled := missing == nil && view.State != gate.StateNotScanned && view.State != gate.StateFailed
+	if err != nil || settled || view.Job != nil && view.Job.State.Live() {
+		return view, err
+	}
+	job, err := s.resolving(ctx, e.Record.Digest)
+	switch {
+	case err != nil:
+		return view, err
+	case job == nil && missing != nil:
+		return view, s.unread(ctx, missing)
+	case job == nil:
+		return view, nil
+	}
+	state := gate.ImageState(gate.Record{}, job)
+	switch {
+	case job.State.Live():
+		view.State = gate.StateQueued // also while it is read: its scan comes after that
+	case missing == nil:
+		return view, nil // what is recorded says more
+	case job.State == gate.JobDone:
+		return view, missing // it was known, and has been removed
+	default:
+		view.State = state
+	}
+	shown := s.jobs(ctx)(*job)
+	view.Job = &shown
+	return view, nil
+}
+
+// resolving is the job that resolves a digest, in any repository: a live one, else
+// the last; nil when there is none.
+func (s *server) resolving(ctx context.Context, d gate.Digest) (*gate.Job, error) {
+	jobs, _, err := s.Lists.Jobs(ctx, gate.JobFilter{Kind: gate.JobResolve, Digest: d, Limit: gate.MaxPage})
+	if err != nil || len(jobs) == 0 {
+		return nil, err
+	}
+	if i := slices.IndexFunc(jobs, func(j gate.Job) bool { return j.State.Live() }); i >= 0 {
+		return &jobs[i], nil
+	}
+	return &jobs[0], nil
+}
+
+// unread adds to the error for an unknown digest that tags are still to be read:
+// one of them may name it.
+func (s *server) unread(ctx context.Context, missing error) error {
+	for _, state := range []gate.JobState{gate.JobQueued, gate.JobRunning} {
+		jobs, _, err := s.Lists.Jobs(ctx, gate.JobFilter{Kind: gate.JobResolve, State: state, Limit: gate.MaxPage})
+		if err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			if j.Digest == "" {
+				return fmt.Errorf("tags are still to be read, such as %q, and one of them may name it: %w", gate.Printable(j.Key, 300), missing)
+			}
+		}
+	}
+	return missing
+}
+
+// entry reads a digest; gate.ErrNotFound, with an entry of its digest alone, for an
+// unknown one.
 func (s *server) entry(ctx context.Context, text string) (gate.Entry, error) {
 	d, err := gate.ParseDigest(text)
 	if err != nil {
@@ -160,8 +252,10 @@ func (s *server) entry(ctx context.Context, text string) (gate.Entry, error) {
 	if err != nil {
 		return gate.Entry{}, err
 	}
-	if entry := res.Digests[d]; entry.Record.Known() {
+	entry := res.Digests[d]
+	if entry.Record.Known() {
 		return entry, nil
 	}
-	return gate.Entry{}, fmt.Errorf("image %s was never pushed, synchronised or asked for here: %w", d, gate.ErrNotFound)
+	entry.Record.Digest = d
+	return entry, fmt.Errorf("image %s was never pushed, synchronised or asked for here by its digest: %w", d, gate.ErrNotFound)
 }

@@ -25,7 +25,9 @@ type Job struct {
 	Trigger    gate.Trigger  `json:"trigger"`
 	Attempts   int           `json:"attempts"`
 	Progress   gate.Progress `json:"progress"`
-	Error      string        `json:"error" doc:"why the job last failed or waits"`
+	Reason     string        `json:"reason" doc:"why it waits or has failed, in a sentence; empty when nothing keeps it"`
+	WaitsUntil *time.Time    `json:"waitsUntil" doc:"when what it waits for is over, or it is tried again; null when it does not wait, or nobody knows"`
+	Error      string        `json:"error" doc:"the last error, with all details"`
 	CreatedAt  time.Time     `json:"createdAt"`
 	UpdatedAt  time.Time     `json:"updatedAt"`
 	StartedAt  *time.Time    `json:"startedAt"`
@@ -39,6 +41,20 @@ func viewJob(j gate.Job) Job {
 		Tags: orEmpty(j.Tags), State: j.State, Priority: j.Priority.String(), Trigger: j.Trigger, Attempts: j.Attempts,
 		Progress: j.Progress, Error: j.Error, CreatedAt: j.CreatedAt, UpdatedAt: j.UpdatedAt,
 		StartedAt: optional(j.StartedAt), FinishedAt: optional(j.FinishedAt), NotBefore: optional(j.NotBefore),
+	}
+}
+
+// jobs makes views of jobs with what they wait for.
+func (s *server) jobs(ctx context.Context) func(gate.Job) Job {
+	if s.Obstacles == nil {
+		return viewJob
+	}
+	obstacles := s.Obstacles()
+	return func(j gate.Job) Job {
+		v := viewJob(j)
+		reason, until := obstacles.Reason(ctx, j)
+		v.Reason, v.WaitsUntil = reason, optional(until.UTC())
+		return v
 	}
 }
 
@@ -70,8 +86,9 @@ func (s *server) listJobs(ctx context.Context, in *listJobsInput) (*listJobsOutp
 	out := &listJobsOutput{}
 	out.Body.Jobs = []Job{}
 	out.Body.Next = next
+	view := s.jobs(ctx)
 	for _, j := range jobs {
-		out.Body.Jobs = append(out.Body.Jobs, viewJob(j))
+		out.Body.Jobs = append(out.Body.Jobs, view(j))
 	}
 	return out, nil
 }
@@ -87,7 +104,7 @@ func (s *server) getJob(ctx context.Context, in *jobInput) (*jobOutput, error) {
 	if err != nil {
 		return nil, s.problem(ctx, "reading the job", err)
 	}
-	return &jobOutput{viewJob(j)}, nil
+	return &jobOutput{s.jobs(ctx)(j)}, nil
 }
 
 func (s *server) cancelJob(ctx context.Context, in *jobInput) (*jobOutput, error) {
@@ -129,12 +146,13 @@ func (s *server) createScans(ctx context.Context, in *createScansInput) (*create
 	}
 	out := &createScansOutput{}
 	out.Body.Jobs = []Job{}
+	view := s.jobs(ctx)
 	for _, image := range in.Body.Images {
 		j, err := s.Scans.Ask(ctx, image, in.Body.Force)
 		if err != nil {
 			return nil, s.problem(ctx, "queuing scans", err)
 		}
-		out.Body.Jobs = append(out.Body.Jobs, viewJob(j))
+		out.Body.Jobs = append(out.Body.Jobs, view(j))
 	}
 	return out, nil
 }

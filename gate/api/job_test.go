@@ -152,6 +152,9 @@ func (d down) Job(context.Context, string) (gate.Job, error)        { return gat
 func (d down) Cancel(context.Context, string) (gate.Job, error)     { return gate.Job{}, d.err }
 func (d down) Quota(context.Context, string) (gate.QuotaUse, error) { return gate.QuotaUse{}, d.err }
 func (d down) Waiting(context.Context) (int64, error)               { return 0, d.err }
+func (d down) Accessories(context.Context, gate.Digest) ([]gate.Accessory, error) {
+	return nil, d.err
+}
 func (d down) Charged(context.Context, gate.Digest) (gate.Charge, error) {
 	return gate.Charge{}, d.err
 }

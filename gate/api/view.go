@@ -18,11 +18,20 @@ func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) 
 	v := ImageDetail{
 		Digest: r.Digest, Kind: r.Manifest.Kind, State: e.State(), AnalyzedAt: optional(r.AnalyzedAt), Counts: r.Counts,
 		Locations: []LocationDetail{}, Platforms: []PlatformDetail{}, Unassessable: r.Manifest.Unassessable,
+		Subject: r.Manifest.Subject,
 	}
-	if e.Job != nil && e.Job.State.Live() {
-		job := viewJob(*e.Job)
+	if v.State == gate.StateUnassessable && v.Unassessable == "" && v.Kind != gate.KindImage {
+		v.Unassessable = "it is not an image, its kind is " + string(v.Kind)
+	}
+	if e.Job != nil && (e.Job.State.Live() || v.State == gate.StateFailed) {
+		job := s.jobs(ctx)(*e.Job)
 		v.Job = &job
 	}
+	accessories, err := s.Lists.Accessories(ctx, r.Digest)
+	if err != nil {
+		return v, err
+	}
+	v.Accessories = viewAccessories(accessories)
 	if r.FindingsID != "" {
 		f, err := s.Reader.Findings(ctx, r.Digest)
 		switch {

@@ -29,6 +29,9 @@ func (c *Catalog) Images(ctx context.Context, f gate.ImageFilter) (list []gate.L
 		if list[n].Places, err = c.Places(ctx, list[n].Digest); err != nil {
 			return nil, "", err
 		}
+		if list[n].Accessories, err = c.Accessories(ctx, list[n].Digest); err != nil {
+			return nil, "", err
+		}
 	}
 	return list, next, nil
 }
@@ -40,6 +43,10 @@ func imagesQuery(f gate.ImageFilter) (query string, args []any, limit int, err e
 	where.equal("i.state", string(f.State))
 	where.equal("i.decision", string(f.Decision))
 	where.equal("i.kind", string(f.Kind))
+	if f.Kind == "" && !strings.HasPrefix(f.Keyword, "sha256") { // who names a digest, or a tag made of one, means it
+		// An index under the tag of a digest lists what belongs to that digest.
+		where.add(`NOT i.accessory AND NOT (i.kind = 'index' AND EXISTS (SELECT 1 FROM tags s WHERE s.digest = i.digest AND s.subject != ''))`)
+	}
 	switch { // a repository holds few of the images, a registry many
 	case f.Repository != "":
 		in := conditions{}
@@ -77,6 +84,27 @@ func (c *Catalog) Places(ctx context.Context, d gate.Digest) ([]gate.Place, erro
 		(SELECT json_group_array(tag) FROM (SELECT tag FROM tags t WHERE t.digest = l.digest AND t.registry = l.registry
 			AND t.repository = l.repository ORDER BY tag))
 		FROM locations l WHERE l.digest = ? ORDER BY l.registry, l.repository`, d)
+}
+
+// maxAccessories bounds what is shown with one image: anybody who may push to a
+// repository can push any number.
+const maxAccessories = 100
+
+const accessoriesQuery = `SELECT DISTINCT a.digest, a.kind, coalesce(l.registry, ''), coalesce(l.repository, ''),
+		coalesce((SELECT min(tag) FROM tags t WHERE t.digest = a.digest AND t.registry = l.registry AND t.repository = l.repository), '')
+	FROM (SELECT i.digest, i.kind FROM images i WHERE i.subject = ?1 AND i.subject != ''
+		UNION SELECT i.digest, i.kind FROM tags s JOIN images i ON i.digest = s.digest WHERE s.subject = ?1 AND s.subject != '') a
+	LEFT JOIN locations l ON l.digest = a.digest AND NOT l.gone
+	WHERE a.digest != ?1 ORDER BY a.kind, a.digest, l.registry, l.repository LIMIT ?2`
+
+// Accessories lists what says that it is about a digest: by its own subject, or by
+// a tag named after the digest.
+func (c *Catalog) Accessories(ctx context.Context, d gate.Digest) ([]gate.Accessory, error) {
+	return all(ctx, c, "listing accessories", accessory, accessoriesQuery, d, maxAccessories)
+}
+
+func accessory(rows *sql.Rows) (a gate.Accessory, err error) {
+	return a, rows.Scan(&a.Digest, &a.Kind, &a.Registry, &a.Repository, &a.Tag)
 }
 
 func place(rows *sql.Rows) (p gate.Place, err error) {

@@ -17,8 +17,11 @@ CREATE TABLE images (
 	unknown      INTEGER NOT NULL,
 	size         INTEGER NOT NULL,
 	analyzed_at  INTEGER NOT NULL,       -- Unix microseconds, 0 never
-	seen_at      INTEGER NOT NULL        -- newest location
+	seen_at      INTEGER NOT NULL,       -- newest location
+	accessory    INTEGER NOT NULL,       -- shown with the image that it is about
+	subject      TEXT NOT NULL           -- what the manifest says that it is about, or ''
 ) WITHOUT ROWID;
+CREATE INDEX images_subject ON images (subject, digest) WHERE subject != '';
 CREATE INDEX images_seen ON images (seen_at DESC, digest);
 CREATE INDEX images_state ON images (state, seen_at DESC, digest);
 CREATE INDEX images_decision ON images (decision, seen_at DESC, digest);
@@ -35,8 +38,10 @@ CREATE INDEX children_child ON children (child);
 
 CREATE TABLE tags (
 	registry TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
+	subject TEXT NOT NULL,               -- what the tag says that it is about, or ''
 	PRIMARY KEY (registry, repository, tag)
 ) WITHOUT ROWID;
+CREATE INDEX tags_subject ON tags (subject, registry, repository, tag) WHERE subject != '';
 CREATE INDEX tags_digest ON tags (digest, registry, repository);
 
 CREATE TABLE jobs (

@@ -68,7 +68,7 @@ func (w *writer) tag(k gate.TagKey, m gate.TagMapping) {
 		w.exec("DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?", k.Registry, k.Repository, k.Tag)
 		return
 	}
-	w.exec("INSERT OR REPLACE INTO tags (registry, repository, tag, digest) VALUES (?,?,?,?)", k.Registry, k.Repository, k.Tag, m.Digest)
+	w.exec("INSERT OR REPLACE INTO tags (registry, repository, tag, digest, subject) VALUES (?,?,?,?,?)", k.Registry, k.Repository, k.Tag, m.Digest, gate.TagSubject(k.Tag))
 }
 
 func (w *writer) image(d gate.Digest, e gate.Entry) {
@@ -98,10 +98,10 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 		}
 	}
 	w.exec(`INSERT OR REPLACE INTO images (digest, kind, platform, state, decision, has_inventory, generation,
-		critical, high, medium, low, unknown, size, analyzed_at, seen_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		critical, high, medium, low, unknown, size, analyzed_at, seen_at, accessory, subject) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		d, r.Manifest.Kind, r.Manifest.Platform.String(), e.State(), decision, r.InventoryID != "", r.Generation,
 		r.Counts.Critical, r.Counts.High, r.Counts.Medium, r.Counts.Low, r.Counts.Unknown, r.Manifest.Size,
-		micros(r.AnalyzedAt), micros(seenAt))
+		micros(r.AnalyzedAt), micros(seenAt), r.Manifest.Accessory(), r.Manifest.Subject)
 	if r.Manifest.Kind == gate.KindIndex {
 		for _, c := range r.Manifest.Children {
 			if c.Judged && r.Manifest.Unassessable == "" {
