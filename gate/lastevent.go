@@ -56,10 +56,18 @@ func NewLastEvents(registries *Registries, store LastEventStore, metrics *Metric
 		registries: registries, store: store, metrics: metrics, log: log, every: lastEventEvery, wake: make(chan struct{}, 1),
 		newest: map[string]LastEvent{}, unsent: map[string]bool{},
 	}
-	for _, r := range registries.All() {
-		metrics.heardOf(r.Name, time.Time{})
-	}
+	l.Announce()
 	return l
+}
+
+// Announce shows the registries of the table in the metrics, also those that
+// were not heard of yet; call it when the table has changed.
+func (l *LastEvents) Announce() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.registries.All() {
+		l.metrics.heardOf(r.Name, l.newest[r.Name].At)
+	}
 }
 
 func lastEventSetting(registry string) string { return "last-event/" + registry }

@@ -3,6 +3,7 @@ package gate
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/bmatcuk/doublestar/v4"
 )
@@ -35,9 +36,12 @@ func (r Registry) Takes(repository string) bool {
 	return len(r.Include) == 0 || match(r.Include)
 }
 
-// Registries is the table of configured registries. It is immutable and safe
-// for concurrent use.
-type Registries struct {
+// Registries is the table of configured registries. It changes only as a whole
+// and is safe for concurrent use.
+type Registries struct{ table atomic.Pointer[registryTable] }
+
+// registryTable is what a Registries holds at a time. It is immutable.
+type registryTable struct {
 	byName map[string]Registry
 	byHost map[string]Registry
 	all    []Registry
@@ -46,7 +50,7 @@ type Registries struct {
 // NewRegistries builds the table; ErrInvalid when a name or host occurs twice
 // or a pattern is malformed.
 func NewRegistries(list []Registry) (*Registries, error) {
-	t := &Registries{byName: map[string]Registry{}, byHost: map[string]Registry{}, all: list}
+	t := &registryTable{byName: map[string]Registry{}, byHost: map[string]Registry{}, all: list}
 	for _, r := range list {
 		if _, ok := t.byName[r.Name]; ok {
 			return nil, fmt.Errorf("registry %q is configured twice: %w", r.Name, ErrInvalid)
@@ -65,30 +69,36 @@ func NewRegistries(list []Registry) (*Registries, error) {
 			}
 		}
 	}
-	return t, nil
+	out := new(Registries)
+	out.table.Store(t)
+	return out, nil
 }
+
+// Replace puts the registries of another table in the place of these.
+func (t *Registries) Replace(with *Registries) { t.table.Store(with.table.Load()) }
 
 // ByName finds a registry by its configured name.
 func (t *Registries) ByName(name string) (Registry, bool) {
-	r, ok := t.byName[name]
+	r, ok := t.table.Load().byName[name]
 	return r, ok
 }
 
 // ByHost finds the registry that a host belongs to, by its own name or an
 // alias. The comparison is of whole hosts including the port.
 func (t *Registries) ByHost(host string) (Registry, bool) {
-	r, ok := t.byHost[CanonicalHost(host)]
+	r, ok := t.table.Load().byHost[CanonicalHost(host)]
 	return r, ok
 }
 
 // All lists the registries in the order of the configuration. The slice must
 // not be modified.
-func (t *Registries) All() []Registry { return t.all }
+func (t *Registries) All() []Registry { return t.table.Load().all }
 
 // Limits is the table of limits that a claim takes.
 func (t *Registries) Limits() map[string]Limits {
-	m := make(map[string]Limits, len(t.all))
-	for _, r := range t.all {
+	all := t.All()
+	m := make(map[string]Limits, len(all))
+	for _, r := range all {
 		m[r.Name] = r.Limits
 	}
 	return m

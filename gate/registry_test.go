@@ -88,3 +88,25 @@ func TestRegistryTakes(t *testing.T) {
 		}
 	}
 }
+
+// TestRegistries_replace: whoever holds the table sees the new one, whole.
+func TestRegistries_replace(t *testing.T) {
+	table, err := gate.NewRegistries([]gate.Registry{{Name: "old", Host: "old.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := gate.NewRegistries([]gate.Registry{{Name: "new", Host: "new.example.com", Limits: gate.Limits{Concurrency: 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.Replace(next)
+	if _, ok := table.ByHost("old.example.com"); ok {
+		t.Error("the removed host is still there")
+	}
+	if _, ok := table.ByName("old"); ok {
+		t.Error("the removed name is still there")
+	}
+	if r, ok := table.ByHost("new.example.com"); !ok || r.Name != "new" || len(table.All()) != 1 || table.Limits()["new"].Concurrency != 2 {
+		t.Errorf("the new registry: got %+v, %v, of %v", r, ok, table.All())
+	}
+}

@@ -92,33 +92,69 @@ const (
 // which the registry did not answer. A Syncer is safe for concurrent use.
 type Syncer struct {
 	registries *Registries
-	plans      map[string]SyncPlan
 	source     SyncSource
 	known      SyncKnown
 	store      SyncStore
 	metrics    *Metrics
 	log        *slog.Logger
-	holder     string // this replica, among those that share the store
-	wake       map[string]chan struct{}
+	holder     string        // this replica, among those that share the store
 	saveEvery  time.Duration // at most so often is progress written
+
+	mu       sync.Mutex
+	plans    map[string]SyncPlan
+	wake     map[string]chan struct{} // made when first needed
+	replaced chan struct{}            // closed when registries and plans have changed
 }
 
 // NewSyncer builds the synchronisation of the configured registries; plans are
-// by name. A registry without a plan is synchronised when asked.
+// by name and not modified. A registry without a plan is synchronised when
+// asked.
 func NewSyncer(registries *Registries, plans map[string]SyncPlan, source SyncSource, known SyncKnown, store SyncStore, metrics *Metrics, log *slog.Logger) *Syncer {
-	s := &Syncer{
+	return &Syncer{
 		registries: registries, plans: plans, source: source, known: known, store: store, metrics: metrics, log: log,
-		holder: rand.Text(), wake: map[string]chan struct{}{}, saveEvery: time.Second,
+		holder: rand.Text(), saveEvery: time.Second, wake: map[string]chan struct{}{}, replaced: make(chan struct{}),
 	}
-	for _, r := range registries.All() {
-		s.wake[r.Name] = make(chan struct{}, 1)
+}
+
+// Replace puts other plans in force, and serves the registries that the table
+// has by now.
+func (s *Syncer) Replace(plans map[string]SyncPlan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plans = plans
+	close(s.replaced)
+	s.replaced = make(chan struct{})
+}
+
+func (s *Syncer) plan(registry string) SyncPlan {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plans[registry]
+}
+
+// waker wakes the loop of a registry; it holds one signal.
+func (s *Syncer) waker(registry string) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wake[registry] == nil {
+		s.wake[registry] = make(chan struct{}, 1)
 	}
-	return s
+	return s.wake[registry]
 }
 
 // Run serves all registries until ctx ends. A run in progress stops and is
-// taken up again by whoever comes next.
+// taken up again by whoever comes next; so it is when registries are replaced.
 func (s *Syncer) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		s.mu.Lock()
+		replaced := s.replaced
+		s.mu.Unlock()
+		s.runUntil(ctx, replaced)
+	}
+}
+
+func (s *Syncer) runUntil(ctx context.Context, replaced <-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	for _, r := range s.registries.All() {
 		wg.Go(func() {
@@ -131,6 +167,11 @@ func (s *Syncer) Run(ctx context.Context) {
 			}
 		})
 	}
+	select {
+	case <-ctx.Done():
+	case <-replaced:
+	}
+	cancel()
 	wg.Wait()
 }
 
@@ -140,7 +181,7 @@ func (s *Syncer) sleep(ctx context.Context, registry string, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-t.C:
-	case <-s.wake[registry]:
+	case <-s.waker(registry):
 	}
 }
 
@@ -157,7 +198,7 @@ func (s *Syncer) Ask(ctx context.Context, registry string, full bool) (SyncStatu
 		return SyncStatus{}, fmt.Errorf("asking for a synchronisation of %q: %w", registry, err)
 	}
 	select {
-	case s.wake[registry] <- struct{}{}:
+	case s.waker(registry) <- struct{}{}:
 	default: // a signal is waiting already
 	}
 	return s.Status(ctx, registry)
@@ -186,7 +227,7 @@ func (s *Syncer) step(ctx context.Context, r Registry) (time.Duration, error) {
 	if !st.Done && now.Before(st.Until) {
 		return min(syncPoll, st.Until.Sub(now)), nil
 	}
-	next, due := st.next(now, s.plans[r.Name], ask)
+	next, due := st.next(now, s.plan(r.Name), ask)
 	if !due {
 		return min(syncPoll, max(next.Until.Sub(now), time.Second)), nil
 	}

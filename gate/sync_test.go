@@ -324,3 +324,42 @@ func TestSyncRunStops(t *testing.T) {
 		t.Errorf("after the restart: %+v", st)
 	}
 }
+
+// TestSyncReplace: a registry that comes while the synchronisation runs is
+// synchronised by the plan that comes with it.
+func TestSyncReplace(t *testing.T) {
+	s := newSyncSite(t)
+	s.push("team/app", "v1", 1)
+	back, err := gate.NewRegistries(s.Registries.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, err := gate.NewRegistries(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Registries.Replace(none)
+	ctx, cancel := context.WithCancel(s.ctx)
+	entered := make(chan struct{})
+	source := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	source.tags = func(gate.Location) (gate.TagList, error) {
+		close(entered)
+		<-ctx.Done()
+		return gate.TagList{}, gate.ErrTimeout
+	}
+	syncer := s.replica(source, nil)
+	syncer.Replace(nil)
+	done := make(chan struct{})
+	go func() { defer close(done); syncer.Run(ctx) }()
+	if _, err := syncer.Ask(s.ctx, hub, false); !errors.Is(err, gate.ErrNotFound) {
+		t.Errorf("asking for a registry that is not there: %v", err)
+	}
+	s.Registries.Replace(back)
+	syncer.Replace(map[string]gate.SyncPlan{hub: everyQuarter})
+	<-entered
+	if st, err := syncer.Status(s.ctx, hub); err != nil || st.Plan != everyQuarter || st.Phase != gate.SyncRunning {
+		t.Errorf("the registry that came: %+v, %v", st, err)
+	}
+	cancel()
+	<-done
+}

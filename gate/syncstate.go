@@ -217,7 +217,7 @@ func (s *Syncer) Status(ctx context.Context, registry string) (SyncStatus, error
 	out := SyncStatus{
 		Registry: registry, Full: st.Full, Started: st.Started, Updated: st.Updated, Ended: st.Ended, Cursor: st.Cursor,
 		Counts: st.Counts, Attempt: st.Attempt, Error: st.Error, Note: st.Note, LastTags: st.LastTags, LastFull: st.LastFull,
-		Plan: s.plans[registry],
+		Plan: s.plan(registry),
 	}
 	switch {
 	case !st.Done && st.Holder == "":

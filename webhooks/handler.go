@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -96,7 +97,7 @@ type endpoint struct {
 // it can be mounted on any router under Prefix; a path prefix in front is the
 // router's to strip.
 type Handler struct {
-	endpoints map[string]*endpoint
+	endpoints atomic.Pointer[map[string]*endpoint] // by name; not modified
 	taker     Taker
 	opt       Options
 }
@@ -104,17 +105,38 @@ type Handler struct {
 // NewHandler builds the handler; gate.ErrInvalid when a name occurs twice or
 // an endpoint lacks a part.
 func NewHandler(endpoints []Endpoint, taker Taker, opt Options) (*Handler, error) {
-	h := &Handler{endpoints: map[string]*endpoint{}, taker: taker, opt: opt.withDefaults()}
+	h := &Handler{taker: taker, opt: opt.withDefaults()}
+	table := map[string]*endpoint{}
 	for _, e := range endpoints {
 		switch {
 		case e.Name == "" || e.Receiver.Parse == nil || e.Auth == nil:
 			return nil, fmt.Errorf("building webhook endpoint %q: name, receiver or authentication is missing: %w", e.Name, gate.ErrInvalid)
-		case h.endpoints[e.Name] != nil:
+		case table[e.Name] != nil:
 			return nil, fmt.Errorf("building webhook endpoint %q: the name occurs twice: %w", e.Name, gate.ErrInvalid)
 		}
-		h.endpoints[e.Name] = &endpoint{Endpoint: e, limit: rate.NewLimiter(rate.Limit(h.opt.Rate), h.opt.Burst), replays: newReplays()}
+		table[e.Name] = &endpoint{Endpoint: e, limit: rate.NewLimiter(rate.Limit(h.opt.Rate), h.opt.Burst), replays: newReplays()}
 	}
+	h.endpoints.Store(&table)
 	return h, nil
+}
+
+// Replace puts the endpoints of another handler in the place of these; the rest
+// of it is not used. An endpoint that keeps its name keeps its rate and what it
+// remembers of deliveries.
+func (h *Handler) Replace(with *Handler) {
+	next := map[string]*endpoint{}
+	for name, e := range *with.endpoints.Load() {
+		if old, ok := h.endpoint(name); ok {
+			e = &endpoint{Endpoint: e.Endpoint, limit: old.limit, replays: old.replays}
+		}
+		next[name] = e
+	}
+	h.endpoints.Store(&next)
+}
+
+func (h *Handler) endpoint(name string) (*endpoint, bool) {
+	e, ok := (*h.endpoints.Load())[name]
+	return e, ok
 }
 
 // ServeHTTP answers one delivery.
@@ -188,7 +210,7 @@ func (h *Handler) route(r *http.Request) (e *endpoint, token string, err error) 
 	name, token, more := strings.Cut(rest, "/")
 	name, nameErr := url.PathUnescape(name)
 	token, tokenErr := url.PathUnescape(token)
-	e, ok := h.endpoints[name]
+	e, ok := h.endpoint(name)
 	switch {
 	case !under || nameErr != nil || tokenErr != nil || !ok:
 		return nil, "", refuse(http.StatusNotFound, nil,
@@ -228,7 +250,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // recorded delivery without a server uses it. The error's HTTP status is
 // [Status].
 func (h *Handler) Deliver(ctx context.Context, name string, d Delivery) (Answer, error) {
-	e, ok := h.endpoints[name]
+	e, ok := h.endpoint(name)
 	if !ok {
 		return Answer{}, refuse(http.StatusNotFound, nil, "registry %q takes no webhooks", gate.Printable(name, 100))
 	}

@@ -400,3 +400,44 @@ func TestAnnouncedSize(t *testing.T) {
 		t.Errorf("got %d %v, want 413 and the end of the connection", w.Code, w.Header())
 	}
 }
+
+// TestReplace: endpoints come, go and change their secret while deliveries
+// arrive; one that stays remembers what it has taken.
+func TestReplace(t *testing.T) {
+	secret := func(text string) *Authenticator {
+		return authenticator(t, Config{Auth: AuthToken, SecretFiles: []string{file(t, text)}})
+	}
+	build := func(list ...Endpoint) *Handler {
+		h, err := NewHandler(list, nil, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	var taken atomic.Int32
+	count := func(ctx context.Context, registry string, pushes []gate.Push) ([]gate.PushResult, error) {
+		taken.Add(int32(len(pushes)))
+		return queueAll(ctx, registry, pushes)
+	}
+	h, err := NewHandler([]Endpoint{{Name: "stays", Receiver: simple, Auth: secret("first-secret-0000")}, {Name: "goes", Receiver: simple, Auth: secret("first-secret-0000")}}, takerFunc(count), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := h.endpoint("stays")
+	h.Replace(build(Endpoint{Name: "stays", Receiver: simple, Auth: secret("second-secret-000")}, Endpoint{Name: "comes", Receiver: simple, Auth: secret("second-secret-000")}))
+	after, _ := h.endpoint("stays")
+	if after.limit != before.limit || after.replays != before.replays {
+		t.Error("an endpoint that stays forgot its rate or its deliveries")
+	}
+	for target, want := range map[string]int{
+		"/webhooks/stays/first-secret-0000": 401, "/webhooks/stays/second-secret-000": 202,
+		"/webhooks/goes/first-secret-0000": 404, "/webhooks/comes/second-secret-000": 202,
+	} {
+		if w := serve(h, "POST", target, `{"tags":["1.0"]}`); w.Code != want {
+			t.Errorf("POST %s: got %d, want %d", target, w.Code, want)
+		}
+	}
+	if n := taken.Load(); n != 2 {
+		t.Errorf("the taker got %d pushes, want 2", n)
+	}
+}

@@ -26,6 +26,7 @@ import (
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
+	"github.com/digestgate/digestgate/webhooks"
 )
 
 // app is one assembled process. Its parts are made in the order in which they
@@ -39,6 +40,10 @@ type app struct {
 	stopping atomic.Bool
 	// local answers instead of registries, by name; see registry.Options.
 	local map[string]http.RoundTripper
+	// notReloaded is why the configuration that was read last is not in force.
+	notReloaded atomic.Pointer[string]
+	// asksCertificates: a registry authenticates by one.
+	asksCertificates atomic.Bool
 
 	token      adminToken
 	store      store.Store
@@ -56,6 +61,8 @@ type app struct {
 	lastEvents *gate.LastEvents
 	gateStats  *gate.Metrics
 	copies     *gate.RecordCopy // what admission knows when the store is away
+	hooks      *webhooks.Handler
+	reviewer   *admission.Reviewer
 	// certificates are those of the listeners, which follow their files.
 	certificates []*admission.Certificate
 
@@ -153,20 +160,24 @@ func (a *app) openRegistries(context.Context) error {
 	if !a.needs(partSource) {
 		return nil
 	}
-	var configs []registry.Config
-	for _, r := range a.config.Registries {
-		configs = append(configs, r.Config)
-	}
-	platforms, err := registry.ParsePlatforms(a.config.Scan.Platforms)
-	if err != nil {
-		return fmt.Errorf("scan.platforms: %w", err)
-	}
-	a.source, err = registry.New(registry.Options{Registries: configs, Platforms: platforms, Local: a.local, Log: a.log})
-	if err != nil {
+	if a.source, err = a.newSource(a.config); err != nil {
 		return err
 	}
 	a.onClose(a.source.Close)
 	return nil
+}
+
+// newSource reads the registries of a configuration.
+func (a *app) newSource(c Config) (*registry.Client, error) {
+	var configs []registry.Config
+	for _, r := range c.Registries {
+		configs = append(configs, r.Config)
+	}
+	platforms, err := registry.ParsePlatforms(c.Scan.Platforms)
+	if err != nil {
+		return nil, fmt.Errorf("scan.platforms: %w", err)
+	}
+	return registry.New(registry.Options{Registries: configs, Platforms: platforms, Local: a.local, Log: a.log})
 }
 
 func (a *app) openAdvisories(ctx context.Context) error {

@@ -62,15 +62,27 @@ func (a *app) handlers() ([]handler, error) {
 	return list, nil
 }
 
-// hookTLS asks senders for a certificate where a registry authenticates by one.
+// hookTLS asks senders for a certificate while a registry authenticates by one.
 // It is asked for and not required, because every endpoint of the listener
 // has authorities of its own, and others have none: they decide.
 func (a *app) hookTLS(public *tls.Config) *tls.Config {
-	if public == nil || !wantsCertificates(a.config.Registries) {
-		return public
+	if public == nil {
+		return nil
 	}
+	a.asksCertificates.Store(wantsCertificates(a.config.Registries))
+	asking := public.Clone()
+	asking.ClientAuth = tls.RequestClientCert
 	public = public.Clone()
-	public.ClientAuth = tls.RequestClientCert
+	plain := public.GetConfigForClient
+	public.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if a.asksCertificates.Load() {
+			return asking, nil
+		}
+		if plain == nil {
+			return nil, nil
+		}
+		return plain(hello)
+	}
 	return public
 }
 
@@ -141,7 +153,8 @@ func (a *app) webhooks() (http.Handler, error) {
 		return nil, err
 	}
 	intake := gate.NewIntake(a.registries, a.quota, a.store)
-	return webhooks.NewHandler(list, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics), Seen: a.lastEvents})
+	a.hooks, err = webhooks.NewHandler(list, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics), Seen: a.lastEvents})
+	return a.hooks, err
 }
 
 // admission builds the listener that Kubernetes calls.
@@ -151,8 +164,8 @@ func (a *app) admission() (handler, error) {
 	if err != nil {
 		return handler{}, err
 	}
-	reviewer := admission.NewReviewer(c, a.lookup(), admission.Options{Log: a.log, Recorder: recorder})
-	h, err := admission.NewHandler(reviewer)
+	a.reviewer = admission.NewReviewer(c, a.lookup(), admission.Options{Log: a.log, Recorder: recorder})
+	h, err := admission.NewHandler(a.reviewer)
 	if err != nil {
 		return handler{}, fmt.Errorf("admission: %w", err)
 	}

@@ -90,6 +90,9 @@ func (a *app) ready(ctx context.Context) (text string, ok bool) {
 	if a.stopping.Load() {
 		check("stopping", errors.New("this process was told to stop; ask another replica"))
 	}
+	if problem := a.notReloaded.Load(); problem != nil {
+		warn("configuration", "the one before stays in force: "+*problem)
+	}
 	problem, served := a.storeProblem(ctx)
 	switch {
 	case problem != nil && served != "":

@@ -27,14 +27,23 @@ func TestClientCertificates(t *testing.T) {
 		t.Errorf("Validate with TLS: got %v", err)
 	}
 	shared := &tls.Config{MinVersion: tls.VersionTLS12}
-	asking := (&app{config: c}).hookTLS(shared)
-	if asking.ClientAuth != tls.RequestClientCert || shared.ClientAuth != tls.NoClientCert {
-		t.Errorf("hookTLS: got %v and %v, want a copy that asks", asking.ClientAuth, shared.ClientAuth)
+	a := &app{config: c}
+	asks := func(listener *tls.Config) bool {
+		got, err := listener.GetConfigForClient(nil)
+		return err == nil && got != nil && got.ClientAuth == tls.RequestClientCert
 	}
-	if got := (&app{config: DefaultConfig()}).hookTLS(shared); got != shared {
+	listener := a.hookTLS(shared)
+	if !asks(listener) || shared.ClientAuth != tls.NoClientCert || shared.GetConfigForClient != nil {
+		t.Errorf("hookTLS: got %v, want a copy that asks", listener)
+	}
+	a.asksCertificates.Store(false) // the registry is gone after a reload
+	if asks(listener) {
+		t.Error("hookTLS asks although nobody wants it any more")
+	}
+	if asks((&app{config: DefaultConfig()}).hookTLS(shared)) {
 		t.Error("hookTLS asks although nobody wants it")
 	}
-	if got := (&app{config: c}).hookTLS(nil); got != nil {
+	if got := a.hookTLS(nil); got != nil {
 		t.Error("hookTLS makes TLS out of nothing")
 	}
 }

@@ -9,9 +9,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,8 +64,17 @@ func newWorkerCommand(o *rootOptions) *cobra.Command {
 
 func serve(cmd *cobra.Command, o *rootOptions) (err error) {
 	ctx, log, source := cmd.Context(), o.logger(cmd.ErrOrStderr()), o.source()
-	l := source.read()
-	l.openFiles()
+	read := func() *loaded {
+		l := source.read()
+		l.openFiles()
+		return l
+	}
+	// From here on SIGHUP does not end the process.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	watch := newConfigWatch(source.file)
+	l := read()
 	if err := l.places.Err(); err != nil {
 		return configError(err)
 	}
@@ -85,7 +96,7 @@ func serve(cmd *cobra.Command, o *rootOptions) (err error) {
 			fmt.Fprintf(out, "admin token (shown once, kept in %s): %s\n", a.token.path, a.token.value)
 		}
 	}
-	<-ctx.Done()
+	newReloader(a, read, l.Config).run(ctx, signals, watch)
 	delay := a.shutdownDelay(ctx)
 	log.Info("stopping", "cause", context.Cause(ctx), "stillServing", delay, "grace", grace)
 	return s.drain(delay)

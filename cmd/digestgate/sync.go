@@ -38,13 +38,18 @@ func (c SyncConfig) Validate() error {
 	return errors.Join(check("tags", c.Tags, minSyncTags), check("full", c.Full, minSyncFull))
 }
 
-// newSyncer is the synchronisation of the configured registries.
-func (a *app) newSyncer() *gate.Syncer {
+// syncPlans are by the names of the registries.
+func syncPlans(list []RegistryConfig) map[string]gate.SyncPlan {
 	plans := map[string]gate.SyncPlan{}
-	for _, r := range a.config.Registries {
+	for _, r := range list {
 		plans[r.Name] = gate.SyncPlan{Tags: r.Sync.Tags, Full: r.Sync.Full}
 	}
-	return gate.NewSyncer(a.registries, plans, a.source, a.catalog, a.store, a.gateStats, a.log)
+	return plans
+}
+
+// newSyncer is the synchronisation of the configured registries.
+func (a *app) newSyncer() *gate.Syncer {
+	return gate.NewSyncer(a.registries, syncPlans(a.config.Registries), a.source, a.catalog, a.store, a.gateStats, a.log)
 }
 
 // registryParts are what the API shows and does of registries.

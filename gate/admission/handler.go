@@ -49,7 +49,7 @@ type Handler struct {
 
 // NewHandler reads the clusters' tokens; errors as in [Config.Validate].
 func NewHandler(r *Reviewer) (*Handler, error) {
-	list, err := loadClusters(r.config.Clusters, os.ReadFile)
+	list, err := loadClusters(r.terms.Load().config.Clusters, os.ReadFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the clusters' tokens: %w", err)
 	}
@@ -93,7 +93,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if failure.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	contact := h.reviewer.config.Contact
+	contact := h.reviewer.terms.Load().config.Contact
 	http.Error(w, withContact(gate.Printable(failure.text, maxMessage-len(withContact("", contact))), contact), failure.status)
 }
 

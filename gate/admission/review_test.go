@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -299,4 +300,42 @@ func TestReview_partial(t *testing.T) {
 			t.Errorf("Review: got %+v, %v, want an allow", resp, err)
 		}
 	})
+}
+
+// TestReviewer_reconfigure: the next review is answered by the new modes and
+// namespaces, one that is under way by those that it began with.
+func TestReviewer_reconfigure(t *testing.T) {
+	asked, answered := make(chan struct{}), make(chan struct{})
+	known := &lookup{}
+	r := reviewer(deciderFunc(func(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
+		if req.Container == "c1" {
+			close(asked)
+			<-answered
+		}
+		return known.Decide(ctx, ref, req)
+	}))
+	underWay := make(chan Response)
+	go func() {
+		resp, err := r.Review(t.Context(), encode(t, review(pod(good, bad), nil)), "default")
+		if err != nil {
+			t.Error(err)
+		}
+		underWay <- resp
+	}()
+	<-asked
+	c := Default()
+	c.Mode, c.ExemptNamespaces = ModeWarn, []string{"shop"}
+	c.Namespaces = map[string]NamespaceConfig{"strict": {Mode: ModeEnforce}}
+	r.Reconfigure(c)
+	close(answered)
+	if resp := <-underWay; resp.Allowed || resp.Mode != ModeEnforce {
+		t.Errorf("a review under way: got %+v, want it refused", resp)
+	}
+	for name, want := range map[string]Response{
+		"shop": {Allowed: true, Outcome: OutcomeExempt}, "kube-system": {Allowed: true, Outcome: OutcomeDeny}, "strict": {Allowed: false, Outcome: OutcomeDeny},
+	} {
+		if _, resp := answer(t, r, review(pod(bad), nil, namespace(name))); resp.Allowed != want.Allowed || resp.Outcome != want.Outcome {
+			t.Errorf("namespace %s: got %+v, want %+v", name, resp, want)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -50,11 +51,10 @@ type Options struct {
 	MaxWaitingBytes int64
 }
 
-// Reviewer answers reviews. It holds no state but the places in flight and the
-// room of those that wait.
+// Reviewer answers reviews. It holds no state but its terms, the places in flight
+// and the room of those that wait.
 type Reviewer struct {
-	config  Config
-	exempt  map[string]bool
+	terms   atomic.Pointer[terms]
 	decider Decider
 	log     *slog.Logger
 	metrics *Recorder
@@ -79,16 +79,32 @@ func NewReviewer(c Config, d Decider, o Options) *Reviewer {
 		o.MaxWaitingBytes = defaultWaitingBytes
 	}
 	r := &Reviewer{
-		config: c, exempt: map[string]bool{}, decider: d, log: o.Log, metrics: o.Recorder,
+		decider: d, log: o.Log, metrics: o.Recorder,
 		slots: make(chan struct{}, o.MaxInFlight), decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		// What continues after a wait is short; a few at a time leave the
 		// processors to those that never waited.
 		room: newRoom(load{o.MaxWaiting, o.MaxWaitingBytes}, o.MaxInFlight/8, o.Recorder.waits),
 	}
-	for _, name := range c.ExemptNamespaces {
-		r.exempt[name] = true
-	}
+	r.Reconfigure(c)
 	return r
+}
+
+// terms are what of the configuration a review is answered by. They are not
+// modified.
+type terms struct {
+	config Config
+	exempt map[string]bool
+}
+
+// Reconfigure has the next reviews answered by another configuration that
+// Validate accepts: its modes, its namespaces and its details. Reviews that are
+// under way end by the one that they began with.
+func (r *Reviewer) Reconfigure(c Config) {
+	next := &terms{config: c, exempt: map[string]bool{}}
+	for _, name := range c.ExemptNamespaces {
+		next.exempt[name] = true
+	}
+	r.terms.Store(next)
 }
 
 // Review answers one AdmissionReview of a cluster at the latest when ctx ends,
@@ -109,7 +125,8 @@ func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (res
 		return Response{}, err
 	}
 	req.size = len(body)
-	resp = Response{uid: req.uid, Cluster: cluster, Mode: r.config.mode(req.namespace)}
+	terms := r.terms.Load()
+	resp = Response{uid: req.uid, Cluster: cluster, Mode: terms.config.mode(req.namespace)}
 	v := &verdict{}
 	func() {
 		defer func() {
@@ -117,9 +134,9 @@ func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (res
 				*v = verdict{err: fmt.Errorf("reviewing: panic: %v\n%s", p, debug.Stack())}
 			}
 		}()
-		r.decide(ctx, &req, cluster, v)
+		r.decide(ctx, terms, &req, cluster, v)
 	}()
-	resp.conclude(v, r.config)
+	resp.conclude(v, terms.config)
 	r.metrics.end(resp, time.Since(start))
 	r.logReview(ctx, &req, v, resp, time.Since(start))
 	return resp, nil
@@ -164,9 +181,9 @@ const (
 )
 
 // decide fills v; a panic in it is caught by its caller.
-func (r *Reviewer) decide(ctx context.Context, req *request, cluster string, v *verdict) {
+func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, cluster string, v *verdict) {
 	switch {
-	case req.invalid == nil && r.exempt[req.namespace]:
+	case req.invalid == nil && terms.exempt[req.namespace]:
 		v.pass = passExempt
 		return
 	case req.invalid != nil:

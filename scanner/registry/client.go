@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
+	"sync"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -50,7 +52,8 @@ type Options struct {
 // Client reads from the configured registries; it is a gate.Source. It is safe
 // for concurrent use.
 type Client struct {
-	sessions map[string]*session // by registry name; fixed
+	mu       sync.RWMutex
+	sessions map[string]*session // by registry name; replaced as a whole
 	matcher  matcher
 }
 
@@ -87,9 +90,39 @@ func New(opts Options) (*Client, error) {
 	return c, nil
 }
 
+// Replace puts the registries of another client, which was made with the same
+// platforms, in the place of these. What is under way ends as it began. A
+// registry whose configuration is the same keeps its logins and what was learnt
+// of it, unless it names a certificate file, which may have another content.
+func (c *Client) Replace(with *Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := make(map[string]*session, len(with.sessions))
+	for name, s := range with.sessions {
+		if old, ok := c.sessions[name]; ok && s.cfg.CAFile == "" && reflect.DeepEqual(old.cfg, s.cfg) {
+			s = old
+		}
+		next[name] = s
+	}
+	for name, old := range c.sessions {
+		if next[name] != old {
+			old.close()
+		}
+	}
+	c.sessions = next
+}
+
+// named finds the session of a registry.
+func (c *Client) named(registry string) (*session, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	s, ok := c.sessions[registry]
+	return s, ok
+}
+
 // session finds the registry of a location and checks its repository.
 func (c *Client) session(loc gate.Location) (*session, error) {
-	s, ok := c.sessions[loc.Registry]
+	s, ok := c.named(loc.Registry)
 	if !ok {
 		return nil, fmt.Errorf("registry %q: %w", gate.Printable(loc.Registry, 80), gate.ErrRegistryNotTrusted)
 	}
@@ -118,6 +151,8 @@ func (c *Client) Blob(ctx context.Context, loc gate.Location, digest gate.Digest
 
 // Close releases idle connections. Streams that are open stay open.
 func (c *Client) Close() error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
 	for _, s := range c.sessions {
 		s.close()
 	}

@@ -243,3 +243,45 @@ func BenchmarkBlob(b *testing.B) {
 		rc.Close()
 	}
 }
+
+// TestReplace: a client serves the registries of another from then on; what is
+// open stays open, and what has not changed keeps what was learnt.
+func TestReplace(t *testing.T) {
+	o := registrytest.Options{Username: "robot", Password: "secret"}
+	r := newRig(t, o)
+	d, _ := r.push(t, "v1", 100_000)
+	if _, err := r.client.Head(t.Context(), r.loc, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	old, _ := r.client.named("test")
+	other := start(t, registrytest.Options{})
+	added := configFor(t, other, registrytest.Options{})
+	added.Name = "added"
+	r.client.Replace(newClient(t, Options{Registries: []Config{old.cfg, added}}))
+	if kept, _ := r.client.named("test"); kept != old {
+		t.Error("an unchanged registry lost its logins")
+	}
+	if _, err := r.client.Head(t.Context(), gate.Location{Registry: "added", Repository: "team/app"}, "v1"); !errors.Is(err, gate.ErrNotFound) {
+		t.Errorf("the added registry: got %v, want its own ErrNotFound", err)
+	}
+	changed := old.cfg
+	changed.Concurrency++
+	r.client.Replace(newClient(t, Options{Registries: []Config{changed}}))
+	if now, _ := r.client.named("test"); now == old {
+		t.Error("a changed registry is served as before")
+	}
+	if got, err := r.client.Head(t.Context(), r.loc, "v1"); err != nil || got != d {
+		t.Errorf("the changed registry: got %s, %v", got, err)
+	}
+	if _, err := r.client.Head(t.Context(), gate.Location{Registry: "added", Repository: "team/app"}, "v1"); !errors.Is(err, gate.ErrRegistryNotTrusted) {
+		t.Errorf("the removed registry: got %v, want ErrRegistryNotTrusted", err)
+	}
+	tlsOptions := registrytest.Options{TLS: true}
+	withFile := configFor(t, start(t, tlsOptions), tlsOptions)
+	r.client.Replace(newClient(t, Options{Registries: []Config{withFile}}))
+	first, _ := r.client.named("test")
+	r.client.Replace(newClient(t, Options{Registries: []Config{withFile}}))
+	if now, _ := r.client.named("test"); now == first {
+		t.Error("a registry whose certificate file may have changed is served as before")
+	}
+}

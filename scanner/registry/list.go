@@ -40,7 +40,7 @@ const (
 // gate.ErrRegistryNotTrusted, gate.ErrRegistryAuth, gate.ErrRegistryUnavailable
 // (perhaps in a gate.RetryAfterError), gate.ErrNotFound and gate.ErrTimeout.
 func (c *Client) Repositories(ctx context.Context, registry string) (gate.RepositoryList, error) {
-	s, ok := c.sessions[registry]
+	s, ok := c.named(registry)
 	if !ok {
 		return gate.RepositoryList{}, fmt.Errorf("listing the repositories of %q: %w", gate.Printable(registry, 80), gate.ErrRegistryNotTrusted)
 	}

@@ -28,7 +28,7 @@ const (
 // lists. Error: gate.ErrNotFound for a registry that is not
 // configured.
 func (c *Client) Probe(ctx context.Context, registry, repository string) ([]gate.ProbeStep, error) {
-	s, ok := c.sessions[registry]
+	s, ok := c.named(registry)
 	if !ok {
 		return nil, fmt.Errorf("testing registry %q, which is not configured: %w", gate.Printable(registry, 80), gate.ErrNotFound)
 	}
