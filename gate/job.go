@@ -193,7 +193,10 @@ type Job struct {
 	StartedAt  time.Time `json:"startedAt,omitzero"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`
 	NotBefore  time.Time `json:"notBefore,omitzero"`
-	LeaseUntil time.Time `json:"leaseUntil,omitzero"`
+	// RefusedSince is when the registry first refused the image (ErrRegistryRefused)
+	// without having served it since; zero when it does not. See store.RefusedFor.
+	RefusedSince time.Time `json:"refusedSince,omitzero"`
+	LeaseUntil   time.Time `json:"leaseUntil,omitzero"`
 
 	Progress Progress `json:"progress"`
 	// Error is why the job last failed or waits, in words for an operator.

@@ -41,6 +41,34 @@ func TestRefusedImageWaits(t *testing.T) {
 	}
 }
 
+// TestRefusedImageFails: after a day the job has failed, and admission says so.
+func TestRefusedImageFails(t *testing.T) {
+	s := newSite(t, month(0))
+	d := s.push("team/app", "v1", 1)
+	s.event("team/app", "v1", d)
+	s.work()
+	img := s.push("team/app", "v2", 2)
+	s.registry.Fail(registrytest.Fault{Path: "/v2/team/app/blobs/*", Status: 451})
+	s.event("team/app", "v2", img)
+	hours := 0
+	for ; hours < 30; hours++ {
+		failed := false
+		for _, job := range s.work() {
+			failed = failed || job.State == gate.JobFailed && job.Reason == "registry_refused" && job.Attempts == 0
+		}
+		if failed {
+			break
+		}
+		s.clock.Advance(time.Hour)
+	}
+	if hours != 24 {
+		t.Errorf("it failed after %d hours, want 24", hours)
+	}
+	if job := s.work(); len(job) != 0 {
+		t.Errorf("it goes on: %+v", job)
+	}
+}
+
 // TestRefusedTagSparesOthers: the other tags of a job are confirmed.
 func TestRefusedTagSparesOthers(t *testing.T) {
 	s := newSyncSite(t)

@@ -102,7 +102,7 @@ func NewJobPiece(j gate.Job, retries int) *JobPiece {
 	if j.State == gate.JobRunning {
 		j.State, j.Worker, j.LeaseUntil, j.Again, j.Progress = gate.JobQueued, "", time.Time{}, false, gate.Progress{}
 	}
-	for _, t := range []*time.Time{&j.CreatedAt, &j.UpdatedAt, &j.StartedAt, &j.FinishedAt, &j.NotBefore, &j.LeaseUntil} {
+	for _, t := range []*time.Time{&j.CreatedAt, &j.UpdatedAt, &j.StartedAt, &j.FinishedAt, &j.NotBefore, &j.LeaseUntil, &j.RefusedSince} {
 		*t = t.Truncate(time.Microsecond)
 	}
 	return &JobPiece{j, retries}

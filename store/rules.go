@@ -155,6 +155,50 @@ func Judge(r gate.Result, attempts int) (Verb, time.Duration) {
 	return VerbAttempt, 0
 }
 
+// RefusedFor is how long a registry may refuse an image before the job is failed
+// (DESIGN.md §5 rule 3): a policy that nobody changed in a day is meant.
+const RefusedFor = 24 * time.Hour
+
+// Refusal is what a result says of a registry that refuses an image.
+type Refusal int
+
+// What a result may say.
+const (
+	RefusalOver  Refusal = iota // the registry has served it, or the job ends
+	RefusalOpen                 // nothing; what is remembered stays
+	RefusalGoes                 // not told from one of the credentials: it goes on where there was one
+	RefusalBegin                // refused
+)
+
+// RefusalOf says what a result that Judge gave a verb says. A refusal that a
+// restarted worker takes for one of the credentials, because it has read nothing
+// else of the repository yet, neither ends nor begins one.
+func RefusalOf(r gate.Result, verb Verb) Refusal {
+	if verb != VerbWait && verb != VerbAgain {
+		return RefusalOver
+	}
+	class, _ := gate.Classify(r.Err)
+	switch class.Err {
+	case gate.ErrRegistryRefused:
+		return RefusalBegin
+	case gate.ErrRegistryAuth:
+		return RefusalGoes
+	}
+	return RefusalOpen
+}
+
+// Since is when a refusal that is remembered since then began, after this result;
+// ends says that it has lasted for RefusedFor, and the job is failed.
+func (r Refusal) Since(then, now time.Time) (since time.Time, ends bool) {
+	switch {
+	case r == RefusalOver:
+		return time.Time{}, false
+	case r == RefusalBegin && then.IsZero():
+		return now, false
+	}
+	return then, r >= RefusalGoes && !then.IsZero() && now.Sub(then) >= RefusedFor
+}
+
 // Attempts is a configured number of attempts, DefaultMaxAttempts for none.
 func Attempts(configured int) int {
 	if configured <= 0 {

@@ -60,3 +60,27 @@ func TestJudge(t *testing.T) {
 		t.Errorf("negative wait: got %s", after)
 	}
 }
+
+// TestRefusalOf walks the whole table of failures: one class begins a refusal, one
+// other lets it go on, and no result but a wait leaves it open.
+func TestRefusalOf(t *testing.T) {
+	for _, class := range gate.Errors() {
+		r := gate.Result{Err: fmt.Errorf("wrapped: %w", class.Err), MaxAttempts: 3}
+		verb, _ := store.Judge(r, 0)
+		want := store.RefusalOver
+		switch {
+		case errors.Is(class.Err, gate.ErrRegistryRefused):
+			want = store.RefusalBegin
+		case errors.Is(class.Err, gate.ErrRegistryAuth):
+			want = store.RefusalGoes
+		case verb == store.VerbWait, verb == store.VerbAgain:
+			want = store.RefusalOpen
+		}
+		if got := store.RefusalOf(r, verb); got != want {
+			t.Errorf("%s: got %d, want %d", class.Label, got, want)
+		}
+	}
+	if got := store.RefusalOf(gate.Result{}, store.VerbDone); got != store.RefusalOver {
+		t.Errorf("success: got %d", got)
+	}
+}

@@ -150,6 +150,6 @@ func storedJob(j store.JobPiece) map[string]any {
 		"epoch": j.Epoch, "att": j.Attempts, "retr": j.Retries, "worker": "", "mask": store.AllKinds, "again": j.Again, "rep": j.Repeat,
 		"charge": false, "created": micros(j.CreatedAt), "updated": micros(j.UpdatedAt), "started": micros(j.StartedAt),
 		"finished": micros(j.FinishedAt), "nbf": micros(j.NotBefore), "lease": 0, "prog": progressText(j.Progress), "err": store.JoinError(j.Error, j.Causes), "why": j.Reason,
-		"fin": "", "old": false, "place": micros(store.PlaceOf(j.Job)), "tried": j.Tried,
+		"fin": "", "old": false, "place": micros(store.PlaceOf(j.Job)), "tried": j.Tried, "ref": micros(j.RefusedSince),
 	}
 }

@@ -48,6 +48,7 @@ type job struct {
 	Reason     string        `msgpack:"why"`
 	Retries    int           `msgpack:"retr"`
 	Tried      bool          `msgpack:"tried"`
+	Refused    int64         `msgpack:"ref"` // since when, missing in jobs of versions before
 }
 
 // stateNames are the states by their numbers in common.lua.
@@ -74,6 +75,7 @@ func decodeJob(stored string) (gate.Job, error) {
 		State: stateName(int64(j.State)), Epoch: j.Epoch, Attempts: j.Attempts, Worker: j.Worker, Again: j.Again, Repeat: j.Repeat,
 		CreatedAt: timeOf(j.Created), UpdatedAt: timeOf(j.Updated), StartedAt: timeOf(j.Started), FinishedAt: timeOf(j.Finished),
 		NotBefore: timeOf(j.NotBefore), LeaseUntil: timeOf(j.Lease), Reason: j.Reason, Tried: j.Tried,
+		RefusedSince: timeOf(j.Refused),
 	}
 	out.Error, out.Causes = store.SplitError(j.Error)
 	if len(j.Tags) > 0 {

@@ -113,6 +113,10 @@ func (t *tx) finish(j *job, result gate.Result) error {
 	if verb != store.VerbWait {
 		j.retries = 0
 	}
+	var ends bool
+	if j.RefusedSince, ends = store.RefusalOf(result, verb).Since(j.RefusedSince, timeOf(t.now)); ends {
+		return t.end(j, stateFailed)
+	}
 	switch verb {
 	case store.VerbDone:
 		return t.end(j, stateDone)
@@ -139,7 +143,7 @@ func (t *tx) finish(j *job, result gate.Result) error {
 // again. A cancelled job never is.
 func (t *tx) end(j *job, state int) error {
 	if j.Again && state != stateCancelled {
-		j.Attempts, j.Repeat, j.Tried, j.place = 0, true, false, t.now
+		j.Attempts, j.Repeat, j.Tried, j.place, j.RefusedSince = 0, true, false, t.now, time.Time{}
 		return t.restore(j)
 	}
 	if err := t.giveBack(j); err != nil {

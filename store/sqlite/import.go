@@ -224,11 +224,11 @@ func (t *tx) replace(j, current *job) error {
 		progress = string(text)
 	}
 	if err := t.exec(`INSERT OR REPLACE INTO jobs (`+jobColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		j.seq, j.ID, store.KindBit(j.Kind), j.Key, j.Location.Registry, j.Location.Repository, string(j.Digest), tagsText(j.Tags),
 		string(j.Trigger), int(j.Priority), j.Force, j.state, j.Epoch, j.Attempts, j.retries, j.Worker, j.mask, j.Again, j.Repeat, j.charge,
 		nanos(j.CreatedAt), nanos(j.UpdatedAt), nanos(j.StartedAt), nanos(j.FinishedAt), nanos(j.NotBefore), nanos(j.LeaseUntil),
-		progress, store.JoinError(j.Error, j.Causes), j.Reason, nanos(store.PlaceOf(j.Job)), j.Tried); err != nil {
+		progress, store.JoinError(j.Error, j.Causes), j.Reason, nanos(store.PlaceOf(j.Job)), j.Tried, nanos(j.RefusedSince)); err != nil {
 		return err
 	}
 	return t.settled(j)

@@ -53,7 +53,7 @@ func (j *job) to(state int) {
 
 const jobColumns = `seq, id, kind, key, registry, repository, digest, tags, triggered, priority, force, state, epoch,
 	attempts, retries, worker, mask, again, repeat, charge, created_at, updated_at, started_at, finished_at, not_before,
-	lease_until, progress, error, reason, place, tried`
+	lease_until, progress, error, reason, place, tried, refused_since`
 
 func scanJob(row scanner) (*job, error) {
 	var (
@@ -61,11 +61,12 @@ func scanJob(row scanner) (*job, error) {
 		kind                                                       int
 		tags, progress                                             string
 		created, updated, started, finished, notBefore, leaseUntil int64
+		refused                                                    int64
 	)
 	err := row.Scan(&j.seq, &j.ID, &kind, &j.Key, &j.Location.Registry, &j.Location.Repository, &j.Digest, &tags,
 		&j.Trigger, &j.Priority, &j.Force, &j.state, &j.Epoch, &j.Attempts, &j.retries, &j.Worker, &j.mask, &j.Again,
 		&j.Repeat, &j.charge, &created, &updated, &started, &finished, &notBefore, &leaseUntil, &progress, &j.Error, &j.Reason,
-		&j.place, &j.Tried)
+		&j.place, &j.Tried, &refused)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func scanJob(row scanner) (*job, error) {
 	}
 	j.State = stateNames[j.state]
 	j.CreatedAt, j.UpdatedAt, j.StartedAt = timeOf(created), timeOf(updated), timeOf(started)
-	j.FinishedAt, j.NotBefore, j.LeaseUntil = timeOf(finished), timeOf(notBefore), timeOf(leaseUntil)
+	j.FinishedAt, j.NotBefore, j.LeaseUntil, j.RefusedSince = timeOf(finished), timeOf(notBefore), timeOf(leaseUntil), timeOf(refused)
 	if tags != "" {
 		if err := json.Unmarshal([]byte(tags), &j.Tags); err != nil {
 			return nil, fmt.Errorf("tags of job %q: %w", j.ID, err)
@@ -105,7 +106,7 @@ func (t *tx) insert(j *job) error {
 	h.seq++
 	j.seq, j.ID, j.place = h.seq, newID(h.seq), nanos(store.PlaceOf(j.Job))
 	err := t.exec(`INSERT INTO jobs (`+jobColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?, 0, 0, 0, 0, '', '', '', ?, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?, ?, ?, ?, ?, 0, 0, 0, 0, '', '', '', ?, ?, 0)`,
 		j.seq, j.ID, store.KindBit(j.Kind), j.Key, j.Location.Registry, j.Location.Repository, string(j.Digest), tagsText(j.Tags),
 		string(j.Trigger), int(j.Priority), j.Force, j.state, j.Epoch, j.Attempts, j.retries, j.Again, j.Repeat, j.charge,
 		nanos(j.CreatedAt), nanos(j.UpdatedAt), j.place, j.Tried)
@@ -120,10 +121,10 @@ func (t *tx) save(j *job) error {
 	j.UpdatedAt = timeOf(t.now)
 	err := t.exec(`UPDATE jobs SET tags = ?, triggered = ?, priority = ?, force = ?, state = ?, attempts = ?, retries = ?,
 		worker = ?, again = ?, repeat = ?, charge = ?, updated_at = ?, finished_at = ?, not_before = ?, lease_until = ?, error = ?, reason = ?,
-		place = ?, tried = ? WHERE seq = ?`,
+		place = ?, tried = ?, refused_since = ? WHERE seq = ?`,
 		tagsText(j.Tags), string(j.Trigger), int(j.Priority), j.Force, j.state, j.Attempts, j.retries,
 		j.Worker, j.Again, j.Repeat, j.charge, nanos(j.UpdatedAt), nanos(j.FinishedAt), nanos(j.NotBefore), nanos(j.LeaseUntil),
-		store.JoinError(j.Error, j.Causes), j.Reason, j.place, j.Tried, j.seq)
+		store.JoinError(j.Error, j.Causes), j.Reason, j.place, j.Tried, nanos(j.RefusedSince), j.seq)
 	if err != nil {
 		return err
 	}

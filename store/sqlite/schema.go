@@ -15,7 +15,7 @@ const applicationID = 0x44474154
 // migrations bring a store from the version before to the next; the first one
 // creates it. A released one is never changed. Times are Unix nanoseconds, 0
 // is the zero time.
-var migrations = [...]string{schemaV1, schemaV2}
+var migrations = [...]string{schemaV1, schemaV2, schemaV3}
 
 const schemaV1 = `
 -- Scheduler state. One row for each job; rows of a key that a later job has
@@ -130,6 +130,11 @@ DROP INDEX jobs_ready;
 CREATE INDEX jobs_ready ON jobs (kind, charge, priority, registry, tried, repository, place, seq) WHERE state = 0;
 DROP INDEX jobs_running;
 CREATE INDEX jobs_running ON jobs (registry, kind, repository) WHERE state = 3;
+`
+
+// schemaV3 remembers since when a registry refuses an image.
+const schemaV3 = `
+ALTER TABLE jobs ADD COLUMN refused_since INTEGER NOT NULL DEFAULT 0; -- Unix nanoseconds: see gate.Job.RefusedSince
 `
 
 // migrate creates the tables or brings them up to date.

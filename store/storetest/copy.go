@@ -104,7 +104,7 @@ func (e *env) fill() {
 		}
 	}
 	e.enqueue(resolve("waits", "v1", gate.TriggerPush), gate.EnqueuedNew)
-	e.finishWith(e.claim(), gate.Result{Err: gate.ErrRegistryUnavailable, After: time.Minute}, gate.JobQueued)
+	e.finishWith(e.claim(), gate.Result{Err: gate.ErrRegistryRefused, After: time.Minute}, gate.JobQueued)
 	cancelled := e.enqueue(analyze("cancelled", gate.TriggerPush), gate.EnqueuedNew)
 	_, err := e.s.Cancel(e.ctx, cancelled.ID)
 	e.no(err)

@@ -108,6 +108,79 @@ var finishCases = []testCase{
 			e.Fatalf("got a wait of %s", wait)
 		}
 	}},
+	{"refused_by_its_registry_fails_after_a_day", func(e *env) {
+		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
+		refused := func(err error, state gate.JobState) gate.Job {
+			e.Helper()
+			return e.finishWith(e.claim(), gate.Result{Err: fmt.Errorf("reading: %w", err), After: time.Hour, MaxAttempts: testAttempts}, state)
+		}
+		first := refused(gate.ErrRegistryRefused, gate.JobQueued)
+		if first.Attempts != 0 || first.Reason != "registry_refused" || !first.RefusedSince.Equal(e.now()) || first.NotBefore.Sub(e.now()) != time.Hour {
+			e.Fatalf("got %+v", first)
+		}
+		// What says nothing of the image, and what cannot be told from a refusal of
+		// the credentials, neither ends the day nor begins it anew.
+		for n := range 23 {
+			e.advance(time.Hour)
+			err := []error{gate.ErrRegistryRefused, gate.ErrRegistryUnavailable, gate.ErrRegistryAuth, gate.ErrBusy}[n%4]
+			after := refused(err, gate.JobQueued)
+			if !after.RefusedSince.Equal(first.RefusedSince) || after.Attempts != 0 {
+				e.Fatalf("hour %d: got %+v", n, after)
+			}
+			if n%4 == 3 {
+				refused(gate.ErrRegistryRefused, gate.JobQueued)
+			}
+		}
+		e.advance(time.Hour)
+		refused(gate.ErrRegistryUnavailable, gate.JobQueued) // an outage never fails a job
+		e.advance(time.Hour)
+		last := refused(gate.ErrRegistryRefused, gate.JobFailed)
+		if last.FinishedAt.IsZero() || last.Reason != "registry_refused" || last.Attempts != 0 || !strings.Contains(last.Error, "refuses this image") {
+			e.Fatalf("got %+v", last)
+		}
+		e.claimNone()
+		// Asked for again it has another day.
+		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
+		if again := refused(gate.ErrRegistryRefused, gate.JobQueued); !again.RefusedSince.Equal(e.now()) {
+			e.Fatalf("got %+v", again)
+		}
+	}},
+	{"refused_credentials_alone_never_fail", func(e *env) {
+		e.enqueue(analyze("a", gate.TriggerPush), gate.EnqueuedNew)
+		for range 100 {
+			after := e.finishWith(e.claim(), gate.Result{Err: gate.ErrRegistryAuth, After: time.Hour}, gate.JobQueued)
+			if !after.RefusedSince.IsZero() {
+				e.Fatalf("got %+v", after)
+			}
+			e.advance(time.Hour)
+		}
+	}},
+	{"an_answer_ends_a_refusal", func(e *env) {
+		for i, result := range []error{gate.ErrScanFailed, gate.ErrIntegrity} {
+			e.enqueue(analyze(name("a", i), gate.TriggerPush), gate.EnqueuedNew)
+			e.finishWith(e.claim(), gate.Result{Err: gate.ErrRegistryRefused, After: time.Minute}, gate.JobQueued)
+			e.advance(store.RefusedFor)
+			after := e.finishWith(e.claim(), gate.Result{Err: result, MaxAttempts: testAttempts}, gate.JobQueued)
+			if !after.RefusedSince.IsZero() {
+				e.Fatalf("%v: got %+v", result, after)
+			}
+			e.advance(after.NotBefore.Sub(e.now()))
+			e.finishWith(e.claim(), gate.Result{Err: gate.ErrRegistryRefused, After: time.Hour}, gate.JobQueued)
+			_, err := e.s.Cancel(e.ctx, after.ID)
+			e.no(err)
+		}
+	}},
+	{"news_end_a_refusal", func(e *env) {
+		e.enqueue(resolve("a", "v1", gate.TriggerPush), gate.EnqueuedNew)
+		e.finishWith(e.claim(), gate.Result{Err: gate.ErrRegistryRefused, After: time.Minute}, gate.JobQueued)
+		e.advance(store.RefusedFor)
+		job := e.claim()
+		e.enqueue(resolve("a", "v2", gate.TriggerPush), gate.EnqueuedJoined)
+		after := e.finishWith(job, gate.Result{Err: gate.ErrRegistryRefused, After: time.Minute}, gate.JobQueued)
+		if !after.RefusedSince.IsZero() {
+			e.Fatalf("got %+v", after)
+		}
+	}},
 	{"retry_after_is_honoured_within_reason", func(e *env) {
 		cases := []struct {
 			result gate.Result

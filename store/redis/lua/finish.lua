@@ -2,7 +2,8 @@
 -- only, and once.
 -- a: id, epoch, verb (done, again, wait, attempt, fail, cancel), max (attempts),
 --    after (µs, 0: backoff), backoff (µs by the number of waits), waits (µs by the
---    number of attempts), error, reason, nonce, keep, behind
+--    number of attempts), error, reason, nonce, keep, behind, refusal (as
+--    store.Refusal: 0 over, 1 open, 2 goes on, 3 begins), refusedFor (µs)
 -- Returns {"ok", job}, or what leased says.
 local j = load(a.id)
 if j and j.fin == a.nonce then return { 'ok', cmsgpack.pack(j) } end -- the first answer was lost on its way
@@ -15,8 +16,19 @@ local verb = a.verb
 if verb ~= 'wait' then j.retr = 0 end
 if verb == 'attempt' and j.att + 1 >= a.max then verb = 'fail' end
 if verb == 'attempt' or verb == 'fail' then j.att = j.att + 1 end
+j.ref = j.ref or 0
+local ends = false
+if a.refusal == 0 then
+  j.ref = 0
+elseif a.refusal == 3 and j.ref == 0 then
+  j.ref = now
+else
+  ends = a.refusal >= 2 and j.ref > 0 and now - j.ref >= a.refusedFor
+end
 local text
-if verb == 'done' then
+if ends then
+  text = finish(j, FAILED)
+elseif verb == 'done' then
   text = finish(j, DONE)
 elseif verb == 'cancel' then
   text = finish(j, CANCELLED)

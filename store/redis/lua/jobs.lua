@@ -126,7 +126,7 @@ end
 -- has arrived meanwhile: then it is queued once more. A cancelled job never is.
 local function finish(j, state)
   if j.again and state ~= CANCELLED then
-    j.att, j.rep, j.tried, j.place = 0, true, false, now
+    j.att, j.rep, j.tried, j.place, j.ref = 0, true, false, now, 0
     return restore(j)
   end
   giveback(j)
