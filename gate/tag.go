@@ -60,14 +60,14 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (named, *Answer) {
 	case graced && errors.Is(err, ErrRegistryRefused):
 		return l.gracedTag(newest.TagMapping, res.Now, "refuses this image now"), nil
 	case graced && unanswered(err):
-		return l.gracedTag(newest.TagMapping, res.Now, "did not answer"), nil
+		return l.gracedTag(newest.TagMapping, res.Now, causeOf(err, l.pipeline.Now()).instead(l.pipeline.Now())), nil
 	}
-	a := unresolved(key, r, err)
+	a := unresolved(key, r, err, l.pipeline.Now())
 	return named{}, &a
 }
 
 // unresolved is the refusal when nobody can tell what a tag names.
-func unresolved(key TagKey, r reading, err error) Answer {
+func unresolved(key TagKey, r reading, err error, now time.Time) Answer {
 	a := refusal(err)
 	switch {
 	case r.unwritten != nil:
@@ -82,6 +82,10 @@ func unresolved(key TagKey, r reading, err error) Answer {
 		a.Text = fmt.Sprintf("registry %q refuses tag %q of repository %q: blocked by its own policy or removed; ask those who run the registry to allow it, or use another tag", key.Registry, key.Tag, key.Repository)
 	case errors.Is(err, ErrRegistryAuth):
 		a.Text = fmt.Sprintf("registry %q refuses the credentials it is read with; the operators must renew them, or use a digest that is known here", key.Registry)
+	case errors.As(err, new(*Outage)):
+		c := causeOf(err, now)
+		c.At = key.Location
+		a.Text = fmt.Sprintf("what tag %q names is not known: %s; try again, or use the digest", key.Tag, c.obstacle(key.Location, now).Text)
 	case unanswered(err):
 		a.Text = fmt.Sprintf("registry %q did not say in time what tag %q names; try again, or use the digest", key.Registry, key.Tag)
 	}

@@ -202,6 +202,27 @@ func (c Cause) obstacle(at Location, now time.Time) Obstacle {
 	return o
 }
 
+// instead is what a registry does instead of answering, in the words that follow
+// "the registry".
+func (c Cause) instead(now time.Time) string {
+	switch c.Kind {
+	case CauseAskedToWait:
+		if c.Until.After(now) {
+			return "asked to wait until " + Clock(c.Until, now)
+		}
+		return "asked to wait"
+	case CauseName:
+		return "has a name that cannot be resolved"
+	case CauseCertificate:
+		return "has a certificate that is not accepted"
+	case CauseFailing:
+		return "answers with errors"
+	case CauseCredentials:
+		return "refuses the credentials that it is read with"
+	}
+	return "did not answer"
+}
+
 // Clock is a time as texts for people give it: in UTC, with the day unless it is
 // today's, and with seconds when it is near.
 func Clock(t, now time.Time) string {

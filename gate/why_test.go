@@ -254,3 +254,41 @@ func TestCausesOfAnError(t *testing.T) {
 		t.Errorf("innermost text: got %+v", got)
 	}
 }
+
+// TestTagOfARegistryThatDoesNotAnswer: the denial of a tag says why nobody can tell
+// what it names, and so does the warning where an earlier reading serves.
+func TestTagOfARegistryThatDoesNotAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault        registrytest.Fault
+		denied, warn string
+	}{
+		"asked_to_wait": {registrytest.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}},
+			`registry "hub" asked to wait until `, "the registry asked to wait until "},
+		"failing":     {registrytest.Fault{Status: http.StatusInternalServerError}, `registry "hub" answers with errors`, "the registry answers with errors"},
+		"credentials": {registrytest.Fault{Status: http.StatusUnauthorized}, `registry "hub" refuses the credentials`, "the registry refuses the credentials"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, month(0))
+			l := s.lookup(gate.LookupOptions{})
+			s.event("team/app", "v1", s.push("team/app", "v1", 1))
+			s.work()
+			c.fault.Path = "/v2/**"
+			s.registry.Fail(c.fault)
+			s.clock.Advance(5 * time.Minute)
+			a := s.ask(l, s.at("team/app", ":v1"))
+			if !a.Permits() || !strings.Contains(strings.Join(a.Warnings, " "), c.warn) {
+				t.Errorf("within grace: got %+v, want a warning with %q", a, c.warn)
+			}
+			s.clock.Advance(20 * time.Minute)
+			a = s.ask(l, s.at("team/app", ":v1"))
+			if a.Permits() || !strings.Contains(a.Text, c.denied) {
+				t.Errorf("beyond grace: got %+v, want %q", a, c.denied)
+			}
+		})
+	}
+	s := newSite(t, month(0))
+	a := s.ask(s.lookup(gate.LookupOptions{}), "second.invalid/team/app:v1")
+	if a.Permits() || !strings.Contains(a.Text, `what tag "v1" names is not known: the name of registry "second" cannot be resolved`) {
+		t.Errorf("a name that cannot be resolved: got %+v", a)
+	}
+}
