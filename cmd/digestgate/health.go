@@ -64,6 +64,10 @@ func (a *app) storeProblem(ctx context.Context) (problem error, served string) {
 	if problem = a.store.Check(ctx); problem == nil {
 		return nil, ""
 	}
+	var damaged *store.Damaged
+	if errors.As(problem, &damaged) {
+		return problem, "" // it does not pass by itself: docs/adr/0022-a-damaged-store.md
+	}
 	if <-read == nil {
 		return problem, "it is read but not written: admission decides what is known, nothing new is queued"
 	}

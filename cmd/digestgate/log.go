@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/thinlog"
 )
 
 // The values of --log-format and --log-level.
@@ -25,13 +27,22 @@ func (o *rootOptions) checkLog() error {
 }
 
 // logger writes to stderr: stdout is for answers.
-func (o *rootOptions) logger(w io.Writer) *slog.Logger {
+func (o *rootOptions) logger(w io.Writer) *slog.Logger { return slog.New(o.logHandler(w)) }
+
+// serverLog is the logger of a server, which runs long enough that the same
+// failure would fill the log. flush ends it.
+func (o *rootOptions) serverLog(w io.Writer) (log *slog.Logger, flush func()) {
+	h := thinlog.New(o.logHandler(w))
+	return slog.New(h), h.Flush
+}
+
+func (o *rootOptions) logHandler(w io.Writer) slog.Handler {
 	options := &slog.HandlerOptions{Level: logLevels[strings.ToLower(o.logLevel)]}
 	if o.logFormat == "json" {
 		options.ReplaceAttr = withUnits
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.NewJSONHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.NewTextHandler(w, options)
 }
 
 // withUnits writes durations as the text handler does, "1.5s": a bare number of

@@ -27,6 +27,9 @@ func (s *Store) failed(what string, err error) error {
 		err = fmt.Errorf("store is closed: %w", gate.ErrStoreUnavailable)
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("%w: %w", gate.ErrTimeout, err)
+	case isWrongType(err):
+		s.types.suspect()
+		err = &gate.StoreFault{Words: "a key in redis holds a value of another type", Err: fmt.Errorf("the log and /readyz name it: %w: %w", gate.ErrStoreUnavailable, err)}
 	case fault != nil:
 		err = &gate.StoreFault{Words: fault.words, Err: fmt.Errorf("%w: %w", fault.class, err)}
 	default:

@@ -37,6 +37,7 @@ func (s *Store) location(d gate.Digest, field, stored string, mark int64) (l gat
 		err = json.Unmarshal(v.Body, &l)
 	}
 	if err != nil {
+		s.suspectType(s.keys.locations(d), stored)
 		s.reject("location", string(d), err)
 		return gate.LocationState{}, false
 	}

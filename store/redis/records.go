@@ -113,6 +113,7 @@ func (s *Store) believed(d gate.Digest, stored string, mark int64) (store.Body, 
 		err = fmt.Errorf("it is that of %q", gate.Printable(string(body.Digest), 100))
 	}
 	if err != nil {
+		s.suspectType(place, stored)
 		s.reject("record", string(d), err)
 		if errors.Is(err, errReplay) {
 			s.mend.ask(d)

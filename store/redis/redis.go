@@ -77,6 +77,7 @@ type Store struct {
 	codec   *store.Codec
 	metrics *Metrics
 	alarms  *alarms
+	types   *types
 	feed    *store.Broadcast
 	limits  atomic.Pointer[map[string]gate.Limits] // of the latest claim
 	unheard unheard
@@ -102,7 +103,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
 		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000), turns: newTurns(),
 	}
-	s.alarms = newAlarms(s.options.Logger)
+	s.alarms, s.types = newAlarms(s.options.Logger), newTypes()
 	s.limits.Store(&map[string]gate.Limits{})
 	quiet()
 	what := fmt.Sprintf("opening the store at %s", gate.Printable(strings.Join(target.Addrs, ", "), 200))
@@ -122,6 +123,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	s.stop = stop
 	s.work.Go(func() { s.listen(background) })
 	s.work.Go(func() { s.alarms.run(background) })
+	s.work.Go(func() { s.watchTypes(background) })
 	s.work.Go(func() { s.mendRecords(background) })
 	s.work.Go(func() { s.resignValues(background) })
 	s.work.Go(func() { s.tellLate(background) })
@@ -181,12 +183,16 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return now, nil
 }
 
-// Check writes a value and reads it back.
+// Check looks at the types of keys, writes a value and reads it back. A key that
+// somebody else has written is *store.Damaged.
 func (s *Store) Check(ctx context.Context) error {
 	const what = "checking the store"
 	now, err := s.Now(ctx)
 	if err != nil {
 		return err
+	}
+	if err := s.wholeTypes(ctx); err != nil {
+		return s.failed(what, err)
 	}
 	want := now.UnixMicro()
 	if err := s.client.Set(ctx, s.keys.checked(), want, 0).Err(); err != nil {

@@ -24,6 +24,7 @@ func (s *Store) setting(ctx context.Context, name string) (stored string, value 
 		err = json.Unmarshal(v.Body, &value)
 	}
 	if err != nil {
+		s.suspectType(key, stored)
 		s.reject("setting", name, err)
 		return stored, nil, sealed{Stamp: v.Stamp}, now, nil
 	}

@@ -27,6 +27,7 @@ func (s *Store) mapping(k gate.TagKey, stored string, mark int64) (m gate.TagMap
 		err = fmt.Errorf("it is that of %q", gate.Printable(read.TagKey.String(), 200))
 	}
 	if err != nil {
+		s.suspectType(s.keys.tag(k), stored)
 		s.reject("tag", k.String(), err)
 		return m, v.Stamp, false
 	}

@@ -99,6 +99,7 @@ func (r reader) load(ctx context.Context, thing string, d gate.Digest, key strin
 	}
 	value.Data = []byte(data)
 	if err := r.codec.Decode(value, v); err != nil {
+		r.suspectType(key, data)
 		r.reject(thing, string(d), err)
 		return fmt.Errorf("%s: it is damaged: %w", what, gate.ErrNotFound)
 	}

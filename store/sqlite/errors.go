@@ -10,6 +10,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
 
 // storeError gives an error of the database its place in the closed set of
@@ -21,6 +22,10 @@ func storeError(what string, err error) error {
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: %w: %w", what, gate.ErrTimeout, err)
+	}
+	var damaged *store.Damaged
+	if errors.As(err, &damaged) {
+		return fmt.Errorf("%s: %w", what, &gate.StoreFault{Words: "a file of the store was removed or replaced", Err: err})
 	}
 	var coded *sqlite.Error
 	if errors.As(err, &coded) {

@@ -76,6 +76,7 @@ type Store struct {
 	writer  *writer
 	feed    *store.Broadcast
 	codec   *store.Codec
+	files   files
 	close   func() error
 }
 
@@ -134,6 +135,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.queries.prepare(ctx, s.reads); err != nil {
 		return storeError("preparing queries", err)
 	}
+	if err := s.files.remember(s.path); err != nil {
+		return err
+	}
 	s.writer.start()
 	return nil
 }
@@ -180,7 +184,8 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 
 func (s *Store) now() time.Time { return s.options.Clock().UTC().Round(0) }
 
-// Check writes a row durably and reads it back through the reading side.
+// Check writes a row durably and reads it back through the reading side. A file
+// that has vanished is *store.Damaged.
 func (s *Store) Check(ctx context.Context) error {
 	const what = "checking the store"
 	at, err := write(ctx, s, what, func(t *tx) (int64, error) {

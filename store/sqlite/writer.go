@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -74,10 +75,15 @@ func (w *writer) start() { w.running.Go(w.loop) }
 
 func (w *writer) loop() {
 	group := make([]*operation, 0, groupSize)
+	look := time.NewTicker(filesEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-w.quit:
 			return
+		case <-look.C:
+			_ = w.store.whole() // it tells the log
+			continue
 		case o := <-w.ops:
 			group = append(group[:0], o)
 		}
@@ -103,6 +109,12 @@ func (w *writer) commit(group []*operation) {
 		}
 	}
 	if len(started) == 0 {
+		return
+	}
+	if err := w.store.whole(); err != nil {
+		for _, o := range started {
+			o.done <- err
+		}
 		return
 	}
 	err := w.attempt(started)
