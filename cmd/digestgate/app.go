@@ -86,9 +86,15 @@ func (a *app) open(ctx context.Context) (_ *app, err error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory (dataDir): %w", err)
 	}
-	steps := []func(context.Context) error{a.openStore, a.openRegistries, a.openAdvisories, a.openPolicies, a.openAnalyzer, a.openPipeline}
+	steps := []struct {
+		wait
+		run func(context.Context) error
+	}{
+		{waitStore, a.openStore}, {waitRegistries, a.openRegistries}, {waitAdvisories, a.openAdvisories},
+		{waitPolicies, a.openPolicies}, {waitAnalyzer, a.openAnalyzer}, {waitCatalog, a.openPipeline},
+	}
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
+		if err := during(a.log, step.wait, func() error { return step.run(ctx) }); err != nil {
 			return nil, err
 		}
 	}

@@ -145,13 +145,28 @@ func (c Config) undone() []string {
 		return nil
 	}
 	var texts []string
-	for _, r := range []struct{ role, meaning string }{
-		{roleWorker, "no image is ever analysed, so that new ones are never admitted"},
-		{roleScheduler, "stored images are never matched again when advisories or policies change, schedules do not run and registries are not synchronised"},
-	} {
-		if !c.used(r.role) {
-			texts = append(texts, fmt.Sprintf("the role %s is left out, and an SQLite store belongs to one process: %s; add it, or share a store on Redis with a process that has it", r.role, r.meaning))
-		}
+	for _, m := range c.missing() {
+		texts = append(texts, fmt.Sprintf("the role %s is left out, and an SQLite store belongs to one process: %s; add it, or share a store on Redis with a process that has it", m.role, m.undone))
 	}
 	return texts
+}
+
+// missingRole is a role that a process does not have, and what is not done then.
+type missingRole struct{ role, undone string }
+
+// missing are the roles without which answers are not made or not kept current.
+func (c Config) missing() []missingRole {
+	all := []missingRole{
+		{roleWorker, "no image is ever analysed, so that new ones are never admitted"},
+		{roleScheduler, "stored images are never matched again when advisories or policies change, schedules do not run and registries are not synchronised"},
+	}
+	return slices.DeleteFunc(all, func(m missingRole) bool { return c.used(m.role) })
+}
+
+// elsewhere are those that another process on a shared store must have.
+func (c Config) elsewhere() []missingRole {
+	if !store.IsRedis(c.Store.URL) {
+		return nil // nobody can
+	}
+	return c.missing()
 }

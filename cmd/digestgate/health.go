@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
 
 // private serves metrics and health. It is not meant to be reached from
@@ -103,6 +104,9 @@ func (a *app) ready(ctx context.Context) (text string, ok bool) {
 		warn("store", served+": "+problem.Error())
 	default:
 		check("store", problem)
+	}
+	for _, text := range a.config.undone() {
+		warn("roles", text)
 	}
 	if a.policies != nil {
 		st := a.policies.Status()

@@ -23,6 +23,7 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 	e.IPExtractor = a.clientIP()
 	if hooks != nil {
 		// The handler looks at method and path itself and refuses in words.
+		hooks = fromClient(e.IPExtractor, hooks)
 		e.Any("/webhooks/*", echo.WrapHandler(hooks))
 		e.Any("/webhooks", echo.WrapHandler(hooks))
 	}
@@ -60,6 +61,20 @@ func (a *app) served(hooks, withAPI bool) string {
 		parts = append(parts, "deliveries go to the listener of listen.webhooks")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// fromClient gives a handler the address of the client instead of that of the
+// proxy in front, for its log.
+func fromClient(client echo.IPExtractor, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, _, err := net.SplitHostPort(r.RemoteAddr)
+		if address := client(r); err == nil && address != "" && address != peer {
+			clone := *r // the header and the body are the same
+			clone.RemoteAddr = address
+			r = &clone
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // clientIP believes X-Forwarded-For from the configured proxies only.

@@ -79,6 +79,7 @@ func analyzerPath(t testing.TB) string {
 		return path
 	}
 	path := filepath.Join("..", "..", "bin", "digestgate-analyzer")
+	t.Logf("building the analyser into %s, because DIGESTGATE_ANALYZER names none: usually 5 to 10 minutes the first time, seconds later", path)
 	cmd := exec.Command("go", "build", "-o", path, "../digestgate-analyzer")
 	cmd.Env = append(os.Environ(), "GOEXPERIMENT=jsonv2", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -63,7 +63,9 @@ func newWorkerCommand(o *rootOptions) *cobra.Command {
 }
 
 func serve(cmd *cobra.Command, o *rootOptions) (err error) {
-	ctx, log, source := cmd.Context(), o.logger(cmd.ErrOrStderr()), o.source()
+	ctx, source, began := cmd.Context(), o.source(), time.Now()
+	log, flush := o.serverLog(cmd.ErrOrStderr())
+	defer flush()
 	read := func() *loaded {
 		l := source.read()
 		l.openFiles()
@@ -89,6 +91,7 @@ func serve(cmd *cobra.Command, o *rootOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	log.Info("digestgate serves", "after", time.Since(began).Round(time.Millisecond))
 	if a.token.created {
 		log.Info("admin token made", "file", a.token.path)
 		// Only a person gets to see the token itself, and only once.

@@ -20,6 +20,9 @@ func (l *loaded) sayStart(log *slog.Logger, file string) {
 	}
 	log.Info("digestgate starts", "version", version, "config", file, "roles", l.Roles, "store", storeText(l.Store), "dataDir", l.DataDir,
 		"mode", modeText(l.Config), "registries", names)
+	for _, missing := range l.elsewhere() {
+		log.Info("this process leaves a part of the work to others", "role", missing.role, "undone", missing.undone)
+	}
 	for _, w := range l.places.Warnings() {
 		log.Warn("about the configuration", "key", w.Path, "at", placeText(w.Origin, w.Line), "text", w.Text)
 	}

@@ -24,7 +24,8 @@ func newWaitCommand(o *rootOptions) *cobra.Command {
 		Use:   "wait REF",
 		Short: "Wait for a server's verdict on an image, for pipelines",
 		Long: `Ask a running server for the scan of an image, wait for its standing verdict and
-print it. The digest that is printed is the one to deploy.
+print it. The digest that is printed is the one to deploy. Meanwhile standard error
+says what is waited for and how long that usually takes.
 
 Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict (in time).`,
 		Args: cobra.ExactArgs(1),
@@ -40,7 +41,7 @@ Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict (in time).`,
 			defer cancel()
 			view, err := c.wait(ctx, args[0], cmd.ErrOrStderr())
 			if errors.Is(err, context.DeadlineExceeded) {
-				return noVerdict("no verdict within %s", timeout)
+				return noVerdict("no verdict within %s; the scan goes on, ask again or wait longer (--timeout)", timeout)
 			}
 			if err != nil {
 				return err
@@ -59,7 +60,7 @@ const waitPoll = time.Second
 
 // wait asks for a scan and polls until the image has a verdict or cannot get
 // one.
-func (c *client) wait(ctx context.Context, image string, progress io.Writer) (api.ImageDetail, error) {
+func (c *client) wait(ctx context.Context, image string, stderr io.Writer) (api.ImageDetail, error) {
 	ref, err := gate.ParseReference(image)
 	if err != nil {
 		return api.ImageDetail{}, err
@@ -68,7 +69,7 @@ func (c *client) wait(ctx context.Context, image string, progress io.Writer) (ap
 	if err != nil {
 		return api.ImageDetail{}, err
 	}
-	var state gate.State
+	p := newProgress(stderr, time.Now)
 	for {
 		if job.State != gate.JobDone {
 			if err := c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(job.ID), nil, &job); err != nil {
@@ -76,6 +77,8 @@ func (c *client) wait(ctx context.Context, image string, progress io.Writer) (ap
 			}
 		}
 		switch job.State {
+		default:
+			p.say(resolving(image, job))
 		case gate.JobFailed, gate.JobCancelled:
 			return api.ImageDetail{}, noVerdict("the image cannot be read: %s", gate.Printable(job.Error, 500))
 		case gate.JobDone:
@@ -83,12 +86,13 @@ func (c *client) wait(ctx context.Context, image string, progress io.Writer) (ap
 			if err != nil {
 				return api.ImageDetail{}, err
 			}
-			if ok && view.State != state {
-				state = view.State
-				fmt.Fprintf(progress, "%s: %s\n", view.Digest, state)
-			}
 			if ok && settled(view) {
 				return view, nil
+			}
+			if ok {
+				p.say(analysing(view))
+			} else {
+				p.say(resolving(image, job))
 			}
 		}
 		select {
