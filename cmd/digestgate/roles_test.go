@@ -41,13 +41,25 @@ func TestRolesHaveWhatTheyNeed(t *testing.T) {
 				if answer.Code != http.StatusOK {
 					t.Errorf("%s: got %d %s", path, answer.Code, answer.Body)
 				}
-				if path == "/readyz" && strings.Contains(answer.Body.String(), "policies") != a.needs(partPolicies) {
+				if path == "/readyz" && strings.Contains(answer.Body.String(), " policies:") != a.needs(partPolicies) {
 					t.Errorf("/readyz of %s says:\n%s", role, answer.Body)
 				}
+			}
+			if role == roleWorker && !strings.Contains(readyText(t, a), "warn  roles: the role scheduler is left out, and an SQLite store belongs to one process: stored images are never matched again") {
+				t.Errorf("/readyz does not say that nobody matches again:\n%s", readyText(t, a))
+			}
+			if role != roleWorker && !strings.Contains(readyText(t, a), "warn  roles: the role worker is left out, and an SQLite store belongs to one process: no image is ever analysed") {
+				t.Errorf("/readyz does not say that nobody analyses:\n%s", readyText(t, a))
 			}
 			if err := s.stop(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+func readyText(t *testing.T, a *app) string {
+	t.Helper()
+	text, _ := a.ready(t.Context())
+	return text
 }

@@ -63,5 +63,8 @@ func placeText(origin string, line int) string {
 	if line > 0 {
 		return fmt.Sprintf("%s:%d", origin, line)
 	}
+	if origin == "" {
+		return "default"
+	}
 	return origin
 }
