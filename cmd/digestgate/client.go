@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -55,6 +56,9 @@ func (f *clientFlags) client(environ []string) (*client, error) {
 	if c.server == "" {
 		return nil, errors.New("which server? give --server URL or set DIGESTGATE_SERVER")
 	}
+	if u, err := url.Parse(c.server); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("--server %q is not a URL: give the one of the server's http listener, such as http://127.0.0.1:8080", gate.Printable(c.server, 200))
+	}
 	c.server = strings.TrimSuffix(c.server, "/")
 	file := f.tokenFile
 	if file == "" {
@@ -93,16 +97,22 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Errors []struct {
-		Message string `json:"message"`
+		Message  string `json:"message"`
+		Location string `json:"location"`
 	} `json:"errors"`
+	advice string // what to do at the keyboard
 }
 
 func (p *problem) Error() string {
 	text := fmt.Sprintf("the server answered %d: %s", p.Status, gate.Printable(p.Detail, 500))
 	for _, e := range p.Errors {
-		text += "\n  " + gate.Printable(e.Message, 500)
+		text += "\n  "
+		if place, ok := strings.CutPrefix(e.Location, "query."); ok {
+			text += gate.Printable(place, 60) + ": "
+		}
+		text += gate.Printable(e.Message, 500)
 	}
-	return text
+	return text + p.advice
 }
 
 // call sends in (nil: nothing) and decodes the answer into out.
@@ -136,15 +146,19 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 		p := &problem{}
 		if json.Unmarshal(raw, p) != nil || p.Detail == "" {
 			p.Detail = strings.TrimSpace(string(raw))
+			p.advice = "; is " + gate.Printable(c.server, 200) + " the http listener of digestgate?"
 		}
 		p.Status = res.StatusCode
+		if p.Status == http.StatusUnauthorized {
+			p.advice = "; give the API token with --token-file or DIGESTGATE_TOKEN (the log of the server names the file that it is in)"
+		}
 		return p
 	}
 	if out == nil {
 		return nil
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
-		return fmt.Errorf("reading the server's answer: %w", err)
+		return fmt.Errorf("reading the answer of %s: %w; is it the http listener of digestgate?", gate.Printable(c.server, 200), err)
 	}
 	return nil
 }

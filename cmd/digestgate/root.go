@@ -56,7 +56,8 @@ func newRootCommand(environ []string) *cobra.Command {
 	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	root.AddCommand(
 		newServeCommand(o), newWorkerCommand(o), newCheckCommand(o), newWaitCommand(o), newAdmitCommand(o),
-		newReplayCommand(o), newRegistriesCommand(o), newQuotaCommand(o), newDemoCommand(o), newConfigCommand(o), newVersionCommand(),
+		newReplayCommand(o), newRegistriesCommand(o), newQuotaCommand(o),
+		newImagesCommand(o), newFindingsCommand(o), newJobsCommand(o), newScanCommand(o), newCancelCommand(o), newDemoCommand(o), newConfigCommand(o), newVersionCommand(),
 		newAdvisoriesCommand(o), newPolicyCommand(o), newPolicyTrialCommand(), newStoreCommand(o),
 	)
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return o.checkLog() }

@@ -75,16 +75,20 @@ func printVerdict(w io.Writer, format string, v api.ImageDetail) error {
 	v = asJudged(v)
 	print := func() error { return printJSON(w, v) }
 	if format == "table" {
-		counts := countsText(v.Counts)
-		if v.Advisories == nil || v.Verdict != nil && v.Verdict.Code == gate.CodeUnassessable {
-			counts = "not compared"
-		}
-		print = func() error { return printImage(w, v, counts) }
+		print = func() error { return printImage(w, v, countsOf(v)) }
 	}
 	if err := print(); err != nil {
 		return err
 	}
 	return verdictError(v)
+}
+
+// countsOf is the line of counts of what a server tells of an image.
+func countsOf(v api.ImageDetail) string {
+	if v.Advisories == nil || v.Verdict != nil && v.Verdict.Code == gate.CodeUnassessable {
+		return "not compared"
+	}
+	return countsText(v.Counts)
 }
 
 func countsText(c gate.Counts) string {
