@@ -185,6 +185,15 @@ func TestCheckOfAPlatform(t *testing.T) {
 	expect(t, 2, at("multi", "linux/arm64"), `platform +linux/amd64 .*\(not judged\)`, `^linux/arm64 sha256:|^CRITICAL`)
 	expect(t, 2, at("multi", "linux/amd64", "linux/arm64"), `^linux/amd64 sha256:|^linux/arm64 sha256:`)
 	expect(t, 3, at("multi", "linux/s390x"), `verdict +none`)
+	// A platform that the registry has lost: what is known of the other is shown.
+	var d demoImages
+	if err := pushDemoIndex(s.registry, "team/app", "half", v1.Config{User: "65532"}, &d); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.registry.Delete("team/app", string(d.children[1])); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, 3, at("half"), `verdict +none`, `^vulnerabilities +0 critical, .*; not compared: linux/arm64`, `platform +linux/arm64 .*`)
 	s.registry.Reset()
 	expect(t, 3, at("single", "linux/arm64"), `no verdict: the image is for linux/amd64 only, and --platform asks for linux/arm64`)
 	if n := s.registry.Count("", s.layer); n > 0 {

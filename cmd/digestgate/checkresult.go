@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -100,6 +101,12 @@ func (r checkResult) vulnerabilities() string {
 			why = r.platformOf(f.Digest) + ": " + why
 		}
 		not = append(not, why)
+	}
+	for _, p := range r.Platforms {
+		has := slices.ContainsFunc(r.Findings, func(f api.FindingsDetail) bool { return f.Digest == p.Digest })
+		if p.Judged && !has && len(r.Findings) > 0 {
+			not = append(not, fmt.Sprintf("%s: it is %s", gate.Printable(p.Platform, 100), p.State))
+		}
 	}
 	switch {
 	case len(r.Findings) == 0:

@@ -31,7 +31,7 @@ platform that is judged. IMAGE is a reference, a digest or the beginning of one.
 			if err != nil {
 				return err
 			}
-			found, err := c.findings(cmd.Context(), args[0], severity)
+			found, err := c.findings(cmd.Context(), args[0], severity, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ type platformFindings struct {
 
 // findings asks for each platform that is judged. A platform that was not analysed
 // has none; where none was, the server's words about it are the error.
-func (c *client) findings(ctx context.Context, image, severity string) ([]platformFindings, error) {
+func (c *client) findings(ctx context.Context, image, severity string, notes io.Writer) ([]platformFindings, error) {
 	d, err := c.find(ctx, image)
 	if err != nil {
 		return nil, err
@@ -85,6 +85,9 @@ func (c *client) findings(ctx context.Context, image, severity string) ([]platfo
 		var raw json.RawMessage
 		if err := c.call(ctx, http.MethodGet, "/images/"+string(p.Digest)+"/findings"+query, nil, &raw); err != nil {
 			missing = err
+			if p.Platform != "" {
+				fmt.Fprintf(notes, "note: %s is %s, and has no findings\n", gate.Printable(p.Platform, 100), p.State)
+			}
 			continue
 		}
 		if err := json.Unmarshal(raw, &f.FindingsDetail); err != nil {

@@ -62,7 +62,16 @@ func (s *server) getFindings(ctx context.Context, in *getFindingsInput) (*getFin
 // Findings computes what the API shows of the findings of one platform's image.
 // gate.ErrNotFound without an inventory.
 func Findings(ctx context.Context, r Reader, d gate.Digest) (FindingsDetail, error) {
-	return (&server{Options{Reader: r}}).findings(ctx, string(d), "")
+	s := &server{Options{Reader: r}}
+	entry, err := s.entry(ctx, string(d))
+	if err != nil {
+		return FindingsDetail{}, err
+	}
+	v, err := s.imageFindings(ctx, entry, "")
+	if err == nil {
+		v.Platforms = []PlatformFindings{v.platform(PlatformDetail{entry.Record.Manifest.Platform.String(), d, entry.State(), true})}
+	}
+	return v, err
 }
 
 func (s *server) findings(ctx context.Context, text string, severity gate.Severity) (FindingsDetail, error) {
