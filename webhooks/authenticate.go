@@ -38,7 +38,8 @@ func WithClient(client *http.Client) AuthOption {
 
 // NewAuthenticator reads the secrets of c; an error names the key that is
 // wrong. There is no authenticator without a secret except by auth none.
-// Nothing is called: auth oidc asks its issuer at the first delivery.
+// Nothing is called: auth oidc asks its issuer at the first delivery. log, which
+// may be nil, is told of secrets that are short or cannot be read again.
 func NewAuthenticator(c Config, now func() time.Time, log *slog.Logger, options ...AuthOption) (*Authenticator, error) {
 	if problems, _ := c.shape(); len(problems) > 0 {
 		return nil, problems[0]
@@ -46,6 +47,9 @@ func NewAuthenticator(c Config, now func() time.Time, log *slog.Logger, options 
 	var opt authOptions
 	for _, o := range options {
 		o(&opt)
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
 	a := &Authenticator{config: c}
 	var err error
@@ -67,14 +71,29 @@ func NewAuthenticator(c Config, now func() time.Time, log *slog.Logger, options 
 // InPath reports whether the secret may follow the name in the path.
 func (a *Authenticator) InPath() bool { return a.config.Auth == AuthToken }
 
-// Check authenticates the raw bytes of a request. pathToken is what follows
-// the name in the path. The error wraps gate.ErrUnauthorized, and is the same
-// for a missing and a wrong secret. The time it takes does not depend on how
-// much of a secret was right. With auth oidc it wraps
-// gate.ErrRegistryUnavailable while the issuer's keys cannot be read.
+// Check is CheckHead and then CheckBody.
 func (a *Authenticator) Check(r *http.Request, pathToken string, body []byte) error {
+	if err := a.CheckHead(r, pathToken); err != nil {
+		return err
+	}
+	return a.CheckBody(r, body)
+}
+
+// CheckHead authenticates a request before its body is read. pathToken is what
+// follows the name in the path. Only for auth hmac-sha256 that is not all:
+// without a header that could be a signature the body need not be read, with
+// one CheckBody decides.
+//
+// The error wraps gate.ErrUnauthorized, and is the same for a missing and a
+// wrong secret. The time it takes does not depend on how much of a secret was
+// right. With auth oidc it wraps gate.ErrRegistryUnavailable while the issuer's
+// keys cannot be read.
+func (a *Authenticator) CheckHead(r *http.Request, pathToken string) error {
+	if len(r.Header.Values("Authorization")) > 1 {
+		// A proxy in front may have looked at either.
+		return fmt.Errorf("authenticating: the request has two Authorization headers: %w", gate.ErrUnauthorized)
+	}
 	var ok bool
-	var where string
 	switch a.config.Auth {
 	case AuthNone:
 		return nil
@@ -89,18 +108,13 @@ func (a *Authenticator) Check(r *http.Request, pathToken string, body []byte) er
 		}
 		return nil
 	case AuthHeader:
-		where = "header " + a.config.header()
 		ok = a.anySecret(single(r.Header.Values(a.config.header())))
 	case AuthHMAC:
-		where = "the HMAC-SHA256 of the body in header " + a.config.header()
-		value, given := single(r.Header.Values(a.config.header()))
-		ok = a.anyMAC(value, body) && given
+		_, ok = a.signature(r)
 	case AuthBasic:
-		where = "basic authentication"
 		user, password, given := r.BasicAuth()
-		ok = a.anySecret(user+":"+password, given && len(r.Header.Values("Authorization")) == 1)
+		ok = a.anySecret(user+":"+password, given)
 	case AuthToken:
-		where = "?token= or the end of the path"
 		tokens := r.URL.Query()["token"]
 		if pathToken != "" {
 			tokens = append(tokens, pathToken)
@@ -108,9 +122,37 @@ func (a *Authenticator) Check(r *http.Request, pathToken string, body []byte) er
 		ok = a.anySecret(single(tokens))
 	}
 	if !ok {
-		return fmt.Errorf("authenticating by %s: %w", where, gate.ErrUnauthorized)
+		return a.unauthorized()
 	}
 	return nil
+}
+
+// CheckBody authenticates the raw bytes of a body; see CheckHead.
+func (a *Authenticator) CheckBody(r *http.Request, body []byte) error {
+	if a.config.Auth != AuthHMAC {
+		return nil
+	}
+	if mac, ok := a.signature(r); !ok || !a.anyMAC(mac, body) {
+		return a.unauthorized()
+	}
+	return nil
+}
+
+func (a *Authenticator) unauthorized() error {
+	where := map[string]string{
+		AuthHeader: "header " + a.config.header(),
+		AuthHMAC:   "the HMAC-SHA256 of the body in header " + a.config.header(),
+		AuthBasic:  "basic authentication",
+		AuthToken:  "?token= or the end of the path",
+	}[a.config.Auth]
+	return fmt.Errorf("authenticating by %s: %w", where, gate.ErrUnauthorized)
+}
+
+// signature is the value of the header if it could be a signature.
+func (a *Authenticator) signature(r *http.Request) ([]byte, bool) {
+	value, given := single(r.Header.Values(a.config.header()))
+	mac, err := hex.DecodeString(strings.TrimPrefix(value, "sha256="))
+	return mac, given && err == nil && len(mac) == sha256.Size
 }
 
 // single takes the only value there is: of two it would be unclear which one a
@@ -134,13 +176,12 @@ func (a *Authenticator) anySecret(value string, given bool) bool {
 	return given && match == 1
 }
 
-func (a *Authenticator) anyMAC(value string, body []byte) bool {
-	got, err := hex.DecodeString(strings.TrimPrefix(value, "sha256="))
+func (a *Authenticator) anyMAC(mac, body []byte) bool {
 	match := false
 	for _, secret := range a.secrets.live() {
-		match = hmac.Equal(got, macOf(secret, body)) || match
+		match = hmac.Equal(mac, macOf(secret, body)) || match
 	}
-	return err == nil && match
+	return match
 }
 
 // CanSign reports whether we know what the sender knows. We never have the key

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -17,10 +16,20 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/listener"
 )
 
 // Prefix is the path under which the endpoints live.
 const Prefix = "/webhooks/"
+
+const (
+	// maxBodies is what the bodies of all deliveries may hold together: those of
+	// 4,000 usual ones, or 30 of the largest.
+	maxBodies = 32 << 20
+	// maxArriving is how many bodies may be arriving beyond a few of each
+	// connection.
+	maxArriving = 128
+)
 
 // maxEvents is how many events of one delivery are acted on. Recorded
 // deliveries hold one to three; a delivery that never ends would otherwise
@@ -100,12 +109,14 @@ type Handler struct {
 	endpoints atomic.Pointer[map[string]*endpoint] // by name; not modified
 	taker     Taker
 	opt       Options
+	bodies    *listener.Bodies
+	thinner   listener.Thinner
 }
 
 // NewHandler builds the handler; gate.ErrInvalid when a name occurs twice or
 // an endpoint lacks a part.
 func NewHandler(endpoints []Endpoint, taker Taker, opt Options) (*Handler, error) {
-	h := &Handler{taker: taker, opt: opt.withDefaults()}
+	h := &Handler{taker: taker, opt: opt.withDefaults(), bodies: listener.NewBodies(maxBodies, maxArriving)}
 	table := map[string]*endpoint{}
 	for _, e := range endpoints {
 		switch {
@@ -147,6 +158,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusAccepted
 	switch {
 	case err != nil:
+		if r.ProtoMajor == 1 && !seen.arrived {
+			// Otherwise the rest of the body would be waited for. In HTTP/2 the
+			// stream ends, and this would end the other streams too.
+			w.Header().Set("Connection", "close")
+		}
 		status = writeProblem(w, err)
 	case seen.handshake != nil:
 		status = http.StatusOK
@@ -161,6 +177,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type delivery struct {
 	registry, vendor, remote string
 	foreign                  bool
+	arrived                  bool            // the body was read
 	handshake                json.RawMessage // what is answered instead of an Answer
 }
 
@@ -174,11 +191,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) 
 		w.Header().Set("Allow", http.MethodPost)
 		return Answer{}, refuse(http.StatusMethodNotAllowed, nil, "deliveries are sent with POST")
 	}
+	if err := e.Auth.CheckHead(r, token); err != nil {
+		return Answer{}, unauthorized(w, e.Auth.config.Auth, err)
+	}
 	body, err := h.body(w, r)
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := e.Auth.Check(r, token, body); err != nil {
+	defer body.Release()
+	seen.arrived = true
+	if err := e.Auth.CheckBody(r, body.Bytes()); err != nil {
 		return Answer{}, unauthorized(w, e.Auth.config.Auth, err)
 	}
 	if wait := reserve(e.limit, h.opt.Now()); wait > 0 {
@@ -189,7 +211,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) 
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return Answer{}, refuse(http.StatusBadRequest, gate.ErrInvalid, "compressed bodies are not taken; send it without Content-Encoding")
 	}
-	d := Delivery{Header: r.Header, Body: body}
+	d := Delivery{Header: r.Header, Body: body.Bytes()}
 	if e.Receiver.Handshake != nil {
 		if answer, ok := e.Receiver.Handshake(d); ok {
 			seen.handshake = answer
@@ -222,25 +244,28 @@ func (h *Handler) route(r *http.Request) (e *endpoint, token string, err error) 
 	return e, token, nil
 }
 
-// body reads at most MaxBody bytes in at most ReadTimeout, before anything
-// else is known of the sender.
-func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// body reads at most MaxBody bytes in at most ReadTimeout. With auth hmac-sha256
+// and none nothing is known of the sender before; then it is the shared budget
+// that bounds what senders together may hold.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request) (*listener.Body, error) {
 	tooLarge := refuse(http.StatusRequestEntityTooLarge, gate.ErrTooLarge, "the body is larger than %s", gate.ByteSize(h.opt.MaxBody))
 	if r.ContentLength > h.opt.MaxBody {
-		w.Header().Set("Connection", "close") // instead of reading the rest
 		return nil, tooLarge
 	}
 	// Deadlines are those of the connection and so of the real clock; net/http
 	// lifts this one when the body has ended. Not every ResponseWriter has
 	// them; the server's ReadTimeout stands in any case.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.opt.ReadTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opt.MaxBody))
+	body, err := h.bodies.Read(w, r, h.opt.MaxBody)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
 		return nil, tooLarge
+	case errors.Is(err, gate.ErrBusy):
+		p := refuse(http.StatusServiceUnavailable, err, "too many deliveries are arriving at once; send it again")
+		p.retryAfter = time.Second
+		return nil, p
 	case err != nil:
-		w.Header().Set("Connection", "close")
 		return nil, refuse(http.StatusBadRequest, fmt.Errorf("reading the body: %w: %w", err, gate.ErrInvalid), "the body did not arrive whole within %s", h.opt.ReadTimeout)
 	}
 	return body, nil

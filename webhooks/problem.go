@@ -94,8 +94,8 @@ func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
 	_, _ = w.Write(append(text, '\n'))
 }
 
-// note writes the one log line of a delivery. Paths and queries stay out of
-// it, because they may hold a token.
+// note writes the one log line of a delivery, and of a flood of refused ones one
+// in a while. Paths and queries stay out of it, because they may hold a token.
 func (h *Handler) note(ctx context.Context, d *delivery, a Answer, status int, err error, took time.Duration) {
 	outcome := string(a.State)
 	level := slog.LevelInfo
@@ -119,6 +119,15 @@ func (h *Handler) note(ctx context.Context, d *delivery, a Answer, status int, e
 		}
 		attrs = append(attrs, slog.String("error", gate.Printable(err.Error(), 1000)))
 	}
-	h.opt.Log.LogAttrs(ctx, level, "webhook delivery", attrs...)
 	h.opt.Metrics.delivered(d.vendor, outcome, took)
+	if err != nil {
+		left, ok := h.thinner.Next(d.registry+" "+strconv.Itoa(status), h.opt.Now())
+		if !ok {
+			return
+		}
+		if left > 0 {
+			attrs = append(attrs, slog.Int("more", left))
+		}
+	}
+	h.opt.Log.LogAttrs(ctx, level, "webhook delivery", attrs...)
 }

@@ -32,16 +32,19 @@ func readSecret(auth, file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the secret in %q: %w: %w", file, err, gate.ErrInvalid)
 	}
-	secret := bytes.TrimSpace(text)
+	secret, err := gate.SecretText(text)
+	user, password, pair := bytes.Cut(secret, []byte(":"))
 	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the secret in %q: %w", file, err)
 	case len(text) > maxSecret:
 		return nil, fmt.Errorf("reading the secret in %q: it is larger than %s: %w", file, gate.ByteSize(maxSecret), gate.ErrInvalid)
 	case len(secret) == 0:
 		return nil, fmt.Errorf("reading the secret in %q: the file is empty: %w", file, gate.ErrInvalid)
 	case auth != AuthHMAC && bytes.ContainsFunc(secret, func(r rune) bool { return r < 0x20 || r == 0x7f }):
 		return nil, fmt.Errorf("reading the secret in %q: it has several lines or control characters; a file holds one secret: %w", file, gate.ErrInvalid)
-	case auth == AuthBasic && !bytes.Contains(secret, []byte(":")):
-		return nil, fmt.Errorf("reading the secret in %q: basic authentication wants user:password: %w", file, gate.ErrInvalid)
+	case auth == AuthBasic && (!pair || len(user) == 0 || len(password) == 0):
+		return nil, fmt.Errorf("reading the secret in %q: basic authentication wants user:password, and neither may be empty: %w", file, gate.ErrInvalid)
 	}
 	return secret, nil
 }
@@ -71,8 +74,21 @@ func newSecrets(c Config, now func() time.Time, log *slog.Logger) (*secrets, err
 		if s.values[i], err = readSecret(s.auth, file); err != nil {
 			return nil, fmt.Errorf("webhook.secretFiles[%d]: %w", i, err)
 		}
+		s.warnShort(file, s.values[i])
 	}
 	return s, nil
+}
+
+// warnShort says that a secret is easy to guess. It is taken all the same: to
+// refuse what is in force would stop the registry's events.
+func (s *secrets) warnShort(file string, secret []byte) {
+	if s.auth == AuthBasic {
+		_, secret, _ = bytes.Cut(secret, []byte(":"))
+	}
+	if len(secret) < gate.MinSecret {
+		s.log.Warn("webhook secret is short enough to be guessed; use a longer one, such as that of: openssl rand -hex 24",
+			"file", file, "bytes", len(secret), "want", gate.MinSecret)
+	}
 }
 
 // live returns the present secrets. A file that has become unreadable keeps
@@ -94,8 +110,9 @@ func (s *secrets) refresh() {
 		problem := ""
 		if err != nil {
 			problem = err.Error()
-		} else {
+		} else if !bytes.Equal(value, s.values[i]) {
 			s.values[i] = value
+			s.warnShort(file, value)
 		}
 		if problem != s.problems[i] && problem != "" {
 			s.log.Warn("webhook secret cannot be read again, the last one stays in force", "error", err)

@@ -17,6 +17,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/gate/listener"
 	"github.com/digestgate/digestgate/webhooks"
 )
 
@@ -25,10 +26,10 @@ func (a *app) handlers() ([]handler, error) {
 	l := a.config.Listen
 	var list []handler
 	if l.Private != "" {
-		list = append(list, handler{name: "private", address: l.Private, serve: a.private()})
+		list = append(list, handler{name: "private", address: l.Private, serve: listener.Serving(a.private()), connections: privateConnections})
 	}
 	if l.Debug != "" {
-		list = append(list, handler{name: "debug", address: l.Debug, serve: debugHandler()})
+		list = append(list, handler{name: "debug", address: l.Debug, serve: listener.Serving(debugHandler()), connections: privateConnections})
 	}
 	public, err := a.publicTLS()
 	if err != nil {
@@ -42,7 +43,7 @@ func (a *app) handlers() ([]handler, error) {
 		}
 		hooks = h
 		if l.Webhooks != "" {
-			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.closing(a.public(hooks, false)), tls: a.hookTLS(public)})
+			list = append(list, handler{name: "webhooks", address: l.Webhooks, serve: a.closing(a.public(hooks, false)), tls: a.hookTLS(public), connections: publicConnections})
 			hooks = nil
 		}
 	}
@@ -50,7 +51,7 @@ func (a *app) handlers() ([]handler, error) {
 		if hooks != nil {
 			public = a.hookTLS(public)
 		}
-		list = append(list, handler{name: "http", address: l.HTTP, serve: a.closing(a.public(hooks, a.has(roleAPI))), tls: public})
+		list = append(list, handler{name: "http", address: l.HTTP, serve: a.closing(a.public(hooks, a.has(roleAPI))), tls: public, connections: publicConnections})
 	}
 	if a.has(roleAdmission) {
 		h, err := a.admission()
@@ -184,7 +185,7 @@ func (a *app) admission() (handler, error) {
 		}
 	}
 	server := admission.NewServer(a.closing(h), certificate, a.log)
-	return handler{name: "admission", address: a.config.Listen.Admission, serve: server.Handler, tls: server.TLSConfig, server: server}, nil
+	return handler{name: "admission", address: a.config.Listen.Admission, serve: server.Handler, tls: server.TLSConfig, server: server, connections: admission.MaxConnections}, nil
 }
 
 // lookup answers "may it run?" for admission.

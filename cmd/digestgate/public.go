@@ -11,7 +11,9 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/listener"
 	"github.com/digestgate/digestgate/policy"
+	"github.com/digestgate/digestgate/webhooks"
 )
 
 // public is the router of the listeners for registries, people and programs.
@@ -34,17 +36,32 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 			Registries: a.registryParts(), Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
 		})
 	}
+	served := working(e)
 	prefix := a.config.HTTP.PathPrefix
 	if prefix == "" {
-		return e
+		return served
 	}
-	under := http.StripPrefix(prefix, e)
+	under := http.StripPrefix(prefix, served)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == prefix || strings.HasPrefix(r.URL.Path, prefix+"/") {
 			under.ServeHTTP(w, r)
 			return
 		}
 		refuse(echo.ErrNotFound, e.NewContext(r, w))
+	})
+}
+
+// working is next for which deliveries alone are worked on only once they have
+// arrived, which the handler of the webhooks says itself: their senders are not
+// known before.
+func working(next http.Handler) http.Handler {
+	whole := listener.Serving(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, webhooks.Prefix) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		whole.ServeHTTP(w, r)
 	})
 }
 

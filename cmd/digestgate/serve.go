@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/listener"
 )
 
 const (
@@ -150,7 +151,19 @@ type handler struct {
 	serve   http.Handler
 	tls     *tls.Config
 	server  *http.Server // nil: one with the usual limits
+	// connections is how many the listener keeps; more make room for each other.
+	connections int
 }
+
+const (
+	// publicConnections is far above what registries, people and a proxy in
+	// front hold open, and 20 MiB in memory.
+	publicConnections = 512
+	// privateConnections is for probes and collectors of metrics.
+	privateConnections = 64
+	// publicStreams is how many requests one connection of HTTP/2 may have.
+	publicStreams = 100
+)
 
 func (s *running) listen(handlers []handler) error {
 	type open struct {
@@ -174,14 +187,15 @@ func (s *running) listen(handlers []handler) error {
 		if server == nil {
 			server = s.newServer(o.handler)
 		}
+		l := listener.Bound(server, o.connections).Listen(o.listener)
 		s.servers = append(s.servers, server)
 		s.log.Info("listening", "listener", o.name, "address", o.listener.Addr().String(), "tls", o.tls != nil)
 		s.work.Go(func() {
 			var err error
 			if o.tls != nil {
-				err = server.ServeTLS(o.listener, "", "")
+				err = server.ServeTLS(l, "", "")
 			} else {
-				err = server.Serve(o.listener)
+				err = server.Serve(l)
 			}
 			if !errors.Is(err, http.ErrServerClosed) {
 				s.log.Error("serving", "listener", o.name, "error", err)
@@ -198,6 +212,7 @@ func (s *running) newServer(h handler) *http.Server {
 		Handler: h.serve, TLSConfig: h.tls,
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		HTTP2:    listener.HTTP2(publicStreams),
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }

@@ -192,18 +192,18 @@ func TestReview_decodesInPlaces(t *testing.T) {
 	r := NewReviewer(Default(), &asked{}, Options{})
 	v, _, _, _ := plainReview()
 	body := encode(t, v)
-	for range cap(r.decoding) {
-		r.decoding <- struct{}{}
+	for range cap(r.processors) {
+		r.processors <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := r.Review(ctx, body, DefaultCluster); !errors.Is(err, gate.ErrBusy) {
 		t.Errorf("all places are taken: got %v, want ErrBusy", err)
 	}
-	for range cap(r.decoding) {
-		<-r.decoding
+	for range cap(r.processors) {
+		<-r.processors
 	}
-	for range 3 * cap(r.decoding) {
+	for range 3 * cap(r.processors) {
 		if resp, err := r.Review(t.Context(), body, DefaultCluster); err != nil || !resp.Allowed {
 			t.Fatalf("places are free: got %v, %s", err, resp.Message)
 		}

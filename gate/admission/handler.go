@@ -1,22 +1,19 @@
 package admission
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/listener"
 )
 
 // Limits of requests.
@@ -24,12 +21,13 @@ const (
 	// maxBody takes two objects of the 3 MiB that an API server accepts and
 	// the rest of a review; controller-runtime has the same limit.
 	maxBody = 7 << 20
-	// maxBodies is what all bodies that are being read may hold together. Who
-	// floods us gets an error, not our memory.
+	// maxBodies is what the bodies of all reviews may hold together, those that
+	// are still arriving and those that are worked on. Who floods us gets an
+	// error, not our memory.
 	maxBodies = 128 << 20
-	// keptBuffer is the largest buffer that is kept for the next request.
-	// Reviews of Pods have a few KiB.
-	keptBuffer = 256 << 10
+	// maxArriving is how many bodies may be arriving beyond a few of each
+	// connection. Those of API servers arrive within a millisecond or two.
+	maxArriving = 512
 )
 
 // BasePath is where the handler expects its requests: POST BasePath, and POST
@@ -43,8 +41,8 @@ const BasePath = "/admission/validate"
 type Handler struct {
 	reviewer *Reviewer
 	clusters clusters
-	bodies   *semaphore.Weighted
-	buffers  sync.Pool
+	bodies   *listener.Bodies
+	thinner  listener.Thinner
 }
 
 // NewHandler reads the clusters' tokens; errors as in [Config.Validate].
@@ -53,10 +51,7 @@ func NewHandler(r *Reviewer) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the clusters' tokens: %w", err)
 	}
-	return &Handler{
-		reviewer: r, clusters: list, bodies: semaphore.NewWeighted(maxBodies),
-		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
-	}, nil
+	return &Handler{reviewer: r, clusters: list, bodies: listener.NewBodies(maxBodies, maxArriving)}, nil
 }
 
 // httpError is an answer without a review. Its text goes to the caller.
@@ -72,9 +67,10 @@ func (e *httpError) Unwrap() error { return e.cause }
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(req.Context(), budget(callerTimeout(req)))
-	defer cancel()
-	resp, err := h.serve(ctx, w, req)
+	if listener.Gone(req.Context()) {
+		return // one of a flood; the answer would go nowhere
+	}
+	resp, err := h.serve(w, req, start)
 	if err == nil {
 		w.Header().Set("Content-Type", "application/json")
 		// A failure to write is the caller's: it is gone.
@@ -86,19 +82,39 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		failure = &httpError{http.StatusInternalServerError, "digestgate: INTERNAL: internal error", err}
 	}
 	h.reviewer.metrics.reject(failure.status)
-	// The path may hold a token and is not logged.
-	h.reviewer.log.LogAttrs(req.Context(), slog.LevelWarn, "admission request rejected",
-		slog.Int("status", failure.status), slog.String("remote", req.RemoteAddr), slog.String("reason", gate.Printable(failure.text, 400)),
-		slog.String("error", gate.Printable(fmt.Sprint(failure.cause), 4000)), slog.Duration("duration", time.Since(start)))
+	h.logRejected(req, failure, start)
 	if failure.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
+	}
+	if req.ProtoMajor == 1 {
+		// Otherwise the rest of the body would be waited for. In HTTP/2 the
+		// stream ends, and this would end the other streams too.
+		w.Header().Set("Connection", "close")
 	}
 	contact := h.reviewer.terms.Load().config.Contact
 	http.Error(w, withContact(gate.Printable(failure.text, maxMessage-len(withContact("", contact))), contact), failure.status)
 }
 
+// logRejected writes the one line of a request that is no review, and of a
+// flood of them one in a while.
+func (h *Handler) logRejected(req *http.Request, failure *httpError, start time.Time) {
+	left, ok := h.thinner.Next(strconv.Itoa(failure.status), time.Now())
+	if !ok {
+		return
+	}
+	// The path may hold a token and is not logged.
+	attrs := []slog.Attr{
+		slog.Int("status", failure.status), slog.String("remote", req.RemoteAddr), slog.String("reason", gate.Printable(failure.text, 400)),
+		slog.String("error", gate.Printable(fmt.Sprint(failure.cause), 4000)), slog.Duration("duration", time.Since(start)),
+	}
+	if left > 0 {
+		attrs = append(attrs, slog.Int("more", left))
+	}
+	h.reviewer.log.LogAttrs(req.Context(), slog.LevelWarn, "admission request rejected", attrs...)
+}
+
 // serve authenticates, reads and reviews.
-func (h *Handler) serve(ctx context.Context, w http.ResponseWriter, req *http.Request) (Response, error) {
+func (h *Handler) serve(w http.ResponseWriter, req *http.Request, start time.Time) (Response, error) {
 	name, err := h.authenticate(req)
 	if err != nil {
 		return Response{}, err
@@ -116,19 +132,14 @@ func (h *Handler) serve(ctx context.Context, w http.ResponseWriter, req *http.Re
 	if req.ContentLength > maxBody {
 		return Response{}, tooLarge()
 	}
-	buffer := h.buffers.Get().(*bytes.Buffer)
-	body := &meteredReader{r: http.MaxBytesReader(w, req.Body, maxBody), budget: h.bodies}
-	defer func() {
-		h.bodies.Release(body.held)
-		if buffer.Cap() <= keptBuffer {
-			buffer.Reset()
-			h.buffers.Put(buffer)
-		}
-	}()
-	if err := read(buffer, body, req.ContentLength); err != nil {
-		return Response{}, err
+	body, err := h.bodies.Read(w, req, maxBody)
+	if err != nil {
+		return Response{}, readError(err)
 	}
-	resp, err := h.reviewer.Review(ctx, buffer.Bytes(), name)
+	defer body.Release()
+	ctx, cancel := context.WithDeadline(req.Context(), start.Add(budget(callerTimeout(req))))
+	defer cancel()
+	resp, err := h.reviewer.Review(ctx, body.Bytes(), name)
 	switch {
 	case errors.Is(err, gate.ErrReviewInvalid):
 		return Response{}, &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: " + ownText(err), err}
@@ -141,6 +152,10 @@ func (h *Handler) serve(ctx context.Context, w http.ResponseWriter, req *http.Re
 // authenticate finds the cluster that a path belongs to. The answer is the
 // same for an unknown cluster and for a wrong token.
 func (h *Handler) authenticate(req *http.Request) (string, error) {
+	if len(req.Header.Values("Authorization")) > 1 {
+		// A proxy in front may have looked at either.
+		return "", &httpError{http.StatusUnauthorized, "digestgate: the request has two Authorization headers; send one or none", gate.ErrUnauthorized}
+	}
 	rest, ok := strings.CutPrefix(req.URL.Path, BasePath)
 	name, token := DefaultCluster, ""
 	if ok && rest != "" {
@@ -161,39 +176,16 @@ func (h *Handler) authenticate(req *http.Request) (string, error) {
 	return found, nil
 }
 
-// meteredReader takes from the budget of all bodies what was really received:
-// who announces much and sends little holds little.
-type meteredReader struct {
-	r      io.Reader
-	budget *semaphore.Weighted
-	held   int64
-}
-
-func (m *meteredReader) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	if !m.budget.TryAcquire(int64(n)) {
-		return 0, gate.ErrBusy
-	}
-	m.held += int64(n)
-	return n, err
-}
-
-// read reads the whole body, of which size bytes are announced, -1 for none.
-func read(buffer *bytes.Buffer, body io.Reader, size int64) error {
-	if size > 0 {
-		buffer.Grow(int(min(size, keptBuffer)) + bytes.MinRead)
-	}
-	_, err := buffer.ReadFrom(body)
+// readError is the answer for a body that could not be read.
+func readError(err error) error {
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
 		return tooLarge()
 	case errors.Is(err, gate.ErrBusy):
 		return busy(err)
-	case err != nil:
-		return &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: the body ended early", err}
 	}
-	return nil
+	return &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: the body ended early", err}
 }
 
 func busy(err error) error {

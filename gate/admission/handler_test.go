@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/listener"
 )
 
 const token = "s3cret-token_of.the~cluster"
@@ -85,6 +86,12 @@ func TestHandler_status(t *testing.T) {
 		"no_content_type":     {BasePath, body, header("Content-Type", ""), 400},
 		"compressed":          {BasePath, body, header("Content-Encoding", "gzip"), 415},
 		"get":                 {BasePath, nil, func(r *http.Request) { r.Method = http.MethodGet }, 405},
+		"two_authorizations": {BasePath, body, func(r *http.Request) {
+			r.Header.Add("Authorization", "a")
+			r.Header.Add("Authorization", "a")
+			r.Body = io.NopCloser(failing{t})
+		}, 401},
+		"one_authorization":   {BasePath, body, func(r *http.Request) { r.Header.Add("Authorization", "a") }, 200},
 		"wrong_token":         {BasePath + "/prod/" + token[:len(token)-1] + "x", body, nil, 401},
 		"prefix_of_token":     {BasePath + "/prod/" + token[:10], body, nil, 401},
 		"unknown_cluster":     {BasePath + "/staging/" + token, body, nil, 401},
@@ -198,20 +205,18 @@ func TestHandler_timeout(t *testing.T) {
 func TestHandler_bodyBudget(t *testing.T) {
 	h := newHandler(t, &lookup{}, Options{})
 	body := encode(t, review(pod(good), nil))
-	if !h.bodies.TryAcquire(maxBodies) {
-		t.Fatal("the budget is not whole")
-	}
+	h.bodies = listener.NewBodies(1, maxArriving)
 	if w := post(h, BasePath, body); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("without budget: got %d %s, want 503", w.Code, w.Body)
 	}
-	h.bodies.Release(maxBodies)
+	h.bodies = listener.NewBodies(maxBodies, maxArriving)
 	for range 3 {
 		if w := post(h, BasePath, body); w.Code != 200 {
 			t.Errorf("with budget: got %d %s", w.Code, w.Body)
 		}
 	}
-	if !h.bodies.TryAcquire(maxBodies) {
-		t.Error("the budget was not given back")
+	if held := h.bodies.Held(); held != 0 {
+		t.Errorf("%d bytes were not given back", held)
 	}
 }
 

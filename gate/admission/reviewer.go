@@ -60,8 +60,8 @@ type Reviewer struct {
 	metrics *Recorder
 	slots   chan struct{}
 	room    *room
-	// decoding bounds the processors that reading bodies may take.
-	decoding chan struct{}
+	// processors bounds those that reading what was sent may take.
+	processors chan struct{}
 }
 
 // NewReviewer makes a reviewer for a configuration that Validate accepts.
@@ -80,7 +80,7 @@ func NewReviewer(c Config, d Decider, o Options) *Reviewer {
 	}
 	r := &Reviewer{
 		decider: d, log: o.Log, metrics: o.Recorder,
-		slots: make(chan struct{}, o.MaxInFlight), decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		slots: make(chan struct{}, o.MaxInFlight), processors: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		// What continues after a wait is short; a few at a time leave the
 		// processors to those that never waited.
 		room: newRoom(load{o.MaxWaiting, o.MaxWaitingBytes}, o.MaxInFlight/8, o.Recorder.waits),
@@ -142,22 +142,30 @@ func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (res
 	return resp, nil
 }
 
-// decode guards decodeReview: as many bodies are read at once as there are
-// processors, the others wait until ctx ends (ErrBusy), and a panic in it is a
-// bug and no answer.
+// decode guards decodeReview: a panic in it is a bug and no answer.
 func (r *Reviewer) decode(ctx context.Context, body []byte) (req request, err error) {
-	select {
-	case r.decoding <- struct{}{}:
-	case <-ctx.Done():
-		return req, fmt.Errorf("decoding an AdmissionReview: %d others are being decoded: %w", cap(r.decoding), gate.ErrBusy)
-	}
-	defer func() { <-r.decoding }()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("decoding an AdmissionReview: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return decodeReview(body)
+	err = r.reading(ctx, func() (err error) {
+		req, err = decodeReview(body)
+		return err
+	})
+	return req, err
+}
+
+// reading runs what does nothing but read what a caller has sent, as often at
+// once as there are processors; the others wait until ctx ends (ErrBusy).
+func (r *Reviewer) reading(ctx context.Context, read func() error) error {
+	select {
+	case r.processors <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("reading an AdmissionReview: %d others are being read: %w", cap(r.processors), gate.ErrBusy)
+	}
+	defer func() { <-r.processors }()
+	return read()
 }
 
 // verdict is what was found out about a review before the mode applies.
@@ -196,10 +204,18 @@ func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, clust
 		v.err = fmt.Errorf("request.operation is %q: %w", gate.Printable(req.operation, 40), gate.ErrReviewInvalid)
 		return
 	}
-	o, err := readObject(req.kind, req.object)
-	v.name, v.template = o.name, o.template
-	if err != nil {
-		v.err = err
+	var o object
+	var c change
+	v.err = r.reading(ctx, func() (err error) {
+		o, err = readObject(req.kind, req.object)
+		v.name, v.template = o.name, o.template
+		if err != nil {
+			return err
+		}
+		c = v.change(req, o)
+		return c.refusal()
+	})
+	if v.err != nil {
 		return
 	}
 	question := gate.Request{
@@ -208,10 +224,6 @@ func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, clust
 	}
 	if question.Name == "" {
 		question.Name = o.name
-	}
-	c := v.change(req, o)
-	if v.err = c.refusal(); v.err != nil {
-		return
 	}
 	release, err := r.slot(ctx)
 	if err != nil {

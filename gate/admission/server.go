@@ -4,6 +4,21 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/digestgate/digestgate/gate/listener"
+)
+
+// Limits of the listener. An API server has at most 200 requests in flight that
+// change something (--max-mutating-requests-inflight), and a review is one
+// stream for each of them; beyond what one connection takes it opens another, so
+// that a group of five needs 10 connections. What is bounded with it is what a
+// flood costs before anything of it is read: some 40 KiB for each stream.
+const (
+	// MaxConnections is how many connections the listener keeps.
+	MaxConnections = 128
+	// maxStreams is what clients believe to be allowed before they are told, and
+	// the least that RFC 9113 (section 6.5.2) recommends.
+	maxStreams = 100
 )
 
 // NewServer is the server of the admission listener; ServeTLS it with empty
@@ -23,9 +38,9 @@ func NewServer(h http.Handler, c *Certificate, log *slog.Logger) *http.Server {
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      maxTimeout + 5*time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		// An API server multiplexes all its reviews over one connection.
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 500},
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// An API server sends less than 2 KiB, the token in the path included.
+		MaxHeaderBytes: 16 << 10,
+		HTTP2:          listener.HTTP2(maxStreams),
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

@@ -20,15 +20,34 @@ func header(ctx huma.Context, next func(huma.Context)) {
 func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
-		if strings.EqualFold(scheme, "Bearer") && token != "" && s.Authorized(token) {
+		headers := authorizations(ctx)
+		if headers == 1 && strings.EqualFold(scheme, "Bearer") && token != "" && s.Authorized(token) {
 			next(ctx)
 			return
 		}
+		detail := "send the header Authorization: Bearer TOKEN with the admin token (its file is named in the log at start)"
+		if headers > 1 {
+			detail = "the request has two Authorization headers; send one"
+		}
 		ctx.SetHeader("WWW-Authenticate", `Bearer realm="digestgate"`)
-		err := huma.WriteErr(api, ctx, http.StatusUnauthorized,
-			"send the header Authorization: Bearer TOKEN with the admin token (its file is named in the log at start)")
+		if ctx.Version().ProtoMajor == 1 {
+			ctx.SetHeader("Connection", "close") // instead of waiting for the rest of the body
+		}
+		err := huma.WriteErr(api, ctx, http.StatusUnauthorized, detail)
 		if err != nil {
 			s.Log.Warn("answering a request", "error", err)
 		}
 	}
+}
+
+// authorizations is how many headers Authorization there are: of two it would be
+// unclear which one a proxy in front has looked at.
+func authorizations(ctx huma.Context) int {
+	n := 0
+	ctx.EachHeader(func(name, _ string) {
+		if strings.EqualFold(name, "Authorization") {
+			n++
+		}
+	})
+	return n
 }

@@ -71,6 +71,23 @@ func TestEmptyTokenNeverFits(t *testing.T) {
 	}
 }
 
+// TestTwoAuthorizations: with two headers it would be unclear which one a proxy
+// in front has looked at.
+func TestTwoAuthorizations(t *testing.T) {
+	s := newSite(t, nil)
+	for _, other := range []string{"Bearer " + token, "Bearer x", ""} {
+		req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, s.server.URL+"/api/v1/quota", nil)
+		s.no(err)
+		req.Header["Authorization"] = []string{"Bearer " + token, other}
+		res, err := http.DefaultClient.Do(req)
+		s.no(err)
+		res.Body.Close()
+		if res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("the token and %q: got %d, want 401", other, res.StatusCode)
+		}
+	}
+}
+
 // TestNoWayAround: other spellings of a path reach nothing without the token.
 func TestNoWayAround(t *testing.T) {
 	s := newSite(t, nil)

@@ -26,7 +26,12 @@ type attack struct {
 
 // attacks is the table of all attacks.
 func attacks() []attack {
-	return []attack{}
+	return []attack{
+		{"idle", "thousands of connections that fall silent, beside reviews", idle},
+		{"namespaces", "reviews from namespaces that are invented, or whose names have megabytes", namespaces},
+		{"nested", "reviews with an unknown field that nests thousands of levels deep", nested},
+		{"streams", "HTTP/2 streams that announce a large body and send one byte", streams},
+	}
 }
 
 func main() {

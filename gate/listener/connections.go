@@ -1,0 +1,256 @@
+package listener
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// settled is how long a connection or a body is let alone before it makes room
+// for another: time enough for a handshake and a body on a busy machine, and
+// short enough that thousands that came at once are gone within a second.
+const settled = 100 * time.Millisecond
+
+// retry is how often a caller that has found no room looks again.
+const retry = 20 * time.Millisecond
+
+// Connections bounds the connections of one server. When there is no room, the
+// one makes room that has waited longest and does nothing: first those that
+// never had a request that arrived whole, then idle ones. One with a request
+// that is worked on is never closed; if all are, new ones wait.
+type Connections struct {
+	limit int
+	freed chan struct{} // capacity 1: look again
+
+	mu   sync.Mutex
+	open map[*connection]struct{}
+}
+
+// Bound makes a server keep to limit connections. It must be called before the
+// server is served, by the listener that Listen returns.
+func Bound(server *http.Server, limit int) *Connections {
+	c := &Connections{limit: limit, freed: make(chan struct{}, 1), open: map[*connection]struct{}{}}
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		for {
+			if own, ok := conn.(*connection); ok {
+				return context.WithValue(ctx, connectionKey{}, own)
+			}
+			wrapped, ok := conn.(interface{ NetConn() net.Conn }) // of crypto/tls
+			if !ok {
+				return ctx
+			}
+			conn = wrapped.NetConn()
+		}
+	}
+	return c
+}
+
+// Open is how many connections there are.
+func (c *Connections) Open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open)
+}
+
+// Listen bounds the connections of l.
+func (c *Connections) Listen(l net.Listener) net.Listener {
+	b := &bounded{Listener: l, of: c, closed: make(chan struct{})}
+	b.close = sync.OnceValue(func() error {
+		close(b.closed)
+		return l.Close()
+	})
+	return b
+}
+
+// bounded is a listener of a server with bounded connections.
+type bounded struct {
+	net.Listener
+	of     *Connections
+	closed chan struct{}
+	close  func() error
+}
+
+// Accept implements net.Listener.
+func (b *bounded) Accept() (net.Conn, error) {
+	raw, err := b.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	conn := &connection{Conn: raw, of: b.of, since: time.Now()}
+	for !b.of.admit(conn) {
+		again := time.NewTimer(retry)
+		select {
+		case <-b.of.freed:
+		case <-again.C:
+		case <-b.closed:
+			again.Stop()
+			_ = raw.Close()
+			return nil, net.ErrClosed
+		}
+		again.Stop()
+	}
+	return conn, nil
+}
+
+// Close implements net.Listener.
+func (b *bounded) Close() error { return b.close() }
+
+// admit takes a connection in, in the place of another if need be.
+func (c *Connections) admit(conn *connection) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.open) >= c.limit {
+		victim := c.idlest(time.Now())
+		if victim == nil {
+			return false
+		}
+		delete(c.open, victim)
+		victim.drop()
+	}
+	c.open[conn] = struct{}{}
+	return true
+}
+
+// idlest is the connection that makes room, nil when none may yet. One that was
+// served waits for all others to have had their time.
+func (c *Connections) idlest(now time.Time) *connection {
+	var found *connection
+	for conn := range c.open {
+		switch {
+		case conn.working > 0:
+		case found == nil, found.served && !conn.served, found.served == conn.served && conn.since.Before(found.since):
+			found = conn
+		}
+	}
+	if found == nil || now.Sub(found.since) < settled {
+		return nil
+	}
+	return found
+}
+
+// connection is one of a bounded server. Its counters are guarded by of.mu.
+type connection struct {
+	net.Conn
+	of      *Connections
+	since   time.Time // accepted, or the end of the last work
+	working int       // requests that are worked on
+	served  bool      // at least one was
+	closed  atomic.Bool
+
+	// arriving is how many bodies are; the server's Bodies write it.
+	arriving atomic.Int32
+	trusted  atomic.Bool // like served, for those who do not hold the mutex
+
+	// Only its reader looks at these.
+	received int // bytes
+	unpaused int // of them since the last pause
+}
+
+const (
+	// strange is how much is read slowly of a connection that was never served:
+	// what a flood sends at once is not all taken in before the first of it can
+	// be refused, and callers beside it get their turn. More of it is read slowly
+	// while all its own places are taken.
+	strange = 128 << 10
+	// breath is the pause after each portion, which is a record of TLS. It delays
+	// the first large body of a new connection by 70 ms, a small one not at all.
+	breath  = 10 * time.Millisecond
+	portion = 16 << 10
+)
+
+// Read implements net.Conn.
+func (c *connection) Read(p []byte) (int, error) {
+	if c.unpaused >= portion && !c.trusted.Load() && (c.received < strange || c.arriving.Load() >= ownPlaces) {
+		time.Sleep(breath)
+		c.unpaused = 0
+	}
+	n, err := c.Conn.Read(p)
+	c.received, c.unpaused = c.received+n, c.unpaused+n
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *connection) Close() error {
+	c.closed.Store(true)
+	c.of.mu.Lock()
+	delete(c.of.open, c)
+	c.of.mu.Unlock()
+	select {
+	case c.of.freed <- struct{}{}:
+	default:
+	}
+	return c.Conn.Close()
+}
+
+// drop closes the connection under its server, which notices and cleans up.
+func (c *connection) drop() {
+	c.closed.Store(true)
+	_ = c.Conn.Close()
+}
+
+// dropUnserved drops a connection none of whose requests ever was worked on.
+func (c *connection) dropUnserved() {
+	if c == nil {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if !c.served && c.working == 0 {
+		c.drop()
+	}
+}
+
+// gone reports whether there is nobody any more to be answered.
+func (c *connection) gone() bool { return c != nil && c.closed.Load() }
+
+// CloseWrite lets net/http end its half first, so that a caller that is still
+// sending can read why it was refused.
+func (c *connection) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+type connectionKey struct{}
+
+func connectionOf(ctx context.Context) *connection {
+	c, _ := ctx.Value(connectionKey{}).(*connection)
+	return c
+}
+
+// Working says that the request of ctx is worked on until done is called: its
+// connection makes room for no other meanwhile. Whoever has still to send
+// something is not worked on.
+func Working(ctx context.Context) (done func()) {
+	c := connectionOf(ctx)
+	if c == nil {
+		return func() {}
+	}
+	c.of.mu.Lock()
+	c.working++
+	c.of.mu.Unlock()
+	return sync.OnceFunc(func() {
+		c.of.mu.Lock()
+		c.working--
+		c.served, c.since = true, time.Now()
+		c.trusted.Store(true)
+		c.of.mu.Unlock()
+	})
+}
+
+// Gone reports whether the connection of a request was closed because it was in
+// the way of others, so that there is nobody to be answered.
+func Gone(ctx context.Context) bool { return connectionOf(ctx).gone() }
+
+// Serving is next with every request worked on from its beginning, for
+// handlers whose callers send nothing that could keep them waiting.
+func Serving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer Working(r.Context())()
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,156 @@
+package listener
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener whose connections are in memory, so that time is too.
+type pipes struct {
+	waiting chan net.Conn
+	closed  chan struct{}
+}
+
+func newPipes() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.waiting:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// dial connects; it may have to wait in the backlog.
+func (p *pipes) dial(t *testing.T) net.Conn {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	go func() {
+		select {
+		case p.waiting <- theirs:
+		case <-p.closed:
+			theirs.Close()
+		}
+	}()
+	t.Cleanup(func() { ours.Close() })
+	return ours
+}
+
+// ask sends a request and returns how long the answer took, or an error.
+func ask(c net.Conn) (time.Duration, error) {
+	start := time.Now()
+	_ = c.SetDeadline(start.Add(5 * time.Second))
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		return 0, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return time.Since(start), err
+}
+
+// serve runs a bounded server until the test ends.
+func serve(t *testing.T, limit int, h http.Handler) (*pipes, *Connections) {
+	t.Helper()
+	p := newPipes()
+	server := &http.Server{Handler: h}
+	c := Bound(server, limit)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(c.Listen(p)) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	return p, c
+}
+
+func TestConnections_idleMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, c := serve(t, 8, Serving(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+		known := p.dial(t)
+		if _, err := ask(known); err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			p.dial(t) // says nothing
+		}
+		caller := p.dial(t)
+		if took, err := ask(caller); err != nil || took > 2*time.Second {
+			t.Errorf("a caller behind 100 connections that say nothing: %v after %s", err, took)
+		}
+		if n := c.Open(); n > 8 {
+			t.Errorf("%d connections are open, want 8 at most", n)
+		}
+		// It has done something, so that those that never did went first.
+		if _, err := ask(known); err != nil {
+			t.Errorf("a caller from before: %v", err)
+		}
+	})
+}
+
+func TestConnections_workedOnStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		p, c := serve(t, 2, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			defer Working(r.Context())()
+			<-release
+		}))
+		answers := make(chan error, 3)
+		for range 3 {
+			conn := p.dial(t)
+			go func() { _, err := ask(conn); answers <- err }()
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		if n := c.Open(); n != 2 {
+			t.Errorf("%d connections are open, want 2", n)
+		}
+		select {
+		case err := <-answers:
+			t.Errorf("a request was answered or lost while all places were worked on: %v", err)
+		default:
+		}
+		close(release)
+		for range 3 {
+			if err := <-answers; err != nil {
+				t.Errorf("a request that was worked on, or waited: %v", err)
+			}
+		}
+	})
+}
+
+// TestConnections_close: closing the listener ends one who waits for room.
+func TestConnections_close(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		p := newPipes()
+		server := &http.Server{Handler: Serving(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))}
+		l := Bound(server, 1).Listen(p)
+		done := make(chan struct{})
+		go func() { defer close(done); _ = server.Serve(l) }()
+		ended := make(chan error, 2)
+		for range 2 {
+			c := p.dial(t)
+			go func() { _, err := ask(c); ended <- err }()
+			synctest.Wait()
+		}
+		l.Close()
+		if err := <-ended; err == nil {
+			t.Error("one who waited for room was answered by a closed listener")
+		}
+		<-done
+		close(hang)
+		if err := <-ended; err != nil {
+			t.Errorf("the request that was worked on: %v", err)
+		}
+		server.Close()
+	})
+}
