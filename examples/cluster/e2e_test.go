@@ -15,10 +15,14 @@ func TestEndToEnd(t *testing.T) {
 	images := startRegistry(t)
 	g := startGate(t, digestgate, analyzer, images.host)
 	c := startCluster(t)
-	installWebhook(t, c, g.admission, g.authority)
-
 	clean := images.push(t, "library/clean", "1", curlFixed, "clean")
 	bad := images.push(t, "library/bad", "1", curlVulnerable, "bad")
+	// It runs since before there was a gate.
+	if r := apply(t, c, oldPodYAML("team-a", "old", bad.Ref())); r.Exit != 0 {
+		t.Fatalf("a Pod before the webhook: %+v", r)
+	}
+	installWebhook(t, c, g.admission, g.authority)
+
 	late := images.push(t, "library/late", "1", curlFixed, "late")
 	for _, p := range []pushed{clean, bad} { // of late nobody tells digestgate
 		g.deliver(t, p)
@@ -83,6 +87,45 @@ func TestEndToEnd(t *testing.T) {
 		r := c.Kubectl(t.Context(), cluster.Call{User: cluster.Developer},
 			"set", "image", "-n", "team-a", "pod/clean", "app="+bad.Ref())
 		wantDenied(t, r, "POLICY", "spec.containers[0].image", bad)
+	})
+	t.Run("refused_pod_can_be_debugged", func(t *testing.T) {
+		r := c.Kubectl(t.Context(), cluster.Call{User: cluster.Developer},
+			"debug", "-n", "team-a", "old", "--image="+clean.Ref(), "--attach=false")
+		t.Logf("kubectl debug: exit %d\n%s", r.Exit, r.Stderr)
+		if r.Exit != 0 || !strings.Contains(r.Stderr, "Warning: digestgate: POLICY: spec.containers[0].image") {
+			t.Errorf("kubectl debug with a clean image: got %+v, want it done with a warning", r)
+		}
+		if r := get(t, c, "pod/old", "-o", "jsonpath={.spec.ephemeralContainers[*].image}"); r.Stdout != clean.Ref() {
+			t.Errorf("ephemeral containers afterwards: got %+v", r)
+		}
+		r = c.Kubectl(t.Context(), cluster.Call{User: cluster.Developer},
+			"debug", "-n", "team-a", "old", "--image="+bad.Ref(), "--attach=false")
+		wantDenied(t, r, "POLICY", "spec.ephemeralContainers[1].image", bad)
+	})
+	t.Run("one_of_two_containers_can_be_mended", func(t *testing.T) {
+		r := c.Kubectl(t.Context(), cluster.Call{User: cluster.Developer},
+			"set", "image", "-n", "team-a", "pod/old", "app="+clean.Ref())
+		if r.Exit != 0 || !strings.Contains(r.Stderr, "Warning: digestgate: POLICY: spec.containers[1].image") {
+			t.Errorf("kubectl set image: got %+v, want it done with a warning", r)
+		}
+	})
+	t.Run("refused_pod_loses_its_finalizer", func(t *testing.T) {
+		r := c.Kubectl(t.Context(), cluster.Call{}, "patch", "-n", "team-a", "pod/old", "--type=merge", `--patch={"metadata":{"finalizers":null}}`)
+		if r.Exit != 0 {
+			t.Errorf("removing the finalizer: got %+v", r)
+		}
+	})
+	t.Run("mirror_pod_is_admitted_and_counted", func(t *testing.T) {
+		kubelet := []string{"create", "-f", "-", "--as=system:node:node-1", "--as-group=system:nodes", "--as-group=system:masters"}
+		r := c.Kubectl(t.Context(), cluster.Call{Input: mirrorPodYAML("team-a", "static-node-1", "node-1", bad.Ref())}, kubelet...)
+		if r.Exit != 0 || !strings.Contains(r.Stderr, "Warning: digestgate: this is the mirror Pod") {
+			t.Errorf("a mirror Pod by its node: got %+v, want it stored with a warning", r)
+		}
+		r = c.Kubectl(t.Context(), cluster.Call{Input: mirrorPodYAML("team-a", "static-node-2", "node-2", bad.Ref())}, kubelet...)
+		wantDenied(t, r, "POLICY", "spec.containers[0].image", bad)
+		if got := g.reviews(t, "mirror", "none"); got != 1 {
+			t.Errorf("mirror Pods counted: got %d, want 1", got)
+		}
 	})
 	t.Run("unknown_registry_is_denied", func(t *testing.T) {
 		r := apply(t, c, podYAML("team-a", "foreign", "registry.example/any:1"))

@@ -55,8 +55,8 @@ func programs(t *testing.T) (digestgate, analyzer string) {
 }
 
 // startGate builds the advisory database and starts `digestgate serve` with
-// config.yaml.
-func startGate(t *testing.T, digestgate, analyzer, registryHost string) *gate {
+// config.yaml and what env sets besides.
+func startGate(t *testing.T, digestgate, analyzer, registryHost string, env ...string) *gate {
 	t.Helper()
 	dir := t.TempDir()
 	g := &gate{hook: rand.Text(), token: rand.Text()}
@@ -76,7 +76,7 @@ func startGate(t *testing.T, digestgate, analyzer, registryHost string) *gate {
 		"HTTP_PORT": strconv.Itoa(ports[0]), "ADMISSION_PORT": strconv.Itoa(ports[1]), "PRIVATE_PORT": strconv.Itoa(ports[2]),
 	})
 	writeFiles(t, dir, map[string]string{"config.yaml": config})
-	g.process, err = process.Start("digestgate", digestgate, []string{"serve", "--config", filepath.Join(dir, "config.yaml")}, dir, "DIGESTGATE_ANALYZER="+analyzer)
+	g.process, err = process.Start("digestgate", digestgate, []string{"serve", "--config", filepath.Join(dir, "config.yaml")}, dir, append(env, "DIGESTGATE_ANALYZER="+analyzer)...)
 	if err != nil {
 		t.Fatal(err)
 	}

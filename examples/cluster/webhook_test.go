@@ -99,6 +99,30 @@ spec:
 `, namespace, name, image)
 }
 
+// oldPodYAML has two containers with one image, and a finalizer.
+func oldPodYAML(namespace, name, image string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {namespace: %s, name: %s, finalizers: [digestgate.example/test]}
+spec:
+  containers:
+  - {name: app, image: %[3]q}
+  - {name: sidecar, image: %[3]q}
+`, namespace, name, image)
+}
+
+// mirrorPodYAML is what a kubelet creates for a static Pod.
+func mirrorPodYAML(namespace, name, node, image string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {namespace: %s, name: %s, annotations: {kubernetes.io/config.mirror: 1f8a4c, kubernetes.io/config.source: file}}
+spec:
+  nodeName: %s
+  containers:
+  - {name: app, image: %q}
+`, namespace, name, node, image)
+}
+
 // apply runs `kubectl apply` as the developer.
 func apply(t *testing.T, c *cluster.Cluster, manifest string, args ...string) cluster.Result {
 	t.Helper()

@@ -74,6 +74,14 @@ func (p *Process) Exited() <-chan struct{} { return p.exited }
 // only.
 func (p *Process) Err() error { return p.err }
 
+// Signal sends a signal to the server.
+func (p *Process) Signal(sig syscall.Signal) error {
+	if err := syscall.Kill(-p.pid, sig); err != nil {
+		return fmt.Errorf("sending %s to %s (process %d): %w", sig, p.name, p.pid, err)
+	}
+	return nil
+}
+
 // Stop asks the server to end, kills it after the grace time, and returns when
 // it is gone. It may be called more than once.
 func (p *Process) Stop(grace time.Duration) error {
