@@ -206,3 +206,50 @@ func TestTenPodsInARow(t *testing.T) {
 		t.Errorf("a dirty tag of a registry that does not answer: %+v, want TIMEOUT", resp)
 	}
 }
+
+// TestWaitHoldsNoPlace: with admission.wait a review that waits for a scan holds
+// no place, and is answered when the scan is done; one that finds no room to wait
+// is BUSY, and its scan is queued all the same.
+func TestWaitHoldsNoPlace(t *testing.T) {
+	s := newSite(t, month(0))
+	known := s.push("team/app", "v1", 1)
+	s.event("team/app", "v1", known)
+	s.work()
+	r := admission.NewReviewer(admission.Default(), s.lookup(gate.LookupOptions{Wait: time.Minute}), admission.Options{MaxInFlight: 1, MaxWaiting: 2})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	first, second := s.push("team/app", "v2", 2), s.push("team/app", "v3", 3)
+	answers := make(chan admission.Response, 1)
+	body := review(t, s.at("team/app", "@"+string(first)))
+	go func() {
+		resp, err := r.Review(ctx, body, "default")
+		for err == nil && resp.Code == gate.CodeBusy && ctx.Err() == nil { // the other one was first
+			resp, err = r.Review(ctx, body, "default")
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		answers <- resp
+	}()
+	resp := admission.Response{Code: gate.CodePending}
+	for resp.Code != gate.CodeBusy || !strings.Contains(resp.Message, "too many reviews wait for scans") { // once the first waits
+		var err error
+		short, stop := context.WithTimeout(ctx, time.Second)
+		if resp, err = r.Review(short, review(t, s.at("team/app", "@"+string(second))), "default"); err != nil || resp.Allowed || ctx.Err() != nil {
+			t.Fatalf("a review without room to wait: %+v, %v", resp, err)
+		}
+		stop()
+	}
+	if resp, err := r.Review(ctx, review(t, s.at("team/app", "@"+string(known))), "default"); err != nil || !resp.Allowed {
+		t.Errorf("a scanned image by digest: %+v, %v", resp, err)
+	}
+	for s.entry(first).Record.InventoryID == "" || s.entry(second).Record.InventoryID == "" {
+		if ctx.Err() != nil {
+			t.Fatal("a scan was not queued")
+		}
+		s.work()
+	}
+	if resp := <-answers; !resp.Allowed {
+		t.Errorf("after its scan: %+v", resp)
+	}
+}
