@@ -57,24 +57,30 @@ func newCredentialSource(c Config, now func() time.Time) *credentialSource {
 // get reads the configured credentials for a repository, "" for what is about
 // none; the zero login when there are none. The errors wrap gate.ErrRegistryAuth:
 // they are for an operator to repair, and jobs wait meanwhile.
-func (c *credentialSource) get(ctx context.Context, repo string) (l login, err error) {
-	switch {
-	case c.cfg.Username != "":
-		l.user = c.cfg.Username
-		l.password, err = readPassword(c.cfg.PasswordFile)
-	case c.cfg.Credentials.DockerConfig != "":
-		var helper string
-		l, helper, err = readDockerConfig(c.cfg.Credentials.DockerConfig, c.cfg.Host, repo)
-		if err == nil && helper != "" {
-			l, err = c.ask(ctx, helper)
-		}
-	case c.cfg.Credentials.Helper != "":
-		l, err = c.ask(ctx, c.cfg.Credentials.Helper)
+func (c *credentialSource) get(ctx context.Context, repo string) (login, error) {
+	l, helper, err := c.source(repo)
+	if err == nil && helper != "" {
+		l, err = c.ask(ctx, helper)
 	}
 	if err != nil {
 		return login{}, fmt.Errorf("%w: %w", err, gate.ErrRegistryAuth)
 	}
 	return l, nil
+}
+
+// source is the login for a repository as it stands in the files, or the name of
+// the helper that has it.
+func (c *credentialSource) source(repo string) (l login, helper string, err error) {
+	switch {
+	case c.cfg.Username != "":
+		l.user = c.cfg.Username
+		l.password, err = readPassword(c.cfg.PasswordFile)
+	case c.cfg.Credentials.DockerConfig != "":
+		return readDockerConfig(c.cfg.Credentials.DockerConfig, c.cfg.Host, repo)
+	case c.cfg.Credentials.Helper != "":
+		helper = c.cfg.Credentials.Helper
+	}
+	return l, helper, err
 }
 
 // ask runs a helper unless its last answer is fresh. Callers that come at the

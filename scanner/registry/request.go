@@ -132,7 +132,7 @@ func (s *session) readManifest(ctx context.Context, repo, ref string) (rawManife
 	if err != nil {
 		return rawManifest{}, s.judgeForbidden(ctx, repo, ref, err)
 	}
-	s.served.note(repo, ref, m.digest, s.identity(ctx, repo))
+	s.served.note(repo, ref, m.digest, s.identity(repo))
 	return m, nil
 }
 

@@ -51,12 +51,15 @@ type servedManifest struct {
 // credentialsID tells credentials apart without keeping them.
 type credentialsID [sha256.Size]byte
 
-func (s *session) identity(ctx context.Context, repo string) credentialsID {
-	l, err := s.secrets.get(ctx, repo)
+// identity is that of the credentials of a repository. What a helper gives changes
+// by the hour for the same account, so that the helper's name stands for it; and it
+// is not run for this.
+func (s *session) identity(repo string) credentialsID {
+	l, helper, err := s.secrets.source(repo)
 	if err != nil {
 		return credentialsID{}
 	}
-	return sha256.Sum256([]byte(l.user + "\x00" + l.password))
+	return sha256.Sum256([]byte(helper + "\x00" + l.user + "\x00" + l.password))
 }
 
 func (m servedManifest) names(ref string) bool { return string(m.digest) == ref || m.tag == ref }
@@ -126,7 +129,7 @@ func (s *session) judgeForbidden(ctx context.Context, repo, ref string, err erro
 	if !errors.As(err, &answer) || !answer.forbidden {
 		return err
 	}
-	by := s.identity(ctx, repo)
+	by := s.identity(repo)
 	other, fresh, known := s.served.another(repo, ref, by)
 	if other == "" || !fresh && !known {
 		return err

@@ -209,3 +209,21 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 		t.Errorf("a list is no image: got %v", err)
 	}
 }
+
+// TestIdentityOfAHelper: what a helper gives changes while the account stays the
+// same, so that its name counts, and nothing is run for it.
+func TestIdentityOfAHelper(t *testing.T) {
+	runs := helper(t, `echo '{"Username":"AWS","Secret":"x"}'`)
+	identity := func(c Config) credentialsID {
+		s := &session{secrets: newCredentialSource(c, time.Now)}
+		return s.identity("team/app")
+	}
+	test, other := Config{}, Config{}
+	test.Credentials.Helper, other.Credentials.Helper = "test", "other"
+	if a, b, none := identity(test), identity(other), identity(Config{}); a == b || a == none || a != identity(test) {
+		t.Errorf("got %x, %x and %x, want three", a[:4], b[:4], none[:4])
+	}
+	if text, err := os.ReadFile(runs); err == nil {
+		t.Errorf("the helper was run: %q", text)
+	}
+}
