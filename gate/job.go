@@ -143,8 +143,9 @@ type JobRequest struct {
 	Trigger  Trigger
 	// Force makes an analysis run again although an inventory exists.
 	Force bool
-	// Namespace is the Kubernetes namespace of an admission miss, "" else.
-	Namespace string
+	// Cluster and Namespace are those of an admission miss, "" else. They say
+	// whose budget it draws on and are not stored.
+	Cluster, Namespace string
 }
 
 // Key is the identity under which at most one job is live.

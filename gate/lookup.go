@@ -28,7 +28,12 @@ type LookupOptions struct {
 	Wait          time.Duration // hold a request this long for an analysis in progress
 	// NewDigestsPerHour is what admission misses of one namespace may queue.
 	NewDigestsPerHour int
-	Repositories      []RepositoryRule
+	// NewDigestsPerHourTotal is what those of all namespaces of a cluster may
+	// queue together, half of it reserved for Established ones.
+	NewDigestsPerHourTotal int
+	// Established knows the namespaces that had an image admitted; nil: none.
+	Established  *Established
+	Repositories []RepositoryRule
 }
 
 // Budget takes from named budgets; see store.Charges.
@@ -49,14 +54,15 @@ type Lookup struct {
 	tags     singleflight.Group
 	spending singleflight.Group
 	// asked is when a namespace last paid for asking for something.
-	asked    *otter.Cache[string, time.Time]
+	asked    *otter.Cache[askedKey, time.Time]
+	usedUp   usedUp
 	silences silences
 	writes   writeHealth
 	// kept are readings of tags that the store did not take, by TagKey.String.
 	kept *otter.Cache[string, keptReading]
 }
 
-// rememberAsked bounds asked; at roughly 400 B each it is 20 MB at most. What
+// rememberAsked bounds asked; at roughly 200 B each it is 10 MB at most. What
 // is forgotten is paid for again.
 const rememberAsked = 50_000
 
@@ -65,7 +71,7 @@ const rememberAsked = 50_000
 func NewLookup(p *Pipeline, reader Reader, budget Budget, changed func() <-chan struct{}, o LookupOptions, m *Metrics) *Lookup {
 	return &Lookup{
 		pipeline: p, reader: reader, budget: budget, changed: changed, options: o, metrics: m,
-		asked: otter.Must(&otter.Options[string, time.Time]{MaximumSize: rememberAsked}),
+		asked: otter.Must(&otter.Options[askedKey, time.Time]{MaximumSize: rememberAsked}),
 		kept:  newKeptReadings(),
 	}
 }
@@ -84,6 +90,9 @@ func (l *Lookup) Decide(ctx context.Context, ref Reference, req Request) Answer 
 		a = l.wait(ctx, ref, req, a, changed)
 	}
 	l.metrics.looked(a.Code)
+	if !req.DryRun && a.Permits() {
+		l.options.Established.Note(req.Cluster, req.Namespace)
+	}
 	return a
 }
 
@@ -201,7 +210,7 @@ func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Loca
 	case m.Kind == KindIndex:
 		return l.index(ctx, m, loc, ref, req)
 	case m.Kind == KindUnknown:
-		return l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry, req.DryRun)
+		return l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
 	}
 	return refuse(ErrUnassessable, "this is not an image that can run, its kind is %q; correct the reference", m.Kind)
 }
@@ -227,7 +236,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 	}
 	switch q.State {
 	case StateNotScanned, StateFailed, StateQueued, StateScanning, StateQuotaExhausted:
-		job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}
+		job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
 		queued := l.miss(ctx, job, entry, req.DryRun)
 		switch {
 		case notYet(a), a.Code == CodeQuotaExhausted:
@@ -238,7 +247,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 		}
 	case StateScanned:
 		if a.Code == CodeUnscanned { // the inventory that the record names is lost
-			job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace, Force: true}
+			job := JobRequest{Kind: JobAnalyze, Location: loc, Digest: digest, Trigger: TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace, Force: true}
 			queued := l.miss(ctx, job, entry, req.DryRun)
 			queued.Digest = digest
 			return queued
@@ -247,7 +256,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 			a.Text = "the image has been read; no vulnerability data is loaded yet to compare it with, which the operators must see to; " + hint
 		}
 		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {
-			l.noteLocation(ctx, loc, digest, req.Namespace)
+			l.noteLocation(ctx, loc, digest, req)
 		}
 	case StateCancelled:
 		a.Text = cancelled

@@ -59,7 +59,7 @@ func (l *Lookup) child(ctx context.Context, entry Entry, c Child, loc Location, 
 	case k == KindImage, k == KindUnknown && rec.InventoryID != "":
 		a = l.image(ctx, entry, c.Digest, loc, ref, req)
 	case k == KindUnknown:
-		a = l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: c.Digest, Trigger: TriggerAdmission, Namespace: req.Namespace}, entry, req.DryRun)
+		a = l.miss(ctx, JobRequest{Kind: JobResolve, Location: loc, Digest: c.Digest, Trigger: TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
 		a.Digest = c.Digest
 	default:
 		a = refuse(ErrUnassessable, "the index names %s as an image, but its kind is %q; push the index again without it", c.Digest.Short(), k)
@@ -77,7 +77,7 @@ func (l *Lookup) readAgain(ctx context.Context, entry Entry, digest Digest, loc 
 	if !entry.Record.Doubtful() || req.DryRun || entry.Copied {
 		return
 	}
-	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: req.Namespace}
+	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
 	err := l.writeAside(ctx, func(ctx context.Context) error {
 		_, _, err := l.pipeline.Scheduler.Enqueue(ctx, job)
 		return err

@@ -15,18 +15,18 @@ const queueTimeout = 2 * time.Second
 
 // noteLocation queues a resolve of a known digest at a location it was not seen
 // at. The answer does not depend on it, so that a failure is only logged.
-func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, namespace string) {
-	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Namespace: namespace}
-	var ok bool
+func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, req Request) {
+	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
+	var over overspent
 	var outcome Enqueued
 	err := l.writeAside(ctx, func(ctx context.Context) (err error) {
-		if ok, err = l.spend(ctx, job); ok {
+		if over, err = l.spend(ctx, job); over == "" && err == nil {
 			_, outcome, err = l.pipeline.Scheduler.Enqueue(ctx, job)
 		}
 		return err
 	})
 	switch {
-	case err == nil && ok:
+	case err == nil && over == "":
 		l.metrics.missed(string(outcome))
 	case err == nil:
 		l.metrics.missed("over_budget")
@@ -38,29 +38,6 @@ func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, 
 
 // spendWindow is the window of the namespaces' budgets.
 const spendWindow = time.Hour
-
-// spend takes one from what a namespace may queue within the hour. Who asks
-// for the same job again has paid: controllers repeat themselves while a scan
-// is pending or has failed, and would use up what is there for new digests.
-func (l *Lookup) spend(ctx context.Context, job JobRequest) (bool, error) {
-	if l.options.NewDigestsPerHour <= 0 {
-		return true, nil
-	}
-	key := job.Namespace + "\n" + string(job.Kind) + "\n" + job.Key()
-	ok, err, _ := l.spending.Do(key, func() (any, error) {
-		now := l.pipeline.Now()
-		if at, ok := l.asked.GetIfPresent(key); ok && now.Sub(at).Abs() < spendWindow {
-			return true, nil
-		}
-		ok, err := l.budget.Spend(ctx, "admission/"+job.Namespace, l.options.NewDigestsPerHour, spendWindow)
-		if ok && err == nil {
-			l.asked.Set(key, now)
-		}
-		return ok, err
-	})
-	paid, _ := ok.(bool)
-	return paid && err == nil, err
-}
 
 // miss queues the work that is missing, within the namespace's budget, and
 // says how long it usually takes. A live job is only made more urgent. A dry
@@ -92,13 +69,13 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 		return unqueued(err, words)
 	}
 	if !live {
-		ok, err := l.spend(queuing, job)
+		over, err := l.spend(queuing, job)
 		if err != nil {
 			return unavailable(err)
 		}
-		if !ok {
+		if over != "" {
 			l.metrics.missed("over_budget")
-			return l.overBudget(job.Namespace)
+			return l.overBudget(over, job.Namespace)
 		}
 	}
 	queued, outcome, err := l.pipeline.Scheduler.Enqueue(queuing, job)
@@ -130,10 +107,18 @@ func unqueued(err error, words string) Answer {
 // overBudget says which limit it is, when it ends, and what does not wait for
 // that: only admission is limited, a push or an operator's ask is not. Windows
 // are aligned to the hour, by the store's clock.
-func (l *Lookup) overBudget(namespace string) Answer {
+func (l *Lookup) overBudget(over overspent, namespace string) Answer {
 	ends := l.pipeline.Now().UTC().Truncate(spendWindow).Add(spendWindow)
-	return refuse(ErrNotScanned, "not scanned, and namespace %q has asked for its %d new images of this hour (admission.newDigestsPerHour); "+
-		"it may ask for more from %s UTC; push the image again, or ask the operators to scan it", namespace, l.options.NewDigestsPerHour, ends.Format("15:04"))
+	who := ""
+	switch total := l.options.NewDigestsPerHourTotal; over {
+	case overNewcomers:
+		who = fmt.Sprintf("namespaces in which no image was admitted before, like %q, have asked for their %d new images of this hour (half of admission.newDigestsPerHourTotal)", namespace, (total+1)/2)
+	case overAll:
+		who = fmt.Sprintf("all namespaces together have asked for their %d new images of this hour (admission.newDigestsPerHourTotal)", total)
+	default:
+		who = fmt.Sprintf("namespace %q has asked for its %d new images of this hour (admission.newDigestsPerHour)", namespace, l.options.NewDigestsPerHour)
+	}
+	return refuse(ErrNotScanned, "not scanned, and %s; it may ask for more from %s UTC; push the image again, or ask the operators to scan it", who, ends.Format("15:04"))
 }
 
 // errQueued marks the answer of the review that has queued the scan.

@@ -45,24 +45,25 @@ type app struct {
 	// asksCertificates: a registry authenticates by one.
 	asksCertificates atomic.Bool
 
-	token      adminToken
-	store      store.Store
-	registries *gate.Registries
-	quota      *gate.Quota
-	source     *registry.Client
-	advisories *advisory.Manager
-	matcher    *match.Matcher
-	policies   *policy.Engine
-	analyzer   *analyzer.Analyzer
-	pipeline   *gate.Pipeline
-	catalog    *catalog.Catalog
-	sweeper    *gate.Sweeper
-	syncer     *gate.Syncer
-	lastEvents *gate.LastEvents
-	gateStats  *gate.Metrics
-	copies     *gate.RecordCopy // what admission knows when the store is away
-	hooks      *webhooks.Handler
-	reviewer   *admission.Reviewer
+	token       adminToken
+	store       store.Store
+	registries  *gate.Registries
+	quota       *gate.Quota
+	source      *registry.Client
+	advisories  *advisory.Manager
+	matcher     *match.Matcher
+	policies    *policy.Engine
+	analyzer    *analyzer.Analyzer
+	pipeline    *gate.Pipeline
+	catalog     *catalog.Catalog
+	sweeper     *gate.Sweeper
+	syncer      *gate.Syncer
+	lastEvents  *gate.LastEvents
+	gateStats   *gate.Metrics
+	copies      *gate.RecordCopy // what admission knows when the store is away
+	hooks       *webhooks.Handler
+	reviewer    *admission.Reviewer
+	established *gate.Established // namespaces that had an image admitted
 	// certificates are those of the listeners, which follow their files.
 	certificates []*admission.Certificate
 

@@ -34,6 +34,9 @@ func (a *app) follow(ctx context.Context, s *running) {
 	if a.copies != nil {
 		s.work.Go(func() { a.copies.Follow(ctx, a.store) })
 	}
+	if a.established != nil {
+		s.work.Go(func() { a.established.Run(ctx) })
+	}
 	if a.advisories != nil {
 		s.work.Go(func() { a.untilDone(ctx, "advisories", a.advisories.Run) })
 	}

@@ -192,7 +192,14 @@ func (a *app) admission() (handler, error) {
 func (a *app) lookup() *gate.Lookup {
 	c := a.config.Admission
 	a.copies = gate.NewRecordCopy(a.store.Admission(), c.StoreGrace, time.Now, a.gateStats, a.log)
-	return gate.NewLookup(a.pipeline, a.copies, a.store, a.store.Changed, c.LookupOptions(), a.gateStats)
+	o := c.LookupOptions()
+	var clusters []string
+	for _, cluster := range c.Clusters {
+		clusters = append(clusters, cluster.Name)
+	}
+	a.established = gate.NewEstablished(clusters, a.store, a.log, time.Now)
+	o.Established = a.established
+	return gate.NewLookup(a.pipeline, a.copies, a.store, a.store.Changed, o, a.gateStats)
 }
 
 // admissionNames are the names in a self-managed certificate: what API servers

@@ -56,8 +56,12 @@ type Config struct {
 	StoreGrace time.Duration `yaml:"storeGrace"`
 	// NewDigestsPerHour is what the admission misses of one namespace may
 	// queue; 0 is no limit.
-	NewDigestsPerHour int     `yaml:"newDigestsPerHour"`
-	Details           Details `yaml:"details"`
+	NewDigestsPerHour int `yaml:"newDigestsPerHour"`
+	// NewDigestsPerHourTotal is what the admission misses of all namespaces of a
+	// cluster may queue together; half of it is reserved for namespaces that had
+	// an image admitted before. 0 is no limit.
+	NewDigestsPerHourTotal int     `yaml:"newDigestsPerHourTotal"`
+	Details                Details `yaml:"details"`
 	// ShutdownDelay is how long after SIGTERM the process serves on while it
 	// says that it is not ready, so that callers find another one first; 0
 	// stops at once. It is part of what terminationGracePeriodSeconds covers.
@@ -119,11 +123,11 @@ func Default() Config {
 		Mode:              ModeEnforce,
 		Tags:              TagsConfig{MaxAge: time.Minute, Grace: 10 * time.Minute},
 		StoreGrace:        5 * time.Minute,
-		NewDigestsPerHour: 60,
-		Details:           DetailsFull,
-		ShutdownDelay:     8 * time.Second,
-		ExemptNamespaces:  []string{"kube-system"},
-		Clusters:          []ClusterConfig{{Name: DefaultCluster}},
+		NewDigestsPerHour: 60, NewDigestsPerHourTotal: 600,
+		Details:          DetailsFull,
+		ShutdownDelay:    8 * time.Second,
+		ExemptNamespaces: []string{"kube-system"},
+		Clusters:         []ClusterConfig{{Name: DefaultCluster}},
 	}
 }
 
@@ -168,6 +172,9 @@ func (c Config) Validate() error {
 	}
 	if c.NewDigestsPerHour < 0 {
 		bad("newDigestsPerHour", "want 0 or more, got %d", c.NewDigestsPerHour)
+	}
+	if c.NewDigestsPerHourTotal < 0 {
+		bad("newDigestsPerHourTotal", "want 0 or more, got %d", c.NewDigestsPerHourTotal)
 	}
 	for i, r := range c.Repositories {
 		key := fmt.Sprintf("repositories[%d]", i)
@@ -230,7 +237,7 @@ func (c Config) LookupOptions() gate.LookupOptions {
 		TagMaxAge:         c.Tags.MaxAge,
 		TagGrace:          c.Tags.Grace,
 		Wait:              c.Wait,
-		NewDigestsPerHour: c.NewDigestsPerHour,
+		NewDigestsPerHour: c.NewDigestsPerHour, NewDigestsPerHourTotal: c.NewDigestsPerHourTotal,
 	}
 	for _, r := range c.Repositories {
 		o.Repositories = append(o.Repositories, gate.RepositoryRule{Pattern: r.Pattern, Allowed: r.Admission == "allowed"})

@@ -320,7 +320,7 @@ func TestConfig_validate(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := Config{
-		Mode: "block", Wait: time.Minute, Tags: TagsConfig{MaxAge: time.Minute, Grace: time.Second}, StoreGrace: -1, NewDigestsPerHour: -1,
+		Mode: "block", Wait: time.Minute, Tags: TagsConfig{MaxAge: time.Minute, Grace: time.Second}, StoreGrace: -1, NewDigestsPerHour: -1, NewDigestsPerHourTotal: -1,
 		Details:          "some",
 		Repositories:     []RepositoryConfig{{"library", "allowed"}, {"a/[", "denied"}, {"a/b", "yes"}},
 		ExemptNamespaces: []string{"kube-*", "ok"},
@@ -334,7 +334,7 @@ func TestConfig_validate(t *testing.T) {
 	}
 	lines := strings.Split(fmt.Sprint(err), "\n")
 	want := []string{
-		"mode", "details", "wait", "tags.grace", "storeGrace", "newDigestsPerHour", "repositories[0].pattern", "repositories[1].pattern",
+		"mode", "details", "wait", "tags.grace", "storeGrace", "newDigestsPerHour", "newDigestsPerHourTotal", "repositories[0].pattern", "repositories[1].pattern",
 		"repositories[2].admission", "exemptNamespaces[0]", `namespaces["Bad"]`, `namespaces["ok"]`, `namespaces["x"].mode`,
 		"clusters[1].name", "clusters[2].tokenFile", "clusters[3].name", "clusters[4].tokenFile", "clusters[5].tokenFile", "tls",
 	}
