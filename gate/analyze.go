@@ -111,7 +111,7 @@ func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func
 			switch {
 			case err == nil:
 				return nil
-			case errors.Is(err, ErrUnassessable), errors.Is(err, ErrTooLarge):
+			case errors.Is(err, ErrUnassessable), errors.Is(err, ErrTooLarge), errors.Is(err, ErrPermanent):
 				return err
 			case errors.Is(err, ErrNotFound):
 				if gone := p.Records.MarkGone(ctx, job.Digest, loc); gone != nil {

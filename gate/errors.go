@@ -186,6 +186,19 @@ func CodeOf(err error) Code {
 	return c.Code
 }
 
+// Permanent marks an error that follows from hashed bytes, so that no repetition
+// and no other place can change it: the job ends after this try. The class of err
+// stays. errors.Is finds the mark as [ErrPermanent].
+func Permanent(err error) error { return &permanentError{err} }
+
+// ErrPermanent is the mark of [Permanent]. It is no class of its own.
+var ErrPermanent = errors.New("it follows from the content")
+
+type permanentError struct{ error }
+
+func (e *permanentError) Unwrap() error        { return e.error }
+func (e *permanentError) Is(target error) bool { return target == ErrPermanent }
+
 // RetryAfterError carries the wait that a registry asked for. It wraps
 // ErrRegistryUnavailable (429, 503) or ErrRegistryAuth.
 type RetryAfterError struct {

@@ -234,7 +234,7 @@ func refusedWait() time.Duration {
 
 // final says which failures no repetition mends.
 func final(err error) bool {
-	return errors.Is(err, ErrUnassessable) || errors.Is(err, ErrNotFound) ||
+	return errors.Is(err, ErrPermanent) || errors.Is(err, ErrUnassessable) || errors.Is(err, ErrNotFound) ||
 		errors.Is(err, ErrRegistryNotTrusted) || errors.Is(err, ErrTooLarge)
 }
 

@@ -164,8 +164,8 @@ func (r *analysis) accept(i int, result []byte) (int64, error) {
 		return 0, fmt.Errorf("reading the result of layer %d: %w: %w", i+1, err, gate.ErrScanFailed)
 	}
 	if want := r.image.Layers[i].DiffID; res.DiffID != want {
-		return 0, fmt.Errorf("layer %d of %d unpacks to %s, the configuration says %s: %w",
-			i+1, len(r.image.Layers), res.DiffID.Short(), want.Short(), gate.ErrIntegrity)
+		return 0, gate.Permanent(fmt.Errorf("layer %d of %d unpacks to %s, the configuration says %s; no runtime accepts that, build and push the image again: %w",
+			i+1, len(r.image.Layers), res.DiffID.Short(), want.Short(), gate.ErrIntegrity))
 	}
 	if r.total += len(result); r.total > maxResults {
 		return 0, fmt.Errorf("the results of the layers have more than %s: %w", gate.ByteSize(maxResults), gate.ErrUnassessable)

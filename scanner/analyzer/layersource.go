@@ -96,6 +96,9 @@ func (l *layerSource) stream(ctx context.Context, w io.Writer) error {
 }
 
 func (l *layerSource) check(sum hash.Hash, n int64) error {
+	if n != l.size && hex.EncodeToString(sum.Sum(nil)) == l.digest.Hex() {
+		return gate.Permanent(fmt.Errorf("the manifest gives layer %s a size of %d bytes and it has %d: %w", l.digest.Short(), l.size, n, gate.ErrIntegrity))
+	}
 	if n != l.size {
 		return fmt.Errorf("layer %s has %d bytes where its descriptor says %d: %w", l.digest.Short(), n, l.size, gate.ErrIntegrity)
 	}

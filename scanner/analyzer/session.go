@@ -207,8 +207,8 @@ func failureError(f *protocol.Failure) error {
 		return fmt.Errorf("%s: %w", text, gate.ErrUnassessable)
 	case protocol.FailureDiskFull:
 		return fmt.Errorf("the disk with the temporary files is full: %s: %w", text, gate.ErrResource)
-	case protocol.FailureCorrupt:
-		return fmt.Errorf("%s: %w", text, gate.ErrScanFailed)
+	case protocol.FailureCorrupt: // of bytes that have their digest, see layerSource.blame
+		return gate.Permanent(fmt.Errorf("%s: %w", text, gate.ErrScanFailed))
 	}
 	return fmt.Errorf("the analyzer child: %s: %w", text, gate.ErrScanFailed)
 }

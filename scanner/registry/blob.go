@@ -37,14 +37,16 @@ type blob struct {
 	body    *watchedBody // nil between two transfers
 	resumes int
 	resumed int64 // offset of the last resumption
-	end     error // what every further Read returns
+	kind    bodyKind
+	host    string // that serves the present body
+	end     error  // what every further Read returns
 }
 
 // openBlob starts the transfer, so that a blob that does not exist is known
 // before the first Read.
-func (s *session) openBlob(ctx context.Context, repo string, digest gate.Digest, size int64) (*blob, error) {
+func (s *session) openBlob(ctx context.Context, kind bodyKind, repo string, digest gate.Digest, size int64) (*blob, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &blob{s: s, ctx: ctx, cancel: cancel, repo: repo, digest: digest, size: size, hash: sha256.New()}
+	b := &blob{s: s, ctx: ctx, cancel: cancel, kind: kind, repo: repo, digest: digest, size: size, hash: sha256.New()}
 	if err := b.open(); err != nil {
 		cancel()
 		return nil, err
@@ -55,6 +57,9 @@ func (s *session) openBlob(ctx context.Context, repo string, digest gate.Digest,
 // open requests the blob from offset on.
 func (b *blob) open() error {
 	return b.s.retry(b.ctx, func() error {
+		if err := b.s.pauses.check(b.kind.of(b.s.origin)); err != nil {
+			return err
+		}
 		ctx, cancel := context.WithCancelCause(b.ctx)
 		limit := time.AfterFunc(b.s.wait.small, func() { cancel(errSlow) })
 		defer limit.Stop()
@@ -69,8 +74,12 @@ func (b *blob) open() error {
 			cancel(nil)
 			return err
 		}
-		b.body = newWatchedBody(res.Body, cancel, b.s.wait)
-		if err := b.align(res); err != nil {
+		b.body, b.host = newWatchedBody(res.Body, cancel, b.s.wait), urlEndpoint(res.Request.URL)
+		err = b.s.pauses.check(b.kind.of(b.host))
+		if err == nil {
+			err = b.align(res)
+		}
+		if err != nil {
 			b.closeBody()
 			return err
 		}
@@ -90,6 +99,9 @@ func (b *blob) align(res *http.Response) error {
 		want -= b.offset
 	}
 	if res.ContentLength >= 0 && res.ContentLength != want {
+		if res.StatusCode == http.StatusOK && b.offset == 0 {
+			return b.wrongSize()
+		}
 		return fmt.Errorf("it has %d bytes where its descriptor says %d: %w", b.size-want+res.ContentLength, b.size, gate.ErrIntegrity)
 	}
 	if res.StatusCode == http.StatusOK && b.offset > 0 {
@@ -113,11 +125,12 @@ func (b *blob) Read(p []byte) (int, error) {
 	}
 	for {
 		n, err := b.body.Read(p)
+		b.hash.Write(p[:n])
 		if b.offset+int64(n) > b.size {
-			return 0, b.stop(fmt.Errorf("it has more than the %d bytes of its descriptor: %w", b.size, gate.ErrIntegrity))
+			b.offset += int64(n)
+			return 0, b.stop(b.wrongSize())
 		}
 		b.offset += int64(n)
-		b.hash.Write(p[:n])
 		switch {
 		case err == nil && n > 0:
 			return n, nil
@@ -127,7 +140,10 @@ func (b *blob) Read(p []byte) (int, error) {
 			if err := b.verify(); err != nil {
 				return n, b.stop(err)
 			}
+			b.s.pauses.body(b.kind, b.host, true)
 			return n, b.stop(io.EOF)
+		case errors.Is(err, io.EOF) && b.verify() == nil:
+			return n, b.stop(b.wrongSize()) // it ends where it should not, and is whole
 		}
 		if err := b.resume(err); err != nil {
 			return n, b.stop(err)
@@ -136,6 +152,23 @@ func (b *blob) Read(p []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// maxOverrun is how far a blob is read beyond its descriptor's size to learn whose
+// fault that is.
+const maxOverrun = 1 << 30
+
+// wrongSize is the error of a blob with another size than its descriptor says. If
+// its bytes have the digest, the manifest is wrong, which nothing will mend;
+// otherwise the registry serves something else.
+func (b *blob) wrongSize() error {
+	n, err := io.Copy(b.hash, io.LimitReader(b.body, maxOverrun))
+	b.offset += n
+	if err == nil && b.verify() == nil {
+		return gate.Permanent(fmt.Errorf("the manifest gives it a size of %d bytes and it has %d; no runtime accepts that, build and push the image again: %w",
+			b.size, b.offset, gate.ErrIntegrity))
+	}
+	return fmt.Errorf("what is served has another size than the %d bytes of its descriptor: %w", b.size, gate.ErrIntegrity)
 }
 
 func (b *blob) verify() error {
@@ -154,6 +187,11 @@ func (b *blob) resume(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		cause = io.ErrUnexpectedEOF
 	}
+	if errors.Is(cause, errStalled) {
+		// It would cost the slot as long again; others wait for that.
+		b.s.pauses.body(b.kind, b.host, false)
+		return fmt.Errorf("it stands still after %d of %d bytes: %s: %w", b.offset, b.size, advice(cause), gate.ErrRegistryUnavailable)
+	}
 	if b.offset-b.resumed >= resumeProgress {
 		b.resumes = 0
 	}
@@ -165,7 +203,7 @@ func (b *blob) resume(cause error) error {
 	}
 	b.resumes++
 	if isTimeout(cause) {
-		b.resumes++ // each costs a whole idle time or window
+		b.resumes++ // each costs a whole window
 	}
 	b.resumed = b.offset
 	return b.open()
@@ -219,7 +257,7 @@ func (w *watchedBody) Read(p []byte) (int, error) {
 	n, err := w.body.Read(p)
 	w.waited += time.Since(start)
 	if !timer.Stop() && err != nil {
-		return n, fmt.Errorf("no byte for %s: %w", w.wait.idle, errSlow)
+		return n, fmt.Errorf("no byte for %s: %w", w.wait.idle, errStalled)
 	}
 	w.moved += int64(n)
 	if w.waited >= w.wait.window {

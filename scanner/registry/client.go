@@ -130,7 +130,7 @@ func (c *Client) session(loc gate.Location) (*session, error) {
 }
 
 // Blob streams a blob of size bytes (as its descriptor says). The reader
-// resumes broken transfers by itself and returns gate.ErrIntegrity instead of
+// resumes broken transfers by itself, ends one of which no byte comes for 30 s, and returns gate.ErrIntegrity instead of
 // io.EOF when the bytes are not those of the digest; whoever stops before
 // io.EOF has read unchecked bytes. ctx covers the whole stream. The caller
 // closes it. Errors of Blob and of Read: those of gate.Source.
@@ -142,7 +142,7 @@ func (c *Client) Blob(ctx context.Context, loc gate.Location, digest gate.Digest
 	if err != nil {
 		return nil, fmt.Errorf("reading blob %q of %q: %w", gate.Printable(string(digest), 100), gate.Printable(loc.String(), 200), err)
 	}
-	b, err := s.openBlob(ctx, loc.Repository, digest, size)
+	b, err := s.openBlob(ctx, layerBody, loc.Repository, digest, size)
 	if err != nil {
 		return nil, fmt.Errorf("reading blob %q of %q: %w", digest, loc, err)
 	}

@@ -21,6 +21,9 @@ import (
 // registry was too slow; it tells our own limits from the caller's.
 var errSlow = errors.New("the registry is too slow")
 
+// errStalled is the end of a body of which no byte has come for timeouts.idle.
+var errStalled = fmt.Errorf("the body stands still: %w", errSlow)
+
 // maxErrorBytes is how much of an error's body is read.
 const maxErrorBytes = 8 << 10
 

@@ -265,7 +265,7 @@ func (p *prober) content(ctx context.Context, repo, ref string) error {
 		if checkBlob(blob.Digest, blob.Size) != nil || blob.Size == 0 {
 			return nil
 		}
-		b, err := p.openBlob(ctx, repo, blob.Digest, blob.Size)
+		b, err := p.openBlob(ctx, probeBody, repo, blob.Digest, blob.Size)
 		if err != nil {
 			return err
 		}

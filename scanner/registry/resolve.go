@@ -81,7 +81,7 @@ func (s *session) readConfig(ctx context.Context, repo string, desc descriptor) 
 	}
 	small, cancel := context.WithTimeoutCause(ctx, s.wait.small, errSlow)
 	defer cancel()
-	b, err := s.openBlob(small, repo, desc.Digest, desc.Size)
+	b, err := s.openBlob(small, configBody, repo, desc.Digest, desc.Size)
 	if err == nil {
 		defer b.Close()
 		var raw []byte
