@@ -236,6 +236,12 @@ func (j *job) open() (xio.ReadSeekCloserAt, error) {
 // start asks everyone in the goroutine that reads the archive, because the
 // content must be kept before the next entry is read.
 func (j *job) start(ctx context.Context, s *slot) error {
+	if over, err := j.overDatabase(); over != "" || err != nil {
+		if over != "" {
+			j.files.notes.failKind(gate.RiskVulnerabilities, gate.GapTooLarge, analyzerDatabase, j.name, over)
+		}
+		return j.tolerate(gate.RiskVulnerabilities, analyzerDatabase, err)
+	}
 	limit := semaphore.New(len(s.typed))
 	for _, t := range s.typed {
 		err := t.group.AnalyzeFile(ctx, &j.group, limit, j.result, "", j.name, j.info, j.open, nil, options)
@@ -291,7 +297,7 @@ func (j *job) want(risk gate.Risk, by string, wanted *bool) error {
 // the layer.
 func (j *job) tolerate(risk gate.Risk, by string, err error) error {
 	if errors.Is(err, errOverLimit) {
-		j.files.notes.failKind(risk, gate.GapTooLarge, by, j.name, fmt.Sprintf("the file's %d bytes are over the limit for temporary files", j.info.Size()))
+		j.files.notes.failKind(risk, gate.GapTooLarge, by, j.name, fmt.Sprintf("the file's %d bytes are over the limit for what an analyser reads", j.info.Size()))
 		return nil
 	}
 	return err
@@ -331,9 +337,17 @@ func (j *job) tell(by analyzer.Type, err error) {
 	}
 }
 
+// maxTogether bounds a file that is read with others: lists of packages as text,
+// of which the largest known has a few MiB. Binaries, JAR files and RPM's databases
+// are not among them.
+const maxTogether = 64 << 20
+
 // keepTogether writes the file down for the analysers that see all their files
 // at once. It counts against the budget until the end.
 func (f *files) keepTogether(wants []analyzer.Type, j *job) error {
+	if j.info.Size() > maxTogether {
+		return errOverLimit
+	}
 	if err := f.spool.reserve(j.info.Size()); err != nil {
 		return err
 	}

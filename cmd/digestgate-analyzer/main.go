@@ -77,7 +77,13 @@ func serve(p *parent) error {
 	case protocol.KindProbe:
 		result.Reached = sandbox.Probe(unit.Probe.Files, unit.Probe.Address)
 	case protocol.KindLayer:
-		result.Layer, err = analyzeLayer(context.Background(), p, unit)
+		var layer *protocol.Layer
+		if layer, err = analyzeLayer(context.Background(), p, unit); err == nil {
+			err = p.found(layer)
+		}
+		if err == nil {
+			result.Layer = &protocol.Layer{DiffID: layer.DiffID, Size: layer.Size}
+		}
 	case protocol.KindMerge:
 		result.Inventory, result.Again, err = merge(p, unit)
 	default:

@@ -29,6 +29,7 @@ func merge(p *parent, unit protocol.Unit) (*gate.Inventory, []protocol.Again, er
 		return nil, nil, err
 	}
 	results := make([]protocol.Layer, unit.Layers+len(unit.Again))
+	listed := 0
 	for i := range results {
 		r, err := p.result(i)
 		if err != nil {
@@ -36,6 +37,12 @@ func merge(p *parent, unit protocol.Unit) (*gate.Inventory, []protocol.Again, er
 		}
 		if err := json.Unmarshal(r, &results[i]); err != nil {
 			return nil, nil, fmt.Errorf("reading result %d: %w", i, err)
+		}
+		for _, part := range results[i].Parts {
+			listed += max(part.Packages, 0)
+		}
+		if limit := unit.Limits.Packages; limit > 0 && listed > limit {
+			return nil, nil, tooLarge("the files of all layers list more than %d packages, the most for scan.childMemory", limit)
 		}
 	}
 	return mergeLayers(raw, results[:unit.Layers], unit.Again, results[unit.Layers:], unit)

@@ -84,11 +84,23 @@ func (p *parent) all(path string) ([]byte, error) {
 	return b, nil
 }
 
+// found hands over what is in a layer. What is over the limit is a failure.
+func (p *parent) found(layer *protocol.Layer) error {
+	body, err := json.Marshal(layer)
+	if err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
+	if len(body) > protocol.MaxResultBytes {
+		return tooLarge("what was found in the layer takes %d bytes, more than %d", len(body), protocol.MaxResultBytes)
+	}
+	return p.post(protocol.PathFound, body)
+}
+
 // send answers the unit. A result over the limit becomes a failure.
 func (p *parent) send(r protocol.Result) error {
 	body, err := json.Marshal(r)
-	if err == nil && len(body) > protocol.MaxResultBytes {
-		err = tooLarge("the result has %d bytes, more than %d", len(body), protocol.MaxResultBytes)
+	if err == nil && len(body) > protocol.MaxAnswerBytes {
+		err = tooLarge("the inventory takes %d bytes, more than %d", len(body), protocol.MaxAnswerBytes)
 	}
 	if err != nil {
 		body, err = json.Marshal(protocol.Result{Version: r.Version, Set: r.Set, Missing: r.Missing, Failure: failure(err)})
@@ -96,7 +108,11 @@ func (p *parent) send(r protocol.Result) error {
 	if err != nil {
 		return err
 	}
-	res, err := p.Ask(http.MethodPost, protocol.PathResult, bytes.NewReader(body))
+	return p.post(protocol.PathResult, body)
+}
+
+func (p *parent) post(path string, body []byte) error {
+	res, err := p.Ask(http.MethodPost, path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("sending the result: %w", err)
 	}

@@ -66,6 +66,16 @@ func (p *part) finish(ctx context.Context) (protocol.Part, error) {
 	if err != nil {
 		return out, err
 	}
+	listed := 0
+	for _, info := range result.PackageInfos {
+		listed += len(info.Packages)
+	}
+	for _, app := range result.Applications {
+		listed += len(app.Packages)
+	}
+	if listed > maxLayerPackages {
+		return out, tooLarge("the files of a layer list %d packages, more than %d", listed, maxLayerPackages)
+	}
 	result.Sort()
 	f := found{PackageInfos: result.PackageInfos, Secrets: result.Secrets, Licenses: result.Licenses, Facts: p.files.facts,
 		Release: p.files.release, Components: p.files.components}
@@ -82,6 +92,7 @@ func (p *part) finish(ctx context.Context) (protocol.Part, error) {
 		trim(f.Applications[i].Packages)
 	}
 	p.notes.into(&out)
+	out.Packages = listed
 	if out.Found, err = json.Marshal(f); err != nil {
 		return out, fmt.Errorf("encoding the result: %w", err)
 	}

@@ -2,10 +2,10 @@ package analyzer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -19,11 +19,19 @@ const (
 	// unpackFactor times scan.maxImageBytes is what an image may unpack to.
 	// Public images unpack to two to three times their compressed size.
 	unpackFactor = 4
+	// layerFactor times its compressed size, or layerLeast if that is more, is what
+	// one layer may unpack to. Files pack to a third or a tenth; what packs better
+	// than this is a few bytes repeated, and would keep a child busy for as long as
+	// scan.timeout lets it. A layer with a sparse file of some GiB passes.
+	layerFactor = 64
+	layerLeast  = 4 << 30
 	// maxFile is the largest single file that is analysed; a sparse one can
 	// claim any size. The largest programs and archives seen have 2 GiB.
 	maxFile = 4 << 30
-	// maxResults bounds the layer results that one merge holds in memory.
-	maxResults = 512 << 20
+	// resultsShare of scan.childMemory is what the layer results of an image may
+	// take as JSON: the merging child holds all of them, unpacked to some three times
+	// as much.
+	resultsShare = 4
 	// maxLayers is twice what container runtimes can mount (127 overlays).
 	maxLayers = 256
 )
@@ -41,7 +49,12 @@ func (a *Analyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.
 	start := time.Now()
 	limited, cancel := context.WithTimeoutCause(ctx, a.config.Timeout, errTimeout)
 	defer cancel()
-	run := &analysis{a: a, req: req, start: start}
+	dir, err := os.MkdirTemp(a.work.path, "results-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory for the results of layers: %w: %w", err, gate.ErrResource)
+	}
+	defer os.RemoveAll(dir)
+	run := &analysis{a: a, req: req, start: start, dir: dir}
 	inv, err := run.do(limited)
 	if errors.Is(err, errTimeout) || (err != nil && errors.Is(context.Cause(limited), errTimeout)) {
 		err = run.timedOut()
@@ -59,10 +72,11 @@ type analysis struct {
 	a     *Analyzer
 	req   gate.AnalyzeRequest
 	start time.Time
+	dir   string // for the results of layers
 	image registry.Image
 
 	sizes []int64 // of the layers, unpacked
-	total int     // bytes of all results
+	total int64   // bytes of all results
 
 	mu        sync.Mutex
 	progress  gate.Progress
@@ -121,12 +135,12 @@ func (r *analysis) check() error {
 }
 
 // layers gets the result of every layer, from the cache or from a child.
-func (r *analysis) layers(ctx context.Context) ([][]byte, []gate.Layer, error) {
-	results := make([][]byte, len(r.image.Layers))
+func (r *analysis) layers(ctx context.Context) ([]*result, []gate.Layer, error) {
+	results := make([]*result, len(r.image.Layers))
 	r.plan(results)
 	layers := make([]gate.Layer, len(results))
 	r.sizes = make([]int64, len(results))
-	done := map[gate.Digest][]byte{} // the same layer may occur twice
+	done := map[gate.Digest]*result{} // the same layer may occur twice
 	for i, l := range r.image.Layers {
 		if results[i] == nil {
 			results[i] = done[l.Digest]
@@ -155,30 +169,24 @@ func (r *analysis) layers(ctx context.Context) ([][]byte, []gate.Layer, error) {
 
 // accept checks what a child said about a layer and counts it. It returns the
 // layer's unpacked size in bytes.
-func (r *analysis) accept(i int, result []byte) (int64, error) {
-	var res struct {
-		DiffID gate.Digest `json:"diffID"`
-		Size   int64       `json:"size"`
-	}
-	if err := json.Unmarshal(result, &res); err != nil {
-		return 0, fmt.Errorf("reading the result of layer %d: %w: %w", i+1, err, gate.ErrScanFailed)
-	}
-	if want := r.image.Layers[i].DiffID; res.DiffID != want {
+func (r *analysis) accept(i int, res *result) (int64, error) {
+	if want := r.image.Layers[i].DiffID; res.diffID != want {
 		return 0, gate.Permanent(fmt.Errorf("layer %d of %d unpacks to %s, the configuration says %s; no runtime accepts that, build and push the image again: %w",
-			i+1, len(r.image.Layers), res.DiffID.Short(), want.Short(), gate.ErrIntegrity))
+			i+1, len(r.image.Layers), res.diffID.Short(), want.Short(), gate.ErrIntegrity))
 	}
-	if r.total += len(result); r.total > maxResults {
-		return 0, fmt.Errorf("the results of the layers have more than %s: %w", gate.ByteSize(maxResults), gate.ErrUnassessable)
+	if r.total += res.length; r.total > int64(r.a.config.ChildMemory)/resultsShare {
+		return 0, fmt.Errorf("what was found in the layers takes more than %s, a quarter of scan.childMemory: %w",
+			r.a.config.ChildMemory/resultsShare, gate.ErrUnassessable)
 	}
-	return max(res.Size, 0), nil
+	return max(res.size, 0), nil
 }
 
 // plan fills in what is known and says how much there is to do.
-func (r *analysis) plan(results [][]byte) {
+func (r *analysis) plan(results []*result) {
 	known, bytes := 0, int64(0)
 	seen := map[gate.Digest]bool{}
 	for i, l := range r.image.Layers {
-		if b, ok := r.a.cache.get(r.a.set, l.Digest, nil); ok {
+		if b, ok := r.a.cache.get(r.a.set, l.Digest, nil, r.dir); ok {
 			results[i] = b
 			known++
 		} else if !seen[l.Digest] {
@@ -195,13 +203,13 @@ func (r *analysis) unpackLimit() int64 { return unpackFactor * int64(r.a.config.
 
 // layer analyses one layer unless somebody else just did: all of it, or the
 // entries that are wanted. It may unpack to limit bytes.
-func (r *analysis) layer(ctx context.Context, l registry.Layer, wanted []protocol.Wanted, limit int64) ([]byte, error) {
+func (r *analysis) layer(ctx context.Context, l registry.Layer, wanted []protocol.Wanted, limit int64) (*result, error) {
 	release, err := r.a.cache.claim(ctx, r.a.set, l.Digest, wanted)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if b, ok := r.a.cache.get(r.a.set, l.Digest, wanted); ok {
+	if b, ok := r.a.cache.get(r.a.set, l.Digest, wanted, r.dir); ok {
 		return b, nil
 	}
 	// The first layer is always done: an analysis that never gets anywhere
@@ -216,7 +224,7 @@ func (r *analysis) layer(ctx context.Context, l registry.Layer, wanted []protoco
 	}
 	r.permitted = true
 	unit := r.unit(protocol.KindLayer)
-	unit.Wanted, unit.Limits.UncompressedBytes = wanted, limit
+	unit.Wanted, unit.Limits.UncompressedBytes = wanted, min(limit, max(layerFactor*l.Size, layerLeast))
 	b, err := r.pull(ctx, l, unit)
 	if err != nil {
 		return nil, err
@@ -227,7 +235,7 @@ func (r *analysis) layer(ctx context.Context, l registry.Layer, wanted []protoco
 }
 
 // pull lets a child analyse the layer while it is pulled.
-func (r *analysis) pull(ctx context.Context, l registry.Layer, unit protocol.Unit) ([]byte, error) {
+func (r *analysis) pull(ctx context.Context, l registry.Layer, unit protocol.Unit) (*result, error) {
 	src := &layerSource{digest: l.Digest, size: l.Size,
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			return r.a.source.Blob(ctx, r.req.Location, l.Digest, l.Size)
@@ -237,19 +245,24 @@ func (r *analysis) pull(ctx context.Context, l registry.Layer, unit protocol.Uni
 	r.mu.Lock()
 	r.source = src
 	r.mu.Unlock()
-	res, err := r.a.launcher.run(ctx, &session{unit: unit, layer: src})
+	found, err := newResultWriter(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer found.file.Close()
+	res, err := r.a.launcher.run(ctx, &session{unit: unit, layer: src, found: found})
 	if err != nil {
 		return nil, src.blame(ctx, err)
 	}
 	switch {
 	case !src.verified():
 		return nil, fmt.Errorf("the analyzer child answered before it had read the layer: %w", gate.ErrScanFailed)
-	case res.Layer == nil || !res.Layer.DiffID.Valid() || len(res.Layer.Parts) == 0 || res.Layer.Size < 0:
+	case res.Layer == nil || !found.taken || !res.Layer.DiffID.Valid() || res.Layer.Size < 0:
 		return nil, fmt.Errorf("the analyzer child's answer is no result of a layer: %w", gate.ErrScanFailed)
 	case res.Set != r.a.childSet:
 		return nil, fmt.Errorf("the analyzer child was replaced while digestgate runs; restart it: %w", gate.ErrResource)
 	}
-	return json.Marshal(res.Layer)
+	return found.finish(res.Layer.DiffID, res.Layer.Size)
 }
 
 func (r *analysis) unit(kind protocol.Kind) protocol.Unit {
@@ -259,11 +272,16 @@ func (r *analysis) unit(kind protocol.Kind) protocol.Unit {
 		Limits: protocol.Limits{
 			DataBytes: int64(c.ChildMemory) + runtimeReserve,
 			FileBytes: min(r.a.launcher.temp, maxFile), TempBytes: r.a.launcher.temp,
+			Packages: int(c.ChildMemory) / packageBytes,
 			// Two processors' worth: the runtime collects garbage beside the work.
 			CPUSeconds: int64(c.Timeout/time.Second)*2 + 10,
 		},
 	}
 }
+
+// packageBytes is what a merge takes for each package that any layer lists: 540,000
+// were too many for 1 GiB, 400,000 are not.
+const packageBytes = 2560
 
 // runtimeReserve is what a Go program's writable address space exceeds its
 // memory by.

@@ -86,6 +86,9 @@ func New(ctx context.Context, opt Options) (*Analyzer, error) {
 	if err := checkMemory(opt.Config, cgroupMemory("/")); err != nil {
 		return nil, err
 	}
+	if tight := tightMemory(opt.Config, cgroupMemory("/")); tight != "" {
+		a.log.Warn("the worker's memory is tight", "reason", tight)
+	}
 	child, err := findChild(opt.ChildPath)
 	if err != nil {
 		return nil, err

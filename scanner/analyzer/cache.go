@@ -1,9 +1,9 @@
 package analyzer
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -18,16 +18,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 )
 
 // cache keeps what children said about layers, in files below dataDir:
-// layers/<hash of the analyser set and of what was wanted>/<digest>. A file starts with a line that
-// names the format and the SHA-256 of what follows, zstd-compressed; one that
-// does not fit its line reads as absent and is removed. The oldest use goes
+// layers/<hash of the analyser set and of what was wanted>/<digest>. A file is a
+// result; one that does not fit its foot reads as absent and is removed. The oldest use goes
 // first when the cache is full. It is safe for concurrent use by goroutines, and
 // harmless for two processes: files appear complete or not at all.
 type cache struct {
@@ -35,8 +32,6 @@ type cache struct {
 	max int64
 	now func() time.Time
 	log *slog.Logger
-	enc *zstd.Encoder
-	dec *zstd.Decoder
 
 	mu      sync.Mutex
 	entries map[string]*entry // by path relative to dir
@@ -49,24 +44,13 @@ type entry struct {
 	used time.Time
 }
 
-const cacheMagic = "digestgate-layer-1 "
-
 // openCache reads which entries there are. max 0 keeps nothing.
 func openCache(dir string, max int64, now func() time.Time, log *slog.Logger) (*cache, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	// A stored result is at most as large as a child may send.
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(protocol.MaxResultBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	c := &cache{dir: dir, max: max, now: now, log: log, enc: enc, dec: dec, entries: map[string]*entry{}, busy: map[string]chan struct{}{}}
+	c := &cache{dir: dir, max: max, now: now, log: log, entries: map[string]*entry{}, busy: map[string]chan struct{}{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the layer cache: %w: %w", err, gate.ErrResource)
 	}
-	err = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -98,6 +82,7 @@ func openCache(dir string, max int64, now func() time.Time, log *slog.Logger) (*
 // cacheName depends on the analysers, on the layer, and on which of its entries
 // were read under which names (none: all under their own).
 func cacheName(set string, d gate.Digest, wanted []protocol.Wanted) string {
+	set += "\x00" + footMagic // one of another format is never looked at
 	if len(wanted) > 0 {
 		raw, _ := json.Marshal(wanted)
 		set += "\x00" + string(raw)
@@ -106,20 +91,25 @@ func cacheName(set string, d gate.Digest, wanted []protocol.Wanted) string {
 	return filepath.Join(hex.EncodeToString(sum[:8]), d.Hex())
 }
 
-// get finds the result of a layer. Whatever is wrong with an entry makes it
+// get finds the result of a layer and gives it a name in the directory to, where
+// it stays when it leaves the cache. Whatever is wrong with an entry makes it
 // absent.
-func (c *cache) get(set string, d gate.Digest, wanted []protocol.Wanted) ([]byte, bool) {
+func (c *cache) get(set string, d gate.Digest, wanted []protocol.Wanted, to string) (*result, bool) {
 	name := cacheName(set, d, wanted)
-	file := filepath.Join(c.dir, name)
-	raw, err := os.ReadFile(file)
-	if err != nil {
+	file, own := filepath.Join(c.dir, name), filepath.Join(to, "cached-"+rand.Text())
+	if err := link(file, own); err != nil {
 		c.forget(name)
 		return nil, false
 	}
-	payload, err := c.unpack(raw)
+	res, err := openResult(own)
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Stat(own)
+	}
 	if err != nil {
 		c.log.Warn("removing a damaged entry of the layer cache", "layer", string(d), "error", err)
 		_ = os.Remove(file)
+		_ = os.Remove(own)
 		c.forget(name)
 		return nil, false
 	}
@@ -127,61 +117,48 @@ func (c *cache) get(set string, d gate.Digest, wanted []protocol.Wanted) ([]byte
 	_ = os.Chtimes(file, now, now)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.remember(name, int64(len(raw)), now)
-	return payload, true
-}
-
-func (c *cache) unpack(raw []byte) ([]byte, error) {
-	line, body, ok := bytes.Cut(raw, []byte("\n"))
-	sum, magic := bytes.CutPrefix(line, []byte(cacheMagic))
-	if !ok || !magic {
-		return nil, errors.New("it has no header")
-	}
-	if got := sha256.Sum256(body); hex.EncodeToString(got[:]) != string(sum) {
-		return nil, errors.New("its checksum does not match")
-	}
-	return c.dec.DecodeAll(body, nil)
+	c.remember(name, info.Size(), now)
+	return res, true
 }
 
 // put stores the result of a layer. The cache is an economy: a failure is
 // logged and nothing is lost.
-func (c *cache) put(set string, d gate.Digest, wanted []protocol.Wanted, payload []byte) {
+func (c *cache) put(set string, d gate.Digest, wanted []protocol.Wanted, res *result) {
 	if c.max <= 0 {
 		return
 	}
-	body := c.enc.EncodeAll(payload, nil)
-	sum := sha256.Sum256(body)
-	raw := append([]byte(cacheMagic+hex.EncodeToString(sum[:])+"\n"), body...)
 	name := cacheName(set, d, wanted)
-	if err := writeFile(filepath.Join(c.dir, name), raw); err != nil {
+	size, err := appear(res.path, filepath.Join(c.dir, name))
+	if err != nil {
 		c.log.Warn("a layer's result is not kept", "layer", string(d), "error", err)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.remember(name, int64(len(raw)), c.now())
+	c.remember(name, size, c.now())
 	c.evict()
 }
 
-// writeFile makes the file appear with all its content.
-func writeFile(file string, raw []byte) error {
+// appear makes the file appear with all the content of another.
+func appear(from, file string) (size int64, err error) {
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return 0, err
 	}
-	f, err := os.CreateTemp(dir, "tmp-")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	err = errors.Join(err, f.Close())
+	tmp := filepath.Join(dir, "tmp-"+rand.Text())
+	err = link(from, tmp)
 	if err == nil {
-		err = os.Rename(f.Name(), file)
+		err = os.Rename(tmp, file)
 	}
+	_ = os.Remove(tmp) // what is left of a failure, or when both names are of one file
 	if err != nil {
-		_ = os.Remove(f.Name())
+		return 0, err
 	}
-	return err
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 func (c *cache) forget(name string) {

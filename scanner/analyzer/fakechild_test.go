@@ -85,8 +85,10 @@ func (p *fakeParent) beginning() io.Closer {
 	return res.Body
 }
 
-func (p *fakeParent) post(body io.Reader) {
-	res, err := p.Ask(http.MethodPost, protocol.PathResult, body)
+func (p *fakeParent) post(body io.Reader) { p.postTo(protocol.PathResult, body) }
+
+func (p *fakeParent) postTo(path string, body io.Reader) {
+	res, err := p.Ask(http.MethodPost, path, body)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return
@@ -94,7 +96,13 @@ func (p *fakeParent) post(body io.Reader) {
 	res.Body.Close()
 }
 
+// answer hands over what was found in a layer, and answers.
 func (p *fakeParent) answer(r protocol.Result) {
+	if r.Layer != nil {
+		b, _ := json.Marshal(r.Layer)
+		p.postTo(protocol.PathFound, bytes.NewReader(b))
+		r.Layer = &protocol.Layer{DiffID: r.Layer.DiffID, Size: r.Layer.Size}
+	}
 	b, _ := json.Marshal(r)
 	p.post(bytes.NewReader(b))
 }
@@ -268,6 +276,19 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 		} else {
 			r.Inventory = honestInventory(p, u)
 			r.Inventory.Packages = []gate.Package{{Name: "x", Layer: digestOf([]byte("foreign"))}}
+		}
+		p.answer(r)
+		return 0
+	},
+	"mergelarge": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
+		if u.Kind == protocol.KindLayer {
+			r.Layer = honestLayer(p)
+		} else {
+			r.Inventory = honestInventory(p, u)
+			for i := 0; i < protocol.MaxAnswerBytes/240; i++ {
+				name := fmt.Sprintf("package-%06d-%s", i, strings.Repeat("x", 40))
+				r.Inventory.Packages = append(r.Inventory.Packages, gate.Package{Name: name, Version: "1.2.3", SrcName: name, PURL: "pkg:deb/debian/" + name})
+			}
 		}
 		p.answer(r)
 		return 0

@@ -23,6 +23,20 @@ func TestCheckMemory(t *testing.T) {
 	}
 }
 
+func TestTightMemory(t *testing.T) {
+	c := Default()
+	c.Concurrency = 4
+	worst := int64(parentMemory + 2*AnalysisMemory + 4<<30)
+	for limit, tight := range map[int64]bool{0: false, worst: false, worst - 1: true} {
+		if got := tightMemory(c, limit); (got != "") != tight {
+			t.Errorf("limit %d: got %q", limit, got)
+		}
+	}
+	if got := tightMemory(Default(), parentMemory+2<<30); got != "" {
+		t.Errorf("the default: got %q", got)
+	}
+}
+
 func TestCgroupMemory(t *testing.T) {
 	tests := map[string]struct {
 		files map[string]string

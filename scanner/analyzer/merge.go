@@ -13,7 +13,7 @@ import (
 // merge lets a child make the inventory, and completes it. Where links give
 // content other names that matter, the child first asks for some layers once
 // more; there is no third time.
-func (r *analysis) merge(ctx context.Context, results [][]byte) (*gate.Inventory, error) {
+func (r *analysis) merge(ctx context.Context, results []*result) (*gate.Inventory, error) {
 	res, err := r.mergeOnce(ctx, results, nil)
 	if err == nil && len(res.Again) > 0 {
 		var again []protocol.Again
@@ -34,7 +34,7 @@ func (r *analysis) merge(ctx context.Context, results [][]byte) (*gate.Inventory
 	return res.Inventory, nil
 }
 
-func (r *analysis) mergeOnce(ctx context.Context, results [][]byte, again []protocol.Again) (*protocol.Result, error) {
+func (r *analysis) mergeOnce(ctx context.Context, results []*result, again []protocol.Again) (*protocol.Result, error) {
 	r.report(func(p *gate.Progress) { p.Phase = gate.PhaseMerge })
 	unit := r.unit(protocol.KindMerge)
 	unit.Layers, unit.Again = len(r.image.Layers), again
@@ -47,7 +47,7 @@ func (r *analysis) mergeOnce(ctx context.Context, results [][]byte, again []prot
 
 // readAgain gets the results of the layers that are wanted once more and appends
 // them. A layer that occurs twice is read for both places at once.
-func (r *analysis) readAgain(ctx context.Context, asked []protocol.Again, results *[][]byte) ([]protocol.Again, error) {
+func (r *analysis) readAgain(ctx context.Context, asked []protocol.Again, results *[]*result) ([]protocol.Again, error) {
 	if err := r.checkAgain(asked); err != nil {
 		return nil, fmt.Errorf("the analyzer child asks for layers again: %w: %w", err, gate.ErrScanFailed)
 	}
@@ -72,7 +72,7 @@ func (r *analysis) readAgain(ctx context.Context, asked []protocol.Again, result
 	}
 	r.report(func(p *gate.Progress) { p.Phase, p.BytesTotal, p.LayersAgain = gate.PhaseLayers, bytes, len(together) })
 	out := make([]protocol.Again, len(asked))
-	done := map[gate.Digest][]byte{}
+	done := map[gate.Digest]*result{}
 	for k, a := range asked {
 		l := r.image.Layers[a.Layer]
 		b := done[l.Digest]

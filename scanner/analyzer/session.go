@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,15 +22,17 @@ import (
 // package protocol. Everything that may be asked for may be asked for once.
 type session struct {
 	unit    protocol.Unit
-	layer   *layerSource // of a layer unit
-	config  []byte       // of a merge unit
-	results [][]byte     // of a merge unit
+	layer   *layerSource  // of a layer unit
+	config  []byte        // of a merge unit
+	found   *resultWriter // of a layer unit: where it writes what it found
+	results []*result     // of a merge unit
 
 	cancel context.CancelCauseFunc // kills the child
 
 	mu     sync.Mutex
 	asked  map[string]bool
 	broken error // how the protocol was broken
+	local  error // what this side could not do
 	result *protocol.Result
 }
 
@@ -96,8 +99,23 @@ func (s *session) handle(w http.ResponseWriter, r *http.Request) {
 		}
 	case r.URL.Path == protocol.PathConfig:
 		_, _ = w.Write(s.config)
+	case r.URL.Path == protocol.PathFound:
+		local, err := s.found.take(r.Body)
+		if local != nil {
+			s.mu.Lock()
+			s.local = local
+			s.mu.Unlock()
+			s.cancel(local)
+		} else if err != nil {
+			s.violation(err)
+		}
+		if local != nil || err != nil {
+			http.Error(w, "not taken", http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
 	case r.URL.Path == protocol.PathResult:
-		if err := s.take(r.Body); err != nil {
+		if err := s.take(r.Body, r.ContentLength); err != nil {
 			s.violation(err)
 			http.Error(w, "not understood", http.StatusBadRequest)
 			return
@@ -105,7 +123,9 @@ func (s *session) handle(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		i, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, protocol.PathResults))
-		_, _ = w.Write(s.results[i])
+		if err := s.results[i].copyTo(w); err != nil {
+			panic(http.ErrAbortHandler) // never a short result
+		}
 	}
 }
 
@@ -124,7 +144,7 @@ func (s *session) permit(request string, r *http.Request) error {
 	switch request {
 	case "GET " + protocol.PathUnit, "POST " + protocol.PathResult:
 		allowed = true
-	case "GET " + protocol.PathLayer:
+	case "GET " + protocol.PathLayer, "POST " + protocol.PathFound:
 		allowed = s.unit.Kind == protocol.KindLayer
 	case "GET " + protocol.PathConfig:
 		allowed = s.unit.Kind == protocol.KindMerge
@@ -149,14 +169,18 @@ func (s *session) violation(err error) {
 	s.cancel(errProtocol)
 }
 
-// take reads the answer.
-func (s *session) take(body io.Reader) error {
-	raw, err := io.ReadAll(io.LimitReader(body, protocol.MaxResultBytes+1))
-	if err != nil {
-		return fmt.Errorf("its answer broke off: %w", err)
+// take reads the answer, of the length that it announces (-1: none).
+func (s *session) take(body io.Reader, length int64) error {
+	var buf bytes.Buffer
+	if length <= protocol.MaxAnswerBytes {
+		buf.Grow(int(max(length, 0)) + bytes.MinRead) // once: growing would take twice as much
+		if _, err := buf.ReadFrom(io.LimitReader(body, protocol.MaxAnswerBytes+1)); err != nil {
+			return fmt.Errorf("its answer broke off: %w", err)
+		}
 	}
-	if len(raw) > protocol.MaxResultBytes {
-		return fmt.Errorf("its answer has more than %s", gate.ByteSize(protocol.MaxResultBytes))
+	raw := buf.Bytes()
+	if length > protocol.MaxAnswerBytes || len(raw) > protocol.MaxAnswerBytes {
+		return fmt.Errorf("its answer has more than %s", gate.ByteSize(protocol.MaxAnswerBytes))
 	}
 	var r protocol.Result
 	if err := json.Unmarshal(raw, &r); err != nil {
@@ -182,6 +206,8 @@ func (s *session) outcome(cause, waitErr error, stderr *head) (*protocol.Result,
 		}
 	}
 	switch {
+	case s.local != nil:
+		return nil, s.local
 	case errors.Is(cause, errProtocol):
 		return nil, fmt.Errorf("the analyzer child %w: %w: %w", errProtocol, s.broken, gate.ErrScanFailed)
 	case errors.Is(cause, errMemory), errors.Is(cause, errTemp):

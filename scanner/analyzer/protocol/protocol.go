@@ -11,6 +11,8 @@
 //	GET  /config      a merge unit's image configuration, once
 //	GET  /results/N   a merge unit's layer results, base first, then those of
 //	                  layers read once more, each once
+//	POST /found       a layer unit's [Layer], which the parent writes down without
+//	                  looking into it, once
 //	POST /result      the [Result]; nothing may follow it
 //
 // Anything else ends the child. The parent counts, hashes and limits the bytes
@@ -27,16 +29,20 @@ import (
 
 // Version is the version of this protocol. Parent and child of different
 // versions refuse each other: they belong to one installation.
-const Version = 2
+const Version = 3
 
 // Socket is the number of the inherited file descriptor in the child.
 const Socket = 3
 
 // The limits on what a child may send back.
 const (
-	// MaxResultBytes bounds the body of POST /result. The largest image measured
-	// (1,675 packages) makes 0.3 MB; a layer with 100,000 packages about 60 MB.
+	// MaxResultBytes bounds the body of POST /found; it passes through to a file. A
+	// layer with 100,000 packages makes about 60 MB.
 	MaxResultBytes = 128 << 20
+	// MaxAnswerBytes bounds the body of POST /result, an inventory, which the parent
+	// holds in memory. The largest image measured (1,675 packages) makes 0.3 MB; 8 MiB
+	// are about 30,000 packages.
+	MaxAnswerBytes = 8 << 20
 	// MaxNotes bounds each of the lists of errors and skipped files of a layer;
 	// what is over it is counted.
 	MaxNotes = 200
@@ -56,6 +62,7 @@ const (
 	PathLayer   = "/layer"
 	PathConfig  = "/config"
 	PathResults = "/results/"
+	PathFound   = "/found"
 	PathResult  = "/result"
 )
 
@@ -96,6 +103,9 @@ type Limits struct {
 	TempBytes int64 `json:"tempBytes"`
 	// UncompressedBytes ends the analysis of a layer that unpacks to more.
 	UncompressedBytes int64 `json:"uncompressedBytes"`
+	// Packages is how many packages all files of an image may list together, also
+	// those that a layer above replaces: a merge holds them all.
+	Packages int `json:"packages,omitempty"`
 	// CPUSeconds is RLIMIT_CPU.
 	CPUSeconds int64 `json:"cpuSeconds"`
 }
@@ -119,8 +129,9 @@ type Result struct {
 	// Set identifies the child's analysers, their versions and rules.
 	Set string `json:"set"`
 	// Missing names the protections that the child could not set up.
-	Missing   []string        `json:"missing,omitempty"`
-	Failure   *Failure        `json:"failure,omitempty"`
+	Missing []string `json:"missing,omitempty"`
+	Failure *Failure `json:"failure,omitempty"`
+	// Layer is the head of what POST /found had: its DiffID and Size only.
 	Layer     *Layer          `json:"layer,omitempty"`
 	Inventory *gate.Inventory `json:"inventory,omitempty"`
 	// Again is the answer to a merge unit that needs layers to be read once more.
@@ -167,16 +178,18 @@ type Layer struct {
 	// Parts are what the analysers found. The same name may be read several
 	// times, because it stands twice in the archive or is wanted for several
 	// contents: part k has each name's reading number k.
-	Parts []Part `json:"parts"`
+	Parts []Part `json:"parts,omitempty"`
 }
 
 // Part is one part of a layer's result.
 type Part struct {
 	// Found is the child's own business: the parent stores it and hands it to the
 	// merging child without looking into it.
-	Found   json.RawMessage      `json:"found"`
-	Errors  []gate.AnalyzerError `json:"errors,omitempty"`
-	Skipped []gate.Skip          `json:"skipped,omitempty"`
+	Found json.RawMessage `json:"found"`
+	// Packages is how many packages it lists.
+	Packages int                  `json:"packages,omitempty"`
+	Errors   []gate.AnalyzerError `json:"errors,omitempty"`
+	Skipped  []gate.Skip          `json:"skipped,omitempty"`
 	// LeftOut are the files that were left out for one reason or pattern each,
 	// with their number; at most one for each pattern and some.
 	LeftOut []gate.Skip `json:"leftOut,omitempty"`
