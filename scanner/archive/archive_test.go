@@ -103,8 +103,8 @@ func open(t *testing.T, path string) *Archive {
 	return a
 }
 
-// readAll reads an image through a registry client, which checks every byte, and
-// returns the number of its layers.
+// readAll reads an image through a registry client, which checks every byte. The
+// type of each layer is what its first bytes say.
 func readAll(t *testing.T, a *Archive, root gate.Digest, platforms ...gate.Platform) gate.Manifest {
 	t.Helper()
 	config := registry.DefaultConfig()
@@ -134,12 +134,13 @@ func readAll(t *testing.T, a *Archive, root gate.Digest, platforms ...gate.Platf
 		}
 		for _, l := range img.Layers {
 			r, err := c.Blob(t.Context(), loc, l.Digest, l.Size)
+			var content []byte
 			if err == nil {
-				_, err = io.Copy(io.Discard, r)
+				content, err = io.ReadAll(r)
 				r.Close()
 			}
-			if err != nil {
-				t.Errorf("layer %s: %v", l.Digest, err)
+			if zipped := bytes.HasPrefix(content, []byte{0x1f, 0x8b}); err != nil || zipped != strings.HasSuffix(l.MediaType, "gzip") {
+				t.Errorf("layer %s of type %s: %v", l.Digest, l.MediaType, err)
 			}
 		}
 	}
