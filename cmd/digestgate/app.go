@@ -84,8 +84,8 @@ func (a *app) open(ctx context.Context) (_ *app, err error) {
 	}()
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.gateStats = gate.NewMetrics(a.metrics)
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the data directory (dataDir): %w", err)
+	if err := openDataDir(c.DataDir, a.log); err != nil {
+		return nil, err
 	}
 	steps := []struct {
 		wait

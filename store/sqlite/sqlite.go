@@ -116,7 +116,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", gate.ErrStoreUnavailable, err)
 	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return fmt.Errorf("%w: %w", gate.ErrStoreUnavailable, err)
 	}
 	if s.codec, err = store.NewCodec(); err != nil {
