@@ -115,7 +115,7 @@ func causeOf(err error, now time.Time) Cause {
 	switch {
 	case errors.Is(err, errPanic):
 		return Cause{Kind: CauseInternal}
-	case c.Kind == CauseContent:
+	case c.Kind == CauseContent, errors.Is(err, ErrPermanent): // whatever its class, it follows from the bytes
 		return Cause{Kind: CauseContent, Text: contentText(err, class.Err)}
 	case c.Kind == "":
 		return Cause{Kind: CauseInternal}

@@ -128,6 +128,8 @@ func TestCauseIsOfThisPlaceOrOfTheBytes(t *testing.T) {
 			"layer 1 is encrypted", "layer 1 is encrypted"},
 		"served": {fmt.Errorf("reading blob of %q: %w", theirs, gate.ErrIntegrity), gate.CodeScanFailed,
 			"does not match its digest", "from the place that it was pushed to first"},
+		"permanent": {fmt.Errorf("analyzing: %w", gate.Permanent(fmt.Errorf("layer 1 of 2 unpacks to something else: %w", gate.ErrIntegrity))), gate.CodeScanFailed,
+			"layer 1 of 2 unpacks to something else", "layer 1 of 2 unpacks to something else"},
 		"panic": {fmt.Errorf("deciding about %q: a bug", theirs), gate.CodeScanFailed, "an error of digestgate itself", "an error of digestgate itself"},
 	}
 	for name, c := range fail {
