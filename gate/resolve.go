@@ -138,15 +138,17 @@ type recordReader interface {
 
 // look asks the registry which digest a tag names and writes nothing. A digest
 // that HEAD reports counts only when it was read and hashed before; otherwise the
-// manifest is read. asRecorded takes a doubtful record as it is.
+// manifest is read. asRecorded takes a doubtful record as it is. With an error
+// other than ErrNotFound the digest is what HEAD has reported, if it did.
 func (p *Pipeline) look(ctx context.Context, r recordReader, key TagKey, asRecorded bool) (looked, error) {
 	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
 	if err != nil {
 		return looked{}, err
 	}
+	reported := looked{manifest: Manifest{Digest: digest}}
 	res, err := r.Read(ctx, ReadRequest{Digests: []Digest{digest}})
 	if err != nil {
-		return looked{}, err
+		return reported, err
 	}
 	rec := res.Digests[digest].Record
 	if m := rec.Manifest; m.Kind != KindUnknown && (asRecorded || !rec.Doubtful()) {
@@ -154,7 +156,13 @@ func (p *Pipeline) look(ctx context.Context, r recordReader, key TagKey, asRecor
 		return looked{manifest: m}, nil
 	}
 	m, err := p.Source.Resolve(ctx, key.Location, key.Tag)
-	return looked{manifest: m, read: true}, err
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return looked{}, err
+	case err != nil:
+		return reported, err
+	}
+	return looked{manifest: m, read: true}, nil
 }
 
 // note records what a look found: that it lies here and, if it was read, what it

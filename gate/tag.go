@@ -36,7 +36,7 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (named, *Answer) {
 		return named{digest: mapping.Digest}, nil
 	}
 	if res.Copied { // what a registry says now could not be recorded
-		return l.copiedTag(key, mapping, res.Now)
+		return l.copiedTag(key, l.newest(key, mapping).TagMapping, res.Now)
 	}
 	newest := l.newest(key, mapping)
 	if newest.Usable(res.Now, l.options.TagMaxAge) {
@@ -47,6 +47,8 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (named, *Answer) {
 		return l.gracedTag(newest.TagMapping, res.Now, "did not answer"), nil
 	}
 	r, err := l.readTag(ctx, key)
+	newest = l.newest(key, mapping) // it may be known by now that the tag has moved
+	graced = newest.Usable(res.Now, l.options.TagGrace)
 	switch {
 	case err == nil && r.unwritten == nil:
 		return named{digest: r.Digest}, nil

@@ -88,10 +88,18 @@ func newKeptReadings() *otter.Cache[string, keptReading] {
 // ours that could not be stored. Nothing of ours stands against a dirty mapping.
 func (l *Lookup) newest(key TagKey, stored TagMapping) keptReading {
 	kept, ok := l.kept.GetIfPresent(key.String())
-	if !ok || stored.Dirty || !kept.ReadAt.After(stored.ReadAt) {
+	if !ok || stored.Dirty || !kept.ReadAt.After(stored.ReadAt) || kept.Dirty && kept.Digest == stored.Digest {
 		return keptReading{TagMapping: stored}
 	}
 	return kept
+}
+
+// bar notes that a registry has said at readAt what a tag names, "" for nothing,
+// and that it is not known otherwise. An older mapping to another digest is not
+// what a node would get, so that it serves no more, whatever the registry or the
+// store does afterwards. It must be called before a better reading is kept.
+func (l *Lookup) bar(key TagKey, d Digest, readAt time.Time) {
+	l.kept.Set(key.String(), keptReading{TagMapping: TagMapping{TagKey: key, Digest: d, ReadAt: readAt, Dirty: true}})
 }
 
 // A reading is what a tag names by a read of the registry.
@@ -114,6 +122,9 @@ func (l *Lookup) confirm(ctx context.Context, key TagKey, readAt time.Time) (rea
 		l.silences.answered(key.Registry, l.pipeline.Now())
 	}
 	if err != nil && !absent {
+		if found.manifest.Digest != "" {
+			l.bar(key, found.manifest.Digest, readAt)
+		}
 		return reading{}, err
 	}
 	r := reading{manifest: found.manifest}
@@ -130,6 +141,7 @@ func (l *Lookup) confirm(ctx context.Context, key TagKey, readAt time.Time) (rea
 		l.kept.Invalidate(key.String())
 		return r, nil
 	}
+	l.bar(key, found.manifest.Digest, readAt)
 	if !notTaken(err) {
 		return reading{}, err
 	}
