@@ -19,14 +19,16 @@ const retry = 20 * time.Millisecond
 
 // Connections bounds the connections of one server. When there is no room, the
 // one makes room that has waited longest and does nothing: first those that
-// never had a request that arrived whole, then idle ones. One with a request
-// that is worked on is never closed; if all are, new ones wait.
+// never had a request that arrived whole, then idle ones. If all are busy, new
+// ones wait for a while, and then take the place of any, so that nobody keeps all
+// places by never being idle: of one between two requests if there is one.
 type Connections struct {
 	limit int
 	freed chan struct{} // capacity 1: look again
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
+	busy time.Time // since when all are and somebody waits; zero: it is not so
 }
 
 // Bound makes a server keep to limit connections. It must be called before the
@@ -79,7 +81,8 @@ func (b *bounded) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{Conn: raw, of: b.of, since: time.Now()}
+	conn := &connection{Conn: raw, of: b.of, accepted: time.Now()}
+	conn.since = conn.accepted
 	for !b.of.admit(conn) {
 		again := time.NewTimer(retry)
 		select {
@@ -102,8 +105,10 @@ func (b *bounded) Close() error { return b.close() }
 func (c *Connections) admit(conn *connection) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.open) >= c.limit {
-		victim := c.idlest(time.Now())
+	if len(c.open) < c.limit {
+		c.busy = time.Time{}
+	} else {
+		victim := c.victim(time.Now())
 		if victim == nil {
 			return false
 		}
@@ -114,31 +119,15 @@ func (c *Connections) admit(conn *connection) bool {
 	return true
 }
 
-// idlest is the connection that makes room, nil when none may yet. One that was
-// served waits for all others to have had their time.
-func (c *Connections) idlest(now time.Time) *connection {
-	var found *connection
-	for conn := range c.open {
-		switch {
-		case conn.working > 0:
-		case found == nil, found.served && !conn.served, found.served == conn.served && conn.since.Before(found.since):
-			found = conn
-		}
-	}
-	if found == nil || now.Sub(found.since) < settled {
-		return nil
-	}
-	return found
-}
-
 // connection is one of a bounded server. Its counters are guarded by of.mu.
 type connection struct {
 	net.Conn
-	of      *Connections
-	since   time.Time // accepted, or the end of the last work
-	working int       // requests that are worked on
-	served  bool      // at least one was
-	closed  atomic.Bool
+	of       *Connections
+	accepted time.Time
+	since    time.Time // accepted, or the end of the last work
+	working  int       // requests that are worked on
+	served   bool      // at least one was
+	closed   atomic.Bool
 
 	// arriving is how many bodies are; the server's Bodies write it.
 	arriving atomic.Int32
@@ -223,8 +212,8 @@ func connectionOf(ctx context.Context) *connection {
 }
 
 // Working says that the request of ctx is worked on until done is called: its
-// connection makes room for no other meanwhile. Whoever has still to send
-// something is not worked on.
+// connection makes room for no other meanwhile, unless all are busy for long.
+// Whoever has still to send something is not worked on.
 func Working(ctx context.Context) (done func()) {
 	c := connectionOf(ctx)
 	if c == nil {

@@ -46,10 +46,12 @@ func (p *pipes) dial(t *testing.T) net.Conn {
 }
 
 // ask sends a request and returns how long the answer took, or an error.
-func ask(c net.Conn) (time.Duration, error) {
+func ask(c net.Conn) (time.Duration, error) { return askFor(c, "/", 5*time.Second) }
+
+func askFor(c net.Conn, path string, within time.Duration) (time.Duration, error) {
 	start := time.Now()
-	_ = c.SetDeadline(start.Add(5 * time.Second))
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	_ = c.SetDeadline(start.Add(within))
+	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return 0, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -153,4 +155,58 @@ func TestConnections_close(t *testing.T) {
 		}
 		server.Close()
 	})
+}
+
+// TestConnections_busyDoNotShutOut: who keeps every connection busy, one short
+// request after the other or one that never ends, shuts nobody out.
+func TestConnections_busyDoNotShutOut(t *testing.T) {
+	for name, takes := range map[string]time.Duration{"short_requests": time.Millisecond, "long_requests": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const limit = 8
+				stop := make(chan struct{})
+				p, c := serve(t, limit, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					defer Working(r.Context())()
+					if r.URL.Path == "/" {
+						return
+					}
+					select {
+					case <-time.After(takes):
+					case <-stop:
+					}
+				}))
+				flood := make(chan struct{}, limit)
+				for range limit {
+					conn := p.dial(t)
+					go func() {
+						defer func() { flood <- struct{}{} }()
+						for {
+							if _, err := askFor(conn, "/busy", 2*time.Hour); err != nil {
+								return
+							}
+							select {
+							case <-time.After(time.Millisecond):
+							case <-stop:
+								return
+							}
+						}
+					}()
+				}
+				time.Sleep(time.Second)
+				for i := range 3 {
+					caller := p.dial(t)
+					if took, err := ask(caller); err != nil || took > patience+time.Second {
+						t.Fatalf("caller %d beside %d busy connections: %v after %s", i, limit, err, took)
+					}
+					if n := c.Open(); n > limit {
+						t.Errorf("%d connections are open, want %d at most", n, limit)
+					}
+				}
+				if n := len(flood); n > 3 {
+					t.Errorf("%d busy connections were closed for 3 callers", n)
+				}
+				close(stop)
+			})
+		})
+	}
 }

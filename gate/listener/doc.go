@@ -4,8 +4,8 @@
 // and buffers of a connection.
 //
 // All of them follow one rule: what waits makes room for what arrives. A flood
-// of connections that say nothing, or of bodies that never end, loses its places
-// to the next caller instead of shutting it out, and a connection has a few
+// of connections that say nothing, or never stop asking, or of bodies that never
+// end, loses its places to the next caller instead of shutting it out, and a connection has a few
 // places that no other can take. Nothing of it depends on addresses, behind
 // which there may be a proxy or a whole cluster.
 //
