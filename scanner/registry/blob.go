@@ -154,15 +154,23 @@ func (b *blob) Read(p []byte) (int, error) {
 	}
 }
 
-// maxOverrun is how far a blob is read beyond its descriptor's size to learn whose
-// fault that is.
+// maxOverrun is how far a layer is read beyond its descriptor's size to learn whose
+// fault that is. Of a configuration it is no more than one may have: reviews read
+// these, and who names a long one short would have each of them read all of it.
 const maxOverrun = 1 << 30
+
+func (k bodyKind) overrun() int64 {
+	if k == layerBody {
+		return maxOverrun
+	}
+	return MaxConfigBytes
+}
 
 // wrongSize is the error of a blob with another size than its descriptor says. If
 // its bytes have the digest, the manifest is wrong, which nothing will mend;
 // otherwise the registry serves something else.
 func (b *blob) wrongSize() error {
-	n, err := io.Copy(b.hash, io.LimitReader(b.body, maxOverrun))
+	n, err := io.Copy(b.hash, io.LimitReader(b.body, b.kind.overrun()))
 	b.offset += n
 	if err == nil && b.verify() == nil {
 		return gate.Permanent(fmt.Errorf("the manifest gives it a size of %d bytes and it has %d; no runtime accepts that, build and push the image again: %w",

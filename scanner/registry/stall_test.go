@@ -98,3 +98,31 @@ func TestWrongSizeInTheManifest(t *testing.T) {
 		})
 	}
 }
+
+// TestWrongSizeOfAConfiguration: a configuration that is longer than any may be is
+// not read to its end to learn whose fault that is.
+func TestWrongSizeOfAConfiguration(t *testing.T) {
+	for name, tt := range map[string]struct {
+		bytes     int
+		permanent bool
+	}{
+		"short": {300_000, true},
+		"long":  {MaxConfigBytes + 1<<20, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.timeouts = patient() })
+			d, err := r.PutBlob(randomBytes(tt.bytes))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := r.client.session(r.loc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.readConfig(t.Context(), r.loc.Repository, descriptor{Digest: d, Size: 100})
+			if !errors.Is(err, gate.ErrIntegrity) || errors.Is(err, gate.ErrPermanent) != tt.permanent {
+				t.Errorf("got %v, want ErrIntegrity, for good: %t", err, tt.permanent)
+			}
+		})
+	}
+}
