@@ -112,7 +112,7 @@ func TestDocumentedACL(t *testing.T) {
 		}
 		if err := asUser(t, s, c, slices.Delete(slices.Clone(rule), i, i+1)); err == nil {
 			t.Errorf("without %s nothing is missing", part)
-		} else if part == "+zadd" && !strings.Contains(err.Error(), "docs/redis.md lists them") {
+		} else if part == "+zadd" && !strings.Contains(err.Error(), "docs/redis.md lists the permissions") {
 			t.Errorf("without %s: %v", part, err)
 		}
 	}
