@@ -24,11 +24,12 @@ const Prefix = "/webhooks/"
 
 const (
 	// maxBodies is what the bodies of all deliveries may hold together: those of
-	// 4,000 usual ones, or 30 of the largest.
-	maxBodies = 32 << 20
+	// 1,000 usual ones, or 8 of the largest. A flood of unfinished ones costs
+	// about four times as much, with what the garbage collector has still to free.
+	maxBodies = 8 << 20
 	// maxArriving is how many bodies may be arriving beyond a few of each
 	// connection.
-	maxArriving = 128
+	maxArriving = 32
 )
 
 // maxEvents is how many events of one delivery are acted on. Recorded

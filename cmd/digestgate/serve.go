@@ -157,8 +157,8 @@ type handler struct {
 
 const (
 	// publicConnections is far above what registries, people and a proxy in
-	// front hold open, and 20 MiB in memory.
-	publicConnections = 512
+	// front hold open, and 10 MiB in memory.
+	publicConnections = 256
 	// privateConnections is for probes and collectors of metrics.
 	privateConnections = 64
 	// publicStreams is how many requests one connection of HTTP/2 may have.

@@ -20,8 +20,10 @@ const (
 	// firstBuffer is where a body begins; its buffer doubles as it arrives.
 	// Reviews of Pods and deliveries have 2 to 20 KiB.
 	firstBuffer = 4 << 10
-	// keptBuffer is the largest buffer that is kept for the next body.
-	keptBuffer = 32 << 10
+	// classes is how many sizes of buffers there are, each twice the one before,
+	// up to 8 MiB. Buffers are used again, so that bodies that come and go leave
+	// no garbage beyond what may be held.
+	classes = 12
 )
 
 // Bodies bounds the bodies that the requests of a server hold, in bytes, and
@@ -31,8 +33,8 @@ const (
 // that has arrived whole keeps its bytes until it is released.
 type Bodies struct {
 	budget int64
-	places int // beyond those that each connection has
-	spare  sync.Pool
+	places int                // beyond those that each connection has
+	spare  [classes]sync.Pool // of *[]byte, by class
 
 	mu       sync.Mutex
 	held     int64
@@ -79,7 +81,7 @@ func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, limit int64) (*Bod
 		body.conn.dropUnserved()
 		return nil, fmt.Errorf("reading a body: %d are arriving already: %w", b.places, gate.ErrBusy)
 	}
-	err := body.fill(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit)
+	err := body.fill(http.MaxBytesReader(w, r.Body, limit))
 	if b.leave(body) { // also when its end came at that moment: its connection is lost
 		err = fmt.Errorf("reading a body: it has made room for another: %w", gate.ErrBusy)
 	}
@@ -101,31 +103,18 @@ func (body *Body) Release() {
 	b.held -= body.held
 	body.held = 0
 	b.mu.Unlock()
-	if text := body.text; text != nil && cap(text) <= keptBuffer {
-		text = text[:0]
-		b.spare.Put(&text)
-	}
+	b.keep(body.text)
 	body.text = nil
 	if body.done != nil {
 		body.done()
 	}
 }
 
-// fill reads until the end; announced is -1 when it is not known.
-func (body *Body) fill(r io.Reader, announced, limit int64) error {
-	most := limit + 1
-	if announced >= 0 {
-		most = min(most, announced+1) // one more, to see the end without growing
-	}
-	if spare, ok := body.of.spare.Get().(*[]byte); ok {
-		body.text = *spare
-	}
-	if !body.of.take(body, int64(cap(body.text))) {
-		return errNoRoom
-	}
+// fill reads until the end.
+func (body *Body) fill(r io.Reader) error {
 	for {
 		if len(body.text) == cap(body.text) {
-			if err := body.grow(most); err != nil {
+			if err := body.grow(); err != nil {
 				return err
 			}
 		}
@@ -142,19 +131,40 @@ func (body *Body) fill(r io.Reader, announced, limit int64) error {
 
 var errNoRoom = fmt.Errorf("reading a body: all bodies together hold too much: %w", gate.ErrBusy)
 
-// grow doubles the buffer, up to most bytes and always by at least one.
-func (body *Body) grow(most int64) error {
-	size := max(firstBuffer, 2*int64(cap(body.text)))
-	if most > int64(cap(body.text)) {
-		size = min(size, most)
+// grow goes to a buffer of the next size.
+func (body *Body) grow() error {
+	class := 0
+	for classSize(class) <= int64(cap(body.text)) {
+		class++
 	}
+	size := classSize(class)
 	if !body.of.take(body, size-int64(cap(body.text))) {
 		return errNoRoom
 	}
-	larger := make([]byte, len(body.text), size)
-	copy(larger, body.text)
+	var larger []byte
+	if class < classes {
+		if spare, ok := body.of.spare[class].Get().(*[]byte); ok {
+			larger = *spare
+		}
+	}
+	if int64(cap(larger)) != size {
+		larger = make([]byte, 0, size)
+	}
+	larger = append(larger[:0], body.text...)
+	body.of.keep(body.text)
 	body.text = larger
 	return nil
+}
+
+func classSize(class int) int64 { return firstBuffer << class }
+
+// keep puts a buffer of one of the sizes aside for the next body.
+func (b *Bodies) keep(text []byte) {
+	for class := range classes {
+		if classSize(class) == int64(cap(text)) {
+			b.spare[class].Put(&text)
+		}
+	}
 }
 
 // enter gives a body a place.

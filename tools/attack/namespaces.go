@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// namespaces sends reviews from namespaces that nobody has made: with names of
-// any length, or each asking for images that nobody has scanned.
+// namespaces sends reviews from namespaces that nobody has made, with names of
+// any length, each asking for an image that nobody has scanned.
 func namespaces(ctx context.Context, args []string, out io.Writer) error {
 	f := newFlags("namespaces", "https://127.0.0.1:8443/admission/validate")
 	reviews := f.Int("reviews", 1000, "reviews, eight at a time")
-	long := f.Int("long", 0, "bytes of each name; 0: short names, and an unknown image in each review")
+	long := f.Int("long", 0, "bytes of each name; 0: a short one")
 	repository := f.String("repository", "", "host/repository of the unknown images, of a configured registry; \"\": that of -image")
 	if _, err := f.parse(args); err != nil {
 		return err
@@ -25,10 +25,11 @@ func namespaces(ctx context.Context, args []string, out io.Writer) error {
 	run := time.Now().UnixNano() // another run asks for other images
 	return f.run(ctx, out, func(context.Context) (string, error) {
 		answers := atOnce(8, *reviews, *f.target, func(i int) []byte {
+			name := fmt.Sprintf("invented-%d", i)
 			if *long > 0 {
-				return review(fmt.Sprintf("%0*d", *long, i), "app", *f.image, "")
+				name = strings.Repeat("n", *long) + name
 			}
-			return review(fmt.Sprintf("invented-%d", i), "app", fmt.Sprintf("%s@sha256:%x", *repository, sha256.Sum256(fmt.Append(nil, run, i))), "")
+			return review(name, "app", fmt.Sprintf("%s@sha256:%x", *repository, sha256.Sum256(fmt.Append(nil, run, i))), "")
 		})
 		return fmt.Sprintf("namespaces: %d reviews, answers %v", *reviews, answers), nil
 	})
