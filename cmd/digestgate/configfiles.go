@@ -6,8 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -19,28 +17,6 @@ import (
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 )
-
-// maxNamedFile bounds a certificate, a key or a token: 1 MiB holds the
-// authorities of every system. What is larger is the wrong file, or none, such
-// as /dev/zero.
-const maxNamedFile = 1 << 20
-
-// readNamed reads a small file that the configuration names.
-func readNamed(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxNamedFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxNamedFile {
-		return nil, fmt.Errorf("%q is larger than %s, which no such file is", path, gate.ByteSize(maxNamedFile))
-	}
-	return text, nil
-}
 
 // used reports whether this process does one of the roles.
 func (c Config) used(roles ...string) bool {
@@ -79,7 +55,7 @@ func (l *loaded) openStoreFiles() {
 		return // which refuses the files
 	}
 	if c.PasswordFile != "" {
-		text, err := readNamed(c.PasswordFile)
+		text, err := gate.ReadSmallFile(c.PasswordFile)
 		if err == nil && strings.TrimSpace(string(text)) == "" {
 			err = fmt.Errorf("%q is empty; write the password of Redis into it", c.PasswordFile)
 		}
@@ -91,7 +67,7 @@ func (l *loaded) openStoreFiles() {
 		l.note("store.macKeyFile", err)
 	}
 	if t, err := store.ParseRedis(c.URL); err == nil && t.SentinelPasswordFile != "" {
-		_, err := readNamed(t.SentinelPasswordFile)
+		_, err := gate.ReadSmallFile(t.SentinelPasswordFile)
 		l.note("store.url", err)
 	}
 }
@@ -100,9 +76,9 @@ func (l *loaded) openPair(path, certFile, keyFile string, roles ...string) {
 	if certFile == "" || keyFile == "" {
 		return // one alone is refused
 	}
-	certificate, certErr := readNamed(certFile)
+	certificate, certErr := gate.ReadSmallFile(certFile)
 	l.note(path+".certFile", certErr, roles...)
-	key, keyErr := readNamed(keyFile)
+	key, keyErr := gate.ReadSmallFile(keyFile)
 	l.note(path+".keyFile", keyErr, roles...)
 	if certErr != nil || keyErr != nil {
 		return
@@ -122,7 +98,7 @@ func (l *loaded) openAuthorities(path, file string, roles ...string) {
 	if file == "" {
 		return
 	}
-	text, err := readNamed(file)
+	text, err := gate.ReadSmallFile(file)
 	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(text) {
 		err = fmt.Errorf("%q holds no certificate in PEM", file)
 	}

@@ -93,6 +93,8 @@ func (r *reloader) reload(cause string) {
 		return
 	}
 	r.log.Info("configuration reloaded", "cause", cause, "changed", shownDifferences(changed))
+	l.warn()
+	l.sayWarnings(r.log)
 }
 
 // refuse leaves in force what is.

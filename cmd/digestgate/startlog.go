@@ -23,6 +23,11 @@ func (l *loaded) sayStart(log *slog.Logger, file string) {
 	for _, missing := range l.elsewhere() {
 		log.Info("this process leaves a part of the work to others", "role", missing.role, "undone", missing.undone)
 	}
+	l.sayWarnings(log)
+}
+
+// sayWarnings tells the log what `config check` warns about.
+func (l *loaded) sayWarnings(log *slog.Logger) {
 	for _, w := range l.places.Warnings() {
 		log.Warn("about the configuration", "key", w.Path, "at", placeText(w.Origin, w.Line), "text", w.Text)
 	}

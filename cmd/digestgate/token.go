@@ -37,14 +37,14 @@ func (c Config) tokenPath() string {
 // which it makes on the first start.
 func loadToken(c Config) (adminToken, error) {
 	path := c.tokenPath()
-	raw, err := readNamed(path)
+	raw, err := gate.ReadSmallFile(path)
 	created := false
 	if errors.Is(err, os.ErrNotExist) && c.Auth.AdminTokenFile == "" {
 		raw, created = []byte(newToken()), true
 		err = writeSecret(path, raw)
 		if errors.Is(err, os.ErrExist) { // another process was faster; its token counts
 			created = false
-			raw, err = readNamed(path)
+			raw, err = gate.ReadSmallFile(path)
 		}
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func loadToken(c Config) (adminToken, error) {
 
 // readToken reads a token that is configured.
 func readToken(path string) (string, error) {
-	raw, err := readNamed(path)
+	raw, err := gate.ReadSmallFile(path)
 	if err != nil {
 		return "", err
 	}

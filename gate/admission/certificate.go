@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -193,7 +192,7 @@ func (c *Certificate) load() (*loaded, error) {
 		return nil, fmt.Errorf("loading the serving certificate %q: %w: %w", o.CertFile, err, gate.ErrInvalid)
 	}
 	if o.ClientCAFile != "" {
-		if clientPEM, err = os.ReadFile(o.ClientCAFile); err != nil {
+		if clientPEM, err = gate.ReadSmallFile(o.ClientCAFile); err != nil {
 			return nil, fmt.Errorf("reading the client authorities: %w: %w", err, gate.ErrInvalid)
 		}
 		l.clients = x509.NewCertPool()
@@ -211,8 +210,8 @@ func (c *Certificate) load() (*loaded, error) {
 }
 
 func readPair(certFile, keyFile string) (certPEM, keyPEM []byte, err error) {
-	if certPEM, err = os.ReadFile(certFile); err == nil {
-		keyPEM, err = os.ReadFile(keyFile)
+	if certPEM, err = gate.ReadSmallFile(certFile); err == nil {
+		keyPEM, err = gate.ReadSmallFile(keyFile)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the serving certificate: %v: %w", err, gate.ErrInvalid)

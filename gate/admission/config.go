@@ -3,7 +3,6 @@ package admission
 import (
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -211,7 +210,7 @@ func (c Config) validateNames() []error {
 			bad(key, "the namespace is in exemptNamespaces too")
 		}
 	}
-	if _, err := loadClusters(c.Clusters, os.ReadFile); err != nil {
+	if _, err := loadClusters(c.Clusters, gate.ReadSmallFile); err != nil {
 		errs = append(errs, err)
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +46,7 @@ type Handler struct {
 
 // NewHandler reads the clusters' tokens; errors as in [Config.Validate].
 func NewHandler(r *Reviewer) (*Handler, error) {
-	list, err := loadClusters(r.terms.Load().config.Clusters, os.ReadFile)
+	list, err := loadClusters(r.terms.Load().config.Clusters, gate.ReadSmallFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the clusters' tokens: %w", err)
 	}

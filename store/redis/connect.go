@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -48,7 +47,7 @@ func newDialing(c store.Config, target store.RedisTarget) (dialing, error) {
 		d.username = c.Username
 	}
 	if target.SentinelPasswordFile != "" {
-		text, err := os.ReadFile(target.SentinelPasswordFile)
+		text, err := gate.ReadSmallFile(target.SentinelPasswordFile)
 		if err != nil {
 			return d, fmt.Errorf("reading the sentinels' password: %w: %w", gate.ErrInvalid, err)
 		}
@@ -61,7 +60,7 @@ func newDialing(c store.Config, target store.RedisTarget) (dialing, error) {
 	if c.CAFile == "" {
 		return d, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := gate.ReadSmallFile(c.CAFile)
 	if err != nil {
 		return d, fmt.Errorf("reading store.caFile: %w: %w", gate.ErrInvalid, err)
 	}
@@ -78,7 +77,7 @@ func (d dialing) credentials(context.Context) (username, password string, err er
 	if d.password == "" {
 		return d.username, "", nil
 	}
-	text, err := os.ReadFile(d.password)
+	text, err := gate.ReadSmallFile(d.password)
 	if err != nil {
 		return "", "", fmt.Errorf("reading store.passwordFile: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -35,7 +34,7 @@ type keyFile struct {
 
 // ReadKeys reads the keys of a file; gate.ErrInvalid says what is wrong with it.
 func ReadKeys(path string) ([][]byte, error) {
-	content, err := os.ReadFile(path)
+	content, err := gate.ReadSmallFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the MAC keys: %w: %w", gate.ErrInvalid, err)
 	}
@@ -64,7 +63,7 @@ func parseKeys(path string, content []byte) ([][]byte, error) {
 func openKeyFile(path string, log *slog.Logger) (*keyFile, error) {
 	k := &keyFile{path: path, log: log, now: time.Now}
 	var err error
-	if k.content, err = os.ReadFile(path); err != nil {
+	if k.content, err = gate.ReadSmallFile(path); err != nil {
 		return nil, fmt.Errorf("reading the MAC keys (store.macKeyFile): %w: %w", gate.ErrInvalid, err)
 	}
 	k.looked = k.now()
@@ -84,7 +83,7 @@ func (k *keyFile) keys() [][]byte {
 }
 
 func (k *keyFile) reload() {
-	content, err := os.ReadFile(k.path)
+	content, err := gate.ReadSmallFile(k.path)
 	if err == nil && bytes.Equal(content, k.content) {
 		return
 	}
