@@ -39,6 +39,9 @@ Standard output has one AdmissionReview for each object that was reviewed.
 Exit status: 0 all allowed, 1 error, 2 at least one denied.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return errors.New(`which file? give -f FILE ("-" is standard input)`)
+			}
 			data, err := readInput(cmd.InOrStdin(), file)
 			if err != nil {
 				return err
@@ -62,7 +65,6 @@ Exit status: 0 all allowed, 1 error, 2 at least one denied.`,
 	cmd.Flags().StringVar(&server, "server", "", "URL of the admission listener of a running server, such as https://127.0.0.1:8443")
 	cmd.Flags().StringVar(&caFile, "ca-file", "", "certificates that the server's is checked with (its own lies in dataDir/tls/ca.crt)")
 	cmd.Flags().StringVar(&cluster, "cluster", admission.DefaultCluster, "name of the cluster that asks (without --server)")
-	_ = cmd.MarkFlagRequired("file")
 	return cmd
 }
 
@@ -118,6 +120,9 @@ func remoteReviewer(server, caFile string) (answerer, error) {
 		out, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 		if err == nil && res.StatusCode != http.StatusOK {
 			err = fmt.Errorf("the server answered %d: %s", res.StatusCode, gate.Printable(string(out), 500))
+			if res.StatusCode == http.StatusNotFound {
+				err = fmt.Errorf("%w; is %s the admission listener of digestgate?", err, gate.Printable(server, 200))
+			}
 		}
 		return out, err
 	}, nil

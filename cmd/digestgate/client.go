@@ -135,7 +135,7 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("calling the server: %w", err)
+		return fmt.Errorf("calling the server: %w; does it run, and is %s its http listener?", err, gate.Printable(c.server, 200))
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))

@@ -72,7 +72,7 @@ func (s configSource) read() *loaded {
 func (s configSource) readFile(d *document.Document) {
 	f, err := os.Open(s.file)
 	if err != nil {
-		d.Fail("reading the configuration: %v; name the file with -c or %sCONFIG", err, envPrefix)
+		d.FailUnread("reading the configuration: %v; name the file with -c or %sCONFIG", err, envPrefix)
 		return
 	}
 	defer f.Close()
@@ -113,6 +113,10 @@ func (s configSource) readSet(d *document.Document) {
 		path, value, ok := strings.Cut(pair, "=")
 		if ok && slices.Contains(keyPaths(), path) {
 			d.ReadValue("--set", path, value)
+			continue
+		}
+		if ok = slices.Contains(keyPaths(), path); ok {
+			d.Fail("--set %q: the value is missing; want --set %s=VALUE", pair, path)
 			continue
 		}
 		hint := " (digestgate config print shows all)"

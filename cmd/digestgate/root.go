@@ -63,7 +63,13 @@ func newRootCommand(environ []string) *cobra.Command {
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return o.checkLog() }
 	root.Version = version
 	root.SetVersionTemplate(versionText())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath())
+	})
+	root.InitDefaultCompletionCmd()
+	refuseTopics(root)
 	refuseUnknown(root)
+	refuseArguments(root)
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -150,8 +151,8 @@ func (c Config) Validate() error {
 		bad("details", "want full or rule, got %q", c.Details)
 	}
 	if len(c.Contact) > maxContact || gate.Printable(c.Contact, maxContact) != c.Contact || strings.TrimSpace(c.Contact) != c.Contact {
-		bad("contact", "want one line of at most %d bytes of printable ASCII, without white space at its ends, got %q (%d bytes)",
-			maxContact, gate.Printable(c.Contact, maxContact), len(c.Contact))
+		bad("contact", "want one line of at most %d bytes of printable ASCII, without white space at its ends, got %s (%d bytes)",
+			maxContact, strconv.QuoteToASCII(c.Contact[:min(len(c.Contact), maxContact)]), len(c.Contact))
 	}
 	for _, d := range []struct {
 		key   string

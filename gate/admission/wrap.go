@@ -81,7 +81,11 @@ func (w *wrapper) add(value any, raw []byte, lists int) error {
 	if version == "" || kind == "" {
 		return fmt.Errorf("this is not an object of Kubernetes: it needs a text for apiVersion and for kind: %w", gate.ErrReviewInvalid)
 	}
-	if items, ok := listItems(object, kind); ok {
+	items, ok, err := listItems(object, kind)
+	if err != nil {
+		return err
+	}
+	if ok {
 		if lists == maxLists {
 			return fmt.Errorf("Lists in Lists are taken %d deep: %w", maxLists, gate.ErrReviewInvalid)
 		}
@@ -127,13 +131,20 @@ func (w *wrapper) review(about string, review any, raw []byte) error {
 	return nil
 }
 
-// listItems reports whether an object is a list, and returns what it holds.
-func listItems(object map[string]any, kind string) ([]any, bool) {
-	if !strings.HasSuffix(kind, "List") {
-		return nil, false
+// listItems reports whether an object is a list, and returns what it holds. A List,
+// or one of a kind that has images, whose items are no list is an error: passed
+// over it would look reviewed.
+func listItems(object map[string]any, kind string) ([]any, bool, error) {
+	of, isList := strings.CutSuffix(kind, "List")
+	if !isList {
+		return nil, false, nil
 	}
 	items, ok := object["items"].([]any)
-	return items, ok || kind == "List" && object["items"] == nil
+	known := of == "" || slices.ContainsFunc(kinds, func(row kindRow) bool { return row.kind == of })
+	if !ok && known && object["items"] != nil {
+		return nil, false, fmt.Errorf("items of a %s: want a list of objects, not %s: %w", gate.Printable(kind, 100), sort(object["items"]), gate.ErrReviewInvalid)
+	}
+	return items, ok || known, nil
 }
 
 // hasImages reports whether objects of a kind hold a pod spec. Their versions and
@@ -192,6 +203,8 @@ func sort(value any) string {
 		return "a list of values"
 	case string:
 		return "a text"
+	case map[string]any:
+		return "a mapping"
 	case map[any]any:
 		return "a mapping with keys that are not texts"
 	}

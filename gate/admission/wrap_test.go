@@ -188,11 +188,13 @@ spec:
 
 func TestWrapObjects_says_what_is_wrong(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                           "there is no object in it",
-		"---\n# a":                   "there is no object in it",
-		"apiVersion: v1\nkind: List": "there is no object in it",
-		"a: 1\n---\nb: [":            "reading document 2, which begins at line 3: yaml: line 1",
-		"kind: Service\n":            "reading document 1, which begins at line 1: this is not an object of Kubernetes",
+		"":                                       "there is no object in it",
+		"---\n# a":                               "there is no object in it",
+		"apiVersion: v1\nkind: List":             "there is no object in it",
+		"apiVersion: v1\nkind: List\nitems: foo": "items of a List: want a list of objects, not a text",
+		"apiVersion: v1\nkind: PodList\nitems: {a: 1}": "items of a PodList: want a list of objects, not a mapping",
+		"a: 1\n---\nb: [": "reading document 2, which begins at line 3: yaml: line 1",
+		"kind: Service\n": "reading document 1, which begins at line 1: this is not an object of Kubernetes",
 		`{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Pod"},3]}`: "items[1]: want an object of Kubernetes, not a single value",
 		`{"apiVersion":"v1","kind":"Pod"}{"apiVersion":`:                                 "reading document 2, which begins at line 1: the JSON ends in the middle",
 		"\n\n[1]": "reading document 1, which begins at line 3: want an object of Kubernetes, not a list of values",

@@ -150,6 +150,12 @@ func (d *Document) Fail(format string, args ...any) {
 	d.problem("", 0, format, args...)
 }
 
+// FailUnread is [Document.Fail] for a document that could not be opened.
+func (d *Document) FailUnread(format string, args ...any) {
+	d.unread = true
+	d.Fail(format, args...)
+}
+
 // Unread reports whether a document could not be read, so that what it says is
 // not known.
 func (d *Document) Unread() bool { return d.unread }
