@@ -191,7 +191,7 @@ func CodeOf(err error) Code {
 // stays. errors.Is finds the mark as [ErrPermanent].
 func Permanent(err error) error { return &permanentError{err} }
 
-// ErrPermanent is the mark of [Permanent]. It is no class of its own.
+// ErrPermanent is the mark of [Permanent]. It is not a class of its own.
 var ErrPermanent = errors.New("it follows from the content")
 
 type permanentError struct{ error }

@@ -25,7 +25,7 @@ const (
 )
 
 // Established remembers the namespaces that have had an image admitted. Half of
-// what all namespaces together may queue is kept for them, so that somebody who
+// what all namespaces together may queue is kept for them, so that a user who
 // invents namespaces cannot use it up. It is shared through the store; what one
 // replica has seen, others know within twenty seconds. A nil Established knows
 // nobody. Safe for concurrent use.

@@ -127,7 +127,7 @@ func (l *Lookup) wait(ctx context.Context, ref Reference, req Request, a Answer,
 		case errors.Is(err, ErrBusy) && first:
 			busy := refusal(fmt.Errorf("waiting for the scan of %s: %w", a.Digest, err))
 			busy.Digest = a.Digest
-			busy.Text = fmt.Sprintf("too many reviews wait for scans of registry %q already; its scan is not forgotten, try again", reg.Name)
+			busy.Text = fmt.Sprintf("too many reviews wait for scans of registry %q already; its scan stays queued; try again", reg.Name)
 			return busy
 		case over || err != nil:
 			return a
@@ -253,7 +253,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 			return queued
 		}
 		if _, loaded := p.Matcher.Generation(); a.Code == CodePending && !loaded {
-			a.Text = "the image has been read; no vulnerability data is loaded yet to compare it with, which the operators must see to; " + hint
+			a.Text = "the image has been read; no vulnerability data is loaded yet to compare it with; the operators must load it; " + hint
 		}
 		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {
 			l.noteLocation(ctx, loc, digest, req)

@@ -97,7 +97,7 @@ func (p *Pipeline) member(ctx context.Context, rec Record, d Digest, loc Locatio
 			return false, err
 		}
 	}
-	if m.Kind == KindIndex { // it is no image, which admission says; its own children are its own matter
+	if m.Kind == KindIndex { // it is not an image, and admission says so; its children are read when it is
 		_, err := p.Records.AddLocation(ctx, d, loc)
 		return false, err
 	}

@@ -160,7 +160,7 @@ func lowerHost(host string) string {
 	if strings.ContainsAny(host, ".:") {
 		return fmt.Sprintf("the registry host %s has upper-case letters; write it in lower case", shownPart(host))
 	}
-	return fmt.Sprintf("%s in front of the first slash has upper-case letters, for which it is read as a registry host; write host or repository in lower case", shownPart(host))
+	return fmt.Sprintf("%s in front of the first slash has upper-case letters, so it is read as a registry host; write host or repository in lower case", shownPart(host))
 }
 
 func whyRepository(name string) string {

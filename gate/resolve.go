@@ -165,7 +165,7 @@ func (p *Pipeline) look(ctx context.Context, r recordReader, key TagKey, asRecor
 	return looked{manifest: m, read: true}, nil
 }
 
-// note records what a look found: that it lies here and, if it was read, what it
+// note records what a look found: that it is located here and, if it was read, what it
 // is.
 func (p *Pipeline) note(ctx context.Context, found looked, loc Location, by asking) (queued bool, err error) {
 	if found.read {

@@ -143,7 +143,7 @@ func (s *Syncer) waker(registry string) chan struct{} {
 }
 
 // Run serves all registries until ctx ends. A run in progress stops and is
-// taken up again by whoever comes next; so it is when registries are replaced.
+// taken up again by the next caller; so it is when registries are replaced.
 func (s *Syncer) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.mu.Lock()

@@ -145,7 +145,7 @@ func (l *Lookup) readTag(ctx context.Context, key TagKey) (reading, error) {
 			return r, nil
 		}
 	}
-	return reading{}, fmt.Errorf("reading tag %q of %q: it is pushed again and again meanwhile: %w", key.Tag, key.Location, ErrBusy)
+	return reading{}, fmt.Errorf("reading tag %q of %q: it is being pushed again and again: %w", key.Tag, key.Location, ErrBusy)
 }
 
 // errNoRoom: too many wait for the same already. It is ErrBusy with a text of

@@ -24,7 +24,7 @@ func (r Record) WhyUnassessable(at Location) string {
 }
 
 // mentions reports whether a text names a place: with its registry, in quotation
-// marks, or, where its repository has a slash and is no ordinary word, alone.
+// marks, or, where its repository has a slash and is not an ordinary word, alone.
 func mentions(text string, l Location) bool {
 	if l.Repository == "" {
 		return false

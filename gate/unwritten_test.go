@@ -45,7 +45,7 @@ func TestStoreThatIsReadButNotWritten(t *testing.T) {
 		{"readonly", "redis is a replica and takes no writes", do("replicaof", "127.0.0.1", "1"), do("replicaof", "no", "one")},
 		{"noreplicas", "redis lacks the replicas", config("min-replicas-to-write", "1"), config("min-replicas-to-write", "0")},
 		{"misconf", "redis cannot write to its disk", failSave, config("stop-writes-on-bgsave-error", "no")},
-		{"no_permission", "redis refuses something to the user", do("acl", "setuser", "default", "-set"), do("acl", "setuser", "default", "+set")},
+		{"no_permission", "redis denies a permission to the user", do("acl", "setuser", "default", "-set"), do("acl", "setuser", "default", "+set")},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			server := redistest.Plain(t, redistest.Options{Config: []string{"save 3600 1000000"}})

@@ -166,7 +166,7 @@ type Refusal int
 const (
 	RefusalOver  Refusal = iota // the registry has served it, or the job ends
 	RefusalOpen                 // nothing; what is remembered stays
-	RefusalGoes                 // not told from one of the credentials: it goes on where there was one
+	RefusalGoes                 // not told from one of the credentials: it continues where there was one
 	RefusalBegin                // refused
 )
 

@@ -70,7 +70,7 @@ type Scheduler interface {
 	// Claim leases the next job to the worker, or returns gate.ErrNoJob.
 	// It first takes back jobs whose lease has run out (which counts an
 	// attempt; at MaxAttempts they fail). The first loss of a job may be its
-	// worker's fault, so that it goes on at its age; later ones wait.
+	// worker's fault, so that it continues at its age; later ones wait.
 	//
 	// Order: priority; what has not been tried before what has (see
 	// TriedBehind); the registry with the fewest running jobs of the kinds asked

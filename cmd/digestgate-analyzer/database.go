@@ -29,7 +29,7 @@ const (
 )
 
 // overDatabase says why the file, if it is a package database, is not read; "" when
-// it is no database or within the limits.
+// it is not a database or is within the limits.
 func (j *job) overDatabase() (why string, err error) {
 	db, ok := distribution.Database(j.name)
 	dpkgs := strings.HasPrefix(j.name, "var/lib/dpkg/") // what is read beside the status

@@ -253,7 +253,7 @@ func TestCheckOfAnArchive(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "blobs/sha256", manifest.Hex)); err != nil {
 		t.Fatal(err)
 	}
-	check(0, []string{dir}, `note: .*layout" has no content for linux/arm64; judged is only linux/amd64`)
+	check(0, []string{dir}, `note: .*layout" has no content for linux/arm64; only linux/amd64 is judged`)
 	check(1, []string{dir, "--platform", "linux/arm64"}, `it has no content for linux/arm64, but for linux/amd64`)
 	// Policies see the name that is given, with the configured registry; nothing is asked.
 	rule := write(t, filepath.Join(s.dir, "rules", "a.rego"), `package digestgate

@@ -83,9 +83,9 @@ func (k *check) present(c archive.Contents) ([]string, error) {
 	case len(has) == 0:
 		return kept, nil // an image without a platform: it is judged always
 	case len(k.platforms) > 0 || len(kept) == 0:
-		return nil, errors.New("it has no content for " + strings.Join(absent, ", ") + ", but for " + strings.Join(has, ", ") + ": say --platform " + has[0] + ", or save the image with all its platforms")
+		return nil, errors.New("it has no content for " + strings.Join(absent, ", ") + ", but for " + strings.Join(has, ", ") + ": use --platform " + has[0] + ", or save the image with all its platforms")
 	}
-	fmt.Fprintf(k.progress, "note: %s has no content for %s; judged is only %s\n", inputName(k.input), strings.Join(absent, ", "), strings.Join(kept, ", "))
+	fmt.Fprintf(k.progress, "note: %s has no content for %s; only %s is judged\n", inputName(k.input), strings.Join(absent, ", "), strings.Join(kept, ", "))
 	return kept, nil
 }
 

@@ -124,7 +124,7 @@ func TestClientCommands(t *testing.T) {
 	ask(1, []string{"cancel", "nothing", string(slow)}, `cancelling "nothing": the server answered 404`, `analyze +(cancelled|running)`)
 	s.until(slow, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateCancelled })
 	ask(1, []string{"cancel", jobs.Jobs[0].ID}, `the server answered 409`)
-	ask(1, []string{"cancel", string(slow)}, `has no job that has not ended`)
+	ask(1, []string{"cancel", string(slow)}, `has no queued or running job`)
 	ask(0, []string{"jobs", "--state", "cancelled"}, slow.Short())
 
 	// Servers that are not one, and no token.

@@ -83,7 +83,7 @@ func (f *listFlags) list(ctx context.Context, c *client, key string, filters url
 	}
 }
 
-// print prints rows in the format that was asked for. A list that goes on says how.
+// print prints rows in the format that was asked for. A list that continues says how.
 func printList[T any](out, notes io.Writer, format, key string, rows []json.RawMessage, next, header string, line func(T) string) error {
 	if format == "json" {
 		return printJSON(out, map[string]any{key: rows, "next": next})
@@ -106,7 +106,7 @@ func printList[T any](out, notes io.Writer, format, key string, rows []json.RawM
 	return nil
 }
 
-// oneOf refuses a value of a flag that is none of its words; "" is no value.
+// oneOf refuses a value of a flag that is not one of its words; "" is no value.
 func oneOf[T ~string](flag, value string, words ...T) error {
 	if value == "" || slices.Contains(words, T(value)) {
 		return nil

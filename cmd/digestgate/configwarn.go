@@ -85,7 +85,7 @@ func (l *loaded) warnRepositories() {
 		fits := slices.ContainsFunc(l.Registries, func(r RegistryConfig) bool { ok, _ := doublestar.Match(name, r.Name); return ok })
 		if !fits && !strings.ContainsAny(name, "*?[{\\") {
 			l.places.Warn(fmt.Sprintf("admission.repositories[%d].pattern", i),
-				fmt.Sprintf("%q begins with %q, which is the name of no configured registry: it fits nothing", rule.Pattern, name))
+				fmt.Sprintf("%q begins with %q, which is not the name of a configured registry: it matches nothing", rule.Pattern, name))
 		}
 	}
 }
@@ -135,7 +135,7 @@ func (l *loaded) warnRoles() {
 		l.places.Warn("listen.webhooks", "the role webhooks has no listener: listen.http and listen.webhooks are both empty, so that no delivery arrives")
 	}
 	if l.used(roleAPI) && l.Listen.HTTP == "" {
-		l.places.Warn("listen.http", "the role api has no listener: listen.http is empty, so that nobody reaches the API")
+		l.places.Warn("listen.http", "the role api has no listener: listen.http is empty, so the API cannot be reached")
 	}
 }
 

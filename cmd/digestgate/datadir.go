@@ -28,7 +28,7 @@ func openDataDir(dir string, log *slog.Logger) error {
 		return nil
 	}
 	if err = os.Chmod(dir, mode&0o700); err == nil {
-		log.Warn("others could read the data directory; now its owner alone can", "dir", dir, "mode", fmt.Sprintf("%#o", mode))
+		log.Warn("others could read the data directory; now only its owner can", "dir", dir, "mode", fmt.Sprintf("%#o", mode))
 		return nil
 	}
 	if mode&0o007 == 0 || ownVolume(dir, info) {

@@ -47,7 +47,7 @@ func (a *app) private() http.Handler {
 // the kubelet waits 1 s for /readyz unless told otherwise.
 const storeCheckTimeout = 800 * time.Millisecond
 
-// storeProblem checks the store. served says, where admission goes on meanwhile,
+// storeProblem checks the store. served says, where admission continues meanwhile,
 // by what: such a replica must stay ready. Otherwise Kubernetes would take all of
 // them out of the service at once, and API servers would be refused connections
 // instead of being given decisions.
@@ -96,7 +96,7 @@ func (a *app) ready(ctx context.Context) (text string, ok bool) {
 		check("stopping", errors.New("this process was told to stop; ask another replica"))
 	}
 	if problem := a.notReloaded.Load(); problem != nil {
-		warn("configuration", "the one before stays in force: "+*problem)
+		warn("configuration", "the earlier one stays in force: "+*problem)
 	}
 	problem, served := a.storeProblem(ctx)
 	switch {

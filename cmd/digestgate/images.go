@@ -184,5 +184,5 @@ func (c *client) beginning(ctx context.Context, hex string) (gate.Digest, error)
 	case 1:
 		return gate.Digest(found[0]), nil
 	}
-	return "", fmt.Errorf("the digests of %d images begin with sha256:%s; give more of it", len(found), hex)
+	return "", fmt.Errorf("the digests of %d images begin with sha256:%s; give more digits", len(found), hex)
 }

@@ -93,7 +93,7 @@ func newScanCommand(o *rootOptions) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "scan IMAGE...",
-		Short: "Have a server scan images",
+		Short: "Ask a server to scan images",
 		Long: `Ask a server for the scan of images, by tag or digest, on its configured registries,
 and print the jobs. If one reference is wrong nothing is queued. An image that is
 known is not analysed again unless --force is given. It does not wait for the end:
@@ -115,7 +115,7 @@ known is not analysed again unless --force is given. It does not wait for the en
 	}
 	flags.add(cmd)
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
-	cmd.Flags().BoolVar(&force, "force", false, "analyse again although the image is known; free, a digest is charged once")
+	cmd.Flags().BoolVar(&force, "force", false, "analyse again although the image is known; this is not charged again")
 	return cmd
 }
 
@@ -203,7 +203,7 @@ func (c *client) live(ctx context.Context, digest string) ([]string, error) {
 		}
 	}
 	if len(ids) == 0 {
-		return nil, errors.New("the image has no job that has not ended")
+		return nil, errors.New("the image has no queued or running job")
 	}
 	return ids, nil
 }

@@ -14,7 +14,7 @@ var (
 	logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 )
 
-// checkLog refuses a form or level of the log that does not exist: somebody who
+// checkLog refuses a form or level of the log that does not exist: a person who
 // parses the log would otherwise find out from what is missing.
 func (o *rootOptions) checkLog() error {
 	if o.logFormat != "text" && o.logFormat != "json" {

@@ -36,7 +36,7 @@ type reloader struct {
 func newReloader(a *app, read func() *loaded, current Config) *reloader {
 	r := &reloader{app: a, read: read, current: current, log: a.log, agrees: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "digestgate_config_reload_successful",
-		Help: "1 when the configuration that was read last is in force, 0 when it was refused and the one before stays.",
+		Help: "1 when the configuration that was read last is in force, 0 when it was refused and the earlier one stays.",
 	})}
 	r.agrees.Set(1)
 	a.metrics.MustRegister(r.agrees)
@@ -78,7 +78,7 @@ func (r *reloader) reload(cause string) {
 		}
 	}
 	if len(restart) > 0 {
-		r.refuse(cause, fmt.Errorf("%s: needs a restart; until then nothing of the file is put in force, the other changes neither", shownDifferences(restart)))
+		r.refuse(cause, fmt.Errorf("%s: needs a restart; until then nothing in the file is put in force, not even its other changes", shownDifferences(restart)))
 		return
 	}
 	if err := r.app.reload(l.Config); err != nil {
@@ -102,7 +102,7 @@ func (r *reloader) refuse(cause string, err error) {
 	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
 	r.app.notReloaded.Store(&text)
 	r.agrees.Set(0)
-	r.log.Error("configuration not reloaded: the one before stays in force", "cause", cause, "error", text)
+	r.log.Error("configuration not reloaded: the earlier one stays in force", "cause", cause, "error", text)
 }
 
 // reload puts the modes, namespaces and registries of a valid configuration in

@@ -242,11 +242,11 @@ func TestReload(t *testing.T) {
 	} {
 		before := read(t, s.config)
 		edit("dataDir:", "admission: {mode: warn}\ndataDir:", broken.from, broken.to)
-		mark = s.said(mark, `msg="configuration not reloaded: the one before stays in force"`, broken.want)
+		mark = s.said(mark, `msg="configuration not reloaded: the earlier one stays in force"`, broken.want)
 		if got := ask(unknown); got.allowed {
 			t.Errorf("%s: the mode changed all the same: %s", what, got)
 		}
-		if _, text, _ := s.ready(); !strings.Contains(text, "warn  configuration: the one before stays in force: ") {
+		if _, text, _ := s.ready(); !strings.Contains(text, "warn  configuration: the earlier one stays in force: ") {
 			t.Errorf("%s: /readyz says %q", what, text)
 		}
 		edit(read(t, s.config), before)

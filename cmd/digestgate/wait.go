@@ -41,7 +41,7 @@ Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict (in time).`,
 			defer cancel()
 			view, err := c.wait(ctx, args[0], cmd.ErrOrStderr())
 			if errors.Is(err, context.DeadlineExceeded) {
-				return noVerdict("no verdict within %s; the scan goes on, ask again or wait longer (--timeout)", timeout)
+				return noVerdict("no verdict within %s; the scan continues; ask again or wait longer (--timeout)", timeout)
 			}
 			if err != nil {
 				return err

@@ -22,7 +22,7 @@ var (
 const (
 	// silentFor is how long nothing is said: most steps are over by then.
 	silentFor = 2 * time.Second
-	// remindEvery is how often a long wait says that it goes on.
+	// remindEvery is how often a long wait says that it continues.
 	remindEvery = 15 * time.Second
 )
 

@@ -94,7 +94,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	http.Error(w, withContact(gate.Printable(failure.text, maxMessage-len(withContact("", contact))), contact), failure.status)
 }
 
-// logRejected writes the one line of a request that is no review, and of a
+// logRejected writes the one line of a request that is not a review, and of a
 // flood of them one in a while.
 func (h *Handler) logRejected(req *http.Request, failure *httpError, start time.Time) {
 	left, ok := h.thinner.Next(strconv.Itoa(failure.status), time.Now())

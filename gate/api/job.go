@@ -26,7 +26,7 @@ type Job struct {
 	Attempts   int           `json:"attempts"`
 	Progress   gate.Progress `json:"progress"`
 	Reason     string        `json:"reason" doc:"why it waits or has failed, in a sentence; empty when nothing keeps it"`
-	WaitsUntil *time.Time    `json:"waitsUntil" doc:"when what it waits for is over, or it is tried again; null when it does not wait, or nobody knows"`
+	WaitsUntil *time.Time    `json:"waitsUntil" doc:"when what it waits for is over, or it is tried again; null when it does not wait, or the time is not known"`
 	Error      string        `json:"error" doc:"the last error, with all details"`
 	CreatedAt  time.Time     `json:"createdAt"`
 	UpdatedAt  time.Time     `json:"updatedAt"`

@@ -50,7 +50,7 @@ type Catalog struct {
 func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Catalog, error) {
 	path := filepath.Join(dir, "catalog.db")
 	if err := private(path); err != nil {
-		return nil, fmt.Errorf("making the catalog %q its owner's alone: %w", path, errors.Join(gate.ErrResource, err))
+		return nil, fmt.Errorf("making the catalog %q readable for its owner only: %w", path, errors.Join(gate.ErrResource, err))
 	}
 	c, err := open(ctx, path, source, log)
 	if err == nil {
@@ -66,7 +66,7 @@ func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Ca
 		}
 	}
 	if err := private(path); err != nil {
-		return nil, fmt.Errorf("making the catalog %q its owner's alone: %w", path, errors.Join(gate.ErrResource, err))
+		return nil, fmt.Errorf("making the catalog %q readable for its owner only: %w", path, errors.Join(gate.ErrResource, err))
 	}
 	c, err = open(ctx, path, source, log)
 	if err != nil {

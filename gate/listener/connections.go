@@ -213,7 +213,7 @@ func connectionOf(ctx context.Context) *connection {
 
 // Working says that the request of ctx is worked on until done is called: its
 // connection makes room for no other meanwhile, unless all are busy for long.
-// Whoever has still to send something is not worked on.
+// A caller that has still to send something is not worked on.
 func Working(ctx context.Context) (done func()) {
 	c := connectionOf(ctx)
 	if c == nil {

@@ -40,7 +40,7 @@ func checkMemory(c Config, limit int64) error {
 
 // tightMemory says what is missing when more than two analyses at a time fit the
 // limit only while none of them is at its own, "" when nothing is. It is told and
-// not refused: an installation that works goes on.
+// not refused: an installation that works continues to work.
 func tightMemory(c Config, limit int64) string {
 	need := parentMemory + int64(max(c.Concurrency-2, 0))*AnalysisMemory + int64(c.Concurrency)*int64(c.ChildMemory)
 	if limit <= 0 || need <= limit {

@@ -77,15 +77,15 @@ func (w *resultWriter) take(body io.Reader) (local, err error) {
 	case errors.As(err, &disk):
 		return fmt.Errorf("writing a layer's result: %w: %w", disk.error, gate.ErrResource), nil
 	case err != nil:
-		return nil, fmt.Errorf("what it found broke off: %w", err)
+		return nil, fmt.Errorf("its result broke off: %w", err)
 	case w.length > protocol.MaxResultBytes:
-		return nil, fmt.Errorf("what it found has more than %s", gate.ByteSize(protocol.MaxResultBytes))
+		return nil, fmt.Errorf("its result has more than %s", gate.ByteSize(protocol.MaxResultBytes))
 	}
 	w.taken = true
 	return nil, nil
 }
 
-// finish writes the foot. Without it the file is no result.
+// finish writes the foot. Without it the file is not a result.
 func (w *resultWriter) finish(diffID gate.Digest, size int64) (*result, error) {
 	_, err := fmt.Fprintf(w, "%s%-71s%020d%020d", footMagic, diffID, size, w.length)
 	if err == nil {

@@ -67,7 +67,7 @@ func Open(ctx context.Context, path string, stdin io.Reader, o Options) (*Archiv
 	case f.has(dockerManifest):
 		err = a.readDocker(ctx)
 	case f.has("repositories"):
-		err = invalid("it is of Docker before 1.10; save it again with a current one")
+		err = invalid("it was saved by Docker before 1.10; save it again with a current version")
 	default:
 		err = invalid("it has neither %s nor %s, so it is neither what docker save writes nor an image layout of OCI", layoutIndex, dockerManifest)
 	}

@@ -56,7 +56,7 @@ func openFiles(ctx context.Context, path string, stdin io.Reader, o Options) (fi
 	return openTar(ctx, &spooled{File: f}, o, f.Close)
 }
 
-// directory is an archive that lies unpacked. Links out of it lead nowhere.
+// directory is an archive that is unpacked already. Links out of it lead nowhere.
 type directory struct{ root *os.Root }
 
 func (d directory) has(name string) bool {
@@ -85,7 +85,7 @@ func (d directory) open(name string) (io.ReadCloser, int64, error) {
 
 func (d directory) Close() error { return d.root.Close() }
 
-// tarFiles is a tar archive of which it is known where each file lies.
+// tarFiles is a tar archive of which it is known where each file is.
 type tarFiles struct {
 	file  *spooled
 	spans map[string]span

@@ -91,7 +91,7 @@ func answerable(challenges []challenge) bool {
 }
 
 // answer turns the challenges of a 401 into the next value to try. Bearer wins
-// over Basic, because a token is worth less to whoever steals it. keep says that
+// over Basic, because a token is worth less to a thief. keep says that
 // it is the registry's API that asks, so that further requests to it bring the
 // answer unasked.
 func (s *session) answer(ctx context.Context, c *call, challenges []challenge, keep bool) (string, error) {

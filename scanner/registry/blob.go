@@ -176,7 +176,7 @@ func (b *blob) wrongSize() error {
 		return gate.Permanent(fmt.Errorf("the manifest gives it a size of %d bytes and it has %d; no runtime accepts that, build and push the image again: %w",
 			b.size, b.offset, gate.ErrIntegrity))
 	}
-	return fmt.Errorf("what is served has another size than the %d bytes of its descriptor: %w", b.size, gate.ErrIntegrity)
+	return fmt.Errorf("the registry serves another size than the %d bytes of the descriptor: %w", b.size, gate.ErrIntegrity)
 }
 
 func (b *blob) verify() error {
@@ -198,7 +198,7 @@ func (b *blob) resume(cause error) error {
 	if errors.Is(cause, errStalled) {
 		// It would cost the slot as long again; others wait for that.
 		b.s.pauses.body(b.kind, b.host, false)
-		return fmt.Errorf("it stands still after %d of %d bytes: %s: %w", b.offset, b.size, advice(cause), gate.ErrRegistryUnavailable)
+		return fmt.Errorf("it stopped arriving after %d of %d bytes: %s: %w", b.offset, b.size, advice(cause), gate.ErrRegistryUnavailable)
 	}
 	if b.offset-b.resumed >= resumeProgress {
 		b.resumes = 0

@@ -28,7 +28,7 @@ const (
 )
 
 // body learns from the end of a body: whole, or standing still. Other answers of
-// the host do not count, since it goes on answering while its bodies stand still.
+// the host do not count, since it still answers while its bodies stand still.
 func (p *pauses) body(kind bodyKind, host string, whole bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,7 +45,7 @@ func (p *pauses) body(kind bodyKind, host string, whole bool) {
 	}
 	h.failures++
 	if over := h.failures - stallBreak; over >= 0 {
-		h.rest(p.now(), min(firstStallBreak<<min(over, 10), maxStallBreak), "its last bodies stood still", false)
+		h.rest(p.now(), min(firstStallBreak<<min(over, 10), maxStallBreak), "its last bodies stopped arriving", false)
 		p.log.Warn("registry host is left alone", "host", host, "for", string(kind), "until", h.until, "reason", h.reason)
 	}
 }

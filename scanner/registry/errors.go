@@ -22,7 +22,7 @@ import (
 var errSlow = errors.New("the registry is too slow")
 
 // errStalled is the end of a body of which no byte has come for timeouts.idle.
-var errStalled = fmt.Errorf("the body stands still: %w", errSlow)
+var errStalled = fmt.Errorf("the body stopped arriving: %w", errSlow)
 
 // maxErrorBytes is how much of an error's body is read.
 const maxErrorBytes = 8 << 10

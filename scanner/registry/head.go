@@ -33,7 +33,7 @@ func (h *heads) useless() bool {
 }
 
 // learn notes a HEAD that was answered with a digest, or one that was not where
-// GET was. A host that answers others is no such host: this was one path of it, or
+// GET was. A host that answers others is not such a host: this was one path of it, or
 // one moment.
 func (h *heads) learn(worked bool) {
 	h.mu.Lock()

@@ -23,7 +23,7 @@ var relationPattern = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9.-]*|[A-Za-z][A-
 // nextQuery is the query of the link to the next page, nil when there is none.
 // Nothing else of the address is used: the next page is where this one was,
 // whatever host or path the registry names. A link that is not understood is an
-// error, because the list may go on there; the text is fit for a message.
+// error, because the list may continue there; the text is fit for a message.
 func nextQuery(h http.Header) (url.Values, error) {
 	var unclear error
 	for _, line := range h.Values("Link") {
@@ -90,10 +90,10 @@ func parseLinks(line string) (links []webLink, err error) {
 			l.target, p.rest = strings.TrimSpace(l.target), ";"+p.rest
 		}
 		if !ok {
-			return links, fmt.Errorf("%q, which is no link", gate.Printable(line, 100))
+			return links, fmt.Errorf("%q, which is not a link", gate.Printable(line, 100))
 		}
 		if l.rel, ok = p.relation(); !ok {
-			return links, fmt.Errorf("%q, whose parameters are no such", gate.Printable(line, 100))
+			return links, fmt.Errorf("%q, whose parameters are not valid", gate.Printable(line, 100))
 		}
 		links = append(links, l)
 	}

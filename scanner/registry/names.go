@@ -12,7 +12,7 @@ type names struct {
 	take, valid func(string) bool
 	seen        map[string]bool
 	taken       []string
-	full        bool   // the list goes on, and is not read further
+	full        bool   // the list continues, and is not read further
 	why         string // it is not, unless the limit is reached
 	wrong       int    // not names at all, never put into an address
 }
@@ -46,7 +46,7 @@ func (n *names) sorted() []string {
 	return n.taken
 }
 
-// stop says that the list goes on and why it is not read further.
+// stop says that the list continues and why it is not read further.
 func (n *names) stop(format string, args ...any) {
 	n.full, n.why = true, fmt.Sprintf(format, args...)
 }
@@ -60,7 +60,7 @@ func (n *names) note(what string) string {
 		note = fmt.Sprintf("only the first %d %s are looked at", n.limit, what)
 	}
 	if n.wrong > 0 {
-		note = joinNotes(note, fmt.Sprintf("%d names that are none are left out", n.wrong))
+		note = joinNotes(note, fmt.Sprintf("%d names that are not valid are left out", n.wrong))
 	}
 	return note
 }

@@ -12,7 +12,7 @@ import (
 
 // checkRedirect is the policy of http.Client. What is asked for by digest may
 // come from any host, because it is hashed here; everything else (a tag, a list)
-// is the word of whoever answers, so that only configured hosts may. Credentials
+// is the claim of the host that answers, so that only configured hosts may. Credentials
 // need no care here: authTransport adds them per hop.
 func (s *session) checkRedirect(req *http.Request, via []*http.Request) error {
 	c, _ := req.Context().Value(callKey{}).(*call)
@@ -44,7 +44,7 @@ func referer(from *url.URL) string {
 }
 
 // redirectError says that a redirect was not followed. It names the host only:
-// addresses of blobs are signed, and whoever has them may read.
+// addresses of blobs are signed, and every holder of them may read.
 type redirectError struct{ host, reason string }
 
 func (e *redirectError) Error() string {

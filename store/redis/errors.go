@@ -58,7 +58,7 @@ var (
 		// The second is Redis 7.0, the third 7.2 and later, and Valkey.
 		{
 			[]string{"NOPERM", "The user executing the script can't", "ACL failure in script"},
-			"redis refuses something to the user of store.username, docs/redis.md lists the permissions", gate.ErrStoreUnavailable,
+			"redis denies a permission to the user of store.username; docs/redis.md lists the permissions", gate.ErrStoreUnavailable,
 		},
 		{[]string{"WRONGPASS", "NOAUTH"}, "redis refuses the credentials of store.username and store.passwordFile", gate.ErrStoreUnavailable},
 	}

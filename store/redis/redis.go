@@ -184,7 +184,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 }
 
 // Check looks at the types of keys, writes a value and reads it back. A key that
-// somebody else has written is *store.Damaged.
+// another program has written is *store.Damaged.
 func (s *Store) Check(ctx context.Context) error {
 	const what = "checking the store"
 	now, err := s.Now(ctx)

@@ -62,9 +62,9 @@ func (e *handshakeError) Error() string {
 	case errors.As(e.err, &alert):
 		return fmt.Sprintf("the TLS handshake with %q failed; look at the server's tls- settings: %v", addr, e.err)
 	case errors.As(e.err, &record):
-		return fmt.Sprintf("%q does not speak TLS, which rediss:// wants; name the server's tls-port in store.url, or use redis:// if it is plain: %v", addr, e.err)
+		return fmt.Sprintf("%q does not speak TLS, which rediss:// requires; name the server's tls-port in store.url, or use redis:// if it is plain: %v", addr, e.err)
 	}
-	return fmt.Sprintf("%q did not answer the TLS handshake, as a port without TLS does; rediss:// wants TLS: name the server's tls-port in store.url, or use redis:// if it is plain: %v", addr, e.err)
+	return fmt.Sprintf("%q did not answer the TLS handshake, as a port without TLS does; rediss:// requires TLS: name the server's tls-port in store.url, or use redis:// if it is plain: %v", addr, e.err)
 }
 
 func (e *handshakeError) Unwrap() error { return e.err }

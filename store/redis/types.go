@@ -20,12 +20,12 @@ const (
 	// command meets a value of the wrong type: the answer does not say which key.
 	searchEvery = 30 * time.Second
 	// maxStrange bounds what is remembered: the first keys are enough to see that
-	// somebody else writes to Redis.
+	// another program writes to Redis.
 	maxStrange = 20
 )
 
 // types knows the keys that hold a value of another type than [KeyTable] says.
-// Somebody else has written them: the scheduler does not work with such a key,
+// Another program has written them: the scheduler does not work with such a key,
 // and a record, tag or setting counts as absent. It is safe for concurrent use.
 type types struct {
 	search chan struct{}
@@ -139,7 +139,7 @@ func (s *Store) checkTypes(ctx context.Context, keys []string) error {
 			continue
 		}
 		if strange {
-			s.options.Logger.Error("a key in redis holds a value of another type, written by somebody else",
+			s.options.Logger.Error("a key in redis holds a value of another type, written by another program",
 				"key", gate.Printable(key, 200), "type", has, "want", want)
 		} else {
 			s.options.Logger.Info("a key in redis has its type again", "key", gate.Printable(key, 200))
@@ -183,7 +183,7 @@ func (s *Store) wholeTypes(ctx context.Context) error {
 	if n := len(strange) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return &store.Damaged{What: fmt.Sprintf("the key %q%s does not hold a %s: somebody else has written to Redis (docs/operations.md); move it away with RENAME or remove it with DEL",
+	return &store.Damaged{What: fmt.Sprintf("the key %q%s does not hold a %s: another program has written to Redis (docs/operations.md); move it away with RENAME or remove it with DEL",
 		gate.Printable(key, 120), more, strange[key])}
 }
 

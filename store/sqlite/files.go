@@ -16,7 +16,7 @@ import (
 // enough that the log has it before anybody restarts, cheap enough for ever.
 const filesEvery = 5 * time.Second
 
-// files are those of an open database. SQLite goes on with a file that was
+// files are those of an open database. SQLite continues with a file that was
 // removed as if nothing had happened, and everything since is lost at the next
 // start: what cannot be found by its name any more must not be acknowledged.
 // SQLite keeps all of them while a connection is open.

@@ -169,7 +169,7 @@ func (t *tx) requeue(j *job, after time.Duration) error {
 }
 
 // restore puts a claimed job back at its place. Its next run reads everything
-// anew, so that Again is served by it.
+// again, so that Again is served by it.
 func (t *tx) restore(j *job) error {
 	j.to(stateReady)
 	j.Again, j.NotBefore, j.LeaseUntil, j.Worker = false, time.Time{}, time.Time{}, ""

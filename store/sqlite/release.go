@@ -13,8 +13,8 @@ import (
 const batch = 500
 
 // expire takes back the jobs whose lease has run out. Each loses an attempt:
-// a job that takes its worker down must not go on for ever. The first time it
-// goes on at its place, since its worker may have been killed for another reason.
+// a job that takes its worker down must not continue forever. The first time it
+// continues at its place, since its worker may have been killed for another reason.
 func (c *claim) expire(maxAttempts int) error {
 	h := &c.writer.hints
 	if c.now < h.nextLease {

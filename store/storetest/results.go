@@ -119,7 +119,7 @@ var finishCases = []testCase{
 			e.Fatalf("got %+v", first)
 		}
 		// What says nothing of the image, and what cannot be told from a refusal of
-		// the credentials, neither ends the day nor begins it anew.
+		// the credentials, neither ends the day nor begins it again.
 		for n := range 23 {
 			e.advance(time.Hour)
 			err := []error{gate.ErrRegistryRefused, gate.ErrRegistryUnavailable, gate.ErrRegistryAuth, gate.ErrBusy}[n%4]

@@ -118,7 +118,7 @@ func (w *world) judge(job gate.Job, waiting []gate.Job, busy, ofRegistry, ofPlac
 	}
 }
 
-// step fills the slots and goes on to the next end of a job, at most until a time.
+// step fills the slots and continues to the next end of a job, at most until a time.
 func (w *world) step(until time.Time) {
 	w.fill()
 	next := until

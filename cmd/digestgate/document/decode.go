@@ -130,7 +130,7 @@ func (d *Document) structure(n *yaml.Node, v reflect.Value, path string) {
 				continue
 			}
 			at = below(path, name)
-			d.warning(at, p.line, "it is written %s, which is taken for it; write %s", p.key, name)
+			d.warning(at, p.line, "it is written %s and was accepted; write %s", p.key, name)
 		}
 		d.mark(at, p.line)
 		d.decode(p.value, v.FieldByIndex(fields[name].Index), at)

@@ -105,7 +105,7 @@ func (d *Document) ReadFile(name string, r io.Reader) {
 		return
 	case len(text) > MaxBytes:
 		d.unread = true
-		d.problem("", 0, "the file is larger than %d MiB, which no configuration is; is it the right file?", MaxBytes>>20)
+		d.problem("", 0, "the file is larger than %d MiB, the limit for a configuration; is it the right file?", MaxBytes>>20)
 		return
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
@@ -184,7 +184,7 @@ func (d *Document) read(root *yaml.Node, path string, v reflect.Value) {
 // which the document turns out to be too large.
 func measure(n *yaml.Node, depth int, left *int) (*yaml.Node, string) {
 	if *left--; *left < 0 {
-		return n, fmt.Sprintf("with its aliases written out the document has more than %d values, which no configuration has", maxNodes)
+		return n, fmt.Sprintf("with its aliases written out the document has more than %d values, the limit for a configuration", maxNodes)
 	}
 	if depth > maxDepth {
 		return n, fmt.Sprintf("values are nested more than %d deep, or an alias contains itself", maxDepth)

@@ -213,8 +213,8 @@ func TestOtherCase(t *testing.T) {
 	t.Parallel()
 	c, d := readText("DIR: /x\nscan: {Timeout: 5m}\n")
 	want := []string{
-		"c.yaml:1: dir: it is written DIR, which is taken for it; write dir",
-		"c.yaml:2: scan.timeout: it is written Timeout, which is taken for it; write timeout",
+		"c.yaml:1: dir: it is written DIR and was accepted; write dir",
+		"c.yaml:2: scan.timeout: it is written Timeout and was accepted; write timeout",
 	}
 	if diff := cmp.Diff(want, lines(d.Warnings())); diff != "" || d.Err() != nil || c.Dir != "/x" || c.Scan.Timeout != 5*time.Minute {
 		t.Errorf("got %+v, %v; warnings (-want +got):\n%s", c, d.Err(), diff)

@@ -72,7 +72,7 @@ func (d *Document) syntax(text []byte, err error) {
 
 // plainly says what the parser means by its most frequent messages.
 var plainly = map[string]string{
-	"mapping values are not allowed in this context": "a colon and a space inside of a value, which wants quotes then, or a key at the wrong indentation",
+	"mapping values are not allowed in this context": "a colon and a space inside a value (put the value in quotes), or a key at the wrong indentation",
 	"did not find expected key":                      "a key at the wrong indentation, or without a colon",
 	"could not find expected ':'":                    "a key without a colon",
 	"did not find expected node content":             "a bracket or a brace is not closed, or a comma is missing",

@@ -16,7 +16,7 @@ import (
 
 const (
 	// Every is how long the same is written only once: as often as an operator
-	// wants to know that it goes on.
+	// wants to know that it continues.
 	Every = time.Minute
 	// Repeated is the key of the count: how many more there were since the line
 	// before.
