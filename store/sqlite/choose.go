@@ -9,8 +9,9 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// running counts the jobs at work.
+// running counts the jobs at work, so that a claim need not.
 type running struct {
+	jobs         map[int64]repositoryKind // by number
 	lanes        map[registryKind]int
 	repositories map[repositoryKind]int
 }
@@ -25,20 +26,44 @@ type repositoryKind struct {
 	repository string
 }
 
-// count reads what is running.
-func (c *claim) count() error {
-	r := &running{map[registryKind]int{}, map[repositoryKind]int{}}
-	c.running = r
-	return c.each(func(row scanner) error {
-		var key repositoryKind
-		var n int
-		if err := row.Scan(&key.registry, &key.kind, &key.repository, &n); err != nil {
+func newRunning() *running {
+	return &running{map[int64]repositoryKind{}, map[registryKind]int{}, map[repositoryKind]int{}}
+}
+
+// start notes that a job is at work.
+func (r *running) start(seq int64, at repositoryKind) {
+	r.stop(seq)
+	r.jobs[seq] = at
+	r.lanes[at.registryKind]++
+	r.repositories[at]++
+}
+
+// stop notes that a job is not at work, whether or not it was.
+func (r *running) stop(seq int64) {
+	at, ok := r.jobs[seq]
+	if !ok {
+		return
+	}
+	delete(r.jobs, seq)
+	if r.lanes[at.registryKind]--; r.lanes[at.registryKind] == 0 {
+		delete(r.lanes, at.registryKind)
+	}
+	if r.repositories[at]--; r.repositories[at] == 0 {
+		delete(r.repositories, at)
+	}
+}
+
+// loadRunning reads what is at work.
+func (t *tx) loadRunning(r *running) error {
+	return t.each(func(row scanner) error {
+		var seq int64
+		var at repositoryKind
+		if err := row.Scan(&seq, &at.registry, &at.kind, &at.repository); err != nil {
 			return err
 		}
-		r.repositories[key] = n
-		r.lanes[key.registryKind] += n
+		r.start(seq, at)
 		return nil
-	}, `SELECT registry, kind, repository, count(*) FROM jobs WHERE state = 3 GROUP BY registry, kind, repository`)
+	}, `SELECT seq, registry, kind, repository FROM jobs WHERE state = 3`)
 }
 
 // head is a job that may be claimed next, and where it waits.
@@ -71,9 +96,6 @@ func (c *claim) choose() (*head, error) {
 	if len(c.writer.hints.lanes) == 0 {
 		return nil, nil
 	}
-	if err := c.count(); err != nil {
-		return nil, err
-	}
 	classes, err := c.options()
 	if err != nil {
 		return nil, err
@@ -104,7 +126,7 @@ func (c *claim) options() (map[gate.Priority][]option, error) {
 		}
 		o := option{lane: l, served: h.served[served{c.mask, l.registry}]}
 		for kind := c.mask; kind > 0; kind &= kind - 1 {
-			o.atWork += c.running.lanes[registryKind{l.registry, kind & -kind}]
+			o.atWork += c.writer.hints.running.lanes[registryKind{l.registry, kind & -kind}]
 		}
 		classes[l.priority] = append(classes[l.priority], o)
 	}
@@ -162,7 +184,7 @@ func (c *claim) headOf(l lane) (*head, error) {
 		h := head{lane: l, atWork: -1}
 		for e := r.order.Front(); e != nil && h.atWork != 0; e = e.Next() {
 			name := e.Value.(string)
-			n := c.running.repositories[repositoryKind{registryKind{l.registry, l.kind}, name}]
+			n := c.writer.hints.running.repositories[repositoryKind{registryKind{l.registry, l.kind}, name}]
 			if h.atWork < 0 || n < h.atWork {
 				h.repository, h.atWork = name, n
 			}

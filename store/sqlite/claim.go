@@ -39,10 +39,11 @@ func (s *Store) Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, err
 // claim is one claim at work.
 type claim struct {
 	*tx
-	req     gate.ClaimRequest
-	mask    int
-	room    bool // the period's quota has room for one more
-	running *running
+	req  gate.ClaimRequest
+	mask int
+	room bool // the period's quota has room for one more
+	// leaving is a running job that does not count, nil for none.
+	leaving *job
 }
 
 func (c *claim) take() (*job, error) {
@@ -68,10 +69,14 @@ func (c *claim) take() (*job, error) {
 
 // blocked reports whether the registry of a lane is at one of its limits. The
 // limit of concurrency holds for each kind of job by itself, so that long
-// analyses do not keep tags from being confirmed. The running jobs are counted.
+// analyses do not keep tags from being confirmed.
 func (c *claim) blocked(l lane) (bool, error) {
 	limits := c.req.Registries[l.registry]
-	if limits.Concurrency > 0 && c.running.lanes[registryKind{l.registry, l.kind}] >= limits.Concurrency {
+	n := c.writer.hints.running.lanes[registryKind{l.registry, l.kind}]
+	if j := c.leaving; j != nil && j.Location.Registry == l.registry && store.KindBit(j.Kind) == l.kind {
+		n--
+	}
+	if limits.Concurrency > 0 && n >= limits.Concurrency {
 		return true, nil
 	}
 	if limits.PullsPerHour > 0 && l.kind == store.KindAnalyze {
@@ -110,6 +115,7 @@ func (c *claim) lease(head *head) (*job, error) {
 	}
 	h := &c.writer.hints
 	h.nextLease = min(h.nextLease, until)
+	h.running.start(j.seq, repositoryKind{registryKind{j.Location.Registry, head.lane.kind}, j.Location.Repository})
 	h.turn(head.lane, head.repository)
 	h.servings++
 	h.served[served{c.mask, head.lane.registry}] = h.servings

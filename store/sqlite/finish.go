@@ -65,16 +65,10 @@ func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Dur
 // bring j back.
 func (t *tx) urgent(j *job) (bool, error) {
 	h := &t.writer.hints
-	c := claim{tx: t, req: gate.ClaimRequest{Registries: h.limits}}
+	c := claim{tx: t, req: gate.ClaimRequest{Registries: h.limits}, leaving: j}
 	for l := range h.lanes {
 		if l.priority >= j.Priority || l.kind&j.mask == 0 {
 			continue
-		}
-		if c.running == nil { // only when there is something to count for
-			if err := c.count(); err != nil {
-				return false, err
-			}
-			c.running.lanes[registryKind{j.Location.Registry, store.KindBit(j.Kind)}]--
 		}
 		blocked, err := c.blocked(l)
 		if err != nil {

@@ -70,6 +70,7 @@ type hints struct {
 	seq                int64 // of the newest job
 	epoch, epochs      int64 // handed out; reserved in the database
 	lanes              map[lane]*ring
+	running            *running
 	nextLease, nextDue int64
 	parked             bool
 	turns              map[int]turns
@@ -87,7 +88,7 @@ const epochBlock = 1000
 
 func (t *tx) loadHints() error {
 	h := hints{
-		loaded: true, lanes: map[lane]*ring{}, turns: map[int]turns{}, served: map[served]int64{},
+		loaded: true, lanes: map[lane]*ring{}, running: newRunning(), turns: map[int]turns{}, served: map[served]int64{},
 		limits: t.writer.hints.limits, appended: t.writer.hints.appended, parked: true,
 	}
 	if err := t.row(`SELECT coalesce(max(seq), 0) FROM jobs`).Scan(&h.seq); err != nil {
@@ -119,6 +120,9 @@ func (t *tx) loadHints() error {
 		h.turns[mask] = n
 		return nil
 	}, `SELECT mask, interactive, push, sync, rescan FROM turns`)
+	if err == nil {
+		err = t.loadRunning(h.running)
+	}
 	t.writer.hints = h
 	return err
 }

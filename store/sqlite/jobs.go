@@ -135,6 +135,9 @@ func (t *tx) save(j *job) error {
 // to the feed.
 func (t *tx) settled(j *job) error {
 	h := &t.writer.hints
+	if j.state != stateRunning {
+		h.running.stop(j.seq)
+	}
 	switch j.state {
 	case stateReady:
 		h.wait(j.lane(), j.Location.Repository)
