@@ -43,7 +43,7 @@ func KeyTable() []KeyRow {
 		{"{P}:parked", "sorted set by age", "when empty", "jobs that wait for quota", "claim", "claim"},
 		{"{P}:leases", "sorted set by end", "when empty", "running jobs", "claim heartbeat finish cancel", "claim"},
 		{"{P}:running:KIND:REGISTRY", "set", "when empty", "running jobs of a registry", "claim finish cancel", "claim heartbeat"},
-		{"{P}:where:KIND:REGISTRY", "set", "when empty", "running jobs of a registry with their repositories", "claim finish cancel", "claim heartbeat"},
+		{"{P}:where:KIND:REGISTRY/REPOSITORY", "set", "when empty", "running jobs of a repository", "claim finish cancel", "claim heartbeat"},
 		{"{P}:served", "hash", "never", "when a job of each registry was last claimed, by set of kinds", "claim", "claim"},
 		{"{P}:ended", "sorted set by end", "when empty", "jobs that may be removed", "enqueue finish", "claim"},
 		{"{P}:tidied", "string", "never", "when ended jobs were last removed", "claim", "claim"},

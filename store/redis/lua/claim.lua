@@ -152,10 +152,10 @@ local function better(x, y)
   return x.served < y.served
 end
 
--- fairest is the next job of a class: of the fairest registry; among those that are
+-- ofclass is the next job of a class: of the fairest registry; among those that are
 -- equal, and among the lanes of one, the repository with the fewest running jobs
 -- and then age decide.
-local function fairest(class, tried, yielding)
+local function ofclass(class, tried, yielding)
   local options = {}
   for _, l in ipairs(list) do
     if l.prio == class and not (yielding and (l.reg == a.yielding or class == a.rescan)) then
@@ -181,7 +181,7 @@ end
 local function pick()
   for _, yielding in ipairs(a.yielding == '' and { false } or { true, false }) do
     for _, class in ipairs(order) do
-      local h = fairest(class, false, yielding) or fairest(class, true, yielding)
+      local h = ofclass(class, false, yielding) or ofclass(class, true, yielding)
       if h then return h end
     end
   end

@@ -15,7 +15,7 @@ local function lane(j) return table.concat({ j.kind, flag(j.charge), j.prio, fla
 local function ring(lane) return key('ring:' .. lane) end
 local function queue(lane, repository) return key('queue:' .. lane .. '/' .. repository) end
 local function running(kind, registry) return key('running:' .. kind .. ':' .. registry) end
-local function where(kind, registry) return key('where:' .. kind .. ':' .. registry) end
+local function where(kind, registry, repository) return key('where:' .. kind .. ':' .. registry .. '/' .. repository) end
 
 -- leave takes a repository without waiting jobs out of a lane.
 local function leave(lane, repository)
@@ -35,7 +35,7 @@ local function unplace(j)
   elseif j.st == RUNNING then
     redis.call('ZREM', key('leases'), j.id)
     redis.call('SREM', running(j.kind, j.reg), j.id)
-    redis.call('SREM', where(j.kind, j.reg), j.id .. '/' .. j.repo)
+    redis.call('SREM', where(j.kind, j.reg, j.repo), j.id)
   end
 end
 
@@ -54,7 +54,7 @@ local function line(j)
   elseif j.st == RUNNING then
     redis.call('ZADD', key('leases'), j.lease, j.id)
     redis.call('SADD', running(j.kind, j.reg), j.id)
-    redis.call('SADD', where(j.kind, j.reg), j.id .. '/' .. j.repo)
+    redis.call('SADD', where(j.kind, j.reg, j.repo), j.id)
   elseif j.st == DONE or j.old then
     redis.call('ZADD', key('ended'), j.finished, j.id) -- may be removed one day
   end
@@ -158,28 +158,23 @@ local function lanes(mask)
   return list
 end
 
--- atwork counts the running jobs of a registry by repository, and the repositories.
-local function atwork(l)
-  local of, n = {}, 0
-  for _, at in ipairs(redis.call('SMEMBERS', where(l.kind, l.reg))) do
-    local repository = string.match(at, '^[^/]*/(.*)$')
-    if not of[repository] then n = n + 1 end
-    of[repository] = (of[repository] or 0) + 1
+-- fairest is the repository of a lane with the fewest running jobs, of several the
+-- one whose turn is longest ago. No more are looked at than have running jobs, and
+-- one, since each has one at least.
+local function fairest(l)
+  local best
+  for _, repository in ipairs(redis.call('ZRANGE', ring(l.text), 0, redis.call('SCARD', running(l.kind, l.reg)))) do
+    local h = { repo = repository, work = redis.call('SCARD', where(l.kind, l.reg, repository)) }
+    if not best or h.work < best.work then best = h end
+    if best.work == 0 then break end
   end
-  return of, n
+  return best
 end
 
--- head is the next job of a lane: of the repository with the fewest running jobs,
--- of several the one whose turn is longest ago. It looks at no more repositories
--- than have running jobs, and one. A lane that is empty is forgotten.
+-- head is the next job of a lane. A lane that is empty is forgotten.
 local function head(l)
-  local of, n = atwork(l)
   while true do
-    local best
-    for _, repository in ipairs(redis.call('ZRANGE', ring(l.text), 0, n)) do
-      local h = { repo = repository, work = of[repository] or 0 }
-      if not best or h.work < best.work then best = h end
-    end
+    local best = fairest(l)
     if not best then
       redis.call('SREM', key('waiting'), l.text)
       return nil
@@ -207,8 +202,11 @@ local function blocked(l, less)
         ghosts = ghosts + redis.call('SREM', running(l.kind, l.reg), id)
       end
     end
-    for _, at in ipairs(ghosts > 0 and redis.call('SMEMBERS', where(l.kind, l.reg)) or {}) do
-      if redis.call('EXISTS', key('job:' .. string.match(at, '^[^/]*'))) == 0 then redis.call('SREM', where(l.kind, l.reg), at) end
+    for _, repository in ipairs(ghosts > 0 and redis.call('ZRANGE', ring(l.text), 0, -1) or {}) do
+      local at = where(l.kind, l.reg, repository)
+      for _, id in ipairs(redis.call('SMEMBERS', at)) do
+        if redis.call('EXISTS', key('job:' .. id)) == 0 then redis.call('SREM', at, id) end
+      end
     end
     if ghosts == 0 or redis.call('SCARD', running(l.kind, l.reg)) - less >= limits[1] then return true end
   end
