@@ -23,6 +23,7 @@ import (
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/store"
 )
 
 const hookSecret = "a-secret-of-the-webhook"
@@ -313,7 +314,7 @@ func TestKilledChildIsRetriedAndChargedOnce(t *testing.T) {
 	if !killed {
 		t.Fatal("no child was found")
 	}
-	s.until(d, time.Minute, scanned)
+	s.until(d, store.MinAttemptWait+2*time.Minute, scanned) // a counted attempt waits
 	if q := s.quota(); q.Used != 1 {
 		t.Errorf("quota: %+v, want one charge", q)
 	}

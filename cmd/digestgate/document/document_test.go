@@ -188,7 +188,7 @@ func TestScalars(t *testing.T) {
 		"dir: /x\n---\ndir: /y\n":             "c.yaml:2: a second document begins here",
 		"dir: /x\n\tscan: {}\n":               "c.yaml:2: the line is indented with a tab",
 		"dir: [\n":                            "this is not YAML",
-		"dir: x: y":                           "a colon and a space inside of a value",
+		"dir: x: y":                           "a colon and a space inside a value",
 		"dir: \x00":                           "this is not YAML",
 		"scan: &a\n  deep: *a\n":              "an alias contains itself",
 		"dir: " + strings.Repeat("[", 1000) + strings.Repeat("]", 1000): "nested more than 64 deep",
