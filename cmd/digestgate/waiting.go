@@ -6,7 +6,8 @@ import (
 )
 
 // wait is something that a start may have to wait for, and how long that
-// usually takes: measured on two cores (docs/operations.md, "The first start").
+// usually takes on two cores: the store and the policies as measured, the others
+// as estimated from single starts.
 type wait struct{ what, usually string }
 
 // The waits of a start, in their order.
