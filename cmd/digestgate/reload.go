@@ -31,6 +31,8 @@ type reloader struct {
 	current Config         // in force
 	log     *slog.Logger
 	agrees  prometheus.Gauge
+
+	refusals int // since the start
 }
 
 func newReloader(a *app, read func() *loaded, current Config) *reloader {
@@ -102,7 +104,9 @@ func (r *reloader) refuse(cause string, err error) {
 	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
 	r.app.notReloaded.Store(&text)
 	r.agrees.Set(0)
-	r.log.Error("configuration not reloaded: the earlier one stays in force", "cause", cause, "error", text)
+	// The number makes each line new, so that thinlog holds none back: a signal is answered.
+	r.refusals++
+	r.log.Error("configuration not reloaded: the earlier one stays in force", "cause", cause, "error", text, "refusal", r.refusals)
 }
 
 // reload puts the modes, namespaces and registries of a valid configuration in

@@ -257,6 +257,12 @@ func TestReload(t *testing.T) {
 	if got := ask(unknown); got.allowed || !ask(known).allowed {
 		t.Errorf("beside a key that needs a restart the mode changed: %s", got)
 	}
+	for range 2 { // each signal is answered, also with what was said before
+		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		mark = s.said(mark, `msg="configuration not reloaded`, "cause=SIGHUP", "needs a restart")
+	}
 
 	edit(read(t, s.config), first)
 	mark = s.said(mark, `msg="configuration reloaded"`, "registries[other]: removed")
