@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
 )
 
 // listFlags are those of every command that lists.
@@ -116,4 +117,28 @@ func oneOf[T ~string](flag, value string, words ...T) error {
 		list[i] = string(w)
 	}
 	return fmt.Errorf("--%s %q: want one of %s", flag, gate.Printable(value, 60), strings.Join(list, ", "))
+}
+
+// eachImage calls what with the images that a query finds, page by page, until
+// it answers false.
+func (c *client) eachImage(ctx context.Context, q url.Values, what func(api.Image) bool) error {
+	q.Set("limit", strconv.Itoa(gate.MaxPage))
+	for {
+		var page struct {
+			Images []api.Image
+			Next   string
+		}
+		if err := c.call(ctx, http.MethodGet, "/images?"+q.Encode(), nil, &page); err != nil {
+			return err
+		}
+		for _, i := range page.Images {
+			if !what(i) {
+				return nil
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		q.Set("cursor", page.Next)
+	}
 }

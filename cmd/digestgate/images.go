@@ -158,25 +158,15 @@ func (c *client) beginning(ctx context.Context, hex string) (gate.Digest, error)
 	if len(hex) < minBeginning || strings.Trim(hex, "0123456789abcdef") != "" {
 		return "", fmt.Errorf("%q is not a digest, nor at least %d digits of the beginning of one", gate.Printable("sha256:"+hex, 100), minBeginning)
 	}
-	q := url.Values{"q": {"sha256:" + hex}, "limit": {"200"}}
 	var found []string
-	for {
-		var page struct {
-			Images []api.Image
-			Next   string
+	err := c.eachImage(ctx, url.Values{"q": {"sha256:" + hex}}, func(i api.Image) bool {
+		if strings.HasPrefix(string(i.Digest), "sha256:"+hex) {
+			found = append(found, string(i.Digest))
 		}
-		if err := c.call(ctx, http.MethodGet, "/images?"+q.Encode(), nil, &page); err != nil {
-			return "", err
-		}
-		for _, i := range page.Images {
-			if strings.HasPrefix(string(i.Digest), "sha256:"+hex) {
-				found = append(found, string(i.Digest))
-			}
-		}
-		if page.Next == "" {
-			break
-		}
-		q.Set("cursor", page.Next)
+		return true
+	})
+	if err != nil {
+		return "", err
 	}
 	switch len(found) {
 	case 0:

@@ -131,27 +131,17 @@ func (c *client) image(ctx context.Context, ref gate.Reference, job api.Job) (vi
 // tagged finds the image that has a tag where a resolve has read it, "" when
 // the lists do not show it. Many tags may contain the one that is looked for.
 func (c *client) tagged(ctx context.Context, job api.Job, tag string) (gate.Digest, error) {
-	q := url.Values{"registry": {job.Registry}, "repository": {job.Repository}, "q": {tag}, "limit": {"200"}}
-	for {
-		var list struct {
-			Images []api.Image
-			Next   string
-		}
-		if err := c.call(ctx, http.MethodGet, "/images?"+q.Encode(), nil, &list); err != nil {
-			return "", err
-		}
-		for _, i := range list.Images {
-			for _, p := range i.Locations {
-				if p.Registry == job.Registry && p.Repository == job.Repository && slices.Contains(p.Tags, tag) {
-					return i.Digest, nil
-				}
+	var digest gate.Digest
+	q := url.Values{"registry": {job.Registry}, "repository": {job.Repository}, "q": {tag}}
+	err := c.eachImage(ctx, q, func(i api.Image) bool {
+		for _, p := range i.Locations {
+			if p.Registry == job.Registry && p.Repository == job.Repository && slices.Contains(p.Tags, tag) {
+				digest = i.Digest
 			}
 		}
-		if list.Next == "" {
-			return "", nil
-		}
-		q.Set("cursor", list.Next)
-	}
+		return digest == ""
+	})
+	return digest, err
 }
 
 // settled reports whether waiting longer cannot bring another answer soon.

@@ -206,7 +206,7 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 	wantRefused(t, "a layer", err)
 	r.Fail(registrytest.Fault{Path: "/v2/**/tags/list", Status: 409})
 	if _, err := r.client.Tags(t.Context(), r.loc); !errors.Is(err, gate.ErrRegistryUnavailable) {
-		t.Errorf("a list is no image: got %v", err)
+		t.Errorf("a list is not an image: got %v", err)
 	}
 }
 
