@@ -143,7 +143,7 @@ func (l *Lookup) wait(ctx context.Context, ref Reference, req Request, a Answer,
 }
 
 func (l *Lookup) decide(ctx context.Context, ref Reference, req Request) Answer {
-	loc, refused := l.locate(ref)
+	loc, host, refused := l.locate(ref)
 	if refused != nil {
 		return *refused
 	}
@@ -152,7 +152,7 @@ func (l *Lookup) decide(ctx context.Context, ref Reference, req Request) Answer 
 		if l.options.RequireDigest {
 			return refuse(ErrDigestRequired, "a tag may move; name the digest instead (%s@sha256:...)", ref.Repository)
 		}
-		if names, refused = l.resolveTag(ctx, TagKey{loc, ref.Tag}); refused != nil {
+		if names, refused = l.resolveTag(ctx, TagKey{loc, ref.Tag}, host); refused != nil {
 			return *refused
 		}
 	}
@@ -174,17 +174,17 @@ func (l *Lookup) decide(ctx context.Context, ref Reference, req Request) Answer 
 }
 
 // locate finds the configured registry of a reference and applies the rules
-// about repositories.
-func (l *Lookup) locate(ref Reference) (Location, *Answer) {
-	no := func(format string, args ...any) (Location, *Answer) {
+// about repositories. host is where that registry is read.
+func (l *Lookup) locate(ref Reference) (loc Location, host string, refused *Answer) {
+	no := func(format string, args ...any) (Location, string, *Answer) {
 		a := refuse(ErrRegistryNotTrusted, format, args...)
-		return Location{}, &a
+		return Location{}, "", &a
 	}
 	reg, ok := l.pipeline.Registries.ByHost(ref.Host)
 	if !ok {
 		return no("registry %q is not configured here; use an image from a configured registry, or ask the operators to add it", ref.Host)
 	}
-	loc := Location{Registry: reg.Name, Repository: ref.Repository}
+	loc = Location{Registry: reg.Name, Repository: ref.Repository}
 	allowed, listed := false, false
 	for _, rule := range l.options.Repositories {
 		match, _ := doublestar.Match(rule.Pattern, loc.String())
@@ -197,7 +197,7 @@ func (l *Lookup) locate(ref Reference) (Location, *Answer) {
 	if listed && !allowed {
 		return no("repository %q is not among the allowed ones", loc)
 	}
-	return loc, nil
+	return loc, CanonicalHost(reg.Host), nil
 }
 
 // judge answers for what a digest turned out to be.

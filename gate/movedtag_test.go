@@ -85,7 +85,7 @@ func (refusedWrites) AddLocation(context.Context, gate.Digest, gate.Location) (b
 	return false, gate.ErrStoreUnavailable
 }
 
-func (refusedWrites) PutTag(context.Context, gate.TagKey, gate.Digest, time.Time) (gate.TagMapping, error) {
+func (refusedWrites) PutTag(context.Context, gate.TagKey, gate.Digest, time.Time, string) (gate.TagMapping, error) {
 	return gate.TagMapping{}, gate.ErrStoreUnavailable
 }
 

@@ -87,7 +87,7 @@ type Records interface {
 	PutUnassessable(ctx context.Context, d Digest, epoch int64, reason string) error
 	PutFindings(ctx context.Context, f *Findings) error
 	PutVerdicts(ctx context.Context, d Digest, verdicts []Verdict) error
-	PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time) (TagMapping, error)
+	PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time, host string) (TagMapping, error)
 	Now(ctx context.Context) (time.Time, error)
 }
 

@@ -138,6 +138,9 @@ func CombineStates(children []State) State {
 type TagMapping struct {
 	TagKey
 	Digest Digest `json:"digest"`
+	// Host is the registry's host that was read, "" where an earlier version has
+	// not recorded it.
+	Host string `json:"host,omitempty"`
 	// ReadAt is the store's time when the read started; a mapping from a
 	// later read replaces one from an earlier.
 	ReadAt time.Time `json:"readAt"`
@@ -154,6 +157,16 @@ type TagMapping struct {
 // a clock that has been set back since, and its age is not known.
 func (m TagMapping) Usable(now time.Time, maxAge time.Duration) bool {
 	return m.Digest != "" && !m.Dirty && !m.Gone && now.Sub(m.ReadAt).Abs() <= maxAge
+}
+
+// At is what the mapping says of the host that the registry has now. Under a name
+// that was given another host it says nothing of what the tag names there, only
+// that it may have moved.
+func (m TagMapping) At(host string) TagMapping {
+	if m.Host == "" || m.Host == host {
+		return m
+	}
+	return TagMapping{TagKey: m.TagKey, Dirty: m.Dirty, DirtyAt: m.DirtyAt}
 }
 
 // ReadRequest asks for the small records in one round trip.

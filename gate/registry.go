@@ -83,6 +83,13 @@ func (t *Registries) ByName(name string) (Registry, bool) {
 	return r, ok
 }
 
+// host is where the registry of a name is read at present, "" for one that is not
+// configured.
+func (t *Registries) host(name string) string {
+	r, _ := t.ByName(name)
+	return CanonicalHost(r.Host)
+}
+
 // ByHost finds the registry that a host belongs to, by its own name or an
 // alias. The comparison is of whole hosts including the port.
 func (t *Registries) ByHost(host string) (Registry, bool) {

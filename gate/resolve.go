@@ -108,9 +108,10 @@ func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (m TagMap
 	if err != nil {
 		return TagMapping{}, false, err
 	}
-	found, err := p.look(ctx, p.Records, key, by.recordOnly)
+	host := p.Registries.host(key.Registry)
+	found, err := p.look(ctx, p.Records, key, host, by.recordOnly)
 	if errors.Is(err, ErrNotFound) {
-		if _, put := p.Records.PutTag(ctx, key, "", readAt); put != nil {
+		if _, put := p.Records.PutTag(ctx, key, "", readAt, host); put != nil {
 			return TagMapping{}, false, put
 		}
 		return TagMapping{}, false, err
@@ -121,7 +122,7 @@ func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (m TagMap
 	if queued, err = p.note(ctx, found, key.Location, by); err != nil {
 		return TagMapping{}, false, err
 	}
-	m, err = p.Records.PutTag(ctx, key, found.manifest.Digest, readAt)
+	m, err = p.Records.PutTag(ctx, key, found.manifest.Digest, readAt, host)
 	return m, queued, err
 }
 
@@ -136,11 +137,23 @@ type recordReader interface {
 	Read(ctx context.Context, req ReadRequest) (ReadResult, error)
 }
 
-// look asks the registry which digest a tag names and writes nothing. A digest
-// that HEAD reports counts only when it was read and hashed before; otherwise the
-// manifest is read. asRecorded takes a doubtful record as it is. With an error
-// other than ErrNotFound the digest is what HEAD has reported, if it did.
-func (p *Pipeline) look(ctx context.Context, r recordReader, key TagKey, asRecorded bool) (looked, error) {
+// errOtherHost: while a registry was read its name was given to another host.
+var errOtherHost = fmt.Errorf("the registry was given another host meanwhile: %w", ErrBusy)
+
+// look asks the registry, which is at host, what digest a tag names and writes
+// nothing. A digest that HEAD reports counts only when it was read and hashed before;
+// otherwise the manifest is read. asRecorded takes a doubtful record as it is. With
+// an error other than ErrNotFound the digest is what HEAD has reported, if it did.
+// ErrBusy: the registry is no longer at host, so that it is not known which was read.
+func (p *Pipeline) look(ctx context.Context, r recordReader, key TagKey, host string, asRecorded bool) (looked, error) {
+	found, err := p.lookAnywhere(ctx, r, key, asRecorded)
+	if p.Registries.host(key.Registry) != host {
+		return looked{}, errOtherHost
+	}
+	return found, err
+}
+
+func (p *Pipeline) lookAnywhere(ctx context.Context, r recordReader, key TagKey, asRecorded bool) (looked, error) {
 	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
 	if err != nil {
 		return looked{}, err

@@ -167,7 +167,7 @@ func TestTenPodsInARow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tag := range []string{"v1", "v2"} {
-		if _, err := s.store.PutTag(s.ctx, gate.TagKey{Location: loc, Tag: tag}, d, now); err != nil {
+		if _, err := s.store.PutTag(s.ctx, gate.TagKey{Location: loc, Tag: tag}, d, now, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -37,7 +37,7 @@ type SyncStore interface {
 type SyncAsks interface {
 	Enqueue(ctx context.Context, req JobRequest) (Job, Enqueued, error)
 	MarkDirty(ctx context.Context, key TagKey) error
-	PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time) (TagMapping, error)
+	PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time, host string) (TagMapping, error)
 }
 
 // SyncSettings is what replicas agree through.

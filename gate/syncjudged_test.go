@@ -22,7 +22,7 @@ func (s *syncSite) mapped(repo, tag string) gate.Digest {
 	if _, err := s.store.AddLocation(s.ctx, m.Digest, loc); err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := s.store.PutTag(s.ctx, gate.TagKey{Location: loc, Tag: tag}, m.Digest, s.clock.Now()); err != nil {
+	if _, err := s.store.PutTag(s.ctx, gate.TagKey{Location: loc, Tag: tag}, m.Digest, s.clock.Now(), ""); err != nil {
 		s.t.Fatal(err)
 	}
 	return m.Digest

@@ -184,8 +184,11 @@ func (r *syncRun) tag(ctx context.Context, m syncTag, listed Digest) error {
 			return err
 		}
 		r.change(func(st *syncState) { st.Counts.Checked++ })
+		host := r.registries.host(m.Registry)
 		digest, err = r.source.Head(ctx, m.Location, m.Tag)
 		switch {
+		case r.registries.host(m.Registry) != host:
+			return errOtherHost
 		case errors.Is(err, ErrNotFound):
 			return r.gone(ctx, m)
 		case errors.Is(err, ErrUnassessable), errors.Is(err, ErrIntegrity):
@@ -194,7 +197,7 @@ func (r *syncRun) tag(ctx context.Context, m syncTag, listed Digest) error {
 			return err
 		}
 		if digest == m.Digest && m.clean() {
-			_, err := r.store.PutTag(ctx, m.TagKey, digest, readAt) // confirmed by our own read
+			_, err := r.store.PutTag(ctx, m.TagKey, digest, readAt, host) // confirmed by our own read
 			return err
 		}
 	}

@@ -20,25 +20,26 @@ type named struct {
 	manifest Manifest
 }
 
-// resolveTag finds the digest that a tag names (DESIGN.md §7): a clean mapping
+// resolveTag finds the digest that a tag names (DESIGN.md §7) where its registry is
+// at host: a clean mapping
 // confirmed within TagMaxAge needs no call; otherwise the registry is asked,
 // once for all requests that wait for the same tag; if it does not answer, or did
 // not a moment ago, a clean mapping confirmed within TagGrace serves, with a
 // warning. What the registry says counts although the store does not take it.
-func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (named, *Answer) {
+func (l *Lookup) resolveTag(ctx context.Context, key TagKey, host string) (named, *Answer) {
 	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
 	if err != nil {
 		a := refusal(err)
 		return named{}, &a
 	}
-	mapping := res.Tags[key]
+	mapping := res.Tags[key].At(host)
 	if mapping.Usable(res.Now, l.options.TagMaxAge) {
 		return named{digest: mapping.Digest}, nil
 	}
 	if res.Copied { // what a registry says now could not be recorded
-		return l.copiedTag(key, l.newest(key, mapping).TagMapping, res.Now)
+		return l.copiedTag(key, l.newest(key, host, mapping).TagMapping, res.Now)
 	}
-	newest := l.newest(key, mapping)
+	newest := l.newest(key, host, mapping)
 	if newest.Usable(res.Now, l.options.TagMaxAge) {
 		return l.unwrittenTag(key, newest.Digest, newest.words), nil
 	}
@@ -46,8 +47,8 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey) (named, *Answer) {
 	if graced && l.silences.remembered(key.Registry, l.pipeline.Now()) {
 		return l.gracedTag(newest.TagMapping, res.Now, "did not answer"), nil
 	}
-	r, err := l.readTag(ctx, key)
-	newest = l.newest(key, mapping) // it may be known by now that the tag has moved
+	r, err := l.readTag(ctx, key, host)
+	newest = l.newest(key, host, mapping) // it may be known by now that the tag has moved
 	graced = newest.Usable(res.Now, l.options.TagGrace)
 	switch {
 	case err == nil && r.unwritten == nil:
@@ -76,6 +77,8 @@ func unresolved(key TagKey, r reading, err error, now time.Time) Answer {
 		a.Text = fmt.Sprintf("tag %q was pushed, and what it names now cannot be recorded: %s; try again, or use the digest", key.Tag, StoreWords(r.unwritten))
 	case errors.Is(err, errNoRoom):
 		a.Text = fmt.Sprintf("too many reviews wait for registry %q already; try again, or use the digest", key.Registry)
+	case errors.Is(err, errOtherHost):
+		a.Text = fmt.Sprintf("registry %q was given another host while it was read; try again", key.Registry)
 	case errors.Is(err, ErrBusy):
 		a.Text = fmt.Sprintf("tag %q is being pushed; try again, or use the digest", key.Tag)
 	case errors.Is(err, ErrNotFound):
@@ -130,9 +133,9 @@ func unanswered(err error) bool {
 // matters most to a request that came after the push and joined an earlier
 // read; a second one began after it. A push that the store cannot be told to
 // forget is not overtaken by any read: the error comes with the reading then.
-func (l *Lookup) readTag(ctx context.Context, key TagKey) (reading, error) {
+func (l *Lookup) readTag(ctx context.Context, key TagKey, host string) (reading, error) {
 	for range 2 {
-		r, err := l.shareRead(ctx, key)
+		r, err := l.shareRead(ctx, key, host)
 		switch {
 		case err != nil:
 			return reading{}, err
@@ -154,8 +157,8 @@ var errNoRoom = fmt.Errorf("no room to wait: %w", ErrBusy)
 
 // shareRead is one read of a tag for all who wait for it. Who waits holds no
 // place of those who need the store only.
-func (l *Lookup) shareRead(ctx context.Context, key TagKey) (r reading, err error) {
-	noRoom := Aside(ctx, key.Registry, func() { r, err = l.awaitRead(ctx, key) })
+func (l *Lookup) shareRead(ctx context.Context, key TagKey, host string) (r reading, err error) {
+	noRoom := Aside(ctx, key.Registry, func() { r, err = l.awaitRead(ctx, key, host) })
 	switch {
 	case errors.Is(noRoom, ErrBusy):
 		return reading{}, fmt.Errorf("reading tag %q of %q: %w: %w", key.Tag, key.Location, errNoRoom, noRoom)
@@ -165,9 +168,9 @@ func (l *Lookup) shareRead(ctx context.Context, key TagKey) (r reading, err erro
 	return r, err
 }
 
-func (l *Lookup) awaitRead(ctx context.Context, key TagKey) (reading, error) {
+func (l *Lookup) awaitRead(ctx context.Context, key TagKey, host string) (reading, error) {
 	began := l.pipeline.Now()
-	done := l.tags.DoChan(key.String(), func() (any, error) { return l.readOnce(context.WithoutCancel(ctx), key) })
+	done := l.tags.DoChan(host+"\n"+key.String(), func() (any, error) { return l.readOnce(context.WithoutCancel(ctx), key, host) })
 	// Leave the caller time to use the grace after a registry that hangs.
 	wait := tagReadTimeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -190,7 +193,7 @@ func (l *Lookup) awaitRead(ctx context.Context, key TagKey) (reading, error) {
 }
 
 // readOnce reads a tag for all who wait for it; ctx is that of nobody.
-func (l *Lookup) readOnce(ctx context.Context, key TagKey) (r reading, err error) {
+func (l *Lookup) readOnce(ctx context.Context, key TagKey, host string) (r reading, err error) {
 	// Nobody else recovers in this goroutine; a panic would end the process.
 	defer func() {
 		if p := recover(); p != nil {
@@ -211,11 +214,11 @@ func (l *Lookup) readOnce(ctx context.Context, key TagKey) (r reading, err error
 		return reading{}, err
 	case res.Copied:
 		return reading{}, fmt.Errorf("reading tag %q of %q: the store does not answer: %w", key.Tag, key.Location, ErrStoreUnavailable)
-	case res.Tags[key].Usable(res.Now, l.options.TagMaxAge):
+	case res.Tags[key].At(host).Usable(res.Now, l.options.TagMaxAge):
 		return reading{TagMapping: res.Tags[key]}, nil
 	}
 	began := l.pipeline.Now()
-	r, err = l.confirm(ctx, key, res.Now)
+	r, err = l.confirm(ctx, key, host, res.Now)
 	if !errors.Is(err, ErrStoreUnavailable) && (errors.Is(err, ErrTimeout) || ctx.Err() != nil && errors.Is(err, ErrRegistryUnavailable)) {
 		l.silences.silent(key.Registry, began, l.pipeline.Now())
 	}

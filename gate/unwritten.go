@@ -86,9 +86,9 @@ func newKeptReadings() *otter.Cache[string, keptReading] {
 
 // newest is what is known of a tag: the stored mapping, or a later reading of
 // ours that could not be stored. Nothing of ours stands against a dirty mapping.
-func (l *Lookup) newest(key TagKey, stored TagMapping) keptReading {
+func (l *Lookup) newest(key TagKey, host string, stored TagMapping) keptReading {
 	kept, ok := l.kept.GetIfPresent(key.String())
-	if !ok || stored.Dirty || !kept.ReadAt.After(stored.ReadAt) || kept.Dirty && kept.Digest == stored.Digest {
+	if !ok || kept.Host != host || stored.Dirty || !kept.ReadAt.After(stored.ReadAt) || kept.Dirty && kept.Digest == stored.Digest {
 		return keptReading{TagMapping: stored}
 	}
 	return kept
@@ -98,8 +98,8 @@ func (l *Lookup) newest(key TagKey, stored TagMapping) keptReading {
 // and that it is not known otherwise. An older mapping to another digest is not
 // what a node would get, so that it serves no more, whatever the registry or the
 // store does afterwards. It must be called before a better reading is kept.
-func (l *Lookup) bar(key TagKey, d Digest, readAt time.Time) {
-	l.kept.Set(key.String(), keptReading{TagMapping: TagMapping{TagKey: key, Digest: d, ReadAt: readAt, Dirty: true}})
+func (l *Lookup) bar(key TagKey, host string, d Digest, readAt time.Time) {
+	l.kept.Set(key.String(), keptReading{TagMapping: TagMapping{TagKey: key, Digest: d, Host: host, ReadAt: readAt, Dirty: true}})
 }
 
 // A reading is what a tag names by a read of the registry.
@@ -109,21 +109,21 @@ type reading struct {
 	unwritten error    // why it could not be recorded, nil when it was
 }
 
-// confirm reads a tag from its registry at readAt, the store's time, and records
+// confirm reads a tag from its registry, which is at host, at readAt, the store's time, and records
 // what it names. The reading stands although it could not be recorded, unless the
 // tag is dirty: then a push has said that it moved, and that mark stays.
 //
 // Errors: those of Source, of reading the store, and what the store says against
 // what was read.
-func (l *Lookup) confirm(ctx context.Context, key TagKey, readAt time.Time) (reading, error) {
-	found, err := l.pipeline.look(ctx, l.reader, key, true)
+func (l *Lookup) confirm(ctx context.Context, key TagKey, host string, readAt time.Time) (reading, error) {
+	found, err := l.pipeline.look(ctx, l.reader, key, host, true)
 	absent := errors.Is(err, ErrNotFound)
 	if err == nil || absent || answers(err) {
 		l.silences.answered(key.Registry, l.pipeline.Now())
 	}
 	if err != nil && !absent {
 		if found.manifest.Digest != "" {
-			l.bar(key, found.manifest.Digest, readAt)
+			l.bar(key, host, found.manifest.Digest, readAt)
 		}
 		return reading{}, err
 	}
@@ -134,18 +134,18 @@ func (l *Lookup) confirm(ctx context.Context, key TagKey, readAt time.Time) (rea
 				return err
 			}
 		}
-		r.TagMapping, err = l.pipeline.Records.PutTag(ctx, key, found.manifest.Digest, readAt)
+		r.TagMapping, err = l.pipeline.Records.PutTag(ctx, key, found.manifest.Digest, readAt, host)
 		return err
 	})
 	if err == nil {
 		l.kept.Invalidate(key.String())
 		return r, nil
 	}
-	l.bar(key, found.manifest.Digest, readAt)
+	l.bar(key, host, found.manifest.Digest, readAt)
 	if !notTaken(err) {
 		return reading{}, err
 	}
-	return l.unwritten(ctx, key, found, readAt, err)
+	return l.unwritten(ctx, key, host, found, readAt, err)
 }
 
 // answers reports whether a registry has said something with an error.
@@ -155,7 +155,7 @@ func answers(err error) bool {
 
 // unwritten is the reading of a tag that the store did not take: what it has of
 // the tag now stands, if that is from a later read, or dirty.
-func (l *Lookup) unwritten(ctx context.Context, key TagKey, found looked, readAt time.Time, cause error) (reading, error) {
+func (l *Lookup) unwritten(ctx context.Context, key TagKey, host string, found looked, readAt time.Time, cause error) (reading, error) {
 	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
 	if err == nil && res.Copied {
 		err = fmt.Errorf("reading tag %q of %q again: the store does not answer: %w", key.Tag, key.Location, ErrStoreUnavailable)
@@ -163,7 +163,7 @@ func (l *Lookup) unwritten(ctx context.Context, key TagKey, found looked, readAt
 	if err != nil {
 		return reading{}, errors.Join(cause, err)
 	}
-	stored := res.Tags[key]
+	stored := res.Tags[key].At(host)
 	switch {
 	case stored.Dirty:
 		return reading{TagMapping: stored, unwritten: cause}, nil
@@ -172,7 +172,7 @@ func (l *Lookup) unwritten(ctx context.Context, key TagKey, found looked, readAt
 	}
 	d := found.manifest.Digest
 	r := reading{
-		TagMapping: TagMapping{TagKey: key, Digest: d, ReadAt: readAt, Gone: d == ""},
+		TagMapping: TagMapping{TagKey: key, Digest: d, Host: host, ReadAt: readAt, Gone: d == ""},
 		manifest:   found.manifest, unwritten: cause,
 	}
 	if !found.read { // else the next review would find nothing recorded of it

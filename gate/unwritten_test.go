@@ -207,7 +207,7 @@ func (h *hangingWrites) hang(ctx context.Context) error {
 	return errors.Join(gate.ErrTimeout, ctx.Err())
 }
 
-func (h *hangingWrites) PutTag(ctx context.Context, _ gate.TagKey, _ gate.Digest, _ time.Time) (gate.TagMapping, error) {
+func (h *hangingWrites) PutTag(ctx context.Context, _ gate.TagKey, _ gate.Digest, _ time.Time, host string) (gate.TagMapping, error) {
 	return gate.TagMapping{}, h.hang(ctx)
 }
 

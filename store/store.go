@@ -185,11 +185,12 @@ type Records interface {
 
 // Tags is what our own reads of tags found.
 type Tags interface {
-	// PutTag stores the result of a read; readAt is the store's time when the
-	// read started. A mapping from a later read stays. The mapping is clean
+	// PutTag stores the result of a read of a registry's host; readAt is the store's
+	// time when the read started. A mapping from a later read stays, unless that was
+	// of another host under the registry's name. The mapping is clean
 	// unless it was marked dirty at or after readAt. digest "" records that the tag
 	// does not exist. It returns the mapping that stands now.
-	PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time) (gate.TagMapping, error)
+	PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error)
 	// MarkDirty says that the tag may have moved. An unknown tag gets a dirty
 	// mapping without a digest.
 	MarkDirty(ctx context.Context, key gate.TagKey) error

@@ -31,20 +31,23 @@ func CheckTag(k gate.TagKey) error {
 	return nil
 }
 
-// MergeTag is the mapping that stands after a read that started at readAt and
-// found digest ("": no such tag), where old stood before (found says whether it
+// MergeTag is the mapping that stands after a read of a host that started at readAt
+// and found digest ("": no such tag), where old stood before (found says whether it
 // did). It reports whether it must be written, and whether a reader of the feed
-// would see a difference. A readAt after the store's clock counts as now.
-func MergeTag(old gate.TagMapping, found bool, digest gate.Digest, readAt, now time.Time) (m gate.TagMapping, write, changed bool) {
+// would see a difference. A readAt after the store's clock counts as now. What was
+// read of another host under the registry's name is no later word about this one.
+func MergeTag(old gate.TagMapping, found bool, digest gate.Digest, readAt, now time.Time, host string) (m gate.TagMapping, write, changed bool) {
 	if readAt.After(now) {
 		readAt = now
 	}
-	m = gate.TagMapping{TagKey: old.TagKey, Digest: digest, ReadAt: readAt, DirtyAt: old.DirtyAt, Gone: digest == ""}
-	if old.ReadAt.After(m.ReadAt) {
+	m = gate.TagMapping{TagKey: old.TagKey, Digest: digest, Host: host, ReadAt: readAt, DirtyAt: old.DirtyAt, Gone: digest == ""}
+	moved := old.Host != "" && host != "" && old.Host != host
+	if old.ReadAt.After(m.ReadAt) && !moved {
 		return old, false, false
 	}
-	m.Dirty = old.Dirty && !old.DirtyAt.Before(m.ReadAt)
-	return m, true, !found || old.Digest != m.Digest || old.Dirty != m.Dirty || old.Gone != m.Gone
+	// A later read of the other host may have lifted a mark that this one has not seen.
+	m.Dirty = (old.Dirty || moved && !old.DirtyAt.IsZero()) && !old.DirtyAt.Before(m.ReadAt)
+	return m, true, !found || moved || old.Digest != m.Digest || old.Dirty != m.Dirty || old.Gone != m.Gone
 }
 
 // MarkTag is the mapping after an event that said the tag may have moved. It

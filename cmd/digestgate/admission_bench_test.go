@@ -105,7 +105,7 @@ func (d *demo) keepTagFresh(b *testing.B) {
 			case <-stop:
 				return
 			case <-time.After(5 * time.Second):
-				_, _ = d.app.store.PutTag(context.Background(), key, d.images.clean, time.Now())
+				_, _ = d.app.store.PutTag(context.Background(), key, d.images.clean, time.Now(), "")
 			}
 		}
 	}()

@@ -117,7 +117,7 @@ func TestListsShowWhatIsStored(t *testing.T) {
 		if _, err := a.store.AddLocation(t.Context(), d, loc); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.store.PutTag(t.Context(), gate.TagKey{Location: loc, Tag: "v1"}, d, now); err != nil {
+		if _, err := a.store.PutTag(t.Context(), gate.TagKey{Location: loc, Tag: "v1"}, d, now, ""); err != nil {
 			t.Fatal(err)
 		}
 		images, _, err := lists.Images(t.Context(), gate.ImageFilter{Keyword: "v1", Limit: 10})

@@ -218,7 +218,7 @@ func (s *site) verdict(d gate.Digest, l gate.Location, o gate.Outcome, reasons .
 
 func (s *site) tag(l gate.Location, tag string, d gate.Digest) {
 	s.Helper()
-	_, err := s.store.PutTag(s.ctx, gate.TagKey{Location: l, Tag: tag}, d, s.now.Now())
+	_, err := s.store.PutTag(s.ctx, gate.TagKey{Location: l, Tag: tag}, d, s.now.Now(), "")
 	s.no(err)
 }
 

@@ -182,7 +182,7 @@ func (s *site) tag(l gate.Location, tag string, d gate.Digest) {
 	s.Helper()
 	now, err := s.store.Now(s.ctx)
 	s.no(err)
-	_, err = s.store.PutTag(s.ctx, gate.TagKey{Location: l, Tag: tag}, d, now)
+	_, err = s.store.PutTag(s.ctx, gate.TagKey{Location: l, Tag: tag}, d, now, "")
 	s.no(err)
 }
 

@@ -77,7 +77,7 @@ func occupied(t *testing.T, s *redis.Store, c *storetest.Clock) {
 	waits := must(s.Claim(t.Context(), claimFor("w")))(t)
 	must(s.Finish(t.Context(), waits.Lease(), gate.Result{Err: gate.ErrRegistryUnavailable}))(t)
 	must(s.Claim(t.Context(), claimFor("lost")))(t)
-	must(s.PutTag(t.Context(), gate.TagKey{Location: app, Tag: "v1"}, done.Digest, c.Now()))(t)
+	must(s.PutTag(t.Context(), gate.TagKey{Location: app, Tag: "v1"}, done.Digest, c.Now(), ""))(t)
 	must(s.PutSetting(t.Context(), "tick", nil, 0))(t)
 	no(t, s.Avoid(t.Context(), "p", 1))
 	must(s.Spend(t.Context(), "namespace", 5, time.Hour))(t)

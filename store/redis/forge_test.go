@@ -108,7 +108,7 @@ func (x things) fill(t testing.TB, s store.Store, round int) {
 	must(s.MarkDirty(ctx, x.tag))
 	now, err := s.Now(ctx)
 	must(err)
-	_, err = s.PutTag(ctx, x.tag, digestOf(fmt.Sprint(round%10)), now)
+	_, err = s.PutTag(ctx, x.tag, digestOf(fmt.Sprint(round%10)), now, "")
 	must(err)
 	_, version, err := s.Setting(ctx, x.setting)
 	if !errors.Is(err, gate.ErrNotFound) {

@@ -127,7 +127,7 @@ func liveRecord(ctx context.Context, s *redis.Store) error {
 func liveTags(ctx context.Context, s *redis.Store) error {
 	key := gate.TagKey{Location: lifePlace, Tag: "v1"}
 	now, err := s.Now(ctx)
-	_, put := s.PutTag(ctx, key, lifeDigest("done"), now)
+	_, put := s.PutTag(ctx, key, lifeDigest("done"), now, "")
 	_, setting := s.PutSetting(ctx, "life", []byte("x"), 0)
 	_, version, read := s.Setting(ctx, "life")
 	_, again := s.PutSetting(ctx, "life", []byte("y"), version)

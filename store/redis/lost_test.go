@@ -102,7 +102,7 @@ func TestAnswerLost(t *testing.T) {
 		},
 		"put_tag": func(l *lossy) {
 			key := gate.TagKey{Location: app, Tag: "v1"}
-			m := must(l.broken.PutTag(l.Context(), key, l.d, must(l.direct.Now(l.Context()))(l)))(l)
+			m := must(l.broken.PutTag(l.Context(), key, l.d, must(l.direct.Now(l.Context()))(l), ""))(l)
 			res := must(l.direct.Read(l.Context(), gate.ReadRequest{Tags: []gate.TagKey{key}}))(l)
 			if diff := cmp.Diff(m, res.Tags[key]); diff != "" {
 				l.Fatalf("answered and stored (-answered +stored):\n%s", diff)
@@ -143,7 +143,7 @@ func warm(l *lossy) {
 	no(l, l.direct.PutInventory(l.Context(), job.Epoch, inventory(d, "set")))
 	_, err = l.direct.Restore(l.Context(), d, "other", time.Unix(1, 0))
 	no(l, err)
-	_, err = l.direct.PutTag(l.Context(), gate.TagKey{Location: app, Tag: "warm"}, d, time.Unix(1, 0))
+	_, err = l.direct.PutTag(l.Context(), gate.TagKey{Location: app, Tag: "warm"}, d, time.Unix(1, 0), "")
 	no(l, err)
 	_, err = l.direct.Finish(l.Context(), job.Lease(), gate.Result{})
 	no(l, err)

@@ -41,7 +41,7 @@ var calls = []struct {
 		return s.PutInventory(ctx, 1<<51, inventory(d, "other"))
 	}},
 	{"put_tag", true, func(ctx context.Context, s *redis.Store, d gate.Digest) error {
-		return second(s.PutTag(ctx, gate.TagKey{Location: app, Tag: "v1"}, d, time.Now()))
+		return second(s.PutTag(ctx, gate.TagKey{Location: app, Tag: "v1"}, d, time.Now(), ""))
 	}},
 	{"put_setting", true, func(ctx context.Context, s *redis.Store, d gate.Digest) error {
 		return second(s.PutSetting(ctx, string(d), nil, 0))

@@ -55,7 +55,7 @@ func TestKilledServer(t *testing.T) {
 		_, _, err := s.Enqueue(t.Context(), analysis(d, gate.TriggerPush))
 		no(t, err)
 		must(s.AddLocation(t.Context(), d, app))(t)
-		must(s.PutTag(t.Context(), gate.TagKey{Location: app, Tag: string(d)[7:20]}, d, must(s.Now(t.Context()))(t)))(t)
+		must(s.PutTag(t.Context(), gate.TagKey{Location: app, Tag: string(d)[7:20]}, d, must(s.Now(t.Context()))(t), ""))(t)
 		if i%2 == 0 {
 			continue
 		}

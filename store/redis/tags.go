@@ -101,7 +101,7 @@ func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, c
 }
 
 // PutTag stores what a read of a tag found, unless a later read was stored.
-func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time) (gate.TagMapping, error) {
+func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error) {
 	what := fmt.Sprintf("storing tag %q", gate.Printable(key.String(), 300))
 	if err := store.CheckTag(key); err != nil {
 		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, err)
@@ -110,7 +110,7 @@ func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest,
 		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
 	}
 	return s.merge(ctx, what, key, func(old gate.TagMapping, found bool, now time.Time) (gate.TagMapping, bool, bool) {
-		return store.MergeTag(old, found, digest, readAt, now)
+		return store.MergeTag(old, found, digest, readAt, now, host)
 	})
 }
 

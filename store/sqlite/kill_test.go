@@ -65,7 +65,7 @@ func write(s *sqlite.Store, say func(what, name string), prefix string) error {
 			return err
 		}
 		say("located", name)
-		if _, err := s.PutTag(ctx, gate.TagKey{Location: loc, Tag: strings.ReplaceAll(name, "/", "-")}, digestOf(name), time.Now()); err != nil {
+		if _, err := s.PutTag(ctx, gate.TagKey{Location: loc, Tag: strings.ReplaceAll(name, "/", "-")}, digestOf(name), time.Now(), ""); err != nil {
 			return err
 		}
 		say("tagged", name)

@@ -15,7 +15,7 @@ const applicationID = 0x44474154
 // migrations bring a store from the version before to the next; the first one
 // creates it. A released one is never changed. Times are Unix nanoseconds, 0
 // is the zero time.
-var migrations = [...]string{schemaV1, schemaV2, schemaV3}
+var migrations = [...]string{schemaV1, schemaV2, schemaV3, schemaV4}
 
 const schemaV1 = `
 -- Scheduler state. One row for each job; rows of a key that a later job has
@@ -135,6 +135,11 @@ CREATE INDEX jobs_running ON jobs (registry, kind, repository) WHERE state = 3;
 // schemaV3 remembers since when a registry refuses an image.
 const schemaV3 = `
 ALTER TABLE jobs ADD COLUMN refused_since INTEGER NOT NULL DEFAULT 0; -- Unix nanoseconds: see gate.Job.RefusedSince
+`
+
+// schemaV4 remembers of which host a tag was read.
+const schemaV4 = `
+ALTER TABLE tags ADD COLUMN host TEXT NOT NULL DEFAULT ''; -- '' where it is not known
 `
 
 // migrate creates the tables or brings them up to date.

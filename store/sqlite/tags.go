@@ -11,11 +11,11 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
-const tagColumns = `key, digest, read_at, dirty, dirty_at, gone`
+const tagColumns = `key, digest, read_at, dirty, dirty_at, gone, host`
 
 func scanTag(row scanner) (m gate.TagMapping, key string, err error) {
 	var read, dirty int64
-	if err := row.Scan(&key, &m.Digest, &read, &m.Dirty, &dirty, &m.Gone); err != nil {
+	if err := row.Scan(&key, &m.Digest, &read, &m.Dirty, &dirty, &m.Gone, &m.Host); err != nil {
 		return gate.TagMapping{}, "", err
 	}
 	m.ReadAt, m.DirtyAt = timeOf(read), timeOf(dirty)
@@ -32,14 +32,14 @@ func (t *tx) tag(k gate.TagKey) (m gate.TagMapping, found bool, err error) {
 }
 
 func (t *tx) saveTag(m gate.TagMapping) error {
-	return t.exec(`INSERT INTO tags (key, digest, read_at, dirty, dirty_at, gone) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-		ON CONFLICT (key) DO UPDATE SET digest = ?2, read_at = ?3, dirty = ?4, dirty_at = ?5, gone = ?6`,
-		store.TagName(m.TagKey), string(m.Digest), nanos(m.ReadAt), m.Dirty, nanos(m.DirtyAt), m.Gone)
+	return t.exec(`INSERT INTO tags (key, digest, read_at, dirty, dirty_at, gone, host) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+		ON CONFLICT (key) DO UPDATE SET digest = ?2, read_at = ?3, dirty = ?4, dirty_at = ?5, gone = ?6, host = ?7`,
+		store.TagName(m.TagKey), string(m.Digest), nanos(m.ReadAt), m.Dirty, nanos(m.DirtyAt), m.Gone, m.Host)
 }
 
 // PutTag stores what a read of a tag found, unless a later read was stored. A
 // readAt after the store's clock counts as now.
-func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time) (gate.TagMapping, error) {
+func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error) {
 	what := fmt.Sprintf("storing tag %q", gate.Printable(key.String(), 300))
 	if err := store.CheckTag(key); err != nil {
 		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, err)
@@ -52,7 +52,7 @@ func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest,
 		if err != nil {
 			return gate.TagMapping{}, err
 		}
-		m, write, changed := store.MergeTag(old, found, digest, readAt, timeOf(t.now))
+		m, write, changed := store.MergeTag(old, found, digest, readAt, timeOf(t.now), host)
 		if !write {
 			return m, nil
 		}

@@ -55,3 +55,19 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 }
+
+// TestUpgradeTags: tags that were stored without their host have none.
+func TestUpgradeTags(t *testing.T) {
+	clock := storetest.NewClock()
+	path := filepath.Join(t.TempDir(), "store.db")
+	statement(t, path, fmt.Sprintf("%s PRAGMA application_id = %d; PRAGMA user_version = 1;", sqlite.SchemaV1, sqlite.ApplicationID))
+	d := gate.Digest(fmt.Sprintf("sha256:%064x", 1))
+	statement(t, path, `INSERT INTO tags (key, digest, read_at, dirty, dirty_at, gone) VALUES (?1, ?2, ?3, 0, 0, 0)`,
+		"harbor\nteam/app\nv1", string(d), clock.Now().UnixNano())
+	s := open(t, path, sqlite.Options{Clock: clock.Now})
+	key := gate.TagKey{Location: gate.Location{Registry: "harbor", Repository: "team/app"}, Tag: "v1"}
+	res, err := s.Read(t.Context(), gate.ReadRequest{Tags: []gate.TagKey{key}})
+	if m := res.Tags[key]; err != nil || m.Digest != d || m.Host != "" || !m.At("hub.example.com").Usable(clock.Now(), time.Minute) {
+		t.Fatalf("after the upgrade: %+v, %v", m, err)
+	}
+}

@@ -287,7 +287,7 @@ func everyMethod(ctx context.Context, s store.Store) map[string]error {
 	errs["PutVerdicts"] = s.PutVerdicts(ctx, digest("a"), nil)
 	_, errs["Inventory"] = s.Inventory(ctx, digest("a"))
 	_, errs["Findings"] = s.Findings(ctx, digest("a"))
-	_, errs["PutTag"] = s.PutTag(ctx, key("v1"), digest("a"), time.Unix(1, 0))
+	_, errs["PutTag"] = s.PutTag(ctx, key("v1"), digest("a"), time.Unix(1, 0), "")
 	errs["MarkDirty"] = s.MarkDirty(ctx, key("v1"))
 	_, _, errs["Setting"] = s.Setting(ctx, "n")
 	_, errs["PutSetting"] = s.PutSetting(ctx, "n", nil, 0)

@@ -122,11 +122,11 @@ func (e *env) fill() {
 	e.no(e.s.PutUnassessable(e.ctx, digest("tried"), 2, "encrypted"))
 
 	for i := range 60 { // more than a page
-		_, err := e.s.PutTag(e.ctx, gate.TagKey{Location: app, Tag: name("t", i)}, digest("scanned"), e.now())
+		_, err := e.s.PutTag(e.ctx, gate.TagKey{Location: app, Tag: name("t", i)}, digest("scanned"), e.now(), "hub.example.com")
 		e.no(err)
 	}
 	e.no(e.s.MarkDirty(e.ctx, gate.TagKey{Location: app, Tag: name("t", 7)}))
-	_, err = e.s.PutTag(e.ctx, gate.TagKey{Location: web, Tag: "gone"}, "", e.now())
+	_, err = e.s.PutTag(e.ctx, gate.TagKey{Location: web, Tag: "gone"}, "", e.now(), "")
 	e.no(err)
 	v, err := e.s.PutSetting(e.ctx, "schedule/nightly", []byte("one"), 0)
 	e.no(err)

@@ -94,7 +94,7 @@ var copyCases = []copyCase{
 		key := gate.TagKey{Location: app, Tag: name("t", 1)}
 		to.advance(time.Hour)
 		from.advance(time.Minute) // both go on, to the later of which more has happened
-		_, err := to.s.PutTag(to.ctx, key, digest("other"), to.now())
+		_, err := to.s.PutTag(to.ctx, key, digest("other"), to.now(), "")
 		to.no(err)
 		_, err = to.s.PutSetting(to.ctx, "schedule/nightly", []byte("three"), 2)
 		to.no(err)
@@ -102,7 +102,7 @@ var copyCases = []copyCase{
 		to.enqueue(analyze("cancelled", gate.TriggerAPI), gate.EnqueuedNew)
 		to.no(to.s.Avoid(to.ctx, "2026-11", 1))
 		want := to.pieces()
-		_, err = from.s.PutTag(from.ctx, key, digest("late"), from.now())
+		_, err = from.s.PutTag(from.ctx, key, digest("late"), from.now(), "")
 		from.no(err)
 		if n := to.take(all) + to.take(from.pieces()); n != 0 {
 			to.Errorf("%d pieces were written", n)
@@ -118,7 +118,7 @@ var copyCases = []copyCase{
 		to.take(from.pieces())
 		from.advance(time.Minute)
 		to.advance(time.Minute)
-		_, err := from.s.PutTag(from.ctx, gate.TagKey{Location: app, Tag: name("t", 1)}, digest("moved"), from.now())
+		_, err := from.s.PutTag(from.ctx, gate.TagKey{Location: app, Tag: name("t", 1)}, digest("moved"), from.now(), "")
 		from.no(err)
 		from.no(from.s.MarkGone(from.ctx, digest("scanned"), app))
 		from.finishWith(*from.entry("running").Job, gate.Result{Err: gate.ErrScanFailed, Final: true}, gate.JobFailed)

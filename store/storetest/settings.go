@@ -57,7 +57,7 @@ var readCases = []testCase{
 			_, err = e.s.AddLocation(e.ctx, d, other)
 			e.no(err)
 			e.enqueue(analyze(name("d", i), gate.TriggerPush), gate.EnqueuedNew)
-			_, err = e.s.PutTag(e.ctx, k, d, e.now())
+			_, err = e.s.PutTag(e.ctx, k, d, e.now(), "")
 			e.no(err)
 		}
 		req.Digests = append(req.Digests, req.Digests[1], req.Digests[1]) // asking twice is allowed

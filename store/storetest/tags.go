@@ -22,7 +22,7 @@ func (e *env) tag(tag string) (gate.TagMapping, bool) {
 
 func (e *env) putTag(tag string, d gate.Digest, readAt time.Time) gate.TagMapping {
 	e.Helper()
-	m, err := e.s.PutTag(e.ctx, key(tag), d, readAt)
+	m, err := e.s.PutTag(e.ctx, key(tag), d, readAt, "")
 	e.no(err)
 	stored, _ := e.tag(tag)
 	if diff := cmp.Diff(m, stored); diff != "" {
@@ -45,6 +45,33 @@ var tagCases = []testCase{
 		}
 		if !m.Usable(e.now(), time.Minute) {
 			e.Fatalf("a fresh mapping is not usable")
+		}
+	}},
+	{"read_of_another_host_is_no_later_word", func(e *env) {
+		put := func(d gate.Digest, at time.Time, host string) gate.TagMapping {
+			m, err := e.s.PutTag(e.ctx, key("v1"), d, at, host)
+			e.no(err)
+			stored, _ := e.tag("v1")
+			if diff := cmp.Diff(m, stored); diff != "" {
+				e.Fatalf("PutTag answered another mapping than the stored one:\n%s", diff)
+			}
+			return m
+		}
+		early := e.now()
+		e.advance(time.Second)
+		e.no(e.s.MarkDirty(e.ctx, key("v1")))
+		e.advance(time.Second)
+		if m := put(digest("theirs"), e.now(), "other.example.com"); m.Host != "other.example.com" || m.Dirty {
+			e.Fatalf("got %+v", m)
+		}
+		if m := put(digest("ours"), early, "hub.example.com"); m.Digest != digest("ours") || m.Host != "hub.example.com" || !m.ReadAt.Equal(early) || !m.Dirty {
+			e.Fatalf("a read that began before the mark: got %+v, want it stored and dirty", m)
+		}
+		if m := put(digest("ours"), e.now(), "hub.example.com"); m.Dirty {
+			e.Fatalf("a read after the mark: got %+v, want it clean", m)
+		}
+		if m := put(digest("earlier"), early, "hub.example.com"); m.Digest != digest("ours") {
+			e.Fatalf("an earlier read of the same host: got %+v", m)
 		}
 	}},
 	{"later_start_wins_whatever_ends_first", func(e *env) {
@@ -113,10 +140,10 @@ var tagCases = []testCase{
 		}
 	}},
 	{"nonsense_is_refused", func(e *env) {
-		_, err := e.s.PutTag(e.ctx, key("v1"), "abc", e.now())
+		_, err := e.s.PutTag(e.ctx, key("v1"), "abc", e.now(), "")
 		e.want(err, gate.ErrDigestInvalid)
 		for _, k := range []gate.TagKey{{}, key(""), key("a\nb"), key(strings.Repeat("x", store.MaxKey))} {
-			_, err := e.s.PutTag(e.ctx, k, digest("a"), e.now())
+			_, err := e.s.PutTag(e.ctx, k, digest("a"), e.now(), "")
 			if err == nil || e.s.MarkDirty(e.ctx, k) == nil {
 				e.Errorf("tag %q was accepted", k)
 			}

@@ -42,7 +42,7 @@ func fill(ctx context.Context, s store.Store, i int, size Size) error {
 	second := gate.Location{Registry: "quay", Repository: "team/app"}
 	_, first := s.AddLocation(ctx, d, place)
 	_, other := s.AddLocation(ctx, d, second)
-	_, tagged := s.PutTag(ctx, tag(i), d, time.Now())
+	_, tagged := s.PutTag(ctx, tag(i), d, time.Now(), "")
 	err = errors.Join(served, finished, first, other, tagged,
 		s.PutManifest(ctx, gate.Manifest{Digest: d, Kind: gate.KindImage, MediaType: "application/vnd.oci.image.manifest.v1+json",
 			Platform: gate.Platform{OS: "linux", Architecture: "amd64"}, Size: 50 << 20}),
