@@ -62,16 +62,16 @@ type Lookup struct {
 	kept *otter.Cache[string, keptReading]
 }
 
-// rememberAsked bounds asked; at roughly 200 B each it is 10 MB at most. What
-// is forgotten is paid for again.
-const rememberAsked = 50_000
+// rememberAsked bounds asked, in bytes: its keys are hashes and weigh the same, so
+// that it has room for 50,000. What is forgotten is paid for again.
+const rememberAsked = 12 << 20
 
 // NewLookup makes a lookup. reader is what decisions are read from (the store,
 // or its decorator with a local copy); changed is store.Feed's Changed.
 func NewLookup(p *Pipeline, reader Reader, budget Budget, changed func() <-chan struct{}, o LookupOptions, m *Metrics) *Lookup {
 	return &Lookup{
 		pipeline: p, reader: reader, budget: budget, changed: changed, options: o, metrics: m,
-		asked: otter.Must(&otter.Options[askedKey, time.Time]{MaximumSize: rememberAsked}),
+		asked: newWeighed(rememberAsked, func(askedKey, time.Time) int64 { return 0 }),
 		kept:  newKeptReadings(),
 	}
 }

@@ -44,16 +44,20 @@ type RecordCopy struct {
 	away    time.Time     // the store failed; until then nobody need wait. Zero: it answers
 }
 
-// recordCopies is how many records one replica keeps: at roughly 2 kB each this
-// is 100 MB at most, and more images than one cluster runs.
-const recordCopies = 50_000
+// What one replica keeps, in bytes. A record with a job takes about 2.5 kB and a tag
+// 0.5 kB, so that there is room for 50,000 of each, more images than one cluster
+// runs. With long names, many places or many platforms there are fewer.
+const (
+	recordCopyBytes = 128 << 20
+	tagCopyBytes    = 32 << 20
+)
 
 // NewRecordCopy decorates r.
 func NewRecordCopy(r Reader, grace time.Duration, now func() time.Time, m *Metrics, log *slog.Logger) *RecordCopy {
 	return &RecordCopy{
 		reader: r, grace: grace, now: now, metrics: m, log: log,
-		entries: otter.Must(&otter.Options[Digest, Entry]{MaximumSize: recordCopies}),
-		tags:    otter.Must(&otter.Options[string, TagMapping]{MaximumSize: recordCopies}),
+		entries: newWeighed(recordCopyBytes, func(d Digest, e Entry) int64 { return bytesOf(d) + e.bytes() }),
+		tags:    newWeighed(tagCopyBytes, func(k string, m TagMapping) int64 { return bytesOf(k) + m.bytes() }),
 	}
 }
 

@@ -123,6 +123,10 @@ func TestEstablishedIsBounded(t *testing.T) {
 	if !known.Has("default", "shop") || known.Has("default", "invented-11999") || known.Has("invented-1", "shop") {
 		t.Error("the memory is not bounded, or has lost what it knew")
 	}
+	long := strings.Repeat("n", 64) // Kubernetes has none of this name
+	if known.Note("default", long); known.Has("default", long) {
+		t.Error("a name that no namespace has is remembered")
+	}
 	s.clock.Advance(60 * 24 * time.Hour)
 	known.Note("default", "new")
 	if !known.Has("default", "new") {

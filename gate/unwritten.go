@@ -70,9 +70,10 @@ func (l *Lookup) writeAside(ctx context.Context, write func(context.Context) err
 	return err
 }
 
-// keptReadings bounds what is kept of tags that could not be recorded. With the
-// longest names that a reference can have an entry takes 1.2 kB, all of them 6 MB.
-const keptReadings = 5_000
+// keptReadingBytes bounds what is kept of tags that could not be recorded. With the
+// longest names that a reference can have an entry takes 1.6 kB, so that there is
+// room for 5,000.
+const keptReadingBytes = 8 << 20
 
 // keptReading is what a tag named by a read of ours that the store did not take.
 type keptReading struct {
@@ -81,7 +82,7 @@ type keptReading struct {
 }
 
 func newKeptReadings() *otter.Cache[string, keptReading] {
-	return otter.Must(&otter.Options[string, keptReading]{MaximumSize: keptReadings})
+	return newWeighed(keptReadingBytes, func(k string, r keptReading) int64 { return bytesOf(k) + r.bytes() + bytesOf(r.words) })
 }
 
 // newest is what is known of a tag: the stored mapping, or a later reading of

@@ -1,0 +1,93 @@
+package gate
+
+import (
+	"math"
+	"reflect"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// Caches that a caller can fill are bounded by what their entries take, keys
+// included: a count would let long names, or records with many places, take many
+// times what was reckoned with.
+
+// nodeBytes is what such a cache takes for an entry besides its key and its value:
+// its place in the table, in a queue and in the sketch of frequencies.
+const nodeBytes = 160
+
+// newWeighed is a cache that holds at most so many bytes. weigh gives what a key
+// and a value take beyond the two types themselves.
+func newWeighed[K comparable, V any](maxBytes int64, weigh func(K, V) int64) *otter.Cache[K, V] {
+	fixed := nodeBytes + sizeOf[K]() + sizeOf[V]()
+	return otter.Must(&otter.Options[K, V]{
+		MaximumWeight: uint64(maxBytes),
+		Weigher:       func(k K, v V) uint32 { return uint32(min(fixed+weigh(k, v), math.MaxUint32)) },
+	})
+}
+
+func sizeOf[T any]() int64 { return int64(reflect.TypeFor[T]().Size()) }
+
+// bytesOf is what texts of any type take.
+func bytesOf[T ~string](texts ...T) int64 {
+	n := int64(0)
+	for _, t := range texts {
+		n += int64(len(t)+7) &^ 7 // as the allocator rounds it, about
+	}
+	return n
+}
+
+// slots are what a slice takes before what its elements point at.
+func slots[T any](s []T) int64 { return int64(cap(s)) * sizeOf[T]() }
+
+// The methods named bytes give what a value takes beyond its own type. A test fails
+// when a field is forgotten.
+
+func (l Location) bytes() int64 { return bytesOf(l.Registry, l.Repository) }
+
+func (k TagKey) bytes() int64 { return k.Location.bytes() + bytesOf(k.Tag) }
+
+func (m TagMapping) bytes() int64 { return m.TagKey.bytes() + bytesOf(m.Digest) + bytesOf(m.Host) }
+
+func (e Entry) bytes() int64 {
+	n := e.Record.bytes()
+	if e.Job != nil {
+		n += sizeOf[Job]() + e.Job.bytes()
+	}
+	return n
+}
+
+func (r Record) bytes() int64 {
+	n := bytesOf(r.Digest, r.Advisories) + r.Manifest.bytes() +
+		bytesOf(r.InventoryID, r.AnalyzerSet, r.FindingsID, r.FindingsOf, r.Matcher) + slots(r.Locations)
+	for _, l := range r.Locations {
+		n += l.Location.bytes() + l.Verdict.bytes()
+	}
+	return n
+}
+
+func (p Platform) bytes() int64 { return bytesOf(p.OS, p.Architecture, p.Variant, p.OSVersion) }
+
+func (m Manifest) bytes() int64 {
+	n := bytesOf(m.Digest, m.Subject) + bytesOf(m.Kind) + bytesOf(m.MediaType, m.Unassessable) + m.Platform.bytes() + slots(m.Children)
+	for _, c := range m.Children {
+		n += bytesOf(c.Digest) + bytesOf(c.MediaType) + c.Platform.bytes()
+	}
+	return n
+}
+
+func (d Decision) bytes() int64 {
+	n := bytesOf(d.Outcome) + bytesOf(d.Code) + bytesOf(d.PolicyRevision) + slots(d.Reasons)
+	for _, r := range d.Reasons {
+		n += bytesOf(r.Action) + bytesOf(r.Code) + bytesOf(r.Rule, r.Msg) + slots(r.Findings) + bytesOf(r.Findings...)
+	}
+	return n
+}
+
+func (j Job) bytes() int64 {
+	n := bytesOf(j.ID, j.Key, j.Worker, j.Error, j.Reason) + bytesOf(j.Kind) + j.Location.bytes() + bytesOf(j.Digest) +
+		slots(j.Tags) + bytesOf(j.Tags...) + bytesOf(j.Trigger) + bytesOf(j.State) + bytesOf(j.Progress.Phase) + slots(j.Causes)
+	for _, c := range j.Causes {
+		n += bytesOf(c.Kind) + c.At.bytes() + bytesOf(c.Text)
+	}
+	return n
+}
