@@ -44,6 +44,16 @@ type entry struct {
 	used time.Time
 }
 
+// maxCached bounds the entries, of which each is remembered with about 300 bytes:
+// results of empty layers are so small that max alone would allow millions.
+const maxCached = 100_000
+
+// crowded reports whether more than nine tenths of a limit are used; it is called
+// with mu held.
+func (c *cache) crowded() bool {
+	return c.total > c.max/10*9 || len(c.entries) > maxCached/10*9
+}
+
 // openCache reads which entries there are. max 0 keeps nothing.
 func openCache(dir string, max int64, now func() time.Time, log *slog.Logger) (*cache, error) {
 	c := &cache{dir: dir, max: max, now: now, log: log, entries: map[string]*entry{}, busy: map[string]chan struct{}{}}
@@ -183,7 +193,7 @@ func (c *cache) remember(name string, size int64, used time.Time) {
 // limit, so that a full cache is not sorted at every layer. It is called with
 // mu held.
 func (c *cache) evict() {
-	if c.total <= c.max {
+	if c.total <= c.max && len(c.entries) <= maxCached {
 		return
 	}
 	names := make([]string, 0, len(c.entries))
@@ -194,7 +204,7 @@ func (c *cache) evict() {
 		return cmp.Or(c.entries[a].used.Compare(c.entries[b].used), strings.Compare(a, b))
 	})
 	for _, n := range names {
-		if c.total <= c.max/10*9 {
+		if !c.crowded() {
 			return
 		}
 		if err := os.Remove(filepath.Join(c.dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
