@@ -38,6 +38,9 @@ func (p *pauses) body(kind bodyKind, host string, whole bool) {
 		return
 	}
 	h := p.hosts[key]
+	if h == nil && len(key) > maxPausedHost {
+		return
+	}
 	if h == nil {
 		p.makeRoom()
 		h = &hostHealth{}

@@ -224,6 +224,16 @@ func TestPausesGrow(t *testing.T) {
 	if len(p.hosts) > maxPausedHosts {
 		t.Errorf("%d hosts are remembered", len(p.hosts))
 	}
+	long := strings.Repeat("x", 60<<10)
+	for i := range 10 { // of redirects: a header has room for it
+		p.observe(fmt.Sprint(i, long), nil)
+		p.body(bodyKind("blobs"), fmt.Sprint(i, long), false)
+	}
+	for host := range p.hosts {
+		if len(host) > maxPausedHost {
+			t.Fatalf("a host of %d bytes is remembered", len(host))
+		}
+	}
 }
 
 func TestDeadHostRests(t *testing.T) { // N02: breaker per host

@@ -24,8 +24,11 @@ const (
 	breakAfter = 12
 	firstBreak = 2 * time.Second
 	maxBreak   = time.Minute
-	// maxPausedHosts bounds the table: names come from redirects too.
+	// maxPausedHosts bounds the table: names come from redirects too. One longer
+	// than maxPausedHost, a name of DNS with its port and a word before it, cannot be
+	// resolved and is not remembered.
 	maxPausedHosts = 1000
+	maxPausedHost  = 300
 )
 
 // pausedError says that a host is left alone for a while and nothing was sent.
@@ -100,7 +103,7 @@ func (p *pauses) observe(host string, res *http.Response) {
 		res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "")
 	failed := res == nil || res.StatusCode >= 500
 	if !known {
-		if !limited && !failed {
+		if !limited && !failed || len(host) > maxPausedHost {
 			return
 		}
 		p.makeRoom()

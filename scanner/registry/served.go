@@ -16,8 +16,10 @@ const (
 	// servedFor is how long a manifest that was read proves that the credentials
 	// are good for its repository.
 	servedFor = time.Hour
-	// maxServed bounds the repositories that are remembered, at about 1 KiB each.
-	maxServed = 1000
+	// maxServed bounds the repositories that are remembered, maxServedBytes what
+	// they take: about 1 KiB each, and up to 16 KiB with refused references.
+	maxServed      = 1000
+	maxServedBytes = 4 << 20
 	// maxRefusedRefs bounds the refused references of one repository.
 	maxRefusedRefs = 64
 )
@@ -32,7 +34,15 @@ type served struct {
 
 	mu           sync.Mutex
 	repositories map[string]*servedRepository
+	bytes        int // of all of them, about
 }
+
+// What is kept takes, besides the names: two manifests with a digest and a tag
+// each, and a place in a map.
+const (
+	servedRepositoryBytes = 1024
+	servedRefBytes        = 64
+)
 
 // servedRepository holds the last two different manifests, so that a refused one
 // that was read before has another beside it.
@@ -71,8 +81,8 @@ func (s *served) note(repo, ref string, d gate.Digest, by credentialsID) {
 	defer s.mu.Unlock()
 	r := s.repositories[repo]
 	if r == nil {
-		if s.repositories == nil || len(s.repositories) >= maxServed {
-			s.repositories = map[string]*servedRepository{}
+		if s.bytes += len(repo) + servedRepositoryBytes; s.repositories == nil || len(s.repositories) >= maxServed || s.bytes > maxServedBytes {
+			s.repositories, s.bytes = map[string]*servedRepository{}, len(repo)+servedRepositoryBytes
 		}
 		r = &servedRepository{refused: map[string]bool{}}
 		s.repositories[repo] = r
@@ -86,7 +96,10 @@ func (s *served) note(repo, ref string, d gate.Digest, by credentialsID) {
 		m.tag = ref
 	}
 	r.last[0] = m
-	delete(r.refused, ref)
+	if r.refused[ref] {
+		delete(r.refused, ref)
+		s.bytes -= len(ref) + servedRefBytes
+	}
 }
 
 // another finds a manifest besides ref that was read with the same credentials;
@@ -113,10 +126,25 @@ func (s *served) refuse(repo, ref string) {
 	if r == nil {
 		return
 	}
-	if len(r.refused) >= maxRefusedRefs {
-		clear(r.refused)
+	if r.refused[ref] {
+		return
+	}
+	if s.bytes += len(ref) + servedRefBytes; s.bytes > maxServedBytes {
+		for _, other := range s.repositories {
+			s.forget(other)
+		}
+	} else if len(r.refused) >= maxRefusedRefs {
+		s.forget(r)
 	}
 	r.refused[ref] = true
+}
+
+// forget drops the refused references of a repository; it is called with mu held.
+func (s *served) forget(r *servedRepository) {
+	for ref := range r.refused {
+		s.bytes -= len(ref) + servedRefBytes
+	}
+	clear(r.refused)
 }
 
 // judgeForbidden turns a 403 on a manifest into gate.ErrRegistryRefused where

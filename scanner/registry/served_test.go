@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -182,9 +183,65 @@ func TestServedIsBounded(t *testing.T) {
 	for n := range 3 * maxRefusedRefs {
 		s.note("team/app", "1", "sha256:a", credentialsID{})
 		s.refuse("team/app", fmt.Sprint(n))
+		s.refuse("team/app", fmt.Sprint(n))
 	}
 	if n := len(s.repositories["team/app"].refused); n > maxRefusedRefs {
 		t.Errorf("%d references are remembered, want at most %d", n, maxRefusedRefs)
+	}
+	// With the longest names they take no more than is said, which is truthful.
+	weighed(t, maxServedBytes, func() func() int {
+		s := &served{now: time.Now}
+		for n := range 3 * maxServed {
+			repo := fmt.Sprintf("team/%0250d", n)
+			for tag := range 40 {
+				s.note(repo, fmt.Sprintf("%0128d", tag), gate.Digest(fmt.Sprintf("sha256:%064d", tag)), credentialsID{})
+				s.refuse(repo, fmt.Sprintf("%0127dx", tag))
+			}
+		}
+		return func() int { return s.bytes }
+	})
+}
+
+// weighed fills something with more than fits, and fails when it says that it takes
+// more than the bound, or takes more than twice that.
+func weighed(t *testing.T, bound int, fill func() (weight func() int)) {
+	t.Helper()
+	heap := func() int {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	weight := fill()
+	grown, says := heap()-before, weight()
+	t.Logf("says %d KiB of %d, the heap grew by %d", says>>10, bound>>10, grown>>10)
+	if says > bound || says < bound/8 || grown > 2*says || grown < says/2 {
+		t.Errorf("full, it says that it takes %d bytes, of %d, and the heap grew by %d", says, bound, grown)
+	}
+}
+
+func TestTokensAreBounded(t *testing.T) {
+	for _, size := range []int{1 << 10, 900_000} {
+		weighed(t, maxTokensBytes, func() func() int {
+			tok := &tokens{now: time.Now, byScope: map[string]token{}}
+			for n := range 3*maxTokens - 10 { // at 3*maxTokens it has just been emptied
+				tok.put(fmt.Sprintf("repository:%0255d:pull", n), token{value: fmt.Sprintf("%0*d", size, n)})
+			}
+			tok.put("again", token{value: "1"})
+			tok.put("again", token{value: "2"})
+			return func() int {
+				sum := 0
+				for scope, kept := range tok.byScope {
+					sum += tokenBytes(scope, kept)
+				}
+				if sum != tok.bytes || len(tok.byScope) > maxTokens {
+					t.Errorf("%d tokens take %d bytes, %d are counted", len(tok.byScope), sum, tok.bytes)
+				}
+				return sum
+			}
+		})
 	}
 }
 

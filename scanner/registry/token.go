@@ -21,8 +21,10 @@ const (
 	// specification). Longer promises than an hour are not believed.
 	defaultTokenLife = time.Minute
 	maxTokenLife     = time.Hour
-	// maxTokens bounds the cache: one token for each repository in use.
-	maxTokens = 1000
+	// maxTokens and maxTokensBytes bound the cache: one token for each repository in
+	// use, of 1 to 4 KiB; the largest that a server may answer has 1 MiB.
+	maxTokens      = 1000
+	maxTokensBytes = 8 << 20
 )
 
 // tokens caches bearer tokens by scope. Safe for concurrent use.
@@ -31,6 +33,7 @@ type tokens struct {
 
 	mu      sync.Mutex
 	byScope map[string]token
+	bytes   int // of all keys and tokens
 }
 
 type token struct {
@@ -48,11 +51,19 @@ func (t *tokens) get(scope string) (string, bool) {
 func (t *tokens) put(scope string, tok token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byScope) >= maxTokens {
+	if old, ok := t.byScope[scope]; ok {
+		t.bytes -= tokenBytes(scope, old)
+		delete(t.byScope, scope)
+	}
+	if t.bytes += tokenBytes(scope, tok); len(t.byScope) >= maxTokens || t.bytes > maxTokensBytes {
 		clear(t.byScope)
+		t.bytes = tokenBytes(scope, tok)
 	}
 	t.byScope[scope] = tok
 }
+
+// tokenBytes is what a token takes, with its place in the map.
+func tokenBytes(scope string, tok token) int { return len(scope) + len(tok.value) + 128 }
 
 // exchange asks the realm of a challenge for a token of the call's scope. The
 // realm is the registry's word: it is used only if it lies at a host that the
