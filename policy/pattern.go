@@ -31,8 +31,10 @@ const (
 	maxFolds = 200
 	// freeSearch is up to where a search for all matches is not tried first.
 	freeSearch = 5_000_000
-	// maxPatterns is how many patterns are remembered.
-	maxPatterns = 256
+	// maxPatterns is how many patterns are remembered, maxPatternBytes what they and
+	// their programs take.
+	maxPatterns     = 256
+	maxPatternBytes = 16 << 20
 )
 
 // pattern is what is known of one.
@@ -47,6 +49,7 @@ type pattern struct {
 type patterns struct {
 	mu    sync.Mutex
 	known map[string]pattern
+	bytes int64 // of all of them, about
 }
 
 func newPatterns() *patterns { return &patterns{known: map[string]pattern{}} }
@@ -62,11 +65,26 @@ func (p *patterns) get(key string, create func() pattern) pattern {
 	known = create()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.known) >= maxPatterns {
+	weight := known.bytes(key)
+	if _, ok := p.known[key]; ok || weight > maxPatternBytes {
+		return known // another one was faster, or it is made again each time
+	}
+	if p.bytes += weight; len(p.known) >= maxPatterns || p.bytes > maxPatternBytes {
 		clear(p.known)
+		p.bytes = weight
 	}
 	p.known[key] = known
 	return known
+}
+
+// bytes is what a pattern takes under a key, about: 40 for an instruction of its
+// program, and as many again for what is made of it for searching.
+func (known pattern) bytes(key string) int64 {
+	n := int64(len(key)) + 256
+	if known.re != nil {
+		n += int64(len(key)) + 60*known.size
+	}
+	return n
 }
 
 // regex reads a regular expression. One that is wrong has no size: the builtin

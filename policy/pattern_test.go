@@ -3,6 +3,8 @@ package policy
 import (
 	"math/rand/v2"
 	"regexp/syntax"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,5 +89,35 @@ func TestProgramSizeIsABound(t *testing.T) {
 	}
 	if checked < 1000 {
 		t.Errorf("only %d patterns", checked)
+	}
+}
+
+// TestPatternsAreBounded: by what they and their programs take.
+func TestPatternsAreBounded(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for name, pattern := range map[string]string{
+		"long_texts":     strings.Repeat("x", maxPattern-10),
+		"long_alternate": strings.Repeat("ab?c|", 2_000),
+		"repetitions":    "(?:abcdefgh){900}",
+		"too_long":       strings.Repeat("x", 32<<20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := heap()
+			p := newPatterns()
+			for i := range 30 {
+				_ = p.searchAll(t.Context(), pattern+strconv.Itoa(i), strings.Repeat("y", 3_000))
+			}
+			grown := heap() - before
+			t.Logf("%d patterns say %d KiB, the heap grew by %d", len(p.known), p.bytes>>10, grown>>10)
+			if p.bytes > maxPatternBytes || grown > 2*maxPatternBytes || grown > 2*p.bytes+(1<<20) {
+				t.Errorf("%d patterns say %d bytes, and the heap grew by %d", len(p.known), p.bytes, grown)
+			}
+		})
 	}
 }
