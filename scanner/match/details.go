@@ -8,15 +8,17 @@ import (
 	dbtypes "github.com/aquasecurity/trivy-db/pkg/types"
 )
 
-// maxDetails bounds the cache: about 1 kB each without descriptions, 50 MB. A
-// busy installation sees some 20,000 different vulnerabilities.
-const maxDetails = 50_000
+// maxDetailBytes bounds the cache: a record has about 2 kB without its description,
+// some with hundreds of references 50, and a busy installation sees some 20,000
+// different vulnerabilities.
+const maxDetailBytes = 64 << 20
 
 // details caches the records of vulnerabilities of one database, which take a
 // quarter of a match to decode. It is safe for concurrent use.
 type details struct {
-	mu   sync.RWMutex
-	byID map[string]dbtypes.Vulnerability
+	mu    sync.RWMutex
+	byID  map[string]dbtypes.Vulnerability
+	bytes int // of all of them, about
 }
 
 func newDetails() *details { return &details{byID: map[string]dbtypes.Vulnerability{}} }
@@ -49,9 +51,35 @@ func (o operation) load(id string) dbtypes.Vulnerability {
 	v.Description, v.Custom, v.CweIDs = "", nil, nil // not in findings, and most of the bytes
 	o.cache.mu.Lock()
 	defer o.cache.mu.Unlock()
-	if len(o.cache.byID) >= maxDetails {
-		clear(o.cache.byID) // cheaper than an order of use, and rare
-	}
-	o.cache.byID[id] = v
+	o.cache.keep(id, v)
 	return v
+}
+
+// keep is called with mu held.
+func (d *details) keep(id string, v dbtypes.Vulnerability) {
+	if _, ok := d.byID[id]; ok {
+		return // another match was faster
+	}
+	n := detailBytes(id, v)
+	if d.bytes += n; d.bytes > maxDetailBytes {
+		clear(d.byID) // cheaper than an order of use, and rare
+		d.bytes = n
+	}
+	d.byID[id] = v
+}
+
+// detailBytes is what a record takes in the cache, about: texts, a place of 400
+// bytes in the map, and maps with 150 bytes for each of their few entries.
+func detailBytes(id string, v dbtypes.Vulnerability) int {
+	n := 400 + len(id) + len(v.Title) + len(v.Severity) + 16*cap(v.References)
+	for _, ref := range v.References {
+		n += len(ref)
+	}
+	for source := range v.VendorSeverity {
+		n += len(source) + 150
+	}
+	for source, score := range v.CVSS {
+		n += len(source) + len(score.V2Vector) + len(score.V3Vector) + len(score.V40Vector) + 250
+	}
+	return n
 }
