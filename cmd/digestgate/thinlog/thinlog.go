@@ -21,9 +21,10 @@ const (
 	// Repeated is the key of the count: how many more there were since the line
 	// before.
 	Repeated = "repeated"
-	// maxKept bounds what is remembered, at about 500 B each. Beyond it lines
-	// are written as they come.
-	maxKept = 4096
+	// maxKept bounds the lines that are remembered, maxKeptBytes what they take,
+	// usually 500 B each. Beyond it lines are written as they come.
+	maxKept      = 4096
+	maxKeptBytes = 8 << 20
 )
 
 // Handler thins what it hands to another one.
@@ -36,6 +37,7 @@ type Handler struct {
 type state struct {
 	mu    sync.Mutex
 	lines map[string]*line
+	bytes int // of lines, about
 	swept time.Time
 }
 
@@ -83,7 +85,8 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 			l.count, l.last, l.to = l.count+1, r.Clone(), h.next
 			return nil
 		}
-		if len(h.state.lines) < maxKept {
+		if n := lineBytes(key); len(h.state.lines) < maxKept && h.state.bytes+n <= maxKeptBytes {
+			h.state.bytes += n
 			h.state.lines[key] = &line{until: r.Time.Add(Every)}
 		}
 	}
@@ -109,6 +112,7 @@ func (s *state) sweep(ctx context.Context, now time.Time, all bool) {
 			continue
 		}
 		if l.count == 0 {
+			s.bytes -= lineBytes(key)
 			delete(s.lines, key)
 			continue
 		}
@@ -120,6 +124,9 @@ func (s *state) sweep(ctx context.Context, now time.Time, all bool) {
 		*l = line{until: now.Add(Every)}
 	}
 }
+
+// lineBytes is what a line takes: its key, and a record that says the same.
+func lineBytes(key string) int { return 2*len(key) + 400 }
 
 // ports are those that differ with every connection.
 var ports = regexp.MustCompile(`:\d{4,5}\b`)

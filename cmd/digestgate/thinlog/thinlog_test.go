@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,5 +118,26 @@ func TestBounded(t *testing.T) {
 	}
 	if n := len(h.state.lines); n > maxKept {
 		t.Errorf("%d lines are remembered, more than %d", n, maxKept)
+	}
+}
+
+// TestLongLinesAreWeighed: an error may quote what a registry has sent.
+func TestLongLinesAreWeighed(t *testing.T) {
+	t.Parallel()
+	h := New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(h)
+	const long = 64 << 10
+	for i := range 1000 {
+		for range 2 {
+			log.Warn("x", "error", strings.Repeat("y", long)+strconv.Itoa(i))
+		}
+	}
+	if n, most := len(h.state.lines), maxKeptBytes/2/long; n > most || n < most*9/10 {
+		t.Errorf("%d lines of %d bytes are remembered, want nearly %d", n, long, most)
+	}
+	h.Flush()
+	h.Flush()
+	if n := len(h.state.lines); n != 0 || h.state.bytes != 0 {
+		t.Errorf("after a flush: %d lines, %d bytes", n, h.state.bytes)
 	}
 }
