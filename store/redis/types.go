@@ -98,8 +98,14 @@ func (k keys) fixed() []string {
 	return list
 }
 
+// maxKey is longer than every key of ours: names in it have at most 255 bytes.
+const maxKey = 2048
+
 // typeOf is the type that a key of ours should have, "" for one that is none.
 func (k keys) typeOf(key string) string {
+	if len(key) > maxKey {
+		return ""
+	}
 	for _, row := range KeyTable() {
 		begin := strings.NewReplacer("{P}", "{"+k.prefix+"}", "P:", k.prefix+":").Replace(row.Pattern)
 		fits := key == begin
