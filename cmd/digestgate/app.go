@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -218,6 +219,10 @@ func (a *app) openAnalyzer(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	// An operator's own setting counts.
+	if own := analyzer.OwnMemory(a.config.Scan); own > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(own)
 	}
 	a.onClose(a.analyzer.Close)
 	isolation := a.analyzer.Report().Isolation()

@@ -41,6 +41,7 @@ type server struct {
 	args     []string // the command; nil is serve
 	// listeners is how many there are to wait for; 0 is 3.
 	listeners int
+	within    *memoryGroup // where it is put before it begins; nil: where this process is
 	cmd       *exec.Cmd
 	urls      map[string]string // by listener
 	log       *logText
@@ -107,7 +108,7 @@ func (s *server) start() {
 	if args == nil {
 		args = []string{"serve"}
 	}
-	s.cmd = exec.Command(programIn(s.t, s.dir), append(slices.Clone(args), "-c", s.config)...)
+	s.cmd = s.within.command(programIn(s.t, s.dir), append(slices.Clone(args), "-c", s.config)...)
 	s.cmd.Dir = s.cwd
 	// Nobody takes over from most processes of tests; what comes last counts.
 	s.cmd.Env = append(append(os.Environ(), "DIGESTGATE_ADMISSION_SHUTDOWNDELAY=0s"), s.env...)

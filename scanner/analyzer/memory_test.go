@@ -26,14 +26,22 @@ func TestCheckMemory(t *testing.T) {
 func TestTightMemory(t *testing.T) {
 	c := Default()
 	c.Concurrency = 4
-	worst := int64(parentMemory + 2*AnalysisMemory + 4<<30)
+	worst := int64(worstMemory + 2*AnalysisMemory + 4<<30)
 	for limit, tight := range map[int64]bool{0: false, worst: false, worst - 1: true} {
 		if got := tightMemory(c, limit); (got != "") != tight {
 			t.Errorf("limit %d: got %q", limit, got)
 		}
 	}
-	if got := tightMemory(Default(), parentMemory+2<<30); got != "" {
+	if got := tightMemory(Default(), worstMemory+2<<30); got != "" {
 		t.Errorf("the default: got %q", got)
+	}
+}
+
+func TestOwnMemory(t *testing.T) {
+	for limit, want := range map[int64]int64{0: 0, 1 << 30: 320 << 20, 2<<30 + parentMemory: 320 << 20, 4 << 30: 2<<30 - 64<<20} {
+		if got := ownMemory(Default(), limit); got != want { // of 2 × 1 GiB for children
+			t.Errorf("limit %d: got %d, want %d", limit, got, want)
+		}
 	}
 }
 
