@@ -109,6 +109,19 @@ func review(t *testing.T, images ...string) []byte {
 	return body
 }
 
+// begun counts the questions about images of a registry that does not answer.
+type begun struct {
+	admission.Decider
+	stalled atomic.Int64
+}
+
+func (b *begun) Decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
+	if ref.Tag != "" {
+		b.stalled.Add(1)
+	}
+	return b.Decider.Decide(ctx, ref, req)
+}
+
 // TestSilentRegistryPushesNobodyOut: 300 reviews of tags that a registry is asked
 // for and never answers wait, more than there are places; a scanned image by
 // digest is admitted every time meanwhile.
@@ -117,7 +130,8 @@ func TestSilentRegistryPushesNobodyOut(t *testing.T) {
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
-	r := admission.NewReviewer(admission.Default(), s.lookup(gate.LookupOptions{NewDigestsPerHour: 60}), admission.Options{MaxInFlight: 16})
+	began := &begun{Decider: s.lookup(gate.LookupOptions{NewDigestsPerHour: 60})}
+	r := admission.NewReviewer(admission.Default(), began, admission.Options{MaxInFlight: 16})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // until the end of the test
 	var answered atomic.Int64
 	var waiting sync.WaitGroup
@@ -134,13 +148,19 @@ func TestSilentRegistryPushesNobodyOut(t *testing.T) {
 			answered.Add(1)
 		})
 	}
-	for accepted.Load() < 100 { // far more than there are places
+	// The burst is over: far more calls than there are places have arrived, every
+	// review has had its place, and the last have given it back.
+	known := review(t, s.at("team/app", "@"+string(d)))
+	for settled := false; !settled; {
 		if t.Context().Err() != nil {
-			t.Fatalf("%d calls have arrived", accepted.Load())
+			t.Fatalf("%d reviews have begun, %d calls have arrived", began.stalled.Load(), accepted.Load())
 		}
 		time.Sleep(time.Millisecond)
+		if began.stalled.Load() >= 300 && accepted.Load() >= 100 {
+			resp, err := r.Review(t.Context(), known, "default")
+			settled = err != nil || resp.Code != gate.CodeBusy
+		}
 	}
-	known := review(t, s.at("team/app", "@"+string(d)))
 	for i := range 100 {
 		resp, err := r.Review(t.Context(), known, "default")
 		if err != nil || !resp.Allowed {
