@@ -78,8 +78,11 @@ type Body struct {
 func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, limit int64) (*Body, error) {
 	body := &Body{of: b, since: time.Now(), conn: connectionOf(r.Context()), control: http.NewResponseController(w)}
 	if !b.enter(body) {
-		body.conn.dropUnserved()
+		body.conn.fault()
 		return nil, fmt.Errorf("reading a body: %d are arriving already: %w", b.places, gate.ErrBusy)
+	}
+	if body.conn != nil {
+		r.Body = useful{r.Body, &body.conn.pace}
 	}
 	err := body.fill(http.MaxBytesReader(w, r.Body, limit))
 	if b.leave(body) { // also when its end came at that moment: its connection is lost
@@ -242,7 +245,7 @@ func (b *Bodies) makeRoom(forBody *Body, useful func(*Body) bool) bool {
 		if body.control.SetReadDeadline(now.Add(-time.Second)) != nil {
 			continue
 		}
-		body.conn.dropUnserved()
+		body.conn.fault()
 		body.gone = true
 		b.vacate(body)
 		b.held -= body.held

@@ -25,6 +25,7 @@ const retry = 20 * time.Millisecond
 type Connections struct {
 	limit int
 	freed chan struct{} // capacity 1: look again
+	turns chan struct{} // of those who pause
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -34,7 +35,7 @@ type Connections struct {
 // Bound makes a server keep to limit connections. It must be called before the
 // server is served, by the listener that Listen returns.
 func Bound(server *http.Server, limit int) *Connections {
-	c := &Connections{limit: limit, freed: make(chan struct{}, 1), open: map[*connection]struct{}{}}
+	c := &Connections{limit: limit, freed: make(chan struct{}, 1), turns: make(chan struct{}, breathers), open: map[*connection]struct{}{}}
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		for {
 			if own, ok := conn.(*connection); ok {
@@ -81,7 +82,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{Conn: raw, of: b.of, accepted: time.Now()}
+	conn := &connection{Conn: raw, of: b.of, accepted: time.Now(), pace: pace{turns: b.of.turns}}
 	conn.since = conn.accepted
 	for !b.of.admit(conn) {
 		again := time.NewTimer(retry)
@@ -127,37 +128,18 @@ type connection struct {
 	since    time.Time // accepted, or the end of the last work
 	working  int       // requests that are worked on
 	served   bool      // at least one was
+	faults   int       // bodies that were refused or given up, less requests that were served since
 	closed   atomic.Bool
 
 	// arriving is how many bodies are; the server's Bodies write it.
 	arriving atomic.Int32
-	trusted  atomic.Bool // like served, for those who do not hold the mutex
-
-	// Only its reader looks at these.
-	received int // bytes
-	unpaused int // of them since the last pause
+	pace     pace
 }
-
-const (
-	// strange is how much is read slowly of a connection that was never served:
-	// what a flood sends at once is not all taken in before the first of it can
-	// be refused, and callers beside it get their turn. More of it is read slowly
-	// while all its own places are taken.
-	strange = 128 << 10
-	// breath is the pause after each portion, which is a record of TLS. It delays
-	// the first large body of a new connection by 70 ms, a small one not at all.
-	breath  = 10 * time.Millisecond
-	portion = 16 << 10
-)
 
 // Read implements net.Conn.
 func (c *connection) Read(p []byte) (int, error) {
-	if c.unpaused >= portion && !c.trusted.Load() && (c.received < strange || c.arriving.Load() >= ownPlaces) {
-		time.Sleep(breath)
-		c.unpaused = 0
-	}
-	n, err := c.Conn.Read(p)
-	c.received, c.unpaused = c.received+n, c.unpaused+n
+	n, err := c.Conn.Read(p[:c.pace.next(len(p), &c.closed)])
+	c.pace.waste.Add(int64(n))
 	return n, err
 }
 
@@ -180,14 +162,22 @@ func (c *connection) drop() {
 	_ = c.Conn.Close()
 }
 
-// dropUnserved drops a connection none of whose requests ever was worked on.
-func (c *connection) dropUnserved() {
+// maxFaults is more than a connection may have streams at a time, so that a
+// caller who is served loses its connection only if all of one moment fail and
+// more after them.
+const maxFaults = 128
+
+// fault notes that a body of the connection was refused or given up. One that
+// was never served is dropped at once, another when this happens again and
+// again while hardly any request of it is served.
+func (c *connection) fault() {
 	if c == nil {
 		return
 	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
-	if !c.served && c.working == 0 {
+	c.faults++
+	if !c.served && c.working == 0 || c.faults > maxFaults {
 		c.drop()
 	}
 }
@@ -225,8 +215,8 @@ func Working(ctx context.Context) (done func()) {
 	return sync.OnceFunc(func() {
 		c.of.mu.Lock()
 		c.working--
-		c.served, c.since = true, time.Now()
-		c.trusted.Store(true)
+		c.served, c.since, c.faults = true, time.Now(), max(0, c.faults-1)
+		c.pace.serve()
 		c.of.mu.Unlock()
 	})
 }
@@ -240,6 +230,9 @@ func Gone(ctx context.Context) bool { return connectionOf(ctx).gone() }
 func Serving(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer Working(r.Context())()
+		if c := connectionOf(r.Context()); c != nil {
+			r.Body = useful{r.Body, &c.pace}
+		}
 		next.ServeHTTP(w, r)
 	})
 }
