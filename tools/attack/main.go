@@ -30,6 +30,7 @@ func attacks() []attack {
 		{"idle", "thousands of connections that fall silent, beside reviews", idle},
 		{"namespaces", "reviews from namespaces that are invented, or whose names have megabytes", namespaces},
 		{"nested", "reviews with an unknown field that nests thousands of levels deep", nested},
+		{"quiet", "nothing but the reviews, for comparison or beside the attack of another process", quiet},
 		{"stall", "reviews that wait for a registry which never answers, beside one that needs the store only", stall},
 		{"streams", "HTTP/2 streams that announce a large body and send one byte", streams},
 	}

@@ -25,3 +25,13 @@ func processorTime(pid int) time.Duration {
 	system, _ := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
+
+// load is the load of the machine over the last minute (proc_loadavg(5)).
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "not known"
+	}
+	minute, _, _ := strings.Cut(string(text), " ")
+	return minute
+}

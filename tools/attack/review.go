@@ -59,12 +59,15 @@ func (f *admissionFlags) run(ctx context.Context, out io.Writer, attack func(con
 	ctx, cancel := context.WithTimeout(ctx, *f.length+30*time.Second)
 	defer cancel()
 	stop := make(chan struct{})
-	beside := make(chan string)
-	go func() { beside <- reviewsBeside(*f.beside, *f.image, stop) }()
+	known, fresh := make(chan string), make(chan string)
+	kept := client()
+	ask(kept, *f.beside, review("default", "app", *f.image, "")) // it connects before the attack begins
+	go func() { known <- reviewsBeside("on one connection from before", kept, *f.beside, *f.image, stop) }()
+	go func() { fresh <- reviewsBeside("each on a new connection", nil, *f.beside, *f.image, stop) }()
 	what, err := attack(ctx)
 	close(stop)
-	fmt.Fprintf(out, "%s\n%s\n%s\nprocessor time of the target: %s\n", what, <-beside, mem.stop(),
-		(processorTime(*f.pid) - before).Round(10*time.Millisecond))
+	fmt.Fprintf(out, "%s\n%s\n%s\n%s\nprocessor time of the target: %s; load of the machine: %s\n", what, <-known, <-fresh, mem.stop(),
+		(processorTime(*f.pid) - before).Round(10*time.Millisecond), load())
 	return err
 }
 
@@ -76,21 +79,28 @@ func client() *http.Client {
 	}}
 }
 
-// reviewsBeside sends a review every 100 ms and says how long the answers took.
-func reviewsBeside(target, image string, stop <-chan struct{}) string {
-	c := client()
+// reviewsBeside sends a review every 100 ms and says how long the answers took;
+// without a client each has a connection of its own.
+func reviewsBeside(how string, kept *http.Client, target, image string, stop <-chan struct{}) string {
 	var all []time.Duration
 	answers := map[string]int{}
 	body := review("default", "app", image, "")
 	for {
+		c := kept
+		if c == nil {
+			c = client()
+		}
 		start := time.Now()
 		answers[ask(c, target, body)]++
 		all = append(all, time.Since(start))
+		if kept == nil {
+			c.CloseIdleConnections()
+		}
 		select {
 		case <-stop:
 			slices.Sort(all)
-			return fmt.Sprintf("reviews beside: %d, half of them within %s, the slowest %s; answers %v",
-				len(all), all[len(all)/2].Round(time.Millisecond), all[len(all)-1].Round(time.Millisecond), answers)
+			return fmt.Sprintf("reviews beside, %s: %d, half of them within %s, the slowest %s; answers %v",
+				how, len(all), all[len(all)/2].Round(time.Millisecond), all[len(all)-1].Round(time.Millisecond), answers)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
