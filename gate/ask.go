@@ -30,7 +30,7 @@ func (p *Pipeline) Request(image string) (JobRequest, error) {
 	}
 	reg, ok := p.Registries.ByHost(ref.Host)
 	if !ok {
-		return JobRequest{}, fmt.Errorf("image %q: host %q: %w", Printable(image, 300), Printable(ref.Host, 120), ErrRegistryNotTrusted)
+		return JobRequest{}, fmt.Errorf("image %s: host %s: %w", Quoted(image, 300), Quoted(ref.Host, 120), ErrRegistryNotTrusted)
 	}
 	return JobRequest{
 		Kind: JobResolve, Location: Location{reg.Name, ref.Repository},

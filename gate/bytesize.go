@@ -14,7 +14,7 @@ type ByteSize int64
 func (b *ByteSize) UnmarshalText(text []byte) error {
 	n, err := humanize.ParseBytes(string(text))
 	if err != nil || n > 1<<62 {
-		return fmt.Errorf("parsing size %q (want a number with a unit, such as 512MiB): %w", Printable(string(text), 40), ErrInvalid)
+		return fmt.Errorf("parsing size %s (want a number with a unit, such as 512MiB): %w", Quoted(string(text), 40), ErrInvalid)
 	}
 	*b = ByteSize(n)
 	return nil

@@ -50,7 +50,8 @@ type Cause struct {
 	// Text is what hashed bytes have shown, with [CauseContent]. It names no
 	// place. At most 300 bytes.
 	Text string `json:"text,omitempty"`
-	// Until is when a registry wants to be asked again, with [CauseAskedToWait].
+	// Until is when a registry wants to be asked again, with [CauseAskedToWait]: by
+	// its own word, which may be later than it is. Zero when it gave no time.
 	Until time.Time `json:"until,omitzero"`
 }
 
@@ -82,7 +83,7 @@ func (e *placeError) Error() string {
 }
 func (e *placeError) Unwrap() error { return e.err }
 
-func quoted(s string) string { return `"` + Printable(s, 600) + `"` }
+func quoted(s string) string { return Quoted(s, 600) }
 
 // errPanic marks what a bug of ours did to a job: its text is for the log only.
 var errPanic = errors.New("panic")
@@ -122,8 +123,8 @@ func causeOf(err error, now time.Time) Cause {
 	case errors.As(err, &outage):
 		c.Kind = outage.Kind
 	}
-	if errors.As(err, &wait) && c.Kind == CauseAskedToWait {
-		c.Until = now.Add(wait.After).UTC()
+	if errors.As(err, &wait) && c.Kind == CauseAskedToWait && wait.Asked > 0 {
+		c.Until = now.Add(wait.Asked).UTC()
 	}
 	if !c.Kind.ofPlace() && !c.Kind.ofRegistry() {
 		c.At = Location{}

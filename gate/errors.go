@@ -199,15 +199,25 @@ type permanentError struct{ error }
 func (e *permanentError) Unwrap() error        { return e.error }
 func (e *permanentError) Is(target error) bool { return target == ErrPermanent }
 
-// RetryAfterError carries the wait that a registry asked for. It wraps
+// RetryAfterError carries how long a registry is left alone. It wraps
 // ErrRegistryUnavailable (429, 503) or ErrRegistryAuth.
 type RetryAfterError struct {
+	// After is when it is asked again.
 	After time.Duration
+	// Asked is the wait that the registry itself has asked for: it may be longer than
+	// After, which is bounded. Zero when it gave no time, or none that can be meant.
+	Asked time.Duration
 	Err   error
 }
 
 func (e *RetryAfterError) Error() string {
-	return fmt.Sprintf("%v (asked to wait %s)", e.Err, e.After)
+	if e.Asked > 0 && e.Asked.Round(time.Second) != e.After.Round(time.Second) {
+		return fmt.Sprintf("%v (it asked to wait %s and is asked again in %s)", e.Err, e.Asked.Round(time.Second), e.After)
+	}
+	if e.Asked > 0 {
+		return fmt.Sprintf("%v (it asked to wait %s)", e.Err, e.After)
+	}
+	return fmt.Sprintf("%v (it is asked again in %s)", e.Err, e.After)
 }
 
 // Unwrap gives access to the sentinel.

@@ -84,12 +84,20 @@ func TestWhatBurnsAnAttempt(t *testing.T) {
 }
 
 func TestRetryAfterError(t *testing.T) {
-	err := fmt.Errorf("pulling: %w", &gate.RetryAfterError{After: time.Minute, Err: fmt.Errorf("429: %w", gate.ErrRegistryUnavailable)})
+	err := fmt.Errorf("pulling: %w", &gate.RetryAfterError{After: time.Minute, Asked: time.Minute, Err: fmt.Errorf("429: %w", gate.ErrRegistryUnavailable)})
 	var wait *gate.RetryAfterError
 	if !errors.As(err, &wait) || wait.After != time.Minute || !errors.Is(err, gate.ErrRegistryUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if want := "pulling: 429: registry is unavailable (asked to wait 1m0s)"; err.Error() != want {
+	if want := "pulling: 429: registry is unavailable (it asked to wait 1m0s)"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
+	}
+	wait.Asked = 2 * time.Hour
+	if want := "429: registry is unavailable (it asked to wait 2h0m0s and is asked again in 1m0s)"; wait.Error() != want {
+		t.Errorf("got %q, want %q", wait, want)
+	}
+	wait.Asked = 0
+	if want := "429: registry is unavailable (it is asked again in 1m0s)"; wait.Error() != want {
+		t.Errorf("got %q, want %q", wait, want)
 	}
 }

@@ -18,7 +18,7 @@ func ParseDigest(s string) (Digest, error) {
 	if d := Digest(s); d.Valid() {
 		return d, nil
 	}
-	return "", fmt.Errorf("parsing digest %q: %w", Printable(s, 100), ErrDigestInvalid)
+	return "", fmt.Errorf("parsing digest %s: %w", Quoted(s, 100), ErrDigestInvalid)
 }
 
 // Valid reports whether d has the form that [ParseDigest] accepts. It is asked
@@ -157,6 +157,14 @@ type Child struct {
 	Judged bool `json:"judged"`
 }
 
+// Attestation is a descriptor of an index that no node runs from there, and that the
+// index says to be about another one in it. Nothing of it is a fact about the
+// manifest, which is judged as an image by its own digest when it is one.
+type Attestation struct {
+	Digest  Digest `json:"digest"`
+	Subject Digest `json:"subject"`
+}
+
 // Manifest is what our own read of a manifest established. It depends on the
 // manifest's bytes only (and, for Judged, on the configured platforms).
 type Manifest struct {
@@ -169,6 +177,9 @@ type Manifest struct {
 	Children []Child `json:"children,omitempty"`
 	// Subject is the digest that an accessory (signature, SBOM) is about.
 	Subject Digest `json:"subject,omitempty"`
+	// Attestations are what an index calls attestations of images in it. It is shown
+	// and decides nothing.
+	Attestations []Attestation `json:"attestations,omitempty"`
 	// Unassessable says in words why this manifest can never be analysed, ""
 	// when it can.
 	Unassessable string `json:"unassessable,omitempty"`

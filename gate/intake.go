@@ -52,13 +52,13 @@ func NewIntake(registries *Registries, quota *Quota, store IntakeStore) *Intake 
 func (in *Intake) Take(ctx context.Context, registry string, pushes []Push) ([]PushResult, error) {
 	reg, ok := in.registries.ByName(registry)
 	if !ok {
-		return nil, fmt.Errorf("taking a push for registry %q: %w", Printable(registry, 100), ErrRegistryNotTrusted)
+		return nil, fmt.Errorf("taking a push for registry %s: %w", Quoted(registry, 100), ErrRegistryNotTrusted)
 	}
 	results := make([]PushResult, len(pushes))
 	for i, p := range pushes {
 		if p.Kind != PushIgnored && p.Digest != "" && !p.Digest.Valid() {
-			return nil, fmt.Errorf("taking a push of repository %q: digest %q: %w",
-				Printable(p.Repository, 255), Printable(string(p.Digest), 100), ErrDigestInvalid)
+			return nil, fmt.Errorf("taking a push of repository %s: digest %s: %w",
+				Quoted(p.Repository, 255), Quoted(string(p.Digest), 100), ErrDigestInvalid)
 		}
 		results[i] = judge(reg, p)
 	}
@@ -106,15 +106,15 @@ func judge(reg Registry, p Push) PushResult {
 	case p.Kind == PushIgnored:
 		return ignore("%s", p.Reason)
 	case p.Kind != PushArrived && p.Kind != PushDeleted:
-		return ignore("the kind of event %q is not known", Printable(string(p.Kind), 40))
+		return ignore("the kind of event %s is not known", Quoted(string(p.Kind), 40))
 	case p.Host != "" && !names(reg, p.Host):
 		r.Foreign = true
-		return ignore("the event names the host %q, which is not registry %q (%s): if it is another name of that registry, add it to its aliases",
-			Printable(p.Host, 100), reg.Name, reg.Host)
+		return ignore("the event names the host %s, which is not registry %q (%s): if it is another name of that registry, add it to its aliases",
+			Quoted(p.Host, 100), reg.Name, reg.Host)
 	case p.Repository == "":
 		return ignore("the event names no repository")
 	case !ValidRepository(p.Repository):
-		return ignore("%q cannot be the name of a repository", Printable(p.Repository, 100))
+		return ignore("%s cannot be the name of a repository", Quoted(p.Repository, 100))
 	case !reg.Takes(p.Repository):
 		return ignore("repository %q is left out by include and exclude of registry %q", p.Repository, reg.Name)
 	}
@@ -122,7 +122,7 @@ func judge(reg Registry, p Push) PushResult {
 		r.Tag = "" // how Harbor writes a push by digest
 	}
 	if r.Tag != "" && !ValidTag(p.Tag) {
-		r.Reason = fmt.Sprintf("%q cannot be a tag and is left out", Printable(p.Tag, 100))
+		r.Reason = fmt.Sprintf("%s cannot be a tag and is left out", Quoted(p.Tag, 100))
 		r.Tag = ""
 	}
 	if r.Tag == "" && r.Digest == "" {
@@ -245,7 +245,7 @@ func (in *Intake) take(ctx context.Context, kind PushKind, r *PushResult, known 
 	}
 	_, outcome, err := in.store.Enqueue(ctx, req)
 	if err != nil {
-		return fmt.Errorf("queueing the resolve of %q: %w", Printable(req.Key(), 500), err)
+		return fmt.Errorf("queueing the resolve of %s: %w", Quoted(req.Key(), 500), err)
 	}
 	switch {
 	case outcome == EnqueuedJoined:

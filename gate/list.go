@@ -22,7 +22,7 @@ type ListedImage struct {
 }
 
 // Accessory is a manifest about another one, for people: that it is about it is
-// its own claim, or that of a tag, and decides nothing.
+// its own claim, or that of a tag or an index, and decides nothing.
 type Accessory struct {
 	Digest Digest
 	Kind   ManifestKind

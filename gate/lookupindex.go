@@ -14,8 +14,8 @@ func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Refere
 			continue
 		}
 		if !c.Digest.Valid() {
-			a := refuse(ErrUnassessable, "the index names its image for %q by the digest %q, but only sha256 digests can be read; push it again with a tool that uses sha256",
-				c.Platform.String(), Printable(string(c.Digest), 40))
+			a := refuse(ErrUnassessable, "the index names its image for %q by the digest %s, but only sha256 digests can be read; push it again with a tool that uses sha256",
+				c.Platform.String(), Quoted(string(c.Digest), 40))
 			a.Platform = c.Platform.String()
 			return a
 		}

@@ -48,7 +48,7 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 		return l.pending(ctx, *entry.Job, job.Location)
 	}
 	if entry.Copied {
-		return unqueued(fmt.Errorf("queuing %q: the store did not answer: %w", Printable(job.Key(), 200), ErrStoreUnavailable), "the store does not answer")
+		return unqueued(fmt.Errorf("queuing %s: the store did not answer: %w", Quoted(job.Key(), 200), ErrStoreUnavailable), "the store does not answer")
 	}
 	if dry {
 		return refuse(ErrNotScanned, "not scanned yet; this was a dry run, so nothing was queued")

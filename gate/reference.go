@@ -47,7 +47,7 @@ type ReferenceError struct {
 }
 
 func (e *ReferenceError) Error() string {
-	return fmt.Sprintf("parsing image reference %q: %s: %v", Printable(e.Raw, 300), e.Reason, e.Err)
+	return fmt.Sprintf("parsing image reference %s: %s: %v", Quoted(e.Raw, 300), e.Reason, e.Err)
 }
 
 // Unwrap gives access to the sentinel.

@@ -189,7 +189,7 @@ func whyRepository(name string) string {
 }
 
 // shownPart is a part of a reference in quotation marks.
-func shownPart(part string) string { return `"` + Printable(part, 80) + `"` }
+func shownPart(part string) string { return Quoted(part, 80) }
 
 // character names the first character of a text.
 func character(s string) string {

@@ -54,7 +54,7 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 			continue // the tag is gone again, which confirm has recorded; its digest is fine
 		}
 		if err != nil {
-			err = fmt.Errorf("confirming tag %q: %w", Printable(tag, 128), err)
+			err = fmt.Errorf("confirming tag %s: %w", Quoted(tag, 128), err)
 			if !errors.Is(err, ErrUnassessable) && !errors.Is(err, ErrIntegrity) && !errors.Is(err, ErrRegistryRefused) {
 				return err
 			}

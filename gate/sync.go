@@ -205,7 +205,7 @@ func (s *Syncer) Ask(ctx context.Context, registry string, full bool) (SyncStatu
 }
 
 func unknownRegistry(name string) error {
-	return fmt.Errorf("registry %q is not configured: %w", Printable(name, 80), ErrNotFound)
+	return fmt.Errorf("registry %s is not configured: %w", Quoted(name, 80), ErrNotFound)
 }
 
 // step runs what is due and says when to look again.

@@ -102,7 +102,7 @@ func (r *syncRun) all(ctx context.Context) error {
 func (r *syncRun) problem(repo string, err error) {
 	r.change(func(st *syncState) {
 		st.Counts.Problems++
-		st.Error = Printable(fmt.Sprintf("repository %q: %v", repo, err), 500)
+		st.Error = Printable(fmt.Sprintf("repository %s: %v", Quoted(repo, 255), err), 500)
 	})
 	r.metrics.syncProblem(r.registry.Name)
 	r.log.Warn("repository cannot be synchronised", "registry", r.registry.Name, "repository", repo, "error", err)

@@ -31,7 +31,7 @@ func (r *syncRun) repository(ctx context.Context, loc Location) error {
 	r.change(func(st *syncState) {
 		st.Counts.Tags += len(list.Tags)
 		if list.Note != "" {
-			st.Note = Printable(fmt.Sprintf("repository %q: %s", loc.Repository, list.Note), 500)
+			st.Note = Printable(fmt.Sprintf("repository %s: %s", Quoted(loc.Repository, 255), list.Note), 500)
 		}
 	})
 	r.metrics.syncCompared(r.registry.Name, len(list.Tags))
@@ -222,12 +222,12 @@ func (r *syncRun) gone(ctx context.Context, m syncTag) error {
 
 func (r *syncRun) queue(ctx context.Context, m TagMapping, digest Digest, change syncChange) error {
 	if err := r.store.MarkDirty(ctx, m.TagKey); err != nil {
-		return fmt.Errorf("marking tag %q dirty: %w", Printable(m.TagKey.String(), 500), err)
+		return fmt.Errorf("marking tag %s dirty: %w", Quoted(m.TagKey.String(), 500), err)
 	}
 	req := JobRequest{Kind: JobResolve, Location: m.Location, Digest: digest, Tag: m.Tag, Trigger: TriggerSync}
 	_, outcome, err := r.store.Enqueue(ctx, req)
 	if err != nil {
-		return fmt.Errorf("queueing the resolve of %q: %w", Printable(req.Key(), 500), err)
+		return fmt.Errorf("queueing the resolve of %s: %w", Quoted(req.Key(), 500), err)
 	}
 	if outcome != EnqueuedNew {
 		return nil // an event told it at the same time

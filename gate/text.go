@@ -8,7 +8,8 @@ import (
 
 // Printable makes text from outside fit for a log line or a terminal: bytes
 // that are not printable ASCII become escapes and the result is cut to at most
-// limit bytes, with "..." at the end when something was cut.
+// limit bytes, with "..." at the end when something was cut. It sets no quotation
+// marks; a value that a message quotes is [Quoted].
 func Printable(s string, limit int) string {
 	if len(s) <= limit && clean(s) {
 		return s
@@ -37,6 +38,32 @@ func Printable(s string, limit int) string {
 		return out
 	}
 	return out[:min(len(out), limit-3)] + "..."
+}
+
+// Quoted is text from outside in quotation marks, for a message: it shows the value
+// as it was, escaped once, between the marks at most limit bytes with "..." at their
+// end when something was cut. No escape is cut in two. The verb for it is %s: %q, and
+// [Printable] in %q, would escape what is escaped already.
+func Quoted(s string, limit int) string {
+	const dots = "..."
+	limit = max(limit, 0)
+	b := append(make([]byte, 0, min(len(s), limit)+2), '"')
+	keep := len(b) // what stays when dots follow
+	for rest := s; rest != ""; {
+		_, size := utf8.DecodeRuneInString(rest)
+		var room [len(`"\U0010ffff"`)]byte
+		piece := strconv.AppendQuoteToASCII(room[:0], rest[:size])
+		piece = piece[1 : len(piece)-1]
+		if len(b)-1+len(piece) > limit {
+			return string(b[:keep]) + dots[:min(len(dots), limit)] + `"`
+		}
+		b = append(b, piece...)
+		if len(b)-1 <= limit-len(dots) {
+			keep = len(b)
+		}
+		rest = rest[size:]
+	}
+	return string(append(b, '"'))
 }
 
 // clean reports whether s is printable ASCII, as most text is.

@@ -3,6 +3,7 @@ package gate_test
 import (
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,6 +57,53 @@ func FuzzPrintable(f *testing.F) {
 		}
 		if limit >= len(got) && gate.Printable(got, limit) != got {
 			t.Errorf("Printable(%q, %d) is not stable: %q", s, limit, got)
+		}
+	})
+}
+
+func TestQuoted(t *testing.T) {
+	for _, c := range []struct {
+		in    string
+		limit int
+		want  string
+	}{
+		{"", 10, `""`},
+		{"app", 3, `"app"`},
+		{"apps", 3, `"..."`},
+		{"a\u200bb", 100, `"a\u200bb"`},
+		{`say "hi" \ there`, 100, `"say \"hi\" \\ there"`},
+		{"h\u00e4user", 100, `"h\u00e4user"`},
+		{"line\nbell\a\x7f\xff", 100, `"line\nbell\a\x7f\xff"`},
+		{"too long a text", 10, `"too lon..."`},
+		{"ab\u200b\u200b", 12, `"ab\u200b..."`}, // no escape is cut
+		{`ab""""""`, 8, `"ab\"..."`},
+		{"abc", 0, `""`},
+		{"abc", -1, `""`},
+		{"abcd", 2, `".."`},
+	} {
+		if got := gate.Quoted(c.in, c.limit); got != c.want {
+			t.Errorf("Quoted(%q, %d): got %s, want %s", c.in, c.limit, got, c.want)
+		}
+	}
+}
+
+func FuzzQuoted(f *testing.F) {
+	for _, s := range []string{"", "plain", `"`, `\`, "a\x1b[2Jb", "\xff\xfe", "h\u00e4user", strings.Repeat("\u200b", 90), "\U0010ffff"} {
+		for _, limit := range []int{-1, 0, 1, 3, 4, 10, 300, 2000} {
+			f.Add(s, limit)
+		}
+	}
+	f.Fuzz(func(t *testing.T, s string, limit int) {
+		got := gate.Quoted(s, limit)
+		if len(got)-2 > max(limit, 0) {
+			t.Errorf("Quoted(%q, %d): got %d bytes between the marks", s, limit, len(got)-2)
+		}
+		value, err := strconv.Unquote(got)
+		if err != nil || gate.Printable(got, len(got)) != got {
+			t.Fatalf("Quoted(%q, %d): got %s, %v; want the value in printable ASCII, escaped once", s, limit, got, err)
+		}
+		if value != s && !(strings.HasSuffix(value, "...") && strings.HasPrefix(s, strings.TrimSuffix(value, "..."))) && limit >= 3 {
+			t.Errorf("Quoted(%q, %d): got %s, which is another value", s, limit, got)
 		}
 	})
 }

@@ -29,6 +29,10 @@ type Pulls interface {
 // image that is refused, and without an answer the text says less.
 const obstacleTimeout = 500 * time.Millisecond
 
+// sameTime is how far two times may be apart that a text gives once: the one of a
+// pause that has run for a while, and that of the job which waited for it.
+const sameTime = 10 * time.Second
+
 // Obstacles says why jobs do not run. It asks the store for the quota and the
 // hourly pulls where such limits are configured, once; it is for one answer, and
 // not safe for concurrent use.
@@ -56,7 +60,7 @@ func (s *Obstacles) Of(ctx context.Context, j Job, at Location) (o Obstacle, ok 
 	if c, failed := j.cause(at); failed && j.NotBefore.After(now) {
 		o := c.obstacle(at, now)
 		o.Until = j.NotBefore
-		if c.Kind != CauseAskedToWait || !c.Until.After(now) {
+		if c.Kind != CauseAskedToWait || !c.Until.After(now) || c.Until.Sub(j.NotBefore).Abs() > sameTime {
 			o.Text += "; it is tried again at " + Clock(j.NotBefore, now)
 		}
 		return o, true

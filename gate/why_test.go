@@ -76,6 +76,48 @@ func TestQuotaIsUsedUpUntilADate(t *testing.T) {
 		gate.CodeQuotaExhausted, "does not renew by itself", "!until")
 }
 
+// TestRegistryAskedToWaitLong: digestgate asks again after an hour at the latest. The
+// text gives the time that the registry has named, and when it is asked again; a time
+// that cannot be meant is not repeated.
+func TestRegistryAskedToWaitLong(t *testing.T) {
+	for name, c := range map[string]struct {
+		value string
+		asked time.Duration // 0: no time of the registry's is told
+		again bool
+	}{
+		"hours":     {"10800", 3 * time.Hour, true},
+		"one_hour":  {"3600", time.Hour, false},
+		"negative":  {"-30", 0, true},
+		"past_date": {"Mon, 23 Nov 2015 12:00:05 GMT", 0, true},
+		"absurd":    {"1e300", 0, true},
+		"none":      {"", 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, month(0))
+			l := s.lookup(gate.LookupOptions{})
+			image := s.at("team/app", "@"+string(s.push("team/app", "v1", 1)))
+			s.ask(l, image)
+			f := registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{}}
+			if c.value != "" {
+				f.Header.Set("Retry-After", c.value)
+			}
+			s.registry.Fail(f)
+			s.work()
+			now := s.clock.Now()
+			text := `registry "hub" asked to wait`
+			if c.asked > 0 {
+				text += " until " + gate.Clock(now.Add(c.asked), now)
+			}
+			text += "; "
+			again := "!it is tried again at "
+			if c.again {
+				again = "it is tried again at "
+			}
+			said(t, s.ask(l, image), gate.CodePending, text, again, "!"+usually)
+		})
+	}
+}
+
 func TestRegistryAskedToWaitUntil(t *testing.T) {
 	s := newSite(t, month(0))
 	l := s.lookup(gate.LookupOptions{})
@@ -165,7 +207,7 @@ func TestCauseOfThisPlaceComesFirst(t *testing.T) {
 		if r.Location.Repository == "one/app" {
 			return fmt.Errorf("one: %w", gate.ErrRegistryAuth)
 		}
-		return &gate.RetryAfterError{After: 5 * time.Minute, Err: &gate.Outage{Kind: gate.CauseAskedToWait}}
+		return &gate.RetryAfterError{After: 5 * time.Minute, Asked: 5 * time.Minute, Err: &gate.Outage{Kind: gate.CauseAskedToWait}}
 	}
 	s.work()
 	said(t, s.ask(l, s.at("one/app", "@"+string(d))), gate.CodePending, "refuses the credentials", "!two/app")

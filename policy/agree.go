@@ -156,8 +156,8 @@ func (e *Engine) load(ctx context.Context, active Activation) error {
 		e.unloaded = ""
 		return err
 	}
-	behind := fmt.Sprintf("activation %d (%s, by %s, tried by version %q) is in force and does not load here: %v",
-		active.Number, active.Content.Short(), active.By, gate.Printable(active.Program, 60), err)
+	behind := fmt.Sprintf("activation %d (%s, by %s, tried by version %s) is in force and does not load here: %v",
+		active.Number, active.Content.Short(), active.By, gate.Quoted(active.Program, 60), err)
 	if old == nil {
 		return fmt.Errorf("%s; run the version of digestgate that it was made for, or put the files of this one in force with \"digestgate policy activate\": %w",
 			behind, errors.Join(gate.ErrConflict, err))

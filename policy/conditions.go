@@ -71,8 +71,8 @@ func (e *Engine) conditions(q gate.Question, fs *facts) []gate.Reason {
 	case !fs.distributionFiles || fs.packageDatabase:
 	case fs.database.Path != "":
 		add(IncompletePackageDatabase, gate.CodeUnassessable,
-			"the image is built from a distribution (%s) whose package database %q (%s) could not be read, so what is installed is not known; use a base image with packages of dpkg, apk or rpm",
-			fs.release(), gate.Printable(fs.database.Path, 200), gate.Printable(fs.database.Manager, 60))
+			"the image is built from a distribution (%s) whose package database %s (%s) could not be read, so what is installed is not known; use a base image with packages of dpkg, apk or rpm",
+			fs.release(), gate.Quoted(fs.database.Path, 200), gate.Printable(fs.database.Manager, 60))
 	default:
 		add(IncompletePackageDatabase, gate.CodeUnassessable,
 			"the image is built from a distribution (%s) but its package database is missing, so what is installed is not known; do not delete the package database in the build", fs.release())

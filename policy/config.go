@@ -58,7 +58,7 @@ func (c Config) Validate() error {
 			continue
 		}
 		if _, err := parseAllowance(entry); err != nil {
-			errs = append(errs, fmt.Errorf("policy.allowIncomplete[%d]: %q %w: %w", i, gate.Printable(entry, 200), err, gate.ErrInvalid))
+			errs = append(errs, fmt.Errorf("policy.allowIncomplete[%d]: %s %w: %w", i, gate.Quoted(entry, 200), err, gate.ErrInvalid))
 		}
 	}
 	return errors.Join(errs...)

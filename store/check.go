@@ -17,7 +17,7 @@ func CheckRequest(req gate.JobRequest) error {
 	switch req.Trigger {
 	case gate.TriggerPush, gate.TriggerSync, gate.TriggerAdmission, gate.TriggerRescan, gate.TriggerAPI:
 	default:
-		return fmt.Errorf("trigger %q is not known: %w", gate.Printable(string(req.Trigger), 40), gate.ErrInvalid)
+		return fmt.Errorf("trigger %s is not known: %w", gate.Quoted(string(req.Trigger), 40), gate.ErrInvalid)
 	}
 	switch {
 	case KindBit(req.Kind) == 0:
@@ -57,7 +57,7 @@ func CheckClaim(req gate.ClaimRequest) (mask int, err error) {
 // CheckLocation refuses a location that could not be told from another.
 func CheckLocation(loc gate.Location) error {
 	if loc.Registry == "" || loc.Repository == "" || len(loc.String()) > MaxKey || strings.Contains(loc.String(), "\n") {
-		return fmt.Errorf("location %q: %w", gate.Printable(loc.String(), 200), gate.ErrInvalid)
+		return fmt.Errorf("location %s: %w", gate.Quoted(loc.String(), 200), gate.ErrInvalid)
 	}
 	return nil
 }

@@ -52,8 +52,8 @@ func (c Config) Validate() error {
 		{"username", c.Username}, {"passwordFile", c.PasswordFile}, {"caFile", c.CAFile}, {"macKeyFile", c.MACKeyFile},
 	} {
 		if f.value != "" && strings.HasPrefix(c.URL, sqliteScheme) {
-			problems = append(problems, fmt.Errorf("%s: %q has no effect on a sqlite store, leave it empty: %w",
-				f.key, gate.Printable(f.value, 200), gate.ErrInvalid))
+			problems = append(problems, fmt.Errorf("%s: %s has no effect on a sqlite store, leave it empty: %w",
+				f.key, gate.Quoted(f.value, 200), gate.ErrInvalid))
 		}
 	}
 	return errors.Join(problems...)
@@ -88,22 +88,22 @@ func SQLitePath(storeURL string) (string, error) {
 	case !ok:
 		return invalid("the store's URL has no scheme; want sqlite:///PATH")
 	case scheme != "sqlite":
-		return invalid("the scheme %q of the store's URL is not known; want sqlite:///PATH or redis://HOST:PORT", gate.Printable(scheme, 40))
+		return invalid("the scheme %s of the store's URL is not known; want sqlite:///PATH or redis://HOST:PORT", gate.Quoted(scheme, 40))
 	case strings.ContainsAny(rest, "?#"):
 		return invalid("a sqlite URL takes no options after ? or # (write %%3F or %%23 if the path has them)")
 	}
 	path, err := url.PathUnescape(rest)
 	switch {
 	case err != nil:
-		return invalid("the path %q has a malformed percent escape", gate.Printable(rest, 200))
+		return invalid("the path %s has a malformed percent escape", gate.Quoted(rest, 200))
 	case path == "":
 		return invalid("the sqlite URL names no file; want sqlite:///PATH")
 	case strings.HasPrefix(path, ":memory:"):
 		return invalid("the store must outlive the process, :memory: cannot")
 	case strings.ContainsRune(path, 0):
-		return invalid("the path %q contains a zero byte", gate.Printable(path, 200))
+		return invalid("the path %s contains a zero byte", gate.Quoted(path, 200))
 	case os.IsPathSeparator(path[len(path)-1]):
-		return invalid("the path %q is a directory; name a file in it", gate.Printable(path, 200))
+		return invalid("the path %s is a directory; name a file in it", gate.Quoted(path, 200))
 	}
 	return path, nil
 }

@@ -90,8 +90,8 @@ func (b *Body) PutInventory(epoch int64, v Value, inv *gate.Inventory) (changed 
 func (b *Body) PutFindings(v Value, f *gate.Findings) (changed bool, err error) {
 	switch {
 	case b.InventoryID == "" || b.InventoryID != f.InventoryID:
-		return false, fmt.Errorf("they are of inventory %q, stored is %q: %w",
-			gate.Printable(f.InventoryID, 80), b.InventoryID, gate.ErrConflict)
+		return false, fmt.Errorf("they are of inventory %s, stored is %q: %w",
+			gate.Quoted(f.InventoryID, 80), b.InventoryID, gate.ErrConflict)
 	case b.FindingsOf == f.InventoryID && f.Generation < b.Generation:
 		return false, fmt.Errorf("they are of generation %d, stored is %d: %w", f.Generation, b.Generation, gate.ErrConflict)
 	case b.FindingsID == v.ID:

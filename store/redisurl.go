@@ -73,7 +73,7 @@ func ParseRedis(storeURL string) (RedisTarget, error) {
 	scheme, rest, _ := strings.Cut(storeURL, "://")
 	t, ok := redisSchemes[scheme]
 	if !ok {
-		return invalid("the scheme %q of the store's URL is not known; "+redisForms, gate.Printable(scheme, 40))
+		return invalid("the scheme %s of the store's URL is not known; "+redisForms, gate.Quoted(scheme, 40))
 	}
 	rest, query, asked := strings.Cut(rest, "?")
 	if strings.Contains(rest+query, "#") || (asked && !t.withQuery(query)) {
@@ -100,7 +100,7 @@ func ParseRedis(storeURL string) (RedisTarget, error) {
 	for _, host := range strings.Split(hosts, ",") {
 		addr, err := address(host, port)
 		if err != nil {
-			return invalid("the address %q of the store's URL: %w; "+redisForms, gate.Printable(host, 200), err)
+			return invalid("the address %s of the store's URL: %w; "+redisForms, gate.Quoted(host, 200), err)
 		}
 		t.Addrs = append(t.Addrs, addr)
 	}
@@ -128,7 +128,7 @@ func (t RedisTarget) withPath(path string) (RedisTarget, error) {
 	db, err := strconv.Atoi(parts[0])
 	switch {
 	case len(parts) > 1 || err != nil || db < 0:
-		return RedisTarget{}, fmt.Errorf("%q in the store's URL is not a database number; "+redisForms+": %w", gate.Printable(path, 200), gate.ErrInvalid)
+		return RedisTarget{}, fmt.Errorf("%s in the store's URL is not a database number; "+redisForms+": %w", gate.Quoted(path, 200), gate.ErrInvalid)
 	case t.Kind == RedisCluster && db != 0:
 		return RedisTarget{}, fmt.Errorf("a cluster has database 0 only, not %d; use store.prefix to keep installations apart: %w", db, gate.ErrInvalid)
 	}
@@ -193,7 +193,7 @@ func (c Config) validateRedis() []error {
 		problem("username", "it differs from the one in the URL; give it once")
 	}
 	if !prefixPattern.MatchString(c.Prefix) {
-		problem("prefix", "%q: want 1 to 64 letters, digits, dots, hyphens or underscores", gate.Printable(c.Prefix, 100))
+		problem("prefix", "%s: want 1 to 64 letters, digits, dots, hyphens or underscores", gate.Quoted(c.Prefix, 100))
 	}
 	if c.CAFile != "" && err == nil && !t.TLS {
 		problem("caFile", "it has no effect without TLS; use the scheme rediss://")

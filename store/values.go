@@ -108,7 +108,7 @@ func idOf(text []byte) string {
 func CheckInventory(d gate.Digest, inv *gate.Inventory) error {
 	switch {
 	case inv.Digest != d:
-		return fmt.Errorf("it is that of %q: %w", gate.Printable(string(inv.Digest), 100), gate.ErrNotFound)
+		return fmt.Errorf("it is that of %s: %w", gate.Quoted(string(inv.Digest), 100), gate.ErrNotFound)
 	case inv.Format > gate.InventoryFormat:
 		return fmt.Errorf("format %d is newer than %d: %w", inv.Format, gate.InventoryFormat, gate.ErrConflict)
 	}
@@ -119,7 +119,7 @@ func CheckInventory(d gate.Digest, inv *gate.Inventory) error {
 // (gate.ErrNotFound).
 func CheckFindings(d gate.Digest, f *gate.Findings) error {
 	if f.Digest != d {
-		return fmt.Errorf("they are those of %q: %w", gate.Printable(string(f.Digest), 100), gate.ErrNotFound)
+		return fmt.Errorf("they are those of %s: %w", gate.Quoted(string(f.Digest), 100), gate.ErrNotFound)
 	}
 	return nil
 }

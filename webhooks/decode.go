@@ -35,8 +35,8 @@ func Decode(body []byte, v any) error {
 	if err := json.Unmarshal(body, v); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return fmt.Errorf("reading the body as JSON: %q has the wrong type (%s): %w",
-				gate.Printable(wrong.Field, 100), wrong.Value, gate.ErrInvalid)
+			return fmt.Errorf("reading the body as JSON: %s has the wrong type (%s): %w",
+				gate.Quoted(wrong.Field, 100), wrong.Value, gate.ErrInvalid)
 		}
 		return fmt.Errorf("reading the body as JSON: %s: %w", gate.Printable(err.Error(), 200), gate.ErrInvalid)
 	}
@@ -91,7 +91,7 @@ func scan(body []byte, names map[string]bool) error {
 				key = f
 			}
 			if top.seen[key] {
-				return fmt.Errorf("key %q occurs twice in an object", gate.Printable(key, 60))
+				return fmt.Errorf("key %s occurs twice in an object", gate.Quoted(key, 60))
 			}
 			top.seen[key] = true
 			top.key = false

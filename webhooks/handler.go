@@ -278,7 +278,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request) (*listener.Body, 
 func (h *Handler) Deliver(ctx context.Context, name string, d Delivery) (Answer, error) {
 	e, ok := h.endpoint(name)
 	if !ok {
-		return Answer{}, refuse(http.StatusNotFound, nil, "registry %q takes no webhooks", gate.Printable(name, 100))
+		return Answer{}, refuse(http.StatusNotFound, nil, "registry %s takes no webhooks", gate.Quoted(name, 100))
 	}
 	answer, _, err := h.deliver(ctx, e, d)
 	return answer, err

@@ -95,16 +95,16 @@ func (t *tokens) account(token *oidc.IDToken) error {
 		return fmt.Errorf("reading the claims: %s: %w", gate.Printable(err.Error(), 200), gate.ErrUnauthorized)
 	}
 	if c := t.config.Subjects; len(c) > 0 && !slices.Contains(c, token.Subject) {
-		return fmt.Errorf("the token is of subject %q, which webhook.subjects does not list: %w", gate.Printable(token.Subject, 100), gate.ErrUnauthorized)
+		return fmt.Errorf("the token is of subject %s, which webhook.subjects does not list: %w", gate.Quoted(token.Subject, 100), gate.ErrUnauthorized)
 	}
 	if len(t.config.Emails) == 0 {
 		return nil
 	}
 	if !slices.Contains(t.config.Emails, claims.Email) {
-		return fmt.Errorf("the token is of %q, which webhook.emails does not list: %w", gate.Printable(claims.Email, 100), gate.ErrUnauthorized)
+		return fmt.Errorf("the token is of %s, which webhook.emails does not list: %w", gate.Quoted(claims.Email, 100), gate.ErrUnauthorized)
 	}
 	if claims.Verified != true && claims.Verified != "true" {
-		return fmt.Errorf("the issuer has not verified the address %q: %w", gate.Printable(claims.Email, 100), gate.ErrUnauthorized)
+		return fmt.Errorf("the issuer has not verified the address %s: %w", gate.Quoted(claims.Email, 100), gate.ErrUnauthorized)
 	}
 	return nil
 }

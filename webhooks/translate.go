@@ -39,7 +39,7 @@ func (c Config) translate(p gate.Push) gate.Push {
 	}
 	name, ok := c.rename(p.Repository)
 	if !ok {
-		ignored := gate.Ignored("repository %q is below none of those that webhook.repositories lists", gate.Printable(p.Repository, 255))
+		ignored := gate.Ignored("repository %s is below none of those that webhook.repositories lists", gate.Quoted(p.Repository, 255))
 		ignored.Repository = p.Repository
 		return ignored
 	}

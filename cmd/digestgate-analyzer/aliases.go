@@ -184,8 +184,8 @@ func (img *image) contradictions() error {
 		}
 		for _, s := range sights[1:] {
 			if s.content != sights[0].content {
-				return undecidable("container runtimes show different contents of %q, so the packages of the image are not known",
-					gate.Printable(p, protocol.MaxNoteText))
+				return undecidable("container runtimes show different contents of %s, so the packages of the image are not known",
+					gate.Quoted(p, protocol.MaxNoteText))
 			}
 		}
 	}

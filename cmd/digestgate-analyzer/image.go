@@ -258,7 +258,7 @@ func (img *image) give() error {
 			name := string(w.Name)
 			r := img.readAgain[wish{c, name, w.Mode}]
 			if r == nil {
-				return undecidable("the content of %q is needed a third time, but a layer is read at most twice", gate.Printable(name, protocol.MaxNoteText))
+				return undecidable("the content of %s is needed a third time, but a layer is read at most twice", gate.Quoted(name, protocol.MaxNoteText))
 			}
 			r.shown[name] = append(r.shown[name], name)
 		}

@@ -122,8 +122,8 @@ func (f *files) jarGap(name string, r io.ReaderAt, size int64) {
 		if first == "" {
 			first = path.Base(name)
 		}
-		n.Message = fmt.Sprintf("%d archives in it do not name themselves (pom.properties), the first is %q, and no Java index is configured",
-			len(unnamed), gate.Printable(first, 100))
+		n.Message = fmt.Sprintf("%d archives in it do not name themselves (pom.properties), the first is %s, and no Java index is configured",
+			len(unnamed), gate.Quoted(first, 100))
 	}
 	f.notes.add(n)
 }

@@ -89,9 +89,9 @@ func parsePackageJSON(r io.Reader) (*ftypes.Package, error) {
 	case name == "":
 		return nil, fmt.Errorf("%w: it has no name", errUnidentified)
 	case !packagejson.IsValidName(name):
-		return nil, fmt.Errorf("%w: no package can be published under its name %q", errUnidentified, gate.Printable(name, 100))
+		return nil, fmt.Errorf("%w: no package can be published under its name %s", errUnidentified, gate.Quoted(name, 100))
 	case version == "":
-		return nil, fmt.Errorf("%w: %q has no version", errUnidentified, gate.Printable(name, 100))
+		return nil, fmt.Errorf("%w: %s has no version", errUnidentified, gate.Quoted(name, 100))
 	}
 	var license packagejson.License
 	if l := fields["license"]; l != nil {

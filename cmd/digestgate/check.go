@@ -161,7 +161,7 @@ func (k *check) prepare(ctx context.Context) (err error) {
 		c.Scan.Platforms = k.platforms
 	}
 	if k.namespace != "" && !namespacePattern.MatchString(k.namespace) {
-		return fmt.Errorf("--namespace %q is not the name of a namespace: want lower-case letters, digits and '-', at most 63", gate.Printable(k.namespace, 80))
+		return fmt.Errorf("--namespace %s is not the name of a namespace: want lower-case letters, digits and '-', at most 63", gate.Quoted(k.namespace, 80))
 	}
 	if k.image != "" {
 		if k.ref, err = gate.ParseReference(k.image); err != nil {

@@ -57,7 +57,7 @@ func (f *clientFlags) client(environ []string) (*client, error) {
 		return nil, errors.New("which server? give --server URL or set DIGESTGATE_SERVER")
 	}
 	if u, err := url.Parse(c.server); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("--server %q is not a URL: give the one of the server's http listener, such as http://127.0.0.1:8080", gate.Printable(c.server, 200))
+		return nil, fmt.Errorf("--server %s is not a URL: give the one of the server's http listener, such as http://127.0.0.1:8080", gate.Quoted(c.server, 200))
 	}
 	c.server = strings.TrimSuffix(c.server, "/")
 	file := f.tokenFile

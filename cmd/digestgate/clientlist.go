@@ -116,7 +116,7 @@ func oneOf[T ~string](flag, value string, words ...T) error {
 	for i, w := range words {
 		list[i] = string(w)
 	}
-	return fmt.Errorf("--%s %q: want one of %s", flag, gate.Printable(value, 60), strings.Join(list, ", "))
+	return fmt.Errorf("--%s %s: want one of %s", flag, gate.Quoted(value, 60), strings.Join(list, ", "))
 }
 
 // eachImage calls what with the images that a query finds, page by page, until

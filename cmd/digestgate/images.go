@@ -142,7 +142,7 @@ func (c *client) find(ctx context.Context, image string) (gate.Digest, error) {
 	}
 	i := slices.IndexFunc(out.Registries, func(r api.Registry) bool { return r.Host == ref.Host || slices.Contains(r.Aliases, ref.Host) })
 	if i < 0 {
-		return "", fmt.Errorf("the server has no registry with the host %q; \"digestgate registries list\" shows those that it has", gate.Printable(ref.Host, 200))
+		return "", fmt.Errorf("the server has no registry with the host %s; \"digestgate registries list\" shows those that it has", gate.Quoted(ref.Host, 200))
 	}
 	d, err := c.tagged(ctx, api.Job{Registry: out.Registries[i].Name, Repository: ref.Repository}, ref.Tag)
 	if err == nil && d == "" {
@@ -156,7 +156,7 @@ const minBeginning = 6
 
 func (c *client) beginning(ctx context.Context, hex string) (gate.Digest, error) {
 	if len(hex) < minBeginning || strings.Trim(hex, "0123456789abcdef") != "" {
-		return "", fmt.Errorf("%q is not a digest, nor at least %d digits of the beginning of one", gate.Printable("sha256:"+hex, 100), minBeginning)
+		return "", fmt.Errorf("%s is not a digest, nor at least %d digits of the beginning of one", gate.Quoted("sha256:"+hex, 100), minBeginning)
 	}
 	var found []string
 	err := c.eachImage(ctx, url.Values{"q": {"sha256:" + hex}}, func(i api.Image) bool {

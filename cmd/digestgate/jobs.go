@@ -149,7 +149,7 @@ status is then 1.`,
 				done, err := c.cancel(cmd.Context(), arg)
 				rows = append(rows, done...)
 				if err != nil {
-					problems = append(problems, fmt.Errorf("cancelling %q: %w", gate.Printable(arg, 100), err))
+					problems = append(problems, fmt.Errorf("cancelling %s: %w", gate.Quoted(arg, 100), err))
 				}
 			}
 			if len(rows) > 0 || format == "json" {

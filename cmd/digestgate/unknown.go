@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -55,7 +54,7 @@ func wrongArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		quoted := make([]string, len(args))
 		for i, a := range args {
-			quoted[i] = strconv.Quote(gate.Printable(a, 200))
+			quoted[i] = gate.Quoted(a, 200)
 		}
 		got = strings.Join(quoted[:min(len(quoted), 5)], ", ")
 		if len(quoted) > 5 {

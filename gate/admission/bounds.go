@@ -52,7 +52,7 @@ func namespaceName(raw []byte) (string, error) {
 	case len(s) > maxLabel:
 		return "", fmt.Errorf("%d bytes, more than the %d of a namespace's name: %w", len(s), maxLabel, gate.ErrReviewInvalid)
 	}
-	return "", fmt.Errorf("%q is not the name of a namespace (lower-case letters, digits and hyphens): %w", gate.Printable(s, 80), gate.ErrReviewInvalid)
+	return "", fmt.Errorf("%s is not the name of a namespace (lower-case letters, digits and hyphens): %w", gate.Quoted(s, 80), gate.ErrReviewInvalid)
 }
 
 // uid is the JSON token of a string, "" for anything else or an empty one. The

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -152,7 +151,7 @@ func (c Config) Validate() error {
 	}
 	if len(c.Contact) > maxContact || gate.Printable(c.Contact, maxContact) != c.Contact || strings.TrimSpace(c.Contact) != c.Contact {
 		bad("contact", "want one line of at most %d bytes of printable ASCII, without white space at its ends, got %s (%d bytes)",
-			maxContact, strconv.QuoteToASCII(c.Contact[:min(len(c.Contact), maxContact)]), len(c.Contact))
+			maxContact, gate.Quoted(c.Contact, maxContact), len(c.Contact))
 	}
 	for _, d := range []struct {
 		key   string

@@ -66,8 +66,8 @@ func decodeReview(body []byte) (request, error) {
 	case err != nil:
 		return r, fmt.Errorf("decoding an AdmissionReview: %w", err)
 	case version != apiVersion || kind != "AdmissionReview":
-		return r, fmt.Errorf("decoding an AdmissionReview: this is %q of %q, want AdmissionReview of %s: %w",
-			gate.Printable(kind, 60), gate.Printable(version, 60), apiVersion, gate.ErrReviewInvalid)
+		return r, fmt.Errorf("decoding an AdmissionReview: this is %s of %s, want AdmissionReview of %s: %w",
+			gate.Quoted(kind, 60), gate.Quoted(version, 60), apiVersion, gate.ErrReviewInvalid)
 	}
 	err = members(raw, func(name, value []byte) (err error) {
 		if string(name) == "uid" {

@@ -78,7 +78,7 @@ func (n *seenNames) add(name []byte) error {
 		again = slices.ContainsFunc(n.few, func(other []byte) bool { return bytes.Equal(other, name) })
 	}
 	if again {
-		return fmt.Errorf("name %q occurs twice: %w", gate.Printable(string(name), 60), gate.ErrReviewInvalid)
+		return fmt.Errorf("name %s occurs twice: %w", gate.Quoted(string(name), 60), gate.ErrReviewInvalid)
 	}
 	if n.many == nil && len(n.few) < fewNames {
 		n.few = append(n.few, name)

@@ -209,7 +209,7 @@ func refusal(err error, text string) gate.Answer {
 func timeOut(out []judgement, cause error) {
 	for i := range out {
 		if out[i].answer.Outcome == "" {
-			out[i].answer = refusal(fmt.Errorf("waiting for a decision about %q: %w", gate.Printable(out[i].image, 300), errors.Join(gate.ErrTimeout, cause)), "")
+			out[i].answer = refusal(fmt.Errorf("waiting for a decision about %s: %w", gate.Quoted(out[i].image, 300), errors.Join(gate.ErrTimeout, cause)), "")
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (r *request) skips() bool {
 func readObject(kind groupVersionKind, raw []byte) (object, error) {
 	i := slices.IndexFunc(kinds, func(row kindRow) bool { return row.groupVersionKind == kind })
 	if i < 0 {
-		return object{}, fmt.Errorf("objects of kind %q are not understood here: %w", gate.Printable(kind.String(), 100), gate.ErrObjectUnsupported)
+		return object{}, fmt.Errorf("objects of kind %s are not understood here: %w", gate.Quoted(kind.String(), 100), gate.ErrObjectUnsupported)
 	}
 	row := kinds[i]
 	if raw == nil {
@@ -105,7 +105,7 @@ func objectName(raw []byte, want string) (string, error) {
 		switch string(key) {
 		case "kind":
 			if kind, err := text(value); err != nil || kind != want {
-				return fmt.Errorf("request.object is of kind %q, request.kind says %q: %w", gate.Printable(kind, 60), want, gate.ErrReviewInvalid)
+				return fmt.Errorf("request.object is of kind %s, request.kind says %q: %w", gate.Quoted(kind, 60), want, gate.ErrReviewInvalid)
 			}
 		case "metadata":
 			return members(value, func(key, value []byte) (err error) {

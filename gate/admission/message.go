@@ -3,7 +3,6 @@ package admission
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -145,11 +144,7 @@ func quote(ref string, size int) string {
 	if len(ref) > size {
 		ref = ref[:size/2] + "..." + ref[len(ref)-size/2+3:]
 	}
-	q := strconv.QuoteToASCII(ref)
-	if len(q) > size+2 { // escapes made it longer
-		q = gate.Printable(q, size+1) + `"`
-	}
-	return q
+	return gate.Quoted(ref, size) // escapes can make it longer
 }
 
 // withoutUserinfo hides what stands before an @ unless the rest is a digest:

@@ -201,7 +201,7 @@ func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, clust
 		v.pass = passSkipped
 		return
 	case req.operation != "CREATE" && req.operation != "UPDATE":
-		v.err = fmt.Errorf("request.operation is %q: %w", gate.Printable(req.operation, 40), gate.ErrReviewInvalid)
+		v.err = fmt.Errorf("request.operation is %s: %w", gate.Quoted(req.operation, 40), gate.ErrReviewInvalid)
 		return
 	}
 	var o object

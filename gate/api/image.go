@@ -234,7 +234,7 @@ func (s *server) unread(ctx context.Context, missing error) error {
 		}
 		for _, j := range jobs {
 			if j.Digest == "" {
-				return fmt.Errorf("tags are still to be read, such as %q, and one of them may name it: %w", gate.Printable(j.Key, 300), missing)
+				return fmt.Errorf("tags are still to be read, such as %s, and one of them may name it: %w", gate.Quoted(j.Key, 300), missing)
 			}
 		}
 	}

@@ -159,6 +159,6 @@ func TestJobsSayWhatTheyWaitFor(t *testing.T) {
 	}
 	s.catchUp()
 	says(parked, "is used up until 2026-12-01 00:00 UTC", true)
-	wait := &gate.RetryAfterError{After: 20 * time.Minute, Err: &gate.Outage{Kind: gate.CauseAskedToWait}}
+	wait := &gate.RetryAfterError{After: 20 * time.Minute, Asked: 20 * time.Minute, Err: &gate.Outage{Kind: gate.CauseAskedToWait}}
 	says(s.finish(first, wait, false), `registry "hub" asked to wait until `, true)
 }

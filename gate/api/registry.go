@@ -149,7 +149,7 @@ func (s *server) configured(name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("registry %q is not configured: %w", gate.Printable(name, 80), gate.ErrNotFound)
+	return fmt.Errorf("registry %s is not configured: %w", gate.Quoted(name, 80), gate.ErrNotFound)
 }
 
 type syncOutput struct{ Body Sync }

@@ -21,7 +21,7 @@ import (
 var schema string
 
 // schemaVersion is stored in PRAGMA user_version.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // Source is the part of the store that the catalog follows; the methods are
 // those of store.Feed, store.Store and store.Scheduler.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -160,8 +162,18 @@ func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) 
 	if err != nil {
 		return err
 	}
-	for _, job := range jobs {
-		want(job.Digest)
+	for _, id := range ids {
+		if job, ok := jobs[id]; ok {
+			want(job.Digest)
+			continue
+		}
+		removed, err := all(ctx, c, "reading the digest of a job", column[gate.Digest], jobDigestQuery, id)
+		if err != nil {
+			return err
+		}
+		for _, d := range removed {
+			want(d)
+		}
 	}
 	res, err := c.source.Read(ctx, req)
 	if err != nil {
@@ -205,8 +217,9 @@ func parseTagKey(s string) (gate.TagKey, bool) {
 func (c *Catalog) rebuild(ctx context.Context) error {
 	started := time.Now()
 	var digests []gate.Digest
+	asked := map[gate.Digest]bool{} // of which nothing may be recorded yet
 	err := c.write(ctx, func(w *writer) error {
-		for _, table := range []string{"meta", "images", "locations", "children", "tags", "jobs"} {
+		for _, table := range []string{"meta", "images", "locations", "children", "attestations", "tags", "jobs"} {
 			w.exec("DELETE FROM " + table)
 		}
 		if w.err != nil {
@@ -218,6 +231,9 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 				digests = append(digests, item.Record.Digest)
 			case item.Job != nil:
 				w.job(*item.Job)
+				if item.Job.Kind == gate.JobResolve && item.Job.Digest != "" {
+					asked[item.Job.Digest] = true
+				}
 			case item.Tag != nil:
 				w.tag(item.Tag.TagKey, *item.Tag)
 			}
@@ -226,6 +242,10 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		for _, d := range digests {
+			delete(asked, d)
+		}
+		digests = slices.AppendSeq(digests, maps.Keys(asked))
 		// A record and its newest job make the state together, so that images
 		// are read the way changes are.
 		for len(digests) > 0 {

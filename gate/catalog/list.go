@@ -45,7 +45,9 @@ func imagesQuery(f gate.ImageFilter) (query string, args []any, limit int, err e
 	where.equal("i.kind", string(f.Kind))
 	if f.Kind == "" && !strings.HasPrefix(f.Keyword, "sha256") { // who names a digest, or a tag made of one, means it
 		// An index under the tag of a digest lists what belongs to that digest.
-		where.add(`NOT i.accessory AND NOT (i.kind = 'index' AND EXISTS (SELECT 1 FROM tags s WHERE s.digest = i.digest AND s.subject != ''))`)
+		// What an index calls an attestation is one until its own bytes are read.
+		where.add(`NOT i.accessory AND NOT (i.kind = 'index' AND EXISTS (SELECT 1 FROM tags s WHERE s.digest = i.digest AND s.subject != ''))
+			AND NOT (i.kind = '' AND EXISTS (SELECT 1 FROM attestations s WHERE s.digest = i.digest))`)
 	}
 	switch { // a repository holds few of the images, a registry many
 	case f.Repository != "":
@@ -92,13 +94,18 @@ const maxAccessories = 100
 
 const accessoriesQuery = `SELECT DISTINCT a.digest, a.kind, coalesce(l.registry, ''), coalesce(l.repository, ''),
 		coalesce((SELECT min(tag) FROM tags t WHERE t.digest = a.digest AND t.registry = l.registry AND t.repository = l.repository), '')
-	FROM (SELECT i.digest, i.kind FROM images i WHERE i.subject = ?1 AND i.subject != ''
-		UNION SELECT i.digest, i.kind FROM tags s JOIN images i ON i.digest = s.digest WHERE s.subject = ?1 AND s.subject != '') a
-	LEFT JOIN locations l ON l.digest = a.digest AND NOT l.gone
+	FROM (SELECT i.digest, i.kind, i.digest AS lies FROM images i WHERE i.subject = ?1 AND i.subject != ''
+		UNION SELECT i.digest, i.kind, i.digest FROM tags s JOIN images i ON i.digest = s.digest WHERE s.subject = ?1 AND s.subject != ''
+		UNION SELECT s.digest, coalesce(nullif(i.kind, ''), 'attestation'), CASE WHEN i.digest IS NULL THEN s.parent ELSE i.digest END
+			FROM (SELECT parent, digest FROM attestations WHERE subject = ?1 UNION SELECT parent, digest FROM attestations WHERE parent = ?1) s
+			LEFT JOIN images i ON i.digest = s.digest) a
+	LEFT JOIN locations l ON l.digest = a.lies AND NOT l.gone
 	WHERE a.digest != ?1 ORDER BY a.kind, a.digest, l.registry, l.repository LIMIT ?2`
 
-// Accessories lists what says that it is about a digest: by its own subject, or by
-// a tag named after the digest.
+// Accessories lists what is said to be about a digest: by its own subject, by a tag
+// named after the digest, or by the index that both are in. An index lists those of
+// the images in it too, where it calls them attestations. Of what has not been read
+// the location is that of the index.
 func (c *Catalog) Accessories(ctx context.Context, d gate.Digest) ([]gate.Accessory, error) {
 	return all(ctx, c, "listing accessories", accessory, accessoriesQuery, d, maxAccessories)
 }

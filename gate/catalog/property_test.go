@@ -50,6 +50,11 @@ func TestFollowedIsRebuilt(t *testing.T) {
 				}
 				s.index(rapid.SampledFrom([]string{"set", "other"}).Draw(r, "index"), where(), children...)
 			},
+			"attested": func(*rapid.T) {
+				m := gate.Manifest{Digest: digest("set"), Kind: gate.KindIndex, Children: []gate.Child{{Digest: digest("a"), Judged: true}}}
+				m.Attestations = []gate.Attestation{{Digest: digest(name()), Subject: digest("a")}}
+				s.no(s.store.PutManifest(s.ctx, m))
+			},
 			"gone":    func(*rapid.T) { s.no(s.store.MarkGone(s.ctx, digest(name()), where())) },
 			"scanned": func(*rapid.T) { s.scanned(digest(name())) },
 			"matched": func(*rapid.T) {
@@ -67,6 +72,9 @@ func TestFollowedIsRebuilt(t *testing.T) {
 			"no_tag":  func(*rapid.T) { s.tag(where(), "v1", "") },
 			"dirty":   func(*rapid.T) { s.no(s.store.MarkDirty(s.ctx, gate.TagKey{Location: where(), Tag: "v1"})) },
 			"analyse": func(*rapid.T) { s.analysis(digest(name())) },
+			"unrecorded": func(*rapid.T) {
+				s.enqueue(gate.JobRequest{Kind: gate.JobResolve, Location: where(), Digest: digest("-" + name()), Trigger: gate.TriggerAPI})
+			},
 			"resolve": func(*rapid.T) {
 				s.enqueue(gate.JobRequest{Kind: gate.JobResolve, Location: where(), Digest: digest(name()), Tag: "v1", Trigger: gate.TriggerAPI})
 			},

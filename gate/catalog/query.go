@@ -76,7 +76,7 @@ func (c *conditions) page(list, at, id, text string, limit int) (int, error) {
 		err = json.Unmarshal(raw, &pos)
 	}
 	if err != nil || pos.List != list {
-		return 0, fmt.Errorf("cursor %q was not given out for this list: %w", gate.Printable(text, 60), gate.ErrInvalid)
+		return 0, fmt.Errorf("cursor %s was not given out for this list: %w", gate.Quoted(text, 60), gate.ErrInvalid)
 	}
 	// Written so that the index seeks to the position.
 	c.add(at+" <= ? AND ("+at+" < ? OR "+id+" > ?)", pos.At, pos.At, pos.ID)

@@ -36,6 +36,14 @@ CREATE INDEX locations_repository ON locations (repository, registry, digest);
 CREATE TABLE children (parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID;
 CREATE INDEX children_child ON children (child);
 
+-- What an index says of the attestations in it.
+CREATE TABLE attestations (
+	parent TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT NOT NULL,
+	PRIMARY KEY (parent, digest, subject)
+) WITHOUT ROWID;
+CREATE INDEX attestations_subject ON attestations (subject, digest);
+CREATE INDEX attestations_digest ON attestations (digest);
+
 CREATE TABLE tags (
 	registry TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
 	subject TEXT NOT NULL,               -- what the tag says that it is about, or ''

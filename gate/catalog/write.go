@@ -75,8 +75,10 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 	r := e.Record
 	w.exec("DELETE FROM locations WHERE digest = ?", d)
 	w.exec("DELETE FROM children WHERE parent = ?", d)
+	w.exec("DELETE FROM attestations WHERE parent = ?", d)
 	if !r.Known() {
 		w.exec("DELETE FROM images WHERE digest = ?", d)
+		w.unrecorded(d)
 		w.collectParents(d)
 		return
 	}
@@ -99,7 +101,7 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 	}
 	w.exec(`INSERT OR REPLACE INTO images (digest, kind, platform, state, decision, has_inventory, generation,
 		critical, high, medium, low, unknown, size, analyzed_at, seen_at, accessory, subject) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		d, r.Manifest.Kind, r.Manifest.Platform.String(), e.State(), decision, r.InventoryID != "", r.Generation,
+		d, r.Manifest.Kind, r.Manifest.Platform.String(), w.stateWith(d, e.State()), decision, r.InventoryID != "", r.Generation,
 		r.Counts.Critical, r.Counts.High, r.Counts.Medium, r.Counts.Low, r.Counts.Unknown, r.Manifest.Size,
 		micros(r.AnalyzedAt), micros(seenAt), r.Manifest.Accessory(), r.Manifest.Subject)
 	if r.Manifest.Kind == gate.KindIndex {
@@ -107,6 +109,9 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 			if c.Judged && r.Manifest.Unassessable == "" {
 				w.exec("INSERT OR IGNORE INTO children (parent, child) VALUES (?,?)", d, c.Digest)
 			}
+		}
+		for _, a := range r.Manifest.Attestations {
+			w.exec("INSERT OR IGNORE INTO attestations (parent, digest, subject) VALUES (?,?,?)", d, a.Digest, a.Subject)
 		}
 		w.parents[string(d)] = true
 		return
@@ -174,7 +179,7 @@ func (w *writer) index(parent string) {
 		decision = gate.OutcomeNone
 	}
 	w.exec(`UPDATE images SET state = ?, decision = ?, critical = ?, high = ?, medium = ?, low = ?, unknown = ?, analyzed_at = ? WHERE digest = ?`,
-		gate.CombineStates(states), decision, sum.Critical, sum.High, sum.Medium, sum.Low, sum.Unknown, analyzed, parent)
+		w.stateWith(gate.Digest(parent), gate.CombineStates(states)), decision, sum.Critical, sum.High, sum.Medium, sum.Low, sum.Unknown, analyzed, parent)
 }
 
 func micros(t time.Time) int64 {

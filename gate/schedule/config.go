@@ -71,7 +71,7 @@ func Validate(list []Config) error {
 		}
 		switch {
 		case !namePattern.MatchString(c.Name):
-			bad("name", "%q is not a name; use lower-case letters, digits and hyphens, at most 63", gate.Printable(c.Name, 80))
+			bad("name", "%s is not a name; use lower-case letters, digits and hyphens, at most 63", gate.Quoted(c.Name, 80))
 		case seen[c.Name]:
 			bad("name", "%q is used twice", c.Name)
 		}
@@ -82,7 +82,7 @@ func Validate(list []Config) error {
 			bad("cron", "%w", err)
 		}
 		if c.Kind != KindMatch && c.Kind != KindContent {
-			bad("kind", "%q is not one of match, content", gate.Printable(string(c.Kind), 40))
+			bad("kind", "%s is not one of match, content", gate.Quoted(string(c.Kind), 40))
 		}
 		if c.Window != "" {
 			bad("window", "not supported yet; remove it, and let cron start the rescan where the window would begin")
@@ -101,7 +101,7 @@ func (c Config) zone() (*time.Location, error) {
 	}
 	zone, err := time.LoadLocation(c.TimeZone)
 	if err != nil || strings.EqualFold(c.TimeZone, "local") {
-		return nil, fmt.Errorf("%q is not an IANA time zone such as Asia/Shanghai", gate.Printable(c.TimeZone, 60))
+		return nil, fmt.Errorf("%s is not an IANA time zone such as Asia/Shanghai", gate.Quoted(c.TimeZone, 60))
 	}
 	return zone, nil
 }

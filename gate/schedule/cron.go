@@ -39,7 +39,7 @@ func parseCron(text string, zone *time.Location) (ticks, error) {
 		if len(strings.Fields(text)) == 6 && !strings.HasPrefix(text, "@") {
 			hint = "; six fields begin with seconds, as in Harbor: leave out the first"
 		}
-		return ticks{}, fmt.Errorf("%q: %s; %s%s", gate.Printable(text, 100), gate.Printable(err.Error(), 150), want, hint)
+		return ticks{}, fmt.Errorf("%s: %s; %s%s", gate.Quoted(text, 100), gate.Printable(err.Error(), 150), want, hint)
 	}
 	t := ticks{schedule: parsed, zone: zone}
 	switch s := parsed.(type) {
@@ -49,11 +49,11 @@ func parseCron(text string, zone *time.Location) (ticks, error) {
 	case cron.ConstantDelaySchedule:
 		t.everyHour = true
 		if s.Delay < time.Minute {
-			return ticks{}, fmt.Errorf("%q: the shortest interval is one minute", gate.Printable(text, 100))
+			return ticks{}, fmt.Errorf("%s: the shortest interval is one minute", gate.Quoted(text, 100))
 		}
 	}
 	if t.next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return ticks{}, fmt.Errorf("%q: there is no such day", gate.Printable(text, 100))
+		return ticks{}, fmt.Errorf("%s: there is no such day", gate.Quoted(text, 100))
 	}
 	return t, nil
 }

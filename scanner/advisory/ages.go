@@ -70,7 +70,7 @@ func (a *ages) why() string {
 		return "the OSV entries state no time, neither modified nor published, or one in the future"
 	}
 	if a.missing == 1 {
-		return fmt.Sprintf("%q states no time", gate.Printable(a.first, 200))
+		return fmt.Sprintf("%s states no time", gate.Quoted(a.first, 200))
 	}
-	return fmt.Sprintf("%d files state no time; the first is %q", a.missing, gate.Printable(a.first, 200))
+	return fmt.Sprintf("%d files state no time; the first is %s", a.missing, gate.Quoted(a.first, 200))
 }

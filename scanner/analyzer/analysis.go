@@ -114,7 +114,7 @@ func (r *analysis) check() error {
 		return fmt.Errorf("the source answered %s: %w", img.Digest.Short(), gate.ErrIntegrity)
 	}
 	if os := gate.ConfigPlatform(img.Platform).OS; os != "linux" {
-		return fmt.Errorf("the image is for %q, only Linux images can be analysed: %w", gate.Printable(img.Platform.String(), 60), gate.ErrUnassessable)
+		return fmt.Errorf("the image is for %s, only Linux images can be analysed: %w", gate.Quoted(img.Platform.String(), 60), gate.ErrUnassessable)
 	}
 	if len(img.Layers) > maxLayers {
 		return fmt.Errorf("the image has %d layers, more than %d: %w", len(img.Layers), maxLayers, gate.ErrUnassessable)

@@ -58,7 +58,7 @@ func validate(inv *gate.Inventory, img registry.Image) error {
 	}
 	for _, e := range inv.Errors {
 		if e.Kind != "" && !slices.Contains(gate.GapKinds(), e.Kind) {
-			return fmt.Errorf("it has an error of the kind %q, which does not exist", gate.Printable(e.Kind, 60))
+			return fmt.Errorf("it has an error of the kind %s, which does not exist", gate.Quoted(e.Kind, 60))
 		}
 	}
 	for _, s := range inv.Secrets {

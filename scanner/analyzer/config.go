@@ -122,7 +122,7 @@ func (c Config) Validate() error {
 	for i, p := range c.Platforms {
 		parts := strings.Split(p, "/")
 		if len(parts) < 2 || len(parts) > 3 || parts[0] != "linux" || slices.Contains(parts, "") {
-			bad(fmt.Sprintf("platforms[%d]", i), "%q is no Linux platform such as linux/amd64", gate.Printable(p, 60))
+			bad(fmt.Sprintf("platforms[%d]", i), "%s is no Linux platform such as linux/amd64", gate.Quoted(p, 60))
 		}
 	}
 	if len(c.Risks) == 0 {
@@ -130,16 +130,16 @@ func (c Config) Validate() error {
 	}
 	for i, r := range c.Risks {
 		if !slices.Contains(gate.Risks(), r) {
-			bad(fmt.Sprintf("risks[%d]", i), "%q is not a risk; the supported risks are %v", gate.Printable(string(r), 60), gate.SupportedRisks())
+			bad(fmt.Sprintf("risks[%d]", i), "%s is not a risk; the supported risks are %v", gate.Quoted(string(r), 60), gate.SupportedRisks())
 		} else if !slices.Contains(gate.SupportedRisks(), r) {
 			bad(fmt.Sprintf("risks[%d]", i), "%q is not supported by this version yet: it would not be looked at; remove it; the supported risks are %v", r, gate.SupportedRisks())
 		}
 		if slices.Index(c.Risks, r) != i {
-			bad(fmt.Sprintf("risks[%d]", i), "%q is listed twice", gate.Printable(string(r), 60))
+			bad(fmt.Sprintf("risks[%d]", i), "%s is listed twice", gate.Quoted(string(r), 60))
 		}
 	}
 	if c.Isolation != Strict && c.Isolation != BestEffort {
-		bad("isolation", "%q is neither strict nor bestEffort", gate.Printable(string(c.Isolation), 60))
+		bad("isolation", "%s is neither strict nor bestEffort", gate.Quoted(string(c.Isolation), 60))
 	}
 	c.validateLimits(bad)
 	if n := len(c.Secrets.SkipPaths); n > maxSkipPaths {
@@ -147,7 +147,7 @@ func (c Config) Validate() error {
 	}
 	for i, p := range c.Secrets.SkipPaths {
 		if p == "" || !doublestar.ValidatePattern(p) {
-			bad(fmt.Sprintf("secrets.skipPaths[%d]", i), "%q is no pattern; write one over paths in the image, as in usr/share/**", gate.Printable(p, 100))
+			bad(fmt.Sprintf("secrets.skipPaths[%d]", i), "%s is no pattern; write one over paths in the image, as in usr/share/**", gate.Quoted(p, 100))
 		}
 	}
 	for path, set := range map[string]bool{

@@ -137,7 +137,7 @@ func (s *session) permit(request string, r *http.Request) error {
 		s.asked = map[string]bool{}
 	}
 	if s.asked[request] || s.result != nil {
-		return fmt.Errorf("it asked %q again or after its answer", gate.Printable(request, 100))
+		return fmt.Errorf("it asked %s again or after its answer", gate.Quoted(request, 100))
 	}
 	s.asked[request] = true
 	allowed := false
@@ -154,7 +154,7 @@ func (s *session) permit(request string, r *http.Request) error {
 		allowed = ok && err == nil && s.unit.Kind == protocol.KindMerge && i >= 0 && i < len(s.results) && strconv.Itoa(i) == number
 	}
 	if !allowed || r.URL.RawQuery != "" {
-		return fmt.Errorf("it asked %q, which is not its business", gate.Printable(request, 100))
+		return fmt.Errorf("it asked %s, which is not its business", gate.Quoted(request, 100))
 	}
 	return nil
 }

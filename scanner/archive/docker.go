@@ -86,13 +86,13 @@ func (a *Archive) describe(ctx context.Context, name string, known map[string]de
 	}
 	r, size, err := a.files.open(name)
 	if err != nil {
-		return descriptor{}, invalid("it lacks the file %q; save the image again", gate.Printable(name, 200))
+		return descriptor{}, invalid("it lacks the file %s; save the image again", gate.Quoted(name, 200))
 	}
 	defer r.Close()
 	sum := sha256.New()
 	head := &beginning{}
 	if _, err := io.Copy(io.MultiWriter(sum, head), stoppable{ctx, r}); err != nil {
-		return descriptor{}, fmt.Errorf("reading %q: %w", gate.Printable(name, 200), cause(err))
+		return descriptor{}, fmt.Errorf("reading %s: %w", gate.Quoted(name, 200), cause(err))
 	}
 	d := descriptor{MediaType: typeDockerLayer, Digest: gate.Digest(fmt.Sprintf("sha256:%x", sum.Sum(nil))), Size: size}
 	if p := compression(head.bytes); p != unpacked {

@@ -167,7 +167,7 @@ func (t *tarFiles) scan(ctx context.Context, f *spooled) error {
 		switch h.Typeflag {
 		case tar.TypeReg:
 			if sparse(h) {
-				return invalid("file %q in it is stored with holes; write the archive without --sparse", gate.Printable(h.Name, 200))
+				return invalid("file %s in it is stored with holes; write the archive without --sparse", gate.Quoted(h.Name, 200))
 			}
 			offset, err := f.Seek(0, io.SeekCurrent)
 			if err != nil {

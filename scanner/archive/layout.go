@@ -72,7 +72,7 @@ func (a *Archive) readLayout() error {
 	var nameless []descriptor
 	for _, d := range top.Manifests {
 		if !d.Digest.Valid() {
-			return invalid("%s names an image by %q, which is not a digest of sha256", layoutIndex, gate.Printable(string(d.Digest), 100))
+			return invalid("%s names an image by %s, which is not a digest of sha256", layoutIndex, gate.Quoted(string(d.Digest), 100))
 		}
 		names := d.names()
 		if len(names) == 0 && d.Platform != nil {

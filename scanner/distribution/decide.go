@@ -61,7 +61,7 @@ func usable(all []gate.ReleaseFile) (files []gate.ReleaseFile, problem string) {
 		case f.Cut:
 			problem = fmt.Sprintf("%s has more than %d bytes, so its end was not read; a shorter file is needed", f.Path, MaxText)
 		case f.Link != "":
-			problem = fmt.Sprintf("%s is a link to %q, which cannot be followed; a file with the text is needed", f.Path, gate.Printable(f.Link, 100))
+			problem = fmt.Sprintf("%s is a link to %s, which cannot be followed; a file with the text is needed", f.Path, gate.Quoted(f.Link, 100))
 		case i >= 0 && files[i].Text != f.Text:
 			problem = fmt.Sprintf("container runtimes show different contents of %s; an image whose layers give the same file in every runtime is needed", f.Path)
 		}
@@ -124,7 +124,7 @@ func unknown(o osRelease) string {
 	if o.id == "" {
 		return fmt.Sprintf("%s has no ID, so it is not known which advisories apply; an ID of a supported distribution is needed", o.path)
 	}
-	s := fmt.Sprintf("%s: there are no advisories for the distribution %q; an image of a distribution that has some is needed", o.says(), gate.Printable(o.id, 40))
+	s := fmt.Sprintf("%s: there are no advisories for the distribution %s; an image of a distribution that has some is needed", o.says(), gate.Quoted(o.id, 40))
 	if o.idLike != "" {
 		s += fmt.Sprintf(" (advisories of %s, its ID_LIKE, are for other packages)", gate.Printable(o.idLike, 40))
 	}
@@ -148,9 +148,9 @@ func (f *family) contradicts(all []claim, release string) string {
 	for _, c := range all {
 		switch {
 		case !f.accepts(c.family):
-			return fmt.Sprintf("%s says %q", c.file, gate.Printable(c.text, 80))
+			return fmt.Sprintf("%s says %s", c.file, gate.Quoted(c.text, 80))
 		case c.family != derived && !sameRelease(release, c.release, f.depth):
-			return fmt.Sprintf("%s says release %q", c.file, gate.Printable(c.release, 40))
+			return fmt.Sprintf("%s says release %s", c.file, gate.Quoted(c.release, 40))
 		}
 	}
 	return ""
@@ -172,11 +172,11 @@ func withoutOSRelease(all []claim) Decision {
 			fits = append(fits, f)
 		}
 	}
-	said := fmt.Sprintf("there is no os-release, and %s says %q", all[0].file, gate.Printable(all[0].text, 80))
+	said := fmt.Sprintf("there is no os-release, and %s says %s", all[0].file, gate.Quoted(all[0].text, 80))
 	if len(fits) != 1 {
 		for _, c := range all[1:] {
 			if c.text != all[0].text {
-				said += fmt.Sprintf(", %s %q", c.file, gate.Printable(c.text, 60))
+				said += fmt.Sprintf(", %s %s", c.file, gate.Quoted(c.text, 60))
 				break
 			}
 		}

@@ -65,9 +65,9 @@ func unquote(s string) string {
 
 // says is the file in words, for a refusal.
 func (o osRelease) says() string {
-	s := fmt.Sprintf("%s says ID=%q", o.path, gate.Printable(o.id, 40))
+	s := fmt.Sprintf("%s says ID=%s", o.path, gate.Quoted(o.id, 40))
 	if o.versionID != "" {
-		s += fmt.Sprintf(" VERSION_ID=%q", gate.Printable(o.versionID, 40))
+		s += fmt.Sprintf(" VERSION_ID=%s", gate.Quoted(o.versionID, 40))
 	}
 	if n := o.prettyName; n != "" {
 		s += fmt.Sprintf(" (%s)", gate.Printable(n, 60))

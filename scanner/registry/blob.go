@@ -286,7 +286,7 @@ func (w *watchedBody) Close() {
 // checkBlob refuses what cannot be a descriptor.
 func checkBlob(digest gate.Digest, size int64) error {
 	if !digest.Valid() {
-		return fmt.Errorf("blob %q: %w", gate.Printable(string(digest), 100), gate.ErrDigestInvalid)
+		return fmt.Errorf("blob %s: %w", gate.Quoted(string(digest), 100), gate.ErrDigestInvalid)
 	}
 	if size < 0 {
 		return fmt.Errorf("blob %q of %d bytes: %w", digest, size, gate.ErrInvalid)

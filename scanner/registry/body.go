@@ -48,7 +48,7 @@ func (p *pauses) body(kind bodyKind, host string, whole bool) {
 	}
 	h.failures++
 	if over := h.failures - stallBreak; over >= 0 {
-		h.rest(p.now(), min(firstStallBreak<<min(over, 10), maxStallBreak), "its last bodies stopped arriving", false)
+		h.rest(p.now(), min(firstStallBreak<<min(over, 10), maxStallBreak), "its last bodies stopped arriving", false, time.Time{})
 		p.log.Warn("registry host is left alone", "host", host, "for", string(kind), "until", h.until, "reason", h.reason)
 	}
 }

@@ -193,7 +193,7 @@ func (d *document) whyUnassessable() string {
 		case slices.Contains(foreignTypes, l.MediaType) || len(l.URLs) > 0:
 			return fmt.Sprintf("layer %d is foreign: it names other places to be fetched from, which is never done (%s)", i, t)
 		case !slices.Contains(layerTypes, l.MediaType):
-			return fmt.Sprintf("layer %d has the unknown type %q", i, t)
+			return fmt.Sprintf("layer %d has the unknown type %s", i, gate.Quoted(l.MediaType, 100))
 		}
 	}
 	return ""

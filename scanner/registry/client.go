@@ -76,7 +76,7 @@ func New(opts Options) (*Client, error) {
 	p := newPauses(opts.Now, opts.Log)
 	for _, cfg := range opts.Registries {
 		if err := cfg.Validate(); err != nil {
-			return nil, fmt.Errorf("registry %q: %w", gate.Printable(cfg.Name, 80), err)
+			return nil, fmt.Errorf("registry %s: %w", gate.Quoted(cfg.Name, 80), err)
 		}
 		s, err := newSession(cfg, opts, p)
 		if err != nil {
@@ -124,7 +124,7 @@ func (c *Client) named(registry string) (*session, bool) {
 func (c *Client) session(loc gate.Location) (*session, error) {
 	s, ok := c.named(loc.Registry)
 	if !ok {
-		return nil, fmt.Errorf("registry %q: %w", gate.Printable(loc.Registry, 80), gate.ErrRegistryNotTrusted)
+		return nil, fmt.Errorf("registry %s: %w", gate.Quoted(loc.Registry, 80), gate.ErrRegistryNotTrusted)
 	}
 	return s, checkRepository(loc.Repository)
 }
@@ -140,7 +140,7 @@ func (c *Client) Blob(ctx context.Context, loc gate.Location, digest gate.Digest
 		err = checkBlob(digest, size)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading blob %q of %q: %w", gate.Printable(string(digest), 100), gate.Printable(loc.String(), 200), err)
+		return nil, fmt.Errorf("reading blob %s of %s: %w", gate.Quoted(string(digest), 100), gate.Quoted(loc.String(), 200), err)
 	}
 	b, err := s.openBlob(ctx, layerBody, loc.Repository, digest, size)
 	if err != nil {
@@ -159,11 +159,11 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// shown is a reference fit for a message.
+// shown is a reference in quotation marks, fit for a message.
 func shown(loc gate.Location, ref string) string {
 	sep := ":"
 	if gate.Digest(ref).Valid() {
 		sep = "@"
 	}
-	return gate.Printable(loc.String()+sep+ref, 400)
+	return gate.Quoted(loc.String()+sep+ref, 400)
 }

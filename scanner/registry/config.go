@@ -100,10 +100,10 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("%s: %w: %w", key, fmt.Errorf(format, args...), gate.ErrInvalid))
 	}
 	if !namePattern.MatchString(c.Name) {
-		report("name", "%q is not a name (want lower-case letters, digits, '.', '_' and '-', at most 63)", gate.Printable(c.Name, 80))
+		report("name", "%s is not a name (want lower-case letters, digits, '.', '_' and '-', at most 63)", gate.Quoted(c.Name, 80))
 	}
 	if !slices.Contains(Types(), c.Type) {
-		report("type", "%q is unknown (want one of %s)", gate.Printable(c.Type, 40), strings.Join(Types(), ", "))
+		report("type", "%s is unknown (want one of %s)", gate.Quoted(c.Type, 40), strings.Join(Types(), ", "))
 	}
 	if err := checkHost(c.Host); err != nil {
 		report("host", "%w", err)
@@ -118,7 +118,7 @@ func (c Config) Validate() error {
 	for key, patterns := range map[string][]string{"include": c.Include, "exclude": c.Exclude} {
 		for i, p := range patterns {
 			if p == "" || !doublestar.ValidatePattern(p) {
-				report(fmt.Sprintf("%s[%d]", key, i), "pattern %q is malformed", gate.Printable(p, 80))
+				report(fmt.Sprintf("%s[%d]", key, i), "pattern %s is malformed", gate.Quoted(p, 80))
 			}
 		}
 	}

@@ -69,7 +69,7 @@ func TestInvalidConfigurations(t *testing.T) {
 		"host_hex_ip":       {func(c *Config) { c.Host = "0x7f.1" }, "host: "},
 		"host_bare_ipv6":    {func(c *Config) { c.Host = "::1" }, "host: "},
 		"host_zone":         {func(c *Config) { c.Host = "[fe80::1%eth0]" }, "host: "},
-		"host_homoglyph":    {func(c *Config) { c.Host = "r\u0435g.example.com" }, `host: "r\\u0435g`},
+		"host_homoglyph":    {func(c *Config) { c.Host = "r\u0435g.example.com" }, `host: "r\u0435g`},
 		"alias":             {func(c *Config) { c.Aliases = []string{"ok.example.com", "a b"} }, "aliases[1]: "},
 		"token_host":        {func(c *Config) { c.TokenHosts = []string{""} }, "tokenHosts[0]: is empty"},
 		"blob_host":         {func(c *Config) { c.BlobHosts = []string{"*.s3.example.com"} }, "blobHosts[0]: "},

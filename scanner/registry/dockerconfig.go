@@ -52,7 +52,7 @@ func readDockerConfig(path, host, repo string) (l login, helper string, err erro
 	if key, ok := choose(c.Auths, host, repo, func(a dockerAuth) bool { return a != (dockerAuth{}) }); ok {
 		l, err := c.Auths[key].login()
 		if err != nil {
-			return login{}, "", fmt.Errorf("reading the docker configuration %q, entry %q: %w", path, gate.Printable(key, 100), err)
+			return login{}, "", fmt.Errorf("reading the docker configuration %q, entry %s: %w", path, gate.Quoted(key, 100), err)
 		}
 		return l, "", nil
 	}

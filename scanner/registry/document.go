@@ -124,7 +124,7 @@ func (d *document) checkHeader(header string) error {
 		wrong = isIndexType(header) != d.index || (header == typeOCIArtifact) != d.artifact
 	}
 	if wrong {
-		text := fmt.Sprintf("the registry serves %q as %q; its Content-Type must be that of the manifest", gate.Printable(d.MediaType, 80), header)
+		text := fmt.Sprintf("the registry serves %s as %q; its Content-Type must be that of the manifest", gate.Quoted(d.MediaType, 80), header)
 		return &wordedError{text, gate.ErrIntegrity}
 	}
 	return nil
@@ -154,7 +154,7 @@ func checkAll(list []descriptor) error {
 
 func (d descriptor) check() error {
 	if !d.Digest.Valid() {
-		return unassessable("the manifest names a digest that is none: %q", gate.Printable(string(d.Digest), 100))
+		return unassessable("the manifest names a digest that is none: %s", gate.Quoted(string(d.Digest), 100))
 	}
 	if d.Size < 0 || d.Size > maxBlobBytes {
 		return unassessable("the manifest gives %s a size of %d bytes", d.Digest.Short(), d.Size)

@@ -57,7 +57,7 @@ func (s *session) explain(ctx context.Context, err error) error {
 	}
 	var paused *pausedError
 	if errors.As(err, &paused) {
-		return &gate.RetryAfterError{After: paused.after, Err: fmt.Errorf("%w: %w", err, &gate.Outage{Kind: paused.kind()})}
+		return paused.retryAfter(fmt.Errorf("%w: %w", err, &gate.Outage{Kind: paused.kind()}))
 	}
 	if wrapsSentinel(err) {
 		return err
@@ -208,10 +208,10 @@ func (s *session) unavailable(res *http.Response, said string) error {
 	err := func(kind gate.CauseKind) error { return fmt.Errorf("%s: %w", said, &gate.Outage{Kind: kind}) }
 	var paused *pausedError
 	if errors.As(s.pauses.check(urlEndpoint(res.Request.URL)), &paused) {
-		return &gate.RetryAfterError{After: max(paused.after, minPause), Err: err(paused.kind())}
+		return paused.retryAfter(err(paused.kind()))
 	}
-	if after, ok := parseRetryAfter(res.Header.Get("Retry-After"), s.pauses.now()); ok {
-		return &gate.RetryAfterError{After: after, Err: err(gate.CauseAskedToWait)}
+	if after, asked, ok := parseRetryAfter(res.Header.Get("Retry-After"), s.pauses.now()); ok {
+		return &gate.RetryAfterError{After: after, Asked: asked, Err: err(gate.CauseAskedToWait)}
 	}
 	return err(gate.CauseFailing)
 }

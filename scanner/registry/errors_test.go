@@ -327,3 +327,47 @@ func nowhere() *net.Resolver {
 }
 
 func secondsOf(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// TestAskedWait: what a registry has asked for is told as it was, also when it is
+// longer than the host is left alone; what cannot be meant is not repeated.
+func TestAskedWait(t *testing.T) {
+	now := newClock().now()
+	for value, want := range map[string]struct{ after, asked time.Duration }{
+		"7":     {7 * time.Second, 7 * time.Second},
+		"0.25":  {time.Second, 250 * time.Millisecond},
+		"7200":  {time.Hour, 2 * time.Hour},
+		"90m":   {time.Hour, 90 * time.Minute},
+		"86400": {time.Hour, 24 * time.Hour},
+		now.Add(26 * time.Hour).Format(http.TimeFormat):                       {time.Hour, 26 * time.Hour},
+		now.Add(90*time.Second).Format("Monday, 02-Jan-06 15:04:05") + " GMT": {90 * time.Second, 90 * time.Second},
+		now.Add(-time.Hour).Format(http.TimeFormat):                           {time.Second, 0},
+		now.AddDate(50, 0, 0).Format(http.TimeFormat):                         {time.Hour, 0},
+		"Fri, 31 Dec 9999 23:59:59 GMT":                                       {time.Hour, 0},
+		"0":                                                                   {time.Second, 0},
+		"-5":                                                                  {time.Second, 0},
+		"-Inf":                                                                {time.Second, 0},
+		"-1e400":                                                              {time.Second, 0},
+		"Inf":                                                                 {time.Hour, 0},
+		"1e400":                                                               {time.Hour, 0},
+		"99999999999999999999":                                                {time.Hour, 0},
+		"NaN":                                                                 {},
+		"soon":                                                                {},
+	} {
+		after, asked, ok := parseRetryAfter(value, now)
+		if after != want.after || asked != want.asked || ok != (want.after > 0) {
+			t.Errorf("%q: got %s, asked %s, %v; want %s, asked %s", value, after, asked, ok, want.after, want.asked)
+		}
+	}
+	clk := newClock()
+	r := start(t, registrytest.Options{})
+	client := newClient(t, Options{Registries: []Config{configFor(t, r, registrytest.Options{})}, Now: clk.now})
+	r.Fail(registrytest.Fault{Path: anyManifest, Status: http.StatusServiceUnavailable, Times: 1, Header: http.Header{"Retry-After": {"7200"}}})
+	for _, passed := range []time.Duration{0, 10 * time.Minute} { // the second finds the pause
+		clk.advance(passed)
+		_, err := client.Head(t.Context(), gate.Location{Registry: "test", Repository: "app"}, "1")
+		var wait *gate.RetryAfterError
+		if !errors.As(err, &wait) || wait.After != time.Hour-passed || wait.Asked != 2*time.Hour-passed {
+			t.Errorf("after %s: got %v, %+v; want what is left of one hour and of the two that were asked for", passed, err, wait)
+		}
+	}
+}

@@ -19,9 +19,9 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, s string) {
-		got, ok := parseRetryAfter(s, now)
-		if ok && (got < minPause || got > maxPause) || !ok && got != 0 {
-			t.Errorf("parseRetryAfter(%q): got %s, %v", s, got, ok)
+		got, asked, ok := parseRetryAfter(s, now)
+		if ok && (got < minPause || got > maxPause) || !ok && (got != 0 || asked != 0) || asked < 0 || asked > maxAsked {
+			t.Errorf("parseRetryAfter(%q): got %s, asked %s, %v", s, got, asked, ok)
 		}
 	})
 }

@@ -23,7 +23,7 @@ var helperPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$`)
 
 func checkHelper(name string) error {
 	if !helperPattern.MatchString(name) {
-		return fmt.Errorf("%q is not the name of a credential helper (ecr-login for the program docker-credential-ecr-login)", gate.Printable(name, 80))
+		return fmt.Errorf("%s is not the name of a credential helper (ecr-login for the program docker-credential-ecr-login)", gate.Quoted(name, 80))
 	}
 	return nil
 }

@@ -22,26 +22,26 @@ func checkHost(s string) error {
 	if s == "" {
 		return errors.New("is empty")
 	}
-	shown := gate.Printable(s, 100)
+	shown := gate.Quoted(s, 100)
 	if strings.ContainsAny(s, "/@?#") {
-		return fmt.Errorf("%q must be a host with an optional port, without scheme, path or user", shown)
+		return fmt.Errorf("%s must be a host with an optional port, without scheme, path or user", shown)
 	}
 	host, port, hasPort := splitHost(s)
 	if hasPort {
 		n, err := strconv.Atoi(port)
 		if err != nil || n < 1 || n > 65535 || port != strconv.Itoa(n) {
-			return fmt.Errorf("%q has no valid port", shown)
+			return fmt.Errorf("%s has no valid port", shown)
 		}
 	}
 	if strings.HasPrefix(host, "[") {
 		addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 		if err != nil || !addr.Is6() || addr.Zone() != "" || !strings.HasSuffix(host, "]") {
-			return fmt.Errorf("%q is not an IPv6 address in brackets", shown)
+			return fmt.Errorf("%s is not an IPv6 address in brackets", shown)
 		}
 		return nil
 	}
 	if !hostPattern.MatchString(host) || len(host) > 253 {
-		return fmt.Errorf("%q is not a host name", shown)
+		return fmt.Errorf("%s is not a host name", shown)
 	}
 	// Resolvers take numbers for addresses in more notations than ours
 	// (127.1, 0x7f.1): a last label that starts with a digit must be plain IPv4.
@@ -50,7 +50,7 @@ func checkHost(s string) error {
 		return nil
 	}
 	if last[0] >= '0' && last[0] <= '9' {
-		return fmt.Errorf("%q is neither a host name nor an IPv4 address", shown)
+		return fmt.Errorf("%s is neither a host name nor an IPv4 address", shown)
 	}
 	return nil
 }

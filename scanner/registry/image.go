@@ -38,7 +38,7 @@ type Layer struct {
 func (c *Client) Image(ctx context.Context, loc gate.Location, digest gate.Digest) (Image, error) {
 	img, err := c.image(ctx, loc, digest)
 	if err != nil {
-		return Image{}, fmt.Errorf("reading image %q: %w", shown(loc, string(digest)), err)
+		return Image{}, fmt.Errorf("reading image %s: %w", shown(loc, string(digest)), err)
 	}
 	return img, nil
 }
@@ -93,7 +93,7 @@ func (c *Client) RawManifest(ctx context.Context, loc gate.Location, ref string)
 		raw, err = s.readManifest(ctx, loc.Repository, ref)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("reading manifest %q: %w", shown(loc, ref), err)
+		return nil, "", fmt.Errorf("reading manifest %s: %w", shown(loc, ref), err)
 	}
 	return raw.body, raw.digest, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/image-spec/specs-go/v1"
@@ -17,6 +18,7 @@ type expansion struct {
 	s        *session
 	repo     string
 	children []gate.Child
+	claims   []gate.Attestation
 	seen     int // descriptors so far, skipped ones too
 }
 
@@ -41,7 +43,7 @@ func (c *Client) expandIndex(ctx context.Context, s *session, repo string, d *do
 	if err != nil {
 		return err
 	}
-	m.Children = x.children
+	m.Children, m.Attestations = x.children, x.claims
 	m.Unassessable = whyNoChild(x.children)
 	return nil
 }
@@ -53,6 +55,7 @@ func (x *expansion) add(ctx context.Context, d *document, depth int) error {
 	}
 	for _, desc := range d.Manifests {
 		if isUnknown(desc.Platform) {
+			x.attestation(d, desc)
 			continue
 		}
 		child := x.child(desc)
@@ -76,6 +79,27 @@ func (x *expansion) add(ctx context.Context, d *document, depth int) error {
 		}
 	}
 	return nil
+}
+
+// The annotations with which BuildKit says that a descriptor is an attestation, and
+// of what (docs.docker.com/build/metadata/attestations/attestation-storage).
+const (
+	annotationReferenceType   = "vnd.docker.reference.type"
+	annotationReferenceDigest = "vnd.docker.reference.digest"
+	attestationManifest       = "attestation-manifest"
+)
+
+// attestation notes what an index calls the attestation of another manifest in it. One
+// that says to be about something else is not: an index does not speak about what is
+// outside of it.
+func (x *expansion) attestation(d *document, desc descriptor) {
+	about := gate.Digest(desc.Annotations[annotationReferenceDigest])
+	if desc.Annotations[annotationReferenceType] != attestationManifest || !desc.Digest.Valid() || !about.Valid() || about == desc.Digest {
+		return
+	}
+	if slices.ContainsFunc(d.Manifests, func(other descriptor) bool { return other.Digest == about }) {
+		x.claims = append(x.claims, gate.Attestation{Digest: desc.Digest, Subject: about})
+	}
 }
 
 // child is what an index's own bytes say of a child. One without a platform is
@@ -142,5 +166,5 @@ func unreadableName(c gate.Child) string {
 	if platform == "" {
 		platform = "any platform"
 	}
-	return fmt.Sprintf("the index names its image for %s by the digest %q, but only sha256 digests can be read; push it again with a tool that uses sha256", platform, gate.Printable(string(c.Digest), 40))
+	return fmt.Sprintf("the index names its image for %s by the digest %s, but only sha256 digests can be read; push it again with a tool that uses sha256", platform, gate.Quoted(string(c.Digest), 40))
 }

@@ -102,6 +102,61 @@ func TestExpandsIndexes(t *testing.T) {
 	}
 }
 
+// TestAttestationsInAnIndex: what BuildKit puts into an index beside its images is
+// noted with the image that it is about, and is never a child. Only what is in the
+// same index can be spoken of.
+func TestAttestationsInAnIndex(t *testing.T) {
+	r := newRig(t, registrytest.Options{})
+	image, other := child(t, 1, "linux/amd64", true), child(t, 2, "linux/arm64", true)
+	digestOf := func(c registrytest.Child) gate.Digest {
+		t.Helper()
+		h, err := c.Add.(v1.Image).Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return gate.Digest(h.String())
+	}
+	about := func(seed uint64, kind, digest string) registrytest.Child {
+		c := child(t, seed, "unknown/unknown", true)
+		c.Annotations = map[string]string{"vnd.docker.reference.type": kind, "vnd.docker.reference.digest": digest}
+		return c
+	}
+	first, second := about(90, "attestation-manifest", string(digestOf(image))), about(91, "attestation-manifest", string(digestOf(other)))
+	nested := registrytest.Child{Add: registrytest.NewIndex(other, second)}
+	for name, tt := range map[string]struct {
+		children []registrytest.Child
+		want     []gate.Attestation
+	}{
+		"buildkit":               {[]registrytest.Child{image, first}, []gate.Attestation{{Digest: digestOf(first), Subject: digestOf(image)}}},
+		"before_its_image":       {[]registrytest.Child{first, image}, []gate.Attestation{{Digest: digestOf(first), Subject: digestOf(image)}}},
+		"nested":                 {[]registrytest.Child{image, nested}, []gate.Attestation{{Digest: digestOf(second), Subject: digestOf(other)}}},
+		"about_what_is_outside":  {[]registrytest.Child{image, second}, nil},
+		"of_another_type":        {[]registrytest.Child{image, about(92, "sbom", string(digestOf(image)))}, nil},
+		"about_no_digest":        {[]registrytest.Child{image, about(93, "attestation-manifest", "v1")}, nil},
+		"without_annotations":    {[]registrytest.Child{image, child(t, 94, "unknown/unknown", true)}, nil},
+		"on_a_runnable_platform": {[]registrytest.Child{image, {Add: other.Add, Platform: other.Platform, Annotations: first.Annotations}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := r.PushIndex(r.loc.Repository, "", registrytest.NewIndex(tt.children...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := r.client.Resolve(t.Context(), r.loc, string(d))
+			if err != nil || m.Unassessable != "" {
+				t.Fatalf("got %+v, %v", m, err)
+			}
+			if diff := cmp.Diff(tt.want, m.Attestations); diff != "" {
+				t.Errorf("attestations (-want +got):\n%s", diff)
+			}
+			for _, c := range m.Children {
+				if !c.Judged || c.Digest == digestOf(first) {
+					t.Errorf("child %+v: want the images alone, each judged whatever its annotations", c)
+				}
+			}
+		})
+	}
+}
+
 func TestConfiguredPlatformsDecide(t *testing.T) {
 	platforms, err := ParsePlatforms([]string{"linux/arm/v7"})
 	if err != nil {

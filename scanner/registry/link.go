@@ -46,7 +46,7 @@ func nextQuery(h http.Header) (url.Values, error) {
 
 // next is the query of the link, nil when it leads elsewhere than to a next page.
 func (l webLink) next() (url.Values, error) {
-	odd := fmt.Errorf("%q with the relation %q", gate.Printable(l.target, 100), gate.Printable(l.rel, 40))
+	odd := fmt.Errorf("%s with the relation %s", gate.Quoted(l.target, 100), gate.Quoted(l.rel, 40))
 	relations := strings.Fields(l.rel)
 	if len(relations) == 0 {
 		return nil, odd
@@ -90,10 +90,10 @@ func parseLinks(line string) (links []webLink, err error) {
 			l.target, p.rest = strings.TrimSpace(l.target), ";"+p.rest
 		}
 		if !ok {
-			return links, fmt.Errorf("%q, which is not a link", gate.Printable(line, 100))
+			return links, fmt.Errorf("%s, which is not a link", gate.Quoted(line, 100))
 		}
 		if l.rel, ok = p.relation(); !ok {
-			return links, fmt.Errorf("%q, whose parameters are not valid", gate.Printable(line, 100))
+			return links, fmt.Errorf("%s, whose parameters are not valid", gate.Quoted(line, 100))
 		}
 		links = append(links, l)
 	}

@@ -42,7 +42,7 @@ const (
 func (c *Client) Repositories(ctx context.Context, registry string) (gate.RepositoryList, error) {
 	s, ok := c.named(registry)
 	if !ok {
-		return gate.RepositoryList{}, fmt.Errorf("listing the repositories of %q: %w", gate.Printable(registry, 80), gate.ErrRegistryNotTrusted)
+		return gate.RepositoryList{}, fmt.Errorf("listing the repositories of %s: %w", gate.Quoted(registry, 80), gate.ErrRegistryNotTrusted)
 	}
 	list, err := s.repositories(ctx, MaxRepositories)
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *Client) Tags(ctx context.Context, loc gate.Location) (gate.TagList, err
 		list, err = s.tags(ctx, loc.Repository)
 	}
 	if err != nil {
-		return gate.TagList{}, fmt.Errorf("listing the tags of %q: %w", gate.Printable(loc.String(), 300), err)
+		return gate.TagList{}, fmt.Errorf("listing the tags of %s: %w", gate.Quoted(loc.String(), 300), err)
 	}
 	return list, nil
 }
@@ -233,10 +233,10 @@ func (s *session) readJSON(ctx context.Context, c *call, to *url.URL, out any) (
 			return err
 		}
 		if len(b) > maxPageBytes {
-			return fmt.Errorf("a page of %q is over %d bytes: %w", gate.Printable(to.Path, 100), maxPageBytes, gate.ErrTooLarge)
+			return fmt.Errorf("a page of %s is over %d bytes: %w", gate.Quoted(to.Path, 100), maxPageBytes, gate.ErrTooLarge)
 		}
 		if json.Unmarshal(b, out) != nil {
-			return fmt.Errorf("the registry answered %q with something else than JSON: %w", gate.Printable(to.Path, 100), gate.ErrRegistryUnavailable)
+			return fmt.Errorf("the registry answered %s with something else than JSON: %w", gate.Quoted(to.Path, 100), gate.ErrRegistryUnavailable)
 		}
 		header = res.Header
 		return nil

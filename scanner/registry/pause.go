@@ -37,6 +37,14 @@ type pausedError struct {
 	after  time.Duration
 	reason string
 	asked  bool // by the host itself
+	// wish is what is left of the wait that the host named, which may be longer than
+	// it is left alone; not positive when it named none.
+	wish time.Duration
+}
+
+// retryAfter is what callers are told of the pause.
+func (e *pausedError) retryAfter(err error) *gate.RetryAfterError {
+	return &gate.RetryAfterError{After: max(e.after, minPause), Asked: max(e.wish, 0), Err: err}
 }
 
 // kind is what the pause is called to people who are refused.
@@ -65,9 +73,10 @@ type pauses struct {
 type hostHealth struct {
 	until    time.Time
 	reason   string
-	asked    bool // for the pause, by the host itself
-	limited  int  // 429 without Retry-After in a row
-	failures int  // failed exchanges in a row
+	asked    bool      // for the pause, by the host itself
+	wish     time.Time // until when, by the host's own word; zero when it named no time
+	limited  int       // 429 without Retry-After in a row
+	failures int       // failed exchanges in a row
 }
 
 func newPauses(now func() time.Time, log *slog.Logger) *pauses {
@@ -83,7 +92,7 @@ func (p *pauses) check(host string) error {
 		return nil
 	}
 	if left := h.until.Sub(p.now()); left > 0 {
-		return &pausedError{host: host, after: left, reason: h.reason, asked: h.asked}
+		return &pausedError{host: host, after: left, reason: h.reason, asked: h.asked, wish: h.wish.Sub(p.now())}
 	}
 	return nil
 }
@@ -116,7 +125,7 @@ func (p *pauses) observe(host string, res *http.Response) {
 	case failed:
 		h.failures++
 		if over := h.failures - breakAfter; over >= 0 {
-			h.rest(p.now(), min(firstBreak<<min(over, 10), maxBreak), "its last requests all failed", false)
+			h.rest(p.now(), min(firstBreak<<min(over, 10), maxBreak), "its last requests all failed", false, time.Time{})
 		}
 	case h.until.After(p.now()):
 		// A success that was under way when the pause began does not end it.
@@ -135,18 +144,22 @@ func (p *pauses) until(host string) time.Time {
 
 func (h *hostHealth) limit(now time.Time, res *http.Response) {
 	h.failures = 0
-	after, ok := parseRetryAfter(res.Header.Get("Retry-After"), now)
+	after, asked, ok := parseRetryAfter(res.Header.Get("Retry-After"), now)
 	if !ok {
 		after = min(unstatedPause<<min(h.limited, 10), maxUnstatedPause)
 		h.limited++
 	}
-	h.rest(now, after, fmt.Sprintf("it answered %d and asked to wait", res.StatusCode), true)
+	wish := time.Time{}
+	if asked > 0 {
+		wish = now.Add(asked)
+	}
+	h.rest(now, after, fmt.Sprintf("it answered %d and asked to wait", res.StatusCode), true, wish)
 }
 
 // rest never shortens a pause: two answers may arrive out of order.
-func (h *hostHealth) rest(now time.Time, d time.Duration, reason string, asked bool) {
+func (h *hostHealth) rest(now time.Time, d time.Duration, reason string, asked bool, wish time.Time) {
 	if until := now.Add(d); until.After(h.until) {
-		h.until, h.reason, h.asked = until, reason, asked
+		h.until, h.reason, h.asked, h.wish = until, reason, asked, wish
 	}
 }
 

@@ -18,7 +18,7 @@ func ParsePlatforms(list []string) ([]gate.Platform, error) {
 	for _, s := range list {
 		p, err := platforms.Parse(s)
 		if err != nil || strings.Contains(s, "*") || p.OS != "linux" || !strings.Contains(s, "/") {
-			return nil, fmt.Errorf("platform %q (want linux/ARCHITECTURE, such as linux/amd64): %w", gate.Printable(s, 60), gate.ErrInvalid)
+			return nil, fmt.Errorf("platform %s (want linux/ARCHITECTURE, such as linux/amd64): %w", gate.Quoted(s, 60), gate.ErrInvalid)
 		}
 		out = append(out, fromSpecs(p))
 	}
@@ -119,7 +119,7 @@ func parseConfig(raw []byte, layers int) (c imageConfig, why string) {
 	}
 	for _, d := range c.RootFS.DiffIDs {
 		if !d.Valid() {
-			return c, fmt.Sprintf("the image's configuration names a digest that is none: %q", gate.Printable(string(d), 100))
+			return c, fmt.Sprintf("the image's configuration names a digest that is none: %s", gate.Quoted(string(d), 100))
 		}
 	}
 	return c, ""

@@ -30,7 +30,7 @@ const (
 func (c *Client) Probe(ctx context.Context, registry, repository string) ([]gate.ProbeStep, error) {
 	s, ok := c.named(registry)
 	if !ok {
-		return nil, fmt.Errorf("testing registry %q, which is not configured: %w", gate.Printable(registry, 80), gate.ErrNotFound)
+		return nil, fmt.Errorf("testing registry %s, which is not configured: %w", gate.Quoted(registry, 80), gate.ErrNotFound)
 	}
 	if repository != "" {
 		if err := checkRepository(repository); err != nil {
@@ -163,8 +163,8 @@ func (p *prober) loginFailed(err error, known bool) gate.ProbeStep {
 	switch {
 	case errors.As(err, &realm):
 		p.refused = true
-		return failed(fmt.Sprintf("if %s belongs to the registry, add it to tokenHosts: the credentials will be sent there", realm.host),
-			"the registry sends its clients to %q for tokens, and nothing was sent there", realm.host)
+		return failed(fmt.Sprintf("if %s belongs to the registry, add it to tokenHosts: the credentials will be sent there", gate.Printable(realm.host, 100)),
+			"the registry sends its clients to %s for tokens, and nothing was sent there", gate.Quoted(realm.host, 100))
 	case errors.Is(err, gate.ErrRegistryAuth) && known:
 		p.refused = true
 		return failed("check user and password; for a robot account also its expiry, and that the name is complete (robot$name)", "%v", err)

@@ -16,7 +16,7 @@ import (
 // need no care here: authTransport adds them per hop.
 func (s *session) checkRedirect(req *http.Request, via []*http.Request) error {
 	c, _ := req.Context().Value(callKey{}).(*call)
-	to := gate.Printable(req.URL.Host, 100)
+	to := gate.Quoted(req.URL.Host, 100)
 	switch {
 	case c == nil || len(via) > maxRedirects:
 		return &redirectError{to, fmt.Sprintf("more than %d redirects", maxRedirects)}
@@ -48,7 +48,7 @@ func referer(from *url.URL) string {
 type redirectError struct{ host, reason string }
 
 func (e *redirectError) Error() string {
-	return fmt.Sprintf("refusing the redirect to %q: %s", e.host, e.reason)
+	return fmt.Sprintf("refusing the redirect to %s: %s", e.host, e.reason)
 }
 
 // own reports whether a request goes to the registry itself, under one of its

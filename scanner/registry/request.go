@@ -41,7 +41,7 @@ const maxRepositoryBytes = 255
 
 func checkRepository(repo string) error {
 	if len(repo) > maxRepositoryBytes || !repositoryPattern.MatchString(repo) {
-		return fmt.Errorf("repository %q: %w", gate.Printable(repo, 100), gate.ErrRefInvalid)
+		return fmt.Errorf("repository %s: %w", gate.Quoted(repo, 100), gate.ErrRefInvalid)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func checkRef(ref string) error {
 	if gate.Digest(ref).Valid() || tagPattern.MatchString(ref) {
 		return nil
 	}
-	return fmt.Errorf("%q is neither a tag nor a digest: %w", gate.Printable(ref, 100), gate.ErrRefInvalid)
+	return fmt.Errorf("%s is neither a tag nor a digest: %w", gate.Quoted(ref, 100), gate.ErrRefInvalid)
 }
 
 // retry repeats fn while its error is worth it and ctx lives. The result wraps

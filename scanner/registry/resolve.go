@@ -17,7 +17,7 @@ import (
 func (c *Client) Resolve(ctx context.Context, loc gate.Location, ref string) (gate.Manifest, error) {
 	m, err := c.resolve(ctx, loc, ref)
 	if err != nil {
-		return gate.Manifest{}, fmt.Errorf("resolving %q: %w", shown(loc, ref), err)
+		return gate.Manifest{}, fmt.Errorf("resolving %s: %w", shown(loc, ref), err)
 	}
 	return m, nil
 }
@@ -100,7 +100,7 @@ func (s *session) readConfig(ctx context.Context, repo string, desc descriptor) 
 func (c *Client) Head(ctx context.Context, loc gate.Location, tag string) (gate.Digest, error) {
 	d, err := c.head(ctx, loc, tag)
 	if err != nil {
-		return "", fmt.Errorf("reading tag %q: %w", shown(loc, tag), err)
+		return "", fmt.Errorf("reading tag %s: %w", shown(loc, tag), err)
 	}
 	return d, nil
 }

@@ -73,12 +73,12 @@ func (w *jsonWalker) object(depth int, free bool) (map[string]bool, error) {
 		if !ok {
 			return nil, errBadJSON
 		}
-		shown := gate.Printable(key, 40)
+		shown := gate.Quoted(key, 40)
 		if keys[key] {
-			return nil, fmt.Errorf("key %q occurs twice", shown)
+			return nil, fmt.Errorf("key %s occurs twice", shown)
 		}
 		if right, isKnown := w.known[fold(key)]; !free && isKnown && right != key {
-			return nil, fmt.Errorf("key %q is misspelt %q", right, shown)
+			return nil, fmt.Errorf("key %q is misspelt %s", right, shown)
 		}
 		keys[key] = true
 		if err := w.value(depth, free || key == "annotations"); err != nil {

@@ -111,13 +111,13 @@ func (s *session) exchange(ctx context.Context, ch challenge, c *call) (token, e
 func (s *session) checkRealm(realm string) (*url.URL, error) {
 	u, err := url.Parse(realm)
 	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" {
-		return nil, fmt.Errorf("the registry names %q as its token server, which is no usable address: %w", gate.Printable(realm, 100), gate.ErrRegistryAuth)
+		return nil, fmt.Errorf("the registry names %s as its token server, which is no usable address: %w", gate.Quoted(realm, 100), gate.ErrRegistryAuth)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !s.cfg.PlainHTTP) {
-		return nil, fmt.Errorf("the registry names a token server at %q that is not reached by https: %w", gate.Printable(u.Host, 100), gate.ErrRegistryAuth)
+		return nil, fmt.Errorf("the registry names a token server at %s that is not reached by https: %w", gate.Quoted(u.Host, 100), gate.ErrRegistryAuth)
 	}
 	if !s.credentialHosts[urlEndpoint(u)] {
-		return nil, &realmError{host: gate.Printable(u.Host, 100)}
+		return nil, &realmError{host: u.Host}
 	}
 	return u, nil
 }
@@ -127,7 +127,7 @@ func (s *session) checkRealm(realm string) (*url.URL, error) {
 type realmError struct{ host string }
 
 func (e *realmError) Error() string {
-	return fmt.Sprintf("the registry names a token server at %q, to which nothing is sent; add it to tokenHosts if it belongs to the registry: %v", e.host, gate.ErrRegistryAuth)
+	return fmt.Sprintf("the registry names a token server at %s, to which nothing is sent; add it to tokenHosts if it belongs to the registry: %v", gate.Quoted(e.host, 100), gate.ErrRegistryAuth)
 }
 
 func (e *realmError) Unwrap() error { return gate.ErrRegistryAuth }

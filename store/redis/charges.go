@@ -31,7 +31,7 @@ func (s *Store) Quota(ctx context.Context, period string) (gate.QuotaUse, error)
 	}
 	err := s.client.HMGet(ctx, s.keys.quota(period), "used", "avoided").Scan(&use)
 	if err != nil {
-		return gate.QuotaUse{}, s.failedIn(ctx, fmt.Sprintf("reading the use of period %q", gate.Printable(period, 40)), err)
+		return gate.QuotaUse{}, s.failedIn(ctx, fmt.Sprintf("reading the use of period %s", gate.Quoted(period, 40)), err)
 	}
 	return gate.QuotaUse{Used: use.Used, Avoided: use.Avoided}, nil
 }
@@ -41,7 +41,7 @@ func (s *Store) NextPull(ctx context.Context, registry string, limit int) (time.
 	if limit <= 0 {
 		return time.Time{}, nil
 	}
-	what := fmt.Sprintf("reading the pulls of registry %q", gate.Printable(registry, 100))
+	what := fmt.Sprintf("reading the pulls of registry %s", gate.Quoted(registry, 100))
 	started, err := s.client.ZRevRangeWithScores(ctx, s.keys.starts(registry), int64(limit-1), int64(limit-1)).Result()
 	if err != nil || len(started) == 0 {
 		return time.Time{}, s.failedIn(ctx, what, err)
@@ -95,7 +95,7 @@ func (s *Store) Restore(ctx context.Context, digest gate.Digest, period string, 
 // on its way, the repeated call may take a second one: a limit errs on the safe
 // side.
 func (s *Store) Spend(ctx context.Context, budget string, limit int, window time.Duration) (bool, error) {
-	what := fmt.Sprintf("spending from budget %q", gate.Printable(budget, 200))
+	what := fmt.Sprintf("spending from budget %s", gate.Quoted(budget, 200))
 	if window < time.Microsecond {
 		return false, fmt.Errorf("%s: a window of %s: %w", what, window, gate.ErrInvalid)
 	}

@@ -57,7 +57,7 @@ func (u *unheard) keep(worker, nonce string) {
 
 // claim is one claim, however often it is sent: nonce tells it from others.
 func (s *Store) claim(ctx context.Context, req gate.ClaimRequest, nonce string) (gate.Job, error) {
-	what := fmt.Sprintf("claiming a job for %q", gate.Printable(req.Worker, 100))
+	what := fmt.Sprintf("claiming a job for %s", gate.Quoted(req.Worker, 100))
 	mask, err := store.CheckClaim(req)
 	if err != nil {
 		return gate.Job{}, fmt.Errorf("%s: %w", what, err)

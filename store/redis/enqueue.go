@@ -13,7 +13,7 @@ import (
 // Enqueue makes a request durable as a new job, as a part of the live one, or
 // not at all where the trigger may not restart what has ended.
 func (s *Store) Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error) {
-	what := fmt.Sprintf("queueing the %s job of %q", gate.Printable(string(req.Kind), 20), gate.Printable(req.Key(), 300))
+	what := fmt.Sprintf("queueing the %s job of %s", gate.Printable(string(req.Kind), 20), gate.Quoted(req.Key(), 300))
 	if err := store.CheckRequest(req); err != nil {
 		return gate.Job{}, "", fmt.Errorf("%s: %w", what, err)
 	}
@@ -60,17 +60,17 @@ func restarts(req gate.JobRequest) (rest time.Duration, cancelled bool) {
 
 // leaseErrors are what the scripts say of a lease that does not hold.
 func leaseError(id, word string, rest []any) error {
-	id = gate.Printable(id, 60)
+	job := gate.Quoted(id, 60)
 	switch word {
 	case "ok":
 		return nil
 	case "gone":
-		return fmt.Errorf("job %q is gone: %w", id, gate.ErrFenced)
+		return fmt.Errorf("job %s is gone: %w", job, gate.ErrFenced)
 	case "cancelled":
-		return fmt.Errorf("job %q: %w", id, gate.ErrCancelled)
+		return fmt.Errorf("job %s: %w", job, gate.ErrCancelled)
 	case "fenced":
 		state, _ := rest[0].(int64)
-		return fmt.Errorf("job %q is %s at epoch %s: %w", id, stateName(state), text(rest, 1), gate.ErrFenced)
+		return fmt.Errorf("job %s is %s at epoch %s: %w", job, stateName(state), text(rest, 1), gate.ErrFenced)
 	}
 	return errors.New("script answered " + word)
 }

@@ -28,7 +28,7 @@ const exportPage = 20
 // Export calls fn for each piece of a section after a name. It lists the names
 // first, about 100 bytes for each.
 func (s *Store) Export(ctx context.Context, section store.Section, after string, fn func(store.Piece) error) error {
-	what := fmt.Sprintf("exporting %s after %q", gate.Printable(string(section), 40), gate.Printable(after, 200))
+	what := fmt.Sprintf("exporting %s after %s", gate.Printable(string(section), 40), gate.Quoted(after, 200))
 	parts := map[store.Section]struct {
 		list func(context.Context) ([]string, error)
 		read func(context.Context, []string) ([]store.Piece, error)

@@ -14,7 +14,7 @@ import (
 
 // Heartbeat extends a lease and stores the progress.
 func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Duration, p gate.Progress) (gate.Beat, error) {
-	what := fmt.Sprintf("extending the lease of job %q", gate.Printable(lease.JobID, 60))
+	what := fmt.Sprintf("extending the lease of job %s", gate.Quoted(lease.JobID, 60))
 	if extend <= 0 {
 		return gate.Beat{}, fmt.Errorf("%s: by %s: %w", what, extend, gate.ErrInvalid)
 	}
@@ -60,7 +60,7 @@ var verbs = map[store.Verb]string{
 
 // Finish ends a claim.
 func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result) (gate.Job, error) {
-	what := fmt.Sprintf("finishing job %q", gate.Printable(lease.JobID, 60))
+	what := fmt.Sprintf("finishing job %s", gate.Quoted(lease.JobID, 60))
 	// How many attempts were counted is known there: judged as if there were
 	// none, the script compares with the limit.
 	verb, after := store.Judge(result, math.MinInt32)
@@ -115,7 +115,7 @@ func attemptWaits() []int64 {
 // Cancel ends a live job whatever it does. Its worker learns of it by the next
 // heartbeat and can commit nothing to the scheduler any more.
 func (s *Store) Cancel(ctx context.Context, id string) (gate.Job, error) {
-	what := fmt.Sprintf("cancelling job %q", gate.Printable(id, 60))
+	what := fmt.Sprintf("cancelling job %s", gate.Quoted(id, 60))
 	answer, err := s.run(ctx, scriptCancel, args{"id": id, "nonce": random()})
 	var word string
 	var rest []any
@@ -137,7 +137,7 @@ func (s *Store) Cancel(ctx context.Context, id string) (gate.Job, error) {
 
 // Serve keeps the charge of the leased analysis from now on.
 func (s *Store) Serve(ctx context.Context, lease gate.Lease) error {
-	what := fmt.Sprintf("keeping the charge of job %q", gate.Printable(lease.JobID, 60))
+	what := fmt.Sprintf("keeping the charge of job %s", gate.Quoted(lease.JobID, 60))
 	answer, err := s.run(ctx, scriptServe, args{"id": lease.JobID, "epoch": lease.Epoch})
 	_, err = s.leased(ctx, what, lease.JobID, answer, err)
 	return err

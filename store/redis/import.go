@@ -20,7 +20,7 @@ var _ store.Importer = (*Store)(nil)
 
 // Import stores a piece of another store, unless the same or a newer one is here.
 func (s *Store) Import(ctx context.Context, p store.Piece) (bool, error) {
-	what := fmt.Sprintf("importing %q into %s", gate.Printable(p.Name, 200), gate.Printable(string(p.Section), 40))
+	what := fmt.Sprintf("importing %s into %s", gate.Quoted(p.Name, 200), gate.Printable(string(p.Section), 40))
 	if err := p.Check(); err != nil {
 		return false, fmt.Errorf("%s: %w", what, err)
 	}

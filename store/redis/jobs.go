@@ -98,7 +98,7 @@ func timeOf(micros int64) time.Time {
 
 // Job returns one job; gate.ErrNotFound.
 func (s *Store) Job(ctx context.Context, id string) (gate.Job, error) {
-	what := fmt.Sprintf("reading job %q", gate.Printable(id, 60))
+	what := fmt.Sprintf("reading job %s", gate.Quoted(id, 60))
 	if len(id) > store.MaxKey {
 		return gate.Job{}, fmt.Errorf("%s: %w", what, gate.ErrNotFound)
 	}

@@ -110,7 +110,7 @@ func (s *Store) believed(d gate.Digest, stored string, mark int64) (store.Body, 
 		err = json.Unmarshal(v.Body, &body)
 	}
 	if err == nil && body.Digest != d {
-		err = fmt.Errorf("it is that of %q", gate.Printable(string(body.Digest), 100))
+		err = fmt.Errorf("it is that of %s", gate.Quoted(string(body.Digest), 100))
 	}
 	if err != nil {
 		s.suspectType(place, stored)

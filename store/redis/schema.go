@@ -56,8 +56,8 @@ func (s *Store) examine(ctx context.Context) error {
 	}
 	info := parseInfo(text)
 	if !atLeast(info["redis_version"], 6, 2) {
-		return fmt.Errorf("the server has version %q; Redis 6.2 or Valkey 7.2 is the oldest that works: %w",
-			gate.Printable(info["redis_version"], 40), gate.ErrInvalid)
+		return fmt.Errorf("the server has version %s; Redis 6.2 or Valkey 7.2 is the oldest that works: %w",
+			gate.Quoted(info["redis_version"], 40), gate.ErrInvalid)
 	}
 	log := s.options.Logger
 	if policy := info["maxmemory_policy"]; info["maxmemory"] != "0" && strings.HasPrefix(policy, "allkeys-") {

@@ -33,7 +33,7 @@ func (s *Store) setting(ctx context.Context, name string) (stored string, value 
 
 // Setting returns a value and its version.
 func (s *Store) Setting(ctx context.Context, name string) (value []byte, version int64, err error) {
-	what := fmt.Sprintf("reading setting %q", gate.Printable(name, 100))
+	what := fmt.Sprintf("reading setting %s", gate.Quoted(name, 100))
 	_, value, v, _, err := s.setting(ctx, name)
 	if err != nil {
 		return nil, 0, s.failedIn(ctx, what, err)
@@ -46,7 +46,7 @@ func (s *Store) Setting(ctx context.Context, name string) (value []byte, version
 
 // PutSetting writes a value over the given version of it.
 func (s *Store) PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error) {
-	what := fmt.Sprintf("writing setting %q", gate.Printable(name, 100))
+	what := fmt.Sprintf("writing setting %s", gate.Quoted(name, 100))
 	if err := store.CheckSetting(name, value); err != nil {
 		return 0, fmt.Errorf("%s: %w", what, err)
 	}

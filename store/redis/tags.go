@@ -24,7 +24,7 @@ func (s *Store) mapping(k gate.TagKey, stored string, mark int64) (m gate.TagMap
 		err = json.Unmarshal(v.Body, &read)
 	}
 	if err == nil && read.TagKey != k {
-		err = fmt.Errorf("it is that of %q", gate.Printable(read.TagKey.String(), 200))
+		err = fmt.Errorf("it is that of %s", gate.Quoted(read.TagKey.String(), 200))
 	}
 	if err != nil {
 		s.suspectType(s.keys.tag(k), stored)
@@ -102,7 +102,7 @@ func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, c
 
 // PutTag stores what a read of a tag found, unless a later read was stored.
 func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error) {
-	what := fmt.Sprintf("storing tag %q", gate.Printable(key.String(), 300))
+	what := fmt.Sprintf("storing tag %s", gate.Quoted(key.String(), 300))
 	if err := store.CheckTag(key); err != nil {
 		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, err)
 	}
@@ -116,7 +116,7 @@ func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest,
 
 // MarkDirty says that a tag may have moved.
 func (s *Store) MarkDirty(ctx context.Context, key gate.TagKey) error {
-	what := fmt.Sprintf("marking tag %q dirty", gate.Printable(key.String(), 300))
+	what := fmt.Sprintf("marking tag %s dirty", gate.Quoted(key.String(), 300))
 	if err := store.CheckTag(key); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -53,18 +53,18 @@ func (e *handshakeError) Error() string {
 		alert     tls.AlertError
 		record    tls.RecordHeaderError
 	)
-	addr := gate.Printable(e.addr, 200)
+	addr := gate.Quoted(e.addr, 200)
 	switch {
 	case errors.As(e.err, &authority):
-		return fmt.Sprintf("the certificate of %q is signed by an unknown authority; set store.caFile: %v", addr, e.err)
+		return fmt.Sprintf("the certificate of %s is signed by an unknown authority; set store.caFile: %v", addr, e.err)
 	case errors.As(e.err, &hostname), errors.As(e.err, &invalid):
-		return fmt.Sprintf("the certificate of %q is not valid for it: %v", addr, e.err)
+		return fmt.Sprintf("the certificate of %s is not valid for it: %v", addr, e.err)
 	case errors.As(e.err, &alert):
-		return fmt.Sprintf("the TLS handshake with %q failed; look at the server's tls- settings: %v", addr, e.err)
+		return fmt.Sprintf("the TLS handshake with %s failed; look at the server's tls- settings: %v", addr, e.err)
 	case errors.As(e.err, &record):
-		return fmt.Sprintf("%q does not speak TLS, which rediss:// requires; name the server's tls-port in store.url, or use redis:// if it is plain: %v", addr, e.err)
+		return fmt.Sprintf("%s does not speak TLS, which rediss:// requires; name the server's tls-port in store.url, or use redis:// if it is plain: %v", addr, e.err)
 	}
-	return fmt.Sprintf("%q did not answer the TLS handshake, as a port without TLS does; rediss:// requires TLS: name the server's tls-port in store.url, or use redis:// if it is plain: %v", addr, e.err)
+	return fmt.Sprintf("%s did not answer the TLS handshake, as a port without TLS does; rediss:// requires TLS: name the server's tls-port in store.url, or use redis:// if it is plain: %v", addr, e.err)
 }
 
 func (e *handshakeError) Unwrap() error { return e.err }

@@ -189,8 +189,8 @@ func (s *Store) wholeTypes(ctx context.Context) error {
 	if n := len(strange) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return &store.Damaged{What: fmt.Sprintf("the key %q%s does not hold a %s: another program has written to Redis (docs/operations.md); move it away with RENAME or remove it with DEL",
-		gate.Printable(key, 120), more, strange[key])}
+	return &store.Damaged{What: fmt.Sprintf("the key %s%s does not hold a %s: another program has written to Redis (docs/operations.md); move it away with RENAME or remove it with DEL",
+		gate.Quoted(key, 120), more, strange[key])}
 }
 
 // watchTypes looks for the keys that commands have stumbled over.

@@ -13,7 +13,7 @@ import (
 
 // Serve keeps the charge of the leased analysis from now on.
 func (s *Store) Serve(ctx context.Context, lease gate.Lease) error {
-	what := fmt.Sprintf("keeping the charge of job %q", gate.Printable(lease.JobID, 60))
+	what := fmt.Sprintf("keeping the charge of job %s", gate.Quoted(lease.JobID, 60))
 	_, err := write(ctx, s, what, func(t *tx) (struct{}, error) {
 		j, err := t.leased(lease)
 		if err != nil || j.Kind != gate.JobAnalyze {
@@ -41,7 +41,7 @@ func (s *Store) Quota(ctx context.Context, period string) (gate.QuotaUse, error)
 	var use gate.QuotaUse
 	err := s.queries.row(ctx, queryQuota, store.PeriodKey(period)).Scan(&use.Used, &use.Avoided)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return gate.QuotaUse{}, storeError(fmt.Sprintf("reading the use of period %q", gate.Printable(period, 40)), err)
+		return gate.QuotaUse{}, storeError(fmt.Sprintf("reading the use of period %s", gate.Quoted(period, 40)), err)
 	}
 	return use, nil
 }
@@ -54,7 +54,7 @@ func (s *Store) NextPull(ctx context.Context, registry string, limit int) (time.
 	var at int64
 	err := s.queries.row(ctx, queryPull, registry, limit-1).Scan(&at)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, storeError(fmt.Sprintf("reading the pulls of registry %q", gate.Printable(registry, 100)), err)
+		return time.Time{}, storeError(fmt.Sprintf("reading the pulls of registry %s", gate.Quoted(registry, 100)), err)
 	}
 	return store.NextPull(timeOf(at), s.now()), nil
 }
@@ -118,7 +118,7 @@ func (t *tx) waive(digest gate.Digest) error {
 
 // Spend takes one from the budget of the present window.
 func (s *Store) Spend(ctx context.Context, budget string, limit int, window time.Duration) (bool, error) {
-	what := fmt.Sprintf("spending from budget %q", gate.Printable(budget, 200))
+	what := fmt.Sprintf("spending from budget %s", gate.Quoted(budget, 200))
 	if window <= 0 {
 		return false, fmt.Errorf("%s: a window of %s: %w", what, window, gate.ErrInvalid)
 	}

@@ -16,7 +16,7 @@ import (
 // Claim leases the next job to the worker; gate.ErrNoJob when there is none
 // for it.
 func (s *Store) Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, error) {
-	what := fmt.Sprintf("claiming a job for %q", gate.Printable(req.Worker, 100))
+	what := fmt.Sprintf("claiming a job for %s", gate.Quoted(req.Worker, 100))
 	mask, err := store.CheckClaim(req)
 	if err != nil {
 		return gate.Job{}, fmt.Errorf("%s: %w", what, err)

@@ -14,7 +14,7 @@ import (
 // Enqueue makes a request durable as a new job, as a part of the live one, or
 // not at all where the trigger may not restart what has ended.
 func (s *Store) Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error) {
-	what := fmt.Sprintf("queueing the %s job of %q", gate.Printable(string(req.Kind), 20), gate.Printable(req.Key(), 300))
+	what := fmt.Sprintf("queueing the %s job of %s", gate.Printable(string(req.Kind), 20), gate.Quoted(req.Key(), 300))
 	if err := store.CheckRequest(req); err != nil {
 		return gate.Job{}, "", fmt.Errorf("%s: %w", what, err)
 	}

@@ -30,12 +30,12 @@ func (s *Store) Export(ctx context.Context, section store.Section, after string,
 		store.SectionTags: s.exportTags, store.SectionRecords: s.exportRecords, store.SectionJobs: s.exportJobs,
 	}[section]
 	if !ok {
-		return fmt.Errorf("exporting %q: %w", gate.Printable(string(section), 40), gate.ErrInvalid)
+		return fmt.Errorf("exporting %s: %w", gate.Quoted(string(section), 40), gate.ErrInvalid)
 	}
 	for {
 		page, err := read(ctx, after)
 		if err != nil {
-			return storeError(fmt.Sprintf("exporting %s after %q", section, gate.Printable(after, 200)), err)
+			return storeError(fmt.Sprintf("exporting %s after %s", section, gate.Quoted(after, 200)), err)
 		}
 		if len(page) == 0 {
 			return nil

@@ -19,7 +19,7 @@ func (t *tx) leased(lease gate.Lease) (*job, error) {
 	j, err := t.find(lease.JobID)
 	switch {
 	case errors.Is(err, gate.ErrNotFound):
-		return nil, fmt.Errorf("job %q is gone: %w", gate.Printable(lease.JobID, 60), gate.ErrFenced)
+		return nil, fmt.Errorf("job %s is gone: %w", gate.Quoted(lease.JobID, 60), gate.ErrFenced)
 	case err != nil:
 		return nil, err
 	case j.Epoch == lease.Epoch && j.state == stateCancelled:
@@ -32,7 +32,7 @@ func (t *tx) leased(lease gate.Lease) (*job, error) {
 
 // Heartbeat extends a lease and stores the progress.
 func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Duration, p gate.Progress) (gate.Beat, error) {
-	what := fmt.Sprintf("extending the lease of job %q", gate.Printable(lease.JobID, 60))
+	what := fmt.Sprintf("extending the lease of job %s", gate.Quoted(lease.JobID, 60))
 	if extend <= 0 {
 		return gate.Beat{}, fmt.Errorf("%s: by %s: %w", what, extend, gate.ErrInvalid)
 	}
@@ -87,7 +87,7 @@ func (t *tx) urgent(j *job) (bool, error) {
 
 // Finish ends a claim.
 func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result) (gate.Job, error) {
-	what := fmt.Sprintf("finishing job %q", gate.Printable(lease.JobID, 60))
+	what := fmt.Sprintf("finishing job %s", gate.Quoted(lease.JobID, 60))
 	return write(ctx, s, what, func(t *tx) (gate.Job, error) {
 		j, err := t.leased(lease)
 		if err != nil {
@@ -173,7 +173,7 @@ func (t *tx) restore(j *job) error {
 // Cancel ends a live job whatever it does. Its worker learns of it by the next
 // heartbeat and can commit nothing to the scheduler any more.
 func (s *Store) Cancel(ctx context.Context, id string) (gate.Job, error) {
-	what := fmt.Sprintf("cancelling job %q", gate.Printable(id, 60))
+	what := fmt.Sprintf("cancelling job %s", gate.Quoted(id, 60))
 	return write(ctx, s, what, func(t *tx) (gate.Job, error) {
 		j, err := t.find(id)
 		if err != nil {

@@ -95,7 +95,7 @@ func scanJob(row scanner) (*job, error) {
 func (t *tx) find(id string) (*job, error) {
 	j, err := scanJob(t.row(`SELECT `+jobColumns+` FROM jobs WHERE seq = ? AND id = ?`, seqOf(id), id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("looking for job %q: %w", gate.Printable(id, 60), gate.ErrNotFound)
+		return nil, fmt.Errorf("looking for job %s: %w", gate.Quoted(id, 60), gate.ErrNotFound)
 	}
 	return j, err
 }
@@ -151,7 +151,7 @@ func (t *tx) settled(j *job) error {
 
 // Job returns one job; gate.ErrNotFound.
 func (s *Store) Job(ctx context.Context, id string) (gate.Job, error) {
-	what := fmt.Sprintf("reading job %q", gate.Printable(id, 60))
+	what := fmt.Sprintf("reading job %s", gate.Quoted(id, 60))
 	j, err := scanJob(s.queries.row(ctx, queryJob, seqOf(id), id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return gate.Job{}, fmt.Errorf("%s: %w", what, gate.ErrNotFound)

@@ -55,7 +55,7 @@ func (r *record) decode(text string, crc uint32) error {
 		return err
 	}
 	if r.body.Digest != r.digest {
-		return fmt.Errorf("it is that of %q", gate.Printable(string(r.body.Digest), 100))
+		return fmt.Errorf("it is that of %s", gate.Quoted(string(r.body.Digest), 100))
 	}
 	return nil
 }

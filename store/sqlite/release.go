@@ -29,7 +29,7 @@ func (c *claim) expire(maxAttempts int) error {
 		if err != nil {
 			return err
 		}
-		j.Error = fmt.Sprintf("worker %q was lost: no heartbeat until %s", gate.Printable(j.Worker, 100), j.LeaseUntil.Format("15:04:05.000"))
+		j.Error = fmt.Sprintf("worker %s was lost: no heartbeat until %s", gate.Quoted(j.Worker, 100), j.LeaseUntil.Format("15:04:05.000"))
 		j.Reason, j.Causes = store.LostReason, nil
 		j.Attempts++
 		switch {

@@ -12,7 +12,7 @@ import (
 
 // Setting returns a value and its version.
 func (s *Store) Setting(ctx context.Context, name string) (value []byte, version int64, err error) {
-	what := fmt.Sprintf("reading setting %q", gate.Printable(name, 100))
+	what := fmt.Sprintf("reading setting %s", gate.Quoted(name, 100))
 	err = s.queries.row(ctx, querySetting, name).Scan(&value, &version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, 0, fmt.Errorf("%s: %w", what, gate.ErrNotFound)
@@ -25,7 +25,7 @@ func (s *Store) Setting(ctx context.Context, name string) (value []byte, version
 
 // PutSetting writes a value over the given version of it.
 func (s *Store) PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error) {
-	what := fmt.Sprintf("writing setting %q", gate.Printable(name, 100))
+	what := fmt.Sprintf("writing setting %s", gate.Quoted(name, 100))
 	if err := store.CheckSetting(name, value); err != nil {
 		return 0, fmt.Errorf("%s: %w", what, err)
 	}

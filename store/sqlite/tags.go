@@ -40,7 +40,7 @@ func (t *tx) saveTag(m gate.TagMapping) error {
 // PutTag stores what a read of a tag found, unless a later read was stored. A
 // readAt after the store's clock counts as now.
 func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error) {
-	what := fmt.Sprintf("storing tag %q", gate.Printable(key.String(), 300))
+	what := fmt.Sprintf("storing tag %s", gate.Quoted(key.String(), 300))
 	if err := store.CheckTag(key); err != nil {
 		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, err)
 	}
@@ -65,7 +65,7 @@ func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest,
 
 // MarkDirty says that a tag may have moved.
 func (s *Store) MarkDirty(ctx context.Context, key gate.TagKey) error {
-	what := fmt.Sprintf("marking tag %q dirty", gate.Printable(key.String(), 300))
+	what := fmt.Sprintf("marking tag %s dirty", gate.Quoted(key.String(), 300))
 	if err := store.CheckTag(key); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

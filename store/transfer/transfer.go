@@ -208,8 +208,8 @@ func (c *Copy) begin(ctx context.Context) (*progress, error) {
 func (c *Copy) empty(ctx context.Context) error {
 	for _, section := range store.Sections() {
 		err := c.To.Export(ctx, section, "", func(p store.Piece) error {
-			return fmt.Errorf("the target is not empty, it has %s %q: copy into an empty store (another prefix): %w",
-				section, gate.Printable(p.Name, 100), gate.ErrConflict)
+			return fmt.Errorf("the target is not empty, it has %s %s: copy into an empty store (another prefix): %w",
+				section, gate.Quoted(p.Name, 100), gate.ErrConflict)
 		})
 		if err != nil {
 			return err

@@ -86,7 +86,7 @@ func event(name string, data artifact) (kind gate.PushKind, reason string) {
 	case name == "":
 		return gate.PushIgnored, "not an event of Container Registry: it has no type"
 	}
-	return gate.PushIgnored, "events of type \"" + gate.Printable(name, 60) + "\" are not known"
+	return gate.PushIgnored, "events of type " + gate.Quoted(name, 60) + " are not known"
 }
 
 func parse(d webhooks.Delivery) ([]gate.Push, error) {

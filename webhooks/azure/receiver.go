@@ -91,7 +91,7 @@ func action(name string) (kind gate.PushKind, reason string) {
 	case "":
 		return gate.PushIgnored, "not an event of Container Registry: it has no action"
 	}
-	return gate.PushIgnored, "actions of type \"" + gate.Printable(name, 60) + "\" are not known"
+	return gate.PushIgnored, "actions of type " + gate.Quoted(name, 60) + " are not known"
 }
 
 // gridAction is the action that a kind of event of Event Grid stands for. The
@@ -107,7 +107,7 @@ func gridAction(name string) (act, reason string) {
 	case validation:
 		return "", "the validation of a subscription is answered to a request that holds nothing else"
 	}
-	return "", "events of type \"" + gate.Printable(name, 60) + "\" are not known"
+	return "", "events of type " + gate.Quoted(name, 60) + " are not known"
 }
 
 func parse(d webhooks.Delivery) ([]gate.Push, error) {

@@ -61,7 +61,7 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 		return nil, err
 	}
 	if major, _, _ := strings.Cut(m.SpecVersion, "."); major != "1" {
-		return nil, fmt.Errorf("reading a CloudEvent: specversion %q is not 1.0: %w", gate.Printable(m.SpecVersion, 40), gate.ErrInvalid)
+		return nil, fmt.Errorf("reading a CloudEvent: specversion %s is not 1.0: %w", gate.Quoted(m.SpecVersion, 40), gate.ErrInvalid)
 	}
 	if m.Data == nil {
 		return nil, fmt.Errorf("reading a CloudEvent: it has no data; data_base64 is not read: %w", gate.ErrInvalid)
@@ -78,7 +78,7 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 	case "":
 		return []gate.Push{gate.Ignored("the data has no action; say push or delete")}, nil
 	default:
-		return []gate.Push{gate.Ignored("the action %q is neither push nor delete", gate.Printable(m.Data.Action, 60))}, nil
+		return []gate.Push{gate.Ignored("the action %s is neither push nor delete", gate.Quoted(m.Data.Action, 60))}, nil
 	}
 	return []gate.Push{p}, nil
 }

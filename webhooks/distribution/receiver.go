@@ -92,12 +92,12 @@ func (e event) push() gate.Push {
 	case "":
 		return gate.Ignored("not an event of Distribution: it has no action")
 	}
-	return gate.Ignored("events with action %q are not known", gate.Printable(e.Action, 60))
+	return gate.Ignored("events with action %s are not known", gate.Quoted(e.Action, 60))
 }
 
 func (e event) of(kind gate.PushKind) gate.Push {
 	if foreignAlgorithm(e.Target.Digest) {
-		return gate.Ignored("the digest %q is not SHA-256; images are known by their SHA-256 digest only", gate.Printable(e.Target.Digest, 40))
+		return gate.Ignored("the digest %s is not SHA-256; images are known by their SHA-256 digest only", gate.Quoted(e.Target.Digest, 40))
 	}
 	return gate.Push{
 		Kind: kind, Host: e.host(), Repository: e.Target.Repository, Digest: gate.Digest(e.Target.Digest), Tag: e.Target.Tag,

@@ -64,7 +64,7 @@ func event(detailType string, d detail) (kind gate.PushKind, reason string) {
 		case d.Action == "UPDATE_STORAGE_CLASS":
 			return gate.PushIgnored, "a change of the storage class changes no image"
 		case d.Action != "PUSH" && d.Action != "DELETE":
-			return gate.PushIgnored, "image actions of type \"" + gate.Printable(d.Action, 60) + "\" are not known"
+			return gate.PushIgnored, "image actions of type " + gate.Quoted(d.Action, 60) + " are not known"
 		case d.Result != "SUCCESS":
 			return gate.PushIgnored, "the action did not succeed"
 		case d.Action == "DELETE":
@@ -74,7 +74,7 @@ func event(detailType string, d detail) (kind gate.PushKind, reason string) {
 	case "ECR Replication Action":
 		switch {
 		case d.Action != "REPLICATE":
-			return gate.PushIgnored, "replication actions of type \"" + gate.Printable(d.Action, 60) + "\" are not known"
+			return gate.PushIgnored, "replication actions of type " + gate.Quoted(d.Action, 60) + " are not known"
 		case d.Result != "SUCCESS":
 			return gate.PushIgnored, "the replication did not succeed"
 		}
@@ -93,7 +93,7 @@ func event(detailType string, d detail) (kind gate.PushKind, reason string) {
 	case "":
 		return gate.PushIgnored, "not an event of ECR: it has no detail-type"
 	}
-	return gate.PushIgnored, "events of type \"" + gate.Printable(detailType, 60) + "\" are not known"
+	return gate.PushIgnored, "events of type " + gate.Quoted(detailType, 60) + " are not known"
 }
 
 func parse(d webhooks.Delivery) ([]gate.Push, error) {
@@ -119,11 +119,11 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 
 func (m message) cloudEvent() gate.Push {
 	if m.Type != "com.amazon.ecr.image.push" {
-		return gate.Ignored("events of type \"%s\" are not known", gate.Printable(m.Type, 60))
+		return gate.Ignored("events of type %s are not known", gate.Quoted(m.Type, 60))
 	}
 	parts := strings.SplitN(m.Source, ":", 6)
 	if len(parts) != 6 || parts[2] != "ecr" || parts[3] == "" || parts[4] == "" {
-		return gate.Ignored("source %q is not urn:aws:ecr:REGION:ACCOUNT:repository/NAME, so that the registry is not known", gate.Printable(m.Source, 150))
+		return gate.Ignored("source %s is not urn:aws:ecr:REGION:ACCOUNT:repository/NAME, so that the registry is not known", gate.Quoted(m.Source, 150))
 	}
 	return gate.Push{
 		Kind: gate.PushArrived, Host: host(parts[4], parts[3]), Repository: m.Data.Repository,

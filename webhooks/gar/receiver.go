@@ -82,7 +82,7 @@ func (n notification) push() gate.Push {
 	case "":
 		return gate.Ignored("not a notification of Artifact Registry: it has no action")
 	default:
-		return gate.Ignored("actions of type \"%s\" are not known", gate.Printable(n.Action, 60))
+		return gate.Ignored("actions of type %s are not known", gate.Quoted(n.Action, 60))
 	}
 	if n.Digest == "" && n.Tag == "" {
 		return gate.Ignored("the notification names neither a digest nor a tag")
@@ -90,7 +90,7 @@ func (n notification) push() gate.Push {
 	if n.Digest != "" {
 		name, digest, ok := strings.Cut(n.Digest, "@")
 		if p.Host, p.Repository, _ = strings.Cut(name, "/"); !ok || p.Host == "" || p.Repository == "" {
-			return gate.Ignored("digest %q is not HOST/REPOSITORY@DIGEST", gate.Printable(n.Digest, 200))
+			return gate.Ignored("digest %s is not HOST/REPOSITORY@DIGEST", gate.Quoted(n.Digest, 200))
 		}
 		p.Digest = gate.Digest(digest)
 	}
@@ -100,11 +100,11 @@ func (n notification) push() gate.Push {
 	host, repository, _ := strings.Cut(n.Tag, "/")
 	colon := strings.LastIndexByte(repository, ':')
 	if host == "" || colon <= 0 || colon == len(repository)-1 || strings.Contains(repository[colon:], "/") {
-		return gate.Ignored("tag %q is not HOST/REPOSITORY:TAG", gate.Printable(n.Tag, 200))
+		return gate.Ignored("tag %s is not HOST/REPOSITORY:TAG", gate.Quoted(n.Tag, 200))
 	}
 	repository, p.Tag = repository[:colon], repository[colon+1:]
 	if n.Digest != "" && (host != p.Host || repository != p.Repository) {
-		return gate.Ignored("digest %q and tag %q are of two repositories", gate.Printable(n.Digest, 150), gate.Printable(n.Tag, 150))
+		return gate.Ignored("digest %s and tag %s are of two repositories", gate.Quoted(n.Digest, 150), gate.Quoted(n.Tag, 150))
 	}
 	p.Host, p.Repository = host, repository
 	return p

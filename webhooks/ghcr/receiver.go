@@ -79,7 +79,7 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 	case "ping":
 		return ignored("GitHub's ping: the webhook works")
 	default:
-		return ignored("events of kind %q say nothing about images; the webhook needs the event Packages only", gate.Printable(kind, 60))
+		return ignored("events of kind %s say nothing about images; the webhook needs the event Packages only", gate.Quoted(kind, 60))
 	}
 	p := m.Package
 	if p == nil {
@@ -89,14 +89,14 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 	case p == nil:
 		return ignored("the event names no package")
 	case !p.isImage():
-		return ignored("a package of type %q is not an image", gate.Printable(p.kind(), 40))
+		return ignored("a package of type %s is not an image", gate.Quoted(p.kind(), 40))
 	}
 	switch m.Action {
 	case "published", "updated", "create": // "create" of 2020
 	case "":
 		return ignored("the event has no action")
 	default:
-		return ignored("the action %q is not known", gate.Printable(m.Action, 60))
+		return ignored("the action %s is not known", gate.Quoted(m.Action, 60))
 	}
 	host, repository := p.repository()
 	return []gate.Push{{

@@ -91,7 +91,7 @@ func (d Dialect) meaning(name string) Meaning {
 	if name == "" {
 		return Ignored("not an event of " + d.Sender + ": it has no type")
 	}
-	reason := "events of type \"" + gate.Printable(name, 60) + "\" are not known"
+	reason := "events of type " + gate.Quoted(name, 60) + " are not known"
 	if _, ok := Version1()[name]; ok {
 		reason += "; Harbor 1.x sends them, which is type harbor-v1"
 	} else if _, ok := Version2()[name]; ok {
@@ -139,7 +139,7 @@ func (d Dialect) Parse(delivery webhooks.Delivery) ([]gate.Push, error) {
 func (d Dialect) push(event gate.Push, repository string, res resource) gate.Push {
 	host, ok := hostOf(res.ResourceURL, repository)
 	if !ok && (!d.HostOptional || res.ResourceURL != "") {
-		p := gate.Ignored("resource_url %q is not a host and repository %q", gate.Printable(res.ResourceURL, 150), gate.Printable(repository, 100))
+		p := gate.Ignored("resource_url %s is not a host and repository %s", gate.Quoted(res.ResourceURL, 150), gate.Quoted(repository, 100))
 		p.Repository = repository
 		return p
 	}

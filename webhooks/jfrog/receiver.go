@@ -58,8 +58,8 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 	}
 	repository, folder, ok := split(m.Data.Path)
 	if !ok || m.Data.RepoKey == "" {
-		return []gate.Push{gate.Ignored("path %q in repository %q is not that of a manifest",
-			gate.Printable(m.Data.Path, 150), gate.Printable(m.Data.RepoKey, 60))}, nil
+		return []gate.Push{gate.Ignored("path %s in repository %s is not that of a manifest",
+			gate.Quoted(m.Data.Path, 150), gate.Quoted(m.Data.RepoKey, 60))}, nil
 	}
 	p := gate.Push{
 		Kind: kind, Host: hostOf(m.JPDOrigin), Repository: m.Data.RepoKey + "/" + repository,
@@ -87,7 +87,7 @@ func (m message) event() (kind gate.PushKind, reason string) {
 	case m.Domain == "":
 		return gate.PushIgnored, "not an event of Artifactory: it has no domain"
 	case m.Domain != "docker":
-		return gate.PushIgnored, "events of domain \"" + gate.Printable(m.Domain, 60) + "\" are not looked at; the webhook in Artifactory should send those of domain docker"
+		return gate.PushIgnored, "events of domain " + gate.Quoted(m.Domain, 60) + " are not looked at; the webhook in Artifactory should send those of domain docker"
 	case m.Data.SHA256 == sampleChecksum:
 		return gate.PushIgnored, "the sample that Artifactory's test button sends names no image"
 	}
@@ -97,7 +97,7 @@ func (m message) event() (kind gate.PushKind, reason string) {
 	case "deleted":
 		return gate.PushDeleted, ""
 	}
-	return gate.PushIgnored, "events of type \"" + gate.Printable(m.EventType, 60) + "\" are not known"
+	return gate.PushIgnored, "events of type " + gate.Quoted(m.EventType, 60) + " are not known"
 }
 
 // split cuts the path of a manifest at its end: a repository may have any

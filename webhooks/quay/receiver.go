@@ -51,7 +51,7 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 	}
 	host, ok := strings.CutSuffix(m.DockerURL, "/"+m.Repository)
 	if !ok || host == "" || m.Repository == "" || strings.Contains(host, "/") {
-		p := gate.Ignored("docker_url %q is not a host and repository %q", gate.Printable(m.DockerURL, 150), gate.Printable(m.Repository, 100))
+		p := gate.Ignored("docker_url %s is not a host and repository %s", gate.Quoted(m.DockerURL, 150), gate.Quoted(m.Repository, 100))
 		p.Repository = m.Repository
 		return []gate.Push{p}, nil
 	}
@@ -59,7 +59,7 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 	for _, tag := range m.UpdatedTags {
 		p := gate.Push{Kind: gate.PushArrived, Host: host, Repository: m.Repository, Tag: tag}
 		if !gate.ValidTag(tag) {
-			p = gate.Ignored("%q cannot be a tag, and Quay names no digest", gate.Printable(tag, 100))
+			p = gate.Ignored("%s cannot be a tag, and Quay names no digest", gate.Quoted(tag, 100))
 			p.Repository = m.Repository
 		}
 		pushes = append(pushes, p)

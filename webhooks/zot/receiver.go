@@ -74,7 +74,7 @@ func parse(d webhooks.Delivery) ([]gate.Push, error) {
 	case "":
 		return []gate.Push{gate.Ignored("not an event of zot: there is no header Ce-Type")}, nil
 	default:
-		return []gate.Push{gate.Ignored("events of type %q are not known", gate.Printable(kind, 60))}, nil
+		return []gate.Push{gate.Ignored("events of type %s are not known", gate.Quoted(kind, 60))}, nil
 	}
 	return []gate.Push{p}, nil
 }

@@ -96,9 +96,9 @@ func below(path, key string) string {
 	case path == "" && plain:
 		return key
 	case path == "":
-		return fmt.Sprintf("%q", shorten(key))
+		return quote(key)
 	case !plain:
-		return fmt.Sprintf("%s[%q]", path, shorten(key))
+		return path + "[" + quote(key) + "]"
 	}
 	return path + "." + key
 }

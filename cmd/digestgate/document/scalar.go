@@ -45,7 +45,7 @@ func (d *Document) text(n *yaml.Node, v reflect.Value, path string) {
 	case n.Kind != yaml.ScalarNode:
 		d.wrong(n, path, "want one text, got %s", kindOf(n))
 	case n.ShortTag() != "!!str" && n.ShortTag() != "!!timestamp":
-		d.wrong(n, path, "%s is %s, not a text; if it is meant as one, put it in quotes: %q", shorten(n.Value), strings.Replace(nameOf(n), "the", "a", 1), shorten(n.Value))
+		d.wrong(n, path, "%s is %s, not a text; if it is meant as one, put it in quotes: %s", shorten(n.Value), strings.Replace(nameOf(n), "the", "a", 1), quote(n.Value))
 	default:
 		v.SetString(n.Value)
 	}

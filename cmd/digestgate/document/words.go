@@ -18,7 +18,7 @@ const maxShown = 80
 
 func shorten(s string) string { return gate.Printable(s, maxShown) }
 
-func quote(s string) string { return strconv.Quote(shorten(s)) }
+func quote(s string) string { return gate.Quoted(s, maxShown) }
 
 // cause is an error of the file system without the path, which the problem
 // names anyway.

@@ -105,13 +105,15 @@ type Child struct {
 	Add mutate.Appendable // v1.Image or v1.ImageIndex
 	// Platform is put into the descriptor; nil leaves it out.
 	Platform *v1.Platform
+	// Annotations of the descriptor, as BuildKit gives them to attestations.
+	Annotations map[string]string
 }
 
 // NewIndex makes an OCI index.
 func NewIndex(children ...Child) v1.ImageIndex {
 	idx := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, c := range children {
-		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: c.Add, Descriptor: v1.Descriptor{Platform: c.Platform}})
+		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: c.Add, Descriptor: v1.Descriptor{Platform: c.Platform, Annotations: c.Annotations}})
 	}
 	return idx
 }

@@ -1,0 +1,81 @@
+package catalog
+
+import (
+	"slices"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// resolves are the jobs that resolve a digest, the last changed first, at most
+// [gate.MaxPage] of them. The plus keeps the index of the digest, which finds few.
+const resolvesQuery = "SELECT body FROM jobs WHERE digest = ? AND +kind = ? ORDER BY updated_at DESC, id LIMIT ?"
+
+func (w *writer) resolves(d gate.Digest) (jobs []gate.Job) {
+	if w.err != nil {
+		return nil
+	}
+	rows, err := w.tx.QueryContext(w.ctx, resolvesQuery, d, gate.JobResolve, gate.MaxPage)
+	if err != nil {
+		w.err = err
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		job, err := listedJob(rows)
+		if err != nil {
+			w.err = err
+			return nil
+		}
+		jobs = append(jobs, job)
+	}
+	w.err = rows.Err()
+	return jobs
+}
+
+func live(j gate.Job) bool { return j.State.Live() }
+
+// stateWith is the state of an image of which something is recorded. While its push
+// or a scan of it is still to be read, it is queued, as GET images/{digest} says.
+func (w *writer) stateWith(d gate.Digest, state gate.State) gate.State {
+	if state != gate.StateNotScanned && state != gate.StateFailed {
+		return state
+	}
+	if slices.ContainsFunc(w.resolves(d), live) {
+		return gate.StateQueued
+	}
+	return state
+}
+
+// unrecorded writes the row of a digest of which nothing is recorded yet: from the
+// moment in which a push or a scan of it is accepted it is listed as queued, where
+// that was said to be; when it could not be read, as failed or cancelled. What was
+// read and has been removed since has no row. It is what GET images/{digest} says.
+func (w *writer) unrecorded(d gate.Digest) {
+	jobs := w.resolves(d)
+	if len(jobs) == 0 {
+		return
+	}
+	state := gate.StateQueued // also while it is read: its scan comes after that
+	if slices.ContainsFunc(jobs, live) {
+		jobs = slices.DeleteFunc(jobs, func(j gate.Job) bool { return !live(j) })
+	} else {
+		if jobs[0].State == gate.JobDone {
+			return
+		}
+		state, jobs = gate.ImageState(gate.Record{}, &jobs[0]), jobs[:1]
+	}
+	var asked time.Time
+	for _, j := range jobs {
+		if j.CreatedAt.After(asked) {
+			asked = j.CreatedAt
+		}
+		w.exec("INSERT OR IGNORE INTO locations (digest, registry, repository, gone) VALUES (?,?,?,0)", d, j.Location.Registry, j.Location.Repository)
+	}
+	w.exec(`INSERT INTO images (digest, kind, platform, state, decision, has_inventory, generation, critical, high, medium, low, unknown,
+		size, analyzed_at, seen_at, accessory, subject) VALUES (?,?,'',?,?,0,0,0,0,0,0,0,0,0,?,0,'')`, d, gate.KindUnknown, state, gate.OutcomeNone, micros(asked))
+}
+
+// jobDigestQuery asks for the digest of a job that the store has removed: the row of an
+// image may stand on it.
+const jobDigestQuery = "SELECT digest FROM jobs WHERE id = ?"
