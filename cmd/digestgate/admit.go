@@ -30,6 +30,8 @@ func newAdmitCommand(o *rootOptions) *cobra.Command {
 objects in it ("-" is standard input): YAML documents, JSON documents one after the
 other, Lists. Objects of kinds that admission is never asked about (a Service, a
 ConfigMap, a custom resource) are passed over and counted on standard error.
+Documents are read and answered one after the other. One of them may have 16 MiB and
+500,000 keys and values.
 
 With --server a running server is asked; without it this process answers from the
 configured store, which with the embedded SQLite store works only while no server
@@ -42,23 +44,14 @@ Exit status: 0 all allowed, 1 error, 2 at least one denied.`,
 			if file == "" {
 				return errors.New(`which file? give -f FILE ("-" is standard input)`)
 			}
-			data, err := readInput(cmd.InOrStdin(), file)
+			in, err := openInput(cmd.InOrStdin(), file)
 			if err != nil {
 				return err
 			}
-			objects, err := admission.WrapObjects(data)
-			if err != nil {
-				return fmt.Errorf("%s: %w", inputName(file), err)
-			}
-			sayPassed(cmd.ErrOrStderr(), objects)
-			if len(objects.Reviews) == 0 {
-				return nil
-			}
-			answer, done, err := o.reviewer(cmd, server, caFile, cluster)
-			if err != nil {
-				return err
-			}
-			return errors.Join(answerAll(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), objects.Reviews, answer), done())
+			defer in.Close()
+			a := &admitting{out: cmd.OutOrStdout(), notes: cmd.ErrOrStderr()}
+			a.open = func() (answerer, func() error, error) { return o.reviewer(cmd, server, caFile, cluster) }
+			return a.all(cmd.Context(), in, inputName(file))
 		},
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "file with reviews or objects, YAML or JSON")
@@ -114,7 +107,7 @@ func remoteReviewer(server, caFile string) (answerer, error) {
 		req.Header.Set("Content-Type", "application/json")
 		res, err := client.Do(req)
 		if err != nil {
-			return nil, fmt.Errorf("asking the server: %w", err)
+			return nil, connectError(err, server, caFile, "admission", "admission.tls.certFile")
 		}
 		defer res.Body.Close()
 		out, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
@@ -122,6 +115,9 @@ func remoteReviewer(server, caFile string) (answerer, error) {
 			err = fmt.Errorf("the server answered %d: %s", res.StatusCode, gate.Printable(string(out), 500))
 			if res.StatusCode == http.StatusNotFound {
 				err = fmt.Errorf("%w; is %s the admission listener of digestgate?", err, gate.Printable(server, 200))
+			}
+			if plainToTLS(res.StatusCode, out) {
+				err = fmt.Errorf("%w; write https:// instead of http://", err)
 			}
 		}
 		return out, err
@@ -137,18 +133,18 @@ func inputName(file string) string {
 }
 
 // sayPassed tells what was passed over, so that nothing looks reviewed that was not.
-func sayPassed(w io.Writer, objects admission.Wrapped) {
-	if len(objects.Passed) == 0 {
+func sayPassed(w io.Writer, passed admission.Passed, reviewed int) {
+	if len(passed) == 0 {
 		return
 	}
 	n := 0
 	var list []string
-	for _, kind := range slices.Sorted(maps.Keys(objects.Passed)) {
-		n += objects.Passed[kind]
-		list = append(list, fmt.Sprintf("%d %s", objects.Passed[kind], gate.Printable(kind, 60)))
+	for _, kind := range slices.Sorted(maps.Keys(passed)) {
+		n += passed[kind]
+		list = append(list, fmt.Sprintf("%d %s", passed[kind], kind))
 	}
 	fmt.Fprintf(w, "passed over %s of kinds that admission is never asked about: %s\n", count(n, "object"), strings.Join(list, ", "))
-	if len(objects.Reviews) == 0 {
+	if reviewed == 0 {
 		fmt.Fprintln(w, "no object was reviewed: none is of a kind with containers")
 	}
 }
@@ -161,34 +157,73 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// answerAll prints each answer, and one line about each on notes; the error makes
-// the exit status.
-func answerAll(ctx context.Context, w, notes io.Writer, reviews []admission.WrappedReview, answer answerer) error {
-	denied := 0
-	for _, review := range reviews {
-		about := gate.Printable(review.About, 300)
-		raw, err := answer(ctx, review.Body)
-		if err != nil {
-			return fmt.Errorf("reviewing %s: %w", about, err)
+// admitting answers the objects of one input as they are read.
+type admitting struct {
+	out, notes io.Writer
+	// open is called for the first object: an input without any needs neither a
+	// store nor a server.
+	open   func() (answerer, func() error, error)
+	answer answerer
+	done   func() error
+
+	reviewed, denied int
+}
+
+// all prints each answer, and one line about each on notes; the error makes the
+// exit status.
+func (a *admitting) all(ctx context.Context, in io.Reader, name string) (err error) {
+	defer func() {
+		if a.done != nil {
+			err = errors.Join(err, a.done())
 		}
-		var pretty bytes.Buffer
-		if err := json.Indent(&pretty, raw, "", "  "); err != nil {
-			return fmt.Errorf("reading the answer about %s: %w", about, err)
-		}
-		fmt.Fprintln(w, pretty.String())
-		var out admissionv1.AdmissionReview
-		if err := json.Unmarshal(raw, &out); err != nil || out.Response == nil {
-			return fmt.Errorf("reading the answer about %s: %w", about, errors.Join(err, gate.ErrReviewInvalid))
-		}
-		if !out.Response.Allowed {
-			denied++
-		}
-		sayAnswer(notes, about, out.Response)
+	}()
+	var failed error // not of the input
+	passed, err := admission.EachObject(in, func(review admission.WrappedReview) error {
+		failed = a.one(ctx, review)
+		return failed
+	})
+	sayPassed(a.notes, passed, a.reviewed)
+	if a.reviewed > 0 {
+		fmt.Fprintf(a.notes, "%s reviewed: %d allowed, %d denied\n", count(a.reviewed, "object"), a.reviewed-a.denied, a.denied)
 	}
-	fmt.Fprintf(notes, "%s reviewed: %d allowed, %d denied\n", count(len(reviews), "object"), len(reviews)-denied, denied)
-	if denied > 0 {
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil && a.reviewed > 0:
+		return fmt.Errorf("%s: %w; what follows was not reviewed", name, err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
+	case a.denied > 0:
 		return exitError{code: exitDeny}
 	}
+	return nil
+}
+
+func (a *admitting) one(ctx context.Context, review admission.WrappedReview) (err error) {
+	if a.answer == nil {
+		if a.answer, a.done, err = a.open(); err != nil {
+			a.answer, a.done = nil, nil
+			return err
+		}
+	}
+	about := gate.Printable(review.About, 300)
+	raw, err := a.answer(ctx, review.Body)
+	if err != nil {
+		return fmt.Errorf("reviewing %s: %w", about, err)
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, raw, "", "  "); err != nil {
+		return fmt.Errorf("reading the answer about %s: %w", about, err)
+	}
+	fmt.Fprintln(a.out, pretty.String())
+	var out admissionv1.AdmissionReview
+	if err := json.Unmarshal(raw, &out); err != nil || out.Response == nil {
+		return fmt.Errorf("reading the answer about %s: %w", about, errors.Join(err, gate.ErrReviewInvalid))
+	}
+	if a.reviewed++; !out.Response.Allowed {
+		a.denied++
+	}
+	sayAnswer(a.notes, about, out.Response)
 	return nil
 }
 

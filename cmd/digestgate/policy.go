@@ -235,15 +235,11 @@ func policyAnswer(d gate.Decision) any {
 const maxInputBytes = 128 << 20
 
 func readInput(stdin io.Reader, name string) ([]byte, error) {
-	r := stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("reading the input: %w", err)
-		}
-		defer f.Close()
-		r = f
+	r, err := openInput(stdin, name)
+	if err != nil {
+		return nil, err
 	}
+	defer r.Close()
 	data, err := io.ReadAll(io.LimitReader(r, maxInputBytes+1))
 	switch {
 	case err != nil:
@@ -252,6 +248,18 @@ func readInput(stdin io.Reader, name string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the input: larger than %s: %w", gate.ByteSize(maxInputBytes), gate.ErrTooLarge)
 	}
 	return data, nil
+}
+
+// openInput opens a file of the command line.
+func openInput(stdin io.Reader, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the input: %w", err)
+	}
+	return f, nil
 }
 
 // newPolicyPrintCommand prints a document, and a note for people on stderr.

@@ -3,20 +3,14 @@ package admission
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
 )
-
-// Wrapped is what a file holds for trying admission out.
-type Wrapped struct {
-	// Reviews are those that an API server would send, in the order of the file.
-	Reviews []WrappedReview
-	// Passed counts the objects, by kind, of which admission is never asked.
-	Passed map[string]int
-}
 
 // WrappedReview is one AdmissionReview as JSON.
 type WrappedReview struct {
@@ -25,48 +19,75 @@ type WrappedReview struct {
 	Body  []byte
 }
 
-// WrapObjects makes reviews out of a file for trying things out: YAML documents,
-// JSON documents one after the other, or both. An AdmissionReview stays as it is, an
+// Passed counts, by kind, the objects of which admission is never asked.
+type Passed map[string]int
+
+// maxPassed bounds the kinds that are counted by themselves.
+const maxPassed = 200
+
+// otherKinds is what the rest is counted as.
+const otherKinds = "of other kinds"
+
+// EachObject makes reviews out of a file for trying things out: YAML documents, JSON
+// documents one after the other, or both. An AdmissionReview stays as it is, an
 // object of a kind that has images becomes the review of its creation, a List (also
 // a PodList and the like) stands for its items. Every other kind is counted and
 // passed over: webhooks of digestgate are asked about none of them, and what such
-// an object makes of itself, a Pod say, is reviewed then. A file without any object
-// is an error. Errors wrap ErrReviewInvalid.
-func WrapObjects(data []byte) (Wrapped, error) {
-	docs, err := documents(data)
-	if err != nil {
-		return Wrapped{}, err
-	}
-	w := wrapper{out: Wrapped{Passed: map[string]int{}}}
-	for _, doc := range docs {
+// an object makes of itself, a Pod say, is reviewed then.
+//
+// visit gets each review as soon as it is read, in the order of the file; its error
+// ends the reading and is returned as it is. Memory follows the largest document,
+// which is bounded, not the file. A file without any object is an error. Errors of
+// the content name the document and its line and wrap ErrReviewInvalid.
+func EachObject(r io.Reader, visit func(WrappedReview) error) (Passed, error) {
+	w := wrapper{passed: Passed{}, visit: visit}
+	for docs := newDocuments(r); ; {
+		doc, err := docs.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return w.passed, err
+		}
 		if err := w.add(doc.value, doc.raw, 0); err != nil {
-			return Wrapped{}, fmt.Errorf("%s: %w", doc.where, err)
+			if w.stopped != nil {
+				return w.passed, w.stopped
+			}
+			return w.passed, fmt.Errorf("%s: %w", doc.where, err)
 		}
 	}
 	if w.seen == 0 {
-		return Wrapped{}, fmt.Errorf("there is no object in it: %w", gate.ErrReviewInvalid)
+		return w.passed, fmt.Errorf("there is no object in it: %w", gate.ErrReviewInvalid)
 	}
-	return w.out, nil
+	return w.passed, nil
 }
 
-// WrapObject is [WrapObjects] for exactly one object that has images.
+// WrapObject is [EachObject] for exactly one object that has images.
 func WrapObject(data []byte) ([]byte, error) {
-	w, err := WrapObjects(data)
+	var body []byte
+	n := 0
+	passed, err := EachObject(bytes.NewReader(data), func(r WrappedReview) error {
+		n++
+		body = r.Body
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if len(w.Reviews) != 1 || len(w.Passed) > 0 {
-		return nil, fmt.Errorf("want one object with images, got %d, and %d kinds without any: %w", len(w.Reviews), len(w.Passed), gate.ErrReviewInvalid)
+	if n != 1 || len(passed) > 0 {
+		return nil, fmt.Errorf("want one object with images, got %d, and %d kinds without any: %w", n, len(passed), gate.ErrReviewInvalid)
 	}
-	return w.Reviews[0].Body, nil
+	return body, nil
 }
 
 // maxLists is how deep Lists may hold Lists; kubectl makes none in another.
 const maxLists = 4
 
 type wrapper struct {
-	out  Wrapped
-	seen int // objects; the uid of each review tells them apart
+	passed  Passed
+	visit   func(WrappedReview) error
+	stopped error // by visit
+	seen    int   // objects; the uid of each review tells them apart
 }
 
 // add takes one value of a file; raw is its JSON as it stood there, nil where that
@@ -100,7 +121,7 @@ func (w *wrapper) add(value any, raw []byte, lists int) error {
 		group, v = "", version
 	}
 	if !hasImages(group, kind) {
-		w.out.Passed[kind]++
+		w.pass(kind)
 		return nil
 	}
 	about, review := creation(object, groupVersionKind{group, v, kind}, w.seen)
@@ -127,8 +148,16 @@ func (w *wrapper) review(about string, review any, raw []byte) error {
 			return fmt.Errorf("%s cannot be written as JSON: %v: %w", gate.Printable(about, 200), err, gate.ErrReviewInvalid)
 		}
 	}
-	w.out.Reviews = append(w.out.Reviews, WrappedReview{About: about, Body: bytes.TrimSpace(raw)})
-	return nil
+	w.stopped = w.visit(WrappedReview{About: about, Body: bytes.TrimSpace(raw)})
+	return w.stopped
+}
+
+func (w *wrapper) pass(kind string) {
+	kind = gate.Printable(kind, 60)
+	if _, known := w.passed[kind]; !known && len(w.passed) >= maxPassed {
+		kind = otherKinds
+	}
+	w.passed[kind]++
 }
 
 // listItems reports whether an object is a list, and returns what it holds. A List,

@@ -1,13 +1,10 @@
 package admission
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -30,14 +27,23 @@ spec:
   jobTemplate: {spec: {template: {spec: {containers: [{name: a, image: "` + good + `"}]}}}}
 `
 
-func TestWrapObjects(t *testing.T) {
-	w, err := WrapObjects([]byte(twoDocuments))
-	if err != nil || len(w.Reviews) != 2 {
-		t.Fatalf("WrapObjects: got %d reviews, %v, want 2", len(w.Reviews), err)
+// eachObject collects.
+func eachObject(text string) (reviews []WrappedReview, passed Passed, err error) {
+	passed, err = EachObject(strings.NewReader(text), func(r WrappedReview) error {
+		reviews = append(reviews, r)
+		return nil
+	})
+	return reviews, passed, err
+}
+
+func TestEachObject(t *testing.T) {
+	reviews, passed, err := eachObject(twoDocuments)
+	if err != nil || len(reviews) != 2 || len(passed) > 0 {
+		t.Fatalf("EachObject: got %d reviews, %v, want 2", len(reviews), err)
 	}
 	known := &lookup{}
 	var allowed []bool
-	for _, r := range w.Reviews {
+	for _, r := range reviews {
 		resp, err := reviewer(known).Review(t.Context(), r.Body, "default")
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +90,7 @@ func TestWrapObject_refused(t *testing.T) {
 }
 
 // pods are objects of one image each, in different writings.
-func TestWrapObjects_writings(t *testing.T) {
+func TestEachObject_writings(t *testing.T) {
 	const pod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"NAME","namespace":"shop"},"spec":{"containers":[{"name":"a","image":"x"}]}}`
 	named := func(name string) string { return strings.Replace(pod, "NAME", name, 1) }
 	list := func(kind string, items ...string) string {
@@ -102,40 +108,40 @@ func TestWrapObjects_writings(t *testing.T) {
 	for name, c := range map[string]struct {
 		in     string
 		about  []string
-		passed map[string]int
+		passed Passed
 	}{
-		"other_kinds":          {manifests, []string{"Deployment shop/web"}, map[string]int{"Namespace": 1, "Service": 1, "ConfigMap": 1}},
+		"other_kinds":          {manifests, []string{"Deployment shop/web"}, Passed{"Namespace": 1, "Service": 1, "ConfigMap": 1}},
 		"list":                 {"apiVersion: v1\nkind: List\nitems:\n- " + named("a") + "\n- " + named("b"), []string{"Pod shop/a", "Pod shop/b"}, nil},
-		"list_of_other_kinds":  {list("List", `{"apiVersion":"v1","kind":"Secret"}`, named("a"), `{"apiVersion":"v1","kind":"Secret"}`), []string{"Pod shop/a"}, map[string]int{"Secret": 2}},
+		"list_of_other_kinds":  {list("List", `{"apiVersion":"v1","kind":"Secret"}`, named("a"), `{"apiVersion":"v1","kind":"Secret"}`), []string{"Pod shop/a"}, Passed{"Secret": 2}},
 		"list_in_a_list":       {list("List", list("List", named("a"))), []string{"Pod shop/a"}, nil},
 		"pod_list":             {list("PodList", named("a")), []string{"Pod shop/a"}, nil},
 		"pod_list_bare_items":  {list("PodList", bare), []string{"Pod shop/a"}, nil},
 		"empty_list_and_pod":   {list("List") + named("a"), []string{"Pod shop/a"}, nil},
 		"json_stream":          {named("a") + named("b") + "\n\n" + named("c"), []string{"Pod shop/a", "Pod shop/b", "Pod shop/c"}, nil},
 		"json_lines":           {named("a") + "\n" + named("b") + "\n", []string{"Pod shop/a", "Pod shop/b"}, nil},
-		"json_and_yaml":        {named("a") + named("b") + "\n---\n" + service + "---\n" + named("c"), []string{"Pod shop/a", "Pod shop/b", "Pod shop/c"}, map[string]int{"Service": 1}},
+		"json_and_yaml":        {named("a") + named("b") + "\n---\n" + service + "---\n" + named("c"), []string{"Pod shop/a", "Pod shop/b", "Pod shop/c"}, Passed{"Service": 1}},
 		"json_after_a_comment": {"# made by a tool\n\n" + named("a") + named("b"), []string{"Pod shop/a", "Pod shop/b"}, nil},
 		"flow_mapping":         {"{apiVersion: v1, kind: Pod, metadata: {name: a}}", []string{"Pod default/a"}, nil},
-		"marker_with_content":  {"--- " + named("a") + "\n--- # nothing\n---\n---\r\n" + service + "...\n", []string{"Pod shop/a"}, map[string]int{"Service": 1}},
-		"directive":            {"%YAML 1.2\n---\n" + named("a") + "\n---\n" + service, []string{"Pod shop/a"}, map[string]int{"Service": 1}},
-		"text_with_a_marker":   {"apiVersion: v1\nkind: ConfigMap\ndata:\n  a: |\n    x\n    ---\n    y\n---\n" + named("a"), []string{"Pod shop/a"}, map[string]int{"ConfigMap": 1}},
-		"odd_keys_elsewhere":   {"apiVersion: v1\nkind: ConfigMap\ndata: {1: x, true: c}\n---\n" + named("a"), []string{"Pod shop/a"}, map[string]int{"ConfigMap": 1}},
+		"marker_with_content":  {"--- " + named("a") + "\n--- # nothing\n---\n---\r\n" + service + "...\n", []string{"Pod shop/a"}, Passed{"Service": 1}},
+		"directive":            {"%YAML 1.2\n---\n" + named("a") + "\n---\n" + service, []string{"Pod shop/a"}, Passed{"Service": 1}},
+		"text_with_a_marker":   {"apiVersion: v1\nkind: ConfigMap\ndata:\n  a: |\n    x\n    ---\n    y\n---\n" + named("a"), []string{"Pod shop/a"}, Passed{"ConfigMap": 1}},
+		"odd_keys_elsewhere":   {"apiVersion: v1\nkind: ConfigMap\ndata: {1: x, true: c}\n---\n" + named("a"), []string{"Pod shop/a"}, Passed{"ConfigMap": 1}},
 		"byte_order_mark":      {"\xef\xbb\xbf" + named("a"), []string{"Pod shop/a"}, nil},
-		"utf_16":               {utf16le(service + "---\n" + named("a")), []string{"Pod shop/a"}, map[string]int{"Service": 1}},
+		"utf_16":               {utf16le(service + "---\n" + named("a")), []string{"Pod shop/a"}, Passed{"Service": 1}},
 		"generated_name":       {`{"apiVersion":"batch/v1","kind":"Job","metadata":{"generateName":"night-"}}`, []string{"Job default/night-..."}, nil},
-		"same_kind_elsewhere":  {`{"apiVersion":"batch.volcano.sh/v1alpha1","kind":"Job"}` + named("a"), []string{"Pod shop/a"}, map[string]int{"Job": 1}},
+		"same_kind_elsewhere":  {`{"apiVersion":"batch.volcano.sh/v1alpha1","kind":"Job"}` + named("a"), []string{"Pod shop/a"}, Passed{"Job": 1}},
 		"earlier_versions": {`{"apiVersion":"extensions/v1beta1","kind":"Deployment"}{"apiVersion":"batch/v1beta1","kind":"CronJob"}{"apiVersion":"apps/v1beta2","kind":"DaemonSet"}`,
 			[]string{"Deployment default/...", "CronJob default/...", "DaemonSet default/..."}, nil},
-		"only_other_kinds": {service, nil, map[string]int{"Service": 1}},
+		"only_other_kinds": {service, nil, Passed{"Service": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, err := WrapObjects([]byte(c.in))
+			reviews, passed, err := eachObject(c.in)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var about []string
 			uids := map[string]bool{}
-			for _, r := range w.Reviews {
+			for _, r := range reviews {
 				about = append(about, r.About)
 				var review struct{ Request struct{ UID string } }
 				if err := json.Unmarshal(r.Body, &review); err != nil || uids[review.Request.UID] {
@@ -147,9 +153,9 @@ func TestWrapObjects_writings(t *testing.T) {
 				t.Errorf("reviews (-want +got):\n%s", diff)
 			}
 			if c.passed == nil {
-				c.passed = map[string]int{}
+				c.passed = Passed{}
 			}
-			if diff := cmp.Diff(c.passed, w.Passed); diff != "" {
+			if diff := cmp.Diff(c.passed, passed); diff != "" {
 				t.Errorf("passed over (-want +got):\n%s", diff)
 			}
 		})
@@ -186,47 +192,30 @@ spec:
       - {name: c, image: "registry.example.com/team/good:1"}
 `
 
-func TestWrapObjects_says_what_is_wrong(t *testing.T) {
+func TestEachObject_says_what_is_wrong(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                                       "there is no object in it",
 		"---\n# a":                               "there is no object in it",
 		"apiVersion: v1\nkind: List":             "there is no object in it",
 		"apiVersion: v1\nkind: List\nitems: foo": "items of a List: want a list of objects, not a text",
 		"apiVersion: v1\nkind: PodList\nitems: {a: 1}": "items of a PodList: want a list of objects, not a mapping",
-		"a: 1\n---\nb: [": "reading document 2, which begins at line 3: yaml: line 1",
+		"a: 1\n---\nb: [": "reading document 1, which begins at line 1: this is not an object of Kubernetes",
 		"kind: Service\n": "reading document 1, which begins at line 1: this is not an object of Kubernetes",
 		`{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Pod"},3]}`: "items[1]: want an object of Kubernetes, not a single value",
 		`{"apiVersion":"v1","kind":"Pod"}{"apiVersion":`:                                 "reading document 2, which begins at line 1: the JSON ends in the middle",
 		"\n\n[1]": "reading document 1, which begins at line 3: want an object of Kubernetes, not a list of values",
 	} {
-		if _, err := WrapObjects([]byte(in)); !errors.Is(err, gate.ErrReviewInvalid) || !strings.Contains(err.Error(), want) {
-			t.Errorf("WrapObjects(%q): got %v, want %q", in, err, want)
+		if _, _, err := eachObject(in); !errors.Is(err, gate.ErrReviewInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("EachObject(%q): got %v, want %q", in, err, want)
 		}
 	}
 }
 
 // A recorded review is sent as it was, also where it is odd.
-func TestWrapObjects_leaves_a_review_as_it_is(t *testing.T) {
+func TestEachObject_leaves_a_review_as_it_is(t *testing.T) {
 	const review = `{"apiVersion":"admission.k8s.io/v1", "kind":"AdmissionReview","request":{"uid":"u","uid":"v","n":12345678901234567890}}`
-	w, err := WrapObjects([]byte("\n" + review + review + "\n"))
-	if err != nil || len(w.Reviews) != 2 || string(w.Reviews[1].Body) != review {
-		t.Errorf("WrapObjects: got %+v, %v", w, err)
-	}
-}
-
-// A file of many lines is read in one pass.
-func TestSplit_is_linear(t *testing.T) {
-	cost := func(n int) time.Duration {
-		in := bytes.Repeat([]byte("# a comment\n"), n)
-		best := time.Duration(math.MaxInt64)
-		for range 5 {
-			start := time.Now()
-			split(in)
-			best = min(best, time.Since(start))
-		}
-		return best
-	}
-	if small, large := cost(10_000), cost(100_000); large > 40*small {
-		t.Errorf("10 times the lines take %v instead of %v", large, small)
+	reviews, passed, err := eachObject("\n" + review + review + "\n")
+	if err != nil || len(passed) > 0 || len(reviews) != 2 || string(reviews[1].Body) != review {
+		t.Errorf("EachObject: got %+v, %v", reviews, err)
 	}
 }
