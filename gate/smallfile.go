@@ -10,7 +10,7 @@ import (
 const maxSmallFile = 1 << 20
 
 // ReadSmallFile reads a file that the configuration names for a secret, a key or
-// certificates. One that is larger than 1 MiB, or has no end as /dev/zero, is
+// certificates, as [PlainText]. One that is larger than 1 MiB, or has no end as /dev/zero, is
 // ErrTooLarge; other errors are those of the file system.
 func ReadSmallFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
@@ -25,5 +25,9 @@ func ReadSmallFile(path string) ([]byte, error) {
 	if len(text) > maxSmallFile {
 		return nil, fmt.Errorf("%q is larger than %s, which no such file is: %w", path, ByteSize(maxSmallFile), ErrTooLarge)
 	}
-	return text, nil
+	plain, err := PlainText(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", path, err)
+	}
+	return plain, nil
 }

@@ -121,7 +121,11 @@ func readBounded(path string) (string, error) {
 	if len(data) > maxFileBytes {
 		return "", fmt.Errorf("reading policy %q: larger than %s: %w", path, gate.ByteSize(maxFileBytes), gate.ErrTooLarge)
 	}
-	return string(data), nil
+	plain, err := gate.PlainText(data)
+	if err != nil {
+		return "", fmt.Errorf("reading policy %q: %w", path, err)
+	}
+	return string(plain), nil
 }
 
 // live leaves out the tests.

@@ -50,6 +50,9 @@ func readAuthorities(file string) (*x509.CertPool, error) {
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxAuthorities))
+	if err == nil {
+		text, err = gate.PlainText(text)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates in %q: %w: %w", file, err, gate.ErrInvalid)
 	}

@@ -27,6 +27,7 @@ type checkOptions struct {
 	namespace string
 	platforms []string
 	plainHTTP bool
+	caFile    string
 }
 
 func newCheckCommand(o *rootOptions) *cobra.Command {
@@ -81,6 +82,7 @@ Exit status: 0 allowed (also with warnings), 1 error, 2 denied, 3 no verdict.`,
 	flags.StringVar(&options.namespace, "namespace", "", "decide as admission would for a Pod in this namespace (default: without a request)")
 	flags.StringSliceVar(&options.platforms, "platform", nil, "platform to judge, such as linux/arm64, instead of scan.platforms (repeatable)")
 	flags.BoolVar(&options.plainHTTP, "plain-http", false, "read a registry that is not configured over plain HTTP")
+	flags.StringVar(&options.caFile, "ca-file", "", "certificates that a registry that is not configured is checked with, beside those of the system")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log to stderr")
 	return cmd
 }
@@ -100,6 +102,7 @@ type check struct {
 	dir       string // temporary, removed at the end
 	ref       gate.Reference
 	anonymous bool // the registry is read without a login
+	made      bool // the registry is not configured
 	archived
 }
 
@@ -115,11 +118,11 @@ func (k *check) run(ctx context.Context) (_ checkResult, err error) {
 	}
 	a, err := (&app{config: k.config, log: k.log, metrics: prometheus.NewRegistry(), local: k.local}).open(ctx)
 	if err != nil {
-		return checkResult{}, err
+		return checkResult{}, k.explain(err)
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
 	if err := k.mayBegin(ctx, a); err != nil {
-		return checkResult{}, err
+		return checkResult{}, k.explain(err)
 	}
 	// Nothing follows the feed here, and rules may look at tags.
 	tags := a.pipeline.Tags
@@ -147,7 +150,11 @@ func (k *check) run(ctx context.Context) (_ checkResult, err error) {
 	if err != nil {
 		return checkResult{}, k.explain(err)
 	}
-	return a.checked(ctx, view)
+	result, err := a.checked(ctx, view)
+	if err == nil {
+		k.resultInFlags(&result)
+	}
+	return result, err
 }
 
 // prepare turns a server's configuration into one for a single image: a store of
@@ -177,6 +184,14 @@ func (k *check) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if k.caFile != "" && k.plainHTTP {
+		return errors.New("--ca-file and --plain-http exclude each other: without TLS there is no certificate")
+	}
+	if k.made && k.caFile != "" {
+		if _, err := trusting(k.caFile); err != nil {
+			return err
+		}
+	}
 	if err := k.credentials(ctx, &c.Registries[i].Config); err != nil {
 		return err
 	}
@@ -197,10 +212,14 @@ func (k *check) registry() (int, error) {
 		return 0, err
 	}
 	if known, ok := regs.ByHost(k.ref.Host); ok {
+		if k.archive == nil && (k.plainHTTP || k.caFile != "") {
+			fmt.Fprintf(k.progress, "note: %s is the configured registry %q: its plainHTTP and caFile count, not --plain-http and --ca-file\n", k.ref.Host, known.Name)
+		}
 		return slices.IndexFunc(k.config.Registries, func(r RegistryConfig) bool { return r.Name == known.Name }), nil
 	}
 	r := RegistryConfig{Config: registry.DefaultConfig()}
-	r.Name, r.Type, r.Host, r.PlainHTTP = "command-line", "distribution", k.ref.Host, k.plainHTTP
+	r.Name, r.Type, r.Host, r.PlainHTTP, r.CAFile = madeRegistry, "distribution", k.ref.Host, k.plainHTTP, k.caFile
+	k.made = true
 	k.config.Registries = append(slices.Clone(k.config.Registries), r)
 	return len(k.config.Registries) - 1, nil
 }

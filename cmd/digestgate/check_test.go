@@ -3,7 +3,12 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -316,4 +321,50 @@ func TestCheckTakesTheLoginsOfDocker(t *testing.T) {
 		t.Setenv("DOCKER_CONFIG", t.TempDir())
 		expect(t, 3, []string{reg.Host + "/team/app:1", "--plain-http", "-c", s.config}, "docker login")
 	})
+}
+
+// What is wrong with a registry that is not configured is said with its host and with
+// flags: there is no configuration in which a key could be corrected.
+func TestCheckSpeaksOfFlags(t *testing.T) {
+	s := checking(t, "")
+	img := image(t, "amd64", demoRoot(demoUpdated, "amd64"))
+	start := func(o registrytest.Options) (host string) {
+		reg, err := registrytest.Start(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = reg.Close() })
+		if _, err := reg.Push("team/app", "1", img); err != nil {
+			t.Fatal(err)
+		}
+		return reg.Host
+	}
+	plain, closed := start(registrytest.Options{}), start(registrytest.Options{Auth: registrytest.AuthBasic, Username: "a", Password: "b"})
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls := strings.TrimPrefix(secure.URL, "https://")
+	ca := write(t, filepath.Join(t.TempDir(), "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})), 0o600)
+	no := []string{"!plainHTTP", "!caFile", "!passwordFile", "!command-line"}
+	for name, c := range map[string]struct {
+		host string
+		args []string
+		want string
+	}{
+		"plain":             {plain, nil, regexp.QuoteMeta(plain) + `.* give --plain-http if that is intended`},
+		"unknown_authority": {tls, nil, regexp.QuoteMeta(tls) + `.* --ca-file`},
+		"wants_tls":         {tls, []string{"--plain-http"}, `leave out --plain-http`},
+		"authority_given":   {tls, []string{"--ca-file", ca}, `404`},
+		"no_login":          {closed, []string{"--plain-http"}, `no login: log in with "docker login ` + regexp.QuoteMeta(closed) + `"`},
+		"no_certificate":    {tls, []string{"--ca-file", s.config}, `--ca-file .* holds no certificate`},
+		"both":              {tls, []string{"--ca-file", ca, "--plain-http"}, `exclude each other`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code := 3
+			if name == "no_certificate" || name == "both" {
+				code = 1
+			}
+			expect(t, code, append([]string{c.host + "/team/app:1", "-c", s.config}, c.args...), append(no, c.want)...)
+		})
+	}
 }

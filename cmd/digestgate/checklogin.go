@@ -43,12 +43,27 @@ func (k *check) credentials(ctx context.Context, r *registry.Config) error {
 // the job is for the operator of a server.
 func (k *check) explain(err error) error {
 	var exit exitError
-	if class, _ := gate.Classify(gate.ErrRegistryAuth); errors.As(err, &exit) && exit.reason == class.Label && k.anonymous {
+	if errors.As(err, &exit) {
+		exit.text = k.inFlags(exit.text)
+		err = exit
+	} else if text := k.inFlags(err.Error()); text != err.Error() {
+		err = inOtherWords{err, text}
+	}
+	if class, _ := gate.Classify(gate.ErrRegistryAuth); errors.As(err, &exit) && exit.reason == class.Label && k.anonymous && !strings.Contains(exit.text, "docker login") {
 		exit.text += fmt.Sprintf("; there was no login: log in with \"docker login %s\"", k.ref.Host)
 		return exit
 	}
 	return err
 }
+
+// inOtherWords is an error with a text of its own.
+type inOtherWords struct {
+	error
+	text string
+}
+
+func (e inOtherWords) Error() string { return e.text }
+func (e inOtherWords) Unwrap() error { return e.error }
 
 // dockerConfigFile is where docker keeps its logins, "" when that is not known
 // (docker/cli, cli/config/config.go).

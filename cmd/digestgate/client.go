@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 type client struct {
 	server string
 	token  string
+	caFile string // that its certificate is checked with; "" are those of the system
 	http   *http.Client
 }
 
@@ -49,7 +49,7 @@ func (f *clientFlags) client(environ []string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{server: f.server, token: get("TOKEN"), http: &http.Client{Timeout: 30 * time.Second, Transport: transport}}
+	c := &client{server: f.server, caFile: f.caFile, http: &http.Client{Timeout: 30 * time.Second, Transport: transport}}
 	if c.server == "" {
 		c.server = get("SERVER")
 	}
@@ -60,18 +60,53 @@ func (f *clientFlags) client(environ []string) (*client, error) {
 		return nil, fmt.Errorf("--server %s is not a URL: give the one of the server's http listener, such as http://127.0.0.1:8080", gate.Quoted(c.server, 200))
 	}
 	c.server = strings.TrimSuffix(c.server, "/")
-	file := f.tokenFile
-	if file == "" {
-		file = get("TOKEN_FILE")
-	}
-	if file != "" {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("reading the API token: %w", err)
-		}
-		c.token = strings.TrimSpace(string(raw))
+	if c.token, err = f.token(get); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// token is that of --token-file, else that of the environment. Two variables that say
+// different things are refused: one of them would be left out without a word.
+func (f *clientFlags) token(get func(name string) string) (string, error) {
+	if f.tokenFile != "" {
+		return readAPIToken(f.tokenFile, "--token-file")
+	}
+	value, err := singleToken([]byte(get("TOKEN")), "DIGESTGATE_TOKEN")
+	file := get("TOKEN_FILE")
+	if file == "" || err != nil {
+		return value, err
+	}
+	held, err := readAPIToken(file, "DIGESTGATE_TOKEN_FILE")
+	if err == nil && value != "" && value != held {
+		return "", fmt.Errorf("DIGESTGATE_TOKEN and DIGESTGATE_TOKEN_FILE (%q) are both set and hold different tokens: unset one of them, or give --token-file", gate.Printable(file, 200))
+	}
+	return held, err
+}
+
+func readAPIToken(file, from string) (string, error) {
+	raw, err := gate.ReadSmallFile(file)
+	if err != nil {
+		return "", fmt.Errorf("reading the API token that %s names: %w", from, err)
+	}
+	value, err := singleToken(raw, fmt.Sprintf("the file %q of %s", gate.Printable(file, 200), from))
+	if err == nil && value == "" {
+		err = fmt.Errorf("the file %q of %s is empty: write the API token into it (the log of the server names the file that it is in)", gate.Printable(file, 200), from)
+	}
+	return value, err
+}
+
+// singleToken is a token without white space around it; what cannot be a header is
+// refused.
+func singleToken(raw []byte, where string) (string, error) {
+	value, err := gate.SecretText(raw)
+	if err == nil && bytes.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		err = errors.New("it has white space, several lines or letters outside of ASCII inside, and a token has none")
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the API token in %s: %w", where, err)
+	}
+	return string(value), nil
 }
 
 // trusting is a transport that checks servers with the certificates in a file,
@@ -81,13 +116,13 @@ func trusting(caFile string) (*http.Transport, error) {
 	if caFile == "" {
 		return t, nil
 	}
-	pem, err := os.ReadFile(caFile)
+	pem, err := gate.ReadSmallFile(caFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading --ca-file: %w", err)
 	}
 	t.TLSClientConfig.RootCAs = x509.NewCertPool()
 	if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca-file %q holds no certificate: %w", caFile, gate.ErrInvalid)
+		return nil, fmt.Errorf("--ca-file %q holds no certificate in PEM (-----BEGIN CERTIFICATE-----): %w", caFile, gate.ErrInvalid)
 	}
 	return t, nil
 }
@@ -135,7 +170,7 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("calling the server: %w; does it run, and is %s its http listener?", err, gate.Printable(c.server, 200))
+		return connectError(err, c.server, c.caFile, "http", "http.tls.certFile")
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
@@ -149,6 +184,9 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 			p.advice = "; is " + gate.Printable(c.server, 200) + " the http listener of digestgate?"
 		}
 		p.Status = res.StatusCode
+		if plainToTLS(p.Status, raw) {
+			p.advice = "; write https:// instead of http://"
+		}
 		if p.Status == http.StatusUnauthorized {
 			p.advice = "; give the API token with --token-file or DIGESTGATE_TOKEN (the log of the server names the file that it is in)"
 		}

@@ -112,6 +112,11 @@ func (l *loaded) openAll(ctx context.Context) {
 	l.openPolicies(ctx)
 	l.openAdvisories(ctx)
 	for i, r := range l.Registries {
+		if r.Webhook.Enabled() {
+			for file, text := range r.Webhook.ShortSecrets() {
+				l.places.Warn(fmt.Sprintf("registries[%d].webhook.secretFiles[%d]", i, file), text)
+			}
+		}
 		helper := r.Credentials.Helper
 		if helper == "" {
 			continue

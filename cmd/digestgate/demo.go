@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -193,16 +194,56 @@ func (d *demo) rules() (string, error) {
 // explore tells how to go on.
 func (d *demo) explore() {
 	d.title("The server stays. Try, in another terminal:")
-	d.say("  TOKEN=$(cat %s)", d.app.token.path)
-	for _, path := range []string{"images", "images/" + string(d.images.vulnerable), "images/" + string(d.images.vulnerable) + "/findings?severity=CRITICAL", "jobs", "quota"} {
-		d.say("  curl -sH \"Authorization: Bearer $TOKEN\" '%s/api/v1/%s'", d.url("http"), path)
+	for _, line := range d.commands() {
+		d.say("  %s", line)
 	}
+	d.say("Or with any other program:")
+	d.say("  TOKEN=$(cat %s)", d.app.token.path)
+	d.say("  curl -sH \"Authorization: Bearer $TOKEN\" '%s/api/v1/images'", d.url("http"))
 	d.say("  curl -s %s/openapi.yaml", d.url("http"))
 	d.say("  curl -s %s/metrics", d.url("private"))
 	d.say("  curl -s %s/readyz", d.url("private"))
-	d.say("  DIGESTGATE_TOKEN=$TOKEN digestgate wait %s/shop/api:2.0 --server %s", d.registry.Host, d.url("http"))
-	d.say("  digestgate admit -f pod.yaml --server %s --ca-file %s", d.url("admission"), d.caFile())
 	d.say("Stop it with Ctrl-C; everything is in %s and is removed then.", d.dir)
+}
+
+// commands are lines for a shell, with this program by the name it was started with.
+func (d *demo) commands() []string {
+	self := quoted(demoProgram())
+	lines := []string{fmt.Sprintf("export DIGESTGATE_SERVER=%s DIGESTGATE_TOKEN_FILE=%s", d.url("http"), quoted(d.app.token.path))}
+	for _, args := range []string{
+		"images",
+		"findings " + d.image("shop/web:1.0") + " --severity CRITICAL",
+		"jobs",
+		"wait " + d.image("shop/api:2.0"),
+		"scan " + d.image("shop/web:1.0") + " --force",
+		fmt.Sprintf("check %s --plain-http --set advisories.path=%s --set policy.paths=[%s]", d.image("shop/api:2.0"), quoted(d.app.config.Advisories.Path), quoted(d.app.config.Policy.Paths[0])),
+	} {
+		lines = append(lines, self+" "+args)
+	}
+	pod := fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"api","namespace":"shop"},"spec":{"containers":[{"name":"app","image":"%s"}]}}`, d.image("shop/api:2.0"))
+	return append(lines, fmt.Sprintf("echo '%s' | %s admit -f - --server %s --ca-file %s", pod, self, d.url("admission"), quoted(d.caFile())))
+}
+
+// demoProgram is how the person at the keyboard has started this program.
+func demoProgram() string {
+	name := os.Args[0]
+	if !strings.ContainsRune(name, os.PathSeparator) {
+		return name // from the PATH
+	}
+	if path, err := filepath.Abs(name); err == nil {
+		return path
+	}
+	return name
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@=+-]+$`)
+
+// quoted is a word for a shell.
+func quoted(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func (d *demo) caFile() string { return filepath.Join(d.app.config.DataDir, "tls", "ca.crt") }

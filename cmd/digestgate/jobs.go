@@ -41,7 +41,7 @@ waits for or why it failed, or how far it is.`,
 			if len(args) == 1 && args[0] != "list" { // as in "registries list"
 				var raw json.RawMessage
 				if err := c.call(cmd.Context(), http.MethodGet, "/jobs/"+url.PathEscape(args[0]), nil, &raw); err != nil {
-					return err
+					return jobAdvice(err, args[0])
 				}
 				if flags.format == "json" {
 					return printJSON(cmd.OutOrStdout(), raw)
@@ -174,11 +174,25 @@ func (c *client) cancel(ctx context.Context, arg string) (done []json.RawMessage
 	for _, id := range ids {
 		var raw json.RawMessage
 		if err := c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/cancel", nil, &raw); err != nil {
-			return done, err
+			return done, jobAdvice(err, id)
 		}
 		done = append(done, raw)
 	}
 	return done, nil
+}
+
+// jobAdvice says where ids come from when a server has no job of one.
+func jobAdvice(err error, id string) error {
+	var p *problem
+	if !errors.As(err, &p) || p.Status != http.StatusNotFound && p.Status != http.StatusBadRequest && p.Status != http.StatusUnprocessableEntity {
+		return err
+	}
+	if strings.ContainsAny(id, "/:@.") {
+		p.advice = fmt.Sprintf("; %q looks like an image: \"digestgate jobs --digest IMAGE\" lists the jobs of one", gate.Printable(id, 100))
+	} else {
+		p.advice = "; \"digestgate jobs\" lists the jobs with their ids; those that ended long ago are forgotten"
+	}
+	return err
 }
 
 // live finds the jobs of an image that have not ended.
@@ -203,7 +217,7 @@ func (c *client) live(ctx context.Context, digest string) ([]string, error) {
 		}
 	}
 	if len(ids) == 0 {
-		return nil, errors.New("the image has no queued or running job")
+		return nil, errors.New("the image has no queued or running job, so nothing can be cancelled; \"digestgate jobs --digest IMAGE\" shows those that have ended")
 	}
 	return ids, nil
 }

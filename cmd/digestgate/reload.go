@@ -50,6 +50,14 @@ func newReloader(a *app, read func() *loaded, current Config) *reloader {
 func (r *reloader) run(ctx context.Context, signals <-chan os.Signal, watch *configWatch) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
+	named := func() []namedFile {
+		files := namedFiles(r.current)
+		if watch.file != "" {
+			files = append(files, namedFile{configKey, watch.file})
+		}
+		return files
+	}
+	files := newFileWatch(r.log, named())
 	for {
 		select {
 		case <-ctx.Done():
@@ -58,6 +66,7 @@ func (r *reloader) run(ctx context.Context, signals <-chan os.Signal, watch *con
 			watch.accept()
 			r.reload("SIGHUP")
 		case <-ticker.C:
+			files.look(named())
 			if watch.changed() {
 				r.reload("the file changed")
 			}

@@ -43,6 +43,9 @@ func readMetadata(dir string, now time.Time) (metadata, error) {
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxMetadataBytes+1))
+	if err == nil {
+		b, err = gate.PlainText(b)
+	}
 	if err != nil {
 		return metadata{}, fmt.Errorf("reading advisory metadata %q: %w", path, err)
 	}

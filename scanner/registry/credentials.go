@@ -134,5 +134,8 @@ func readSecret(path string) ([]byte, error) {
 	if len(b) > maxSecretBytes {
 		return nil, fmt.Errorf("%q: it is larger than %d bytes", path, maxSecretBytes)
 	}
+	if b, err = gate.PlainText(b); err != nil {
+		return nil, fmt.Errorf("%q: %w", path, err)
+	}
 	return b, nil
 }

@@ -110,6 +110,9 @@ func readCAs(path string) (*x509.CertPool, []byte, error) {
 	if err == nil && len(pem) > maxCABytes {
 		err = errors.New("it is larger than " + gate.ByteSize(maxCABytes).String())
 	}
+	if err == nil {
+		pem, err = gate.PlainText(pem)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading certificates from %q: %w", path, err)
 	}
