@@ -48,8 +48,8 @@ func (k *check) loginAdvice() string {
 // keyOfRegistry is what no flag stands for.
 var keyOfRegistry = regexp.MustCompile(`\b(tokenHosts|blobHosts|aliases|insecureSkipVerify|passwordFile|caFile|plainHTTP)\b`)
 
-// setKey is a key that --set can give.
-var setKey = regexp.MustCompile(`\b(?:scan|advisories|policy)\.[a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)*`)
+// setKey is a bound that --set can raise for one check.
+var setKey = regexp.MustCompile(`\bscan\.[a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)*`)
 
 // withSet says how a key that is named is given at the keyboard.
 func withSet(text string) string {

@@ -68,8 +68,10 @@ func Open(ctx context.Context, path string, stdin io.Reader, o Options) (*Archiv
 		err = a.readDocker(ctx)
 	case f.has("repositories"):
 		err = invalid("it was saved by Docker before 1.10; save it again with a current version")
+	case cutOff(f):
+		err = invalid("it ends in the middle: it was cut off before %s or %s; save or download it again", dockerManifest, layoutIndex)
 	default:
-		err = invalid("it has neither %s nor %s, so it is neither what docker save writes nor an image layout of OCI", layoutIndex, dockerManifest)
+		err = invalid("it has neither %s nor %s, so it is neither what docker save writes nor an image layout of OCI; write one with docker save, podman save or skopeo copy", layoutIndex, dockerManifest)
 	}
 	if err == nil && len(a.named) == 0 {
 		err = invalid("it holds no image")
@@ -78,6 +80,11 @@ func Open(ctx context.Context, path string, stdin io.Reader, o Options) (*Archiv
 		return nil, errors.Join(err, f.Close())
 	}
 	return a, nil
+}
+
+func cutOff(f files) bool {
+	t, ok := f.(*tarFiles)
+	return ok && t.cut
 }
 
 // Close releases the archive. No transport of it may be in use.

@@ -380,3 +380,23 @@ func TestChangedBytesAreRefused(t *testing.T) {
 		t.Errorf("reading a changed layer: got %v, want ErrIntegrity", err)
 	}
 }
+
+// Wherever an archive is cut off, that is said, and not that it is no image.
+func TestCutOff(t *testing.T) {
+	whole := saved(t, map[string]v1.Image{"registry.example.com/team/app:1.0": testImage(1, amd64)})
+	for n := 600; n < len(whole)-3*512; n += 100 {
+		a, err := Open(t.Context(), file(t, whole[:n]), nil, Options{TempDir: t.TempDir(), MaxBytes: 1 << 20})
+		if err == nil {
+			if _, err = a.Contents(a.Images()[0].Digest); err == nil {
+				err = errors.New("nothing: it is whole") // all that is cut is the end marker
+				if n < len(whole)-4*512 {
+					t.Errorf("cut off at %d of %d: got %v", n, len(whole), err)
+				}
+			}
+			a.Close()
+		}
+		if text := err.Error(); !strings.Contains(text, "ends in the middle") && !strings.Contains(text, "it lacks") && !strings.Contains(text, "it is whole") {
+			t.Errorf("cut off at %d of %d: got %v", n, len(whole), err)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -91,6 +92,7 @@ type tarFiles struct {
 	spans map[string]span
 	links map[string]string
 	close func() error
+	cut   bool // it ends without the zeros that end a tar archive
 }
 
 type span struct{ offset, size int64 }
@@ -151,7 +153,7 @@ func (t *tarFiles) scan(ctx context.Context, f *spooled) error {
 		h, err := reader.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return t.ended(f)
 		case err != nil && n == 0:
 			return invalid("it is not a tar archive")
 		case err != nil:
@@ -180,6 +182,22 @@ func (t *tarFiles) scan(ctx context.Context, f *spooled) error {
 			t.links[name] = clean(h.Linkname)
 		}
 	}
+}
+
+// ended notes whether the archive has its end: one that was cut off between two files,
+// or in the padding of one, reads like a whole one.
+func (t *tarFiles) ended(f *spooled) error {
+	end, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	last := make([]byte, 512)
+	n, err := f.ReadAt(last, max(0, end-int64(len(last))))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("it cannot be read: %w", cause(err))
+	}
+	t.cut = n < len(last) || len(bytes.Trim(last, "\x00")) > 0
+	return nil
 }
 
 func sparse(h *tar.Header) bool {
