@@ -25,7 +25,7 @@ func TestConfigCheckReadsWhatEditorsSave(t *testing.T) {
 	keyText := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
 	files := map[string]string{
 		"cert.pem": string(certText), "key.pem": string(keyText), "token": strings.Repeat("t", 20), "cluster": strings.Repeat("c", 20), "password": "p", "hook": "short-one",
-		"docker.json": `{"auths":{"b.example.com":{"auth":"YTpi"}}}`, "rule.rego": "package digestgate.rules\n\nimport rego.v1\n",
+		"docker.json": `{"auths":{"b.example.com":{"auth":"YTpi"}}}`, "rule.rego": "package digestgate\n\ndeny contains {\"rule\": \"never\", \"msg\": \"never\"} if input.image.registry == \"nowhere\"\n",
 	}
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
