@@ -68,7 +68,10 @@ func (r Record) bytes() int64 {
 func (p Platform) bytes() int64 { return bytesOf(p.OS, p.Architecture, p.Variant, p.OSVersion) }
 
 func (m Manifest) bytes() int64 {
-	n := bytesOf(m.Digest, m.Subject) + bytesOf(m.Kind) + bytesOf(m.MediaType, m.Unassessable) + m.Platform.bytes() + slots(m.Children)
+	n := bytesOf(m.Digest, m.Subject) + bytesOf(m.Kind) + bytesOf(m.MediaType, m.Unassessable) + m.Platform.bytes() + slots(m.Children) + slots(m.Attestations)
+	for _, a := range m.Attestations {
+		n += bytesOf(a.Digest, a.Subject)
+	}
 	for _, c := range m.Children {
 		n += bytesOf(c.Digest) + bytesOf(c.MediaType) + c.Platform.bytes()
 	}
