@@ -177,6 +177,7 @@ func (c *connection) fault() {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	c.faults++
+	c.pace.failed.Store(true)
 	if !c.served && c.working == 0 || c.faults > maxFaults {
 		c.drop()
 	}
@@ -216,6 +217,7 @@ func Working(ctx context.Context) (done func()) {
 		c.of.mu.Lock()
 		c.working--
 		c.served, c.since, c.faults = true, time.Now(), max(0, c.faults-1)
+		c.pace.failed.Store(c.faults > 0)
 		c.pace.serve()
 		c.of.mu.Unlock()
 	})

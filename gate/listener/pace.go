@@ -11,16 +11,19 @@ const (
 	// flood, of which those beyond the places are refused during the pause.
 	portion = 2 << 10
 	// known is how much waste a connection that was served may have before it
-	// pauses too: the headers of all its streams, and what lies in the buffers of
-	// its bodies for a moment.
+	// pauses, if bodies of it were refused or given up lately.
 	known = 64 << 10
+	// buffered is more than lies unread in the buffers of HTTP2 while handlers wait
+	// for a processor, with the headers of all streams. Below it nothing is known to
+	// be wrong with a connection none of whose bodies failed.
+	buffered = 640 << 10
 	// breath is the first part of a pause. At most breathers take it at a time, the
 	// others wait for theirs, so that a crowd is read as fast as those wake who
 	// paused: the later, the more there is to do.
 	breath    = 2 * time.Millisecond
 	breathers = 4
-	// Each step of waste makes the second part of a pause longer, up to longest: a
-	// connection that nothing ends wastes 600 KiB, or 5,000 streams, in 10 s.
+	// Each step of waste beyond what is tolerated makes the second part of a pause
+	// longer, up to longest: 600 KiB, or 5,000 streams, take 10 s.
 	step    = 16 << 10
 	longest = 200 * time.Millisecond
 )
@@ -33,6 +36,7 @@ const (
 type pace struct {
 	waste  atomic.Int64
 	served atomic.Bool
+	failed atomic.Bool   // a body was refused or given up, and not as many requests were served since
 	mark   int64         // the waste at the last pause; only the connection's reader looks at it
 	turns  chan struct{} // of the server's connections: who takes the first part of a pause
 }
@@ -42,7 +46,11 @@ type pace struct {
 func (p *pace) next(want int, gone *atomic.Bool) int {
 	waste := p.waste.Load()
 	p.mark = min(p.mark, waste)
-	if p.served.Load() && waste < known {
+	tolerated := int64(buffered)
+	if p.failed.Load() {
+		tolerated = known
+	}
+	if p.served.Load() && waste < tolerated {
 		p.mark = waste
 		return want
 	}
@@ -52,8 +60,8 @@ func (p *pace) next(want int, gone *atomic.Bool) int {
 			time.Sleep(breath)
 		}
 		<-p.turns
-		if !gone.Load() {
-			time.Sleep(min(longest, time.Duration(waste/step)*breath))
+		if over := (waste - tolerated) / step; over > 0 && !gone.Load() {
+			time.Sleep(min(longest, time.Duration(over)*breath))
 		}
 		p.mark = waste
 	}

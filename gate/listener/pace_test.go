@@ -112,8 +112,25 @@ func TestPace_waste(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := strangers(1)[0]
 		serveOne(c)
+		start := time.Now()
+		for range 36 { // records; the buffers of HTTP2 are 512 KiB
+			_, _ = io.ReadFull(c, make([]byte, 16<<10))
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("bytes that lie in buffers waited %s", took)
+		}
 		if n := takeIn(c, 10*time.Second); n > 1<<20 {
-			t.Errorf("%d bytes were taken in within 10 s, want 1 MiB at most", n)
+			t.Errorf("%d more bytes were taken in within 10 s, want 1 MiB at most", n)
+		}
+		failing := strangers(1)[0]
+		serveOne(failing)
+		failing.fault()
+		if n := takeIn(failing, 10*time.Second); n > 1<<20 {
+			t.Errorf("%d bytes of one whose body failed were taken in within 10 s, want 1 MiB at most", n)
+		}
+		serveOne(failing)
+		if failing.pace.failed.Load() {
+			t.Error("a request was served, and its body still counts as failed")
 		}
 		for range 10 {
 			serveOne(c)
@@ -122,7 +139,7 @@ func TestPace_waste(t *testing.T) {
 			t.Errorf("afterwards it still waited %s", took)
 		}
 		// Headers of the largest size that the public listener takes.
-		start := time.Now()
+		start = time.Now()
 		for range 1000 {
 			_, _ = io.ReadFull(c, make([]byte, 16<<10))
 			serveOne(c)
