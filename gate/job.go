@@ -249,7 +249,11 @@ type ClaimRequest struct {
 	// Yielding names the registry that holds all the worker's other slots when
 	// this claim is for its last one; "" when there is none. It is passed over
 	// while another registry has a job of any class but rescan to claim.
-	Yielding   string
+	Yielding string
+	// Single says that the worker has one slot, so that Yielding cannot tell: a
+	// registry that has all running jobs of the kinds asked for, of all workers,
+	// yields instead.
+	Single     bool
 	Registries map[string]Limits
 	Period     Period
 	Lease      time.Duration

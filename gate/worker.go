@@ -171,6 +171,7 @@ func (w *Worker) request() ClaimRequest {
 		Worker: w.o.Name, Kinds: w.o.Kinds, Lease: w.o.Lease, MaxAttempts: w.o.MaxAttempts,
 		NoRescan:   w.o.Concurrency > 1 && int(w.rescans.Load()) >= w.o.Concurrency-1,
 		Yielding:   w.held.allBut(w.o.Concurrency - 1),
+		Single:     w.o.Concurrency == 1,
 		Registries: w.o.Registries.Limits(),
 		Period:     w.o.Quota.Period(w.o.Now()),
 	}

@@ -313,6 +313,9 @@ func TestYieldingRegistry(t *testing.T) {
 				var got []string
 				for _, req := range q.claims {
 					got = append(got, req.Yielding)
+					if req.Single != (c.concurrency == 1) {
+						t.Errorf("Single is %v of a worker of %d slots", req.Single, c.concurrency)
+					}
 				}
 				if !slices.Equal(got, c.want) {
 					t.Errorf("got %q, want %q", got, c.want)

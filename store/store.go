@@ -74,8 +74,10 @@ type Scheduler interface {
 	//
 	// Order: priority; what has not been tried before what has (see
 	// TriedBehind); the registry with the fewest running jobs of the kinds asked
-	// for, of several the one whose turn is longest ago; within it the same for
-	// repositories; then age. So none of k waiting registries gets less than
+	// for, of several the one whose turn is longest ago, but after a claim that
+	// passed over newcomers the one that came last; within it the same for
+	// repositories; then age. A newcomer has no running job, has begun to wait
+	// since its last turn, and none that waits has waited since before that. So none of k waiting registries gets less than
 	// every k-th claim because another has more jobs, or jobs that take longer.
 	// Every class that waits gets at least every tenth claim (of those that ask
 	// for the same kinds, and but for gate.ClaimRequest.Yielding); a registry at

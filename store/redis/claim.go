@@ -64,7 +64,7 @@ func (s *Store) claim(ctx context.Context, req gate.ClaimRequest, nonce string) 
 	}
 	s.limits.Store(&req.Registries)
 	answer, err := s.run(ctx, scriptClaim, args{
-		"worker": req.Worker, "mask": mask, "norescan": req.NoRescan, "yielding": req.Yielding, "limits": limits(req.Registries),
+		"worker": req.Worker, "mask": mask, "norescan": req.NoRescan, "yielding": req.Yielding, "single": req.Single, "limits": limits(req.Registries),
 		"period": store.PeriodKey(req.Period.Key), "quota": req.Period.Limit, "lease": req.Lease.Microseconds(),
 		"max": store.Attempts(req.MaxAttempts), "waits": attemptWaits(), "rescan": int(gate.PriorityRescan), "classes": len(gate.Priorities()),
 		"patience": store.FairAfter, "lost": store.LostReason, "retention": s.options.JobRetention.Microseconds(), "nonce": nonce,

@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"cmp"
-	"database/sql"
-	"errors"
 	"slices"
 
 	"github.com/digestgate/digestgate/gate"
@@ -53,6 +51,21 @@ func (r *running) stop(seq int64) {
 	}
 }
 
+// holder is the registry that has all running jobs of the kinds in mask; "" when
+// there is none.
+func (r *running) holder(mask int) (name string) {
+	for at := range r.lanes {
+		if at.kind&mask == 0 || at.registry == name {
+			continue
+		}
+		if name != "" {
+			return ""
+		}
+		name = at.registry
+	}
+	return name
+}
+
 // loadRunning reads what is at work.
 func (t *tx) loadRunning(r *running) error {
 	return t.each(func(row scanner) error {
@@ -72,6 +85,7 @@ type head struct {
 	repository string
 	atWork     int // running jobs of the repository
 	seq, place int64
+	last       bool // nothing else of the repository waits in the lane
 }
 
 // compare puts the repository with the fewest running jobs first, then age.
@@ -83,7 +97,7 @@ func (a *head) compare(b *head) int {
 type option struct {
 	lane   lane
 	atWork int   // running jobs of the registry, of the kinds asked for
-	served int64 // the number of its last claim, 0: none
+	served int64 // the tick of its last turn, 0: none
 }
 
 func (o option) compare(p option) int {
@@ -100,7 +114,11 @@ func (c *claim) choose() (*head, error) {
 	if err != nil {
 		return nil, err
 	}
-	if y := c.req.Yielding; y != "" {
+	y := c.req.Yielding
+	if c.req.Single {
+		y = c.writer.hints.running.holder(c.mask)
+	}
+	if y != "" {
 		found, err := c.first(classes, func(l lane) bool { return l.registry != y && l.priority != gate.PriorityRescan })
 		if err != nil || found != nil {
 			return found, err
@@ -140,9 +158,15 @@ func (c *claim) options() (map[gate.Priority][]option, error) {
 // first one that has not been tried or has let others pass for long enough.
 func (c *claim) first(classes map[gate.Priority][]option, wanted func(lane) bool) (*head, error) {
 	for _, class := range c.order() {
+		list := slices.DeleteFunc(slices.Clone(classes[class]), func(o option) bool { return !wanted(o.lane) })
+		newcomer, name, err := c.newcomer(list)
+		if err != nil || (newcomer != nil && c.writer.hints.due[classOf{c.mask, class}]) {
+			return newcomer, err
+		}
 		for _, tried := range []bool{false, true} {
-			found, err := c.fairest(classes[class], wanted, tried)
+			found, err := c.fairest(list, tried)
 			if err != nil || found != nil {
+				c.due = newcomer != nil && found != nil && found.lane.registry != name
 				return found, err
 			}
 		}
@@ -152,13 +176,10 @@ func (c *claim) first(classes map[gate.Priority][]option, wanted func(lane) bool
 
 // fairest finds the job of the fairest registry; among those that are equal, and
 // among the lanes of one, the fairest repository and the oldest job decide.
-func (c *claim) fairest(list []option, wanted func(lane) bool, tried bool) (best *head, err error) {
+func (c *claim) fairest(list []option, tried bool) (best *head, err error) {
 	for i, o := range list {
 		if best != nil && o.compare(list[i-1]) != 0 {
 			break
-		}
-		if !wanted(o.lane) {
-			continue
 		}
 		found, err := c.headOf(o.lane)
 		if err != nil {
@@ -183,20 +204,27 @@ func (c *claim) headOf(l lane) (*head, error) {
 	for r != nil && r.order.Len() > 0 {
 		h := head{lane: l, atWork: -1}
 		for e := r.order.Front(); e != nil && h.atWork != 0; e = e.Next() {
-			name := e.Value.(string)
+			name := e.Value.(spot).repository
 			n := c.writer.hints.running.repositories[repositoryKind{registryKind{l.registry, l.kind}, name}]
 			if h.atWork < 0 || n < h.atWork {
 				h.repository, h.atWork = name, n
 			}
 		}
-		err := c.row(`SELECT seq, place FROM jobs WHERE state = 0 AND kind = ? AND charge = ? AND priority = ? AND registry = ?
-			AND tried = ? AND repository = ? ORDER BY place, seq LIMIT 1`,
-			l.kind, l.charge, int(l.priority), l.registry, l.tried, h.repository).Scan(&h.seq, &h.place)
-		if err == nil {
-			return &h, nil
-		}
-		if !errors.Is(err, sql.ErrNoRows) {
+		n := 0
+		err := c.each(func(row scanner) error {
+			if n++; n > 1 {
+				return nil
+			}
+			return row.Scan(&h.seq, &h.place)
+		}, `SELECT seq, place FROM jobs WHERE state = 0 AND kind = ? AND charge = ? AND priority = ? AND registry = ?
+			AND tried = ? AND repository = ? ORDER BY place, seq LIMIT 2`,
+			l.kind, l.charge, int(l.priority), l.registry, l.tried, h.repository)
+		if err != nil {
 			return nil, err
+		}
+		if n > 0 {
+			h.last = n == 1
+			return &h, nil
 		}
 		r.drop(h.repository)
 	}

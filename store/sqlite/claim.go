@@ -42,6 +42,8 @@ type claim struct {
 	req  gate.ClaimRequest
 	mask int
 	room bool // the period's quota has room for one more
+	// due says that the job passes over a newcomer, which is the next one's turn.
+	due bool
 	// leaving is a running job that does not count, nil for none.
 	leaving *job
 }
@@ -116,9 +118,8 @@ func (c *claim) lease(head *head) (*job, error) {
 	h := &c.writer.hints
 	h.nextLease = min(h.nextLease, until)
 	h.running.start(j.seq, repositoryKind{registryKind{j.Location.Registry, head.lane.kind}, j.Location.Repository})
-	h.turn(head.lane, head.repository)
-	h.servings++
-	h.served[served{c.mask, head.lane.registry}] = h.servings
+	h.turn(c.mask, head.lane, head.repository, head.last)
+	h.due[classOf{c.mask, head.lane.priority}] = c.due
 	if err := c.started(j); err != nil {
 		return nil, err
 	}

@@ -23,8 +23,23 @@ type lane struct {
 // ring is the repositories of a lane that may have a job waiting, the one whose
 // turn is longest ago first.
 type ring struct {
-	order *list.List // of names
+	order *list.List // of spots
 	at    map[string]*list.Element
+}
+
+// spot is where a repository stands in a ring since a tick.
+type spot struct {
+	repository string
+	since      int64
+}
+
+// since is the tick since which the first in the ring waits for its turn, 0 when
+// nobody does.
+func (r *ring) since() int64 {
+	if r == nil || r.order.Len() == 0 {
+		return 0
+	}
+	return r.order.Front().Value.(spot).since
 }
 
 func newRing() *ring { return &ring{order: list.New(), at: map[string]*list.Element{}} }
@@ -44,14 +59,26 @@ func (h *hints) wait(l lane, repository string) {
 		h.lanes[l] = r
 	}
 	if r.at[repository] == nil {
-		r.at[repository] = r.order.PushBack(repository)
+		h.ticks++
+		r.at[repository] = r.order.PushBack(spot{repository, h.ticks})
 	}
 }
 
-// turn notes that a repository was served from the lane.
-func (h *hints) turn(l lane, repository string) {
-	if r := h.lanes[l]; r != nil && r.at[repository] != nil {
-		r.order.MoveToBack(r.at[repository])
+// turn notes that a claim of some kinds has served a repository from the lane; last,
+// that it has no other job there.
+func (h *hints) turn(mask int, l lane, repository string, last bool) {
+	h.ticks++
+	h.served[served{mask, l.registry}] = h.ticks
+	r := h.lanes[l]
+	if r == nil || r.at[repository] == nil {
+		return
+	}
+	r.drop(repository)
+	switch {
+	case !last:
+		r.at[repository] = r.order.PushBack(spot{repository, h.ticks})
+	case r.order.Len() == 0:
+		delete(h.lanes, l)
 	}
 }
 
@@ -59,6 +86,12 @@ func (h *hints) turn(l lane, repository string) {
 type served struct {
 	mask     int
 	registry string
+}
+
+// classOf is a class as claims of some kinds see it.
+type classOf struct {
+	mask     int
+	priority gate.Priority
 }
 
 // hints are what the writer remembers between claims so that it need not ask
@@ -75,10 +108,12 @@ type hints struct {
 	parked             bool
 	turns              map[int]turns
 	limits             map[string]gate.Limits // of the latest claim
-	// servings counts claims, served has the number of each registry's last one.
-	// A restart forgets whose turn it was, which costs one round at most.
-	servings int64
+	// ticks counts turns and arrivals in the rings, served has that of each
+	// registry's last turn, due tells in which classes the last claim passed over a
+	// newcomer. A restart forgets them, which costs one round at most.
+	ticks    int64
 	served   map[served]int64
+	due      map[classOf]bool
 	appended int64 // changes since the last tidying
 }
 
@@ -88,7 +123,8 @@ const epochBlock = 1000
 
 func (t *tx) loadHints() error {
 	h := hints{
-		loaded: true, lanes: map[lane]*ring{}, running: newRunning(), turns: map[int]turns{}, served: map[served]int64{},
+		loaded: true, lanes: map[lane]*ring{}, running: newRunning(), turns: map[int]turns{},
+		served: map[served]int64{}, due: map[classOf]bool{},
 		limits: t.writer.hints.limits, appended: t.writer.hints.appended, parked: true,
 	}
 	if err := t.row(`SELECT coalesce(max(seq), 0) FROM jobs`).Scan(&h.seq); err != nil {

@@ -29,6 +29,7 @@ func runProperties(t *testing.T, open func(t *testing.T) Harness) {
 	check("scheduler", schedulerProperty)
 	check("fairness", fairnessProperty)
 	check("sharing", sharingProperty)
+	check("turns", turnsProperty)
 	check("sharing_of_classes", classSharingProperty)
 	check("tags", tagProperty)
 }

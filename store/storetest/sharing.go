@@ -160,6 +160,34 @@ var sharingCases = []testCase{
 		e.wantNext(req, "sync")
 		e.wantNext(req, name("slow", 2))
 	}},
+	{"who_came_last_is_the_second", func(e *env) {
+		for i, r := range []string{"a", "b", "c", "d", "e"} {
+			e.enqueue(at(r, "app", name(r, 0), gate.TriggerPush), gate.EnqueuedNew)
+			e.enqueue(at(r, "app", name(r, 1), gate.TriggerPush), gate.EnqueuedNew)
+			e.advance(time.Duration(i) * time.Second)
+		}
+		e.wantNext(claimRequest(), name("a", 0))
+		e.wantNext(claimRequest(), name("e", 0))
+		e.wantNext(claimRequest(), name("b", 0))
+		e.enqueue(at("late", "app", "late", gate.TriggerPush), gate.EnqueuedNew)
+		e.finish(e.wantNext(claimRequest(), "late"), nil, gate.JobDone) // b has passed d over
+		e.enqueue(at("late", "app", "later", gate.TriggerPush), gate.EnqueuedNew)
+		e.wantNext(claimRequest(), name("c", 0))
+		e.wantNext(claimRequest(), name("d", 0))
+		e.wantNext(claimRequest(), "later") // it had its turn while they waited
+	}},
+	{"workers_of_one_slot_leave_room", func(e *env) {
+		for i := range 3 {
+			e.enqueue(at("slow", "app", name("slow", i), gate.TriggerAdmission), gate.EnqueuedNew)
+		}
+		e.enqueue(at("other", "app", "rescan", gate.TriggerRescan), gate.EnqueuedNew)
+		e.enqueue(at("other", "app", "sync", gate.TriggerSync), gate.EnqueuedNew)
+		for _, want := range []string{name("slow", 0), "sync", name("slow", 1)} {
+			req := claimRequest()
+			req.Worker, req.Single = "worker of "+want, true
+			e.wantNext(req, want)
+		}
+	}},
 	{"turns_are_kept_for_each_set_of_kinds", func(e *env) {
 		analyses, resolves := claimRequest(), claimRequest()
 		analyses.Kinds, resolves.Kinds = []gate.JobKind{gate.JobAnalyze}, []gate.JobKind{gate.JobResolve}

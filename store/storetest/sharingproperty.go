@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,7 +27,9 @@ type world struct {
 	ids    []string      // of all jobs
 	claims []gate.Job    // in their order
 	starts []time.Time
-	mixed  bool // jobs are of several classes
+	mixed  bool                       // jobs are of several classes
+	single bool                       // each slot is a worker of its own
+	passed map[string]map[string]bool // registry without a running job that waits: those that had a turn meanwhile
 }
 
 type slot struct {
@@ -35,7 +38,7 @@ type slot struct {
 }
 
 func newWorld(e *env, slots int, quick time.Duration) *world {
-	w := &world{env: e, quick: quick}
+	w := &world{env: e, quick: quick, passed: map[string]map[string]bool{}}
 	for range slots {
 		w.slots = append(w.slots, &slot{})
 	}
@@ -82,7 +85,8 @@ func (w *world) fill() {
 		busy, registries, places := w.held()
 		req := claimRequest()
 		req.Lease = time.Hour
-		if busy > 0 && busy == len(w.slots)-1 && len(registries) == 1 {
+		req.Single = w.single
+		if !w.single && busy > 0 && busy == len(w.slots)-1 && len(registries) == 1 {
 			for req.Yielding = range registries {
 			}
 		}
@@ -92,6 +96,7 @@ func (w *world) fill() {
 		}
 		w.no(err)
 		w.judge(job, waiting, busy, registries[job.Location.Registry], places[job.Location])
+		w.judgeTurn(job, waiting, registries)
 		s.job, s.ends = job, w.now().Add(stall)
 		if job.Location.Registry == healthy {
 			s.ends = w.now().Add(w.quick)
@@ -104,8 +109,9 @@ func (w *world) fill() {
 // of its repository among them.
 func (w *world) judge(job gate.Job, waiting []gate.Job, busy, ofRegistry, ofPlace int) {
 	anotherRegistry := slices.ContainsFunc(waiting, func(o gate.Job) bool { return o.Location.Registry != job.Location.Registry })
-	if len(w.slots) > 1 && busy == len(w.slots)-1 && ofRegistry == busy && anotherRegistry {
-		w.Fatalf("registry %q got all %d slots while another waited", job.Location.Registry, len(w.slots))
+	last := w.single && busy > 0 || len(w.slots) > 1 && busy == len(w.slots)-1 // as far as a claim can know
+	if last && ofRegistry == busy && anotherRegistry {
+		w.Fatalf("registry %q got all %d slots while another waited", job.Location.Registry, busy+1)
 	}
 	if w.mixed {
 		return
@@ -115,6 +121,30 @@ func (w *world) judge(job gate.Job, waiting []gate.Job, busy, ofRegistry, ofPlac
 	})
 	if ofRegistry > 0 && ofPlace == ofRegistry && anotherPlace {
 		w.Fatalf("repository %q got all %d slots of its registry while another waited", job.Location, ofRegistry+1)
+	}
+}
+
+// judgeTurn checks that no registry has two turns while another one, without a
+// running job, waits for one.
+func (w *world) judgeTurn(job gate.Job, waiting []gate.Job, running map[string]int) {
+	if w.mixed {
+		return
+	}
+	waits := map[string]bool{}
+	for _, o := range waiting {
+		if r := o.Location.Registry; !o.Tried && running[r] == 0 && r != job.Location.Registry {
+			waits[r] = true
+		}
+	}
+	maps.DeleteFunc(w.passed, func(r string, _ map[string]bool) bool { return !waits[r] })
+	for r := range waits {
+		if w.passed[r][job.Location.Registry] {
+			w.Fatalf("registry %q had two turns while %q waited for one", job.Location.Registry, r)
+		}
+		if w.passed[r] == nil {
+			w.passed[r] = map[string]bool{}
+		}
+		w.passed[r][job.Location.Registry] = true
 	}
 }
 
@@ -147,36 +177,56 @@ func (w *world) runUntil(t time.Time) {
 	}
 }
 
+// pass lets each registry have a turn, in a random order.
+func (w *world) pass(rt *rapid.T, registries []string) {
+	for _, r := range rapid.Permutation(registries).Draw(rt, "past") {
+		w.enqueue(at(r, "past", r, gate.TriggerPush), gate.EnqueuedNew)
+		w.finish(w.claim(), nil, gate.JobDone)
+		w.advance(time.Second)
+	}
+}
+
 // sharingProperty: of k registries all but one stall, with n images in each of m
-// repositories. With two slots or more the first job of the healthy one starts
-// within one stall of being asked for, with a single one within k of them; and
-// while it waits it gets every k-th claim. The first bound holds from the start for
-// up to twice as many registries as slots, and for any number once each registry
-// has had a turn.
+// repositories, and a few of them come after the healthy one. The first job of that
+// is taken within two claims, and two for each that came after it: with two slots
+// or more it starts within one stall of being asked for when none did. With a
+// single slot it starts within k stalls. While it waits it gets every k-th claim.
+// None of this depends on the turns that were before.
 func sharingProperty(e *env, rt *rapid.T) {
 	slots := rapid.IntRange(1, 4).Draw(rt, "slots")
-	k := rapid.IntRange(2, max(2*slots, 3)).Draw(rt, "registries")
-	m := rapid.IntRange(1, 3).Draw(rt, "repositories")
-	n := rapid.IntRange(1, 4).Draw(rt, "images")
-	quick := time.Duration(rapid.IntRange(1, 30).Draw(rt, "quick")) * time.Second
-	w := newWorld(e, slots, quick)
-	for i := range n {
-		for r := range k - 1 {
-			for p := range m {
-				w.ask(name("stalls", r), name("repository", p), i, gate.TriggerPush)
+	k := rapid.IntRange(2, 12).Draw(rt, "registries")
+	m := rapid.IntRange(1, 2).Draw(rt, "repositories")
+	n := rapid.IntRange(1, 3).Draw(rt, "images")
+	after := rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(rt, "after")
+	after = min(after, k-1)
+	w := newWorld(e, slots, time.Duration(rapid.IntRange(1, 30).Draw(rt, "quick"))*time.Second)
+	stalling := []string{}
+	for r := range k - 1 {
+		stalling = append(stalling, name("stalls", r))
+	}
+	if rapid.Bool().Draw(rt, "had turns") {
+		w.pass(rt, append([]string{healthy}, stalling...))
+	}
+	push := func(registries []string) {
+		for i := range n {
+			for _, r := range registries {
+				for p := range m {
+					w.ask(r, name("repository", p), i, gate.TriggerPush)
+				}
 			}
 		}
 	}
+	push(stalling[after:])
 	w.runUntil(e.now().Add(time.Duration(rapid.IntRange(0, 200).Draw(rt, "later")) * time.Second))
 	asked, before := e.now(), len(w.claims)
 	images := rapid.IntRange(1, 8).Draw(rt, "healthy")
 	for i := range images {
 		w.ask(healthy, name("repository", i%m), i, gate.TriggerPush)
 	}
-	bound := stall
-	if slots == 1 {
-		bound = time.Duration(k) * stall
-	}
+	push(stalling[:after])
+
+	first := min(2+2*after, k) // claims until it has its first
+	bound := time.Duration((first+slots-1)/slots) * stall
 	end := asked.Add(time.Duration(k*(images+1)) * stall * 2)
 	got := 0
 	for i := before; got < images; i++ {
@@ -186,22 +236,38 @@ func sharingProperty(e *env, rt *rapid.T) {
 			}
 			w.step(end)
 		}
+		claims := i - before + 1
 		if w.claims[i].Location.Registry == healthy {
-			if got++; got == 1 && w.starts[i].Sub(asked) > bound {
-				e.Fatalf("its first job started after %s, want %s at most", w.starts[i].Sub(asked), bound)
+			if got++; got == 1 && (claims > first || w.starts[i].Sub(asked) > bound) {
+				e.Fatalf("its first job was claim %d after %s, want %d after %s at most", claims, w.starts[i].Sub(asked), first, bound)
 			}
 		}
-		if claims := i - before + 1; got*k <= claims-k {
+		if got*k <= claims-k {
 			e.Fatalf("it got %d of %d claims beside %d registries", got, claims, k-1)
 		}
 	}
 }
 
+// turnsProperty: however images arrive, no registry has two turns while another
+// waits for one.
+func turnsProperty(e *env, rt *rapid.T) {
+	w := newWorld(e, rapid.IntRange(1, 4).Draw(rt, "slots"), 5*time.Second)
+	names := []string{healthy, "a", "b", "c", "d", "e", "f"}
+	for i := range rapid.IntRange(4, 40).Draw(rt, "images") {
+		w.ask(rapid.SampledFrom(names).Draw(rt, "registry"), "app", i, gate.TriggerPush)
+		if rapid.Bool().Draw(rt, "time") {
+			w.runUntil(e.now().Add(10 * time.Second))
+		}
+	}
+	w.runUntil(e.now().Add(5 * time.Minute))
+}
+
 // classSharingProperty: whatever the classes, a registry never gets the last slot
-// of a worker that has given it all others while another one waits.
+// of a worker that has given it all others while another one waits; of workers of
+// one slot, it never gets a second one while it has all that are in use.
 func classSharingProperty(e *env, rt *rapid.T) {
 	w := newWorld(e, rapid.IntRange(2, 4).Draw(rt, "slots"), 5*time.Second)
-	w.mixed = true
+	w.mixed, w.single = true, rapid.Bool().Draw(rt, "single")
 	triggers := rapid.SampledFrom([]gate.Trigger{gate.TriggerAdmission, gate.TriggerPush, gate.TriggerSync})
 	for i := range rapid.IntRange(4, 30).Draw(rt, "jobs") {
 		registry := rapid.SampledFrom([]string{"stalls", "stands", healthy}).Draw(rt, "registry")

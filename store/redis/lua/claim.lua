@@ -1,9 +1,9 @@
 -- Leases the next job to a worker. Atomic, so that no two workers get one job,
 -- no limit is passed and no digest is charged twice.
--- a: worker, mask, norescan, yielding (a registry, ''), limits, period, quota (0:
---    unlimited), lease (µs), max (attempts), waits (µs by the number of attempts),
---    rescan (its class), classes, patience, lost (a reason's label), retention (µs
---    of ended jobs), nonce, keep, behind
+-- a: worker, mask, norescan, yielding (a registry, ''), single, limits, period,
+--    quota (0: unlimited), lease (µs), max (attempts), waits (µs by the number of
+--    attempts), rescan (its class), classes, patience, lost (a reason's label),
+--    retention (µs of ended jobs), nonce, keep, behind
 -- Returns the job, or nil.
 local reply = key('claimed:' .. a.nonce)
 local done = redis.call('GET', reply)
@@ -152,18 +152,21 @@ local function better(x, y)
   return x.served < y.served
 end
 
--- ofclass is the next job of a class: of the fairest registry; among those that are
--- equal, and among the lanes of one, the repository with the fewest running jobs
--- and then age decide.
-local function ofclass(class, tried, yielding)
-  local options = {}
+-- options are the lanes of a class that may be served, fairest first. ofclass is the
+-- next job of such: of the fairest registry; among those that are equal, and among
+-- the lanes of one, the repository with the fewest running jobs and then age decide.
+local function options(class, yielding)
+  local open = {}
   for _, l in ipairs(list) do
-    if l.prio == class and not (yielding and (l.reg == a.yielding or class == a.rescan)) then
+    if l.prio == class and not (yielding and (l.reg == yielding or class == a.rescan)) then
       fill(l)
-      if l.open then table.insert(options, l) end
+      if l.open then table.insert(open, l) end
     end
   end
-  table.sort(options, better)
+  table.sort(open, better)
+  return open
+end
+local function ofclass(options, tried)
   local best
   for i, l in ipairs(options) do
     if best and better(options[i - 1], l) then break end
@@ -175,20 +178,85 @@ local function ofclass(class, tried, yielding)
   return best
 end
 
--- pick is the next job of the first class that has one: what has not been tried
--- comes before what has, unless that has let others pass for long enough. The
--- registry that yields comes last.
+-- newcomer is the registry that began to wait last, of those without a running job,
+-- with its lanes; nil when there is none that may be taken ahead of the others. None
+-- is that has had its turn since another began to wait that still waits: so each is
+-- ahead of another once at most before that has its turn.
+local function newcomer(options)
+  local idle, several
+  for _, l in ipairs(options) do
+    if l.work == 0 then
+      several = several or (idle and l.reg ~= idle)
+      idle = l.reg
+    end
+  end
+  if not several then return nil end
+  local waiting, count = {}, 0
+  for _, l in ipairs(options) do
+    local first = l.work == 0 and redis.call('ZRANGE', ring(l.text), 0, 0, 'WITHSCORES') or {}
+    if #first > 0 and l.tried then
+      local h = head(l)
+      if not h or h.place > now then first = {} end
+    end
+    if #first > 0 then
+      local q, since = waiting[l.reg], tonumber(first[2])
+      if not q then
+        q, count = { reg = l.reg, since = since, served = l.served, lanes = {} }, count + 1
+        waiting[l.reg] = q
+      end
+      q.since, q.returned = math.min(q.since, since), q.returned or l.tried
+      table.insert(q.lanes, l)
+    end
+  end
+  if count < 2 then return nil end
+  local longest = math.huge -- since when the one waits that waits longest for a turn
+  for _, q in pairs(waiting) do longest = math.min(longest, math.max(q.since, q.served)) end
+  local last
+  for _, q in pairs(waiting) do
+    if q.served < longest and not q.returned and (not last or q.since > last.since) then last = q end
+  end
+  return last
+end
+
+-- holder is the registry that has all running jobs of the kinds asked for, false
+-- when there is none.
+local function holder()
+  local registry = false
+  for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, BATCH - 1)) do
+    local j = load(id)
+    if j and bit.band(j.kind, a.mask) ~= 0 then
+      if registry and j.reg ~= registry then return false end
+      registry = j.reg
+    end
+  end
+  return registry
+end
+
+-- pick is the next job of the first class that has one, and whether it passes over a
+-- newcomer: then the next one's turn is such a one's. What has not been tried comes
+-- before what has, unless that has let others pass for long enough. The registry that
+-- yields comes last.
+local owed = {} -- by class: whether its last claim passed over a newcomer
+local yields = a.yielding ~= '' and a.yielding
+if a.single then yields = holder() end
 local function pick()
-  for _, yielding in ipairs(a.yielding == '' and { false } or { true, false }) do
+  for _, yielding in ipairs(yields and { yields, false } or { false }) do
     for _, class in ipairs(order) do
-      local h = ofclass(class, false, yielding) or ofclass(class, true, yielding)
-      if h then return h end
+      local open = options(class, yielding)
+      local new = newcomer(open)
+      if new and owed[class] == nil then owed[class] = redis.call('HGET', key('turns'), a.mask .. ':' .. class) ~= false end
+      local h = new and owed[class] and ofclass(new.lanes, false)
+      if h then return h, false end
+      h = ofclass(open, false) or ofclass(open, true)
+      if h then return h, new and h.lane.reg ~= new.reg end
     end
   end
 end
 local j, from
+local passes
 for _ = 1, BATCH do
-  local h = pick()
+  local h
+  h, passes = pick()
   if not h then break end
   from, j = h.lane, load(h.id)
   if j and j.st == READY and lane(j) == from.text then break end
@@ -215,6 +283,12 @@ if j.kind == ANALYZE and limits and limits[2] > 0 then
   redis.call('ZREMRANGEBYSCORE', starts, '-inf', int(now - HOUR))
   redis.call('ZADD', starts, now, int(j.epoch))
   redis.call('PEXPIRE', starts, HOUR / 1000)
+end
+
+if passes and not owed[served] then
+  redis.call('HSET', key('turns'), a.mask .. ':' .. served, 1)
+elseif not passes and owed[served] ~= false then
+  redis.call('HDEL', key('turns'), a.mask .. ':' .. served)
 end
 
 -- Notes that a class was served and which others had to wait.

@@ -41,11 +41,12 @@ end
 
 -- line puts a job where its state belongs. Repeating it is harmless, and mends
 -- what a server that evicts keys has taken away. A repository joins the ring of a
--- lane behind those that are there, and is moved behind them when it is served.
+-- lane behind those that are there, and is moved behind them when it is served. The
+-- number of a new job, which may be ahead of the clock, tells who came last.
 local function line(j)
   if j.st == READY then
     redis.call('ZADD', queue(lane(j), j.repo), j.place or j.seq, j.id)
-    redis.call('ZADD', ring(lane(j)), 'NX', now, j.repo)
+    redis.call('ZADD', ring(lane(j)), 'NX', math.max(now, j.seq), j.repo)
     redis.call('SADD', key('waiting'), lane(j))
   elseif j.st == DELAYED then
     redis.call('ZADD', key('delayed'), j.nbf, j.id)
