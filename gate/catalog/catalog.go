@@ -49,7 +49,7 @@ type Catalog struct {
 // when there can be no file.
 func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Catalog, error) {
 	path := filepath.Join(dir, "catalog.db")
-	if err := private(path); err != nil {
+	if err := gate.PrivateFile(path, "-wal", "-shm"); err != nil {
 		return nil, fmt.Errorf("making the catalog %q readable for its owner only: %w", path, errors.Join(gate.ErrResource, err))
 	}
 	c, err := open(ctx, path, source, log)
@@ -65,7 +65,7 @@ func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Ca
 			return nil, fmt.Errorf("removing a catalog that cannot be read: %w", errors.Join(gate.ErrResource, err))
 		}
 	}
-	if err := private(path); err != nil {
+	if err := gate.PrivateFile(path, "-wal", "-shm"); err != nil {
 		return nil, fmt.Errorf("making the catalog %q readable for its owner only: %w", path, errors.Join(gate.ErrResource, err))
 	}
 	c, err = open(ctx, path, source, log)
@@ -73,22 +73,6 @@ func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Ca
 		return nil, fmt.Errorf("making the catalog %q: %w", path, errors.Join(gate.ErrResource, err))
 	}
 	return c, nil
-}
-
-// private makes a file that only its owner reads, or an old one such a file:
-// SQLite gives its companions the mode of the file.
-func private(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(f.Chmod(0o600), f.Close())
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if chmod := os.Chmod(path+suffix, 0o600); !errors.Is(chmod, os.ErrNotExist) {
-			err = errors.Join(err, chmod)
-		}
-	}
-	return err
 }
 
 func open(ctx context.Context, path string, source Source, log *slog.Logger) (*Catalog, error) {

@@ -111,12 +111,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	// The store holds the admin token: its file, from which SQLite takes the
-	// mode of its companions, is for its owner only.
-	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("%w: %w", gate.ErrStoreUnavailable, err)
-	}
-	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+	// mode of its companions, is for its owner only, and so are companions that
+	// an earlier process has left.
+	if err := gate.PrivateFile(s.path, "-wal", "-shm"); err != nil {
 		return fmt.Errorf("%w: %w", gate.ErrStoreUnavailable, err)
 	}
 	if s.codec, err = store.NewCodec(); err != nil {
