@@ -47,7 +47,7 @@ func KeyTable() []KeyRow {
 		{"{P}:served", "hash", "never", "when a job of each registry was last claimed, by set of kinds", "claim", "claim"},
 		{"{P}:ended", "sorted set by end", "when empty", "jobs that may be removed", "enqueue finish", "claim"},
 		{"{P}:tidied", "string", "never", "when ended jobs were last removed", "claim", "claim"},
-		{"{P}:turns", "hash", "never", "claims that passed each class over, whether the last one passed over a newcomer, by set of kinds", "claim", "claim"},
+		{"{P}:turns", "hash", "never", "for each set of kinds: how many claims passed over each class, and whether the last one passed over a newcomer", "claim", "claim"},
 		{"{P}:starts:REGISTRY", "sorted set by time", "TTL 1 hour", "analyses started in the last hour", "claim", "claim heartbeat, NextPull"},
 		{"{P}:claimed:NONCE", "string", "TTL 60 s", "epoch and id of the job that a claim got, for its repeat", "claim", "claim"},
 		{"{P}:charges", "hash, msgpack", "never", "charge of each digest", "claim serve finish cancel restore", "enqueue, Charged"},

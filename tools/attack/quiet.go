@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// quiet attacks nothing: only its reviews are sent. Beside the attack of another
-// process it measures without what that process keeps its own callers waiting.
+// quiet attacks nothing and sends only its reviews. Run beside the attack of another
+// process, it measures without the delay that an attacker causes to its own reviews.
 func quiet(ctx context.Context, args []string, out io.Writer) error {
 	f := newFlags("quiet", "https://127.0.0.1:8443/admission/validate")
 	if _, err := f.parse(args); err != nil {

@@ -62,7 +62,9 @@ func (f *admissionFlags) run(ctx context.Context, out io.Writer, attack func(con
 	known, fresh := make(chan string), make(chan string)
 	kept := client()
 	ask(kept, *f.beside, review("default", "app", *f.image, "")) // it connects before the attack begins
-	go func() { known <- reviewsBeside("on one connection from before", kept, *f.beside, *f.image, stop) }()
+	go func() {
+		known <- reviewsBeside("on one connection opened before the attack", kept, *f.beside, *f.image, stop)
+	}()
 	go func() { fresh <- reviewsBeside("each on a new connection", nil, *f.beside, *f.image, stop) }()
 	what, err := attack(ctx)
 	close(stop)
