@@ -30,8 +30,8 @@ func newAdmitCommand(o *rootOptions) *cobra.Command {
 objects in it ("-" is standard input): YAML documents, JSON documents one after the
 other, Lists. Objects of kinds that admission is never asked about (a Service, a
 ConfigMap, a custom resource) are passed over and counted on standard error.
-Documents are read and answered one after the other. One of them may have 16 MiB and
-500,000 keys and values.
+Documents are read and answered one after the other. A document may have at most
+16 MiB and 500,000 keys and values.
 
 With --server a running server is asked; without it this process answers from the
 configured store, which with the embedded SQLite store works only while no server
@@ -132,7 +132,7 @@ func inputName(file string) string {
 	return fmt.Sprintf("%q", file)
 }
 
-// sayPassed tells what was passed over, so that nothing looks reviewed that was not.
+// sayPassed reports what was passed over, so that nothing seems reviewed that was not.
 func sayPassed(w io.Writer, passed admission.Passed, reviewed int) {
 	if len(passed) == 0 {
 		return
@@ -177,7 +177,7 @@ func (a *admitting) all(ctx context.Context, in io.Reader, name string) (err err
 			err = errors.Join(err, a.done())
 		}
 	}()
-	var failed error // not of the input
+	var failed error // of a review, not of the input
 	passed, err := admission.EachObject(in, func(review admission.WrappedReview) error {
 		failed = a.one(ctx, review)
 		return failed
@@ -190,7 +190,7 @@ func (a *admitting) all(ctx context.Context, in io.Reader, name string) (err err
 	case failed != nil:
 		return failed
 	case err != nil && a.reviewed > 0:
-		return fmt.Errorf("%s: %w; what follows was not reviewed", name, err)
+		return fmt.Errorf("%s: %w; what follows it was not reviewed", name, err)
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	case a.denied > 0:

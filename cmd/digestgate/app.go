@@ -220,7 +220,7 @@ func (a *app) openAnalyzer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// An operator's own setting counts.
+	// An operator's own setting takes precedence.
 	if own := analyzer.OwnMemory(a.config.Scan); own > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(own)
 	}

@@ -82,7 +82,7 @@ Exit status: 0 allowed (also with warnings), 1 error, 2 denied, 3 no verdict.`,
 	flags.StringVar(&options.namespace, "namespace", "", "decide as admission would for a Pod in this namespace (default: without a request)")
 	flags.StringSliceVar(&options.platforms, "platform", nil, "platform to judge, such as linux/arm64, instead of scan.platforms (repeatable)")
 	flags.BoolVar(&options.plainHTTP, "plain-http", false, "read a registry that is not configured over plain HTTP")
-	flags.StringVar(&options.caFile, "ca-file", "", "certificates that a registry that is not configured is checked with, beside those of the system")
+	flags.StringVar(&options.caFile, "ca-file", "", "file with the certificates of authorities (PEM) to trust for a registry that is not configured, in addition to those of the system")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log to stderr")
 	return cmd
 }
@@ -185,7 +185,7 @@ func (k *check) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if k.caFile != "" && k.plainHTTP {
-		return errors.New("--ca-file and --plain-http exclude each other: without TLS there is no certificate")
+		return errors.New("--ca-file and --plain-http exclude each other, because without TLS there is no certificate; give one of them")
 	}
 	if k.made && k.caFile != "" {
 		if _, err := trusting(k.caFile); err != nil {
@@ -213,7 +213,7 @@ func (k *check) registry() (int, error) {
 	}
 	if known, ok := regs.ByHost(k.ref.Host); ok {
 		if k.archive == nil && (k.plainHTTP || k.caFile != "") {
-			fmt.Fprintf(k.progress, "note: %s is the configured registry %q: its plainHTTP and caFile count, not --plain-http and --ca-file\n", k.ref.Host, known.Name)
+			fmt.Fprintf(k.progress, "note: %s is the configured registry %q: its plainHTTP and caFile are used, --plain-http and --ca-file are ignored\n", k.ref.Host, known.Name)
 		}
 		return slices.IndexFunc(k.config.Registries, func(r RegistryConfig) bool { return r.Name == known.Name }), nil
 	}

@@ -56,7 +56,7 @@ func (k *check) explain(err error) error {
 	return err
 }
 
-// inOtherWords is an error with a text of its own.
+// inOtherWords is an error with another text.
 type inOtherWords struct {
 	error
 	text string

@@ -11,9 +11,9 @@ import (
 // madeRegistry is the name that policies see of a registry that is not configured.
 const madeRegistry = "command-line"
 
-// inFlags puts what was written for the operator of a server into the words of the
-// command line: the host instead of a name that nobody gave, flags instead of the
-// keys of a configuration that is not there.
+// inFlags rewrites text for the operator of a server in the words of the command
+// line: the host instead of a name that the user never gave, flags instead of keys of
+// a configuration that does not exist.
 func (k *check) inFlags(text string) string {
 	if !k.made {
 		return withSet(text)
@@ -25,14 +25,14 @@ func (k *check) inFlags(text string) string {
 		madeRegistry+"/", host+"/",
 		"set plainHTTP if that is intended", "give --plain-http if that is intended",
 		"(does it want https? then remove plainHTTP)", "(does it want https? then leave out --plain-http)",
-		"configure caFile", "name a file with that authority's certificate with --ca-file",
+		"configure caFile", "give a file with that authority's certificate with --ca-file",
 		"check host and the name service", "check the name and the name service of this machine",
 		"check username, passwordFile and the account's permission to pull", k.loginAdvice()+", with an account that may pull",
 		"configure username and passwordFile", k.loginAdvice(),
 		"check username and passwordFile", k.loginAdvice()+" again",
 	).Replace(text)
 	if key := keyOfRegistry.FindString(text); key != "" {
-		text += "; " + key + " is a key of a configured registry: list " + host + " under registries in a configuration file, and give it with -c"
+		text += "; " + key + " is a key of a configured registry: list " + host + " under registries in a configuration file, and give that file with -c"
 	}
 	return withSet(text)
 }
@@ -45,13 +45,13 @@ func (k *check) loginAdvice() string {
 	return advice
 }
 
-// keyOfRegistry is what no flag stands for.
+// keyOfRegistry matches keys that are still in a text because no flag replaces them.
 var keyOfRegistry = regexp.MustCompile(`\b(tokenHosts|blobHosts|aliases|insecureSkipVerify|passwordFile|caFile|plainHTTP)\b`)
 
-// setKey is a bound that --set can raise for one check.
+// setKey matches keys that --set can change for one check.
 var setKey = regexp.MustCompile(`\bscan\.[a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)*`)
 
-// withSet says how a key that is named is given at the keyboard.
+// withSet adds how a key that the text names is set on the command line.
 func withSet(text string) string {
 	if strings.Contains(text, "--set ") {
 		return text
@@ -64,7 +64,7 @@ func withSet(text string) string {
 	return text
 }
 
-// resultInFlags is inFlags for what a result tells.
+// resultInFlags is inFlags for the texts of a result.
 func (k *check) resultInFlags(r *checkResult) {
 	image := func(v *api.ImageDetail) {
 		v.Unassessable = k.inFlagsIfAny(v.Unassessable)

@@ -23,7 +23,7 @@ import (
 type client struct {
 	server string
 	token  string
-	caFile string // that its certificate is checked with; "" are those of the system
+	caFile string // whose authorities its certificate is checked with; "": those of the system
 	http   *http.Client
 }
 
@@ -66,8 +66,8 @@ func (f *clientFlags) client(environ []string) (*client, error) {
 	return c, nil
 }
 
-// token is that of --token-file, else that of the environment. Two variables that say
-// different things are refused: one of them would be left out without a word.
+// token is that of --token-file, else that of the environment. Two variables with
+// different tokens are refused: one of them would be ignored silently.
 func (f *clientFlags) token(get func(name string) string) (string, error) {
 	if f.tokenFile != "" {
 		return readAPIToken(f.tokenFile, "--token-file")
@@ -79,7 +79,7 @@ func (f *clientFlags) token(get func(name string) string) (string, error) {
 	}
 	held, err := readAPIToken(file, "DIGESTGATE_TOKEN_FILE")
 	if err == nil && value != "" && value != held {
-		return "", fmt.Errorf("DIGESTGATE_TOKEN and DIGESTGATE_TOKEN_FILE (%q) are both set and hold different tokens: unset one of them, or give --token-file", gate.Printable(file, 200))
+		return "", fmt.Errorf("DIGESTGATE_TOKEN and DIGESTGATE_TOKEN_FILE (%s) are both set and hold different tokens: unset one of them, or give --token-file", gate.Quoted(file, 200))
 	}
 	return held, err
 }
@@ -89,19 +89,19 @@ func readAPIToken(file, from string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the API token that %s names: %w", from, err)
 	}
-	value, err := singleToken(raw, fmt.Sprintf("the file %q of %s", gate.Printable(file, 200), from))
+	value, err := singleToken(raw, fmt.Sprintf("the file %s that %s names", gate.Quoted(file, 200), from))
 	if err == nil && value == "" {
-		err = fmt.Errorf("the file %q of %s is empty: write the API token into it (the log of the server names the file that it is in)", gate.Printable(file, 200), from)
+		err = fmt.Errorf("the file %s that %s names is empty: write the API token into it (the log of the server names the file that it is in)", gate.Quoted(file, 200), from)
 	}
 	return value, err
 }
 
-// singleToken is a token without white space around it; what cannot be a header is
-// refused.
+// singleToken is a token without the white space around it. A token that cannot be
+// sent in a header is refused.
 func singleToken(raw []byte, where string) (string, error) {
 	value, err := gate.SecretText(raw)
 	if err == nil && bytes.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		err = errors.New("it has white space, several lines or letters outside of ASCII inside, and a token has none")
+		err = errors.New("it contains white space, several lines or a character outside ASCII, which no token does; put only the token there, on one line")
 	}
 	if err != nil {
 		return "", fmt.Errorf("reading the API token in %s: %w", where, err)

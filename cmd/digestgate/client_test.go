@@ -115,7 +115,7 @@ func TestClientSaysWhatToDoAboutCertificates(t *testing.T) {
 	for name, c := range map[string]struct{ url, ca, api, admission string }{
 		"unknown_authority": {"https://localhost:" + secure, "", "--ca-file FILE", "--ca-file FILE"},
 		"other_authority":   {"https://localhost:" + secure, otherCA, "does not hold the authority", "does not hold the authority"},
-		"other_name":        {"https://127.0.0.1:" + secure, ca, "its certificate is for localhost: give", "in admission.tls.certFile of the server"},
+		"other_name":        {"https://127.0.0.1:" + secure, ca, "its certificate is for localhost: give", "that the server's admission.tls.certFile names"},
 		"expired":           {"https://localhost:" + server(&expired), expiredCA, "http.tls.certFile", "admission.tls.certFile"},
 		"not_yet":           {"https://localhost:" + server(&early), earlyCA, "correct the clock", "correct the clock"},
 		"plain":             {"https://localhost:" + plain, ca, "write http:// instead of https://", "write http:// instead of https://"},

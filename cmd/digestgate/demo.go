@@ -191,13 +191,13 @@ func (d *demo) rules() (string, error) {
 	return dir, os.Remove(filepath.Join(dir, "advisories.rego"))
 }
 
-// explore tells how to go on.
+// explore says what to try next.
 func (d *demo) explore() {
 	d.title("The server stays. Try, in another terminal:")
 	for _, line := range d.commands() {
 		d.say("  %s", line)
 	}
-	d.say("Or with any other program:")
+	d.say("Or with any HTTP client:")
 	d.say("  TOKEN=$(cat %s)", d.app.token.path)
 	d.say("  curl -sH \"Authorization: Bearer $TOKEN\" '%s/api/v1/images'", d.url("http"))
 	d.say("  curl -s %s/openapi.yaml", d.url("http"))
@@ -206,7 +206,7 @@ func (d *demo) explore() {
 	d.say("Stop it with Ctrl-C; everything is in %s and is removed then.", d.dir)
 }
 
-// commands are lines for a shell, with this program by the name it was started with.
+// commands are lines for a shell that call this program as it was started.
 func (d *demo) commands() []string {
 	self := quoted(demoProgram())
 	lines := []string{fmt.Sprintf("export DIGESTGATE_SERVER=%s DIGESTGATE_TOKEN_FILE=%s", d.url("http"), quoted(d.app.token.path))}
@@ -224,7 +224,7 @@ func (d *demo) commands() []string {
 	return append(lines, fmt.Sprintf("echo '%s' | %s admit -f - --server %s --ca-file %s", pod, self, d.url("admission"), quoted(d.caFile())))
 }
 
-// demoProgram is how the person at the keyboard has started this program.
+// demoProgram is the path or name that this program was started with.
 func demoProgram() string {
 	name := os.Args[0]
 	if !strings.ContainsRune(name, os.PathSeparator) {

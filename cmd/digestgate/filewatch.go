@@ -11,12 +11,12 @@ import (
 // namedFile is a file that a configuration names, and by which key.
 type namedFile struct{ key, path string }
 
-// configKey is what the configuration file itself is called beside the keys.
+// configKey stands for the configuration file itself where others have their key.
 const configKey = "the configuration itself"
 
 // namedFiles lists every file or directory that a configuration names for reading:
-// the keys whose names end in File or Files, and the logins of docker. What follows its
-// own files and reports of them (policy.paths, advisories.path) is left out.
+// the keys whose names end in File or Files, and dockerConfig. policy.paths and
+// advisories.path are left out: what reads them reports about them itself.
 func namedFiles(c Config) []namedFile {
 	var list []namedFile
 	walkFiles(reflect.ValueOf(c), "", func(key, path string) { list = append(list, namedFile{key, path}) })
@@ -51,9 +51,9 @@ func walkFiles(v reflect.Value, prefix string, found func(key, path string)) {
 	}
 }
 
-// fileWatch says once when a file that is in use can no longer be read, and once when
-// it can again. What was read from it stays in force meanwhile, so that nothing else
-// would show it before the next start, which fails.
+// fileWatch reports once when a file that is in use can no longer be read, and once
+// when it can be read again. What was read from it stays in force meanwhile, so without
+// this nothing would show before the next start, which fails.
 type fileWatch struct {
 	log   *slog.Logger
 	state map[namedFile]*fileState
@@ -61,16 +61,16 @@ type fileWatch struct {
 
 type fileState struct {
 	missed int  // looks in a row
-	told   bool // that it is missing
+	told   bool // it was reported that the file cannot be read
 	looked bool // in this round
 }
 
-// settledLooks is how many looks in a row must fail: a file that is being replaced
-// may be between two names at one of them.
+// settledLooks is how many looks in a row must fail: one of them may see a file that
+// is being replaced at the moment when it has no name.
 const settledLooks = 2
 
-// newFileWatch notes which files cannot be read from the beginning; the start has
-// reported them.
+// newFileWatch notes which files cannot be read already now; the start has reported
+// them.
 func newFileWatch(log *slog.Logger, files []namedFile) *fileWatch {
 	w := &fileWatch{log: log, state: map[namedFile]*fileState{}}
 	for _, f := range files {
@@ -79,7 +79,7 @@ func newFileWatch(log *slog.Logger, files []namedFile) *fileWatch {
 	return w
 }
 
-// look looks at all of them; those that are no longer named are forgotten.
+// look looks at all files and forgets those that are no longer named.
 func (w *fileWatch) look(files []namedFile) {
 	for _, f := range files {
 		s, known := w.state[f]
@@ -111,12 +111,12 @@ func (w *fileWatch) follow(f namedFile, s *fileState, err error) {
 			return
 		}
 		s.told = true
-		w.log.Error("a file of the configuration cannot be read any more: what was read from it stays in force, but a restart will fail; put the file back",
+		w.log.Error("a file of the configuration can no longer be read: what was read from it stays in force, but a restart will fail; put the file back",
 			"key", f.key, "file", f.path, "error", err)
 	}
 }
 
-// readable opens only what can be opened without waiting.
+// readable opens only files and directories: opening another kind might wait.
 func readable(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() && !info.IsDir() {

@@ -181,16 +181,16 @@ func (c *client) cancel(ctx context.Context, arg string) (done []json.RawMessage
 	return done, nil
 }
 
-// jobAdvice says where ids come from when a server has no job of one.
+// jobAdvice says where to find ids when the server has no job with the given one.
 func jobAdvice(err error, id string) error {
 	var p *problem
 	if !errors.As(err, &p) || p.Status != http.StatusNotFound && p.Status != http.StatusBadRequest && p.Status != http.StatusUnprocessableEntity {
 		return err
 	}
 	if strings.ContainsAny(id, "/:@.") {
-		p.advice = fmt.Sprintf("; %q looks like an image: \"digestgate jobs --digest IMAGE\" lists the jobs of one", gate.Printable(id, 100))
+		p.advice = fmt.Sprintf("; %s looks like an image: \"digestgate jobs --digest IMAGE\" lists the jobs of an image", gate.Quoted(id, 100))
 	} else {
-		p.advice = "; \"digestgate jobs\" lists the jobs with their ids; those that ended long ago are forgotten"
+		p.advice = "; \"digestgate jobs\" lists the jobs with their ids; jobs that ended long ago are no longer known"
 	}
 	return err
 }
@@ -217,7 +217,7 @@ func (c *client) live(ctx context.Context, digest string) ([]string, error) {
 		}
 	}
 	if len(ids) == 0 {
-		return nil, errors.New("the image has no queued or running job, so nothing can be cancelled; \"digestgate jobs --digest IMAGE\" shows those that have ended")
+		return nil, errors.New("the image has no queued or running job, so there is nothing to cancel; \"digestgate jobs --digest IMAGE\" shows those that have ended")
 	}
 	return ids, nil
 }

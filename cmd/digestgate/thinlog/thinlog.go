@@ -21,8 +21,8 @@ const (
 	// Repeated is the key of the count: how many more there were since the line
 	// before.
 	Repeated = "repeated"
-	// maxKept bounds the lines that are remembered, maxKeptBytes what they take,
-	// usually 500 B each. Beyond it lines are written as they come.
+	// maxKept bounds how many lines are remembered, maxKeptBytes their memory, usually
+	// 500 B each. Beyond either, lines are written as they come.
 	maxKept      = 4096
 	maxKeptBytes = 8 << 20
 )
@@ -37,7 +37,7 @@ type Handler struct {
 type state struct {
 	mu    sync.Mutex
 	lines map[string]*line
-	bytes int // of lines, about
+	bytes int // of lines, approximately
 	swept time.Time
 }
 
@@ -125,7 +125,7 @@ func (s *state) sweep(ctx context.Context, now time.Time, all bool) {
 	}
 }
 
-// lineBytes is what a line takes: its key, and a record that says the same.
+// lineBytes is the memory that a line takes: its key, and a record with the same text.
 func lineBytes(key string) int { return 2*len(key) + 400 }
 
 // ports are those that differ with every connection.
