@@ -50,8 +50,8 @@ type Cause struct {
 	// Text is what hashed bytes have shown, with [CauseContent]. It names no
 	// place. At most 300 bytes.
 	Text string `json:"text,omitempty"`
-	// Until is when a registry wants to be asked again, with [CauseAskedToWait]: by
-	// its own word, which may be later than it is. Zero when it gave no time.
+	// Until is until when a registry asked to wait, with [CauseAskedToWait]. It may be
+	// asked again earlier. Zero when it named no time.
 	Until time.Time `json:"until,omitzero"`
 }
 

@@ -202,10 +202,10 @@ func (e *permanentError) Is(target error) bool { return target == ErrPermanent }
 // RetryAfterError carries how long a registry is left alone. It wraps
 // ErrRegistryUnavailable (429, 503) or ErrRegistryAuth.
 type RetryAfterError struct {
-	// After is when it is asked again.
+	// After is how long it is not asked again.
 	After time.Duration
-	// Asked is the wait that the registry itself has asked for: it may be longer than
-	// After, which is bounded. Zero when it gave no time, or none that can be meant.
+	// Asked is the wait that the registry itself requested. It may be longer than
+	// After, which is bounded. Zero when it named no time, or one that makes no sense.
 	Asked time.Duration
 	Err   error
 }

@@ -95,13 +95,14 @@ func (e *Established) Note(cluster, namespace string) {
 	in.unsent = in.keep(namespace, today, today) || in.unsent
 }
 
-// maxNamespace is what the name of one has at most in Kubernetes, a DNS label.
+// maxNamespace is the longest name, in bytes, that a namespace of Kubernetes can have:
+// it is a DNS label.
 const maxNamespace = 63
 
 // keep takes a namespace in if there is room for it.
 func (in *establishedIn) keep(namespace string, day, today int64) bool {
 	if len(namespace) > maxNamespace {
-		return false // stored by another program, or a version before
+		return false // stored by another program, or by an earlier version
 	}
 	old, ok := in.days[namespace]
 	if !ok && len(in.days) >= maxEstablished && in.swept == today {

@@ -157,9 +157,9 @@ type Child struct {
 	Judged bool `json:"judged"`
 }
 
-// Attestation is a descriptor of an index that no node runs from there, and that the
-// index says to be about another one in it. Nothing of it is a fact about the
-// manifest, which is judged as an image by its own digest when it is one.
+// Attestation is a descriptor in an index that no node runs from there, and that the
+// index calls an attestation of another manifest in it. This is only a claim of the
+// index: when the manifest is an image, it is judged as one by its own digest.
 type Attestation struct {
 	Digest  Digest `json:"digest"`
 	Subject Digest `json:"subject"`
@@ -177,8 +177,8 @@ type Manifest struct {
 	Children []Child `json:"children,omitempty"`
 	// Subject is the digest that an accessory (signature, SBOM) is about.
 	Subject Digest `json:"subject,omitempty"`
-	// Attestations are what an index calls attestations of images in it. It is shown
-	// and decides nothing.
+	// Attestations are what an index calls attestations of images in it. They are
+	// shown and decide nothing.
 	Attestations []Attestation `json:"attestations,omitempty"`
 	// Unassessable says in words why this manifest can never be analysed, ""
 	// when it can.

@@ -250,9 +250,9 @@ type ClaimRequest struct {
 	// this claim is for its last one; "" when there is none. It is passed over
 	// while another registry has a job of any class but rescan to claim.
 	Yielding string
-	// Single says that the worker has one slot, so that Yielding cannot tell: a
-	// registry that has all running jobs of the kinds asked for, of all workers,
-	// yields instead.
+	// Single says that the worker has one slot, for which Yielding tells nothing. A
+	// registry that has all running jobs of the requested kinds, in all workers, yields
+	// instead.
 	Single     bool
 	Registries map[string]Limits
 	Period     Period

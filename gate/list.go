@@ -21,8 +21,8 @@ type ListedImage struct {
 	Accessories []Accessory
 }
 
-// Accessory is a manifest about another one, for people: that it is about it is
-// its own claim, or that of a tag or an index, and decides nothing.
+// Accessory is a manifest about another one, shown to people. That it is about the
+// other one is only a claim, of itself, a tag or an index, and decides nothing.
 type Accessory struct {
 	Digest Digest
 	Kind   ManifestKind

@@ -62,8 +62,8 @@ type Lookup struct {
 	kept *otter.Cache[string, keptReading]
 }
 
-// rememberAsked bounds asked, in bytes: its keys are hashes and weigh the same, so
-// that it has room for 50,000. What is forgotten is paid for again.
+// rememberAsked bounds asked, in bytes. All entries weigh the same, because the keys
+// are hashes; there is room for 50,000. What is forgotten is paid for again.
 const rememberAsked = 12 << 20
 
 // NewLookup makes a lookup. reader is what decisions are read from (the store,

@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// PrivateFile makes a file that only its owner reads, or an old one such a file, and
-// the companions of that name that are there. One of an owner who is neither this
-// process nor the owner of its directory is refused: such a file, or the target of
-// such a link, was put there by somebody who could write to the directory, and reads
-// what is written to it whatever its mode is. Errors wrap ErrInvalid then; others are
-// those of the system.
+// PrivateFile makes sure that a file exists and that only its owner can read it, and
+// does the same for those of its companions (path and a suffix) that exist. A file
+// whose owner is neither the user of this process nor the owner of its directory is
+// refused: another user put it, or a link to it, into the directory, and as its owner
+// can read what is written to it, whatever its mode. The error wraps ErrInvalid then;
+// other errors are those of the system.
 func PrivateFile(path string, suffixes ...string) error {
 	if err := ownOrMake(path); err != nil {
 		return err
@@ -41,7 +41,7 @@ func ownOrMake(path string) error {
 	return f.Chmod(0o600)
 }
 
-// owned refuses an open file of a foreign owner.
+// owned refuses an open file of another owner.
 func owned(f *os.File) error {
 	file, err := f.Stat()
 	if err != nil {
@@ -56,6 +56,6 @@ func owned(f *os.File) error {
 	if !ok || !also || int(is.Uid) == os.Geteuid() || is.Uid == in.Uid {
 		return nil
 	}
-	return fmt.Errorf("%q belongs to user %d, who can read what is written to it; run chown %d on it, or remove it: %w",
+	return fmt.Errorf("%q belongs to user %d, who can read what is written to it; if the file is yours, run chown %d on it, otherwise remove it: %w",
 		f.Name(), is.Uid, os.Geteuid(), ErrInvalid)
 }

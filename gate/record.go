@@ -138,8 +138,8 @@ func CombineStates(children []State) State {
 type TagMapping struct {
 	TagKey
 	Digest Digest `json:"digest"`
-	// Host is the registry's host that was read, "" where an earlier version has
-	// not recorded it.
+	// Host is the registry's host that was read, "" when an earlier version recorded
+	// the mapping.
 	Host string `json:"host,omitempty"`
 	// ReadAt is the store's time when the read started; a mapping from a
 	// later read replaces one from an earlier.
@@ -159,9 +159,9 @@ func (m TagMapping) Usable(now time.Time, maxAge time.Duration) bool {
 	return m.Digest != "" && !m.Dirty && !m.Gone && now.Sub(m.ReadAt).Abs() <= maxAge
 }
 
-// At is what the mapping says of the host that the registry has now. Under a name
-// that was given another host it says nothing of what the tag names there, only
-// that it may have moved.
+// At is what the mapping says about host, where the registry is read now. A mapping
+// that was read of another host does not say what the tag names here, only whether an
+// event said that it may have moved.
 func (m TagMapping) At(host string) TagMapping {
 	if m.Host == "" || m.Host == host {
 		return m

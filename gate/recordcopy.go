@@ -44,9 +44,9 @@ type RecordCopy struct {
 	away    time.Time     // the store failed; until then nobody need wait. Zero: it answers
 }
 
-// What one replica keeps, in bytes. A record with a job takes about 2.5 kB and a tag
-// 0.5 kB, so that there is room for 50,000 of each, more images than one cluster
-// runs. With long names, many places or many platforms there are fewer.
+// How much one replica keeps, in bytes. A record with a job takes about 2.5 kB and a
+// tag 0.5 kB, so there is room for 50,000 of each, more images than one cluster runs.
+// With long names, many places or many platforms there is room for fewer.
 const (
 	recordCopyBytes = 128 << 20
 	tagCopyBytes    = 32 << 20

@@ -137,14 +137,14 @@ type recordReader interface {
 	Read(ctx context.Context, req ReadRequest) (ReadResult, error)
 }
 
-// errOtherHost: while a registry was read its name was given to another host.
-var errOtherHost = fmt.Errorf("the registry was given another host meanwhile: %w", ErrBusy)
+// errOtherHost: while a registry was read, its name was given another host.
+var errOtherHost = fmt.Errorf("the registry was given another host in the meantime: %w", ErrBusy)
 
 // look asks the registry, which is at host, what digest a tag names and writes
 // nothing. A digest that HEAD reports counts only when it was read and hashed before;
 // otherwise the manifest is read. asRecorded takes a doubtful record as it is. With
 // an error other than ErrNotFound the digest is what HEAD has reported, if it did.
-// ErrBusy: the registry is no longer at host, so that it is not known which was read.
+// ErrBusy: the registry is no longer at host, so it is not known which host was read.
 func (p *Pipeline) look(ctx context.Context, r recordReader, key TagKey, host string, asRecorded bool) (looked, error) {
 	found, err := p.lookAnywhere(ctx, r, key, asRecorded)
 	if p.Registries.host(key.Registry) != host {

@@ -17,9 +17,9 @@ func SecretText(raw []byte) ([]byte, error) {
 	return bytes.TrimSpace(text), err
 }
 
-// PlainText is what a file holds that people write, without the byte order mark
-// that some editors put in front, which hides the first word from every reader.
-// ErrInvalid for UTF-16.
+// PlainText is the content of a file that people write, without the byte order mark
+// that some editors put at its beginning and that would hide the first word from every
+// reader. ErrInvalid for UTF-16.
 func PlainText(raw []byte) ([]byte, error) {
 	utf16 := bytes.HasPrefix(raw, []byte("\xff\xfe")) || bytes.HasPrefix(raw, []byte("\xfe\xff"))
 	// A random key may begin like that; text in UTF-16 also has zero bytes.

@@ -10,8 +10,9 @@ import (
 const maxSmallFile = 1 << 20
 
 // ReadSmallFile reads a file that the configuration names for a secret, a key or
-// certificates, as [PlainText]. One that is larger than 1 MiB, or has no end as /dev/zero, is
-// ErrTooLarge; other errors are those of the file system.
+// certificates, as [PlainText] does. ErrTooLarge for one that is larger than 1 MiB or
+// has no end, such as /dev/zero; ErrInvalid for UTF-16; other errors are those of the
+// file system.
 func ReadSmallFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

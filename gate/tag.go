@@ -20,12 +20,11 @@ type named struct {
 	manifest Manifest
 }
 
-// resolveTag finds the digest that a tag names (DESIGN.md §7) where its registry is
-// at host: a clean mapping
-// confirmed within TagMaxAge needs no call; otherwise the registry is asked,
-// once for all requests that wait for the same tag; if it does not answer, or did
-// not a moment ago, a clean mapping confirmed within TagGrace serves, with a
-// warning. What the registry says counts although the store does not take it.
+// resolveTag finds the digest that a tag names (DESIGN.md §7) in the registry at host.
+// A clean mapping confirmed within TagMaxAge needs no call; otherwise the registry is
+// asked, once for all requests that wait for the same tag. If it does not answer, or
+// did not a moment ago, a clean mapping confirmed within TagGrace serves, with a
+// warning. What the registry says counts even if the store does not take it.
 func (l *Lookup) resolveTag(ctx context.Context, key TagKey, host string) (named, *Answer) {
 	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
 	if err != nil {
@@ -78,7 +77,7 @@ func unresolved(key TagKey, r reading, err error, now time.Time) Answer {
 	case errors.Is(err, errNoRoom):
 		a.Text = fmt.Sprintf("too many reviews wait for registry %q already; try again, or use the digest", key.Registry)
 	case errors.Is(err, errOtherHost):
-		a.Text = fmt.Sprintf("registry %q was given another host while it was read; try again", key.Registry)
+		a.Text = fmt.Sprintf("registry %q was given another host in the configuration while it was read; try again", key.Registry)
 	case errors.Is(err, ErrBusy):
 		a.Text = fmt.Sprintf("tag %q is being pushed; try again, or use the digest", key.Tag)
 	case errors.Is(err, ErrNotFound):

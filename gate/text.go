@@ -8,8 +8,8 @@ import (
 
 // Printable makes text from outside fit for a log line or a terminal: bytes
 // that are not printable ASCII become escapes and the result is cut to at most
-// limit bytes, with "..." at the end when something was cut. It sets no quotation
-// marks; a value that a message quotes is [Quoted].
+// limit bytes, with "..." at the end when something was cut. It adds no quotation
+// marks; for a value that a message quotes use [Quoted].
 func Printable(s string, limit int) string {
 	if len(s) <= limit && clean(s) {
 		return s
@@ -40,10 +40,10 @@ func Printable(s string, limit int) string {
 	return out[:min(len(out), limit-3)] + "..."
 }
 
-// Quoted is text from outside in quotation marks, for a message: it shows the value
-// as it was, escaped once, between the marks at most limit bytes with "..." at their
-// end when something was cut. No escape is cut in two. The verb for it is %s: %q, and
-// [Printable] in %q, would escape what is escaped already.
+// Quoted is text from outside in quotation marks, for a message. It shows the value
+// as it was, escaped once. At most limit bytes stand between the marks, with "..." at
+// their end when something was cut; no escape is cut in two. Format it with %s: %q
+// would escape it a second time, as it would the result of [Printable].
 func Quoted(s string, limit int) string {
 	const dots = "..."
 	limit = max(limit, 0)

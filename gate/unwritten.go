@@ -71,8 +71,8 @@ func (l *Lookup) writeAside(ctx context.Context, write func(context.Context) err
 }
 
 // keptReadingBytes bounds what is kept of tags that could not be recorded. With the
-// longest names that a reference can have an entry takes 1.6 kB, so that there is
-// room for 5,000.
+// longest names that a reference can have, an entry takes 1.6 kB, so there is room for
+// 5,000.
 const keptReadingBytes = 8 << 20
 
 // keptReading is what a tag named by a read of ours that the store did not take.
@@ -110,8 +110,8 @@ type reading struct {
 	unwritten error    // why it could not be recorded, nil when it was
 }
 
-// confirm reads a tag from its registry, which is at host, at readAt, the store's time, and records
-// what it names. The reading stands although it could not be recorded, unless the
+// confirm reads a tag from its registry at host and records what it names; readAt is
+// the store's time at the start. The reading stands although it could not be recorded, unless the
 // tag is dirty: then a push has said that it moved, and that mark stays.
 //
 // Errors: those of Source, of reading the store, and what the store says against

@@ -7,16 +7,16 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// Caches that a caller can fill are bounded by what their entries take, keys
-// included: a count would let long names, or records with many places, take many
-// times what was reckoned with.
+// Caches that a caller can fill are bounded by the memory that their entries take,
+// keys included: with a bound on their number, long names or records with many places
+// would take many times the intended memory.
 
-// nodeBytes is what such a cache takes for an entry besides its key and its value:
+// nodeBytes is what such a cache takes for an entry in addition to key and value:
 // its place in the table, in a queue and in the sketch of frequencies.
 const nodeBytes = 160
 
-// newWeighed is a cache that holds at most so many bytes. weigh gives what a key
-// and a value take beyond the two types themselves.
+// newWeighed is a cache that holds at most maxBytes. weigh gives what a key and a
+// value take beyond the size of their types.
 func newWeighed[K comparable, V any](maxBytes int64, weigh func(K, V) int64) *otter.Cache[K, V] {
 	fixed := nodeBytes + sizeOf[K]() + sizeOf[V]()
 	return otter.Must(&otter.Options[K, V]{

@@ -29,8 +29,8 @@ type Pulls interface {
 // image that is refused, and without an answer the text says less.
 const obstacleTimeout = 500 * time.Millisecond
 
-// sameTime is how far two times may be apart that a text gives once: the one of a
-// pause that has run for a while, and that of the job which waited for it.
+// sameTime is how far apart two times may be for a text to give only one of them: the
+// end of a registry's pause, and the next try of the job that waits for it.
 const sameTime = 10 * time.Second
 
 // Obstacles says why jobs do not run. It asks the store for the quota and the

@@ -31,8 +31,8 @@ const (
 	maxFolds = 200
 	// freeSearch is up to where a search for all matches is not tried first.
 	freeSearch = 5_000_000
-	// maxPatterns is how many patterns are remembered, maxPatternBytes what they and
-	// their programs take.
+	// maxPatterns is how many patterns are remembered, maxPatternBytes the memory that
+	// they and their programs may take.
 	maxPatterns     = 256
 	maxPatternBytes = 16 << 20
 )
@@ -67,7 +67,7 @@ func (p *patterns) get(key string, create func() pattern) pattern {
 	defer p.mu.Unlock()
 	weight := known.bytes(key)
 	if _, ok := p.known[key]; ok || weight > maxPatternBytes {
-		return known // another one was faster, or it is made again each time
+		return known // another caller was faster, or it is too large and made again each time
 	}
 	if p.bytes += weight; len(p.known) >= maxPatterns || p.bytes > maxPatternBytes {
 		clear(p.known)

@@ -8,21 +8,21 @@ import (
 )
 
 // Bounds of one document of a file for trying things out. They are far above any
-// object: an API server takes 3 MiB. A List of 800 Pods is below them.
+// object: an API server takes 3 MiB. A List of 800 Pods is within them.
 const (
 	maxDocumentBytes = 16 << 20
-	// maxValues bounds keys and values, those behind aliases counted each time. The
-	// parser of YAML takes about 200 bytes for each.
+	// maxValues bounds keys and values; those behind an alias are counted at each use.
+	// The YAML parser takes about 200 bytes for each.
 	maxValues = 500_000
 	// maxKeys bounds one mapping: the parser compares each key with all others. A
 	// ConfigMap of 1 MiB has fewer.
 	maxKeys = 10_000
-	// maxLevels is of nesting. What is reviewed has a lower bound (maxNesting); a
-	// CustomResourceDefinition that is passed over may be deep.
+	// maxLevels bounds nesting. What is reviewed has a lower bound (maxNesting); a
+	// CustomResourceDefinition, which is passed over, may be deep.
 	maxLevels = 1_000
 )
 
-// boundError is a document that is too much.
+// boundError says which bound a document exceeds.
 type boundError struct{ text string }
 
 func (e *boundError) Error() string { return e.text }
@@ -38,8 +38,8 @@ func tooDeep() error {
 }
 
 // atMost counts what may begin a value in a piece of YAML, before it is parsed: the
-// parser makes at most two values for each. Texts that have such characters count
-// too, so that it is no exact number.
+// parser makes at most two values for each. Such characters within texts count too,
+// so the number is not exact.
 func atMost(text []byte) int {
 	n := 0
 	for i, c := range text {
@@ -55,8 +55,8 @@ func atMost(text []byte) int {
 	return n
 }
 
-// measure walks what was parsed as the decoder will, following aliases, and finds
-// what would cost too much there.
+// measure walks what was parsed as the decoder will, following aliases, and refuses
+// what would cost the decoder too much.
 func measure(n *yaml.Node) error {
 	left := maxValues
 	return measureBelow(n, 0, &left)
@@ -85,10 +85,10 @@ func measureBelow(n *yaml.Node, level int, left *int) error {
 	return nil
 }
 
-// measureKeys refuses the second key of a name: the decoder would report every pair.
+// measureKeys refuses the second of two equal keys: the decoder would report each pair.
 func measureKeys(n *yaml.Node) error {
 	if len(n.Content) > 2*maxKeys {
-		return &boundError{fmt.Sprintf("line %d: this mapping has more than %d keys, the limit for one", n.Line, maxKeys)}
+		return &boundError{fmt.Sprintf("line %d: this mapping has more than %d keys, the limit for one mapping; split it", n.Line, maxKeys)}
 	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -97,7 +97,7 @@ func measureKeys(n *yaml.Node) error {
 			continue
 		}
 		if line, ok := seen[key.Value]; ok {
-			return fmt.Errorf("line %d: key %.80q is there already, at line %d", key.Line, key.Value, line)
+			return fmt.Errorf("line %d: key %.80q is already there at line %d; remove one of the two", key.Line, key.Value, line)
 		}
 		seen[key.Value] = key.Line
 	}

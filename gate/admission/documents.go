@@ -24,14 +24,14 @@ type document struct {
 
 // documents reads YAML documents and JSON values, which may follow each other
 // without anything between them, as jq and kubectl write them. It holds one of them
-// at a time. What is empty is left out.
+// at a time. Empty ones are left out.
 type documents struct {
 	in *bufio.Reader
 	// held was read from in and not yet used; it begins a line if fresh.
 	held  []byte
 	fresh bool
-	// text is what was read of the part between two lines "---" and not yet used;
-	// line is that of its first byte, from 1.
+	// text is what was read of the part between two "---" lines and not yet used;
+	// line is the number of the line of its first byte, from 1.
 	text  []byte
 	line  int
 	ready []document // read, not yet returned
@@ -210,7 +210,7 @@ func (d *documents) read(fresh bool) error {
 		return err
 	}
 	if !fresh {
-		return errors.New(`this follows a JSON value and is not another one; put a line "---" between them`)
+		return errors.New(`this follows a JSON value and is not another JSON value; put a line "---" between them`)
 	}
 	return d.yaml()
 }

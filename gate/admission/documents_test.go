@@ -97,7 +97,7 @@ func TestEachObject_bounds_a_document(t *testing.T) {
 		"json_text":   {repeat(head+`{"a":"`, "x", 128<<20, `"}`), "it is larger than 16MiB", 200 << 20},
 		"deep_json":   {repeat(head+`{"a":`, "[", 64<<20, ""), "it nests deeper than 1000 levels", 100 << 20},
 		"deep_yaml":   {repeat(head+"a: ", "[", 5_000, strings.Repeat("]", 5_000)), "it nests deeper than 1000 levels", 100 << 20},
-		"equal_keys":  {repeat(head, "k: v\n", 5_000, ""), "line 5: key \"k\" is there already, at line 4", 200 << 20},
+		"equal_keys":  {repeat(head, "k: v\n", 5_000, ""), "line 5: key \"k\" is already there at line 4; remove one", 200 << 20},
 		"after_value": {repeat(`{"apiVersion":"v1","kind":"Service"} #`, "x", 32<<20, "\n{]"), "this is not JSON", 200 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestEachObject_names_the_line(t *testing.T) {
 		pod + "\n" + pod + "\n\n{\"a\":\n\n}":                             "reading document 3, which begins at line 4: line 6: this is not JSON",
 		pod + "\n" + pod + "\nfoo":                                        "reading document 3, which begins at line 3: this follows a JSON value",
 		pod + "\n# a\n...\n---\n# b\nfoo":                                 "reading document 2, which begins at line 6: want an object of Kubernetes, not a text",
-		"a: 1\na: 2\n":                                                    `line 2: key "a" is there already, at line 1`,
+		"a: 1\na: 2\n":                                                    `line 2: key "a" is already there at line 1; remove one`,
 	} {
 		if _, _, err := eachObject(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("EachObject(%q): got %v, want %q", in, err, want)

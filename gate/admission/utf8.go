@@ -14,7 +14,7 @@ import (
 // output of a program is sent into a file.
 func utf8Text(r io.Reader) io.Reader {
 	in := bufio.NewReader(r)
-	head, _ := in.Peek(3) // what is wrong, the next read says
+	head, _ := in.Peek(3) // the next read returns the error
 	var order binary.ByteOrder
 	switch {
 	case bytes.HasPrefix(head, []byte("\ufeff")):

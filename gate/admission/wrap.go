@@ -19,10 +19,10 @@ type WrappedReview struct {
 	Body  []byte
 }
 
-// Passed counts, by kind, the objects of which admission is never asked.
+// Passed counts, by kind, the objects that admission is never asked about.
 type Passed map[string]int
 
-// maxPassed bounds the kinds that are counted by themselves.
+// maxPassed bounds the kinds that are counted separately.
 const maxPassed = 200
 
 // otherKinds is what the rest is counted as.
@@ -32,13 +32,13 @@ const otherKinds = "of other kinds"
 // documents one after the other, or both. An AdmissionReview stays as it is, an
 // object of a kind that has images becomes the review of its creation, a List (also
 // a PodList and the like) stands for its items. Every other kind is counted and
-// passed over: webhooks of digestgate are asked about none of them, and what such
-// an object makes of itself, a Pod say, is reviewed then.
+// passed over: the webhooks of digestgate are asked about none of them, and what such
+// an object creates, a Pod for example, is reviewed when it is created.
 //
-// visit gets each review as soon as it is read, in the order of the file; its error
-// ends the reading and is returned as it is. Memory follows the largest document,
-// which is bounded, not the file. A file without any object is an error. Errors of
-// the content name the document and its line and wrap ErrReviewInvalid.
+// visit gets each review as soon as it is read, in the order of the file. An error of
+// visit ends the reading and is returned unchanged. Memory use depends on the largest
+// document, which is bounded, not on the file. A file without any object is an error.
+// Errors in the content name the document and its line and wrap ErrReviewInvalid.
 func EachObject(r io.Reader, visit func(WrappedReview) error) (Passed, error) {
 	w := wrapper{passed: Passed{}, visit: visit}
 	for docs := newDocuments(r); ; {

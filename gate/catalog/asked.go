@@ -7,8 +7,9 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// resolves are the jobs that resolve a digest, the last changed first, at most
-// [gate.MaxPage] of them. The plus keeps the index of the digest, which finds few.
+// resolvesQuery lists the jobs that resolve a digest, the last changed first, at most
+// [gate.MaxPage] of them. The plus makes SQLite use the index on the digest, which
+// finds few rows.
 const resolvesQuery = "SELECT body FROM jobs WHERE digest = ? AND +kind = ? ORDER BY updated_at DESC, id LIMIT ?"
 
 func (w *writer) resolves(d gate.Digest) (jobs []gate.Job) {
@@ -47,10 +48,11 @@ func (w *writer) stateWith(d gate.Digest, state gate.State) gate.State {
 	return state
 }
 
-// unrecorded writes the row of a digest of which nothing is recorded yet: from the
-// moment in which a push or a scan of it is accepted it is listed as queued, where
-// that was said to be; when it could not be read, as failed or cancelled. What was
-// read and has been removed since has no row. It is what GET images/{digest} says.
+// unrecorded writes the row of a digest of which nothing is recorded yet. From the
+// moment at which a push or a scan of it is accepted, it is listed as queued, at the
+// location that the push or scan named; when it could not be read, as failed or
+// cancelled. A digest that was read and has been removed since has no row. GET
+// images/{digest} says the same.
 func (w *writer) unrecorded(d gate.Digest) {
 	jobs := w.resolves(d)
 	if len(jobs) == 0 {
@@ -76,6 +78,6 @@ func (w *writer) unrecorded(d gate.Digest) {
 		size, analyzed_at, seen_at, accessory, subject) VALUES (?,?,'',?,?,0,0,0,0,0,0,0,0,0,?,0,'')`, d, gate.KindUnknown, state, gate.OutcomeNone, micros(asked))
 }
 
-// jobDigestQuery asks for the digest of a job that the store has removed: the row of an
-// image may stand on it.
+// jobDigestQuery finds the digest of a job that the store has removed: the row of an
+// image may exist only because of that job.
 const jobDigestQuery = "SELECT digest FROM jobs WHERE id = ?"

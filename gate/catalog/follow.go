@@ -217,7 +217,7 @@ func parseTagKey(s string) (gate.TagKey, bool) {
 func (c *Catalog) rebuild(ctx context.Context) error {
 	started := time.Now()
 	var digests []gate.Digest
-	asked := map[gate.Digest]bool{} // of which nothing may be recorded yet
+	asked := map[gate.Digest]bool{} // digests of which perhaps nothing is recorded yet
 	err := c.write(ctx, func(w *writer) error {
 		for _, table := range []string{"meta", "images", "locations", "children", "attestations", "tags", "jobs"} {
 			w.exec("DELETE FROM " + table)

@@ -45,7 +45,7 @@ func imagesQuery(f gate.ImageFilter) (query string, args []any, limit int, err e
 	where.equal("i.kind", string(f.Kind))
 	if f.Kind == "" && !strings.HasPrefix(f.Keyword, "sha256") { // who names a digest, or a tag made of one, means it
 		// An index under the tag of a digest lists what belongs to that digest.
-		// What an index calls an attestation is one until its own bytes are read.
+		// A manifest that an index calls an attestation counts as one until it is read.
 		where.add(`NOT i.accessory AND NOT (i.kind = 'index' AND EXISTS (SELECT 1 FROM tags s WHERE s.digest = i.digest AND s.subject != ''))
 			AND NOT (i.kind = '' AND EXISTS (SELECT 1 FROM attestations s WHERE s.digest = i.digest))`)
 	}
@@ -102,10 +102,10 @@ const accessoriesQuery = `SELECT DISTINCT a.digest, a.kind, coalesce(l.registry,
 	LEFT JOIN locations l ON l.digest = a.lies AND NOT l.gone
 	WHERE a.digest != ?1 ORDER BY a.kind, a.digest, l.registry, l.repository LIMIT ?2`
 
-// Accessories lists what is said to be about a digest: by its own subject, by a tag
-// named after the digest, or by the index that both are in. An index lists those of
-// the images in it too, where it calls them attestations. Of what has not been read
-// the location is that of the index.
+// Accessories lists manifests that claim to be about a digest, by their own subject or
+// by a tag named after the digest, and those that an index with both in it calls
+// attestations of it. For an index, the attestations of all images in it are listed
+// too. The location of a manifest that has not been read is that of the index.
 func (c *Catalog) Accessories(ctx context.Context, d gate.Digest) ([]gate.Accessory, error) {
 	return all(ctx, c, "listing accessories", accessory, accessoriesQuery, d, maxAccessories)
 }

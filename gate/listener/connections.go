@@ -25,7 +25,7 @@ const retry = 20 * time.Millisecond
 type Connections struct {
 	limit int
 	freed chan struct{} // capacity 1: look again
-	turns chan struct{} // of those who pause
+	turns chan struct{} // of the connections that pause
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -128,7 +128,7 @@ type connection struct {
 	since    time.Time // accepted, or the end of the last work
 	working  int       // requests that are worked on
 	served   bool      // at least one was
-	faults   int       // bodies that were refused or given up, less requests that were served since
+	faults   int       // bodies that were refused or given up, minus requests served since
 	closed   atomic.Bool
 
 	// arriving is how many bodies are; the server's Bodies write it.
@@ -162,14 +162,14 @@ func (c *connection) drop() {
 	_ = c.Conn.Close()
 }
 
-// maxFaults is more than a connection may have streams at a time, so that a
-// caller who is served loses its connection only if all of one moment fail and
-// more after them.
+// maxFaults is more than the streams that a connection may have at a time, so that a
+// caller that is served loses its connection only if all streams of one moment fail,
+// and more after them.
 const maxFaults = 128
 
-// fault notes that a body of the connection was refused or given up. One that
-// was never served is dropped at once, another when this happens again and
-// again while hardly any request of it is served.
+// fault notes that a body of the connection was refused or given up. A connection
+// that was never served, and has no request in progress, is dropped at once; another
+// one when this happens again and again while hardly any of its requests is served.
 func (c *connection) fault() {
 	if c == nil {
 		return

@@ -5,10 +5,10 @@
 //
 // All of them follow one rule: what waits makes room for what arrives. A flood
 // of connections that say nothing, or never stop asking, or of bodies that never
-// end, loses its places to the next caller instead of shutting it out, and a connection has a few
-// places that no other can take. What belongs to no request that is served is
-// read ever more slowly. Nothing of it depends on addresses, behind
-// which there may be a proxy or a whole cluster.
+// end, loses its places to the next caller instead of shutting it out, and a
+// connection has a few places that no other can take. The more a connection sends
+// without a request being served, the more slowly it is read. None of this depends
+// on addresses, behind which there may be a proxy or a whole cluster.
 //
 // The package knows no path, no secret and no format. Everything in it is safe
 // for concurrent use.

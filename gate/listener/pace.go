@@ -7,19 +7,19 @@ import (
 )
 
 const (
-	// portion is what is read before a pause: a handshake, or some 20 streams of a
-	// flood, of which those beyond the places are refused during the pause.
+	// portion is how much is read before a pause: a handshake, or some 20 streams of a
+	// flood; those for which there is no place are refused during the pause.
 	portion = 2 << 10
 	// known is how much waste a connection that was served may have before it
 	// pauses, if bodies of it were refused or given up lately.
 	known = 64 << 10
-	// buffered is more than lies unread in the buffers of HTTP2 while handlers wait
-	// for a processor, with the headers of all streams. Below it nothing is known to
-	// be wrong with a connection none of whose bodies failed.
+	// buffered is more than the unread bytes in the buffers of HTTP2 while handlers
+	// wait for a processor, with the headers of all streams. Below it, nothing shows
+	// that a connection none of whose bodies failed does anything wrong.
 	buffered = 640 << 10
-	// breath is the first part of a pause. At most breathers take it at a time, the
-	// others wait for theirs, so that a crowd is read as fast as those wake who
-	// paused: the later, the more there is to do.
+	// breath is the first part of a pause. At most breathers connections take it at a
+	// time and the others wait for their turn. So a crowd is read only as fast as the
+	// pausing ones wake, and they wake later the more the process has to do.
 	breath    = 2 * time.Millisecond
 	breathers = 4
 	// Each step of waste beyond what is tolerated makes the second part of a pause
@@ -28,11 +28,11 @@ const (
 	longest = 200 * time.Millisecond
 )
 
-// A pace slows the reading of a connection down by what it wastes: bytes that
-// are no part of a body that somebody reads, since a request was last served.
-// An honest caller sends little else and notices nothing: a new one whose first
-// bodies wait to be read, because others have their turn, loses milliseconds. A
-// flood is not all taken in before the first of it can be refused.
+// A pace slows down the reading of a connection the more it wastes. Waste is the bytes
+// that are not part of a body which a handler reads; each request that is served
+// forgives some of it. An honest caller sends little waste and notices nothing; a new
+// one whose first bodies wait to be read, because others have their turn, loses
+// milliseconds. A flood is not taken in whole before its first part can be refused.
 type pace struct {
 	waste  atomic.Int64
 	served atomic.Bool
@@ -68,15 +68,15 @@ func (p *pace) next(want int, gone *atomic.Bool) int {
 	return min(want, portion)
 }
 
-// serve forgives half of the waste, and a portion: headers alone, of whatever
-// size, never amount to a pause.
+// serve forgives half of the waste and one portion more, so that headers alone,
+// whatever their size, never lead to a pause.
 func (p *pace) serve() {
 	p.served.Store(true)
 	waste := p.waste.Load()
 	p.waste.Add(-min(waste, waste/2+portion))
 }
 
-// useful is a body what is read of which is no waste.
+// useful is a body whose bytes stop being waste once they are read.
 type useful struct {
 	io.ReadCloser
 	pace *pace
