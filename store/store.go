@@ -73,17 +73,18 @@ type Scheduler interface {
 	// worker's fault, so that it continues at its age; later ones wait.
 	//
 	// Order: priority; what has not been tried before what has (see
-	// TriedBehind); the registry with the fewest running jobs of the kinds asked
-	// for, of several the one whose turn is longest ago, but after a claim that
-	// passed over newcomers the one that came last; within it the same for
-	// repositories; then age. A newcomer has no running job, has begun to wait
-	// since its last turn, and none that waits has waited since before that. So none of k waiting registries gets less than
-	// every k-th claim because another has more jobs, or jobs that take longer.
-	// Every class that waits gets at least every tenth claim (of those that ask
-	// for the same kinds, and but for gate.ClaimRequest.Yielding); a registry at
-	// its limits is passed over, another's job is served. Limits.Concurrency holds for each kind of job by itself, so
-	// that long analyses do not keep tags from being confirmed; pulls are
-	// counted from when a limit is set. An analyze job of a
+	// TriedBehind); the registry with the fewest running jobs of the requested
+	// kinds, of several the one whose turn is longest ago, but after a claim that
+	// passed over newcomers the newcomer that came last; within it the same for
+	// repositories; then age. A newcomer is a registry without a running job that
+	// began to wait after its last turn, while no other one has waited since before
+	// that turn. So none of k waiting registries gets less than every k-th claim
+	// because another has more jobs, or jobs that take longer. Every class that
+	// waits gets at least every tenth claim (of those for the same kinds, and
+	// except for gate.ClaimRequest.Yielding); a registry at its limits is passed
+	// over and another's job is served. Limits.Concurrency holds for each kind of
+	// job separately, so that long analyses do not keep tags from being confirmed;
+	// pulls are counted from when a limit is set. An analyze job of a
 	// digest that was never charged reserves its charge in the period, or is
 	// parked when the limit is reached; parked jobs return to the queue, oldest
 	// first, when the period has turned or the limit was raised. A forced
@@ -187,11 +188,11 @@ type Records interface {
 
 // Tags is what our own reads of tags found.
 type Tags interface {
-	// PutTag stores the result of a read of a registry's host; readAt is the store's
-	// time when the read started. A mapping from a later read stays, unless that was
-	// of another host under the registry's name. The mapping is clean
-	// unless it was marked dirty at or after readAt. digest "" records that the tag
-	// does not exist. It returns the mapping that stands now.
+	// PutTag stores the result of a read of a registry at host; readAt is the store's
+	// time when the read started. A mapping from a later read stays, unless that read
+	// was of another host under the registry's name. The mapping is clean unless it
+	// was marked dirty at or after readAt. digest "" records that the tag does not
+	// exist. It returns the mapping that stands now.
 	PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error)
 	// MarkDirty says that the tag may have moved. An unknown tag gets a dirty
 	// mapping without a digest.

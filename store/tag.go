@@ -34,8 +34,8 @@ func CheckTag(k gate.TagKey) error {
 // MergeTag is the mapping that stands after a read of a host that started at readAt
 // and found digest ("": no such tag), where old stood before (found says whether it
 // did). It reports whether it must be written, and whether a reader of the feed
-// would see a difference. A readAt after the store's clock counts as now. What was
-// read of another host under the registry's name is no later word about this one.
+// would see a difference. A readAt after the store's clock counts as now. A later read
+// of another host under the registry's name does not count against this one.
 func MergeTag(old gate.TagMapping, found bool, digest gate.Digest, readAt, now time.Time, host string) (m gate.TagMapping, write, changed bool) {
 	if readAt.After(now) {
 		readAt = now
@@ -45,7 +45,7 @@ func MergeTag(old gate.TagMapping, found bool, digest gate.Digest, readAt, now t
 	if old.ReadAt.After(m.ReadAt) && !moved {
 		return old, false, false
 	}
-	// A later read of the other host may have lifted a mark that this one has not seen.
+	// A later read of the other host may have cleared a mark that this read has not seen.
 	m.Dirty = (old.Dirty || moved && !old.DirtyAt.IsZero()) && !old.DirtyAt.Before(m.ReadAt)
 	return m, true, !found || moved || old.Digest != m.Digest || old.Dirty != m.Dirty || old.Gone != m.Gone
 }

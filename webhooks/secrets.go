@@ -83,12 +83,13 @@ func newSecrets(c Config, now func() time.Time, log *slog.Logger) (*secrets, err
 // refuse what is in force would stop the registry's events.
 func (s *secrets) warnShort(file string, secret []byte) {
 	if n := guessed(s.auth, secret); n < gate.MinSecret {
-		s.log.Warn("webhook secret is short enough to be guessed; use a longer one, such as that of: openssl rand -hex 24",
+		s.log.Warn("webhook secret is short enough to be guessed; use a longer one, such as the output of: openssl rand -hex 24",
 			"file", file, "bytes", n, "want", gate.MinSecret)
 	}
 }
 
-// guessed is the length in bytes of what a guess must find.
+// guessed is the length in bytes of what an attacker must guess: for basic, the
+// password alone.
 func guessed(auth string, secret []byte) int {
 	if auth == AuthBasic {
 		_, secret, _ = bytes.Cut(secret, []byte(":"))
@@ -96,14 +97,14 @@ func guessed(auth string, secret []byte) int {
 	return len(secret)
 }
 
-// ShortSecrets says, by the index in SecretFiles, which of them hold a secret that is
+// ShortSecrets is a warning, by index in SecretFiles, for each file whose secret is
 // short enough to be guessed. Files that cannot be read are left out.
 func (c Config) ShortSecrets() map[int]string {
 	short := map[int]string{}
 	for i, file := range c.SecretFiles {
 		secret, err := readSecret(c.Auth, file)
 		if n := guessed(c.Auth, secret); err == nil && n < gate.MinSecret {
-			short[i] = fmt.Sprintf("the secret in %q has %d characters and is short enough to be guessed; use one with at least %d, such as that of: openssl rand -hex 24", file, n, gate.MinSecret)
+			short[i] = fmt.Sprintf("the secret in %q has %d characters and is short enough to be guessed; use one with at least %d, such as the output of: openssl rand -hex 24", file, n, gate.MinSecret)
 		}
 	}
 	return short

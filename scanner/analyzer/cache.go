@@ -44,8 +44,8 @@ type entry struct {
 	used time.Time
 }
 
-// maxCached bounds the entries, of which each is remembered with about 300 bytes:
-// results of empty layers are so small that max alone would allow millions.
+// maxCached bounds the number of entries, each of which takes about 300 bytes of
+// memory: results of empty layers are so small that max alone would allow millions.
 const maxCached = 100_000
 
 // crowded reports whether more than nine tenths of a limit are used; it is called

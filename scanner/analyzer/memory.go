@@ -15,10 +15,10 @@ import (
 // AnalysisMemory for each of two analyses at a time.
 const parentMemory = 128<<20 + 2*AnalysisMemory
 
-// worstMemory is what the worker itself takes at most with two analyses at a time,
-// in bytes: 297 MiB were measured with layers that are made to take memory, of
-// which 60 are the program and its data, and the rest what results are matched and
-// judged in, with the garbage of that.
+// worstMemory is the most that the worker itself takes with two analyses at a time,
+// in bytes: 297 MiB were measured with layers made to take memory. 60 MiB of it are
+// the program and its data, the rest is what matching and judging the results takes,
+// with its garbage.
 const worstMemory = 384 << 20
 
 // AnalysisMemory is what one analysis takes of the worker itself at most, in bytes:
@@ -44,23 +44,23 @@ func checkMemory(c Config, limit int64) error {
 		gate.ByteSize(limit), c.Concurrency, c.ChildMemory, gate.ByteSize(parent), gate.ByteSize(need), gate.ErrInvalid)
 }
 
-// tightMemory says what is missing when the analyses fit the limit only while not
-// all of them are at their own, "" when nothing is. It is told and
-// not refused: an installation that works continues to work.
+// tightMemory says which limit is needed when the analyses fit the present one only
+// while not all of them take the most that they may, "" when they always fit. It is a
+// warning and not a refusal: an installation that works continues to work.
 func tightMemory(c Config, limit int64) string {
 	need := worstMemory + int64(max(c.Concurrency-2, 0))*AnalysisMemory + int64(c.Concurrency)*int64(c.ChildMemory)
 	if limit <= 0 || need <= limit {
 		return ""
 	}
-	return fmt.Sprintf("scan.concurrency %d with scan.childMemory %s needs %s at its worst, the limit is %s; raise it",
+	return fmt.Sprintf("scan.concurrency %d with scan.childMemory %s needs up to %s, but the memory limit is %s; raise the limit, or lower one of the two",
 		c.Concurrency, c.ChildMemory, gate.ByteSize(need), gate.ByteSize(limit))
 }
 
-// OwnMemory is what the garbage collector of the worker should aim at, in bytes, so
-// that worker and children stay within the limit of the control group: what the
-// children leave, without 64 MiB for the program itself and what it maps. 0: there
-// is no limit. It is never below what local caches and two analyses need, so that
-// an installation that works with less does not spend its time on collecting.
+// OwnMemory is the memory that the garbage collector of the worker should aim at, in
+// bytes, so that worker and children stay within the limit of the control group: what
+// the children leave, less 64 MiB for the program itself and what it maps. 0: there
+// is no limit. It is never below what local caches and two analyses need, so that an
+// installation that works with less does not spend its time collecting garbage.
 func OwnMemory(c Config) int64 { return ownMemory(c, cgroupMemory("/")) }
 
 func ownMemory(c Config, limit int64) int64 {

@@ -92,7 +92,7 @@ type tarFiles struct {
 	spans map[string]span
 	links map[string]string
 	close func() error
-	cut   bool // it ends without the zeros that end a tar archive
+	cut   bool // it lacks the zeros that end a tar archive
 }
 
 type span struct{ offset, size int64 }
@@ -185,7 +185,7 @@ func (t *tarFiles) scan(ctx context.Context, f *spooled) error {
 }
 
 // ended notes whether the archive has its end: one that was cut off between two files,
-// or in the padding of one, reads like a whole one.
+// or in the padding after one, otherwise reads like a complete one.
 func (t *tarFiles) ended(f *spooled) error {
 	end, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	dbtypes "github.com/aquasecurity/trivy-db/pkg/types"
 )
 
-// maxDetailBytes bounds the cache: a record has about 2 kB without its description,
-// some with hundreds of references 50, and a busy installation sees some 20,000
+// maxDetailBytes bounds the cache. A record has about 2 kB without its description,
+// 50 kB with hundreds of references, and a busy installation sees some 20,000
 // different vulnerabilities.
 const maxDetailBytes = 64 << 20
 
@@ -68,8 +68,8 @@ func (d *details) keep(id string, v dbtypes.Vulnerability) {
 	d.byID[id] = v
 }
 
-// detailBytes is what a record takes in the cache, about: texts, a place of 400
-// bytes in the map, and maps with 150 bytes for each of their few entries.
+// detailBytes is approximately the memory that a record takes in the cache: its texts,
+// 400 bytes for its place in the map, and 150 bytes or more for each entry of its maps.
 func detailBytes(id string, v dbtypes.Vulnerability) int {
 	n := 400 + len(id) + len(v.Title) + len(v.Severity) + 16*cap(v.References)
 	for _, ref := range v.References {

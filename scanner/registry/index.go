@@ -81,17 +81,17 @@ func (x *expansion) add(ctx context.Context, d *document, depth int) error {
 	return nil
 }
 
-// The annotations with which BuildKit says that a descriptor is an attestation, and
-// of what (docs.docker.com/build/metadata/attestations/attestation-storage).
+// The annotations by which BuildKit says that a descriptor is an attestation, and of
+// which manifest (docs.docker.com/build/metadata/attestations/attestation-storage).
 const (
 	annotationReferenceType   = "vnd.docker.reference.type"
 	annotationReferenceDigest = "vnd.docker.reference.digest"
 	attestationManifest       = "attestation-manifest"
 )
 
-// attestation notes what an index calls the attestation of another manifest in it. One
-// that says to be about something else is not: an index does not speak about what is
-// outside of it.
+// attestation notes a descriptor that the index calls an attestation of another manifest
+// in it. One of a manifest outside the index is not noted: an index says nothing about
+// what is outside.
 func (x *expansion) attestation(d *document, desc descriptor) {
 	about := gate.Digest(desc.Annotations[annotationReferenceDigest])
 	if desc.Annotations[annotationReferenceType] != attestationManifest || !desc.Digest.Valid() || !about.Valid() || about == desc.Digest {

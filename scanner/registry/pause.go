@@ -24,9 +24,9 @@ const (
 	breakAfter = 12
 	firstBreak = 2 * time.Second
 	maxBreak   = time.Minute
-	// maxPausedHosts bounds the table: names come from redirects too. One longer
-	// than maxPausedHost, a name of DNS with its port and a word before it, cannot be
-	// resolved and is not remembered.
+	// maxPausedHosts bounds the table: names come from redirects too. A name longer
+	// than maxPausedHost (a DNS name, its port and a word before it) cannot be resolved
+	// and is not remembered.
 	maxPausedHosts = 1000
 	maxPausedHost  = 300
 )
@@ -37,12 +37,12 @@ type pausedError struct {
 	after  time.Duration
 	reason string
 	asked  bool // by the host itself
-	// wish is what is left of the wait that the host named, which may be longer than
-	// it is left alone; not positive when it named none.
+	// wish is what is left of the wait that the host requested, which may be longer
+	// than the pause; not positive when it named none.
 	wish time.Duration
 }
 
-// retryAfter is what callers are told of the pause.
+// retryAfter is the error that tells callers about the pause.
 func (e *pausedError) retryAfter(err error) *gate.RetryAfterError {
 	return &gate.RetryAfterError{After: max(e.after, minPause), Asked: max(e.wish, 0), Err: err}
 }
@@ -74,7 +74,7 @@ type hostHealth struct {
 	until    time.Time
 	reason   string
 	asked    bool      // for the pause, by the host itself
-	wish     time.Time // until when, by the host's own word; zero when it named no time
+	wish     time.Time // until when the host asked to wait; zero when it named no time
 	limited  int       // 429 without Retry-After in a row
 	failures int       // failed exchanges in a row
 }

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// maxAsked is the longest wait that is taken for what a registry means: a quota of a
-// year. What is longer is a mistake, and repeated to nobody.
+// maxAsked is the longest wait that a registry can mean, for a quota of a year. A
+// longer one is a mistake and is shown to nobody.
 const maxAsked = 366 * 24 * time.Hour
 
 // parseRetryAfter reads a Retry-After header (RFC 9110 10.2.3: seconds or a
 // date). Registries also send what is neither, such as ghcr.io's "35.852µs, allowed:
 // 44000/minute": numbers with a fraction or a unit are understood, text after a comma
-// is ignored. after is how long the host is left alone, in [minPause, maxPause]; asked
-// is what the registry has asked for, zero for what cannot be meant: a time that is
-// over, or further away than maxAsked. ok is false when nothing can be made of it.
+// is ignored. after is how long the host is left alone, in [minPause, maxPause]. asked
+// is the wait that the registry requested, zero for one that makes no sense: a time in
+// the past, or further away than maxAsked. ok is false when the value means nothing.
 func parseRetryAfter(value string, now time.Time) (after, asked time.Duration, ok bool) {
 	value = strings.TrimSpace(value)
 	if value == "" || len(value) > 200 {
@@ -38,7 +38,7 @@ func parseRetryAfter(value string, now time.Time) (after, asked time.Duration, o
 	return 0, 0, false
 }
 
-// pause is what is made of a wait that a registry has asked for.
+// pause returns the results of parseRetryAfter for a wait that a registry requested.
 func pause(wish time.Duration) (after, asked time.Duration, ok bool) {
 	if wish > 0 && wish <= maxAsked {
 		asked = wish

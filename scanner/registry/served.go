@@ -16,8 +16,8 @@ const (
 	// servedFor is how long a manifest that was read proves that the credentials
 	// are good for its repository.
 	servedFor = time.Hour
-	// maxServed bounds the repositories that are remembered, maxServedBytes what
-	// they take: about 1 KiB each, and up to 16 KiB with refused references.
+	// maxServed bounds the repositories that are remembered, maxServedBytes their
+	// memory: about 1 KiB each, and up to 16 KiB with refused references.
 	maxServed      = 1000
 	maxServedBytes = 4 << 20
 	// maxRefusedRefs bounds the refused references of one repository.
@@ -37,8 +37,8 @@ type served struct {
 	bytes        int // of all of them, about
 }
 
-// What is kept takes, besides the names: two manifests with a digest and a tag
-// each, and a place in a map.
+// What a remembered repository (two manifests with a digest and a tag each) and a
+// refused reference take in addition to their names, with their places in a map.
 const (
 	servedRepositoryBytes = 1024
 	servedRefBytes        = 64

@@ -22,7 +22,7 @@ const (
 	defaultTokenLife = time.Minute
 	maxTokenLife     = time.Hour
 	// maxTokens and maxTokensBytes bound the cache: one token for each repository in
-	// use, of 1 to 4 KiB; the largest that a server may answer has 1 MiB.
+	// use, of 1 to 4 KiB; the largest token that a server may send has 1 MiB.
 	maxTokens      = 1000
 	maxTokensBytes = 8 << 20
 )
@@ -111,7 +111,7 @@ func (s *session) exchange(ctx context.Context, ch challenge, c *call) (token, e
 func (s *session) checkRealm(realm string) (*url.URL, error) {
 	u, err := url.Parse(realm)
 	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" {
-		return nil, fmt.Errorf("the registry names %s as its token server, which is no usable address: %w", gate.Quoted(realm, 100), gate.ErrRegistryAuth)
+		return nil, fmt.Errorf("the registry names %s as its token server, which is not a usable address: %w", gate.Quoted(realm, 100), gate.ErrRegistryAuth)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !s.cfg.PlainHTTP) {
 		return nil, fmt.Errorf("the registry names a token server at %s that is not reached by https: %w", gate.Quoted(u.Host, 100), gate.ErrRegistryAuth)

@@ -98,7 +98,8 @@ func (k keys) fixed() []string {
 	return list
 }
 
-// maxKey is longer than every key of ours: names in it have at most 255 bytes.
+// maxKey is longer than every key of ours: the names in a key have at most 255 bytes
+// each.
 const maxKey = 2048
 
 // typeOf is the type that a key of ours should have, "" for one that is none.

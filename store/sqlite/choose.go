@@ -51,8 +51,8 @@ func (r *running) stop(seq int64) {
 	}
 }
 
-// holder is the registry that has all running jobs of the kinds in mask; "" when
-// there is none.
+// holder is the registry that has all running jobs of the kinds in mask, "" when
+// no registry has.
 func (r *running) holder(mask int) (name string) {
 	for at := range r.lanes {
 		if at.kind&mask == 0 || at.registry == name {

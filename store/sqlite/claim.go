@@ -42,7 +42,7 @@ type claim struct {
 	req  gate.ClaimRequest
 	mask int
 	room bool // the period's quota has room for one more
-	// due says that the job passes over a newcomer, which is the next one's turn.
+	// due says that the job passes over a newcomer, so that the next turn is a newcomer's.
 	due bool
 	// leaving is a running job that does not count, nil for none.
 	leaving *job

@@ -27,14 +27,14 @@ type ring struct {
 	at    map[string]*list.Element
 }
 
-// spot is where a repository stands in a ring since a tick.
+// spot is the place of a repository in a ring, and the tick since when it has it.
 type spot struct {
 	repository string
 	since      int64
 }
 
-// since is the tick since which the first in the ring waits for its turn, 0 when
-// nobody does.
+// since is the tick since when the first repository in the ring waits for its turn, 0
+// when the ring is empty.
 func (r *ring) since() int64 {
 	if r == nil || r.order.Len() == 0 {
 		return 0
@@ -64,8 +64,8 @@ func (h *hints) wait(l lane, repository string) {
 	}
 }
 
-// turn notes that a claim of some kinds has served a repository from the lane; last,
-// that it has no other job there.
+// turn notes that a claim for the kinds in mask has served a repository from the lane.
+// last says that the repository has no other job there.
 func (h *hints) turn(mask int, l lane, repository string, last bool) {
 	h.ticks++
 	h.served[served{mask, l.registry}] = h.ticks
@@ -108,9 +108,9 @@ type hints struct {
 	parked             bool
 	turns              map[int]turns
 	limits             map[string]gate.Limits // of the latest claim
-	// ticks counts turns and arrivals in the rings, served has that of each
-	// registry's last turn, due tells in which classes the last claim passed over a
-	// newcomer. A restart forgets them, which costs one round at most.
+	// ticks counts turns and arrivals in the rings. served has the tick of each
+	// registry's last turn. due says in which classes the last claim passed over a
+	// newcomer. A restart loses them, which costs one round at most.
 	ticks    int64
 	served   map[served]int64
 	due      map[classOf]bool

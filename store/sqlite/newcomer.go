@@ -2,10 +2,10 @@ package sqlite
 
 import "slices"
 
-// newcomer finds the job of the registry that began to wait last, of those without
-// a running job; nil when there is none that may be taken ahead of the others. None
-// is that has had its turn since another began to wait that still waits: so each is
-// ahead of another once at most before that has its turn.
+// newcomer finds a job of the registry that began to wait last, among those without a
+// running job that may be taken ahead of the others; nil when there is none. A registry
+// may not be taken ahead if it had a turn after another one that still waits began to
+// wait. So each is ahead of another at most once before the other has its turn.
 func (c *claim) newcomer(list []option) (found *head, name string, err error) {
 	for {
 		if name, err = c.lastComer(list); err != nil || name == "" {
@@ -20,8 +20,8 @@ func (c *claim) newcomer(list []option) (found *head, name string, err error) {
 
 // queuer is a registry without a running job that waits.
 type queuer struct {
-	since, served int64 // ticks: of the arrival of what waits longest, of the last turn
-	returned      bool  // a job that has let others pass for long enough is among it
+	since, served int64 // ticks: since when it waits, and of its last turn
+	returned      bool  // it has a job that has let others pass for long enough
 }
 
 func (c *claim) lastComer(list []option) (name string, err error) {
@@ -50,7 +50,7 @@ func (c *claim) lastComer(list []option) (name string, err error) {
 	if len(waiting) < 2 {
 		return "", nil
 	}
-	longest := int64(never) // since when the one waits that waits longest for a turn
+	longest := int64(never) // since when the one that waits longest for a turn has waited
 	for _, q := range waiting {
 		longest = min(longest, max(q.since, q.served))
 	}

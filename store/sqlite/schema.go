@@ -137,7 +137,7 @@ const schemaV3 = `
 ALTER TABLE jobs ADD COLUMN refused_since INTEGER NOT NULL DEFAULT 0; -- Unix nanoseconds: see gate.Job.RefusedSince
 `
 
-// schemaV4 remembers of which host a tag was read.
+// schemaV4 adds the host that a tag was read from.
 const schemaV4 = `
 ALTER TABLE tags ADD COLUMN host TEXT NOT NULL DEFAULT ''; -- '' where it is not known
 `

@@ -178,10 +178,10 @@ local function ofclass(options, tried)
   return best
 end
 
--- newcomer is the registry that began to wait last, of those without a running job,
--- with its lanes; nil when there is none that may be taken ahead of the others. None
--- is that has had its turn since another began to wait that still waits: so each is
--- ahead of another once at most before that has its turn.
+-- newcomer is the registry that began to wait last, with its lanes, among those without
+-- a running job that may be taken ahead of the others; nil when there is none. A
+-- registry may not be taken ahead if it had a turn after another one that still waits
+-- began to wait. So each is ahead of another at most once before the other has its turn.
 local function newcomer(options)
   local idle, several
   for _, l in ipairs(options) do
@@ -209,7 +209,7 @@ local function newcomer(options)
     end
   end
   if count < 2 then return nil end
-  local longest = math.huge -- since when the one waits that waits longest for a turn
+  local longest = math.huge -- since when the one that waits longest for a turn has waited
   for _, q in pairs(waiting) do longest = math.min(longest, math.max(q.since, q.served)) end
   local last
   for _, q in pairs(waiting) do
@@ -218,8 +218,8 @@ local function newcomer(options)
   return last
 end
 
--- holder is the registry that has all running jobs of the kinds asked for, false
--- when there is none.
+-- holder is the registry that has all running jobs of the requested kinds, false when
+-- no registry has.
 local function holder()
   local registry = false
   for _, id in ipairs(redis.call('ZRANGE', key('leases'), 0, BATCH - 1)) do
@@ -233,7 +233,7 @@ local function holder()
 end
 
 -- pick is the next job of the first class that has one, and whether it passes over a
--- newcomer: then the next one's turn is such a one's. What has not been tried comes
+-- newcomer: then the next turn is a newcomer's. What has not been tried comes
 -- before what has, unless that has let others pass for long enough. The registry that
 -- yields comes last.
 local owed = {} -- by class: whether its last claim passed over a newcomer
