@@ -46,11 +46,11 @@ type Catalog struct {
 
 // Open opens or makes the projection in dir. A file that is damaged or of
 // another version is removed: the next Follow builds it again. gate.ErrResource
-// when there can be no file.
+// when there can be no file, gate.ErrInvalid for one that belongs to another user.
 func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Catalog, error) {
 	path := filepath.Join(dir, "catalog.db")
 	if err := gate.PrivateFile(path, "-wal", "-shm"); err != nil {
-		return nil, fmt.Errorf("making the catalog %q readable for its owner only: %w", path, errors.Join(gate.ErrResource, err))
+		return nil, notPrivate(path, err)
 	}
 	c, err := open(ctx, path, source, log)
 	if err == nil {
@@ -66,13 +66,22 @@ func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Ca
 		}
 	}
 	if err := gate.PrivateFile(path, "-wal", "-shm"); err != nil {
-		return nil, fmt.Errorf("making the catalog %q readable for its owner only: %w", path, errors.Join(gate.ErrResource, err))
+		return nil, notPrivate(path, err)
 	}
 	c, err = open(ctx, path, source, log)
 	if err != nil {
 		return nil, fmt.Errorf("making the catalog %q: %w", path, errors.Join(gate.ErrResource, err))
 	}
 	return c, nil
+}
+
+// notPrivate says why the file is not used. What [gate.PrivateFile] refuses names the
+// file, its owner and what to do; nothing is exhausted then.
+func notPrivate(path string, err error) error {
+	if errors.Is(err, gate.ErrInvalid) {
+		return fmt.Errorf("opening the catalog: %w", err)
+	}
+	return fmt.Errorf("making the catalog %q readable only by its owner: %w", path, errors.Join(gate.ErrResource, err))
 }
 
 func open(ctx context.Context, path string, source Source, log *slog.Logger) (*Catalog, error) {
