@@ -84,9 +84,9 @@ func SQLitePath(storeURL string) (string, error) {
 	scheme, rest, ok := strings.Cut(storeURL, "://")
 	switch {
 	case storeURL == "":
-		return invalid("the store's URL is empty; want sqlite:///PATH")
+		return invalid("the store's URL is empty; want sqlite:///PATH or redis://HOST:PORT")
 	case !ok:
-		return invalid("the store's URL has no scheme; want sqlite:///PATH")
+		return invalid("the store's URL has no scheme; want sqlite:///PATH or redis://HOST:PORT")
 	case scheme != "sqlite":
 		return invalid("the scheme %s of the store's URL is not known; want sqlite:///PATH or redis://HOST:PORT", gate.Quoted(scheme, 40))
 	case strings.ContainsAny(rest, "?#"):

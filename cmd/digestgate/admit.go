@@ -44,6 +44,12 @@ Exit status: 0 all allowed, 1 error, 2 at least one denied.`,
 			if file == "" {
 				return errors.New(`which file? give -f FILE ("-" is standard input)`)
 			}
+			if server != "" && cmd.Flags().Changed("cluster") {
+				return fmt.Errorf("--cluster and --server exclude each other: a server knows the cluster by its URL, --server https://HOST:8443%s/NAME/TOKEN", admission.BasePath)
+			}
+			if server == "" && caFile != "" {
+				return errors.New("--ca-file is for --server: without it no server is asked")
+			}
 			in, err := openInput(cmd.InOrStdin(), file)
 			if err != nil {
 				return err
@@ -73,6 +79,9 @@ func (o *rootOptions) reviewer(cmd *cobra.Command, server, caFile, cluster strin
 	c, err := o.load()
 	if err != nil {
 		return nil, nil, err
+	}
+	if !slices.ContainsFunc(c.Admission.Clusters, func(k admission.ClusterConfig) bool { return k.Name == cluster }) {
+		return nil, nil, fmt.Errorf("--cluster %s is none of admission.clusters", gate.Quoted(cluster, 100))
 	}
 	c.Roles = []string{roleAdmission}
 	a, err := (&app{config: c, log: o.logger(cmd.ErrOrStderr()), metrics: prometheus.NewRegistry(), asking: true}).open(cmd.Context())
@@ -112,7 +121,11 @@ func remoteReviewer(server, caFile string) (answerer, error) {
 		defer res.Body.Close()
 		out, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 		if err == nil && res.StatusCode != http.StatusOK {
-			err = fmt.Errorf("the server answered %d: %s", res.StatusCode, gate.Printable(string(out), 500))
+			var p problem
+			if json.Unmarshal(out, &p) != nil || p.Detail == "" {
+				p.Detail = strings.TrimSpace(string(out))
+			}
+			err = fmt.Errorf("the server answered %d: %s", res.StatusCode, gate.Printable(p.Detail, 500))
 			if res.StatusCode == http.StatusNotFound {
 				err = fmt.Errorf("%w; is %s the admission listener of digestgate?", err, gate.Printable(server, 200))
 			}

@@ -35,6 +35,21 @@ func (f *listFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.all, "all", false, "list all, whatever --limit says")
 }
 
+// alone refuses flags of the list beside the one thing that is asked for: they would
+// be passed over in silence.
+func alone(cmd *cobra.Command, thing string, filters ...string) error {
+	var given []string
+	for _, name := range append(filters, "all", "cursor", "limit") {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	if len(given) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: for the list only, and %s asks for one; leave out one or the other", strings.Join(given, ", "), thing)
+}
+
 // open checks the flags and makes the client.
 func (f *listFlags) open(o *rootOptions) (*client, error) {
 	if f.limit < 1 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,6 +32,14 @@ type configSource struct {
 	file    string   // "" reads none
 	environ []string // "KEY=value"
 	set     []string // "path.to.key=value" of --set
+	fixed   []fixedKey
+}
+
+// fixedKey is a key that the command line sets by something else than --set.
+type fixedKey struct {
+	origin string // what sets it, such as "--data-dir"
+	path   string
+	value  any // written as JSON, which is YAML: a name of digits stays a name
 }
 
 // loaded is a configuration with what is to be said about it. It is complete,
@@ -124,6 +133,14 @@ func (s configSource) readSet(d *document.Document) {
 			hint = "; did you mean " + near + "?"
 		}
 		d.Fail("--set %q: want KEY=VALUE with a key such as scan.timeout%s", pair, hint)
+	}
+	for _, f := range s.fixed {
+		value, err := json.Marshal(f.value)
+		if err != nil {
+			d.Fail("%s: %v", f.origin, err)
+			continue
+		}
+		d.ReadValue(f.origin, f.path, string(value))
 	}
 }
 

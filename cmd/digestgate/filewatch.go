@@ -79,8 +79,9 @@ func newFileWatch(log *slog.Logger, files []namedFile) *fileWatch {
 	return w
 }
 
-// look looks at all files and forgets those that are no longer named.
-func (w *fileWatch) look(files []namedFile) {
+// look looks at all files and forgets those that are no longer named. It reports
+// whether one is back.
+func (w *fileWatch) look(files []namedFile) (back bool) {
 	for _, f := range files {
 		s, known := w.state[f]
 		if !known {
@@ -88,7 +89,9 @@ func (w *fileWatch) look(files []namedFile) {
 			w.state[f] = s
 		}
 		s.looked = true
+		told := s.told
 		w.follow(f, s, readable(f.path))
+		back = back || told && !s.told
 	}
 	for f, s := range w.state {
 		if !s.looked {
@@ -96,6 +99,7 @@ func (w *fileWatch) look(files []namedFile) {
 		}
 		s.looked = false
 	}
+	return back
 }
 
 func (w *fileWatch) follow(f namedFile, s *fileState, err error) {

@@ -40,6 +40,9 @@ beginning of one (sha256:5f70bf18).`,
 				return err
 			}
 			if len(args) == 1 && args[0] != "list" { // as in "registries list"
+				if err := alone(cmd, "IMAGE", "state", "decision", "kind", "registry", "repository", "query"); err != nil {
+					return err
+				}
 				return c.showImage(cmd.Context(), cmd.OutOrStdout(), flags.format, args[0])
 			}
 			rows, next, err := flags.list(cmd.Context(), c, "images", url.Values{

@@ -39,9 +39,12 @@ waits for or why it failed, or how far it is.`,
 				return err
 			}
 			if len(args) == 1 && args[0] != "list" { // as in "registries list"
+				if err := errors.Join(alone(cmd, "JOB", "state", "kind", "digest"), jobID(args[0])); err != nil {
+					return err
+				}
 				var raw json.RawMessage
 				if err := c.call(cmd.Context(), http.MethodGet, "/jobs/"+url.PathEscape(args[0]), nil, &raw); err != nil {
-					return jobAdvice(err, args[0])
+					return jobAdvice(err)
 				}
 				if flags.format == "json" {
 					return printJSON(cmd.OutOrStdout(), raw)
@@ -170,11 +173,13 @@ func (c *client) cancel(ctx context.Context, arg string) (done []json.RawMessage
 		if ids, err = c.live(ctx, arg); err != nil {
 			return nil, err
 		}
+	} else if err := jobID(arg); err != nil {
+		return nil, err
 	}
 	for _, id := range ids {
 		var raw json.RawMessage
 		if err := c.call(ctx, http.MethodPost, "/jobs/"+url.PathEscape(id)+"/cancel", nil, &raw); err != nil {
-			return done, jobAdvice(err, id)
+			return done, jobAdvice(err)
 		}
 		done = append(done, raw)
 	}
@@ -182,17 +187,21 @@ func (c *client) cancel(ctx context.Context, arg string) (done []json.RawMessage
 }
 
 // jobAdvice says where to find ids when the server has no job with the given one.
-func jobAdvice(err error, id string) error {
+func jobAdvice(err error) error {
 	var p *problem
 	if !errors.As(err, &p) || p.Status != http.StatusNotFound && p.Status != http.StatusBadRequest && p.Status != http.StatusUnprocessableEntity {
 		return err
 	}
-	if strings.ContainsAny(id, "/:@.") {
-		p.advice = fmt.Sprintf("; %s looks like an image: \"digestgate jobs --digest IMAGE\" lists the jobs of an image", gate.Quoted(id, 100))
-	} else {
-		p.advice = "; \"digestgate jobs\" lists the jobs with their ids; jobs that ended long ago are no longer known"
-	}
+	p.advice = "; \"digestgate jobs\" lists the jobs with their ids; jobs that ended long ago are no longer known"
 	return err
+}
+
+// jobID refuses what is no id of a job, but perhaps an image.
+func jobID(id string) error {
+	if !strings.ContainsAny(id, "/:@.") {
+		return nil
+	}
+	return fmt.Errorf("%s is not the id of a job, it looks like an image: \"digestgate jobs --digest IMAGE\" lists the jobs of one with their ids", gate.Quoted(id, 100))
 }
 
 // live finds the jobs of an image that have not ended.

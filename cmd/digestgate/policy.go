@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -126,6 +127,9 @@ func newPolicyTestCommand() *cobra.Command {
 		Use:   "test [PATH…]",
 		Short: "Run the rules test_… of *_test.rego files; without PATH the starter set",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := regexp.Compile(filter); err != nil {
+				return fmt.Errorf("--run %q: %w", filter, err)
+			}
 			files, err := policy.Read(args)
 			if err != nil {
 				return err

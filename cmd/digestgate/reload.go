@@ -66,9 +66,12 @@ func (r *reloader) run(ctx context.Context, signals <-chan os.Signal, watch *con
 			watch.accept()
 			r.reload("SIGHUP")
 		case <-ticker.C:
-			files.look(named())
-			if watch.changed() {
+			back := files.look(named())
+			switch {
+			case watch.changed():
 				r.reload("the file changed")
+			case back && r.app.notReloaded.Load() != nil:
+				r.reload("a file is back") // perhaps it was refused for want of it
 			}
 		}
 	}

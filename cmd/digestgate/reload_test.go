@@ -275,6 +275,21 @@ func TestReload(t *testing.T) {
 	if _, text, _ := s.ready(); strings.Contains(text, "configuration") {
 		t.Errorf("/readyz still says %q", text)
 	}
+
+	// A file that is missing keeps a change out until it is back.
+	secret := filepath.Join(s.dir, "secret")
+	kept := read(t, secret)
+	if err := os.Remove(secret); err != nil {
+		t.Fatal(err)
+	}
+	mark = s.said(mark, "can no longer be read", secret)
+	edit("dataDir:", "admission: {mode: warn}\ndataDir:")
+	mark = s.said(mark, `msg="configuration not reloaded`, secret)
+	if err := os.WriteFile(secret, []byte(kept), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mark = s.said(mark, `msg="configuration reloaded"`, `cause="a file is back"`, "admission.mode: enforce -> warn")
+
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}

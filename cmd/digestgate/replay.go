@@ -28,13 +28,19 @@ the secret that the configuration names for that registry, and print the answer.
 			var found *RegistryConfig
 			var names []string
 			for i := range c.Registries {
-				names = append(names, c.Registries[i].Name)
+				if c.Registries[i].Webhook.Enabled() {
+					names = append(names, c.Registries[i].Name)
+				}
 				if c.Registries[i].Name == name {
 					found = &c.Registries[i]
 				}
 			}
 			if found == nil || !found.Webhook.Enabled() {
-				return fmt.Errorf("--registry %q is not a configured registry with a webhook; configured are: %s", name, strings.Join(names, ", "))
+				known := "there is none in the configuration, whose file -c names"
+				if len(names) > 0 {
+					known = "those are " + strings.Join(names, ", ")
+				}
+				return fmt.Errorf("--registry %q is not a configured registry with a webhook; %s", name, known)
 			}
 			auth, err := webhooks.NewAuthenticator(found.Webhook, time.Now, o.logger(cmd.ErrOrStderr()), webhooks.WithClient(issuerClient(found.Webhook)))
 			if err != nil {

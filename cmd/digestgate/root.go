@@ -20,6 +20,7 @@ type rootOptions struct {
 	configFile string
 	dataDir    string
 	set        []string
+	fixed      []fixedKey
 	logLevel   string
 	logFormat  string
 	environ    []string
@@ -81,7 +82,7 @@ func (o *rootOptions) load() (Config, error) {
 
 // source is where this command line takes its configuration from.
 func (o *rootOptions) source() configSource {
-	s := configSource{file: o.configFile, environ: o.environ, set: o.set}
+	s := configSource{file: o.configFile, environ: o.environ, set: o.set, fixed: o.fixed}
 	if s.file == "" {
 		for _, pair := range o.environ {
 			if file, ok := strings.CutPrefix(pair, envPrefix+"CONFIG="); ok {
@@ -90,7 +91,7 @@ func (o *rootOptions) source() configSource {
 		}
 	}
 	if o.dataDir != "" {
-		s.set = append(slices.Clone(s.set), "dataDir="+o.dataDir)
+		s.fixed = append(slices.Clone(s.fixed), fixedKey{"--data-dir", "dataDir", o.dataDir})
 	}
 	return s
 }

@@ -41,7 +41,7 @@ func newServeCommand(o *rootOptions) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("roles") {
-				o.set = append(o.set, "roles=["+strings.Join(roles, ", ")+"]")
+				o.fixed = append(o.fixed, fixedKey{"--roles", "roles", roles})
 			}
 			return serve(cmd, o)
 		},
@@ -57,7 +57,7 @@ func newWorkerCommand(o *rootOptions) *cobra.Command {
 		Long:  "Run only the queue worker, with the private listener. It shares the store with the servers, so that with the embedded SQLite store, which one process uses, digestgate serve does the work instead.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.set = append(o.set, "roles=["+roleWorker+"]")
+			o.fixed = append(o.fixed, fixedKey{"digestgate worker", "roles", []string{roleWorker}})
 			return serve(cmd, o)
 		},
 	}

@@ -109,7 +109,7 @@ func copySides(from, to store.Config) (source, target store.Config, err error) {
 	list.add("--to", to.Validate())
 	var problems []error
 	for _, f := range list {
-		problems = append(problems, fmt.Errorf("%s: %s", f.path, f.text))
+		problems = append(problems, fmt.Errorf("%s: %s", strings.TrimSuffix(f.path, ".url"), f.text))
 	}
 	if !store.IsRedis(from.URL) && !store.IsRedis(to.URL) {
 		problems = append(problems, errors.New("one of the two must be Redis; an SQLite store is copied as a file, see docs/operations.md"))

@@ -114,7 +114,7 @@ func (w *wrapper) add(value any, raw []byte, lists int) error {
 	}
 	w.seen++
 	if kind == "AdmissionReview" {
-		return w.review("AdmissionReview "+reviewed(object), object, raw)
+		return w.review("AdmissionReview "+reviewed(object, w.seen), object, raw)
 	}
 	group, v, ok := strings.Cut(version, "/")
 	if !ok {
@@ -218,10 +218,13 @@ func creation(object map[string]any, kind groupVersionKind, n int) (about string
 }
 
 // reviewed names what a recorded review is about.
-func reviewed(review map[string]any) string {
+func reviewed(review map[string]any, n int) string {
 	request, _ := review["request"].(map[string]any)
 	kind, _ := request["kind"].(map[string]any)
 	text := func(m map[string]any, key string) string { s, _ := m[key].(string); return s }
+	if text(kind, "kind") == "" && text(request, "name") == "" {
+		return fmt.Sprintf("(object %d)", n)
+	}
 	return fmt.Sprintf("of %s %s/%s", text(kind, "kind"), text(request, "namespace"), text(request, "name"))
 }
 
