@@ -53,8 +53,6 @@ func NewEstablished(clusters []string, store LastEventStore, log *slog.Logger, n
 	return e
 }
 
-func establishedSetting(cluster string) string { return "admission-namespaces/" + cluster }
-
 func dayOf(t time.Time) int64 { return t.Unix() / int64(24*time.Hour/time.Second) }
 
 // Has reports whether an image was admitted in a namespace before.
@@ -153,7 +151,7 @@ func (e *Established) Flush(ctx context.Context) {
 // another replica writes at the same moment it looks again.
 func (e *Established) share(ctx context.Context, cluster string) error {
 	for range 3 {
-		value, version, err := e.store.Setting(ctx, establishedSetting(cluster))
+		value, version, err := e.store.Setting(ctx, SettingNamespaces(cluster))
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return fmt.Errorf("reading them: %w", err)
 		}
@@ -161,7 +159,7 @@ func (e *Established) share(ctx context.Context, cluster string) error {
 		if value == nil {
 			return nil
 		}
-		if _, err = e.store.PutSetting(ctx, establishedSetting(cluster), value, version); err == nil {
+		if _, err = e.store.PutSetting(ctx, SettingNamespaces(cluster), value, version); err == nil {
 			return nil
 		}
 		e.mu.Lock()

@@ -70,8 +70,6 @@ func (l *LastEvents) Announce() {
 	}
 }
 
-func lastEventSetting(registry string) string { return "last-event/" + registry }
-
 // Seen notes an event. It never waits. A registry that is not configured is
 // left out, so that nothing grows with what is sent.
 func (l *LastEvents) Seen(registry string, state PushState, at time.Time) {
@@ -112,7 +110,7 @@ func (l *LastEvents) Last(ctx context.Context, registry string) (LastEvent, erro
 // load takes what is stored into account and returns its version. A value that
 // is not readable counts as none; the next event replaces it.
 func (l *LastEvents) load(ctx context.Context, registry string) (int64, error) {
-	value, version, err := l.store.Setting(ctx, lastEventSetting(registry))
+	value, version, err := l.store.Setting(ctx, SettingLastEvent(registry))
 	if errors.Is(err, ErrNotFound) {
 		return 0, nil
 	}
@@ -188,7 +186,7 @@ func (l *LastEvents) write(ctx context.Context, registry string) error {
 		if err != nil {
 			return fmt.Errorf("encoding the last event of %q: %w", registry, err)
 		}
-		_, err = l.store.PutSetting(ctx, lastEventSetting(registry), value, version)
+		_, err = l.store.PutSetting(ctx, SettingLastEvent(registry), value, version)
 		if err == nil {
 			return nil
 		}

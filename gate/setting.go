@@ -25,11 +25,13 @@ const settingTries = 16
 func UpdateSetting(ctx context.Context, s Settings, name string, change func(value []byte) ([]byte, error)) error {
 	for range settingTries {
 		value, version, err := s.Setting(ctx, name)
-		if errors.Is(err, ErrNotFound) {
-			value, version, err = nil, 0, nil
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrNotFound):
+			value, version = nil, 0
+		case err != nil:
 			return err // a store's errors name the setting
+		case value == nil:
+			value = []byte{} // there is a setting, and it is empty
 		}
 		next, err := change(value)
 		if err != nil || next == nil {

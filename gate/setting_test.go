@@ -50,6 +50,18 @@ func TestUpdateSetting(t *testing.T) {
 	if _, version, _ := s.store.Setting(t.Context(), "n"); version != 8 {
 		t.Errorf("what was left or refused was written: version %d", version)
 	}
+	if _, err := s.store.PutSetting(t.Context(), "empty", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	err = gate.UpdateSetting(t.Context(), s.store, "empty", func(value []byte) ([]byte, error) {
+		if value == nil {
+			t.Error("a setting that is empty looks like none")
+		}
+		return nil, nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	if err := gate.UpdateSetting(t.Context(), alwaysLate{s.store}, "n", add); !errors.Is(err, gate.ErrConflict) {
 		t.Errorf("others were always faster: got %v, want gate.ErrConflict", err)
 	}

@@ -62,9 +62,6 @@ type syncAsk struct {
 	version int64
 }
 
-func syncSetting(registry string) string    { return "sync/" + registry }
-func syncAskSetting(registry string) string { return "sync-ask/" + registry }
-
 // next decides what to do when nobody holds a run: go on with one, begin one,
 // or wait until Until.
 func (st syncState) next(now time.Time, plan SyncPlan, ask syncAsk) (next syncState, due bool) {
@@ -114,7 +111,7 @@ func dueAt(last time.Time, every time.Duration) time.Time {
 // none: the registry is compared from the beginning, which is harmless.
 func (s *Syncer) load(ctx context.Context, registry string) (syncState, error) {
 	st := syncState{}
-	version, readable, err := LoadState(ctx, s.store, syncSetting(registry), &st)
+	version, readable, err := LoadState(ctx, s.store, SettingSync(registry), &st)
 	if err != nil {
 		return syncState{}, fmt.Errorf("reading the synchronisation of %q: %w", registry, err)
 	}
@@ -130,13 +127,13 @@ func (s *Syncer) load(ctx context.Context, registry string) (syncState, error) {
 
 // save writes the state if nobody else has, and notes the new version.
 func (s *Syncer) save(ctx context.Context, registry string, st *syncState) error {
-	return SaveState(ctx, s.store, syncSetting(registry), st, &st.version)
+	return SaveState(ctx, s.store, SettingSync(registry), st, &st.version)
 }
 
 // asked reads what the API was last asked for; version 0 is nothing yet.
 func (s *Syncer) asked(ctx context.Context, registry string) (syncAsk, error) {
 	var a syncAsk
-	version, readable, err := LoadState(ctx, s.store, syncAskSetting(registry), &a)
+	version, readable, err := LoadState(ctx, s.store, SettingSyncRequested(registry), &a)
 	if err != nil {
 		return syncAsk{}, fmt.Errorf("reading what synchronisation of %q was asked for: %w", registry, err)
 	}
@@ -163,7 +160,7 @@ func (s *Syncer) ask(ctx context.Context, registry string, full bool) error {
 			return err
 		}
 		waits := was.version > st.Ask
-		err = SaveState(ctx, s.store, syncAskSetting(registry), syncAsk{Full: full || waits && was.Full, At: now}, &was.version)
+		err = SaveState(ctx, s.store, SettingSyncRequested(registry), syncAsk{Full: full || waits && was.Full, At: now}, &was.version)
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}

@@ -27,7 +27,7 @@ type Turn struct {
 
 // NewTurn makes the turn of a named work; every process uses the same name.
 func NewTurn(store SyncSettings, name string) *Turn {
-	return &Turn{store: store, setting: "turn/" + name, holder: rand.Text()}
+	return &Turn{store: store, setting: SettingTurn(name), holder: rand.Text()}
 }
 
 // turnState is the value of the setting.

@@ -12,7 +12,7 @@ import (
 )
 
 // SettingName is the setting that holds the [Activation] in force.
-const SettingName = "policies/active"
+const SettingName = gate.SettingPolicies
 
 // storeTimeout bounds one look at the store, or one change of it: what has to
 // wait for a store that does not answer is looked at again.

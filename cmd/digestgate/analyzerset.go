@@ -8,23 +8,20 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// analyzerSetSetting names the set of analysers that workers have, so that a
-// scheduler without a worker of its own knows what is to be analysed again.
-const analyzerSetSetting = "analyzer/set"
-
-// publishAnalyzerSet stores this worker's set; the one that started last
-// counts, which in an upgrade is the new one.
+// publishAnalyzerSet stores this worker's set, so that a scheduler without a
+// worker of its own knows what is to be analysed again. The set of the worker
+// that started last counts, which in an upgrade is the new one.
 func (a *app) publishAnalyzerSet(ctx context.Context) error {
 	set := a.analyzer.Set()
 	for {
-		stored, version, err := a.store.Setting(ctx, analyzerSetSetting)
+		stored, version, err := a.store.Setting(ctx, gate.SettingAnalyzerSet)
 		if err != nil && !errors.Is(err, gate.ErrNotFound) {
 			return err
 		}
 		if err == nil && string(stored) == set {
 			return nil
 		}
-		if _, err = a.store.PutSetting(ctx, analyzerSetSetting, []byte(set), version); !errors.Is(err, gate.ErrConflict) {
+		if _, err = a.store.PutSetting(ctx, gate.SettingAnalyzerSet, []byte(set), version); !errors.Is(err, gate.ErrConflict) {
 			return err
 		}
 	}
@@ -35,7 +32,7 @@ func (a *app) analyzerSet(ctx context.Context) (string, error) {
 	if a.analyzer != nil {
 		return a.analyzer.Set(), nil
 	}
-	set, _, err := a.store.Setting(ctx, analyzerSetSetting)
+	set, _, err := a.store.Setting(ctx, gate.SettingAnalyzerSet)
 	if errors.Is(err, gate.ErrNotFound) {
 		return "", fmt.Errorf("a content rescan needs a worker, and none has started on this store yet: %w", gate.ErrNotFound)
 	}

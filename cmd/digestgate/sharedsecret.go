@@ -32,7 +32,7 @@ type sharedSecret struct {
 // sharedToken is the admin token.
 func sharedToken(path string) sharedSecret {
 	return sharedSecret{
-		setting: "auth/admin-token", path: path, instead: "set auth.adminTokenFile",
+		setting: gate.SettingAdminToken, path: path, instead: "set auth.adminTokenFile",
 		make: func() ([]byte, error) { return []byte(newToken()), nil },
 	}
 }
@@ -41,7 +41,7 @@ func sharedToken(path string) sharedSecret {
 // one caBundle fits every replica of admission.
 func sharedAuthority(dataDir string) sharedSecret {
 	return sharedSecret{
-		setting: "admission/authority", path: admission.AuthorityFile(dataDir), instead: "set admission.tls",
+		setting: gate.SettingAuthority, path: admission.AuthorityFile(dataDir), instead: "set admission.tls",
 		make: func() ([]byte, error) { return admission.NewAuthority(time.Now) },
 	}
 }

@@ -61,7 +61,7 @@ type entry struct {
 	ticks ticks
 }
 
-func (e entry) setting() string { return "schedule/" + e.Name }
+func (e entry) setting() string { return gate.SettingSchedule(e.Name) }
 
 // New builds the scheduler of a list that [Validate] accepts; ErrInvalid
 // otherwise.

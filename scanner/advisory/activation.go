@@ -30,7 +30,7 @@ type Activator interface {
 type May func(active gate.Generation, ok bool) bool
 
 // SettingName is the setting that holds the active generation.
-const SettingName = "advisories/current"
+const SettingName = gate.SettingAdvisories
 
 // Activations issues numbers from a setting of the store, which all replicas
 // share. It is safe for concurrent use, in one process and between several.

@@ -39,14 +39,7 @@ type Target interface {
 	store.Settings
 }
 
-// progressSetting is where a copy stands, in the target. Settings with the prefix
-// are no part of a copy.
-const (
-	settingPrefix   = "copy/"
-	progressSetting = settingPrefix + "progress"
-)
-
-// progress is the value of progressSetting.
+// progress is the value of the target's gate.SettingCopyProgress.
 type progress struct {
 	Source   string        `json:"source"`
 	Position int64         `json:"position"` // of the source when the copy began
@@ -68,7 +61,7 @@ func Refuse(ctx context.Context, s store.Settings) error {
 }
 
 func load(ctx context.Context, s store.Settings) (*progress, int64, error) {
-	value, version, err := s.Setting(ctx, progressSetting)
+	value, version, err := s.Setting(ctx, gate.SettingCopyProgress)
 	if errors.Is(err, gate.ErrNotFound) {
 		return nil, 0, nil
 	}
@@ -93,7 +86,7 @@ type Copy struct {
 	Skip func(ctx context.Context, p store.Piece) string
 	Log  *slog.Logger
 
-	version int64 // of progressSetting
+	version int64 // of gate.SettingCopyProgress
 }
 
 // Counts are numbers of pieces by section.
@@ -223,7 +216,7 @@ func (c *Copy) note(ctx context.Context, p *progress) error {
 	if err != nil {
 		return err
 	}
-	if c.version, err = c.To.PutSetting(ctx, progressSetting, value, c.version); err != nil {
+	if c.version, err = c.To.PutSetting(ctx, gate.SettingCopyProgress, value, c.version); err != nil {
 		return fmt.Errorf("noting where the copy stands (is another one running?): %w", err)
 	}
 	return nil
@@ -269,7 +262,7 @@ func (c *Copy) section(ctx context.Context, section store.Section, p *progress, 
 // left says why a piece is no part of the copy.
 func (c *Copy) left(ctx context.Context, p store.Piece) string {
 	switch {
-	case p.Section == store.SectionSettings && strings.HasPrefix(p.Name, settingPrefix):
+	case p.Section == store.SectionSettings && strings.HasPrefix(p.Name, gate.SettingsOfCopies):
 		return "it is about an earlier copy"
 	case p.Section == store.SectionSettings && c.Skip != nil:
 		return c.Skip(ctx, p)
