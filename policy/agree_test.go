@@ -89,7 +89,7 @@ func TestLateFiles(t *testing.T) {
 	a.write("three")
 	a.want("", "three", 5, false)
 	late.write("two")
-	s.now = s.now.Add(settled)
+	s.now = s.now.Add(10 * time.Minute)
 	late.want("after long", "two", 6, false)
 }
 
@@ -182,8 +182,8 @@ func TestLostActivation(t *testing.T) {
 		b.want(name+" in the end", "two", 2, true)
 		a.want(name+" in the end", "two", 2, false)
 	}
-	if b.restored.Load() == 0 || !strings.Contains(b.said.String(), "they were put back") {
-		t.Errorf("%d times restored, log:\n%s", b.restored.Load(), &b.said)
+	if b.live.Member().Restored() == 0 || !strings.Contains(b.said.String(), "they were put back") {
+		t.Errorf("%d times restored, log:\n%s", b.live.Member().Restored(), &b.said)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestForeignFormat(t *testing.T) {
 	a := s.process("a", "one").mustStart()
 	s.store.put([]byte(`{"format":2,"number":7}`))
 	a.write("two")
-	if err := a.Reload(context.Background()); !errors.Is(err, gate.ErrConflict) {
+	if err := a.Reload(context.Background()); !errors.Is(err, gate.ErrStoreUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	if st := a.Status(); a.says() != "one" || !strings.Contains(st.Behind, "format 2") {
@@ -203,7 +203,7 @@ func TestForeignFormat(t *testing.T) {
 	if value, _, err := s.store.Setting(t.Context(), ""); err != nil || !strings.Contains(string(value), `"number":7`) {
 		t.Errorf("the store has %s, %v", value, err)
 	}
-	if err := a.start(); !errors.Is(err, gate.ErrConflict) {
+	if err := a.start(); !errors.Is(err, gate.ErrStoreUnavailable) {
 		t.Errorf("started anew: got %v", err)
 	}
 }
@@ -216,7 +216,7 @@ func TestSetThatDoesNotLoad(t *testing.T) {
 	newer := NewActivations(s.store, "newer", "v2")
 	activate := func(files []File) int64 {
 		t.Helper()
-		active, err := newer.Activate(t.Context(), files, func(Activation, bool) bool { return true })
+		active, err := newer.Activate(t.Context(), files)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,7 +353,7 @@ func TestUpdatesConverge(t *testing.T) {
 		newest := 0 // that was ever in force
 		check := func(rt *rapid.T) {
 			var v int
-			files, err := s.active().Files()
+			files, err := filesOf(s.active())
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -395,7 +395,7 @@ func TestUpdatesConverge(t *testing.T) {
 					}
 				}
 			},
-			"time": func(*rapid.T) { s.now = s.now.Add(settled / 2) },
+			"time": func(*rapid.T) { s.now = s.now.Add(10 * time.Minute / 2) },
 			"":     check,
 		})
 		for i, p := range all {

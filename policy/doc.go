@@ -13,12 +13,13 @@
 // process (trial.go). Whatever goes wrong is a deny with POLICY_ERROR; there is
 // no path from a failure to an allow.
 //
-// The set in force is content in the store (activation.go), so that all
-// processes that share it decide by the same. A change of the files of one puts
-// a set in force for all (offer.go, agree.go): docs/adr/0010-active-policies.md.
+// The set in force is content in the store (active.go), so that all processes
+// that share it decide by the same. A change of the files of one puts a set in
+// force for all, by the mechanism of gate/agree: docs/adr/0010-active-policies.md.
 //
 // What is not here: where findings come from, what admission answers, and any
 // I/O while deciding, except through gate.Question.Load on a cache miss.
 //
-// [Engine] is safe for concurrent use. [Set] is immutable.
+// [Engine] decides; [Active] is an engine that stays with what is in force. Both
+// are safe for concurrent use. [Set] is immutable.
 package policy

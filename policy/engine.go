@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -18,14 +15,14 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Engine decides with the active set of policies. It implements
-// gate.Evaluator; all methods are safe for concurrent use.
+// Engine decides with one set of policies after the other. It implements
+// gate.Evaluator; all methods are safe for concurrent use. Which set is in force
+// is [Active]'s to know.
 type Engine struct {
 	options Options
 	risks   []gate.Risk
 	allowed []allowance
 	log     *slog.Logger
-	now     func() time.Time
 
 	active atomic.Pointer[activeSet]
 	pool   *pool
@@ -33,86 +30,43 @@ type Engine struct {
 	memos  *lru[memoKey, memo]
 	loads  singleflight.Group
 	evals  singleflight.Group
-
-	store    *Activations
-	offers   offers
-	restored atomic.Int64 // times that a lost activation was put back
-
-	finding  sync.Mutex // one look at the files at a time; held during a trial
-	agreeing sync.Mutex // one look at the store at a time; guards all up to mu
-	rejected string     // names the last refused candidate, "" for none
-	triedAt  time.Time  // when it was last tried
-	found    *candidate // the files that were good last
-	offer    offer
-	unloaded gate.Digest // in force, and does not load here; "" for none
-	loadedAt time.Time   // when that was last tried
-
-	mu     sync.Mutex
-	status Status
 }
 
 // activeSet is a set with the identity under which decisions name it.
 type activeSet struct {
 	*Set
-	revision   string
-	activation Activation
-}
-
-// candidate is a set that was found in the files.
-type candidate struct {
-	*Set
-	content gate.Digest
+	revision string
 }
 
 // inputKey names the large values of a digest.
 type inputKey struct{ inventoryID, findingsID string }
 
-// New reads, tries and compiles the policies of the configuration and agrees
-// with all that share the store on the set in force. Errors: [Problems], those
-// of [Read], and those of the trial, which wrap gate.ErrInvalid or
-// gate.ErrTooLarge; gate.ErrConflict when what is in force does not load here;
-// those of the store. There is no engine without a set that loads.
-func New(ctx context.Context, o Options) (*Engine, error) {
-	if err := o.Config.Validate(); err != nil {
-		return nil, err
-	}
-	if o.Budget == 0 {
-		o.Budget = DefaultBudget
-	}
-	if o.Slots == 0 {
-		o.Slots = 4 * runtime.GOMAXPROCS(0)
-	}
-	if o.ReloadEvery == 0 {
-		o.ReloadEvery = DefaultReloadEvery
-	}
-	if o.FollowEvery == 0 {
-		o.FollowEvery = DefaultFollowEvery
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Store == nil {
-		o.Store = &ownStore{now: o.Now}
-	}
-	e := &Engine{
+// engineWith has no set yet; o is complete.
+func engineWith(o Options) *Engine {
+	return &Engine{
 		options: o,
 		risks:   sortedRisks(o.Risks),
 		allowed: o.Config.allowances(),
 		log:     o.Log,
-		now:     o.Now,
 		pool:    newPool(o.Slots, o.Budget),
 		inputs:  newLRU[inputKey, *facts](inputCacheBytes),
 		memos:   newLRU[memoKey, memo](memoCacheBytes),
-		store:   NewActivations(o.Store, o.Process, o.Program),
 	}
-	if o.Shared && !o.Observe {
-		e.offers.dir = o.DataDir
-	}
-	e.offer = e.offers.load(o.Place)
-	if err := e.Reload(ctx); err != nil && e.active.Load() == nil {
-		return nil, err
-	}
-	return e, nil
+}
+
+// use decides with a set from now on, and returns its revision.
+func (e *Engine) use(set *Set) string {
+	next := &activeSet{set, e.revisionOf(set)}
+	e.active.Store(next)
+	return next.revision
+}
+
+// revisionOf is the hash of everything that decides besides the question.
+func (e *Engine) revisionOf(set *Set) string {
+	o := e.options
+	return contentHash(canonical(set.files),
+		fmt.Sprint("input ", InputVersion), fmt.Sprint("risks ", e.risks), fmt.Sprint("allowIncomplete ", o.Config.AllowIncomplete),
+		fmt.Sprint("maxAge ", o.MaxAge, " deny ", o.DenyStale), fmt.Sprint("budget ", o.Budget))
 }
 
 // Revision identifies the active policies and the options that decide with

@@ -48,7 +48,7 @@ func question(inv *gate.Inventory, f *gate.Findings) gate.Question {
 	}
 }
 
-func newEngine(t testing.TB, o Options) *Engine {
+func newEngine(t testing.TB, o Options) *Active {
 	t.Helper()
 	o.Log = quiet()
 	if o.Budget == 0 {

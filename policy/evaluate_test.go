@@ -22,7 +22,7 @@ func write(t testing.TB, dir string, files ...File) {
 	}
 }
 
-func engineOver(t testing.TB, o Options, files ...File) *Engine {
+func engineOver(t testing.TB, o Options, files ...File) *Active {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, files...)

@@ -180,7 +180,7 @@ func TestMemoGivesTheRightAnswer(t *testing.T) {
 func TestTimedMemo(t *testing.T) {
 	timed := engineOver(t, Options{}, denying(`input.now`)...)
 	blind := engineOver(t, Options{}, denying(`sprintf("%v", [input.image.size])`)...)
-	at := func(e *Engine, d time.Duration) string {
+	at := func(e *Active, d time.Duration) string {
 		q := question(testInventory(), testFindings())
 		q.Now = testNow.Add(d)
 		got := e.Evaluate(context.Background(), q)

@@ -2,9 +2,11 @@ package policy
 
 import (
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // The budgets of an engine. They are not configurable: a policy that needs more
@@ -17,10 +19,10 @@ const (
 	// DefaultReloadEvery is how often the files are looked at: soon enough for
 	// a person who saves and tries, and a few stat and read calls for us.
 	DefaultReloadEvery = 5 * time.Second
-	// DefaultFollowEvery is how often a shared store is asked which policies are
-	// in force: one small value. A revocation is to hold everywhere within 5 s
-	// (issue 4), the trial and the compiler included.
-	DefaultFollowEvery = time.Second
+	// DefaultFollowEvery is how often a store is asked which policies are in force:
+	// a revocation is to hold everywhere within 5 s (issue 4), the trial and the
+	// compiler included.
+	DefaultFollowEvery = agree.DefaultFollowEvery
 	// timeMemo is how long a decision that depends on the time is kept
 	// (DESIGN.md §2).
 	timeMemo = 30 * time.Second
@@ -45,7 +47,7 @@ type Options struct {
 	// says that other processes use it too: then only changes of the files here
 	// put a set in force, and what others put in force is followed. Otherwise
 	// the files here always are.
-	Store  Store
+	Store  agree.Store
 	Shared bool
 	// Observe leaves the store as it is, for commands that only ask: what is in
 	// force decides, or the files here when nothing is.
@@ -72,4 +74,27 @@ type Options struct {
 	Now func() time.Time
 	// Log is required; it gets loads, refused reloads and lost slots.
 	Log *slog.Logger
+}
+
+// complete fills in the defaults.
+func (o Options) complete() Options {
+	if o.Budget == 0 {
+		o.Budget = DefaultBudget
+	}
+	if o.Slots == 0 {
+		o.Slots = 4 * runtime.GOMAXPROCS(0)
+	}
+	if o.ReloadEvery == 0 {
+		o.ReloadEvery = DefaultReloadEvery
+	}
+	if o.FollowEvery == 0 {
+		o.FollowEvery = DefaultFollowEvery
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Store == nil {
+		o.Store = agree.NewOwnStore(o.Now)
+	}
+	return o
 }

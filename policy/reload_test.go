@@ -13,7 +13,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-func ask(e *Engine) gate.Decision {
+func ask(e gate.Evaluator) gate.Decision {
 	return e.Evaluate(context.Background(), question(testInventory(), testFindings()))
 }
 
@@ -108,7 +108,7 @@ func TestRefusedByTrial(t *testing.T) {
 func TestStatusDuringTrial(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, denying(`"one"`)...)
-	var e *Engine
+	var e *Active
 	asked := false
 	e = newEngine(t, Options{Config: Config{Paths: []string{dir}}, Trial: func(context.Context, []File) (Problems, error) {
 		if e != nil {

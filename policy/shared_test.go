@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // site is a store that several processes share, and a clock.
@@ -23,22 +25,42 @@ type site struct {
 
 func newShared(t testing.TB) *site {
 	s := &site{t: t, now: testNow}
-	s.store = &faultyStore{ownStore: &ownStore{now: func() time.Time { return s.now }}}
+	s.store = &faultyStore{now: func() time.Time { return s.now }}
 	return s
 }
 
-// faultyStore may be away.
+// faultyStore has one setting, and may be away.
 type faultyStore struct {
-	*ownStore
-	away atomic.Bool
+	now     func() time.Time
+	away    atomic.Bool
+	mu      sync.Mutex
+	value   []byte
+	version int64
 }
 
-func (s *faultyStore) Setting(ctx context.Context, name string) ([]byte, int64, error) {
-	if s.away.Load() {
+func (s *faultyStore) Setting(context.Context, string) ([]byte, int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.away.Load():
 		return nil, 0, gate.ErrStoreUnavailable
+	case s.version == 0:
+		return nil, 0, gate.ErrNotFound
 	}
-	return s.ownStore.Setting(ctx, name)
+	return s.value, s.version, nil
 }
+
+func (s *faultyStore) PutSetting(_ context.Context, _ string, value []byte, version int64) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if version != s.version {
+		return 0, gate.ErrConflict
+	}
+	s.value, s.version = value, version+1
+	return s.version, nil
+}
+
+func (s *faultyStore) Now(context.Context) (time.Time, error) { return s.now(), nil }
 
 // put replaces what is stored, as if somebody else had.
 func (s *faultyStore) put(value []byte) (former []byte) {
@@ -52,7 +74,7 @@ func (s *faultyStore) put(value []byte) (former []byte) {
 }
 
 // active is what is in force.
-func (s *site) active() Activation {
+func (s *site) active() agree.Activation {
 	s.t.Helper()
 	a, _, err := NewActivations(s.store, "", "").Active(context.Background())
 	if err != nil {
@@ -63,7 +85,7 @@ func (s *site) active() Activation {
 
 // process is one process, its files and its data directory.
 type process struct {
-	*Engine
+	*Active
 	site        *site
 	name        string
 	files, data string
@@ -95,7 +117,7 @@ func (p *process) start() error {
 		Now: func() time.Time { return p.site.now },
 	})
 	if err == nil {
-		p.Engine = e
+		p.Active = e
 	}
 	return err
 }
@@ -127,4 +149,22 @@ func (p *process) want(what, word string, number int64, differs bool) {
 	if got := p.says(); got != word || st.Activation != number || (st.Differs != "") != differs {
 		p.site.t.Errorf("%s: %s decides by %q of activation %d, differs %q; want %q, %d, %t", what, p.name, got, st.Activation, st.Differs, word, number, differs)
 	}
+}
+
+// lockedLog is written to by several goroutines.
+type lockedLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

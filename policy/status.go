@@ -56,26 +56,27 @@ func (s Status) Problems() []string {
 	return list
 }
 
-// Status reports the policies in use and what keeps others from being it.
-func (e *Engine) Status() Status {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := e.status
-	s.LostSlots, s.Slots = e.pool.lostSlots()
+// Status reports the policies in use and what keeps others from being it. It
+// never waits for a trial.
+func (a *Active) Status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, live := a.status, a.live.Status()
+	s.Differs, s.Behind, s.Waits = live.Differs, live.Behind, live.Waits
+	s.LostSlots, s.Slots = a.pool.lostSlots()
 	return s
 }
 
-// setStatus changes the status; it never waits for a trial.
-func (e *Engine) setStatus(change func(*Status)) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	change(&e.status)
+func (a *Active) setStatus(change func(*Status)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.status)
 }
 
-// Describe registers what an engine decides with.
-func (e *Engine) Describe(reg prometheus.Registerer) {
+// Describe registers what the engine decides with.
+func (a *Active) Describe(reg prometheus.Registerer) {
 	gauge := func(o prometheus.GaugeOpts, value func(Status) float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(o, func() float64 { return value(e.Status()) })
+		return prometheus.NewGaugeFunc(o, func() float64 { return value(a.Status()) })
 	}
 	flag := func(o prometheus.GaugeOpts, is func(Status) bool) prometheus.Collector {
 		return gauge(o, func(s Status) float64 {
@@ -106,6 +107,6 @@ func (e *Engine) Describe(reg prometheus.Registerer) {
 		}, func(s Status) bool { return s.Error != "" }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "digestgate_policy_restored_total", Help: "Times that the store had lost the policies in force, or somebody else had changed them, and this process put them back.",
-		}, func() float64 { return float64(e.restored.Load()) }),
+		}, func() float64 { return float64(a.live.Member().Restored()) }),
 	)
 }

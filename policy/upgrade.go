@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -15,17 +16,15 @@ import (
 // inForce reports whether a set with this content is in force already: by the
 // store, or where the store has lost it, by what this process remembers. Errors:
 // those of the store, while this process has no set at all.
-func (e *Engine) inForce(ctx context.Context, content gate.Digest) (bool, error) {
-	inUse := e.active.Load()
-	if inUse != nil && inUse.activation.Content == content {
+func (a *Active) inForce(ctx context.Context, content gate.Digest) (bool, error) {
+	_, inUse, using := a.live.Current()
+	if using && inUse.Content == content {
 		return true, nil
 	}
-	e.agreeing.Lock()
-	was := e.offer.InForce
-	e.agreeing.Unlock()
-	active, ok, err := e.store.Active(ctx)
+	was := a.live.Member().Memory().InForce
+	active, ok, err := a.live.Member().Active(ctx)
 	switch {
-	case err != nil && inUse == nil && !e.options.Observe:
+	case err != nil && !using && !a.options.Observe:
 		return false, err
 	case err == nil && ok && active.Number >= was.Number:
 		return active.Content == content, nil
@@ -35,11 +34,20 @@ func (e *Engine) inForce(ctx context.Context, content gate.Digest) (bool, error)
 
 // mayFollow reports whether a process may start with what others have in force,
 // though its own files are refused: they are by this version only.
-func (e *Engine) mayFollow(ctx context.Context, refused error) bool {
+func (a *Active) mayFollow(ctx context.Context, refused error) bool {
 	var newer newerRefusal
-	if !errors.As(refused, &newer) || !e.options.Shared {
+	if !errors.As(refused, &newer) || !a.options.Shared {
 		return false
 	}
-	_, ok, err := e.store.Active(ctx)
+	_, ok, err := a.live.Member().Active(ctx)
 	return ok && err == nil
+}
+
+// outdated says what is wrong with a set that is in force, "" for nothing.
+func outdated(warnings Problems) string {
+	if len(warnings) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("this version finds %d mistakes in the policies in force and refuses new policies with such mistakes; the first is %s; run \"digestgate policy check\" on the files and correct them",
+		len(warnings), warnings[0])
 }

@@ -3,11 +3,14 @@ package policy
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // careless denies with a text, and has a rule that never fires: versions before
@@ -17,9 +20,9 @@ func careless(word string) []File {
 }
 
 // before puts files in force as an earlier version did.
-func (s *site) before(files []File) Activation {
+func (s *site) before(files []File) agree.Activation {
 	s.t.Helper()
-	a, err := NewActivations(s.store, "earlier", "v0").Activate(context.Background(), files, func(Activation, bool) bool { return true })
+	a, err := NewActivations(s.store, "earlier", "v0").Activate(context.Background(), files)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -133,11 +136,22 @@ func TestWarningsDoNotComeBack(t *testing.T) {
 	s.before(careless("old"))
 	p := s.process("a", "")
 	write(t, p.files, careless("old")...)
+	// As if it were a way back.
+	if err := os.MkdirAll(filepath.Join(p.data, "policies"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	remembered := `{"store":"here","files":"` + string(contentOf(denying(`"other"`))) + `","since":100}`
+	if err := os.WriteFile(filepath.Join(p.data, "policies", "active.json"), []byte(remembered), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.trial = func(context.Context, []File) (Problems, error) {
+		p.trial = nil
+		s.before(careless("theirs"))
+		return nil, nil
+	}
 	p.mustStart()
-	s.before(careless("theirs"))
-	p.offer.Files, p.offer.Since = "", 100 // as if it were a way back
-	if err := p.Follow(t.Context()); err != nil || p.says() != "theirs" || s.active().Number != 2 {
-		t.Errorf("says %q of activation %d, %v", p.says(), s.active().Number, err)
+	if p.says() != "theirs" || s.active().Number != 2 {
+		t.Errorf("says %q of activation %d", p.says(), s.active().Number)
 	}
 }
 

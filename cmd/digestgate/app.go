@@ -53,7 +53,7 @@ type app struct {
 	source      *registry.Client
 	advisories  *advisory.Manager
 	matcher     *match.Matcher
-	policies    *policy.Engine
+	policies    *policy.Active
 	analyzer    *analyzer.Analyzer
 	pipeline    *gate.Pipeline
 	catalog     *catalog.Catalog

@@ -28,7 +28,7 @@ func (a *app) openPolicies(ctx context.Context) error {
 		Config: a.config.Policy, Risks: a.config.Scan.Risks, MaxAge: maxAge, DenyStale: a.config.Advisories.Stale == advisory.StaleDeny,
 		Trial: policy.ChildTrial(policy.DefaultBudget, self, policyTrialName), Log: a.log,
 		Store: a.store, Shared: store.IsRedis(a.config.Store.URL), Observe: a.asking,
-		Place: a.config.Store.URL + " " + a.config.Store.Prefix, DataDir: a.config.DataDir, Process: processName(), Program: version,
+		Place: a.config.storePlace(), DataDir: a.config.DataDir, Process: processName(), Program: version,
 	}
 	if a.policies, err = policy.New(ctx, o); err != nil {
 		return err
@@ -36,6 +36,9 @@ func (a *app) openPolicies(ctx context.Context) error {
 	a.policies.Describe(a.metrics)
 	return nil
 }
+
+// storePlace names the store among all that a data directory may have seen.
+func (c Config) storePlace() string { return c.Store.URL + " " + c.Store.Prefix }
 
 // processName tells people which process did something for all.
 func processName() string {

@@ -48,7 +48,7 @@ old copy from a way back. This command is that way back.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			active, err := policy.NewActivations(s, processName(), version).Activate(cmd.Context(), files, func(policy.Activation, bool) bool { return true })
+			active, err := policy.NewActivations(s, processName(), version).Activate(cmd.Context(), files)
 			if err != nil {
 				return err
 			}

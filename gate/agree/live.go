@@ -209,8 +209,8 @@ func (l *Live[T]) use(value T, active Activation) {
 // behind says that what is in force did not load.
 func (l *Live[T]) behind(active Activation, old *loaded[T], err error) error {
 	w := l.member.kind.Words
-	text := fmt.Sprintf("%s %d (%s, by %s, tried by version %q) is in force and does not load here: %v",
-		w.Number, active.Number, active.Content.Short(), active.By, gate.Printable(active.Program, 60), err)
+	text := fmt.Sprintf("%s %d (%s, by %s, tried by version %s) is in force and does not load here: %v",
+		w.Number, active.Number, active.Content.Short(), active.By, gate.Quoted(active.Program, 60), err)
 	l.setStatus(func(s *LiveStatus) { s.Behind = text })
 	if old == nil {
 		return fmt.Errorf("%s; run the version of digestgate that it was made for%s: %w", text, otherwise(w.OtherWay), errors.Join(gate.ErrConflict, err))

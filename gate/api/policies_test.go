@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/policy"
 )
@@ -18,13 +19,13 @@ func TestPolicies(t *testing.T) {
 	}
 	var active *policy.Activations
 	s := newSite(t, func(o *api.Options) {
-		active = policy.NewActivations(o.Reader.(policy.Store), "gate-1/7", "v1")
+		active = policy.NewActivations(o.Reader.(agree.Store), "gate-1/7", "v1")
 		o.Policies = active
 	})
 	if a := s.send("GET", "/api/v1/policies", "", nil); a.status != http.StatusNotFound {
 		t.Errorf("nothing in force: got %d %s", a.status, a.body)
 	}
-	set, err := active.Activate(t.Context(), []policy.File{{Name: "/etc/gate/p.rego", Text: "package digestgate"}}, func(policy.Activation, bool) bool { return true })
+	set, err := active.Activate(t.Context(), []policy.File{{Name: "/etc/gate/p.rego", Text: "package digestgate"}})
 	s.no(err)
 	a := s.send("GET", "/api/v1/policies", "", nil)
 	var shown api.PoliciesView

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
@@ -50,60 +50,28 @@ func TestCanonical(t *testing.T) {
 func TestActivationKeepsFiles(t *testing.T) {
 	// The worst of what JSON makes longer.
 	files := []File{{Name: "p/a.rego", Text: "package a\n"}, {Name: "p/b.rego", Text: strings.Repeat("\x01", 1<<20)}}
-	packed, err := pack(files)
+	content, err := contentFor(files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := Activation{}.next(contentOf(files), packed)
-	got, err := a.Files()
+	a := agree.Activation{Number: 1, Content: content.Digest, Packed: content.Packed}
+	got, err := filesOf(a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(canonical(files), got); diff != "" {
 		t.Errorf("files (-want +got):\n%.500s", diff)
 	}
-	for name, spoil := range map[string]func(*Activation){
-		"cut":     func(a *Activation) { a.Packed = a.Packed[:len(a.Packed)-1] },
-		"empty":   func(a *Activation) { a.Packed = nil },
-		"another": func(a *Activation) { a.Content = contentOf(files[:1]) },
+	for name, spoil := range map[string]func(*agree.Activation){
+		"cut":     func(a *agree.Activation) { a.Packed = a.Packed[:len(a.Packed)-1] },
+		"empty":   func(a *agree.Activation) { a.Packed = nil },
+		"another": func(a *agree.Activation) { a.Content = contentOf(files[:1]) },
 	} {
 		bad := a
 		spoil(&bad)
-		if files, err := bad.Files(); !errors.Is(err, gate.ErrInvalid) {
+		if files, err := filesOf(bad); !errors.Is(err, gate.ErrInvalid) {
 			t.Errorf("%s: got %d files, %v", name, len(files), err)
 		}
-	}
-}
-
-// TestFormer: what was in force before is remembered once, with its last
-// number, and no more of it than has room.
-func TestFormer(t *testing.T) {
-	set := func(word string) []File { return []File{{Name: "p.rego", Text: word}} }
-	var a Activation
-	put := func(word string) {
-		t.Helper()
-		a = a.next(contentOf(set(word)), nil)
-	}
-	for _, word := range strings.Fields("a b a c") {
-		put(word)
-	}
-	for word, want := range map[string]int64{"a": 3, "b": 2, "c": 4, "d": 0} {
-		if got := a.last(contentOf(set(word))); got != want {
-			t.Errorf("%s: got number %d, want %d", word, got, want)
-		}
-	}
-	if len(a.Former) != 2 {
-		t.Errorf("got %d former contents, want a and b", len(a.Former))
-	}
-	for i := range 2 * maxFormer {
-		put(fmt.Sprint("x", i))
-	}
-	if len(a.Former) != maxFormer || a.last(contentOf(set("a"))) != 0 || a.Former[0].Number != a.Number-1 {
-		t.Errorf("got %d former contents, the first of number %d before %d", len(a.Former), a.Former[0].Number, a.Number)
-	}
-	text, err := json.Marshal(a)
-	if err != nil || len(text) > 16<<10 {
-		t.Errorf("the history takes %d bytes, %v", len(text), err)
 	}
 }
 
@@ -120,7 +88,7 @@ func TestTooLargeToShare(t *testing.T) {
 		noise := make([]byte, size)
 		_, _ = random.Read(noise)
 		text := fmt.Sprintf("package a\n# %x", noise)
-		_, err := NewActivations(store, "me", "v1").Activate(t.Context(), []File{{Name: "a.rego", Text: text}}, func(Activation, bool) bool { return true })
+		_, err := NewActivations(store, "me", "v1").Activate(t.Context(), []File{{Name: "a.rego", Text: text}})
 		if fits := size < 750<<10; fits != (err == nil) || !fits && (!errors.Is(err, gate.ErrTooLarge) || !strings.Contains(err.Error(), "too large to be shared")) {
 			t.Errorf("%d bytes of noise: got %v", size, err)
 		}
