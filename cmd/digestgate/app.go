@@ -195,8 +195,8 @@ func (a *app) openAdvisories(ctx context.Context) error {
 		return nil
 	}
 	a.advisories = advisory.NewManager(advisory.Options{
-		Config: a.config.Advisories, DataDir: a.config.DataDir, Activator: advisory.NewActivations(a.store, time.Now),
-		Loader: a.matcher, Log: a.log, Now: time.Now, Observe: a.asking,
+		Config: a.config.Advisories, DataDir: a.config.DataDir, Store: a.store, Place: a.config.storePlace(),
+		Loader: a.matcher, Log: a.log, Now: time.Now, Process: processName(), Program: version, Observe: a.asking,
 	})
 	a.advisories.Describe(a.metrics)
 	err := a.advisories.Open(ctx)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // Loader takes a generation into use; scanner/match implements it. dir holds
@@ -21,12 +22,17 @@ type Loader interface {
 
 // Options are what a [Manager] is made of.
 type Options struct {
-	Config    Config
-	DataDir   string // copies are kept in its sub-directory "advisories"
-	Activator Activator
-	Loader    Loader
-	Log       *slog.Logger     // nil discards
-	Now       func() time.Time // nil means time.Now
+	Config  Config
+	DataDir string // copies are kept in its sub-directory "advisories"
+	// Store is where processes agree on the active generation; nil is the memory
+	// of this manager. Place names a shared one.
+	Store  agree.Store
+	Place  string
+	Loader Loader
+	Log    *slog.Logger     // nil discards
+	Now    func() time.Time // nil means time.Now
+	// Process and Program name this process and its version, for people.
+	Process, Program string
 	// Observe leaves the active generation and what is remembered of it alone,
 	// for commands that only ask: the data at Path is used by this process.
 	Observe bool
@@ -35,13 +41,12 @@ type Options struct {
 // Manager keeps the newest usable advisory data loaded. It is safe for
 // concurrent use.
 type Manager struct {
-	config    Config
-	copies    copies
-	activator Activator
-	loader    Loader
-	log       *slog.Logger
-	now       func() time.Time
-	observe   bool
+	config Config
+	copies copies
+	member *agree.Member
+	loader Loader
+	log    *slog.Logger
+	now    func() time.Time
 
 	turn sync.Mutex // one look at a time; held while a database is copied
 
@@ -52,7 +57,6 @@ type Manager struct {
 	seen      signature // of the directory that was taken or refused last
 	settled   bool      // seen was dealt with: taken, or refused with refused
 	refused   error
-	offer     offer           // see offer.go
 	elsewhere gate.Generation // the active one, while it is not of our data
 	problem   string
 	checkedAt time.Time
@@ -67,11 +71,12 @@ func NewManager(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	kept := copies{root: filepath.Join(o.DataDir, "advisories")}
 	return &Manager{
-		config: o.Config, copies: kept, offer: kept.loadOffer(),
-		activator: o.Activator, loader: o.Loader, log: o.Log, now: o.Now, observe: o.Observe,
-		changed: make(chan struct{}),
+		config: o.Config, copies: copies{root: filepath.Join(o.DataDir, "advisories")},
+		member: agree.NewMember(agree.Options{
+			Kind: Kind(), Store: o.Store, By: o.Process, Program: o.Program, Place: o.Place, DataDir: o.DataDir, Observe: o.Observe, Log: o.Log, Now: o.Now,
+		}),
+		loader: o.Loader, log: o.Log, now: o.Now, changed: make(chan struct{}),
 	}
 }
 
@@ -99,20 +104,21 @@ func (m *Manager) Open(ctx context.Context) error {
 func (m *Manager) openFormer(ctx context.Context) error {
 	m.turn.Lock()
 	defer m.turn.Unlock()
-	g, ok, err := m.activator.Current(ctx)
+	active, ok, err := m.member.Active(ctx)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return errors.New("no generation was ever active")
 	}
+	g, last := generationOf(active), m.member.Memory()
 	db, err := m.copies.verify(ctx, g.Content, m.now())
-	if err != nil && m.offer.Number > 0 && m.offer.Content != g.Content {
-		db, err = m.copies.verify(ctx, m.offer.Content, m.now())
+	if err != nil && last.Number > 0 && last.Content != g.Content {
+		db, err = m.copies.verify(ctx, last.Content, m.now())
 		m.mu.Lock()
 		m.elsewhere = g
 		m.mu.Unlock()
-		g = gate.Generation{Number: m.offer.Number, Content: m.offer.Content, UpdatedAt: m.offer.UpdatedAt, ActivatedAt: m.now().UTC()}
+		g = gate.Generation{Number: last.Number, Content: last.Content, UpdatedAt: last.UpdatedAt, ActivatedAt: m.now().UTC()}
 	}
 	if err != nil {
 		return err
@@ -165,7 +171,7 @@ func (m *Manager) refresh(ctx context.Context) (bool, error) {
 		if refused != nil {
 			return false, refused
 		}
-		return m.follow(ctx), nil
+		return m.follow(ctx)
 	}
 	db, err := m.copies.take(ctx, m.config.Path, m.now())
 	if err != nil {
@@ -211,22 +217,26 @@ func (m *Manager) settle(s signature, refused error) {
 
 // follow looks at what is active while the data here has not changed: it adopts
 // a number that another replica gave the same content, and activates the data
-// again when the store has lost that it was active.
-func (m *Manager) follow(ctx context.Context) (changed bool) {
+// again when the store has lost that it was active. The only error is one that
+// does not pass by itself, [agree.IsUnreadable].
+func (m *Manager) follow(ctx context.Context) (changed bool, err error) {
 	m.mu.Lock()
 	db := m.loaded
 	m.mu.Unlock()
 	if db == nil {
-		return false
+		return false, nil
 	}
 	g, err := m.agree(ctx, db)
 	if err == nil {
 		changed, err = m.load(ctx, db, g, false)
 	}
+	if agree.IsUnreadable(err) {
+		return false, err
+	}
 	if err != nil { // the data in use is fine; the store reports its own outages
 		m.log.Debug("looking at the active advisory data", "error", err)
 	}
-	return changed
+	return changed, nil
 }
 
 // setCurrent is called with mu held.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
@@ -67,8 +69,13 @@ func openStore(t *testing.T) *sqlite.Store {
 	return s
 }
 
-func newManager(path, dataDir string, a advisory.Activator, l advisory.Loader, change ...func(*advisory.Options)) *advisory.Manager {
-	o := advisory.Options{Config: advisory.Default(), DataDir: dataDir, Activator: a, Loader: l, Now: now}
+// inForce is what is active on a store.
+func inForce(s agree.Store) *agree.Activations {
+	return agree.NewActivations(s, advisory.Kind(), "me", "v1")
+}
+
+func newManager(path, dataDir string, s agree.Store, l advisory.Loader, change ...func(*advisory.Options)) *advisory.Manager {
+	o := advisory.Options{Config: advisory.Default(), DataDir: dataDir, Store: s, Loader: l, Now: now}
 	o.Config.Path = path
 	for _, f := range change {
 		f(&o)
@@ -93,7 +100,7 @@ func wantStatus(t *testing.T, m *advisory.Manager, f advisory.Freshness, number 
 
 func TestManager_generations(t *testing.T) {
 	path, l := filepath.Join(t.TempDir(), "live"), &loader{}
-	m := newManager(path, t.TempDir(), advisory.NewActivations(openStore(t), now), l)
+	m := newManager(path, t.TempDir(), openStore(t), l)
 	first := place(t, path, debianRelease("12", "3.0.17-1"))
 	if err := m.Open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -147,7 +154,7 @@ func TestManager_symlink(t *testing.T) {
 		}
 	}
 	point("a")
-	m := newManager(link, t.TempDir(), advisory.NewLocalActivations(now), l)
+	m := newManager(link, t.TempDir(), agree.NewOwnStore(now), l)
 	if err := m.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +190,7 @@ func TestManager_bad_data(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path, l := filepath.Join(t.TempDir(), "live"), &loader{}
 			dataDir := t.TempDir()
-			m := newManager(path, dataDir, advisory.NewLocalActivations(now), l)
+			m := newManager(path, dataDir, agree.NewOwnStore(now), l)
 			place(t, path, debianRelease("12", "1"))
 			if err := m.Open(t.Context()); err != nil {
 				t.Fatal(err)
@@ -218,7 +225,7 @@ func TestManager_nothing_to_load(t *testing.T) {
 		"missing": {"/nonexistent/advisories", "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newManager(c.path, t.TempDir(), advisory.NewLocalActivations(now), &loader{})
+			m := newManager(c.path, t.TempDir(), agree.NewOwnStore(now), &loader{})
 			if err := m.Open(t.Context()); !errors.Is(err, gate.ErrAdvisoriesUnavailable) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Open: got %v, want ErrAdvisoriesUnavailable with %q", err, c.want)
 			}
@@ -232,11 +239,11 @@ func TestManager_nothing_to_load(t *testing.T) {
 func TestManager_restart(t *testing.T) {
 	path, dataDir, s := filepath.Join(t.TempDir(), "live"), t.TempDir(), openStore(t)
 	content := place(t, path, debianRelease("12", "1"))
-	if err := newManager(path, dataDir, advisory.NewActivations(s, now), &loader{}).Open(t.Context()); err != nil {
+	if err := newManager(path, dataDir, s, &loader{}).Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Run("same_directory_same_number", func(t *testing.T) {
-		m := newManager(path, dataDir, advisory.NewActivations(s, now), &loader{})
+		m := newManager(path, dataDir, s, &loader{})
 		if err := m.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -247,7 +254,7 @@ func TestManager_restart(t *testing.T) {
 	}
 	t.Run("directory_gone", func(t *testing.T) {
 		l := &loader{}
-		m := newManager(path, dataDir, advisory.NewActivations(s, now), l)
+		m := newManager(path, dataDir, s, l)
 		if err := m.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +273,7 @@ func TestManager_restart(t *testing.T) {
 		if err := os.WriteFile(copied, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		m := newManager(path, dataDir, advisory.NewActivations(s, now), &loader{})
+		m := newManager(path, dataDir, s, &loader{})
 		if err := m.Open(t.Context()); !errors.Is(err, gate.ErrAdvisoriesUnavailable) {
 			t.Errorf("Open: got %v, want ErrAdvisoriesUnavailable", err)
 		}
@@ -277,7 +284,7 @@ func TestManager_restart(t *testing.T) {
 // next look tries again.
 func TestManager_loader_fails(t *testing.T) {
 	path, l := filepath.Join(t.TempDir(), "live"), &loader{}
-	m := newManager(path, t.TempDir(), advisory.NewLocalActivations(now), l)
+	m := newManager(path, t.TempDir(), agree.NewOwnStore(now), l)
 	place(t, path, debianRelease("12", "1"))
 	if err := m.Open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -295,7 +302,7 @@ func TestManager_loader_fails(t *testing.T) {
 
 func TestManager_lost_copy(t *testing.T) {
 	path, dataDir, l := filepath.Join(t.TempDir(), "live"), t.TempDir(), &loader{}
-	m := newManager(path, dataDir, advisory.NewLocalActivations(now), l)
+	m := newManager(path, dataDir, agree.NewOwnStore(now), l)
 	content := place(t, path, debianRelease("12", "1"))
 	if err := m.Open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -311,7 +318,7 @@ func TestManager_lost_copy(t *testing.T) {
 
 func TestManager_prunes(t *testing.T) {
 	path, dataDir := filepath.Join(t.TempDir(), "live"), t.TempDir()
-	m := newManager(path, dataDir, advisory.NewLocalActivations(now), &loader{})
+	m := newManager(path, dataDir, agree.NewOwnStore(now), &loader{})
 	foreign := filepath.Join(dataDir, "advisories", "notes")
 	if err := os.MkdirAll(foreign, 0o700); err != nil {
 		t.Fatal(err)
@@ -332,7 +339,7 @@ func TestManager_prunes(t *testing.T) {
 func TestManager_stale(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "live")
 	place(t, path, fstest.MapFS{"a.yaml": file("distribution: debian\nrelease: '12'\nupdatedAt: 2026-11-20T00:00:00Z\nadvisories: []\n")})
-	m := newManager(path, t.TempDir(), advisory.NewLocalActivations(now), &loader{})
+	m := newManager(path, t.TempDir(), agree.NewOwnStore(now), &loader{})
 	if err := m.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -354,8 +361,8 @@ func TestManager_replicas(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "other")
 	place(t, path, debianRelease("12", "1"))
 	la, lb := &loader{}, &loader{}
-	a := newManager(path, t.TempDir(), advisory.NewActivations(s, now), la)
-	b := newManager(other, t.TempDir(), advisory.NewActivations(s, now), lb)
+	a := newManager(path, t.TempDir(), s, la)
+	b := newManager(other, t.TempDir(), s, lb)
 	place(t, other, debianRelease("12", "1"))
 	refresh(t, a, true)
 	refresh(t, b, true)
@@ -381,7 +388,7 @@ func TestActivations_race(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range racers {
 		group.Go(func() {
-			g, err := advisory.NewActivations(s, now).Activate(t.Context(), content(i), clock, 0, nil)
+			g, _, err := inForce(s).Activate(t.Context(), agree.Content{Digest: content(i), UpdatedAt: clock}, 0, nil)
 			if err != nil {
 				t.Error(err)
 			}
@@ -396,12 +403,12 @@ func TestActivations_race(t *testing.T) {
 		}
 		seen[n] = true
 	}
-	again := advisory.NewActivations(s, now)
-	g, ok, err := again.Current(t.Context())
+	again := inForce(s)
+	g, ok, err := again.Active(t.Context())
 	if err != nil || !ok || g.Number != racers {
 		t.Fatalf("Current: got %v %v %v", g, ok, err)
 	}
-	if same, err := again.Activate(t.Context(), g.Content, clock, 0, nil); err != nil || same != g {
+	if same, _, err := again.Activate(t.Context(), agree.Content{Digest: g.Content, UpdatedAt: clock}, 0, nil); err != nil || !cmp.Equal(same, g, cmp.Exporter(func(reflect.Type) bool { return true })) {
 		t.Errorf("activating what is active: got %v %v, want %v", same, err, g)
 	}
 }
@@ -411,7 +418,7 @@ func TestManager_Run(t *testing.T) {
 	path, l := filepath.Join(t.TempDir(), "live"), &loader{}
 	first, second := debianRelease("12", "1"), debianRelease("12", "2")
 	synctest.Test(t, func(t *testing.T) {
-		m := newManager(path, t.TempDir(), advisory.NewLocalActivations(now), l)
+		m := newManager(path, t.TempDir(), agree.NewOwnStore(now), l)
 		place(t, path, first)
 		if err := m.Open(t.Context()); err != nil {
 			t.Fatal(err)

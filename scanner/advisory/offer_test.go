@@ -2,8 +2,10 @@ package advisory_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,7 +57,7 @@ func newReplica(t *testing.T, s *sqlite.Store) *replica {
 // start begins a new process.
 func (r *replica) start() {
 	r.t.Helper()
-	r.Manager = newManager(r.path, r.data, advisory.NewActivations(r.s, now), &loader{}, func(o *advisory.Options) { o.Observe = r.observe })
+	r.Manager = newManager(r.path, r.data, r.s, &loader{}, func(o *advisory.Options) { o.Observe = r.observe })
 	if err := r.Open(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func (r *replica) look() {
 // want checks what is active, and with which number this replica matches.
 func (r *replica) want(what string, active gate.Digest, number, ours int64) {
 	r.t.Helper()
-	g, ok, err := advisory.NewActivations(r.s, now).Current(r.t.Context())
+	g, ok, err := inForce(r.s).Active(r.t.Context())
 	if err != nil || !ok || g.Content != active || g.Number != number {
 		r.t.Errorf("%s: active is %d %s, %t, %v; want %d %s", what, g.Number, g.Content.Short(), ok, err, number, active.Short())
 	}
@@ -124,7 +126,7 @@ func TestObserving(t *testing.T) {
 	r.observe = true
 	placeAt(t, r.path, "1", 1)
 	r.start()
-	if g, ok, err := advisory.NewActivations(s, now).Current(t.Context()); ok || err != nil || r.Status().Generation.Number != 1 {
+	if g, ok, err := inForce(s).Active(t.Context()); ok || err != nil || r.Status().Generation.Number != 1 {
 		t.Errorf("active is %d, %v; it matches with %d", g.Number, err, r.Status().Generation.Number)
 	}
 	first := newReplica(t, s)
@@ -171,18 +173,18 @@ func TestLostActivation(t *testing.T) {
 			a := newReplica(t, s)
 			placeAt(t, a.path, "1", 1)
 			a.start()
-			value, _, err := s.Setting(t.Context(), advisory.SettingName)
+			value, _, err := s.Setting(t.Context(), gate.SettingAdvisories)
 			if err != nil {
 				t.Fatal(err)
 			}
 			content := placeAt(t, a.path, "2", 2)
 			a.look()
 			a.want("before", content, 2, 2)
-			_, version, err := s.Setting(t.Context(), advisory.SettingName)
+			_, version, err := s.Setting(t.Context(), gate.SettingAdvisories)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.PutSetting(t.Context(), advisory.SettingName, value, version); err != nil {
+			if _, err := s.PutSetting(t.Context(), gate.SettingAdvisories, value, version); err != nil {
 				t.Fatal(err)
 			}
 			if restart {
@@ -192,5 +194,36 @@ func TestLostActivation(t *testing.T) {
 			}
 			a.want("after the loss", content, 3, 3)
 		})
+	}
+}
+
+// TestUnreadableSetting: what a newer version has stored is neither overwritten
+// nor hidden, and the data in use stays.
+func TestUnreadableSetting(t *testing.T) {
+	s := openStore(t)
+	a := newReplica(t, s)
+	placeAt(t, a.path, "1", 1)
+	a.start()
+	const newer = `{"format":9,"number":7}`
+	_, version, err := s.Setting(t.Context(), gate.SettingAdvisories)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.PutSetting(t.Context(), gate.SettingAdvisories, []byte(newer), version); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []bool{false, true} {
+		if change {
+			placeAt(t, a.path, "2", 2)
+		}
+		if _, err := a.Refresh(t.Context()); !errors.Is(err, gate.ErrStoreUnavailable) {
+			t.Errorf("changed %t: got %v", change, err)
+		}
+		if st := a.Status(); st.Generation.Number != 1 || !strings.Contains(st.Problem, gate.SettingAdvisories) {
+			t.Errorf("changed %t: status %+v", change, st)
+		}
+	}
+	if value, _, err := s.Setting(t.Context(), gate.SettingAdvisories); err != nil || string(value) != newer {
+		t.Errorf("the store has %s, %v", value, err)
 	}
 }

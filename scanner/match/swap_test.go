@@ -262,7 +262,7 @@ func TestManager_with_matcher(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "live")
 	c := advisory.Default()
 	c.Path = path
-	manager := advisory.NewManager(advisory.Options{Config: c, DataDir: t.TempDir(), Activator: advisory.NewLocalActivations(now), Loader: m, Now: now})
+	manager := advisory.NewManager(advisory.Options{Config: c, DataDir: t.TempDir(), Loader: m, Now: now})
 	put := func(version string) {
 		t.Helper()
 		dir, _ := build(t, release(1, version))
