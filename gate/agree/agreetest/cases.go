@@ -245,6 +245,14 @@ var cases = []testCase{
 		if a.start(); a.Memory().Seen != 2 || a.Memory().Content != e.h.Content(2).Digest || a.Memory().InForce.Number != 2 {
 			e.Errorf("it knows %+v", a.Memory())
 		}
+		// Replaced, and not written into: who has the former one open reads it whole.
+		if err := os.Link(a.file(), filepath.Join(a.data, "former")); err != nil {
+			e.Fatal(err)
+		}
+		a.finds("third", 3, 3, 3)
+		if former, err := os.ReadFile(filepath.Join(a.data, "former")); err != nil || !bytes.Equal(former, whole) {
+			e.Errorf("the former file was written into: %q, %v", former, err)
+		}
 		// A directory where the file should be: nothing is remembered, all else goes on.
 		if err := os.Remove(a.file()); err != nil {
 			e.Fatal(err)
@@ -252,7 +260,7 @@ var cases = []testCase{
 		if err := os.MkdirAll(filepath.Join(a.file(), "x"), 0o700); err != nil {
 			e.Fatal(err)
 		}
-		a.finds("without a memory", 3, 3, 3)
+		a.finds("without a memory", 4, 4, 4)
 		e.said(a, e.h.Kind.Words.Messages.Forgotten, 1)
 	}},
 	{"too_large", func(e *env) {
