@@ -106,6 +106,16 @@ var cases = []testCase{
 	}},
 	{"lost_while_it_runs", func(e *env) { e.losing(false) }},
 	{"lost_while_it_was_down", func(e *env) { e.losing(true) }},
+	{"what_came_later_is_not_replaced_by_what_was_lost", func(e *env) {
+		a := e.process("a")
+		first := a.finds("first", 1, 1, 1).Active
+		a.finds("second", 2, 2, 2)
+		active, restored, err := a.Activations.Restore(e.Context(), first)
+		if err != nil || restored || active.Number != 2 || active.Content != e.h.Content(2).Digest {
+			e.Errorf("got number %d, restored %t, %v", active.Number, restored, err)
+		}
+		e.wantInForce("as before", 2, 2)
+	}},
 	{"put_back_by_another", func(e *env) {
 		if !e.h.Kind.PutBack {
 			return
