@@ -202,6 +202,15 @@ var cases = []testCase{
 			}
 			seen[n] = true
 		}
+		for i, n := range numbers {
+			if n < racers {
+				continue
+			}
+			again, activated, err := agree.NewActivations(e.store, e.h.Kind, "", "").Activate(e.Context(), e.h.Content(i+1), 100, nil)
+			if err != nil || activated || again.Number != n {
+				e.Errorf("what is in force already: got number %d, activated %t, %v, want %d", again.Number, activated, err, n)
+			}
+		}
 	}},
 	{"observing", func(e *env) {
 		o := e.process("o")
