@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry"
+	"github.com/digestgate/digestgate/gate/outbound"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/acr"
 	"github.com/digestgate/digestgate/webhooks/azure"
@@ -82,7 +82,7 @@ func issuerClient(c webhooks.Config) *http.Client {
 	if u, err := url.Parse(c.Issuer); err == nil && u.Host != "" {
 		hosts = []string{u.Host}
 	}
-	return registry.GuardedClient(hosts, 5*time.Second)
+	return outbound.Client(hosts, 5*time.Second)
 }
 
 // wantsCertificates reports whether a listener for these registries has to ask

@@ -7,7 +7,7 @@
 //
 //   - One guarded dialer checks every address at the moment of connecting, on
 //     every hop, so that neither DNS rebinding nor a redirect reaches loopback,
-//     link-local or metadata addresses. See guard.go.
+//     link-local or metadata addresses. See gate/outbound.
 //   - Credentials are bound to the configured hosts. A token is asked for only
 //     at host, aliases and tokenHosts; a redirect never carries any.
 //   - https is the only scheme unless plainHTTP says otherwise; proxies of the

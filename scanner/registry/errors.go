@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/outbound"
 )
 
 // errSlow is the cause of a context that this package ended because the
@@ -78,7 +79,7 @@ func (e *wordedError) Unwrap() error { return e.class }
 // advice words a failure below HTTP for the operator.
 func advice(err error) string {
 	var (
-		blocked   *blockedError
+		blocked   *outbound.BlockedError
 		redirect  *redirectError
 		dns       *net.DNSError
 		authority x509.UnknownAuthorityError
@@ -238,7 +239,7 @@ func (e transientError) Unwrap() error { return e.error }
 func retryable(err error) bool {
 	var (
 		again     transientError
-		blocked   *blockedError
+		blocked   *outbound.BlockedError
 		redirect  *redirectError
 		paused    *pausedError
 		dns       *net.DNSError

@@ -3,13 +3,13 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/outbound"
 )
 
 // hostPattern is the grammar of domain names in image references
@@ -26,7 +26,7 @@ func checkHost(s string) error {
 	if strings.ContainsAny(s, "/@?#") {
 		return fmt.Errorf("%s must be a host with an optional port, without scheme, path or user", shown)
 	}
-	host, port, hasPort := splitHost(s)
+	host, port, hasPort := outbound.SplitHost(s)
 	if hasPort {
 		n, err := strconv.Atoi(port)
 		if err != nil || n < 1 || n > 65535 || port != strconv.Itoa(n) {
@@ -53,29 +53,6 @@ func checkHost(s string) error {
 		return fmt.Errorf("%s is neither a host name nor an IPv4 address", shown)
 	}
 	return nil
-}
-
-// splitHost separates the port from a host without touching brackets.
-func splitHost(s string) (host, port string, hasPort bool) {
-	i := strings.LastIndex(s, ":")
-	if i < 0 || strings.HasSuffix(s, "]") {
-		return s, "", false
-	}
-	return s[:i], s[i+1:], true
-}
-
-// endpoint is the "host:port" in lower case that a dialer is given for a
-// configured host; IPv6 addresses are in their canonical form.
-func endpoint(host, defaultPort string) string {
-	h, port, ok := splitHost(strings.ToLower(host))
-	if !ok {
-		port = defaultPort
-	}
-	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
-	if addr, err := netip.ParseAddr(h); err == nil {
-		h = addr.String()
-	}
-	return net.JoinHostPort(h, port)
 }
 
 // apiHost is the host that serves the registry API for a configured host.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/outbound"
 )
 
 const (
@@ -98,13 +99,9 @@ func (p *prober) reach(ctx context.Context) gate.ProbeStep {
 	if err != nil {
 		return failed("correct host", "%v", err)
 	}
-	resolver := p.guard.resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
 	ctx, cancel := context.WithTimeout(ctx, p.wait.connect)
 	defer cancel()
-	addresses, err := resolver.LookupNetIP(ctx, "ip", host)
+	addresses, err := p.guard.LookupNetIP(ctx, host)
 	if err != nil {
 		return failed("check host and the name service of this machine or cluster", "the name %q cannot be resolved: %v", host, err)
 	}
@@ -113,7 +110,7 @@ func (p *prober) reach(ctx context.Context) gate.ProbeStep {
 	}
 	began := time.Now()
 	conn, err := p.guard.DialContext(ctx, "tcp", p.origin)
-	var blocked *blockedError
+	var blocked *outbound.BlockedError
 	switch {
 	case errors.As(err, &blocked):
 		return failed("use the registry's own host name or address in host", "%v", blocked)

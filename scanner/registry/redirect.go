@@ -24,7 +24,7 @@ func (s *session) checkRedirect(req *http.Request, via []*http.Request) error {
 		return &redirectError{to, "not https"}
 	case req.URL.User != nil:
 		return &redirectError{to, "it names a user"}
-	case !c.digested && !s.guard.configured[urlEndpoint(req.URL)]:
+	case !c.digested && !s.guard.Configured(urlEndpoint(req.URL)):
 		return &redirectError{to, "only what is asked for by digest may come from a host that is not configured; add the host to blobHosts if it belongs to the registry"}
 	}
 	req.Header.Del("Authorization")

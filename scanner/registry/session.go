@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/outbound"
 )
 
 const (
@@ -35,6 +36,21 @@ type timeouts struct {
 	window  time.Duration // over which a blob's throughput is measured
 	minRate int64         // bytes per second of waiting, over a window
 	backoff time.Duration // before the first retry; doubles
+}
+
+// newGuard knows the configured hosts of one registry. A host without a port
+// stands for the ports that its scheme may use.
+func newGuard(c Config, timeout time.Duration, resolver *net.Resolver) *outbound.Guard {
+	var configured []string
+	for _, list := range [][]string{{apiHost(c.Host)}, c.Aliases, c.TokenHosts, c.BlobHosts, impliedTokenHosts(c.Host)} {
+		for _, host := range list {
+			configured = append(configured, outbound.Endpoint(host, "443"))
+			if c.PlainHTTP {
+				configured = append(configured, outbound.Endpoint(host, "80"))
+			}
+		}
+	}
+	return outbound.NewGuard(configured, timeout, resolver)
 }
 
 // defaultTimeouts: 16 KiB/s would still move a 50 MB layer in an hour, and no
@@ -68,7 +84,7 @@ type session struct {
 	heads   heads
 	served  served
 	unsized unsized
-	guard   *guard
+	guard   *outbound.Guard
 	trust   *trust
 	client  *http.Client
 	local   http.RoundTripper // answers instead of the network, unless nil
@@ -90,7 +106,7 @@ func newSession(c Config, o Options, p *pauses) (*session, error) {
 	s.origin = urlEndpoint(&s.base)
 	for i, list := range [][]string{{apiHost(c.Host)}, c.Aliases, c.TokenHosts, impliedTokenHosts(c.Host)} {
 		for _, h := range list {
-			for _, e := range []string{endpoint(h, defaultPort(s.base.Scheme)), endpoint(h, "443")} {
+			for _, e := range []string{outbound.Endpoint(h, defaultPort(s.base.Scheme)), outbound.Endpoint(h, "443")} {
 				s.credentialHosts[e] = true
 				s.ownHosts[e] = s.ownHosts[e] || i < 2
 			}
@@ -111,7 +127,7 @@ func newSession(c Config, o Options, p *pauses) (*session, error) {
 	return s, nil
 }
 
-func newTransport(g *guard, t timeouts, cas *x509.CertPool, insecure bool) *http.Transport {
+func newTransport(g *outbound.Guard, t timeouts, cas *x509.CertPool, insecure bool) *http.Transport {
 	return &http.Transport{
 		Proxy:                  nil, // see the package comment
 		DialContext:            g.DialContext,
@@ -139,7 +155,7 @@ func (s *session) hop(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res, err := s.transport(host).RoundTrip(req)
-	var blocked *blockedError
+	var blocked *outbound.BlockedError
 	if req.Context().Err() == nil && !errors.As(err, &blocked) {
 		s.pauses.observe(host, res)
 	}
@@ -147,7 +163,7 @@ func (s *session) hop(req *http.Request) (*http.Response, error) {
 }
 
 func (s *session) transport(host string) *http.Transport {
-	if s.guard.configured[host] {
+	if s.guard.Configured(host) {
 		return s.trust.transports().own
 	}
 	return s.trust.transports().foreign
@@ -188,7 +204,7 @@ func urlEndpoint(u *url.URL) string {
 	if port == "" {
 		port = defaultPort(u.Scheme)
 	}
-	return endpoint(net.JoinHostPort(u.Hostname(), port), "")
+	return outbound.Endpoint(net.JoinHostPort(u.Hostname(), port), "")
 }
 
 func defaultPort(scheme string) string {

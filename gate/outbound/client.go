@@ -1,22 +1,23 @@
-package registry
+package outbound
 
 import (
 	"net/http"
 	"time"
 )
 
-// GuardedClient is an HTTP client for what is asked of other hosts than
-// registries, such as an issuer's keys: the guard of this package decides at
+// Client is an HTTP client for what is asked of other hosts than
+// registries, such as an issuer's keys: a [Guard] decides at
 // every connection and on every hop of a redirect. hosts ("host" or
 // "host:port") may have private addresses, and loopback ones if they say so
 // themselves; metadata services and every other host in such ranges are
 // refused. timeout covers a whole request. The client is safe for concurrent
 // use and should be kept.
-func GuardedClient(hosts []string, timeout time.Duration) *http.Client {
-	g := &guard{configured: map[string]bool{}, timeout: timeout}
+func Client(hosts []string, timeout time.Duration) *http.Client {
+	var configured []string
 	for _, h := range hosts {
-		g.configured[endpoint(h, "443")] = true
+		configured = append(configured, Endpoint(h, "443"))
 	}
+	g := NewGuard(configured, timeout, nil)
 	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{

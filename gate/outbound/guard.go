@@ -1,4 +1,8 @@
-package registry
+// Package outbound guards what digestgate connects to: registries, the issuers of
+// tokens, whoever is notified. The address is checked at the moment of connecting,
+// so that neither a name that changes its mind nor a redirect leads to loopback,
+// link-local or metadata addresses.
+package outbound
 
 import (
 	"context"
@@ -92,15 +96,15 @@ func embedded(ip netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// blockedError says that the guard refused to connect.
-type blockedError struct {
+// BlockedError says that a [Guard] refused to connect, and what to do about it.
+type BlockedError struct {
 	target string // host:port that was asked for
 	ip     netip.Addr
 	what   string
 	reach  reach
 }
 
-func (e *blockedError) Error() string {
+func (e *BlockedError) Error() string {
 	advice := "add it to blobHosts or tokenHosts if it belongs to the registry"
 	if e.reach == reachLocal {
 		advice = "such an address is only used when it is itself configured as host, alias, tokenHost or blobHost"
@@ -108,61 +112,66 @@ func (e *blockedError) Error() string {
 	return fmt.Sprintf("refusing to connect to %q: it leads to the %s address %s; %s", e.target, e.what, e.ip, advice)
 }
 
-// guard is the dialer of everything this package sends. It checks the address
-// that was chosen at the moment of connecting, after name resolution, so that
-// a name which changes its mind (DNS rebinding) gains nothing, and it is asked
-// on every hop of a redirect because every hop dials.
-type guard struct {
-	configured map[string]bool // endpoints of host, aliases, tokenHosts, blobHosts
+// Guard is a dialer that checks the address that was chosen at the moment of
+// connecting, after name resolution, so that a name which changes its mind (DNS
+// rebinding) gains nothing. It is asked on every hop of a redirect because every hop
+// dials. It is safe for concurrent use.
+type Guard struct {
+	configured map[string]bool
 	timeout    time.Duration
-	resolver   *net.Resolver // nil: the system's
+	resolver   *net.Resolver
 }
 
-// newGuard knows the configured hosts of one registry. A host without a port
-// stands for the ports that its scheme may use.
-func newGuard(c Config, timeout time.Duration, resolver *net.Resolver) *guard {
-	g := &guard{configured: map[string]bool{}, timeout: timeout, resolver: resolver}
-	add := func(host string) {
-		g.configured[endpoint(host, "443")] = true
-		if c.PlainHTTP {
-			g.configured[endpoint(host, "80")] = true
-		}
-	}
-	add(apiHost(c.Host))
-	for _, list := range [][]string{c.Aliases, c.TokenHosts, c.BlobHosts, impliedTokenHosts(c.Host)} {
-		for _, h := range list {
-			add(h)
-		}
+// NewGuard makes a guard that knows the endpoints ("host:port", see [Endpoint]) that
+// somebody has configured: they may have private addresses, and loopback or
+// link-local ones if they say so themselves. timeout covers resolving and
+// connecting, 0 is none; a nil resolver is the system's.
+func NewGuard(configured []string, timeout time.Duration, resolver *net.Resolver) *Guard {
+	g := &Guard{configured: map[string]bool{}, timeout: timeout, resolver: resolver}
+	for _, e := range configured {
+		g.configured[e] = true
 	}
 	return g
 }
 
+// Configured reports whether an endpoint is one of those that were configured.
+func (g *Guard) Configured(endpoint string) bool { return g.configured[endpoint] }
+
 // DialContext connects to addr ("host:port") if the guard permits the address
-// that it resolves to.
-func (g *guard) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+// that it resolves to; otherwise the error is a [*BlockedError].
+func (g *Guard) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := net.Dialer{
 		Timeout:  g.timeout,
 		Resolver: g.resolver,
 		Control: func(_, address string, _ syscall.RawConn) error {
-			return g.check(addr, address)
+			return g.Check(addr, address)
 		},
 	}
 	return d.DialContext(ctx, network, addr)
 }
 
-// check permits a connection to address ("ip:port") for somebody who asked for
-// target ("host:port").
-func (g *guard) check(target, address string) error {
+// LookupNetIP resolves a name as the guard does when it connects.
+func (g *Guard) LookupNetIP(ctx context.Context, host string) ([]netip.Addr, error) {
+	resolver := g.resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	return resolver.LookupNetIP(ctx, "ip", host)
+}
+
+// Check permits a connection to address ("ip:port") for somebody who asked for
+// target ("host:port"); otherwise the error is a [*BlockedError].
+func (g *Guard) Check(target, address string) error {
 	target = strings.ToLower(target)
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &blockedError{target: target, what: "unreadable", reach: reachLocal}
+		return &BlockedError{target: target, what: "unreadable", reach: reachLocal}
 	}
 	ip := ap.Addr().WithZone("").Unmap()
 	r, what := reachOf(ip)
 	host, _, err := net.SplitHostPort(target)
 	if err != nil {
-		return &blockedError{target: target, ip: ip, what: what, reach: r}
+		return &BlockedError{target: target, ip: ip, what: what, reach: r}
 	}
 	configured := g.configured[target]
 	switch {
@@ -171,7 +180,7 @@ func (g *guard) check(target, address string) error {
 	case r == reachLocal && configured && isLiteral(host, ip):
 		return nil
 	}
-	return &blockedError{target: target, ip: ip, what: what, reach: r}
+	return &BlockedError{target: target, ip: ip, what: what, reach: r}
 }
 
 // isLiteral reports whether host is the address itself. "localhost" is loopback

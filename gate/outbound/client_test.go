@@ -1,4 +1,4 @@
-package registry
+package outbound
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestGuardedClient: only a host that is named may be in such a range, and a
+// TestClient: only a host that is named may be in such a range, and a
 // redirect does not get around it.
-func TestGuardedClient(t *testing.T) {
+func TestClient(t *testing.T) {
 	secret := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	defer secret.Close()
 	open := httptest.NewServer(http.RedirectHandler(secret.URL, http.StatusFound))
@@ -37,13 +37,13 @@ func TestGuardedClient(t *testing.T) {
 		"private_range": {nil, "http://10.0.0.1:1/", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := GuardedClient(c.hosts, 5*time.Second)
+			client := Client(c.hosts, 5*time.Second)
 			defer client.CloseIdleConnections()
 			res, err := client.Get(c.url)
 			if err == nil {
 				res.Body.Close()
 			}
-			var blocked *blockedError
+			var blocked *BlockedError
 			if errors.As(err, &blocked) != c.blocked || (err == nil) == c.blocked {
 				t.Errorf("Get(%s): got %v, want it blocked: %t", c.url, err, c.blocked)
 			}
