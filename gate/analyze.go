@@ -15,7 +15,7 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 	if err := p.Records.Fence(ctx, job.Digest, job.Epoch); err != nil {
 		return err
 	}
-	entry, err := p.entry(ctx, job.Digest)
+	entry, err := ReadEntry(ctx, p.Records, job.Digest)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 		return err
 	}
 	run.Enter(PhaseMatch)
-	err = p.renew(ctx, job.Digest, job.Trigger.event())
+	err = p.Verdicts.Renew(ctx, job.Digest, job.Trigger.Event())
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
@@ -44,7 +44,7 @@ func (p *Pipeline) analyze(ctx context.Context, run *Run) error {
 		return err
 	}
 	run.Enter(PhaseMatch)
-	if err = p.renew(ctx, job.Digest, job.Trigger.event()); errors.Is(err, ErrNotFound) {
+	if err = p.Verdicts.Renew(ctx, job.Digest, job.Trigger.Event()); errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("the store loses inventories: %v: %w", err, ErrStoreUnavailable)
 	}
 	return err
@@ -76,11 +76,11 @@ func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 				return err // a rescan never hides the last findings; the job tells
 			}
 			class, _ := Classify(err)
-			reason := contentText(err, class.Err)
+			reason := ContentText(err, class.Err)
 			if put := p.Records.PutUnassessable(ctx, job.Digest, job.Epoch, reason); put != nil {
 				return put
 			}
-			return errors.Join(err, p.Judge(ctx, job.Digest, job.Trigger.event()))
+			return errors.Join(err, p.Verdicts.Judge(ctx, job.Digest, job.Trigger.Event()))
 		}
 		if err != nil {
 			return err
@@ -103,7 +103,7 @@ func (p *Pipeline) inventory(ctx context.Context, run *Run, rec Record) error {
 // where the digest never was.
 func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func(context.Context, Location) error) error {
 	tried := map[Location]bool{}
-	var met []*placeError
+	var met []*PlaceError
 	for list := p.sources(job.Location, rec); len(list) > 0; {
 		for _, loc := range list {
 			tried[loc] = true
@@ -120,12 +120,12 @@ func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func
 			case hope(err) == 0:
 				return err
 			}
-			met = append(met, &placeError{at: loc, err: err})
+			met = append(met, &PlaceError{At: loc, Err: err})
 			if ctx.Err() != nil {
 				return decisive(met, p.Now())
 			}
 		}
-		entry, err := p.entry(ctx, job.Digest)
+		entry, err := ReadEntry(ctx, p.Records, job.Digest)
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (p *Pipeline) fromSources(ctx context.Context, job Job, rec Record, fn func
 
 // decisive is the error of the place that leaves most hope, the first of several,
 // with the causes of the others.
-func decisive(met []*placeError, now time.Time) error {
+func decisive(met []*PlaceError, now time.Time) error {
 	if len(met) == 0 {
 		return nil
 	}
@@ -148,7 +148,7 @@ func decisive(met []*placeError, now time.Time) error {
 	}
 	for _, e := range met {
 		if e != best {
-			best.others = append(best.others, causeOf(e, now))
+			best.Others = append(best.Others, CauseOf(e, now))
 		}
 	}
 	return best

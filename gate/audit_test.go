@@ -11,7 +11,7 @@ import (
 
 // audited counts how often charges are looked at.
 type audited struct {
-	gate.Scheduler
+	gate.SweepScheduler
 	looks int
 	fail  error
 }
@@ -21,7 +21,7 @@ func (a *audited) Charged(ctx context.Context, d gate.Digest) (gate.Charge, erro
 	if a.fail != nil {
 		return gate.Charge{}, a.fail
 	}
-	return a.Scheduler.Charged(ctx, d)
+	return a.SweepScheduler.Charged(ctx, d)
 }
 
 // forgotten records an analysis of which the scheduler knows nothing, which is
@@ -65,7 +65,7 @@ func TestSweepRestoresLostCharges(t *testing.T) {
 	before := s.charge(known)
 	old := s.forgotten(2, s.clock.Now().Add(-40*24*time.Hour))
 	fresh := s.forgotten(3, s.clock.Now().Add(-time.Minute))
-	sweeper := gate.NewSweeper(s.Pipeline, listed{known, old, fresh})
+	sweeper := s.sweeper(listed{known, old, fresh})
 
 	if swept := s.rematch(sweeper); swept.Charged != 2 {
 		t.Errorf("first sweep: got %+v, want two digests charged", swept)
@@ -91,12 +91,12 @@ func TestSweepRestoresLostCharges(t *testing.T) {
 // a round trip for each digest.
 func TestSweepLooksAtFewCharges(t *testing.T) {
 	s := newSite(t, month(0))
-	counts := &audited{Scheduler: s.store}
-	s.Scheduler = counts
+	counts := &audited{SweepScheduler: s.store}
+	s.sweeping = counts
 	old := s.forgotten(1, s.clock.Now().Add(-2*time.Hour))
 	fresh := s.forgotten(2, s.clock.Now())
 	unknown := gate.Digest("sha256:" + pad(1)) // lists may lag behind
-	sweeper := gate.NewSweeper(s.Pipeline, listed{old, fresh, unknown})
+	sweeper := s.sweeper(listed{old, fresh, unknown})
 	looks := func(what string, want int) {
 		t.Helper()
 		counts.looks = 0

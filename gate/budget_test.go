@@ -32,7 +32,7 @@ func (b *countedBudget) Spend(ctx context.Context, budget string, limit int, win
 func (s *site) budgeted(limit int) (*gate.Lookup, *countedBudget) {
 	b := &countedBudget{Budget: s.store}
 	o := gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: limit}
-	return gate.NewLookup(s.Pipeline, s.store, b, s.store.Changed, o, nil), b
+	return s.lookupOn(s.store, b, o, nil), b
 }
 
 // TestOneDigestTakesOneFromTheBudget: controllers ask again and again while a
@@ -116,7 +116,7 @@ func TestBudgetHoldsAcrossReplicas(t *testing.T) {
 	o := gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: limit}
 	var replicas []*gate.Lookup
 	for range 2 {
-		replicas = append(replicas, gate.NewLookup(s.Pipeline, s.store, s.store, s.store.Changed, o, metrics))
+		replicas = append(replicas, s.lookupOn(s.store, s.store, o, metrics))
 	}
 	var digests []gate.Digest
 	for i := range asks {

@@ -70,23 +70,25 @@ func (o *Outage) Error() string { return ErrRegistryUnavailable.Error() }
 // Unwrap gives access to the sentinel.
 func (o *Outage) Unwrap() error { return ErrRegistryUnavailable }
 
-// placeError is an error that was met at a place. others are the causes of the
+// PlaceError is an error that was met at a place. Others are the causes of the
 // places that were tried besides.
-type placeError struct {
-	at     Location
-	err    error
-	others []Cause
+type PlaceError struct {
+	At     Location
+	Err    error
+	Others []Cause
 }
 
-func (e *placeError) Error() string {
-	return "reading from " + quoted(e.at.String()) + ": " + e.err.Error()
+func (e *PlaceError) Error() string {
+	return "reading from " + quoted(e.At.String()) + ": " + e.Err.Error()
 }
-func (e *placeError) Unwrap() error { return e.err }
+
+// Unwrap gives access to the error.
+func (e *PlaceError) Unwrap() error { return e.Err }
 
 func quoted(s string) string { return Quoted(s, 600) }
 
-// errPanic marks what a bug of ours did to a job: its text is for the log only.
-var errPanic = errors.New("panic")
+// ErrPanic marks what a bug of ours did to a job: its text is for the log only.
+var ErrPanic = errors.New("panic")
 
 // CausesOf is what is kept of an error beside its text: a cause for each place that
 // was tried, the decisive one first. now is when the error was met. It is nil for
@@ -95,29 +97,30 @@ func CausesOf(err error, now time.Time) []Cause {
 	if err == nil {
 		return nil
 	}
-	causes := []Cause{causeOf(err, now)}
-	var place *placeError
+	causes := []Cause{CauseOf(err, now)}
+	var place *PlaceError
 	if errors.As(err, &place) {
-		causes = append(causes, place.others...)
+		causes = append(causes, place.Others...)
 	}
 	return causes[:min(len(causes), maxCauses)]
 }
 
-func causeOf(err error, now time.Time) Cause {
+// CauseOf is the cause of an error that was met now, the decisive one of several.
+func CauseOf(err error, now time.Time) Cause {
 	var c Cause
-	var place *placeError
+	var place *PlaceError
 	if errors.As(err, &place) {
-		c.At = place.at
+		c.At = place.At
 	}
 	var wait *RetryAfterError
 	var outage *Outage
 	class, _ := Classify(err)
 	c.Kind = causeKinds[class.Err]
 	switch {
-	case errors.Is(err, errPanic):
+	case errors.Is(err, ErrPanic):
 		return Cause{Kind: CauseInternal}
 	case c.Kind == CauseContent, errors.Is(err, ErrPermanent): // whatever its class, it follows from the bytes
-		return Cause{Kind: CauseContent, Text: contentText(err, class.Err)}
+		return Cause{Kind: CauseContent, Text: ContentText(err, class.Err)}
 	case c.Kind == "":
 		return Cause{Kind: CauseInternal}
 	case errors.As(err, &outage):
@@ -126,7 +129,7 @@ func causeOf(err error, now time.Time) Cause {
 	if errors.As(err, &wait) && c.Kind == CauseAskedToWait && wait.Asked > 0 {
 		c.Until = now.Add(wait.Asked).UTC()
 	}
-	if !c.Kind.ofPlace() && !c.Kind.ofRegistry() {
+	if !c.Kind.OfPlace() && !c.Kind.ofRegistry() {
 		c.At = Location{}
 	}
 	return c
@@ -141,8 +144,8 @@ var causeKinds = map[error]CauseKind{
 	ErrResource: CauseResource, ErrAdvisoriesUnavailable: CauseAdvisories, ErrStoreUnavailable: CauseStore,
 }
 
-// ofPlace: the kind is about one repository.
-func (k CauseKind) ofPlace() bool {
+// OfPlace reports whether the kind is about one repository.
+func (k CauseKind) OfPlace() bool {
 	switch k {
 	case CauseCredentials, CauseMissing, CauseRefused, CauseServed, CauseNotConfigured:
 		return true
@@ -159,10 +162,10 @@ func (k CauseKind) ofRegistry() bool {
 	return false
 }
 
-// contentText is what an error says of hashed bytes: the text of the innermost
+// ContentText is what an error says of hashed bytes: the text of the innermost
 // error that has one, without its class. What is wrapped around it says where the
 // bytes were read, which is nobody's business elsewhere.
-func contentText(err, class error) string {
+func ContentText(err, class error) string {
 	text := ""
 	for err != nil && err != class {
 		var next error
@@ -185,11 +188,11 @@ func contentText(err, class error) string {
 	return Printable(text, maxCauseText)
 }
 
-// cause is why a job last failed or waits, as far as it concerns a location: what
+// CauseAt is why a job last failed or waits, as far as it concerns a location: what
 // was met there, else what holds everywhere, else what was met in another
 // repository of the same registry, else in another one. ok is false for a job
 // without an error.
-func (j Job) cause(at Location) (c Cause, ok bool) {
+func (j Job) CauseAt(at Location) (c Cause, ok bool) {
 	best := 0
 	for _, one := range j.causes() {
 		if one.At == (Location{}) {
@@ -202,7 +205,7 @@ func (j Job) cause(at Location) (c Cause, ok bool) {
 		switch {
 		case one.At == at:
 			rank = 4
-		case !one.Kind.ofPlace() && !one.Kind.ofRegistry():
+		case !one.Kind.OfPlace() && !one.Kind.ofRegistry():
 			rank = 3
 		case one.At.Registry == at.Registry && one.Kind.ofRegistry():
 			rank = 2

@@ -24,7 +24,7 @@ func TestVerdictsGoOnWithoutAdvisories(t *testing.T) {
 	if at.Verdict.Outcome == "" {
 		t.Error("no standing verdict at a new location of a known image")
 	}
-	swept, err := gate.NewSweeper(s.Pipeline, listed{d}).Rematch(s.ctx)
+	swept, err := s.sweeper(listed{d}).Rematch(s.ctx)
 	if err != nil || swept.Judged != 1 {
 		t.Errorf("sweep without advisories: got %+v, %v, want one verdict renewed", swept, err)
 	}
@@ -39,7 +39,7 @@ func TestVerdictsGoOnWithoutAdvisories(t *testing.T) {
 
 // lost is a store whose inventory of a digest cannot be read any more.
 type lost struct {
-	gate.Records
+	records
 	mu   sync.Mutex
 	gone gate.Digest
 }
@@ -50,14 +50,14 @@ func (l *lost) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, e
 	if d == l.gone {
 		return nil, fmt.Errorf("it is damaged: %w", gate.ErrNotFound)
 	}
-	return l.Records.Inventory(ctx, d)
+	return l.records.Inventory(ctx, d)
 }
 
 func (l *lost) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
 	l.mu.Lock()
 	l.gone = ""
 	l.mu.Unlock()
-	return l.Records.PutInventory(ctx, epoch, inv)
+	return l.records.PutInventory(ctx, epoch, inv)
 }
 
 // TestLostInventoryIsMadeAgain: a value that reads as absent is analysed again
@@ -68,7 +68,7 @@ func TestLostInventoryIsMadeAgain(t *testing.T) {
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
-	s.Records = &lost{Records: s.store, gone: d}
+	s.keepIn(&lost{records: s.store, gone: d})
 	s.matcher.activate(2) // so that the inventory is needed
 	s.event("team/app", "v1", d)
 	for key, job := range s.work() {
@@ -114,9 +114,9 @@ func TestLocationOfARegistryThatIsNotConfiguredAnyMore(t *testing.T) {
 // not at the next sweep.
 func TestVerdictKnowsTheTagThatWasJustConfirmed(t *testing.T) {
 	s := newSite(t, month(0))
-	seen := &tagsSeen{Evaluator: s.Evaluator}
-	s.Evaluator = seen
-	s.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
+	seen := &tagsSeen{Evaluator: s.standing.Evaluator}
+	s.standing.Evaluator = seen
+	s.standing.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
 		var tags []string
 		for _, tag := range []string{"v1", "v2"} {
 			key := gate.TagKey{Location: loc, Tag: tag}
@@ -168,9 +168,9 @@ func TestIndexWithAChildWithoutAnswer(t *testing.T) {
 	index, children := s.pushIndex("team/app", "multi")
 	s.event("team/app", "multi", index)
 	s.work()
-	engine := s.Evaluator
+	engine := s.standing.Evaluator
 	for _, child := range children {
-		s.Evaluator = silent{engine, child}
+		s.standing.Evaluator = silent{engine, child}
 		if a := s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", "@"+string(index))); a.Permits() {
 			t.Errorf("a child without an answer: got %+v", a)
 		}

@@ -25,8 +25,8 @@ type QuotaState struct {
 	Forecast Forecast
 }
 
-// State reads how the quota stands. Errors: those of the store and the catalog.
-func (q *Quota) State(ctx context.Context, now time.Time, usage Usage, waiting Waiting) (QuotaState, error) {
+// StateOf reads how the quota stands. Errors: those of the store and the catalog.
+func StateOf(ctx context.Context, q *Quota, now time.Time, usage Usage, waiting Waiting) (QuotaState, error) {
 	s := QuotaState{Period: q.Period(now), ResetsAt: q.ResetsAt(now)}
 	var err error
 	if s.QuotaUse, err = usage.Quota(ctx, s.Key); err != nil {
@@ -36,12 +36,12 @@ func (q *Quota) State(ctx context.Context, now time.Time, usage Usage, waiting W
 		return QuotaState{}, err
 	}
 	var previous QuotaUse
-	if start, _ := q.bounds(now); !start.IsZero() {
+	if start, _ := q.Bounds(now); !start.IsZero() {
 		if previous, err = usage.Quota(ctx, q.Period(start.Add(-1)).Key); err != nil {
 			return QuotaState{}, err
 		}
 	}
-	s.Forecast = q.Forecast(now, s.Used, s.Waiting, previous.Used)
+	s.Forecast = Ahead(q, now, s.Used, s.Waiting, previous.Used)
 	return s, nil
 }
 
@@ -63,7 +63,7 @@ type Forecast struct {
 // enough to hold a working day of a month and of a week.
 const youngPart = 10
 
-// Forecast looks ahead to the end of the period of now. The pace is what the
+// Ahead looks ahead to the end of the period of now. The pace is what the
 // period has needed so far (used and waiting) by the time that has passed. In
 // its first tenth a single busy minute would say too much, and a quiet one too
 // little: there the pace is that of a whole tenth which ends now, of which the
@@ -72,8 +72,8 @@ const youngPart = 10
 //
 // Without a previous period the forecast of a young one is too low rather than
 // absurdly high.
-func (q *Quota) Forecast(now time.Time, used, waiting, previousUsed int64) Forecast {
-	start, end := q.bounds(now)
+func Ahead(q *Quota, now time.Time, used, waiting, previousUsed int64) Forecast {
+	start, end := q.Bounds(now)
 	if start.IsZero() {
 		return Forecast{}
 	}
@@ -81,14 +81,14 @@ func (q *Quota) Forecast(now time.Time, used, waiting, previousUsed int64) Forec
 	passed, window := now.Sub(start), end.Sub(start)/youngPart
 	pace := 0.0 // digests per nanosecond
 	if passed < window {
-		before, _ := q.bounds(start.Add(-1))
+		before, _ := q.Bounds(start.Add(-1))
 		former := float64(previousUsed) / float64(start.Sub(before))
 		pace = (needed + former*float64(window-passed)) / float64(window)
 	} else {
 		pace = needed / float64(passed)
 	}
 	f := Forecast{Known: true, Needed: int64(math.Round(needed + pace*float64(end.Sub(now))))}
-	limit := q.config.Limit
+	limit := q.Period(now).Limit
 	switch {
 	case limit == 0:
 	case used >= limit:

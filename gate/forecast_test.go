@@ -64,7 +64,7 @@ func TestForecast(t *testing.T) {
 				c.zone = "UTC"
 			}
 			now := instant(t, c.now)
-			got := quotaOf(t, c.limit, c.period, c.zone).Forecast(now, c.used, c.waiting, c.previous)
+			got := Ahead(quotaOf(t, c.limit, c.period, c.zone), now, c.used, c.waiting, c.previous)
 			var exhausted time.Time
 			if c.exhausted != "" {
 				exhausted = instant(t, c.exhausted)
@@ -75,7 +75,7 @@ func TestForecast(t *testing.T) {
 			}
 		})
 	}
-	if got := quotaOf(t, 10, "none", "UTC").Forecast(instant(t, "2026-11-16T00:00:00Z"), 10, 5, 0); got != (Forecast{}) {
+	if got := Ahead(quotaOf(t, 10, "none", "UTC"), instant(t, "2026-11-16T00:00:00Z"), 10, 5, 0); got != (Forecast{}) {
 		t.Errorf("a period that never ends: got %+v, want no forecast", got)
 	}
 }
@@ -113,7 +113,7 @@ func TestBoundsOfPeriods(t *testing.T) {
 }
 
 func checkBounds(t interface{ Fatalf(string, ...any) }, q *Quota, now time.Time) {
-	start, end := q.bounds(now)
+	start, end := q.Bounds(now)
 	if now.Before(start) || !now.Before(end) {
 		t.Fatalf("%s in %s: period from %s to %s", now, q.zone, start, end)
 	}
@@ -152,7 +152,7 @@ func TestQuotaState(t *testing.T) {
 	q := quotaOf(t, 1000, "month", "UTC")
 	now := instant(t, "2026-11-02T12:00:00Z")
 	c := counted{use: map[string]QuotaUse{"2026-10": {Used: 310}, "2026-11": {Used: 10, Avoided: 7}}, waiting: 5}
-	got, err := q.State(t.Context(), now, c, c)
+	got, err := StateOf(t.Context(), q, now, c, c)
 	want := QuotaState{
 		Period: Period{"2026-11", 1000}, QuotaUse: QuotaUse{10, 7}, Waiting: 5, ResetsAt: instant(t, "2026-12-01T00:00:00Z"),
 		Forecast: Forecast{Known: true, Needed: 300},
@@ -161,13 +161,13 @@ func TestQuotaState(t *testing.T) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	for _, c.fail = range []string{"2026-10", "2026-11", "waiting"} {
-		if got, err := q.State(t.Context(), now, c, c); !errors.Is(err, errCounting) || got != (QuotaState{}) {
+		if got, err := StateOf(t.Context(), q, now, c, c); !errors.Is(err, errCounting) || got != (QuotaState{}) {
 			t.Errorf("%s fails: got %+v, %v", c.fail, got, err)
 		}
 	}
 	c.fail = "2026-10"
 	c.use["none"] = QuotaUse{Used: 3}
-	got, err = quotaOf(t, 4, "none", "UTC").State(t.Context(), now, c, c)
+	got, err = StateOf(t.Context(), quotaOf(t, 4, "none", "UTC"), now, c, c)
 	if err != nil || got.Used != 3 || got.Forecast.Known || !got.ResetsAt.IsZero() {
 		t.Errorf("a period that never ends: got %+v, %v", got, err)
 	}

@@ -23,6 +23,9 @@ import (
 // matching, which have tests of their own, are scripted.
 type site struct {
 	*gate.Pipeline
+	standing *gate.Standing
+	explain  *gate.Explainer
+	sweeping gate.SweepScheduler
 	t        *testing.T
 	store    store.Store
 	registry *registrytest.Registry
@@ -209,11 +212,49 @@ func newSiteOn(t *testing.T, quota gate.QuotaConfig, st store.Store, clk *clock)
 		analyzer: &scriptedAnalyzer{set: "set-1"}, matcher: &scriptedMatcher{bad: map[gate.Digest]gate.Severity{}},
 	}
 	s.matcher.activate(1)
+	s.sweeping = st
+	s.standing = &gate.Standing{Records: st, Matcher: s.matcher, Evaluator: engine, Registries: registries, Now: clk.Now, Log: log}
+	s.explain = &gate.Explainer{Charges: st, Pulls: st, Registries: registries, Quota: q, Now: clk.Now}
 	s.Pipeline = &gate.Pipeline{
-		Records: st, Scheduler: st, Source: source, Analyzer: s.analyzer, Matcher: s.matcher, Evaluator: engine,
-		Registries: registries, Quota: q, Usage: st, Pulls: st, Now: clk.Now, Log: log,
+		Records: st, Scheduler: st, Source: source, Analyzer: s.analyzer, Verdicts: s.standing,
+		Registries: registries, Quota: q, Now: clk.Now, Log: log,
 	}
 	return s
+}
+
+// lookupOn is a lookup that reads from one part of a store and spends in another.
+func (s *site) lookupOn(reader gate.Reader, budget gate.Budget, o gate.LookupOptions, m *gate.Metrics) *gate.Lookup {
+	return gate.NewLookup(gate.LookupParts{
+		Reader: reader, Standing: s.standing, Resolver: s.Pipeline, Explain: s.explain, Queue: late{s}, Tags: late{s}, Budget: budget,
+		Changed: s.store.Changed, Registries: s.Registries, Platforms: late{s}.platform, Now: s.clock.Now, Log: s.Log,
+	}, o, m)
+}
+
+// late writes with what the site has when it is called.
+type late struct{ s *site }
+
+func (l late) Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error) {
+	return l.s.Scheduler.Enqueue(ctx, req)
+}
+
+func (l late) PutTag(ctx context.Context, key gate.TagKey, d gate.Digest, readAt time.Time, host string) (gate.TagMapping, error) {
+	return l.s.Records.PutTag(ctx, key, d, readAt, host)
+}
+
+func (l late) platform(p gate.Platform) bool { return l.s.Platforms != nil && l.s.Platforms(p) }
+
+// records is everything that is known of digests.
+type records interface {
+	gate.Records
+	gate.StandingRecords
+}
+
+// keepIn makes the site keep its records in r from now on.
+func (s *site) keepIn(r records) { s.Records, s.standing.Records = r, r }
+
+// sweeper goes over the digests that are listed.
+func (s *site) sweeper(digests gate.Digests) *gate.Sweeper {
+	return gate.NewSweeper(s.standing, gate.SweepOptions{Digests: digests, Scheduler: s.sweeping, Quota: s.Quota})
 }
 
 // push puts a small image into the registry.

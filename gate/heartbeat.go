@@ -24,7 +24,7 @@ func (w *Worker) beat(ctx context.Context, cancel context.CancelCauseFunc, run *
 		case <-done:
 			ended = true // once more, so that the last progress is kept
 		case <-ticker.C:
-		case <-run.fresh:
+		case <-run.Fresh():
 			select { // not more often than people can read
 			case <-done:
 				ended = true
@@ -34,14 +34,14 @@ func (w *Worker) beat(ctx context.Context, cancel context.CancelCauseFunc, run *
 		// Also while a stop or a cancel waits for the handler to let go: until
 		// then nobody else may begin.
 		call, stop := context.WithTimeout(context.WithoutCancel(ctx), w.o.Lease/3)
-		beat, err := w.queue.Heartbeat(call, run.Job.Lease(), w.o.Lease, *run.progress.Load())
+		beat, err := w.queue.Heartbeat(call, run.Job.Lease(), w.o.Lease, run.Progress())
 		stop()
 		switch {
 		case ended: // the lease is not needed any more
 		case err == nil:
 			alive = time.Now()
 			if beat.Urgent && run.Job.Priority == PriorityRescan && w.o.Concurrency == 1 {
-				run.yield.Store(true)
+				run.AskToYield()
 			}
 		case errors.Is(err, ErrFenced) || errors.Is(err, ErrCancelled):
 			cancel(err)

@@ -165,6 +165,17 @@ type Attestation struct {
 	Subject Digest `json:"subject"`
 }
 
+// JudgedOn reports whether a child counts for its index; configured, unless nil,
+// says whether a platform is among the configured ones now. One without a platform
+// always does; versions before left some out by what they said of themselves. A
+// platform that was configured since the index was read counts at once: nodes may
+// run it. So does one that was left out because of os.features, which [Platform]
+// does not have: CRI-O and most versions of containerd do not look at them. A
+// platform that was removed counts until the index is read again.
+func (c Child) JudgedOn(configured func(Platform) bool) bool {
+	return c.Judged || c.Platform.OS == "" && c.Platform.Architecture == "" || configured != nil && configured(c.Platform)
+}
+
 // Manifest is what our own read of a manifest established. It depends on the
 // manifest's bytes only (and, for Judged, on the configured platforms).
 type Manifest struct {
@@ -187,4 +198,10 @@ type Manifest struct {
 	// Records of versions before lack it: they may hold what an index said of a
 	// child, or what one registry said of its content ([Record.Confirmed]).
 	Hashed bool `json:"hashed,omitempty"`
+}
+
+// Looked is what a registry says that a tag names.
+type Looked struct {
+	Manifest Manifest
+	Read     bool // just now; otherwise it is recorded
 }

@@ -22,7 +22,7 @@ func TestWhatIsLetThroughIsSaid(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Evaluator = engine
+			s.standing.Evaluator = engine
 			s.analyzer.gaps = []gate.AnalyzerError{{
 				Risk: gate.RiskVulnerabilities, Kind: gate.GapJarWithoutCoordinates, Analyzer: "jar", Path: "opt/vendor/a.jar", Message: "it does not name itself",
 			}}

@@ -80,6 +80,17 @@ func (t Trigger) Priority() Priority {
 	return PriorityRescan
 }
 
+// Event is the event that policies see for work of this trigger.
+func (t Trigger) Event() Event {
+	switch t {
+	case TriggerRescan:
+		return EventRescan
+	case TriggerAPI:
+		return EventCheck
+	}
+	return EventPush
+}
+
 // AdmissionRestart is how long a failed job rests before an admission miss
 // starts it again.
 const AdmissionRestart = 15 * time.Minute

@@ -40,7 +40,7 @@ type LastEventStore interface {
 type LastEvents struct {
 	registries *Registries
 	store      LastEventStore
-	metrics    *Metrics
+	metrics    *IntakeMetrics
 	log        *slog.Logger
 	every      time.Duration
 	wake       chan struct{}
@@ -51,7 +51,7 @@ type LastEvents struct {
 }
 
 // NewLastEvents builds the memory of the configured registries.
-func NewLastEvents(registries *Registries, store LastEventStore, metrics *Metrics, log *slog.Logger) *LastEvents {
+func NewLastEvents(registries *Registries, store LastEventStore, metrics *IntakeMetrics, log *slog.Logger) *LastEvents {
 	l := &LastEvents{
 		registries: registries, store: store, metrics: metrics, log: log, every: lastEventEvery, wake: make(chan struct{}, 1),
 		newest: map[string]LastEvent{}, unsent: map[string]bool{},

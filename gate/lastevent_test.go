@@ -96,7 +96,7 @@ func TestLastEventOfAllReplicas(t *testing.T) {
 func TestLastEventMetric(t *testing.T) {
 	s := newSite(t, gate.DefaultQuota())
 	reg := prometheus.NewRegistry()
-	l := gate.NewLastEvents(s.Registries, s.store, gate.NewMetrics(reg), slog.New(slog.DiscardHandler))
+	l := gate.NewLastEvents(s.Registries, s.store, gate.NewIntakeMetrics(reg), slog.New(slog.DiscardHandler))
 	l.Seen(hub, gate.PushQueued, time.Unix(1_790_000_000, 500_000_000))
 	l.Seen("not-configured", gate.PushQueued, time.Unix(1_790_000_000, 0))
 	got, err := testutil.GatherAndCount(reg, "digestgate_registry_last_event_timestamp_seconds")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -41,14 +42,60 @@ type Budget interface {
 	Spend(ctx context.Context, budget string, limit int, window time.Duration) (bool, error)
 }
 
+// LookupStanding makes and answers questions about stored digests; gate/standing
+// implements it.
+type LookupStanding interface {
+	// Question makes the question about a stored digest at a location. matched,
+	// unless nil, is told of each match that is made for it.
+	Question(r Reader, e Entry, loc Location, event Event, matched func(error)) Question
+	// Evaluate answers it with the active policies.
+	Evaluate(ctx context.Context, q Question) Decision
+	// Loaded reports whether advisory data is loaded here.
+	Loaded() bool
+}
+
+// LookupResolver reads tags; gate/pipeline implements it.
+type LookupResolver interface {
+	// Look asks the registry, which is at host, which digest a tag names and writes
+	// nothing. Errors: those of the registry and of r; ErrBusy when the registry is
+	// at another host by now.
+	Look(ctx context.Context, r RecordReader, key TagKey, host string, asRecorded bool) (Looked, error)
+	// Note records what a look found and asks for nothing. Errors: those of the
+	// store.
+	Note(ctx context.Context, found Looked, loc Location) error
+	// UsualAnalysis is how long an analysis usually takes, if it is known.
+	UsualAnalysis() (usual time.Duration, ok bool)
+}
+
+// LookupParts are what a lookup works with; all are needed but Platforms.
+type LookupParts struct {
+	// Reader is what decisions are read from: the store, or its decorator with a
+	// local copy.
+	Reader   Reader
+	Standing LookupStanding
+	Resolver LookupResolver
+	Explain  *Explainer
+	Queue    interface {
+		Enqueue(ctx context.Context, req JobRequest) (Job, Enqueued, error)
+	}
+	Tags interface {
+		PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time, host string) (TagMapping, error)
+	}
+	Budget     Budget
+	Changed    func() <-chan struct{} // store.Feed's
+	Registries *Registries
+	// Platforms reports whether a platform is among the configured ones, as of
+	// now; nil trusts what was so when an index was read (Child.Judged).
+	Platforms func(Platform) bool
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
 // Lookup answers "may it run?" for one image reference of one request. It
 // decides from stored facts; the registry is asked only for tags whose mapping
 // is not fresh. It is safe for concurrent use.
 type Lookup struct {
-	pipeline *Pipeline
-	reader   Reader
-	budget   Budget
-	changed  func() <-chan struct{}
+	parts    LookupParts
 	options  LookupOptions
 	metrics  *Metrics
 	tags     singleflight.Group
@@ -66,11 +113,10 @@ type Lookup struct {
 // are hashes; there is room for 50,000. What is forgotten is paid for again.
 const rememberAsked = 12 << 20
 
-// NewLookup makes a lookup. reader is what decisions are read from (the store,
-// or its decorator with a local copy); changed is store.Feed's Changed.
-func NewLookup(p *Pipeline, reader Reader, budget Budget, changed func() <-chan struct{}, o LookupOptions, m *Metrics) *Lookup {
+// NewLookup makes a lookup.
+func NewLookup(parts LookupParts, o LookupOptions, m *Metrics) *Lookup {
 	return &Lookup{
-		pipeline: p, reader: reader, budget: budget, changed: changed, options: o, metrics: m,
+		parts: parts, options: o, metrics: m,
 		asked: newWeighed(rememberAsked, func(askedKey, time.Time) int64 { return 0 }),
 		kept:  newKeptReadings(),
 	}
@@ -81,7 +127,7 @@ func NewLookup(p *Pipeline, reader Reader, budget Budget, changed func() <-chan 
 func (l *Lookup) Decide(ctx context.Context, ref Reference, req Request) Answer {
 	var changed <-chan struct{}
 	if l.options.Wait > 0 {
-		changed = l.changed() // before the look, so that no change is missed
+		changed = l.parts.Changed() // before the look, so that no change is missed
 	}
 	a := l.decide(ctx, ref, req)
 	// Without a digest, or without asking for a scan, there is nothing to wait
@@ -105,7 +151,7 @@ const lookEvery = 250 * time.Millisecond
 // wait repeats the decision after changes until it is another than "not yet", for
 // at most the configured time.
 func (l *Lookup) wait(ctx context.Context, ref Reference, req Request, a Answer, changed <-chan struct{}) Answer {
-	reg, _ := l.pipeline.Registries.ByHost(ref.Host)
+	reg, _ := l.parts.Registries.ByHost(ref.Host)
 	limit, first := time.After(l.options.Wait), true
 	for notYet(a) {
 		over := false
@@ -132,7 +178,7 @@ func (l *Lookup) wait(ctx context.Context, ref Reference, req Request, a Answer,
 		case over || err != nil:
 			return a
 		}
-		first, changed = false, l.changed()
+		first, changed = false, l.parts.Changed()
 		next := l.decide(ctx, ref, req)
 		if ctx.Err() != nil {
 			return a
@@ -157,7 +203,7 @@ func (l *Lookup) decide(ctx context.Context, ref Reference, req Request) Answer 
 		}
 	}
 	digest := names.digest
-	res, err := l.reader.Read(ctx, ReadRequest{Digests: []Digest{digest}})
+	res, err := l.parts.Reader.Read(ctx, ReadRequest{Digests: []Digest{digest}})
 	if err != nil {
 		return refusal(err)
 	}
@@ -180,7 +226,7 @@ func (l *Lookup) locate(ref Reference) (loc Location, host string, refused *Answ
 		a := refuse(ErrRegistryNotTrusted, format, args...)
 		return Location{}, "", &a
 	}
-	reg, ok := l.pipeline.Registries.ByHost(ref.Host)
+	reg, ok := l.parts.Registries.ByHost(ref.Host)
 	if !ok {
 		return no("registry %q is not configured here; use an image from a configured registry, or ask the operators to add it", ref.Host)
 	}
@@ -217,14 +263,13 @@ func (l *Lookup) judge(ctx context.Context, entry Entry, digest Digest, loc Loca
 
 // image evaluates one platform's image and queues what is missing.
 func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Location, ref Reference, req Request) Answer {
-	p := l.pipeline
 	entry.Record.Digest = digest
-	q := p.ask(l.reader, entry, loc, EventAdmission, l.metrics.matched)
+	q := l.parts.Standing.Question(l.parts.Reader, entry, loc, EventAdmission, l.metrics.matched)
 	q.Host, q.Request = ref.Host, &req
 	if ref.Tag != "" { // our own reading, also when the digest is known by now
 		q.Tags = []string{ref.Tag}
 	}
-	d := p.Evaluator.Evaluate(ctx, q)
+	d := l.parts.Standing.Evaluate(ctx, q)
 	a := Answer{
 		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest,
 		PolicyRevision: d.PolicyRevision, Generation: q.Record.Generation,
@@ -252,7 +297,7 @@ func (l *Lookup) image(ctx context.Context, entry Entry, digest Digest, loc Loca
 			queued.Digest = digest
 			return queued
 		}
-		if _, loaded := p.Matcher.Generation(); a.Code == CodePending && !loaded {
+		if a.Code == CodePending && !l.parts.Standing.Loaded() {
 			a.Text = "the image has been read; no vulnerability data is loaded yet to compare it with; the operators must load it; " + hint
 		}
 		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {

@@ -17,7 +17,7 @@ func (s *site) lookup(o gate.LookupOptions) *gate.Lookup {
 	if o.TagMaxAge == 0 {
 		o.TagMaxAge, o.TagGrace = time.Minute, 10*time.Minute
 	}
-	return gate.NewLookup(s.Pipeline, s.store, s.store, s.store.Changed, o, nil)
+	return s.lookupOn(s.store, s.store, o, nil)
 }
 
 func (s *site) ask(l *gate.Lookup, image string) gate.Answer {
@@ -47,7 +47,7 @@ func TestUnknownDigestIsDeniedQueuedAndThenAllowed(t *testing.T) {
 	}
 	s.matcher.bad[d] = gate.SeverityCritical
 	s.matcher.activate(2)
-	if _, err := gate.NewSweeper(s.Pipeline, listed{d}).Rematch(s.ctx); err != nil {
+	if _, err := s.sweeper(listed{d}).Rematch(s.ctx); err != nil {
 		t.Fatal(err)
 	}
 	if a = s.ask(l, image); a.Permits() || a.Code != gate.CodePolicy || len(a.Reasons) == 0 {
@@ -313,7 +313,7 @@ func TestLocalCopyServesForTheGraceOnly(t *testing.T) {
 	s := newSite(t, month(0))
 	reader := &failingReader{Reader: s.store}
 	records := gate.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
-	l := gate.NewLookup(s.Pipeline, records, s.store, s.store.Changed, gate.LookupOptions{TagMaxAge: time.Minute}, nil)
+	l := s.lookupOn(records, s.store, gate.LookupOptions{TagMaxAge: time.Minute}, nil)
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()

@@ -10,7 +10,7 @@ import (
 func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Reference, req Request) Answer {
 	var want []Digest
 	for _, c := range m.Children {
-		if !l.pipeline.judges(c) {
+		if !c.JudgedOn(l.parts.Platforms) {
 			continue
 		}
 		if !c.Digest.Valid() {
@@ -24,14 +24,14 @@ func (l *Lookup) index(ctx context.Context, m Manifest, loc Location, ref Refere
 	if len(want) == 0 {
 		return refuse(ErrUnassessable, "none of its platforms is among those that are scanned here")
 	}
-	res, err := l.reader.Read(ctx, ReadRequest{Digests: want})
+	res, err := l.parts.Reader.Read(ctx, ReadRequest{Digests: want})
 	if err != nil {
 		return refusal(err)
 	}
 	var worst *Answer
 	var warnings []string
 	for _, c := range m.Children {
-		if !l.pipeline.judges(c) {
+		if !c.JudgedOn(l.parts.Platforms) {
 			continue
 		}
 		a := l.child(ctx, res.Digests[c.Digest], c, loc, ref, req)
@@ -79,10 +79,10 @@ func (l *Lookup) readAgain(ctx context.Context, entry Entry, digest Digest, loc 
 	}
 	job := JobRequest{Kind: JobResolve, Location: loc, Digest: digest, Trigger: TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
 	err := l.writeAside(ctx, func(ctx context.Context) error {
-		_, _, err := l.pipeline.Scheduler.Enqueue(ctx, job)
+		_, _, err := l.parts.Queue.Enqueue(ctx, job)
 		return err
 	})
-	if err != nil && !notTaken(err) { // which writeAside has logged
-		l.pipeline.Log.Warn("queuing a digest to be read again", "digest", digest, "location", Printable(loc.String(), 200), "error", err)
+	if err != nil && !NotTaken(err) { // which writeAside has logged
+		l.parts.Log.Warn("queuing a digest to be read again", "digest", digest, "location", Printable(loc.String(), 200), "error", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // forgetful are records of a store that loses the next inventories that are read,
 // as a shared one does in a failover.
 type forgetful struct {
-	gate.Records
+	records
 	lost int
 }
 
@@ -19,7 +19,7 @@ func (f *forgetful) Inventory(ctx context.Context, d gate.Digest) (*gate.Invento
 		f.lost--
 		return nil, gate.ErrNotFound
 	}
-	return f.Records.Inventory(ctx, d)
+	return f.records.Inventory(ctx, d)
 }
 
 // TestInventoryLostDuringItsAnalysis: what the store has lost says nothing about
@@ -28,7 +28,7 @@ func (f *forgetful) Inventory(ctx context.Context, d gate.Digest) (*gate.Invento
 func TestInventoryLostDuringItsAnalysis(t *testing.T) {
 	for lost, wantJob := range map[int]gate.JobState{1: gate.JobDone, 2: gate.JobQueued} {
 		s := newSite(t, month(0))
-		s.Pipeline.Records = &forgetful{s.Pipeline.Records, lost}
+		s.keepIn(&forgetful{s.store, lost})
 		d := s.push("team/app", "v1", 1)
 		s.event("team/app", "v1", d)
 		job := s.work()[string(d)]

@@ -15,10 +15,10 @@ func TestOvertakenMatchEndsWell(t *testing.T) {
 	s.event("team/app", "v1", d)
 	s.work()
 	s.matcher.activate(2) // as another process has it
-	if err := s.Match(s.ctx, d, gate.EventRescan); err != nil {
+	if err := s.standing.Match(s.ctx, d, gate.EventRescan); err != nil {
 		t.Errorf("matching with older data: %v", err)
 	}
-	swept, err := gate.NewSweeper(s.Pipeline, listed{d}).Rematch(s.ctx)
+	swept, err := s.sweeper(listed{d}).Rematch(s.ctx)
 	if err != nil || swept.Failed != 0 || swept.Matched != 0 || swept.Judged != 1 {
 		t.Errorf("sweeping with older data: %+v, %v", swept, err)
 	}

@@ -4,42 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
-
-// Confirmed reports whether what the record says of the manifest follows from
-// bytes that were hashed: it was read under that rule, or an analysis has proved
-// that it is an image. Otherwise it is what a version before took an index's word
-// or one registry's word for, and it is read again.
-func (r Record) Confirmed() bool {
-	return r.Manifest.Hashed || r.Manifest.Kind == KindImage && r.InventoryID != ""
-}
-
-// Doubtful reports whether reading the manifest again may change what a version
-// before recorded of it: an index may have a child that was left out, an image may
-// be called unassessable on somebody's word, and what is called no image may be one.
-func (r Record) Doubtful() bool {
-	if r.Confirmed() || r.Manifest.Kind == KindUnknown {
-		return false
-	}
-	switch r.Manifest.Kind {
-	case KindImage:
-		return r.Manifest.Unassessable != ""
-	case KindIndex:
-		return r.Manifest.Unassessable != "" || slices.ContainsFunc(r.Manifest.Children, func(c Child) bool { return !c.Judged })
-	}
-	return true
-}
-
-// judges reports whether a child counts for its index. One without a platform
-// always does; versions before left some out by what they said of themselves. A
-// platform that was configured since the index was read counts at once: nodes may
-// run it. So does one that was left out because of os.features, which [Platform]
-// does not have: CRI-O and most versions of containerd do not look at them. A
-// platform that was removed counts until the index is read again.
-func (p *Pipeline) judges(c Child) bool {
-	return c.Judged || c.Platform.OS == "" && c.Platform.Architecture == "" || p.Platforms != nil && p.Platforms(c.Platform)
-}
 
 // members does for the judged children of an index what lies does for an image.
 // An index is written by whoever pushes it, so that what it says of a child is
@@ -53,7 +18,7 @@ func (p *Pipeline) members(ctx context.Context, index Manifest, loc Location, by
 	var want []Digest
 	seen := map[Digest]bool{}
 	for _, c := range index.Children {
-		if p.judges(c) && c.Digest.Valid() && !seen[c.Digest] {
+		if c.JudgedOn(p.Platforms) && c.Digest.Valid() && !seen[c.Digest] {
 			seen[c.Digest] = true
 			want = append(want, c.Digest)
 		}
@@ -115,11 +80,11 @@ func (p *Pipeline) record(ctx context.Context, m *Manifest) error {
 // is unassessable wherever it lies. cause wraps ErrUnassessable, which Source
 // answers for hashed bytes only.
 func (p *Pipeline) unreadable(ctx context.Context, d Digest, loc Location, cause error) error {
-	entry, err := p.entry(ctx, d)
+	entry, err := ReadEntry(ctx, p.Records, d)
 	if err != nil || entry.Record.Confirmed() {
 		return err // it has been read before, under another limit
 	}
-	m := Manifest{Digest: d, Kind: KindArtifact, Unassessable: contentText(cause, ErrUnassessable)}
+	m := Manifest{Digest: d, Kind: KindArtifact, Unassessable: ContentText(cause, ErrUnassessable)}
 	if err := p.record(ctx, &m); err != nil {
 		return err
 	}
@@ -145,7 +110,7 @@ func (p *Pipeline) establish(ctx context.Context, job Job, rec Record) (Record, 
 		if err != nil {
 			return rec, err
 		}
-		entry, err := p.entry(ctx, job.Digest)
+		entry, err := ReadEntry(ctx, p.Records, job.Digest)
 		if err != nil {
 			return rec, err
 		}

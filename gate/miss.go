@@ -21,7 +21,7 @@ func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, 
 	var outcome Enqueued
 	err := l.writeAside(ctx, func(ctx context.Context) (err error) {
 		if over, err = l.spend(ctx, job); over == "" && err == nil {
-			_, outcome, err = l.pipeline.Scheduler.Enqueue(ctx, job)
+			_, outcome, err = l.parts.Queue.Enqueue(ctx, job)
 		}
 		return err
 	})
@@ -31,8 +31,8 @@ func (l *Lookup) noteLocation(ctx context.Context, loc Location, digest Digest, 
 	case err == nil:
 		l.metrics.missed("over_budget")
 	}
-	if err != nil && !notTaken(err) { // which writeAside has logged
-		l.pipeline.Log.Warn("queuing a resolve for a new location", "location", Printable(loc.String(), 200), "error", err)
+	if err != nil && !NotTaken(err) { // which writeAside has logged
+		l.parts.Log.Warn("queuing a resolve for a new location", "location", Printable(loc.String(), 200), "error", err)
 	}
 }
 
@@ -57,9 +57,9 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 	defer cancel()
 	unavailable := func(err error) Answer {
 		if ctx.Err() == nil {
-			l.writes.note(l.pipeline.Log, err, l.pipeline.Now())
+			l.writes.note(l.parts.Log, err, l.parts.Now())
 		}
-		if live && notTaken(err) { // it is only not made more urgent
+		if live && NotTaken(err) { // it is only not made more urgent
 			return l.pending(ctx, *entry.Job, job.Location)
 		}
 		words := StoreWords(err)
@@ -78,7 +78,7 @@ func (l *Lookup) miss(ctx context.Context, job JobRequest, entry Entry, dry bool
 			return l.overBudget(over, job.Namespace)
 		}
 	}
-	queued, outcome, err := l.pipeline.Scheduler.Enqueue(queuing, job)
+	queued, outcome, err := l.parts.Queue.Enqueue(queuing, job)
 	if err == nil {
 		l.metrics.missed(string(outcome))
 	}
@@ -108,7 +108,7 @@ func unqueued(err error, words string) Answer {
 // that: only admission is limited, a push or an operator's ask is not. Windows
 // are aligned to the hour, by the store's clock.
 func (l *Lookup) overBudget(over overspent, namespace string) Answer {
-	ends := l.pipeline.Now().UTC().Truncate(spendWindow).Add(spendWindow)
+	ends := l.parts.Now().UTC().Truncate(spendWindow).Add(spendWindow)
 	who := ""
 	switch total := l.options.NewDigestsPerHourTotal; over {
 	case overNewcomers:
@@ -139,7 +139,7 @@ func (l *Lookup) left(j Job, at Location) Answer {
 	case JobCancelled:
 		return refuse(ErrNotScanned, cancelled)
 	case JobFailed:
-		again := Clock(j.FinishedAt.Add(AdmissionRestart), l.pipeline.Now())
+		again := Clock(j.FinishedAt.Add(AdmissionRestart), l.parts.Now())
 		return refuse(ErrNotScanned, "not scanned: %s; after %s an admission starts the scan again, a push or POST /api/v1/scans does so at once", l.failed(j, at), again)
 	}
 	return refuse(ErrNotScanned, "not scanned: the last attempt is %s and is not repeated yet", j.State)

@@ -94,7 +94,7 @@ func (refusedWrites) PutTag(context.Context, gate.TagKey, gate.Digest, time.Time
 func TestMovedTagThatIsNotWritten(t *testing.T) {
 	s := newSite(t, month(0))
 	reader := &copiedReader{Reader: s.store}
-	l := gate.NewLookup(s.Pipeline, reader, s.store, s.store.Changed, gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute}, nil)
+	l := s.lookupOn(reader, s.store, gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute}, nil)
 	good := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", good)
 	s.work()

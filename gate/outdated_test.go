@@ -24,7 +24,7 @@ func scanned(t *testing.T) (s *site, d gate.Digest, image string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Evaluator = engine
+	s.standing.Evaluator = engine
 	return s, d, s.at("team/app", "@"+string(d))
 }
 
@@ -35,7 +35,7 @@ func TestOutdatedFindings(t *testing.T) {
 	t.Run("of_an_older_generation", func(t *testing.T) {
 		s, d, image := scanned(t)
 		registry := prometheus.NewRegistry()
-		l := gate.NewLookup(s.Pipeline, s.store, s.store, s.store.Changed, gate.LookupOptions{}, gate.NewMetrics(registry))
+		l := s.lookupOn(s.store, s.store, gate.LookupOptions{}, gate.NewMetrics(registry))
 		if a := s.ask(l, image); !a.Permits() {
 			t.Fatalf("before: %+v", a)
 		}
@@ -70,7 +70,7 @@ func TestOutdatedFindings(t *testing.T) {
 		if a := s.ask(s.lookup(gate.LookupOptions{}), image); a.Permits() {
 			t.Errorf("got %+v", a)
 		}
-		if swept, err := gate.NewSweeper(s.Pipeline, listed{d}).Rematch(s.ctx); err != nil || swept.Matched != 1 {
+		if swept, err := s.sweeper(listed{d}).Rematch(s.ctx); err != nil || swept.Matched != 1 {
 			t.Errorf("swept %+v, %v", swept, err)
 		}
 	})
@@ -78,7 +78,7 @@ func TestOutdatedFindings(t *testing.T) {
 		s, d, image := scanned(t)
 		s.matcher.bad[d] = gate.SeverityCritical
 		s.matcher.activate(2)
-		if _, err := gate.NewSweeper(s.Pipeline, listed{d}).Rematch(s.ctx); err != nil {
+		if _, err := s.sweeper(listed{d}).Rematch(s.ctx); err != nil {
 			t.Fatal(err)
 		}
 		delete(s.matcher.bad, d) // this replica lags
@@ -122,7 +122,7 @@ func (l lossy) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, err
 func TestLostValues(t *testing.T) {
 	t.Run("findings", func(t *testing.T) {
 		s, d, image := scanned(t)
-		l := gate.NewLookup(s.Pipeline, lossy{s.store, false, true}, s.store, s.store.Changed, gate.LookupOptions{}, nil)
+		l := s.lookupOn(lossy{s.store, false, true}, s.store, gate.LookupOptions{}, nil)
 		s.matcher.bad[d] = gate.SeverityCritical
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodePolicy {
 			t.Errorf("got %+v", a)
@@ -131,14 +131,14 @@ func TestLostValues(t *testing.T) {
 	t.Run("findings_of_newer_data", func(t *testing.T) {
 		s, _, image := scanned(t)
 		s.matcher.activate(0)
-		l := gate.NewLookup(s.Pipeline, lossy{s.store, false, true}, s.store, s.store.Changed, gate.LookupOptions{}, nil)
+		l := s.lookupOn(lossy{s.store, false, true}, s.store, gate.LookupOptions{}, nil)
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodePending {
 			t.Errorf("got %+v", a)
 		}
 	})
 	t.Run("inventory", func(t *testing.T) {
 		s, d, image := scanned(t)
-		l := gate.NewLookup(s.Pipeline, lossy{s.store, true, false}, s.store, s.store.Changed, gate.LookupOptions{}, nil)
+		l := s.lookupOn(lossy{s.store, true, false}, s.store, gate.LookupOptions{}, nil)
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodeUnscanned {
 			t.Errorf("got %+v", a)
 		}

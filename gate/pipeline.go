@@ -54,27 +54,6 @@ type Analyzer interface {
 	Set() string
 }
 
-// Matcher matches inventories against the active advisory generation;
-// scanner/match implements it. Errors: ErrAdvisoriesUnavailable, ErrTimeout.
-// A distribution release that the data does not know is not an error but
-// Findings.Unassessable.
-type Matcher interface {
-	Match(ctx context.Context, inv *Inventory) (*Findings, error)
-	// Generation is the active generation; ok is false when none is loaded.
-	Generation() (g Generation, ok bool)
-	// Version identifies the linked detectors; an upgrade matches again.
-	Version() string
-}
-
-// Evaluator answers questions with the active policy set; policy implements
-// it. It never returns an error: a policy that fails is a deny with
-// CodePolicyError, an evaluation over its budget too.
-type Evaluator interface {
-	Evaluate(ctx context.Context, q Question) Decision
-	// Revision identifies the active policies, exceptions and options.
-	Revision() string
-}
-
 // Records is the part of the store that holds what is known of digests; see
 // store.Records, store.Tags and store.Store for the methods.
 type Records interface {
@@ -85,17 +64,8 @@ type Records interface {
 	MarkGone(ctx context.Context, d Digest, loc Location) error
 	PutInventory(ctx context.Context, epoch int64, inv *Inventory) error
 	PutUnassessable(ctx context.Context, d Digest, epoch int64, reason string) error
-	PutFindings(ctx context.Context, f *Findings) error
-	PutVerdicts(ctx context.Context, d Digest, verdicts []Verdict) error
 	PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time, host string) (TagMapping, error)
 	Now(ctx context.Context) (time.Time, error)
-}
-
-// Reader is the part of the store that decisions are made from.
-type Reader interface {
-	Read(ctx context.Context, req ReadRequest) (ReadResult, error)
-	Inventory(ctx context.Context, d Digest) (*Inventory, error)
-	Findings(ctx context.Context, d Digest) (*Findings, error)
 }
 
 // Scheduler is the part of the store that takes new work and accounts for it.
@@ -103,8 +73,21 @@ type Scheduler interface {
 	Enqueue(ctx context.Context, req JobRequest) (Job, Enqueued, error)
 	Serve(ctx context.Context, lease Lease) error
 	Avoid(ctx context.Context, period string, n int64) error
-	Charged(ctx context.Context, d Digest) (Charge, error)
-	Restore(ctx context.Context, d Digest, period string, at time.Time) (added bool, err error)
+}
+
+// Verdicts keeps the findings and the standing verdicts of known digests current;
+// gate/standing implements it. Errors: those of the store; ErrNotFound when the
+// inventory cannot be read any more.
+type Verdicts interface {
+	// Refresh brings those of a known image up to date with the least work.
+	Refresh(ctx context.Context, rec Record, event Event) error
+	// Renew matches the stored inventory and evaluates. Without advisories it
+	// evaluates only.
+	Renew(ctx context.Context, d Digest, event Event) error
+	// Judge evaluates the standing verdict of each location.
+	Judge(ctx context.Context, d Digest, event Event) error
+	// JudgeTagged is Judge when it is known that tags name the digest at loc.
+	JudgeTagged(ctx context.Context, d Digest, event Event, loc Location, tags []string) error
 }
 
 // Pipeline is the way of an image: resolve, analyze, match, evaluate, record.
@@ -114,30 +97,17 @@ type Pipeline struct {
 	Scheduler  Scheduler
 	Source     Source
 	Analyzer   Analyzer
-	Matcher    Matcher
-	Evaluator  Evaluator
+	Verdicts   Verdicts
 	Registries *Registries
 	Quota      *Quota
-	// Usage and Pulls say why jobs wait, see [Obstacles]; nil says less.
-	Usage Usage
-	Pulls Pulls
 	// Platforms reports whether a platform is among the configured ones, as of
 	// now; nil trusts what was so when an index was read (Child.Judged).
 	Platforms func(Platform) bool
-	// Tags lists the tags that are known to name a digest at a location, for
-	// standing verdicts; nil lists none.
-	Tags func(ctx context.Context, d Digest, loc Location) []string
-	// For, unless nil, is the request that standing verdicts are evaluated for, as
-	// admission would: for a command that decides once and keeps nothing. In a server
-	// it is nil.
-	For *Request
-	Now func() time.Time
-	Log *slog.Logger
+	Now       func() time.Time
+	Log       *slog.Logger
 
 	// usual is the smoothed duration of an analysis in nanoseconds.
 	usual atomic.Int64
-	// matching bounds what questions match; see ask.
-	matching matchSlots
 }
 
 // Handlers are the pipeline's handlers by kind of job.
@@ -159,13 +129,4 @@ func (p *Pipeline) tookAnalysis(d time.Duration) {
 		old = int64(d)
 	}
 	p.usual.Store(old + (int64(d)-old)/8)
-}
-
-// entry reads one digest.
-func (p *Pipeline) entry(ctx context.Context, d Digest) (Entry, error) {
-	res, err := p.Records.Read(ctx, ReadRequest{Digests: []Digest{d}})
-	if err != nil {
-		return Entry{}, err
-	}
-	return res.Digests[d], nil
 }

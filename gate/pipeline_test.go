@@ -166,7 +166,7 @@ func TestFindingsFollowTheGeneration(t *testing.T) {
 	}
 	s.matcher.bad[d] = gate.SeverityCritical
 	s.matcher.activate(2)
-	sweeper := gate.NewSweeper(s.Pipeline, listed{d})
+	sweeper := s.sweeper(listed{d})
 	swept, err := sweeper.Rematch(s.ctx)
 	if err != nil || swept.Matched != 1 {
 		t.Fatalf("sweep: %+v, %v", swept, err)
@@ -205,7 +205,7 @@ func TestNoAdvisoriesIsNeverNoFindings(t *testing.T) {
 		t.Errorf("verdict without advisories: %+v", at.Verdict)
 	}
 	s.matcher.activate(1)
-	if _, err := gate.NewSweeper(s.Pipeline, listed{d}).Rematch(s.ctx); err != nil {
+	if _, err := s.sweeper(listed{d}).Rematch(s.ctx); err != nil {
 		t.Fatal(err)
 	}
 	if s.verdict(d) != gate.OutcomeAllow || s.analyzer.count() != 1 {
@@ -218,7 +218,7 @@ func TestContentRescanIsFreeAndOnlyForAnotherAnalyzerSet(t *testing.T) {
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
-	sweeper := gate.NewSweeper(s.Pipeline, listed{d})
+	sweeper := s.sweeper(listed{d})
 	if swept, err := sweeper.Reanalyze(s.ctx, s.analyzer.Set()); err != nil || swept.Queued != 0 {
 		t.Errorf("content rescan with the same analysers: %+v, %v", swept, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// ask makes the question about a stored digest at a location. The large values
+// Question makes the question about a stored digest at a location. The large values
 // are read only when the evaluator does not have them.
 //
 // Where the stored findings are of an older generation than the one that this
@@ -18,22 +18,22 @@ import (
 // somebody has put back decides nothing that the present data would not
 // (docs/adr/0008). Findings of a newer generation than ours stay: a replica
 // that lags must not replace them. matched, unless nil, is told of each match.
-func (p *Pipeline) ask(r Reader, e Entry, loc Location, event Event, matched func(error)) Question {
+func (s *Standing) Question(r Reader, e Entry, loc Location, event Event, matched func(error)) Question {
 	q := Question{
-		Event: event, Now: p.Now(), Digest: e.Record.Digest, Location: loc, Record: e.Record, State: e.State(),
+		Event: event, Now: s.Now(), Digest: e.Record.Digest, Location: loc, Record: e.Record, State: e.State(),
 	}
-	if reg, ok := p.Registries.ByName(loc.Registry); ok {
+	if reg, ok := s.Registries.ByName(loc.Registry); ok {
 		q.Host = reg.Host
 	}
-	g, loaded := p.Matcher.Generation()
+	g, loaded := s.Matcher.Generation()
 	q.Advisories = g
 	rec := e.Record
 	may := loaded && rec.Generation <= g.Number
-	outdated := may && rec.FindingsID != "" && !p.matched(rec, g)
+	outdated := may && rec.FindingsID != "" && !s.matched(rec, g)
 	if outdated {
 		// Caches must not take the answer for that of the stored findings.
-		q.Record.FindingsID = fmt.Sprintf("%s, matched again with %s by %s", rec.FindingsID, g.Content, p.Matcher.Version())
-		q.Record.FindingsOf, q.Record.Generation, q.Record.Advisories, q.Record.Matcher = rec.InventoryID, g.Number, g.Content, p.Matcher.Version()
+		q.Record.FindingsID = fmt.Sprintf("%s, matched again with %s by %s", rec.FindingsID, g.Content, s.Matcher.Version())
+		q.Record.FindingsOf, q.Record.Generation, q.Record.Advisories, q.Record.Matcher = rec.InventoryID, g.Number, g.Content, s.Matcher.Version()
 	}
 	q.Load = func(ctx context.Context) (*Inventory, *Findings, error) {
 		inv, err := r.Inventory(ctx, rec.Digest)
@@ -51,7 +51,7 @@ func (p *Pipeline) ask(r Reader, e Entry, loc Location, event Event, matched fun
 		if !outdated && !(lost && may) {
 			return inv, f, nil
 		}
-		f, err = p.rematch(ctx, inv, f, rec.InventoryID)
+		f, err = s.rematch(ctx, inv, f, rec.InventoryID)
 		if matched != nil {
 			matched(err)
 		}
@@ -62,18 +62,18 @@ func (p *Pipeline) ask(r Reader, e Entry, loc Location, event Event, matched fun
 
 // rematch matches an inventory without storing anything; older, which may be
 // nil, knows when findings were first seen.
-func (p *Pipeline) rematch(ctx context.Context, inv *Inventory, older *Findings, id string) (*Findings, error) {
-	done, err := p.matching.take(ctx)
+func (s *Standing) rematch(ctx context.Context, inv *Inventory, older *Findings, id string) (*Findings, error) {
+	done, err := s.matching.take(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	f, err := p.Matcher.Match(ctx, inv)
+	f, err := s.Matcher.Match(ctx, inv)
 	if err != nil {
 		return nil, err
 	}
 	f.InventoryID = id
-	f.CarryFirstSeen(older, p.Now())
+	f.CarryFirstSeen(older, s.Now())
 	return f, nil
 }
 

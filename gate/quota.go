@@ -72,13 +72,13 @@ func (q *Quota) Name() string { return q.config.Period }
 
 // ResetsAt is when the period of now ends; the zero time for "none".
 func (q *Quota) ResetsAt(now time.Time) time.Time {
-	_, end := q.bounds(now)
+	_, end := q.Bounds(now)
 	return end
 }
 
-// bounds are the first instant of the period of now and that of the next one;
+// Bounds are the first instant of the period of now and that of the next one;
 // zero times for "none".
-func (q *Quota) bounds(now time.Time) (start, end time.Time) {
+func (q *Quota) Bounds(now time.Time) (start, end time.Time) {
 	local := now.In(q.zone)
 	y, m, d := local.Date()
 	switch q.config.Period {
@@ -103,4 +103,9 @@ func (q *Quota) midnight(y int, m time.Month, d int) time.Time {
 		return changed.In(q.zone)
 	}
 	return t
+}
+
+// Clock is a time in the zone of the quota, which the text names.
+func (q *Quota) Clock(t time.Time) string {
+	return t.In(q.zone).Format("2006-01-02 15:04 ") + q.zone.String()
 }

@@ -78,6 +78,30 @@ func (r Record) At(loc Location) (LocationState, bool) {
 	return r.Locations[i], true
 }
 
+// Confirmed reports whether what the record says of the manifest follows from
+// bytes that were hashed: it was read under that rule, or an analysis has proved
+// that it is an image. Otherwise it is what a version before took an index's word
+// or one registry's word for, and it is read again.
+func (r Record) Confirmed() bool {
+	return r.Manifest.Hashed || r.Manifest.Kind == KindImage && r.InventoryID != ""
+}
+
+// Doubtful reports whether reading the manifest again may change what a version
+// before recorded of it: an index may have a child that was left out, an image may
+// be called unassessable on somebody's word, and what is called no image may be one.
+func (r Record) Doubtful() bool {
+	if r.Confirmed() || r.Manifest.Kind == KindUnknown {
+		return false
+	}
+	switch r.Manifest.Kind {
+	case KindImage:
+		return r.Manifest.Unassessable != ""
+	case KindIndex:
+		return r.Manifest.Unassessable != "" || slices.ContainsFunc(r.Manifest.Children, func(c Child) bool { return !c.Judged })
+	}
+	return true
+}
+
 // ImageState derives the state of one platform's image from its record and its
 // newest analyze job (nil when there is none). A usable inventory is "scanned"
 // whatever a job does, so that a rescan never hides an image. An index has no

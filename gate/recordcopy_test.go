@@ -17,7 +17,7 @@ func TestOutageDoesNotBringBackWhatWasKnownLongAgo(t *testing.T) {
 	s := newSite(t, month(0))
 	reader := &failingReader{Reader: s.store}
 	records := gate.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
-	l := gate.NewLookup(s.Pipeline, records, s.store, s.store.Changed, gate.LookupOptions{TagMaxAge: time.Hour}, nil)
+	l := s.lookupOn(records, s.store, gate.LookupOptions{TagMaxAge: time.Hour}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	d, other := s.push("team/app", "v1", 1), s.push("team/app", "v2", 2)
@@ -33,7 +33,7 @@ func TestOutageDoesNotBringBackWhatWasKnownLongAgo(t *testing.T) {
 	feed := &drained{feed: s.store, done: make(chan struct{})}
 	s.matcher.bad[d] = gate.SeverityCritical
 	s.matcher.activate(2)
-	if _, err := gate.NewSweeper(s.Pipeline, listed{d, other}).Rematch(s.ctx); err != nil {
+	if _, err := s.sweeper(listed{d, other}).Rematch(s.ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.store.MarkDirty(s.ctx, gate.TagKey{Location: gate.Location{Registry: hub, Repository: "team/app"}, Tag: "v1"}); err != nil {

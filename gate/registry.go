@@ -83,8 +83,9 @@ func (t *Registries) ByName(name string) (Registry, bool) {
 	return r, ok
 }
 
-// host is the host of the registry with that name, "" when none is configured.
-func (t *Registries) host(name string) string {
+// HostOf is where the registry of a name is read at present, "" for one that is not
+// configured.
+func (t *Registries) HostOf(name string) string {
 	r, _ := t.ByName(name)
 	return CanonicalHost(r.Host)
 }

@@ -28,22 +28,37 @@ type Swept struct {
 // inventory. Sweeps do not overlap; one that is asked for while another runs
 // waits for it. The last verdicts stay in force meanwhile.
 type Sweeper struct {
-	pipeline *Pipeline
-	digests  Digests
+	standing *Standing
+	o        SweepOptions
 	mu       sync.Mutex
 	audited  time.Time // when the last sweep that looked at every charge began
 }
 
-// NewSweeper makes a sweeper over what digests lists.
-func NewSweeper(p *Pipeline, digests Digests) *Sweeper {
-	return &Sweeper{pipeline: p, digests: digests}
+// SweepScheduler is the part of the store that a sweep queues in and accounts with;
+// see store.Scheduler.
+type SweepScheduler interface {
+	Enqueue(ctx context.Context, req JobRequest) (Job, Enqueued, error)
+	Charged(ctx context.Context, d Digest) (Charge, error)
+	Restore(ctx context.Context, d Digest, period string, at time.Time) (added bool, err error)
+}
+
+// SweepOptions say what is swept; all are needed.
+type SweepOptions struct {
+	Digests   Digests
+	Scheduler SweepScheduler
+	Quota     *Quota
+}
+
+// NewSweeper makes a sweeper over what is listed.
+func NewSweeper(s *Standing, o SweepOptions) *Sweeper {
+	return &Sweeper{standing: s, o: o}
 }
 
 // Rematch matches every digest whose findings are not of the active generation
 // and matcher, and evaluates the others again. It pulls nothing. It charges
 // nothing either, but for charges that the store has lost: see [Sweeper.audit].
 func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
-	p := s.pipeline
+	p := s.standing
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	began, audited := p.Now(), true
@@ -63,7 +78,7 @@ func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
 }
 
 func (s *Sweeper) rematch(ctx context.Context, rec Record, swept *Swept) error {
-	p := s.pipeline
+	p := s.standing
 	// Without a generation what is known goes on being decided.
 	if _, loaded := p.Matcher.Generation(); !loaded || p.current(rec) || p.overtaken(rec) {
 		swept.Judged++
@@ -88,8 +103,8 @@ const (
 // survived (DESIGN.md §5 rule 6). Without it a forced analysis would charge the
 // digest a second time, in another period.
 func (s *Sweeper) audit(ctx context.Context, rec Record, swept *Swept) error {
-	p := s.pipeline
-	charge, err := p.Scheduler.Charged(ctx, rec.Digest)
+	p := s.standing
+	charge, err := s.o.Scheduler.Charged(ctx, rec.Digest)
 	if err != nil || charge.Served {
 		return err
 	}
@@ -97,7 +112,7 @@ func (s *Sweeper) audit(ctx context.Context, rec Record, swept *Swept) error {
 	if at.IsZero() {
 		at = p.Now()
 	}
-	added, err := p.Scheduler.Restore(ctx, rec.Digest, p.Quota.Period(at).Key, at)
+	added, err := s.o.Scheduler.Restore(ctx, rec.Digest, s.o.Quota.Period(at).Key, at)
 	if added {
 		swept.Charged++
 	}
@@ -108,7 +123,7 @@ func (s *Sweeper) audit(ctx context.Context, rec Record, swept *Swept) error {
 // another analyzer set than the given, the present one; the digests were charged before,
 // so that this is free.
 func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
-	p := s.pipeline
+	p := s.standing
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sweep(ctx, func(rec Record, swept *Swept) error {
@@ -120,7 +135,7 @@ func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
 				continue
 			}
 			swept.Queued++
-			_, _, err := p.Scheduler.Enqueue(ctx, JobRequest{
+			_, _, err := s.o.Scheduler.Enqueue(ctx, JobRequest{
 				Kind: JobAnalyze, Location: l.Location, Digest: rec.Digest, Trigger: TriggerRescan, Force: true,
 			})
 			return err
@@ -136,12 +151,12 @@ const sweepPage = 200
 func (s *Sweeper) sweep(ctx context.Context, visit func(Record, *Swept) error) (swept Swept, err error) {
 	var after Digest
 	for {
-		page, err := s.digests.Scanned(ctx, after, sweepPage)
+		page, err := s.o.Digests.Scanned(ctx, after, sweepPage)
 		if err != nil || len(page) == 0 {
 			return swept, err
 		}
 		after = page[len(page)-1]
-		res, err := s.pipeline.Records.Read(ctx, ReadRequest{Digests: page})
+		res, err := s.standing.Records.Read(ctx, ReadRequest{Digests: page})
 		if err != nil {
 			return swept, err
 		}
@@ -156,7 +171,7 @@ func (s *Sweeper) sweep(ctx context.Context, visit func(Record, *Swept) error) (
 			}
 			if err != nil {
 				swept.Failed++
-				s.pipeline.Log.Warn("sweeping a digest", "digest", d, "error", err)
+				s.standing.Log.Warn("sweeping a digest", "digest", d, "error", err)
 			}
 		}
 	}

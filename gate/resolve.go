@@ -64,7 +64,7 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 		queued = queued || fresh
 		tagged[m.Digest] = append(tagged[m.Digest], tag)
 	}
-	if err := p.rejudge(ctx, job.Location, tagged, job.Trigger.event()); err != nil {
+	if err := p.rejudge(ctx, job.Location, tagged, job.Trigger.Event()); err != nil {
 		return err
 	}
 	if errors.Is(wrong, ErrRegistryRefused) {
@@ -86,14 +86,14 @@ func (p *Pipeline) resolve(ctx context.Context, run *Run) error {
 // renewed was asked for before the tag was written.
 func (p *Pipeline) rejudge(ctx context.Context, loc Location, tagged map[Digest][]string, event Event) error {
 	for d, tags := range tagged {
-		entry, err := p.entry(ctx, d)
+		entry, err := ReadEntry(ctx, p.Records, d)
 		if err != nil {
 			return err
 		}
 		if entry.Record.InventoryID == "" {
 			continue // its analysis will
 		}
-		if err := p.judge(ctx, d, event, loc, tags); err != nil {
+		if err := p.Verdicts.JudgeTagged(ctx, d, event, loc, tags); err != nil {
 			return err
 		}
 	}
@@ -108,8 +108,8 @@ func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (m TagMap
 	if err != nil {
 		return TagMapping{}, false, err
 	}
-	host := p.Registries.host(key.Registry)
-	found, err := p.look(ctx, p.Records, key, host, by.recordOnly)
+	host := p.Registries.HostOf(key.Registry)
+	found, err := p.Look(ctx, p.Records, key, host, by.recordOnly)
 	if errors.Is(err, ErrNotFound) {
 		if _, put := p.Records.PutTag(ctx, key, "", readAt, host); put != nil {
 			return TagMapping{}, false, put
@@ -122,43 +122,32 @@ func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (m TagMap
 	if queued, err = p.note(ctx, found, key.Location, by); err != nil {
 		return TagMapping{}, false, err
 	}
-	m, err = p.Records.PutTag(ctx, key, found.manifest.Digest, readAt, host)
+	m, err = p.Records.PutTag(ctx, key, found.Manifest.Digest, readAt, host)
 	return m, queued, err
 }
 
-// looked is what a registry says that a tag names.
-type looked struct {
-	manifest Manifest
-	read     bool // just now; otherwise it is recorded
-}
-
-// recordReader is the part of a store that says what is recorded.
-type recordReader interface {
-	Read(ctx context.Context, req ReadRequest) (ReadResult, error)
-}
-
-// errOtherHost: while a registry was read, its name was given another host.
+// errOtherHost: while a registry was read its name was given another host.
 var errOtherHost = fmt.Errorf("the registry was given another host in the meantime: %w", ErrBusy)
 
-// look asks the registry, which is at host, what digest a tag names and writes
+// Look asks the registry, which is at host, what digest a tag names and writes
 // nothing. A digest that HEAD reports counts only when it was read and hashed before;
 // otherwise the manifest is read. asRecorded takes a doubtful record as it is. With
 // an error other than ErrNotFound the digest is what HEAD has reported, if it did.
-// ErrBusy: the registry is no longer at host, so it is not known which host was read.
-func (p *Pipeline) look(ctx context.Context, r recordReader, key TagKey, host string, asRecorded bool) (looked, error) {
+// ErrBusy: the registry is no longer at host, so that it is not known which was read.
+func (p *Pipeline) Look(ctx context.Context, r RecordReader, key TagKey, host string, asRecorded bool) (Looked, error) {
 	found, err := p.lookAnywhere(ctx, r, key, asRecorded)
-	if p.Registries.host(key.Registry) != host {
-		return looked{}, errOtherHost
+	if p.Registries.HostOf(key.Registry) != host {
+		return Looked{}, errOtherHost
 	}
 	return found, err
 }
 
-func (p *Pipeline) lookAnywhere(ctx context.Context, r recordReader, key TagKey, asRecorded bool) (looked, error) {
+func (p *Pipeline) lookAnywhere(ctx context.Context, r RecordReader, key TagKey, asRecorded bool) (Looked, error) {
 	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
 	if err != nil {
-		return looked{}, err
+		return Looked{}, err
 	}
-	reported := looked{manifest: Manifest{Digest: digest}}
+	reported := Looked{Manifest: Manifest{Digest: digest}}
 	res, err := r.Read(ctx, ReadRequest{Digests: []Digest{digest}})
 	if err != nil {
 		return reported, err
@@ -166,25 +155,32 @@ func (p *Pipeline) lookAnywhere(ctx context.Context, r recordReader, key TagKey,
 	rec := res.Digests[digest].Record
 	if m := rec.Manifest; m.Kind != KindUnknown && (asRecorded || !rec.Doubtful()) {
 		m.Digest = digest
-		return looked{manifest: m}, nil
+		return Looked{Manifest: m}, nil
 	}
 	m, err := p.Source.Resolve(ctx, key.Location, key.Tag)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return looked{}, err
+		return Looked{}, err
 	case err != nil:
 		return reported, err
 	}
-	return looked{manifest: m, read: true}, nil
+	return Looked{Manifest: m, Read: true}, nil
 }
 
 // note records what a look found: that it is located here and, if it was read, what it
 // is.
-func (p *Pipeline) note(ctx context.Context, found looked, loc Location, by asking) (queued bool, err error) {
-	if found.read {
-		return p.seen(ctx, found.manifest, loc, by)
+func (p *Pipeline) note(ctx context.Context, found Looked, loc Location, by asking) (queued bool, err error) {
+	if found.Read {
+		return p.seen(ctx, found.Manifest, loc, by)
 	}
-	return p.lies(ctx, found.manifest, loc, by)
+	return p.lies(ctx, found.Manifest, loc, by)
+}
+
+// Note records what a look found and asks for nothing: admission asks for each
+// analysis by itself, within the budget of the namespace.
+func (p *Pipeline) Note(ctx context.Context, found Looked, loc Location) error {
+	_, err := p.note(ctx, found, loc, asking{trigger: TriggerAdmission, recordOnly: true})
+	return err
 }
 
 // seen records a manifest that was just read, and that it lies at a location;
@@ -217,15 +213,15 @@ func (p *Pipeline) due(ctx context.Context, d Digest, loc Location, by asking) (
 	if by.recordOnly {
 		return false, nil
 	}
-	entry, err := p.entry(ctx, d)
+	entry, err := ReadEntry(ctx, p.Records, d)
 	if err != nil {
 		return false, err
 	}
 	switch {
 	case entry.Record.Manifest.Unassessable != "" && !by.force: // forced: a limit may be higher now
-		return false, p.Judge(ctx, d, by.trigger.event())
+		return false, p.Verdicts.Judge(ctx, d, by.trigger.Event())
 	case entry.Record.InventoryID != "" && !by.force:
-		err := p.refresh(ctx, entry.Record, by.trigger.event())
+		err := p.Verdicts.Refresh(ctx, entry.Record, by.trigger.Event())
 		if !errors.Is(err, ErrNotFound) {
 			return false, err
 		}
@@ -238,15 +234,4 @@ func (p *Pipeline) due(ctx context.Context, d Digest, loc Location, by asking) (
 		Kind: JobAnalyze, Location: loc, Digest: d, Trigger: by.trigger, Force: by.force,
 	})
 	return outcome == EnqueuedNew, err
-}
-
-// event is the event that policies see for work of this trigger.
-func (t Trigger) event() Event {
-	switch t {
-	case TriggerRescan:
-		return EventRescan
-	case TriggerAPI:
-		return EventCheck
-	}
-	return EventPush
 }

@@ -26,7 +26,7 @@ func (l *Lookup) spend(ctx context.Context, job JobRequest) (overspent, error) {
 	}
 	key := askedKey(sha256.Sum256([]byte(job.Cluster + "\n" + job.Namespace + "\n" + string(job.Kind) + "\n" + job.Key())))
 	over, err, _ := l.spending.Do(string(key[:]), func() (any, error) {
-		now := l.pipeline.Now()
+		now := l.parts.Now()
 		if at, ok := l.asked.GetIfPresent(key); ok && now.Sub(at).Abs() < spendWindow {
 			return overspent(""), nil
 		}
@@ -75,7 +75,7 @@ func (l *Lookup) take(ctx context.Context, cluster, namespace string, now time.T
 func (l *Lookup) takeEach(ctx context.Context, own, cluster string, newcomer bool, half int, now time.Time) (overspent, error) {
 	total := l.options.NewDigestsPerHourTotal
 	if limit := l.options.NewDigestsPerHour; limit > 0 {
-		if ok, err := l.budget.Spend(ctx, own, limit, spendWindow); err != nil || !ok {
+		if ok, err := l.parts.Budget.Spend(ctx, own, limit, spendWindow); err != nil || !ok {
 			return overNamespace, err
 		}
 	}
@@ -84,13 +84,13 @@ func (l *Lookup) takeEach(ctx context.Context, own, cluster string, newcomer boo
 	}
 	if newcomer {
 		name := newcomersBudget + cluster
-		if ok, err := l.budget.Spend(ctx, name, half, spendWindow); err != nil || !ok {
+		if ok, err := l.parts.Budget.Spend(ctx, name, half, spendWindow); err != nil || !ok {
 			l.usedUp.note(name, err, now)
 			return overNewcomers, err
 		}
 	}
 	name := totalBudget + cluster
-	if ok, err := l.budget.Spend(ctx, name, total, spendWindow); err != nil || !ok {
+	if ok, err := l.parts.Budget.Spend(ctx, name, total, spendWindow); err != nil || !ok {
 		l.usedUp.note(name, err, now)
 		return overAll, err
 	}

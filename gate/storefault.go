@@ -32,10 +32,10 @@ func StoreWords(err error) string {
 	return "the store did not take the write"
 }
 
-// notTaken reports whether an error of a write leaves everything as it was before
+// NotTaken reports whether an error of a write leaves everything as it was before
 // it, or open: the store refused or did not answer, and has said nothing against
 // what was to be written. A decision that needs no more than what was read stands
 // all the same.
-func notTaken(err error) bool {
+func NotTaken(err error) bool {
 	return errors.Is(err, ErrStoreUnavailable) || errors.Is(err, ErrResource) || errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded)
 }

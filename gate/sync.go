@@ -95,7 +95,7 @@ type Syncer struct {
 	source     SyncSource
 	known      SyncKnown
 	store      SyncStore
-	metrics    *Metrics
+	metrics    *SyncMetrics
 	log        *slog.Logger
 	holder     string        // this replica, among those that share the store
 	saveEvery  time.Duration // at most so often is progress written
@@ -109,7 +109,7 @@ type Syncer struct {
 // NewSyncer builds the synchronisation of the configured registries; plans are
 // by name and not modified. A registry without a plan is synchronised when
 // asked.
-func NewSyncer(registries *Registries, plans map[string]SyncPlan, source SyncSource, known SyncKnown, store SyncStore, metrics *Metrics, log *slog.Logger) *Syncer {
+func NewSyncer(registries *Registries, plans map[string]SyncPlan, source SyncSource, known SyncKnown, store SyncStore, metrics *SyncMetrics, log *slog.Logger) *Syncer {
 	return &Syncer{
 		registries: registries, plans: plans, source: source, known: known, store: store, metrics: metrics, log: log,
 		holder: rand.Text(), saveEvery: time.Second, wake: map[string]chan struct{}{}, replaced: make(chan struct{}),

@@ -20,7 +20,7 @@ type syncSite struct {
 	*site
 	catalog *catalog.Catalog
 	syncer  *gate.Syncer
-	stats   *gate.Metrics
+	stats   *gate.SyncMetrics
 	metrics *prometheus.Registry
 }
 
@@ -29,7 +29,7 @@ var everyQuarter = gate.SyncPlan{Tags: 15 * time.Minute, Full: 24 * time.Hour}
 func newSyncSite(t *testing.T) *syncSite {
 	t.Helper()
 	s := &syncSite{site: newSite(t, gate.DefaultQuota()), metrics: prometheus.NewRegistry()}
-	s.stats = gate.NewMetrics(s.metrics)
+	s.stats = gate.NewSyncMetrics(s.metrics)
 	c, err := catalog.Open(t.Context(), t.TempDir(), s.store, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -6,9 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// syncMetrics is what synchronisations do, by the configured name of the
+// SyncMetrics records what synchronisations do, by the configured name of the
 // registry.
-type syncMetrics struct {
+type SyncMetrics struct {
 	runs, repositories, tags, found, problems *prometheus.CounterVec
 	success                                   *prometheus.GaugeVec
 }
@@ -36,11 +36,12 @@ const (
 	syncTaken   = "taken"   // by another replica
 )
 
-func newSyncMetrics(reg prometheus.Registerer) syncMetrics {
+// NewSyncMetrics registers the metrics of synchronisations.
+func NewSyncMetrics(reg prometheus.Registerer) *SyncMetrics {
 	counter := func(o prometheus.CounterOpts, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(o, append([]string{"registry"}, labels...))
 	}
-	m := syncMetrics{
+	m := &SyncMetrics{
 		runs: counter(prometheus.CounterOpts{
 			Name: "digestgate_sync_attempts_total",
 			Help: "Attempts at synchronising a registry by result: done, failed (rests and goes on), stopped, taken (by another replica).",
@@ -67,35 +68,35 @@ func newSyncMetrics(reg prometheus.Registerer) syncMetrics {
 	return m
 }
 
-func (m *Metrics) syncAttempt(registry, result string) {
+func (m *SyncMetrics) syncAttempt(registry, result string) {
 	if m != nil {
-		m.sync.runs.WithLabelValues(registry, result).Inc()
+		m.runs.WithLabelValues(registry, result).Inc()
 	}
 }
 
-func (m *Metrics) syncCompared(registry string, tags int) {
+func (m *SyncMetrics) syncCompared(registry string, tags int) {
 	if m != nil {
-		m.sync.repositories.WithLabelValues(registry).Inc()
-		m.sync.tags.WithLabelValues(registry).Add(float64(tags))
+		m.repositories.WithLabelValues(registry).Inc()
+		m.tags.WithLabelValues(registry).Add(float64(tags))
 	}
 }
 
-func (m *Metrics) syncFound(registry string, change syncChange) {
+func (m *SyncMetrics) syncFound(registry string, change syncChange) {
 	if m != nil {
-		m.sync.found.WithLabelValues(registry, string(change)).Inc()
+		m.found.WithLabelValues(registry, string(change)).Inc()
 	}
 }
 
-func (m *Metrics) syncProblem(registry string) {
+func (m *SyncMetrics) syncProblem(registry string) {
 	if m != nil {
-		m.sync.problems.WithLabelValues(registry).Inc()
+		m.problems.WithLabelValues(registry).Inc()
 	}
 }
 
 // synced says when the last finished runs began.
-func (m *Metrics) synced(registry string, tags, full time.Time) {
+func (m *SyncMetrics) synced(registry string, tags, full time.Time) {
 	if m != nil {
-		m.sync.success.WithLabelValues(registry, "tags").Set(seconds(tags))
-		m.sync.success.WithLabelValues(registry, "full").Set(seconds(full))
+		m.success.WithLabelValues(registry, "tags").Set(UnixSeconds(tags))
+		m.success.WithLabelValues(registry, "full").Set(UnixSeconds(full))
 	}
 }

@@ -107,7 +107,7 @@ func TestSyncMetrics(t *testing.T) {
 
 	// A process that has run nothing knows the last success from the store.
 	s.metrics = prometheus.NewRegistry()
-	s.stats = gate.NewMetrics(s.metrics)
+	s.stats = gate.NewSyncMetrics(s.metrics)
 	s.step(s.replica(nil, nil))
 	s.compareSync("another process", fmt.Sprintf(`
 		last_success_timestamp_seconds full %d

@@ -184,10 +184,10 @@ func (r *syncRun) tag(ctx context.Context, m syncTag, listed Digest) error {
 			return err
 		}
 		r.change(func(st *syncState) { st.Counts.Checked++ })
-		host := r.registries.host(m.Registry)
+		host := r.registries.HostOf(m.Registry)
 		digest, err = r.source.Head(ctx, m.Location, m.Tag)
 		switch {
-		case r.registries.host(m.Registry) != host:
+		case r.registries.HostOf(m.Registry) != host:
 			return errOtherHost
 		case errors.Is(err, ErrNotFound):
 			return r.gone(ctx, m)

@@ -26,7 +26,7 @@ type named struct {
 // did not a moment ago, a clean mapping confirmed within TagGrace serves, with a
 // warning. What the registry says counts even if the store does not take it.
 func (l *Lookup) resolveTag(ctx context.Context, key TagKey, host string) (named, *Answer) {
-	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
+	res, err := l.parts.Reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
 	if err != nil {
 		a := refusal(err)
 		return named{}, &a
@@ -43,7 +43,7 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey, host string) (named
 		return l.unwrittenTag(key, newest.Digest, newest.words), nil
 	}
 	graced := newest.Usable(res.Now, l.options.TagGrace)
-	if graced && l.silences.remembered(key.Registry, l.pipeline.Now()) {
+	if graced && l.silences.remembered(key.Registry, l.parts.Now()) {
 		return l.gracedTag(newest.TagMapping, res.Now, "did not answer"), nil
 	}
 	r, err := l.readTag(ctx, key, host)
@@ -62,9 +62,9 @@ func (l *Lookup) resolveTag(ctx context.Context, key TagKey, host string) (named
 	case graced && errors.Is(err, ErrRegistryRefused):
 		return l.gracedTag(newest.TagMapping, res.Now, "refuses this image now"), nil
 	case graced && unanswered(err):
-		return l.gracedTag(newest.TagMapping, res.Now, causeOf(err, l.pipeline.Now()).instead(l.pipeline.Now())), nil
+		return l.gracedTag(newest.TagMapping, res.Now, Instead(CauseOf(err, l.parts.Now()), l.parts.Now())), nil
 	}
-	a := unresolved(key, r, err, l.pipeline.Now())
+	a := unresolved(key, r, err, l.parts.Now())
 	return named{}, &a
 }
 
@@ -87,9 +87,9 @@ func unresolved(key TagKey, r reading, err error, now time.Time) Answer {
 	case errors.Is(err, ErrRegistryAuth):
 		a.Text = fmt.Sprintf("registry %q refuses the credentials it is read with; the operators must renew them, or use a digest that is known here", key.Registry)
 	case errors.As(err, new(*Outage)):
-		c := causeOf(err, now)
+		c := CauseOf(err, now)
 		c.At = key.Location
-		a.Text = fmt.Sprintf("what tag %q names is not known: %s; try again, or use the digest", key.Tag, c.obstacle(key.Location, now).Text)
+		a.Text = fmt.Sprintf("what tag %q names is not known: %s; try again, or use the digest", key.Tag, CauseObstacle(c, key.Location, now).Text)
 	case unanswered(err):
 		a.Text = fmt.Sprintf("registry %q did not say in time what tag %q names; try again, or use the digest", key.Registry, key.Tag)
 	}
@@ -168,7 +168,7 @@ func (l *Lookup) shareRead(ctx context.Context, key TagKey, host string) (r read
 }
 
 func (l *Lookup) awaitRead(ctx context.Context, key TagKey, host string) (reading, error) {
-	began := l.pipeline.Now()
+	began := l.parts.Now()
 	done := l.tags.DoChan(host+"\n"+key.String(), func() (any, error) { return l.readOnce(context.WithoutCancel(ctx), key, host) })
 	// Leave the caller time to use the grace after a registry that hangs.
 	wait := tagReadTimeout
@@ -183,7 +183,7 @@ func (l *Lookup) awaitRead(ctx context.Context, key TagKey, host string) (readin
 		return m, r.Err
 	case <-limit.C:
 		if wait >= silentAfter {
-			l.silences.silent(key.Registry, began, l.pipeline.Now())
+			l.silences.silent(key.Registry, began, l.parts.Now())
 		}
 		return reading{}, fmt.Errorf("reading tag %q of %q: no answer within %s: %w", key.Tag, key.Location, wait.Round(time.Millisecond), ErrTimeout)
 	case <-ctx.Done():
@@ -207,7 +207,7 @@ func (l *Lookup) readOnce(ctx context.Context, key TagKey, host string) (r readi
 	}
 	defer done()
 	// Who has missed the end of the last read by a moment begins another.
-	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
+	res, err := l.parts.Reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
 	switch {
 	case err != nil:
 		return reading{}, err
@@ -216,10 +216,10 @@ func (l *Lookup) readOnce(ctx context.Context, key TagKey, host string) (r readi
 	case res.Tags[key].At(host).Usable(res.Now, l.options.TagMaxAge):
 		return reading{TagMapping: res.Tags[key]}, nil
 	}
-	began := l.pipeline.Now()
+	began := l.parts.Now()
 	r, err = l.confirm(ctx, key, host, res.Now)
 	if !errors.Is(err, ErrStoreUnavailable) && (errors.Is(err, ErrTimeout) || ctx.Err() != nil && errors.Is(err, ErrRegistryUnavailable)) {
-		l.silences.silent(key.Registry, began, l.pipeline.Now())
+		l.silences.silent(key.Registry, began, l.parts.Now())
 	}
 	return r, err
 }

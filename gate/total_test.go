@@ -12,7 +12,7 @@ import (
 // totalled is a lookup whose namespaces may queue a number of images together.
 func (s *site) totalled(total int, known *gate.Established) *gate.Lookup {
 	o := gate.LookupOptions{TagMaxAge: time.Minute, NewDigestsPerHour: 5, NewDigestsPerHourTotal: total, Established: known}
-	return gate.NewLookup(s.Pipeline, s.store, s.store, s.store.Changed, o, nil)
+	return s.lookupOn(s.store, s.store, o, nil)
 }
 
 func (s *site) established() *gate.Established {

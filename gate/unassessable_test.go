@@ -41,7 +41,7 @@ func TestRescanNeverHidesTheLastFindings(t *testing.T) {
 	s.event("team/app", "v1", d)
 	s.work()
 	s.analyzer.set, s.analyzer.fail = "set-2", tooLarge
-	if _, err := gate.NewSweeper(s.Pipeline, listed{d}).Reanalyze(s.ctx, s.analyzer.Set()); err != nil {
+	if _, err := s.sweeper(listed{d}).Reanalyze(s.ctx, s.analyzer.Set()); err != nil {
 		t.Fatal(err)
 	}
 	jobs := s.work()

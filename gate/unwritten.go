@@ -44,7 +44,7 @@ func (w *writeHealth) note(log *slog.Logger, err error, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case err != nil && notTaken(err):
+	case err != nil && NotTaken(err):
 		if w.cause == nil {
 			log.Error("the store takes no writes of admission, decisions are made from what is read", "cause", StoreWords(err), "error", err)
 		}
@@ -58,14 +58,14 @@ func (w *writeHealth) note(log *slog.Logger, err error, now time.Time) {
 // writeAside writes something that the answer does not depend on, in bounded time,
 // unless the store has just refused the like.
 func (l *Lookup) writeAside(ctx context.Context, write func(context.Context) error) error {
-	if err := l.writes.refused(l.pipeline.Now()); err != nil {
+	if err := l.writes.refused(l.parts.Now()); err != nil {
 		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, queueTimeout)
 	defer cancel()
 	err := write(bounded)
 	if ctx.Err() == nil { // otherwise the caller has gone, which says nothing of the store
-		l.writes.note(l.pipeline.Log, err, l.pipeline.Now())
+		l.writes.note(l.parts.Log, err, l.parts.Now())
 	}
 	return err
 }
@@ -117,33 +117,33 @@ type reading struct {
 // Errors: those of Source, of reading the store, and what the store says against
 // what was read.
 func (l *Lookup) confirm(ctx context.Context, key TagKey, host string, readAt time.Time) (reading, error) {
-	found, err := l.pipeline.look(ctx, l.reader, key, host, true)
+	found, err := l.parts.Resolver.Look(ctx, l.parts.Reader, key, host, true)
 	absent := errors.Is(err, ErrNotFound)
 	if err == nil || absent || answers(err) {
-		l.silences.answered(key.Registry, l.pipeline.Now())
+		l.silences.answered(key.Registry, l.parts.Now())
 	}
 	if err != nil && !absent {
-		if found.manifest.Digest != "" {
-			l.bar(key, host, found.manifest.Digest, readAt)
+		if found.Manifest.Digest != "" {
+			l.bar(key, host, found.Manifest.Digest, readAt)
 		}
 		return reading{}, err
 	}
-	r := reading{manifest: found.manifest}
+	r := reading{manifest: found.Manifest}
 	err = l.writeAside(ctx, func(ctx context.Context) (err error) {
 		if !absent {
-			if _, err := l.pipeline.note(ctx, found, key.Location, asking{trigger: TriggerAdmission, recordOnly: true}); err != nil {
+			if err := l.parts.Resolver.Note(ctx, found, key.Location); err != nil {
 				return err
 			}
 		}
-		r.TagMapping, err = l.pipeline.Records.PutTag(ctx, key, found.manifest.Digest, readAt, host)
+		r.TagMapping, err = l.parts.Tags.PutTag(ctx, key, found.Manifest.Digest, readAt, host)
 		return err
 	})
 	if err == nil {
 		l.kept.Invalidate(key.String())
 		return r, nil
 	}
-	l.bar(key, host, found.manifest.Digest, readAt)
-	if !notTaken(err) {
+	l.bar(key, host, found.Manifest.Digest, readAt)
+	if !NotTaken(err) {
 		return reading{}, err
 	}
 	return l.unwritten(ctx, key, host, found, readAt, err)
@@ -156,8 +156,8 @@ func answers(err error) bool {
 
 // unwritten is the reading of a tag that the store did not take: what it has of
 // the tag now stands, if that is from a later read, or dirty.
-func (l *Lookup) unwritten(ctx context.Context, key TagKey, host string, found looked, readAt time.Time, cause error) (reading, error) {
-	res, err := l.reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
+func (l *Lookup) unwritten(ctx context.Context, key TagKey, host string, found Looked, readAt time.Time, cause error) (reading, error) {
+	res, err := l.parts.Reader.Read(ctx, ReadRequest{Tags: []TagKey{key}})
 	if err == nil && res.Copied {
 		err = fmt.Errorf("reading tag %q of %q again: the store does not answer: %w", key.Tag, key.Location, ErrStoreUnavailable)
 	}
@@ -171,12 +171,12 @@ func (l *Lookup) unwritten(ctx context.Context, key TagKey, host string, found l
 	case !stored.ReadAt.Before(readAt) && (stored.Digest != "" || stored.Gone):
 		return reading{TagMapping: stored}, nil
 	}
-	d := found.manifest.Digest
+	d := found.Manifest.Digest
 	r := reading{
 		TagMapping: TagMapping{TagKey: key, Digest: d, Host: host, ReadAt: readAt, Gone: d == ""},
-		manifest:   found.manifest, unwritten: cause,
+		manifest:   found.Manifest, unwritten: cause,
 	}
-	if !found.read { // else the next review would find nothing recorded of it
+	if !found.Read { // else the next review would find nothing recorded of it
 		l.kept.Set(key.String(), keptReading{r.TagMapping, StoreWords(cause)})
 	}
 	return r, nil

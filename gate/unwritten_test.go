@@ -121,7 +121,7 @@ func unwritten(t *testing.T, s *site, words string, begin, end func()) {
 	unknown := s.push("team/app", "unknown", 9)
 	s.clock.Advance(time.Second)
 	copies := gate.NewRecordCopy(s.store.Admission(), 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
-	l := gate.NewLookup(s.Pipeline, copies, s.store, s.store.Changed, gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: 60}, nil)
+	l := s.lookupOn(copies, s.store, gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: 60}, nil)
 	begin()
 	s.clock.Advance(time.Second)
 
@@ -228,8 +228,9 @@ func TestWritesThatHang(t *testing.T) {
 	s.work()
 	s.pushIndex("team/other", "v1") // where neither the index nor its images were seen
 	h := &hangingWrites{Store: s.store}
-	s.Records, s.Scheduler = h, h
-	l := gate.NewLookup(s.Pipeline, h, h, h.Changed, gate.LookupOptions{TagMaxAge: time.Minute, NewDigestsPerHour: 60}, nil)
+	s.Scheduler = h
+	s.keepIn(h)
+	l := s.lookupOn(h, h, gate.LookupOptions{TagMaxAge: time.Minute, NewDigestsPerHour: 60}, nil)
 	a := s.ask(l, s.at("team/other", ":v1"))
 	if !a.Permits() || a.Digest != index || len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], "the store did not take the write in time") {
 		t.Errorf("got %+v, want it allowed with a warning", a)

@@ -151,12 +151,12 @@ func TestCachesHoldNoMoreThanTheirBytes(t *testing.T) {
 				weight: func() int64 { c.tags.CleanUp(); return int64(c.tags.WeightedSize()) }, count: c.tags.EstimatedSize}
 		},
 		"kept_readings": func() held {
-			l := NewLookup(&Pipeline{}, nil, nil, nil, LookupOptions{}, nil)
+			l := NewLookup(LookupParts{}, LookupOptions{}, nil)
 			return held{bound: keptReadingBytes, offer: func(i int) { m := mapped(i, 255); l.bar(m.TagKey, m.Host, m.Digest, time.Time{}) },
 				weight: func() int64 { l.kept.CleanUp(); return int64(l.kept.WeightedSize()) }, count: l.kept.EstimatedSize}
 		},
 		"asked": func() held {
-			l := NewLookup(&Pipeline{Now: time.Now}, nil, freeBudget{}, nil, LookupOptions{NewDigestsPerHour: 1}, nil)
+			l := NewLookup(LookupParts{Budget: freeBudget{}, Now: time.Now}, LookupOptions{NewDigestsPerHour: 1}, nil)
 			return held{bound: rememberAsked, offer: func(i int) {
 				_, _ = l.spend(context.Background(), JobRequest{Namespace: name(i, 63), Digest: digest(i), Kind: JobAnalyze})
 			}, weight: func() int64 { l.asked.CleanUp(); return int64(l.asked.WeightedSize()) }, count: l.asked.EstimatedSize}

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -33,46 +32,62 @@ const obstacleTimeout = 500 * time.Millisecond
 // end of a registry's pause, and the next try of the job that waits for it.
 const sameTime = 10 * time.Second
 
+// Charges is the part of the store that counts charges; see store.Charges.
+type Charges interface {
+	Quota(ctx context.Context, period string) (QuotaUse, error)
+	Charged(ctx context.Context, d Digest) (Charge, error)
+}
+
+// Explainer says why jobs do not run. Charges and Pulls may be nil, which says less.
+// It is safe for concurrent use.
+type Explainer struct {
+	Charges    Charges
+	Pulls      Pulls
+	Registries *Registries
+	Quota      *Quota
+	Now        func() time.Time
+}
+
 // Obstacles says why jobs do not run. It asks the store for the quota and the
 // hourly pulls where such limits are configured, once; it is for one answer, and
 // not safe for concurrent use.
 type Obstacles struct {
-	p     *Pipeline
+	e     *Explainer
 	used  *bool                // the quota of the period is
 	pulls map[string]time.Time // when a registry may be pulled from again
 }
 
 // Obstacles begins an answer about jobs.
-func (p *Pipeline) Obstacles() *Obstacles {
-	return &Obstacles{p: p, pulls: map[string]time.Time{}}
+func (e *Explainer) Obstacles() *Obstacles {
+	return &Obstacles{e: e, pulls: map[string]time.Time{}}
 }
 
 // Of says why a live job does not run, for a person who asks at a location; ok is
 // false when nothing keeps it.
 func (s *Obstacles) Of(ctx context.Context, j Job, at Location) (o Obstacle, ok bool) {
-	now := s.p.Now()
+	now := s.e.Now()
 	switch {
 	case j.State == JobParked:
-		return s.p.quotaObstacle(now, j.UpdatedAt), true
+		return s.e.quotaObstacle(now, j.UpdatedAt), true
 	case j.State != JobQueued:
 		return Obstacle{}, false
 	}
-	if c, failed := j.cause(at); failed && j.NotBefore.After(now) {
-		o := c.obstacle(at, now)
+	if c, failed := j.CauseAt(at); failed && j.NotBefore.After(now) {
+		o := CauseObstacle(c, at, now)
 		o.Until = j.NotBefore
 		if c.Kind != CauseAskedToWait || !c.Until.After(now) || c.Until.Sub(j.NotBefore).Abs() > sameTime {
 			o.Text += "; it is tried again at " + Clock(j.NotBefore, now)
 		}
 		return o, true
 	} else if failed && (c.Kind == CauseContent || c.Kind == CauseWorker) {
-		o := c.obstacle(at, now)
+		o := CauseObstacle(c, at, now)
 		o.Text = "the last attempt failed, and the next one is queued: " + o.Text
 		return o, true
 	}
 	ctx, cancel := context.WithTimeout(ctx, obstacleTimeout)
 	defer cancel()
 	if s.needsQuota(ctx, j, now) {
-		o := s.p.quotaObstacle(now, now)
+		o := s.e.quotaObstacle(now, now)
 		if j.Kind != JobAnalyze {
 			o.Text = "an image that was never scanned needs a place in the scan quota first: " + o.Text
 		}
@@ -90,8 +105,8 @@ func (s *Obstacles) Of(ctx context.Context, j Job, at Location) (o Obstacle, ok 
 // everything. "" for a job that nothing keeps.
 func (s *Obstacles) Reason(ctx context.Context, j Job) (text string, until time.Time) {
 	if j.State == JobFailed {
-		if c, ok := j.cause(j.Location); ok {
-			return c.obstacle(j.Location, s.p.Now()).Text, time.Time{}
+		if c, ok := j.CauseAt(j.Location); ok {
+			return CauseObstacle(c, j.Location, s.e.Now()).Text, time.Time{}
 		}
 	}
 	o, _ := s.Of(ctx, j, j.Location)
@@ -103,16 +118,16 @@ func (s *Obstacles) Reason(ctx context.Context, j Job) (text string, until time.
 func (s *Obstacles) needsQuota(ctx context.Context, j Job, now time.Time) bool {
 	if s.used == nil {
 		s.used = new(bool)
-		if s.p.Usage != nil && s.p.Quota != nil && s.p.Quota.Period(now).Limit > 0 {
-			period := s.p.Quota.Period(now)
-			use, err := s.p.Usage.Quota(ctx, period.Key)
+		if s.e.Charges != nil && s.e.Quota != nil && s.e.Quota.Period(now).Limit > 0 {
+			period := s.e.Quota.Period(now)
+			use, err := s.e.Charges.Quota(ctx, period.Key)
 			*s.used = err == nil && use.Used >= period.Limit
 		}
 	}
 	if !*s.used || j.Digest == "" {
 		return *s.used
 	}
-	charge, err := s.p.Scheduler.Charged(ctx, j.Digest)
+	charge, err := s.e.Charges.Charged(ctx, j.Digest)
 	return err == nil && charge.Period == ""
 }
 
@@ -122,25 +137,25 @@ func (s *Obstacles) nextPull(ctx context.Context, registry string) time.Time {
 		return next
 	}
 	var next time.Time
-	if reg, ok := s.p.Registries.ByName(registry); ok && s.p.Pulls != nil && reg.Limits.PullsPerHour > 0 {
-		next, _ = s.p.Pulls.NextPull(ctx, reg.Name, reg.Limits.PullsPerHour) // without an answer the text says less
+	if reg, ok := s.e.Registries.ByName(registry); ok && s.e.Pulls != nil && reg.Limits.PullsPerHour > 0 {
+		next, _ = s.e.Pulls.NextPull(ctx, reg.Name, reg.Limits.PullsPerHour) // without an answer the text says less
 	}
 	s.pulls[registry] = next
 	return next
 }
 
 // quotaObstacle is about a job that was found to need a charge at a time.
-func (p *Pipeline) quotaObstacle(now, found time.Time) Obstacle {
-	o := Obstacle{Kind: CauseQuota, Until: p.Quota.ResetsAt(now)}
-	switch turned := p.Quota.ResetsAt(found); {
+func (e *Explainer) quotaObstacle(now, found time.Time) Obstacle {
+	o := Obstacle{Kind: CauseQuota, Until: e.Quota.ResetsAt(now)}
+	switch turned := e.Quota.ResetsAt(found); {
 	case o.Until.IsZero():
 		o.Text = "the scan quota (quota.limit) is used up and does not renew by itself; the operators can raise it"
 	case !turned.After(now):
-		o.Text = fmt.Sprintf("the scan quota (quota.limit) was used up until %s; since then the images that wait are scanned in their turn", p.Quota.clock(turned))
+		o.Text = fmt.Sprintf("the scan quota (quota.limit) was used up until %s; since then the images that wait are scanned in their turn", e.Quota.Clock(turned))
 		o.Until = time.Time{}
 	default:
 		o.Text = fmt.Sprintf("the scan quota (quota.limit) is used up until %s; then the scan continues by itself, or earlier if the operators raise the quota",
-			p.Quota.clock(o.Until))
+			e.Quota.Clock(o.Until))
 	}
 	return o
 }
@@ -153,11 +168,11 @@ func registryFor(place, at Location) string {
 	return "the registry that it is read from"
 }
 
-// obstacle is the text of a cause for a person who asks at a location.
-func (c Cause) obstacle(at Location, now time.Time) Obstacle {
+// CauseObstacle is the text of a cause for a person who asks at a location.
+func CauseObstacle(c Cause, at Location, now time.Time) Obstacle {
 	o := Obstacle{Kind: c.Kind}
 	reg := registryFor(c.At, at)
-	if c.Kind.ofPlace() && c.At != at {
+	if c.Kind.OfPlace() && c.At != at {
 		o.Text = "it cannot be read from the place that it was pushed to first; push it again here"
 		return o
 	}
@@ -206,9 +221,9 @@ func (c Cause) obstacle(at Location, now time.Time) Obstacle {
 	return o
 }
 
-// instead is what a registry does instead of answering, in the words that follow
+// Instead is what a registry does instead of answering, in the words that follow
 // "the registry".
-func (c Cause) instead(now time.Time) string {
+func Instead(c Cause, now time.Time) string {
 	switch c.Kind {
 	case CauseAskedToWait:
 		if c.Until.After(now) {
@@ -225,71 +240,4 @@ func (c Cause) instead(now time.Time) string {
 		return "refuses the credentials that it is read with"
 	}
 	return "did not answer"
-}
-
-// Clock is a time as texts for people give it: in UTC, with the day unless it is
-// today's, and with seconds when it is near.
-func Clock(t, now time.Time) string {
-	t, now = t.UTC(), now.UTC()
-	format, unit := "15:04:05 UTC", time.Second
-	if t.Sub(now).Abs() >= 10*time.Minute {
-		format, unit = "15:04 UTC", time.Minute
-	}
-	t = t.Add(unit - 1).Truncate(unit) // never before it is so
-	if t.Format(time.DateOnly) != now.Format(time.DateOnly) {
-		format = "2006-01-02 " + format
-	}
-	return t.Format(format)
-}
-
-// clock is a time in the zone of the quota, which the text names.
-func (q *Quota) clock(t time.Time) string {
-	return t.In(q.zone).Format("2006-01-02 15:04 ") + q.zone.String()
-}
-
-// hint is what the refused person of an unfinished scan does next.
-const hint = "a controller retries by itself, a bare Pod must be applied again"
-
-// state says how a live job stands and what to expect of it. How long it usually
-// takes is said only of one that runs or waits for a worker and nothing else, and
-// only where this process has measured it.
-func (l *Lookup) state(ctx context.Context, j Job, at Location) (text string, kind CauseKind) {
-	if o, ok := l.pipeline.Obstacles().Of(ctx, j, at); ok {
-		return "its scan waits: " + o.Text + "; " + hint, o.Kind
-	}
-	text = "its scan is queued"
-	if j.State == JobRunning {
-		text = "its scan is running"
-	}
-	if usual, ok := l.pipeline.UsualAnalysis(); ok && j.Error == "" {
-		text += fmt.Sprintf(", usually about %d s", max(1, int(usual.Round(time.Second)/time.Second)))
-	}
-	return text + "; " + hint, ""
-}
-
-// failed says why a job ended without a result.
-func (l *Lookup) failed(j Job, at Location) string {
-	c, ok := j.cause(at)
-	if !ok {
-		return "the reason was not recorded"
-	}
-	return c.obstacle(at, l.pipeline.Now()).Text
-}
-
-// scanFailed is the text for an image whose analysis has failed. queued is what
-// asking for it again has answered.
-func (l *Lookup) scanFailed(j *Job, at Location, queued Answer) string {
-	if j == nil {
-		return ""
-	}
-	text := "its scan failed: " + l.failed(*j, at) + "; "
-	again := j.FinishedAt.Add(AdmissionRestart)
-	now := l.pipeline.Now()
-	switch {
-	case errors.Is(queued.Err, errQueued), queued.Code == CodePending:
-		return text + "it is queued once more; " + hint
-	case again.After(now):
-		return text + "after " + Clock(again, now) + " an admission starts it again, a push or POST /api/v1/scans does so at once"
-	}
-	return text + "a push or POST /api/v1/scans starts it again"
 }

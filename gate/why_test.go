@@ -143,6 +143,7 @@ func TestHourlyPullsAreUsedUntil(t *testing.T) {
 	if s.Registries, err = gate.NewRegistries(list); err != nil {
 		t.Fatal(err)
 	}
+	s.explain.Registries = s.Registries
 	l := s.lookup(gate.LookupOptions{})
 	s.event("team/app", "v1", s.push("team/app", "v1", 1))
 	s.work()

@@ -20,44 +20,6 @@ type Queue interface {
 	Changed() <-chan struct{}
 }
 
-// Run is a claimed job at work.
-type Run struct {
-	Job      Job
-	progress atomic.Pointer[Progress]
-	yield    atomic.Bool
-	fresh    chan struct{} // holds one when there is progress to write
-}
-
-// NewRun starts the bookkeeping of a claimed job.
-func NewRun(job Job) *Run {
-	r := &Run{Job: job, fresh: make(chan struct{}, 1)}
-	r.progress.Store(&Progress{})
-	return r
-}
-
-// Report takes progress; it is written soon.
-func (r *Run) Report(p Progress) {
-	r.progress.Store(&p)
-	select {
-	case r.fresh <- struct{}{}:
-	default:
-	}
-}
-
-// Enter reports the next phase and keeps the counts.
-func (r *Run) Enter(phase Phase) {
-	p := *r.progress.Load()
-	p.Phase = phase
-	r.Report(p)
-}
-
-// Yield reports whether a rescan should give its slot to more urgent work.
-func (r *Run) Yield() bool { return r.yield.Load() }
-
-// Handler does one kind of job. Its error decides what becomes of the job, see
-// [Result].
-type Handler func(ctx context.Context, run *Run) error
-
 // WorkerOptions configure a worker. All fields but Poll and Lease are needed.
 type WorkerOptions struct {
 	Name        string // unique among live workers
@@ -69,7 +31,7 @@ type WorkerOptions struct {
 	Registries  *Registries
 	Quota       *Quota
 	Handlers    map[JobKind]Handler
-	Metrics     *Metrics
+	Metrics     *WorkMetrics
 	Log         *slog.Logger
 	Now         func() time.Time
 }
@@ -205,7 +167,7 @@ func (w *Worker) work(ctx context.Context, job Job) {
 		c, _ := Classify(err)
 		class = c.Label
 	}
-	w.o.Metrics.jobEnded(job.Kind, class, w.o.Now().Sub(started))
+	w.o.Metrics.ended(job.Kind, class, w.o.Now().Sub(started))
 	attrs := []any{"job", job.ID, "kind", job.Kind, "key", Printable(job.Key, 200), "attempt", job.Attempts, "result", class,
 		"duration", w.o.Now().Sub(started).Round(time.Millisecond)}
 	switch {
@@ -251,7 +213,7 @@ func (w *Worker) handle(ctx context.Context, run *Run) (err error) {
 	defer close(beats)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("handling a %s job: %w: %s: %w", run.Job.Kind, errPanic, Printable(fmt.Sprint(p), 300), ErrScanFailed)
+			err = fmt.Errorf("handling a %s job: %w: %s: %w", run.Job.Kind, ErrPanic, Printable(fmt.Sprint(p), 300), ErrScanFailed)
 		}
 		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 			err = cause // fenced, cancelled or stopping says more than what it broke

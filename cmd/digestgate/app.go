@@ -56,11 +56,13 @@ type app struct {
 	policies    *policy.Active
 	analyzer    *analyzer.Analyzer
 	pipeline    *gate.Pipeline
+	standing    *gate.Standing
+	explain     *gate.Explainer
 	catalog     *catalog.Catalog
 	sweeper     *gate.Sweeper
 	syncer      *gate.Syncer
 	lastEvents  *gate.LastEvents
-	gateStats   *gate.Metrics
+	lookupStats *gate.Metrics // of lookups and what they fall back on
 	copies      *gate.RecordCopy // what admission knows when the store is away
 	hooks       *webhooks.Handler
 	reviewer    *admission.Reviewer
@@ -84,7 +86,7 @@ func (a *app) open(ctx context.Context) (_ *app, err error) {
 		}
 	}()
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.gateStats = gate.NewMetrics(a.metrics)
+	a.lookupStats = gate.NewMetrics(a.metrics)
 	if err := openDataDir(c.DataDir, a.log); err != nil {
 		return nil, err
 	}
@@ -258,18 +260,20 @@ func (a *app) secretFiles() []string {
 }
 
 func (a *app) openPipeline(ctx context.Context) error {
-	a.lastEvents = gate.NewLastEvents(a.registries, a.store, a.gateStats, a.log)
+	a.lastEvents = gate.NewLastEvents(a.registries, a.store, gate.NewIntakeMetrics(a.metrics), a.log)
 	a.onClose(func() error { a.lastEvents.Flush(context.WithoutCancel(ctx)); return nil })
 	// The interfaces of what this process does not need stay nil.
+	a.standing = &gate.Standing{Records: a.store, Matcher: a.matcher, Registries: a.registries, Now: time.Now, Log: a.log}
+	a.explain = &gate.Explainer{Charges: a.store, Pulls: a.store, Registries: a.registries, Quota: a.quota, Now: time.Now}
 	a.pipeline = &gate.Pipeline{
-		Records: a.store, Scheduler: a.store, Matcher: a.matcher,
-		Registries: a.registries, Quota: a.quota, Usage: a.store, Pulls: a.store, Now: time.Now, Log: a.log,
+		Records: a.store, Scheduler: a.store, Verdicts: a.standing,
+		Registries: a.registries, Quota: a.quota, Now: time.Now, Log: a.log,
 	}
 	if a.source != nil {
 		a.pipeline.Source, a.pipeline.Platforms = a.source, a.source.Judges
 	}
 	if a.policies != nil {
-		a.pipeline.Evaluator = a.policies
+		a.standing.Evaluator = a.policies
 	}
 	if a.analyzer != nil {
 		a.pipeline.Analyzer = a.analyzer
@@ -283,16 +287,16 @@ func (a *app) openPipeline(ctx context.Context) error {
 	}
 	a.catalog = c
 	a.onClose(c.Close)
-	a.pipeline.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
+	a.standing.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
 		tags, err := c.Tags(ctx, d, loc)
 		if err != nil {
 			a.log.Warn("listing tags for a verdict", "error", err)
 		}
 		return tags
 	}
-	a.sweeper = gate.NewSweeper(a.pipeline, c)
+	a.sweeper = gate.NewSweeper(a.standing, gate.SweepOptions{Digests: c, Scheduler: a.store, Quota: a.quota})
 	gate.NewQuotaMetrics(a.metrics, func(ctx context.Context) (gate.QuotaState, error) {
-		return a.quota.State(ctx, time.Now(), a.store, c)
+		return gate.StateOf(ctx, a.quota, time.Now(), a.store, c)
 	}, time.Now)
 	a.syncer = a.newSyncer()
 	return nil

@@ -85,11 +85,12 @@ func (a *app) workers() []*gate.Worker {
 		host = "unknown"
 	}
 	name := fmt.Sprintf("%s-%s", host, rand.Text()[:8])
+	stats := gate.NewWorkMetrics(a.metrics)
 	make := func(kind gate.JobKind, concurrency int) *gate.Worker {
 		return gate.NewWorker(a.store, gate.WorkerOptions{
 			Name: name + "/" + string(kind), Kinds: []gate.JobKind{kind}, Concurrency: concurrency,
 			MaxAttempts: a.config.Scan.MaxAttempts, Registries: a.registries, Quota: a.quota,
-			Handlers: a.pipeline.Handlers(), Metrics: a.gateStats, Log: a.log, Now: time.Now,
+			Handlers: a.pipeline.Handlers(), Metrics: stats, Log: a.log, Now: time.Now,
 		})
 	}
 	return []*gate.Worker{make(gate.JobResolve, resolvers), make(gate.JobAnalyze, a.config.Scan.Concurrency)}

@@ -125,15 +125,15 @@ func (k *check) run(ctx context.Context) (_ checkResult, err error) {
 		return checkResult{}, k.explain(err)
 	}
 	// Nothing follows the feed here, and rules may look at tags.
-	tags := a.pipeline.Tags
-	a.pipeline.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
+	tags := a.standing.Tags
+	a.standing.Tags = func(ctx context.Context, d gate.Digest, loc gate.Location) []string {
 		if err := a.catalog.CatchUp(ctx); err != nil {
 			k.log.Warn("reading what is stored", "error", err)
 		}
 		return tags(ctx, d, loc)
 	}
 	if k.namespace != "" {
-		a.pipeline.For = k.request()
+		a.standing.For = k.request()
 	}
 	background, cancel := context.WithCancel(ctx)
 	s := &running{log: k.log, cancel: cancel}

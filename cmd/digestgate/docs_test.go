@@ -168,6 +168,9 @@ func registered(t *testing.T) map[string]string {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	gate.NewMetrics(reg)
+	gate.NewWorkMetrics(reg)
+	gate.NewIntakeMetrics(reg)
+	gate.NewSyncMetrics(reg)
 	webhooks.NewMetrics(reg)
 	redis.NewMetrics(reg)
 	if _, err := admission.NewRecorder(reg); err != nil {

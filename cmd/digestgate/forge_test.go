@@ -49,7 +49,7 @@ func (m *scriptedMatcher) Match(_ context.Context, inv *gate.Inventory) (*gate.F
 
 // replica is a process as far as decisions go.
 type replica struct {
-	*gate.Pipeline
+	*gate.Standing
 	store  *redis.Store
 	lookup *gate.Lookup
 }
@@ -68,9 +68,13 @@ func startReplica(t *rapid.T, c store.Config, matcher gate.Matcher, engine gate.
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &gate.Pipeline{Records: s, Scheduler: s, Matcher: matcher, Evaluator: engine, Registries: registries, Quota: quota,
-		Now: time.Now, Log: slog.New(slog.DiscardHandler)}
-	return replica{p, s, gate.NewLookup(p, s.Admission(), s, s.Changed, gate.LookupOptions{}, nil)}
+	log := slog.New(slog.DiscardHandler)
+	standing := &gate.Standing{Records: s, Matcher: matcher, Evaluator: engine, Registries: registries, Now: time.Now, Log: log}
+	p := &gate.Pipeline{Records: s, Scheduler: s, Verdicts: standing, Registries: registries, Quota: quota, Now: time.Now, Log: log}
+	return replica{standing, s, gate.NewLookup(gate.LookupParts{
+		Reader: s.Admission(), Standing: standing, Resolver: p, Explain: &gate.Explainer{Registries: registries, Quota: quota, Now: time.Now},
+		Queue: s, Tags: s, Budget: s, Changed: s.Changed, Registries: registries, Now: time.Now, Log: log,
+	}, gate.LookupOptions{}, nil)}
 }
 
 // scan stores an inventory and matches it, as a worker does.
@@ -80,8 +84,8 @@ func (r replica) scan(t *rapid.T, d gate.Digest, epoch int64) {
 		risks[risk] = gate.RiskStatus{Coverage: gate.Complete}
 	}
 	err := errors.Join(
-		r.Records.PutManifest(context.Background(), gate.Manifest{Digest: d, Kind: gate.KindImage}),
-		r.Records.PutInventory(context.Background(), epoch, &gate.Inventory{
+		r.store.PutManifest(context.Background(), gate.Manifest{Digest: d, Kind: gate.KindImage}),
+		r.store.PutInventory(context.Background(), epoch, &gate.Inventory{
 			Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set", AnalyzedAt: time.Now(), PackageDatabase: true, Risks: risks,
 			OS: gate.OS{Family: "debian", Name: "12.1"}, Config: gate.ImageConfig{User: "65532"}, Isolation: gate.Isolation{Level: "strict"},
 		}),

@@ -191,7 +191,7 @@ func (a *app) admission() (handler, error) {
 // lookup answers "may it run?" for admission.
 func (a *app) lookup() *gate.Lookup {
 	c := a.config.Admission
-	a.copies = gate.NewRecordCopy(a.store.Admission(), c.StoreGrace, time.Now, a.gateStats, a.log)
+	a.copies = gate.NewRecordCopy(a.store.Admission(), c.StoreGrace, time.Now, a.lookupStats, a.log)
 	o := c.LookupOptions()
 	var clusters []string
 	for _, cluster := range c.Clusters {
@@ -199,7 +199,10 @@ func (a *app) lookup() *gate.Lookup {
 	}
 	a.established = gate.NewEstablished(clusters, a.store, a.log, time.Now)
 	o.Established = a.established
-	return gate.NewLookup(a.pipeline, a.copies, a.store, a.store.Changed, o, a.gateStats)
+	return gate.NewLookup(gate.LookupParts{
+		Reader: a.copies, Standing: a.standing, Resolver: a.pipeline, Explain: a.explain, Queue: a.store, Tags: a.store, Budget: a.store,
+		Changed: a.store.Changed, Registries: a.registries, Platforms: a.pipeline.Platforms, Now: time.Now, Log: a.log,
+	}, o, a.lookupStats)
 }
 
 // admissionNames are the names in a self-managed certificate: what API servers

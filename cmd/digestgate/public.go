@@ -31,7 +31,7 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 	}
 	if withAPI {
 		api.Register(e, api.Options{
-			Reader: a.store, Lists: freshLists{a.catalog}, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota, Obstacles: a.pipeline.Obstacles,
+			Reader: a.store, Lists: freshLists{a.catalog}, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota, Obstacles: a.explain.Obstacles,
 			Policies:   policy.NewActivations(a.store, processName(), version),
 			Registries: a.registryParts(), Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
 		})

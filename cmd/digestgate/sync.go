@@ -49,7 +49,7 @@ func syncPlans(list []RegistryConfig) map[string]gate.SyncPlan {
 
 // newSyncer is the synchronisation of the configured registries.
 func (a *app) newSyncer() *gate.Syncer {
-	return gate.NewSyncer(a.registries, syncPlans(a.config.Registries), a.source, a.catalog, a.store, a.gateStats, a.log)
+	return gate.NewSyncer(a.registries, syncPlans(a.config.Registries), a.source, a.catalog, a.store, gate.NewSyncMetrics(a.metrics), a.log)
 }
 
 // registryParts are what the API shows and does of registries.

@@ -91,10 +91,10 @@ func TestQueuedFromTheFirstMoment(t *testing.T) {
 // TestResolveThatCameToNothing: an unknown digest whose resolve has failed or was
 // cancelled is that, with its reason; one that was removed is unknown.
 func TestResolveThatCameToNothing(t *testing.T) {
-	pipeline := &gate.Pipeline{}
+	explain := &gate.Explainer{}
 	s := newSite(t, func(o *api.Options) {
-		pipeline.Registries, pipeline.Quota, pipeline.Now = o.Scans.(*gate.Pipeline).Registries, o.Quota, o.Now
-		o.Obstacles = pipeline.Obstacles
+		explain.Registries, explain.Quota, explain.Now = o.Scans.(*gate.Pipeline).Registries, o.Quota, o.Now
+		o.Obstacles = explain.Obstacles
 	})
 	ask := func(name string) gate.Job {
 		return s.enqueue(gate.JobRequest{Kind: gate.JobResolve, Location: loc("app"), Digest: digest(name), Trigger: gate.TriggerPush})
@@ -123,12 +123,12 @@ func TestResolveThatCameToNothing(t *testing.T) {
 
 // TestJobsSayWhatTheyWaitFor: in lists, alone, and with their image.
 func TestJobsSayWhatTheyWaitFor(t *testing.T) {
-	pipeline := &gate.Pipeline{}
+	explain := &gate.Explainer{}
 	s := newSite(t, func(o *api.Options) {
-		pipeline.Registries, pipeline.Quota, pipeline.Now = o.Scans.(*gate.Pipeline).Registries, o.Quota, o.Now
-		o.Obstacles = pipeline.Obstacles
+		explain.Registries, explain.Quota, explain.Now = o.Scans.(*gate.Pipeline).Registries, o.Quota, o.Now
+		o.Obstacles = explain.Obstacles
 	})
-	pipeline.Scheduler, pipeline.Usage, pipeline.Pulls = s.store, s.store, s.store
+	explain.Charges, explain.Pulls = s.store, s.store
 	full := func(r *gate.ClaimRequest) { r.Period.Limit = 1 }
 	says := func(j gate.Job, words string, until bool) {
 		t.Helper()

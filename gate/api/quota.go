@@ -23,7 +23,7 @@ type QuotaView struct {
 type quotaOutput struct{ Body QuotaView }
 
 func (s *server) getQuota(ctx context.Context, _ *struct{}) (*quotaOutput, error) {
-	q, err := s.Quota.State(ctx, s.Now(), s.Usage, s.Lists)
+	q, err := gate.StateOf(ctx, s.Quota, s.Now(), s.Usage, s.Lists)
 	if err != nil {
 		return nil, s.problem(ctx, "reading the quota", err)
 	}

@@ -81,7 +81,7 @@ func serve(p *parent) error {
 	case protocol.KindMerge:
 		result.Inventory, result.Again, err = merge(p, unit)
 	default:
-		err = fmt.Errorf("unknown kind of unit %q", gate.Printable(string(unit.Kind), 40))
+		err = fmt.Errorf("unknown kind of unit %s", gate.Quoted(string(unit.Kind), 40))
 	}
 	if err != nil {
 		result.Failure = failure(err)

@@ -176,7 +176,7 @@ func sweep(t *testing.T, n *node) {
 	}
 	slices.Sort(scanned)
 	scanned = slices.Compact(scanned)
-	swept, err := gate.NewSweeper(n.pipeline, scanned).Rematch(t.Context())
+	swept, err := gate.NewSweeper(n.standing, gate.SweepOptions{Digests: scanned, Scheduler: n.store, Quota: n.pipeline.Quota}).Rematch(t.Context())
 	if err != nil || swept.Failed > 0 {
 		t.Fatalf("sweeping: %+v, %v", swept, err)
 	}

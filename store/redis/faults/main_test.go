@@ -56,6 +56,7 @@ type node struct {
 	role
 	store    recorded
 	pipeline *gate.Pipeline
+	standing *gate.Standing
 	rand     *rand.Rand
 }
 
@@ -84,10 +85,12 @@ func openNode(ctx context.Context, r role) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := slog.New(slog.DiscardHandler)
+	n.standing = &gate.Standing{Records: n.store, Matcher: matcher{}, Evaluator: evaluator{}, Registries: registries, Now: n.now, Log: log}
 	n.pipeline = &gate.Pipeline{
 		Records: n.store, Scheduler: n.store, Source: world{r.World},
-		Analyzer: analyzer{name: r.Who, took: n.took, gone: world{r.World}.phantoms()}, Matcher: matcher{}, Evaluator: evaluator{},
-		Registries: registries, Quota: quota, Now: n.now, Log: slog.New(slog.DiscardHandler),
+		Analyzer: analyzer{name: r.Who, took: n.took, gone: world{r.World}.phantoms()}, Verdicts: n.standing,
+		Registries: registries, Quota: quota, Now: n.now, Log: log,
 	}
 	return n, nil
 }

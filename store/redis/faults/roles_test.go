@@ -65,8 +65,10 @@ func (n *node) deliver(ctx context.Context) {
 func (n *node) lookup(ctx context.Context) *gate.Lookup {
 	records := gate.NewRecordCopy(n.store.Admission(), time.Minute, n.now, nil, slog.New(slog.DiscardHandler))
 	go records.Follow(ctx, n.store)
-	return gate.NewLookup(n.pipeline, records, n.store, n.store.Changed,
-		gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: 1 << 20}, nil)
+	return gate.NewLookup(gate.LookupParts{
+		Reader: records, Standing: n.standing, Resolver: n.pipeline, Explain: &gate.Explainer{Registries: n.pipeline.Registries, Quota: n.pipeline.Quota, Now: n.now},
+		Queue: n.store, Tags: n.store, Budget: n.store, Changed: n.store.Changed, Registries: n.pipeline.Registries, Now: n.now, Log: n.pipeline.Log,
+	}, gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: 1 << 20}, nil)
 }
 
 // decide asks whether random images may run, by digest and by tag.
