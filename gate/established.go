@@ -30,7 +30,7 @@ const (
 // replica has seen, others know within twenty seconds. A nil Established knows
 // nobody. Safe for concurrent use.
 type Established struct {
-	store LastEventStore
+	store Settings
 	log   *slog.Logger
 	now   func() time.Time
 
@@ -45,7 +45,7 @@ type establishedIn struct {
 }
 
 // NewEstablished builds the memory for the configured clusters.
-func NewEstablished(clusters []string, store LastEventStore, log *slog.Logger, now func() time.Time) *Established {
+func NewEstablished(clusters []string, store Settings, log *slog.Logger, now func() time.Time) *Established {
 	e := &Established{store: store, log: log, now: now, clusters: map[string]*establishedIn{}}
 	for _, c := range clusters {
 		e.clusters[c] = &establishedIn{days: map[string]int64{}}

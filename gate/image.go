@@ -200,6 +200,17 @@ type Manifest struct {
 	Hashed bool `json:"hashed,omitempty"`
 }
 
+// JudgedDigests are the children that count for an index, as it was read.
+func (m Manifest) JudgedDigests() []Digest {
+	var out []Digest
+	for _, c := range m.Children {
+		if c.Judged && c.Digest.Valid() {
+			out = append(out, c.Digest)
+		}
+	}
+	return out
+}
+
 // Looked is what a registry says that a tag names.
 type Looked struct {
 	Manifest Manifest

@@ -167,7 +167,7 @@ func (in *Intake) known(ctx context.Context, results []PushResult) (map[Digest]b
 	}
 	var children []Digest
 	for _, e := range res.Digests {
-		for _, c := range judged(e.Record.Manifest) {
+		for _, c := range e.Record.Manifest.JudgedDigests() {
 			if !slices.Contains(ask, c) && !slices.Contains(children, c) {
 				children = append(children, c)
 			}
@@ -191,16 +191,6 @@ func (in *Intake) known(ctx context.Context, results []PushResult) (map[Digest]b
 	return known, in.quota.Period(res.Now), nil
 }
 
-func judged(m Manifest) []Digest {
-	var out []Digest
-	for _, c := range m.Children {
-		if c.Judged && c.Digest.Valid() {
-			out = append(out, c.Digest)
-		}
-	}
-	return out
-}
-
 func settled(entries map[Digest]Entry, d Digest) bool {
 	rec := entries[d].Record
 	switch rec.Manifest.Kind {
@@ -209,7 +199,7 @@ func settled(entries map[Digest]Entry, d Digest) bool {
 	case KindImage:
 		return rec.InventoryID != ""
 	case KindIndex:
-		for _, c := range judged(rec.Manifest) {
+		for _, c := range rec.Manifest.JudgedDigests() {
 			if entries[c].Record.InventoryID == "" {
 				return false
 			}

@@ -26,20 +26,13 @@ type LastEvent struct {
 	State PushState `json:"state"` // what it led to
 }
 
-// LastEventStore is the part of the store that replicas share last events
-// through; see store.Settings for the methods and their errors.
-type LastEventStore interface {
-	Setting(ctx context.Context, name string) (value []byte, version int64, err error)
-	PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error)
-}
-
 // LastEvents remembers when each configured registry was last heard of. What a
 // process sees is noted in its memory and written now and then, so that a
 // delivery waits for nothing; a kill loses at most ten seconds of it. Safe for
 // concurrent use.
 type LastEvents struct {
 	registries *Registries
-	store      LastEventStore
+	store      Settings
 	metrics    *IntakeMetrics
 	log        *slog.Logger
 	every      time.Duration
@@ -51,7 +44,7 @@ type LastEvents struct {
 }
 
 // NewLastEvents builds the memory of the configured registries.
-func NewLastEvents(registries *Registries, store LastEventStore, metrics *IntakeMetrics, log *slog.Logger) *LastEvents {
+func NewLastEvents(registries *Registries, store Settings, metrics *IntakeMetrics, log *slog.Logger) *LastEvents {
 	l := &LastEvents{
 		registries: registries, store: store, metrics: metrics, log: log, every: lastEventEvery, wake: make(chan struct{}, 1),
 		newest: map[string]LastEvent{}, unsent: map[string]bool{},

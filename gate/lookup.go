@@ -156,7 +156,7 @@ func (l *Lookup) wait(ctx context.Context, ref Reference, req Request, a Answer,
 	for notYet(a) {
 		over := false
 		err := Aside(ctx, reg.Name, func() {
-			for _, next := range []<-chan struct{}{after(lookEvery), changed} {
+			for _, next := range []<-chan struct{}{After(lookEvery), changed} {
 				select {
 				case <-ctx.Done():
 					over = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Settings is the part of the store with the few values that all processes
@@ -44,4 +45,10 @@ func UpdateSetting(ctx context.Context, s Settings, name string, change func(val
 		return err
 	}
 	return fmt.Errorf("changing setting %q: %d races lost against other processes: %w", name, settingTries, ErrConflict)
+}
+
+// TimedSettings are settings of a store that also tells the time.
+type TimedSettings interface {
+	Settings
+	Now(ctx context.Context) (time.Time, error)
 }

@@ -29,7 +29,7 @@ type SyncKnown interface {
 // see store.Store for the methods and their errors.
 type SyncStore interface {
 	SyncAsks
-	SyncSettings
+	TimedSettings
 	Read(ctx context.Context, req ReadRequest) (ReadResult, error)
 }
 
@@ -38,12 +38,6 @@ type SyncAsks interface {
 	Enqueue(ctx context.Context, req JobRequest) (Job, Enqueued, error)
 	MarkDirty(ctx context.Context, key TagKey) error
 	PutTag(ctx context.Context, key TagKey, digest Digest, readAt time.Time, host string) (TagMapping, error)
-}
-
-// SyncSettings is what replicas agree through.
-type SyncSettings interface {
-	Settings
-	Now(ctx context.Context) (time.Time, error)
 }
 
 // SyncPlan is how often a registry is synchronised by itself; 0 is never.
@@ -253,4 +247,11 @@ func (s *Syncer) serve(ctx context.Context, r Registry, st syncState) error {
 		return nil
 	}
 	return run.finish(ctx, err)
+}
+
+// Step does what is due for one registry and writes its progress after each
+// repository. Run does so for all registries; this is for who holds the clock.
+func (s *Syncer) Step(ctx context.Context, r Registry) (time.Duration, error) {
+	s.saveEvery = 0
+	return s.step(ctx, r)
 }

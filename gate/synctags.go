@@ -146,7 +146,7 @@ func (r *syncRun) unjudged(ctx context.Context, digests []Digest) (map[Digest]bo
 	var children []Digest
 	seen := map[Digest]bool{}
 	for _, e := range records.Digests {
-		for _, c := range judged(e.Record.Manifest) {
+		for _, c := range e.Record.Manifest.JudgedDigests() {
 			if !seen[c] {
 				seen[c] = true
 				children = append(children, c)
@@ -168,7 +168,7 @@ func (r *syncRun) unjudged(ctx context.Context, digests []Digest) (map[Digest]bo
 		rec := entries[d].Record
 		m := rec.Manifest
 		missing := func(c Digest) bool { return entries[c].State() == StateNotScanned }
-		out[d] = m.Kind == KindUnknown || rec.Doubtful() || m.Kind == KindImage && missing(d) || slices.ContainsFunc(judged(m), missing)
+		out[d] = m.Kind == KindUnknown || rec.Doubtful() || m.Kind == KindImage && missing(d) || slices.ContainsFunc(m.JudgedDigests(), missing)
 	}
 	return out, nil
 }

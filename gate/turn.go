@@ -20,13 +20,13 @@ const (
 // them would do. There is no leader: whoever comes first does it, and when it
 // dies another one takes it up. The work must be harmless to repeat.
 type Turn struct {
-	store   SyncSettings
+	store   TimedSettings
 	setting string
 	holder  string
 }
 
 // NewTurn makes the turn of a named work; every process uses the same name.
-func NewTurn(store SyncSettings, name string) *Turn {
+func NewTurn(store TimedSettings, name string) *Turn {
 	return &Turn{store: store, setting: SettingTurn(name), holder: rand.Text()}
 }
 

@@ -52,7 +52,7 @@ func TestTurn(t *testing.T) {
 	// A process dies in the middle: nobody renews its lease.
 	ctx, die := context.WithCancel(t.Context())
 	began := make(chan struct{})
-	dead := &deadStore{SyncSettings: s.store}
+	dead := &deadStore{TimedSettings: s.store}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -72,7 +72,7 @@ func TestTurn(t *testing.T) {
 
 // deadStore is that of a process that is gone: nothing of it is heard.
 type deadStore struct {
-	gate.SyncSettings
+	gate.TimedSettings
 	gone atomic.Bool
 }
 
@@ -80,5 +80,5 @@ func (d *deadStore) PutSetting(ctx context.Context, name string, value []byte, v
 	if d.gone.Load() {
 		return 0, gate.ErrStoreUnavailable
 	}
-	return d.SyncSettings.PutSetting(ctx, name, value, version)
+	return d.TimedSettings.PutSetting(ctx, name, value, version)
 }

@@ -28,8 +28,8 @@ func Aside(ctx context.Context, registry string, wait func()) error {
 	return nil
 }
 
-// after is closed once d has passed.
-func after(d time.Duration) <-chan struct{} {
+// After is closed once d has passed.
+func After(d time.Duration) <-chan struct{} {
 	done := make(chan struct{})
 	time.AfterFunc(d, func() { close(done) })
 	return done
