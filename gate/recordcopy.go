@@ -56,8 +56,8 @@ const (
 func NewRecordCopy(r Reader, grace time.Duration, now func() time.Time, m *Metrics, log *slog.Logger) *RecordCopy {
 	return &RecordCopy{
 		reader: r, grace: grace, now: now, metrics: m, log: log,
-		entries: newWeighed(recordCopyBytes, func(d Digest, e Entry) int64 { return bytesOf(d) + e.bytes() }),
-		tags:    newWeighed(tagCopyBytes, func(k string, m TagMapping) int64 { return bytesOf(k) + m.bytes() }),
+		entries: newWeighed(recordCopyBytes, func(d Digest, e Entry) int64 { return bytesOf(d) + weighEntry(e) }),
+		tags:    newWeighed(tagCopyBytes, func(k string, m TagMapping) int64 { return bytesOf(k) + weighTagMapping(m) }),
 	}
 }
 

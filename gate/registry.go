@@ -120,3 +120,6 @@ func CanonicalHost(host string) string {
 	}
 	return host
 }
+
+// ErrOtherHost: while a registry was read its name was given to another host.
+var ErrOtherHost = fmt.Errorf("the registry was given another host in the meantime: %w", ErrBusy)

@@ -126,9 +126,6 @@ func (p *Pipeline) confirm(ctx context.Context, key TagKey, by asking) (m TagMap
 	return m, queued, err
 }
 
-// errOtherHost: while a registry was read its name was given another host.
-var errOtherHost = fmt.Errorf("the registry was given another host in the meantime: %w", ErrBusy)
-
 // Look asks the registry, which is at host, what digest a tag names and writes
 // nothing. A digest that HEAD reports counts only when it was read and hashed before;
 // otherwise the manifest is read. asRecorded takes a doubtful record as it is. With
@@ -137,7 +134,7 @@ var errOtherHost = fmt.Errorf("the registry was given another host in the meanti
 func (p *Pipeline) Look(ctx context.Context, r RecordReader, key TagKey, host string, asRecorded bool) (Looked, error) {
 	found, err := p.lookAnywhere(ctx, r, key, asRecorded)
 	if p.Registries.HostOf(key.Registry) != host {
-		return Looked{}, errOtherHost
+		return Looked{}, ErrOtherHost
 	}
 	return found, err
 }

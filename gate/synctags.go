@@ -188,7 +188,7 @@ func (r *syncRun) tag(ctx context.Context, m syncTag, listed Digest) error {
 		digest, err = r.source.Head(ctx, m.Location, m.Tag)
 		switch {
 		case r.registries.HostOf(m.Registry) != host:
-			return errOtherHost
+			return ErrOtherHost
 		case errors.Is(err, ErrNotFound):
 			return r.gone(ctx, m)
 		case errors.Is(err, ErrUnassessable), errors.Is(err, ErrIntegrity):

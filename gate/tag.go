@@ -76,7 +76,7 @@ func unresolved(key TagKey, r reading, err error, now time.Time) Answer {
 		a.Text = fmt.Sprintf("tag %q was pushed, and what it names now cannot be recorded: %s; try again, or use the digest", key.Tag, StoreWords(r.unwritten))
 	case errors.Is(err, errNoRoom):
 		a.Text = fmt.Sprintf("too many reviews wait for registry %q already; try again, or use the digest", key.Registry)
-	case errors.Is(err, errOtherHost):
+	case errors.Is(err, ErrOtherHost):
 		a.Text = fmt.Sprintf("registry %q was given another host in the configuration while it was read; try again", key.Registry)
 	case errors.Is(err, ErrBusy):
 		a.Text = fmt.Sprintf("tag %q is being pushed; try again, or use the digest", key.Tag)

@@ -82,7 +82,9 @@ type keptReading struct {
 }
 
 func newKeptReadings() *otter.Cache[string, keptReading] {
-	return newWeighed(keptReadingBytes, func(k string, r keptReading) int64 { return bytesOf(k) + r.bytes() + bytesOf(r.words) })
+	return newWeighed(keptReadingBytes, func(k string, r keptReading) int64 {
+		return bytesOf(k) + weighTagMapping(r.TagMapping) + bytesOf(r.words)
+	})
 }
 
 // newest is what is known of a tag: the stored mapping, or a later reading of

@@ -39,46 +39,48 @@ func bytesOf[T ~string](texts ...T) int64 {
 // slots are what a slice takes before what its elements point at.
 func slots[T any](s []T) int64 { return int64(cap(s)) * sizeOf[T]() }
 
-// The methods named bytes give what a value takes beyond its own type. A test fails
+// The functions named weigh… give what a value takes beyond its own type. A test fails
 // when a field is forgotten.
 
-func (l Location) bytes() int64 { return bytesOf(l.Registry, l.Repository) }
+func weighLocation(l Location) int64 { return bytesOf(l.Registry, l.Repository) }
 
-func (k TagKey) bytes() int64 { return k.Location.bytes() + bytesOf(k.Tag) }
+func weighTagKey(k TagKey) int64 { return weighLocation(k.Location) + bytesOf(k.Tag) }
 
-func (m TagMapping) bytes() int64 { return m.TagKey.bytes() + bytesOf(m.Digest) + bytesOf(m.Host) }
+func weighTagMapping(m TagMapping) int64 {
+	return weighTagKey(m.TagKey) + bytesOf(m.Digest) + bytesOf(m.Host)
+}
 
-func (e Entry) bytes() int64 {
-	n := e.Record.bytes()
+func weighEntry(e Entry) int64 {
+	n := weighRecord(e.Record)
 	if e.Job != nil {
-		n += sizeOf[Job]() + e.Job.bytes()
+		n += sizeOf[Job]() + weighJob(*e.Job)
 	}
 	return n
 }
 
-func (r Record) bytes() int64 {
-	n := bytesOf(r.Digest, r.Advisories) + r.Manifest.bytes() +
+func weighRecord(r Record) int64 {
+	n := bytesOf(r.Digest, r.Advisories) + weighManifest(r.Manifest) +
 		bytesOf(r.InventoryID, r.AnalyzerSet, r.FindingsID, r.FindingsOf, r.Matcher) + slots(r.Locations)
 	for _, l := range r.Locations {
-		n += l.Location.bytes() + l.Verdict.bytes()
+		n += weighLocation(l.Location) + weighDecision(l.Verdict)
 	}
 	return n
 }
 
-func (p Platform) bytes() int64 { return bytesOf(p.OS, p.Architecture, p.Variant, p.OSVersion) }
+func weighPlatform(p Platform) int64 { return bytesOf(p.OS, p.Architecture, p.Variant, p.OSVersion) }
 
-func (m Manifest) bytes() int64 {
-	n := bytesOf(m.Digest, m.Subject) + bytesOf(m.Kind) + bytesOf(m.MediaType, m.Unassessable) + m.Platform.bytes() + slots(m.Children) + slots(m.Attestations)
+func weighManifest(m Manifest) int64 {
+	n := bytesOf(m.Digest, m.Subject) + bytesOf(m.Kind) + bytesOf(m.MediaType, m.Unassessable) + weighPlatform(m.Platform) + slots(m.Children) + slots(m.Attestations)
 	for _, a := range m.Attestations {
 		n += bytesOf(a.Digest, a.Subject)
 	}
 	for _, c := range m.Children {
-		n += bytesOf(c.Digest) + bytesOf(c.MediaType) + c.Platform.bytes()
+		n += bytesOf(c.Digest) + bytesOf(c.MediaType) + weighPlatform(c.Platform)
 	}
 	return n
 }
 
-func (d Decision) bytes() int64 {
+func weighDecision(d Decision) int64 {
 	n := bytesOf(d.Outcome) + bytesOf(d.Code) + bytesOf(d.PolicyRevision) + slots(d.Reasons)
 	for _, r := range d.Reasons {
 		n += bytesOf(r.Action) + bytesOf(r.Code) + bytesOf(r.Rule, r.Msg) + slots(r.Findings) + bytesOf(r.Findings...)
@@ -86,11 +88,11 @@ func (d Decision) bytes() int64 {
 	return n
 }
 
-func (j Job) bytes() int64 {
-	n := bytesOf(j.ID, j.Key, j.Worker, j.Error, j.Reason) + bytesOf(j.Kind) + j.Location.bytes() + bytesOf(j.Digest) +
+func weighJob(j Job) int64 {
+	n := bytesOf(j.ID, j.Key, j.Worker, j.Error, j.Reason) + bytesOf(j.Kind) + weighLocation(j.Location) + bytesOf(j.Digest) +
 		slots(j.Tags) + bytesOf(j.Tags...) + bytesOf(j.Trigger) + bytesOf(j.State) + bytesOf(j.Progress.Phase) + slots(j.Causes)
 	for _, c := range j.Causes {
-		n += bytesOf(c.Kind) + c.At.bytes() + bytesOf(c.Text)
+		n += bytesOf(c.Kind) + weighLocation(c.At) + bytesOf(c.Text)
 	}
 	return n
 }
