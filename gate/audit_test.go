@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/standing"
 )
 
 // audited counts how often charges are looked at.
 type audited struct {
-	gate.SweepScheduler
+	standing.Scheduler
 	looks int
 	fail  error
 }
@@ -21,7 +22,7 @@ func (a *audited) Charged(ctx context.Context, d gate.Digest) (gate.Charge, erro
 	if a.fail != nil {
 		return gate.Charge{}, a.fail
 	}
-	return a.SweepScheduler.Charged(ctx, d)
+	return a.Scheduler.Charged(ctx, d)
 }
 
 // forgotten records an analysis of which the scheduler knows nothing, which is
@@ -48,7 +49,7 @@ func (s *site) charge(d gate.Digest) gate.Charge {
 	return c
 }
 
-func (s *site) rematch(sweeper *gate.Sweeper) gate.Swept {
+func (s *site) rematch(sweeper *standing.Sweeper) standing.Swept {
 	s.t.Helper()
 	swept, err := sweeper.Rematch(s.ctx)
 	if err != nil {
@@ -91,7 +92,7 @@ func TestSweepRestoresLostCharges(t *testing.T) {
 // a round trip for each digest.
 func TestSweepLooksAtFewCharges(t *testing.T) {
 	s := newSite(t, month(0))
-	counts := &audited{SweepScheduler: s.store}
+	counts := &audited{Scheduler: s.store}
 	s.sweeping = counts
 	old := s.forgotten(1, s.clock.Now().Add(-2*time.Hour))
 	fresh := s.forgotten(2, s.clock.Now())

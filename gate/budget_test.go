@@ -13,11 +13,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 // countedBudget counts what is taken from the store's budgets.
 type countedBudget struct {
-	gate.Budget
+	lookup.Budget
 	taken atomic.Int64
 }
 
@@ -29,9 +31,9 @@ func (b *countedBudget) Spend(ctx context.Context, budget string, limit int, win
 	return ok, err
 }
 
-func (s *site) budgeted(limit int) (*gate.Lookup, *countedBudget) {
+func (s *site) budgeted(limit int) (*lookup.Lookup, *countedBudget) {
 	b := &countedBudget{Budget: s.store}
-	o := gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: limit}
+	o := lookup.Options{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: limit}
 	return s.lookupOn(s.store, b, o, nil), b
 }
 
@@ -53,7 +55,7 @@ func TestOneDigestTakesOneFromTheBudget(t *testing.T) {
 	})
 	t.Run("analysis_failed", func(t *testing.T) {
 		s := newSite(t, month(0))
-		s.analyzer.fail = func(gate.AnalyzeRequest) error { return fmt.Errorf("child crashed: %w", gate.ErrScanFailed) }
+		s.analyzer.fail = func(pipeline.AnalyzeRequest) error { return fmt.Errorf("child crashed: %w", gate.ErrScanFailed) }
 		d := s.push("team/app", "v1", 1)
 		s.event("team/app", "v1", d)
 		s.work()
@@ -112,9 +114,9 @@ func TestBudgetHoldsAcrossReplicas(t *testing.T) {
 	const limit, asks = 3, 8
 	s := newSite(t, month(0))
 	reg := prometheus.NewPedanticRegistry()
-	metrics := gate.NewMetrics(reg)
-	o := gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: limit}
-	var replicas []*gate.Lookup
+	metrics := lookup.NewMetrics(reg)
+	o := lookup.Options{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: limit}
+	var replicas []*lookup.Lookup
 	for range 2 {
 		replicas = append(replicas, s.lookupOn(s.store, s.store, o, metrics))
 	}

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 // TestImageOfKnownLayersIsCharged: what a digest costs does not depend on what
@@ -33,7 +36,7 @@ func TestImageOfKnownLayersIsCharged(t *testing.T) {
 func TestKnownLayersWithoutAResultAreFree(t *testing.T) {
 	s := newSite(t, month(0))
 	s.analyzer.known = true
-	s.analyzer.fail = func(gate.AnalyzeRequest) error { return fmt.Errorf("merging: %w", gate.ErrScanFailed) }
+	s.analyzer.fail = func(pipeline.AnalyzeRequest) error { return fmt.Errorf("merging: %w", gate.ErrScanFailed) }
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
@@ -49,7 +52,7 @@ func TestLostClaimOfKnownLayersStoresNothing(t *testing.T) {
 	s.analyzer.known = true
 	d := s.push("team/app", "v1", 1)
 	var id string
-	s.analyzer.fail = func(gate.AnalyzeRequest) error { _, err := s.store.Cancel(s.ctx, id); return err }
+	s.analyzer.fail = func(pipeline.AnalyzeRequest) error { _, err := s.store.Cancel(s.ctx, id); return err }
 	job, _, err := s.store.Enqueue(s.ctx, gate.JobRequest{
 		Kind: gate.JobAnalyze, Location: gate.Location{Registry: hub, Repository: "team/app"}, Digest: d, Trigger: gate.TriggerPush,
 	})
@@ -86,7 +89,7 @@ func TestInventoryWithoutAChargeIsCharged(t *testing.T) {
 
 // served counts writes that keep a charge.
 type served struct {
-	gate.Scheduler
+	pipeline.Scheduler
 	n int
 }
 
@@ -146,7 +149,7 @@ func TestOtherNamesOfADigestCostNothing(t *testing.T) {
 func TestTheTurnOfThePeriod(t *testing.T) {
 	const limit, all = 2, 5
 	s := newSite(t, gate.QuotaConfig{Limit: limit, Period: "day", TimeZone: "Asia/Shanghai"})
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	var digests []gate.Digest
 	for i := range all {
 		tag := fmt.Sprint("v", i)
@@ -188,7 +191,7 @@ func TestTenThousandDeliveries(t *testing.T) {
 	const deliveries, senders = 10_000, 50
 	s := newSite(t, month(1))
 	d := s.push("team/app", "v1", 1)
-	intake := gate.NewIntake(s.Registries, s.Quota, s.store)
+	intake := intake.New(s.Registries, s.Quota, s.store)
 	push := []gate.Push{{Kind: gate.PushArrived, Host: s.registry.Host, Repository: "team/app", Tag: "v1", Digest: d}}
 	herd := func() {
 		var wg sync.WaitGroup

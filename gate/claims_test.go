@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -47,14 +49,14 @@ func (s *site) putIndex(loc gate.Location, tag string, descriptors ...map[string
 // admitted fails the test unless a digest runs at the victim's location.
 func (s *site) admitted(when string, d gate.Digest) {
 	s.t.Helper()
-	if a := s.ask(s.lookup(gate.LookupOptions{}), s.at(victim.Repository, "@"+string(d))); !a.Permits() {
+	if a := s.ask(s.lookup(lookup.Options{}), s.at(victim.Repository, "@"+string(d))); !a.Permits() {
 		s.t.Errorf("%s: got %s (%s), want allowed", when, a.Code, a.Text)
 	}
 }
 
 func (s *site) refused(when, image string, code gate.Code) {
 	s.t.Helper()
-	if a := s.ask(s.lookup(gate.LookupOptions{}), image); a.Permits() || a.Code != code {
+	if a := s.ask(s.lookup(lookup.Options{}), image); a.Permits() || a.Code != code {
 		s.t.Errorf("%s: got %s (%s), want %s", when, a.Code, a.Text, code)
 	}
 }
@@ -88,7 +90,7 @@ func TestIndexThatCallsAnIndexAnImage(t *testing.T) {
 				if use := s.used(); use.Used != int64(len(children)) {
 					t.Errorf("%d digests were charged, want %d", use.Used, len(children))
 				}
-				if a := s.ask(s.lookup(gate.LookupOptions{}), s.at(tenant.Repository, "@"+string(evil))); a.Permits() {
+				if a := s.ask(s.lookup(lookup.Options{}), s.at(tenant.Repository, "@"+string(evil))); a.Permits() {
 					t.Errorf("the index that claims is admitted")
 				}
 			})
@@ -107,9 +109,9 @@ func TestIndexThatNamesWhatIsNotThere(t *testing.T) {
 		case "push":
 			s.event(tenant.Repository, "v1", evil)
 		case "admission":
-			s.ask(s.lookup(gate.LookupOptions{}), s.at(tenant.Repository, "@"+string(evil)))
+			s.ask(s.lookup(lookup.Options{}), s.at(tenant.Repository, "@"+string(evil)))
 		case "tag":
-			s.ask(s.lookup(gate.LookupOptions{}), s.at(tenant.Repository, ":v1"))
+			s.ask(s.lookup(lookup.Options{}), s.at(tenant.Repository, ":v1"))
 		}
 		s.work()
 		if e := s.entry(d); e.Record.Known() || e.Job != nil {
@@ -187,7 +189,7 @@ func TestSubjectIsNoTagsWord(t *testing.T) {
 func TestAnalysisGoesWhereTheImageIs(t *testing.T) {
 	s := newSite(t, month(0))
 	d := s.push(victim.Repository, "v1", 1)
-	s.analyzer.fail = func(req gate.AnalyzeRequest) error {
+	s.analyzer.fail = func(req pipeline.AnalyzeRequest) error {
 		if req.Location == victim {
 			return nil
 		}
@@ -224,7 +226,7 @@ func TestChildThatCannotBeReadNow(t *testing.T) {
 	if got := s.entry(children[0]).State(); got != gate.StateScanned {
 		t.Errorf("the other child: %s", got)
 	}
-	if a := s.ask(s.lookup(gate.LookupOptions{}), s.at(victim.Repository, "@"+string(index))); a.Permits() {
+	if a := s.ask(s.lookup(lookup.Options{}), s.at(victim.Repository, "@"+string(index))); a.Permits() {
 		t.Errorf("admitted with a child that was never read")
 	}
 	s.registry.Reset()
@@ -280,7 +282,7 @@ func TestSecondLookAtFeatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 { // asked for, read, analysed
-		if a := s.ask(s.lookup(gate.LookupOptions{}), s.at(victim.Repository, "@"+string(index))); a.Permits() {
+		if a := s.ask(s.lookup(lookup.Options{}), s.at(victim.Repository, "@"+string(index))); a.Permits() {
 			t.Fatalf("by the second look: admitted")
 		}
 		s.work()
@@ -405,7 +407,7 @@ func TestIndexOfBeforeIsReadAgain(t *testing.T) {
 	} {
 		s.recordedBefore(gate.Manifest{Digest: index, Kind: gate.KindIndex, Children: []gate.Child{left,
 			{Digest: good, Platform: gate.Platform{OS: "linux", Architecture: "arm64"}, Judged: true}}}, "")
-		a := s.ask(s.lookup(gate.LookupOptions{}), s.at(victim.Repository, "@"+string(index)))
+		a := s.ask(s.lookup(lookup.Options{}), s.at(victim.Repository, "@"+string(index)))
 		if name == "without_platform" && a.Permits() {
 			t.Errorf("%s: admitted", name)
 		}

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/standing"
 )
 
 // TestVerdictsGoOnWithoutAdvisories: what is known is decided, also for a new
@@ -92,7 +95,7 @@ func TestLocationOfARegistryThatIsNotConfiguredAnyMore(t *testing.T) {
 	s := newSite(t, month(0))
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
-	s.analyzer.fail = func(req gate.AnalyzeRequest) error {
+	s.analyzer.fail = func(req pipeline.AnalyzeRequest) error {
 		if req.Location.Registry == "former" {
 			return fmt.Errorf("registry %q: %w", req.Location.Registry, gate.ErrRegistryNotTrusted)
 		}
@@ -139,7 +142,7 @@ func TestVerdictKnowsTheTagThatWasJustConfirmed(t *testing.T) {
 }
 
 type tagsSeen struct {
-	gate.Evaluator
+	standing.Evaluator
 	last []string
 }
 
@@ -150,7 +153,7 @@ func (e *tagsSeen) Evaluate(ctx context.Context, q gate.Question) gate.Decision 
 
 // silent is an evaluator with a bug: it has no answer for one digest.
 type silent struct {
-	gate.Evaluator
+	standing.Evaluator
 	about gate.Digest
 }
 
@@ -171,7 +174,7 @@ func TestIndexWithAChildWithoutAnswer(t *testing.T) {
 	engine := s.standing.Evaluator
 	for _, child := range children {
 		s.standing.Evaluator = silent{engine, child}
-		if a := s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", "@"+string(index))); a.Permits() {
+		if a := s.ask(s.lookup(lookup.Options{}), s.at("team/app", "@"+string(index))); a.Permits() {
 			t.Errorf("a child without an answer: got %+v", a)
 		}
 	}

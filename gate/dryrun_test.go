@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 )
 
 // TestDryRunQueuesNothing: the verdict is the same, the store is not touched
 // (sideEffects: NoneOnDryRun).
 func TestDryRunQueuesNothing(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{NewDigestsPerHour: 1})
+	l := s.lookup(lookup.Options{NewDigestsPerHour: 1})
 	d := s.push("team/app", "v1", 1)
 	ref, err := gate.ParseReference(s.at("team/app", "@"+string(d)))
 	if err != nil {
@@ -39,7 +40,7 @@ func TestDryRunQueuesNothing(t *testing.T) {
 // judged with the tag that our own reading gave it.
 func TestPinnedReferenceKeepsItsTag(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	s.push("team/app", "v1", 1)
 	first := s.ask(l, s.at("team/app", ":v1"))
 	s.work()

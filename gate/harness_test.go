@@ -11,6 +11,11 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/intake"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
@@ -22,10 +27,10 @@ import (
 // the policy engine with its starter rules); only the analysis and the
 // matching, which have tests of their own, are scripted.
 type site struct {
-	*gate.Pipeline
-	standing *gate.Standing
-	explain  *gate.Explainer
-	sweeping gate.SweepScheduler
+	*pipeline.Pipeline
+	standing *standing.Standing
+	explain  *explain.Explainer
+	sweeping standing.Scheduler
 	t        *testing.T
 	store    store.Store
 	registry *registrytest.Registry
@@ -59,14 +64,14 @@ type scriptedAnalyzer struct {
 	calls []gate.Location
 	set   string
 	known bool // every layer is in the cache
-	fail  func(gate.AnalyzeRequest) error
+	fail  func(pipeline.AnalyzeRequest) error
 	hold  chan struct{} // analyses wait for it when it is not nil
 	gaps  []gate.AnalyzerError
 }
 
 func (a *scriptedAnalyzer) Set() string { return a.set }
 
-func (a *scriptedAnalyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.Inventory, error) {
+func (a *scriptedAnalyzer) Analyze(ctx context.Context, req pipeline.AnalyzeRequest) (*gate.Inventory, error) {
 	a.mu.Lock()
 	a.calls = append(a.calls, req.Location)
 	fail, hold, known := a.fail, a.hold, a.known
@@ -213,9 +218,9 @@ func newSiteOn(t *testing.T, quota gate.QuotaConfig, st store.Store, clk *clock)
 	}
 	s.matcher.activate(1)
 	s.sweeping = st
-	s.standing = &gate.Standing{Records: st, Matcher: s.matcher, Evaluator: engine, Registries: registries, Now: clk.Now, Log: log}
-	s.explain = &gate.Explainer{Charges: st, Pulls: st, Registries: registries, Quota: q, Now: clk.Now}
-	s.Pipeline = &gate.Pipeline{
+	s.standing = &standing.Standing{Records: st, Matcher: s.matcher, Evaluator: engine, Registries: registries, Now: clk.Now, Log: log}
+	s.explain = &explain.Explainer{Charges: st, Pulls: st, Registries: registries, Quota: q, Now: clk.Now}
+	s.Pipeline = &pipeline.Pipeline{
 		Records: st, Scheduler: st, Source: source, Analyzer: s.analyzer, Verdicts: s.standing,
 		Registries: registries, Quota: q, Now: clk.Now, Log: log,
 	}
@@ -223,8 +228,8 @@ func newSiteOn(t *testing.T, quota gate.QuotaConfig, st store.Store, clk *clock)
 }
 
 // lookupOn is a lookup that reads from one part of a store and spends in another.
-func (s *site) lookupOn(reader gate.Reader, budget gate.Budget, o gate.LookupOptions, m *gate.Metrics) *gate.Lookup {
-	return gate.NewLookup(gate.LookupParts{
+func (s *site) lookupOn(reader gate.Reader, budget lookup.Budget, o lookup.Options, m *lookup.Metrics) *lookup.Lookup {
+	return lookup.New(lookup.Parts{
 		Reader: reader, Standing: s.standing, Resolver: s.Pipeline, Explain: s.explain, Queue: late{s}, Tags: late{s}, Budget: budget,
 		Changed: s.store.Changed, Registries: s.Registries, Platforms: late{s}.platform, Now: s.clock.Now, Log: s.Log,
 	}, o, m)
@@ -245,16 +250,16 @@ func (l late) platform(p gate.Platform) bool { return l.s.Platforms != nil && l.
 
 // records is everything that is known of digests.
 type records interface {
-	gate.Records
-	gate.StandingRecords
+	pipeline.Records
+	standing.Records
 }
 
 // keepIn makes the site keep its records in r from now on.
 func (s *site) keepIn(r records) { s.Records, s.standing.Records = r, r }
 
 // sweeper goes over the digests that are listed.
-func (s *site) sweeper(digests gate.Digests) *gate.Sweeper {
-	return gate.NewSweeper(s.standing, gate.SweepOptions{Digests: digests, Scheduler: s.sweeping, Quota: s.Quota})
+func (s *site) sweeper(digests standing.Digests) *standing.Sweeper {
+	return standing.NewSweeper(s.standing, standing.SweepOptions{Digests: digests, Scheduler: s.sweeping, Quota: s.Quota})
 }
 
 // push puts a small image into the registry.
@@ -274,7 +279,7 @@ func (s *site) push(repo, tag string, seed uint64) gate.Digest {
 // event takes a push event in, as a receiver does.
 func (s *site) event(repo, tag string, d gate.Digest) gate.PushState {
 	s.t.Helper()
-	results, err := gate.NewIntake(s.Registries, s.Quota, s.store).Take(s.ctx, hub,
+	results, err := intake.New(s.Registries, s.Quota, s.store).Take(s.ctx, hub,
 		[]gate.Push{{Kind: gate.PushArrived, Host: s.registry.Host, Repository: repo, Tag: tag, Digest: d}})
 	if err != nil {
 		s.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/policy"
 )
 
@@ -30,7 +31,7 @@ func TestWhatIsLetThroughIsSaid(t *testing.T) {
 			s.event("team/app", "v1", d)
 			s.work()
 
-			a := s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", "@"+string(d)))
+			a := s.ask(s.lookup(lookup.Options{}), s.at("team/app", "@"+string(d)))
 			place, _ := s.entry(d).Record.At(gate.Location{Registry: hub, Repository: "team/app"})
 			at := place.Verdict
 			if !warned {

@@ -14,14 +14,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
 )
 
 // lastEvents are those of a further process that shares the store.
-func (s *site) lastEvents() *gate.LastEvents {
-	return gate.NewLastEvents(s.Registries, s.store, nil, slog.New(slog.DiscardHandler))
+func (s *site) lastEvents() *intake.LastEvents {
+	return intake.NewLastEvents(s.Registries, s.store, nil, slog.New(slog.DiscardHandler))
 }
 
-func (s *site) last(l *gate.LastEvents) gate.LastEvent {
+func (s *site) last(l *intake.LastEvents) intake.LastEvent {
 	s.t.Helper()
 	e, err := l.Last(s.ctx, hub)
 	if err != nil {
@@ -96,7 +97,7 @@ func TestLastEventOfAllReplicas(t *testing.T) {
 func TestLastEventMetric(t *testing.T) {
 	s := newSite(t, gate.DefaultQuota())
 	reg := prometheus.NewRegistry()
-	l := gate.NewLastEvents(s.Registries, s.store, gate.NewIntakeMetrics(reg), slog.New(slog.DiscardHandler))
+	l := intake.NewLastEvents(s.Registries, s.store, intake.NewMetrics(reg), slog.New(slog.DiscardHandler))
 	l.Seen(hub, gate.PushQueued, time.Unix(1_790_000_000, 500_000_000))
 	l.Seen("not-configured", gate.PushQueued, time.Unix(1_790_000_000, 0))
 	got, err := testutil.GatherAndCount(reg, "digestgate_registry_last_event_timestamp_seconds")
@@ -165,7 +166,7 @@ func TestLastEventIsWrittenNowAndThen(t *testing.T) {
 			t.Fatal(err)
 		}
 		store := &countedSettings{}
-		l := gate.NewLastEvents(registries, store, nil, slog.New(slog.DiscardHandler))
+		l := intake.NewLastEvents(registries, store, nil, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); l.Run(ctx) }()
@@ -187,7 +188,7 @@ func TestLastEventIsWrittenNowAndThen(t *testing.T) {
 		cancel()
 		<-ended
 		l.Flush(context.WithoutCancel(ctx))
-		if e, err := gate.NewLastEvents(registries, store, nil, slog.New(slog.DiscardHandler)).Last(t.Context(), hub); err != nil || !e.At.Equal(newest) {
+		if e, err := intake.NewLastEvents(registries, store, nil, slog.New(slog.DiscardHandler)).Last(t.Context(), hub); err != nil || !e.At.Equal(newest) {
 			t.Errorf("after a stop: %+v, %v; want %s", e, err, newest)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // TestHoldLease: who loses the lease, or cannot extend it for its whole length,
@@ -35,7 +36,7 @@ func TestHoldLease(t *testing.T) {
 					return c.renewals[min(renewals, len(c.renewals))-1]
 				}
 				stopped := errors.New("stopped")
-				err := gate.HoldLease(t.Context(), lease, renew, func(ctx context.Context) error {
+				err := agree.HoldLease(t.Context(), lease, renew, func(ctx context.Context) error {
 					select {
 					case <-ctx.Done():
 						return stopped

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
@@ -52,7 +54,7 @@ func newLiar(t *testing.T) *liar {
 		t.Fatal(err)
 	}
 	s.Source = source
-	s.analyzer.fail = func(req gate.AnalyzeRequest) error {
+	s.analyzer.fail = func(req pipeline.AnalyzeRequest) error {
 		_, err := source.Image(s.ctx, req.Location, req.Digest)
 		return err
 	}
@@ -77,7 +79,7 @@ func (s *liar) both(what string) (d gate.Digest) {
 // lied takes the push event of a digest at the liar, and does the work.
 func (s *liar) lied(d gate.Digest) map[string]gate.Job {
 	s.t.Helper()
-	_, err := gate.NewIntake(s.Registries, s.Quota, s.store).Take(s.ctx, liarName,
+	_, err := intake.New(s.Registries, s.Quota, s.store).Take(s.ctx, liarName,
 		[]gate.Push{{Kind: gate.PushArrived, Host: s.liar.Host, Repository: victim.Repository, Tag: "v1", Digest: d}})
 	if err != nil {
 		s.t.Fatal(err)

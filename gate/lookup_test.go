@@ -10,17 +10,18 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
-func (s *site) lookup(o gate.LookupOptions) *gate.Lookup {
+func (s *site) lookup(o lookup.Options) *lookup.Lookup {
 	if o.TagMaxAge == 0 {
 		o.TagMaxAge, o.TagGrace = time.Minute, 10*time.Minute
 	}
 	return s.lookupOn(s.store, s.store, o, nil)
 }
 
-func (s *site) ask(l *gate.Lookup, image string) gate.Answer {
+func (s *site) ask(l *lookup.Lookup, image string) gate.Answer {
 	s.t.Helper()
 	ref, err := gate.ParseReference(image)
 	if err != nil {
@@ -33,7 +34,7 @@ func (s *site) at(repo, suffix string) string { return s.registry.Host + "/" + r
 
 func TestUnknownDigestIsDeniedQueuedAndThenAllowed(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	image := s.at("team/app", "@"+string(d))
 
@@ -57,7 +58,7 @@ func TestUnknownDigestIsDeniedQueuedAndThenAllowed(t *testing.T) {
 
 func TestPendingRaisesThePriority(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	job, err := s.store.Claim(s.ctx, s.claim()) // the resolve
@@ -79,7 +80,7 @@ func TestPendingRaisesThePriority(t *testing.T) {
 
 func TestNamespaceBudgetBoundsWhatIsQueued(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{NewDigestsPerHour: 2})
+	l := s.lookup(lookup.Options{NewDigestsPerHour: 2})
 	var queued, refused int
 	for n := range int64(5) {
 		a := s.ask(l, s.at("team/app", "@sha256:"+pad(n)))
@@ -103,7 +104,7 @@ func TestNamespaceBudgetBoundsWhatIsQueued(t *testing.T) {
 
 func TestTags(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
@@ -160,7 +161,7 @@ func TestTags(t *testing.T) {
 
 func TestMovedTagIsNotJudgedByItsOldDigest(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	good := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", good)
 	s.work()
@@ -177,7 +178,7 @@ func TestMovedTagIsNotJudgedByItsOldDigest(t *testing.T) {
 
 func TestMovedTagWithoutAnEventIsSeenAfterMaxAge(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
@@ -193,7 +194,7 @@ func TestMovedTagWithoutAnEventIsSeenAfterMaxAge(t *testing.T) {
 
 func TestOneCallForATagThatManyWaitFor(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
@@ -217,7 +218,7 @@ func TestOneCallForATagThatManyWaitFor(t *testing.T) {
 
 func TestReferencesThatAreNotTrusted(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{Repositories: []gate.RepositoryRule{{Pattern: "hub/team/**", Allowed: true}, {Pattern: "hub/team/secret", Allowed: false}}})
+	l := s.lookup(lookup.Options{Repositories: []lookup.RepositoryRule{{Pattern: "hub/team/**", Allowed: true}, {Pattern: "hub/team/secret", Allowed: false}}})
 	d := "@sha256:" + pad(1)
 	for image, code := range map[string]gate.Code{
 		"evil.example.com/team/app" + d:  gate.CodeRegistryNotTrusted,
@@ -231,7 +232,7 @@ func TestReferencesThatAreNotTrusted(t *testing.T) {
 			t.Errorf("%s: got %s (%s), want %s", image, a.Code, a.Text, code)
 		}
 	}
-	strict := s.lookup(gate.LookupOptions{RequireDigest: true})
+	strict := s.lookup(lookup.Options{RequireDigest: true})
 	if a := s.ask(strict, s.at("team/app", ":v1")); a.Code != gate.CodeDigestRequired {
 		t.Errorf("tag where a digest is required: got %+v", a)
 	}
@@ -239,7 +240,7 @@ func TestReferencesThatAreNotTrusted(t *testing.T) {
 
 func TestIndexIsRefusedForItsWorstPlatform(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	index, children := s.pushIndex("team/app", "multi")
 	s.event("team/app", "multi", index)
 	s.matcher.bad[children[1]] = gate.SeverityCritical
@@ -255,7 +256,7 @@ func TestIndexIsRefusedForItsWorstPlatform(t *testing.T) {
 
 func TestWaitHoldsARequestUntilTheScanIsDone(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{Wait: 20 * time.Second})
+	l := s.lookup(lookup.Options{Wait: 20 * time.Second})
 	d := s.push("team/app", "v1", 1)
 	done := make(chan gate.Answer)
 	go func() { done <- s.ask(l, s.at("team/app", "@"+string(d))) }()
@@ -269,7 +270,7 @@ func TestWaitHoldsARequestUntilTheScanIsDone(t *testing.T) {
 
 func TestCancelledStaysCancelledAtAdmission(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	image := s.at("team/app", "@"+string(d))
 	s.ask(l, image)
@@ -312,8 +313,8 @@ func (f *failingReader) Read(ctx context.Context, req gate.ReadRequest) (gate.Re
 func TestLocalCopyServesForTheGraceOnly(t *testing.T) {
 	s := newSite(t, month(0))
 	reader := &failingReader{Reader: s.store}
-	records := gate.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
-	l := s.lookupOn(records, s.store, gate.LookupOptions{TagMaxAge: time.Minute}, nil)
+	records := lookup.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
+	l := s.lookupOn(records, s.store, lookup.Options{TagMaxAge: time.Minute}, nil)
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()

@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/store"
 )
 
 // brokenResolve is a registry that says by HEAD what a tag names and does not
 // serve the manifest: Docker Hub counts only GET against its limit.
 type brokenResolve struct {
-	gate.Source
+	pipeline.Source
 	err error
 }
 
@@ -29,7 +31,7 @@ func TestMovedTagIsNotGraced(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, month(0))
-			l := s.lookup(gate.LookupOptions{})
+			l := s.lookup(lookup.Options{})
 			good := s.push("team/app", "v1", 1)
 			s.event("team/app", "v1", good)
 			s.work()
@@ -94,7 +96,7 @@ func (refusedWrites) PutTag(context.Context, gate.TagKey, gate.Digest, time.Time
 func TestMovedTagThatIsNotWritten(t *testing.T) {
 	s := newSite(t, month(0))
 	reader := &copiedReader{Reader: s.store}
-	l := s.lookupOn(reader, s.store, gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute}, nil)
+	l := s.lookupOn(reader, s.store, lookup.Options{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute}, nil)
 	good := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", good)
 	s.work()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 const otherHost = "other.example.com"
@@ -33,7 +35,7 @@ func TestTagsOfAnotherHost(t *testing.T) {
 	for name, unwritten := range map[string]bool{"recorded": false, "not_recorded": true} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, month(0))
-			l := s.lookup(gate.LookupOptions{})
+			l := s.lookup(lookup.Options{})
 			d := s.push("team/app", "v1", 1)
 			s.event("team/app", "v1", d)
 			s.work()
@@ -68,7 +70,7 @@ func TestTagsOfAnotherHost(t *testing.T) {
 // serves as before.
 func TestTagsOfNoKnownHost(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
@@ -86,7 +88,7 @@ func TestTagsOfNoKnownHost(t *testing.T) {
 
 // reloading is a registry whose name gets another host while it is read.
 type reloading struct {
-	gate.Source
+	pipeline.Source
 	reload func()
 }
 
@@ -100,7 +102,7 @@ func (r reloading) Head(ctx context.Context, at gate.Location, tag string) (gate
 // answers for neither, and is not recorded.
 func TestReadAcrossAReload(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/policy"
 )
 
@@ -35,7 +36,7 @@ func TestOutdatedFindings(t *testing.T) {
 	t.Run("of_an_older_generation", func(t *testing.T) {
 		s, d, image := scanned(t)
 		registry := prometheus.NewRegistry()
-		l := s.lookupOn(s.store, s.store, gate.LookupOptions{}, gate.NewMetrics(registry))
+		l := s.lookupOn(s.store, s.store, lookup.Options{}, lookup.NewMetrics(registry))
 		if a := s.ask(l, image); !a.Permits() {
 			t.Fatalf("before: %+v", a)
 		}
@@ -67,7 +68,7 @@ func TestOutdatedFindings(t *testing.T) {
 		s, d, image := scanned(t)
 		s.matcher.bad[d] = gate.SeverityCritical
 		s.matcher.generation.Content = gate.Digest("sha256:" + pad(9))
-		if a := s.ask(s.lookup(gate.LookupOptions{}), image); a.Permits() {
+		if a := s.ask(s.lookup(lookup.Options{}), image); a.Permits() {
 			t.Errorf("got %+v", a)
 		}
 		if swept, err := s.sweeper(listed{d}).Rematch(s.ctx); err != nil || swept.Matched != 1 {
@@ -83,7 +84,7 @@ func TestOutdatedFindings(t *testing.T) {
 		}
 		delete(s.matcher.bad, d) // this replica lags
 		s.matcher.activate(1)
-		if a := s.ask(s.lookup(gate.LookupOptions{}), image); a.Permits() {
+		if a := s.ask(s.lookup(lookup.Options{}), image); a.Permits() {
 			t.Errorf("a replica that lags: got %+v", a)
 		}
 	})
@@ -91,7 +92,7 @@ func TestOutdatedFindings(t *testing.T) {
 		s, _, image := scanned(t)
 		s.matcher.activate(2)
 		s.matcher.during = func() { panic("detector") }
-		if a := s.ask(s.lookup(gate.LookupOptions{}), image); a.Permits() {
+		if a := s.ask(s.lookup(lookup.Options{}), image); a.Permits() {
 			t.Errorf("got %+v", a)
 		}
 	})
@@ -122,7 +123,7 @@ func (l lossy) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, err
 func TestLostValues(t *testing.T) {
 	t.Run("findings", func(t *testing.T) {
 		s, d, image := scanned(t)
-		l := s.lookupOn(lossy{s.store, false, true}, s.store, gate.LookupOptions{}, nil)
+		l := s.lookupOn(lossy{s.store, false, true}, s.store, lookup.Options{}, nil)
 		s.matcher.bad[d] = gate.SeverityCritical
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodePolicy {
 			t.Errorf("got %+v", a)
@@ -131,14 +132,14 @@ func TestLostValues(t *testing.T) {
 	t.Run("findings_of_newer_data", func(t *testing.T) {
 		s, _, image := scanned(t)
 		s.matcher.activate(0)
-		l := s.lookupOn(lossy{s.store, false, true}, s.store, gate.LookupOptions{}, nil)
+		l := s.lookupOn(lossy{s.store, false, true}, s.store, lookup.Options{}, nil)
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodePending {
 			t.Errorf("got %+v", a)
 		}
 	})
 	t.Run("inventory", func(t *testing.T) {
 		s, d, image := scanned(t)
-		l := s.lookupOn(lossy{s.store, true, false}, s.store, gate.LookupOptions{}, nil)
+		l := s.lookupOn(lossy{s.store, true, false}, s.store, lookup.Options{}, nil)
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodeUnscanned {
 			t.Errorf("got %+v", a)
 		}

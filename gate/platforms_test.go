@@ -8,6 +8,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -19,7 +21,7 @@ func TestPlatformThatIsConfiguredLater(t *testing.T) {
 	s.Source = onlyAMD64{s.Source}
 	s.event("team/app", "multi", index)
 	s.work()
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	image := s.at("team/app", "@"+string(index))
 	if a := s.ask(l, image); !a.Permits() {
 		t.Fatalf("with one configured platform: got %+v", a)
@@ -36,7 +38,7 @@ func TestPlatformThatIsConfiguredLater(t *testing.T) {
 }
 
 // onlyAMD64 is a registry client with one configured platform.
-type onlyAMD64 struct{ gate.Source }
+type onlyAMD64 struct{ pipeline.Source }
 
 func (o onlyAMD64) Resolve(ctx context.Context, loc gate.Location, ref string) (gate.Manifest, error) {
 	m, err := o.Source.Resolve(ctx, loc, ref)
@@ -69,7 +71,7 @@ func TestRunnableImageThatIsCalledAnAttestation(t *testing.T) {
 		"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": string(digestOf(good.Add)),
 	}}
 	s.matcher.bad[evil] = gate.SeverityCritical
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	byDigest := s.at("team/app", "@"+string(evil))
 	push := func(tag string, children ...registrytest.Child) string {
 		t.Helper()

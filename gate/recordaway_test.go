@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 )
 
 // silentStore knows one digest, and does not answer while it is silent.
@@ -55,7 +56,7 @@ func (s *silentStore) Scan(context.Context, gate.ScanFunc) (int64, error) { retu
 func TestSilentStoreIsWaitedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &silentStore{known: gate.Digest("sha256:" + pad(1))}
-		copies := gate.NewRecordCopy(s, 5*time.Minute, time.Now, nil, slog.New(slog.DiscardHandler))
+		copies := lookup.NewRecordCopy(s, 5*time.Minute, time.Now, nil, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		following := make(chan struct{})
 		go func() { copies.Follow(ctx, s); close(following) }()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 )
 
 // TestOutageDoesNotBringBackWhatWasKnownLongAgo: an image that is admitted in
@@ -16,8 +17,8 @@ import (
 func TestOutageDoesNotBringBackWhatWasKnownLongAgo(t *testing.T) {
 	s := newSite(t, month(0))
 	reader := &failingReader{Reader: s.store}
-	records := gate.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
-	l := s.lookupOn(records, s.store, gate.LookupOptions{TagMaxAge: time.Hour}, nil)
+	records := lookup.NewRecordCopy(reader, 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
+	l := s.lookupOn(records, s.store, lookup.Options{TagMaxAge: time.Hour}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	d, other := s.push("team/app", "v1", 1), s.push("team/app", "v2", 2)
@@ -56,7 +57,7 @@ func TestOutageDoesNotBringBackWhatWasKnownLongAgo(t *testing.T) {
 
 // drained tells when the feed was read to its end.
 type drained struct {
-	feed gate.Changes
+	feed lookup.Changes
 	once sync.Once
 	done chan struct{}
 }

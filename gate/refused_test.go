@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -119,7 +121,7 @@ func TestRefusedTagAtAdmission(t *testing.T) {
 	s.event("team/app", "v1", d)
 	s.work()
 	s.refuse("v1")
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	image := s.at("team/app", ":v1")
 	s.clock.Advance(2 * time.Minute)
 	if a := s.ask(l, image); !a.Permits() || !strings.Contains(strings.Join(a.Warnings, ""), "the registry refuses this image now") {
@@ -147,7 +149,7 @@ func TestSyncPassesRefusedTags(t *testing.T) {
 			s.refuse(tag)
 		}
 		st := s.syncListed()
-		if st.Phase != gate.SyncDone || st.Counts.Queued != 1 || st.Counts.Problems != 1 || st.Counts.Done != 1 || !strings.Contains(st.Error, "4 of its tags") || !strings.Contains(st.Error, "refuses this image") {
+		if st.Phase != registrysync.Done || st.Counts.Queued != 1 || st.Counts.Problems != 1 || st.Counts.Done != 1 || !strings.Contains(st.Error, "4 of its tags") || !strings.Contains(st.Error, "refuses this image") {
 			t.Errorf("got %+v", st)
 		}
 	})
@@ -162,7 +164,7 @@ func TestSyncPassesRefusedTags(t *testing.T) {
 			s.push("team/app", tag, uint64(n))
 		}
 		forbid(s, "a", "b", "d", "e")
-		if st := s.syncListed(); st.Phase != gate.SyncDone || st.Counts.Queued != 1 || st.Counts.Problems != 1 || !strings.Contains(st.Error, "4 of its tags") {
+		if st := s.syncListed(); st.Phase != registrysync.Done || st.Counts.Queued != 1 || st.Counts.Problems != 1 || !strings.Contains(st.Error, "4 of its tags") {
 			t.Errorf("got %+v", st)
 		}
 	})
@@ -182,9 +184,9 @@ func TestSyncPassesRefusedTags(t *testing.T) {
 }
 
 // syncListed is a run that lists by the protocol, without digests.
-func (s *syncSite) syncListed() gate.SyncStatus {
+func (s *syncSite) syncListed() registrysync.Status {
 	s.t.Helper()
-	source := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	source := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	s.step(s.replica(source, nil))
 	return s.status()
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // TestUpdateSetting: each of many changes at the same time counts once.
@@ -27,7 +28,7 @@ func TestUpdateSetting(t *testing.T) {
 	var racing sync.WaitGroup
 	for range 8 {
 		racing.Go(func() {
-			if err := gate.UpdateSetting(t.Context(), s.store, "n", add); err != nil {
+			if err := agree.UpdateSetting(t.Context(), s.store, "n", add); err != nil {
 				t.Error(err)
 			}
 		})
@@ -43,7 +44,7 @@ func TestUpdateSetting(t *testing.T) {
 		"left":    func([]byte) ([]byte, error) { return nil, nil },
 		"refused": func([]byte) ([]byte, error) { return []byte("9"), refused },
 	} {
-		if err := gate.UpdateSetting(t.Context(), s.store, "n", change); name == "left" && err != nil || name == "refused" && !errors.Is(err, refused) {
+		if err := agree.UpdateSetting(t.Context(), s.store, "n", change); name == "left" && err != nil || name == "refused" && !errors.Is(err, refused) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -53,7 +54,7 @@ func TestUpdateSetting(t *testing.T) {
 	if _, err := s.store.PutSetting(t.Context(), "empty", nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	err = gate.UpdateSetting(t.Context(), s.store, "empty", func(value []byte) ([]byte, error) {
+	err = agree.UpdateSetting(t.Context(), s.store, "empty", func(value []byte) ([]byte, error) {
 		if value == nil {
 			t.Error("a setting that is empty looks like none")
 		}
@@ -62,13 +63,13 @@ func TestUpdateSetting(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if err := gate.UpdateSetting(t.Context(), alwaysLate{s.store}, "n", add); !errors.Is(err, gate.ErrConflict) {
+	if err := agree.UpdateSetting(t.Context(), alwaysLate{s.store}, "n", add); !errors.Is(err, gate.ErrConflict) {
 		t.Errorf("others were always faster: got %v, want gate.ErrConflict", err)
 	}
 }
 
 // alwaysLate loses every race.
-type alwaysLate struct{ gate.Settings }
+type alwaysLate struct{ agree.Settings }
 
 func (alwaysLate) PutSetting(context.Context, string, []byte, int64) (int64, error) {
 	return 0, gate.ErrConflict

@@ -14,6 +14,8 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry"
 )
 
@@ -72,8 +74,8 @@ func stalled(t *testing.T) (s *site, host string, accepted *atomic.Int64) {
 
 // split sends what is asked about the registry "stall" there.
 type split struct {
-	gate.Source
-	hole gate.Source
+	pipeline.Source
+	hole pipeline.Source
 }
 
 func (s split) Head(ctx context.Context, loc gate.Location, tag string) (gate.Digest, error) {
@@ -130,7 +132,7 @@ func TestSilentRegistryPushesNobodyOut(t *testing.T) {
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
-	began := &begun{Decider: s.lookup(gate.LookupOptions{NewDigestsPerHour: 60})}
+	began := &begun{Decider: s.lookup(lookup.Options{NewDigestsPerHour: 60})}
 	r := admission.NewReviewer(admission.Default(), began, admission.Options{MaxInFlight: 16})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // until the end of the test
 	var answered atomic.Int64
@@ -192,7 +194,7 @@ func TestTenPodsInARow(t *testing.T) {
 		}
 	}
 	s.clock.Advance(2 * time.Minute)
-	r := admission.NewReviewer(admission.Default(), s.lookup(gate.LookupOptions{}), admission.Options{})
+	r := admission.NewReviewer(admission.Default(), s.lookup(lookup.Options{}), admission.Options{})
 	ask := func(tag string) admission.Response {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
@@ -235,7 +237,7 @@ func TestWaitHoldsNoPlace(t *testing.T) {
 	known := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", known)
 	s.work()
-	r := admission.NewReviewer(admission.Default(), s.lookup(gate.LookupOptions{Wait: time.Minute}), admission.Options{MaxInFlight: 1, MaxWaiting: 2})
+	r := admission.NewReviewer(admission.Default(), s.lookup(lookup.Options{Wait: time.Minute}), admission.Options{MaxInFlight: 1, MaxWaiting: 2})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	first, second := s.push("team/app", "v2", 2), s.push("team/app", "v3", 3)

@@ -13,23 +13,24 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/catalog"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 )
 
 // syncSite is a site with its catalog and a synchronisation of the registry.
 type syncSite struct {
 	*site
 	catalog *catalog.Catalog
-	syncer  *gate.Syncer
-	stats   *gate.SyncMetrics
+	syncer  *registrysync.Syncer
+	stats   *registrysync.Metrics
 	metrics *prometheus.Registry
 }
 
-var everyQuarter = gate.SyncPlan{Tags: 15 * time.Minute, Full: 24 * time.Hour}
+var everyQuarter = registrysync.Plan{Tags: 15 * time.Minute, Full: 24 * time.Hour}
 
 func newSyncSite(t *testing.T) *syncSite {
 	t.Helper()
 	s := &syncSite{site: newSite(t, gate.DefaultQuota()), metrics: prometheus.NewRegistry()}
-	s.stats = gate.NewSyncMetrics(s.metrics)
+	s.stats = registrysync.NewMetrics(s.metrics)
 	c, err := catalog.Open(t.Context(), t.TempDir(), s.store, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -41,18 +42,18 @@ func newSyncSite(t *testing.T) *syncSite {
 }
 
 // replica is another process that shares the store.
-func (s *syncSite) replica(source gate.SyncSource, store gate.SyncStore) *gate.Syncer {
+func (s *syncSite) replica(source registrysync.Source, store registrysync.Store) *registrysync.Syncer {
 	if source == nil {
-		source = s.Source.(gate.SyncSource)
+		source = s.Source.(registrysync.Source)
 	}
 	if store == nil {
 		store = s.store
 	}
-	plans := map[string]gate.SyncPlan{hub: everyQuarter}
-	return gate.NewSyncer(s.Registries, plans, source, s.catalog, store, s.stats, slog.New(slog.DiscardHandler))
+	plans := map[string]registrysync.Plan{hub: everyQuarter}
+	return registrysync.New(s.Registries, plans, source, s.catalog, store, s.stats, slog.New(slog.DiscardHandler))
 }
 
-func (s *syncSite) step(syncer *gate.Syncer) {
+func (s *syncSite) step(syncer *registrysync.Syncer) {
 	s.t.Helper()
 	if err := s.catalog.CatchUp(s.ctx); err != nil {
 		s.t.Fatal(err)
@@ -64,13 +65,13 @@ func (s *syncSite) step(syncer *gate.Syncer) {
 }
 
 // sync runs what is due and returns how it ended.
-func (s *syncSite) sync() gate.SyncStatus {
+func (s *syncSite) sync() registrysync.Status {
 	s.t.Helper()
 	s.step(s.syncer)
 	return s.status()
 }
 
-func (s *syncSite) status() gate.SyncStatus {
+func (s *syncSite) status() registrysync.Status {
 	s.t.Helper()
 	st, err := s.syncer.Status(s.ctx, hub)
 	if err != nil {
@@ -102,7 +103,7 @@ func TestSyncFindsWhatNoEventTold(t *testing.T) {
 	s.push("team/app", "v2", 2)
 	s.push("other/tool", "latest", 3)
 	st := s.sync()
-	if st.Phase != gate.SyncDone || !st.Full || st.Counts != (gate.SyncCounts{Repositories: 2, Done: 2, Tags: 3, Checked: 3, Queued: 3}) {
+	if st.Phase != registrysync.Done || !st.Full || st.Counts != (registrysync.Counts{Repositories: 2, Done: 2, Tags: 3, Checked: 3, Queued: 3}) {
 		t.Errorf("first run: %+v", st)
 	}
 	if pulled := s.registry.Count(http.MethodGet, "/blobs/") + s.registry.Count(http.MethodGet, "/manifests/"); pulled != 0 {
@@ -184,7 +185,7 @@ func TestSyncBelievesNoShortList(t *testing.T) {
 	d := s.push("team/app", "v1", 1)
 	s.sync()
 	s.work()
-	lying := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	lying := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	for _, complete := range []bool{false, true} {
 		lying.tags = func(gate.Location) (gate.TagList, error) { return gate.TagList{Complete: complete}, nil }
 		s.clock.Advance(15 * time.Minute)
@@ -211,7 +212,7 @@ func TestSyncTakesDigestsFromTheList(t *testing.T) {
 	s.sync()
 	s.work()
 	s.registry.Reset()
-	source := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	source := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	source.tags = func(gate.Location) (gate.TagList, error) {
 		return gate.TagList{Complete: true, Tags: []gate.ListedTag{{Tag: "v1", Digest: d}, {Tag: "v2", Digest: d}}}, nil
 	}
@@ -251,7 +252,7 @@ func TestSyncWhenAsked(t *testing.T) {
 	s.push("team/app", "v1", 1)
 	s.sync()
 	s.work()
-	ask := func(full bool) gate.SyncStatus {
+	ask := func(full bool) registrysync.Status {
 		t.Helper()
 		st, err := s.syncer.Ask(s.ctx, hub, full)
 		if err != nil {
@@ -259,11 +260,11 @@ func TestSyncWhenAsked(t *testing.T) {
 		}
 		return st
 	}
-	if st := ask(true); st.Phase != gate.SyncWaiting {
+	if st := ask(true); st.Phase != registrysync.Waiting {
 		t.Errorf("asked: %+v", st)
 	}
 	ask(false) // does not make the waiting one smaller
-	if st := s.sync(); st.Phase != gate.SyncDone || !st.Full {
+	if st := s.sync(); st.Phase != registrysync.Done || !st.Full {
 		t.Errorf("after the ask: %+v", st)
 	}
 	before := s.status().Started
@@ -278,20 +279,20 @@ func TestSyncWhenAsked(t *testing.T) {
 	}
 
 	// An ask during a run is served after it.
-	during := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	during := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	during.tags = func(loc gate.Location) (gate.TagList, error) {
 		during.tags = nil
 		ask(true)
-		return during.SyncSource.Tags(s.ctx, loc)
+		return during.Source.Tags(s.ctx, loc)
 	}
 	replica := s.replica(during, nil)
 	s.clock.Advance(15 * time.Minute)
 	s.step(replica)
-	if st := s.status(); st.Full || st.Phase != gate.SyncWaiting {
+	if st := s.status(); st.Full || st.Phase != registrysync.Waiting {
 		t.Errorf("after the run with an ask inside: %+v", st)
 	}
 	s.step(replica)
-	if st := s.status(); !st.Full || st.Phase != gate.SyncDone {
+	if st := s.status(); !st.Full || st.Phase != registrysync.Done {
 		t.Errorf("after the ask's own run: %+v", st)
 	}
 	if _, err := s.syncer.Ask(s.ctx, "nobody", true); !errors.Is(err, gate.ErrNotFound) {
@@ -306,7 +307,7 @@ func TestSyncRunStops(t *testing.T) {
 	s := newSyncSite(t)
 	s.push("team/app", "v1", 1)
 	ctx, cancel := context.WithCancel(s.ctx)
-	source := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	source := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	source.tags = func(loc gate.Location) (gate.TagList, error) {
 		if loc.Registry == hub {
 			cancel()
@@ -316,11 +317,11 @@ func TestSyncRunStops(t *testing.T) {
 	}
 	s.replica(source, nil).Run(ctx)
 	st := s.status()
-	if st.Phase != gate.SyncWaiting || st.NextTry.After(s.clock.Now()) || st.Error != "" {
+	if st.Phase != registrysync.Waiting || st.NextTry.After(s.clock.Now()) || st.Error != "" {
 		t.Errorf("a stopped run: %+v, want it free at once", st)
 	}
 	s.step(s.syncer)
-	if st := s.status(); st.Phase != gate.SyncDone {
+	if st := s.status(); st.Phase != registrysync.Done {
 		t.Errorf("after the restart: %+v", st)
 	}
 }
@@ -341,7 +342,7 @@ func TestSyncReplace(t *testing.T) {
 	s.Registries.Replace(none)
 	ctx, cancel := context.WithCancel(s.ctx)
 	entered := make(chan struct{})
-	source := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	source := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	source.tags = func(gate.Location) (gate.TagList, error) {
 		close(entered)
 		<-ctx.Done()
@@ -355,9 +356,9 @@ func TestSyncReplace(t *testing.T) {
 		t.Errorf("asking for a registry that is not there: %v", err)
 	}
 	s.Registries.Replace(back)
-	syncer.Replace(map[string]gate.SyncPlan{hub: everyQuarter})
+	syncer.Replace(map[string]registrysync.Plan{hub: everyQuarter})
 	<-entered
-	if st, err := syncer.Status(s.ctx, hub); err != nil || st.Plan != everyQuarter || st.Phase != gate.SyncRunning {
+	if st, err := syncer.Status(s.ctx, hub); err != nil || st.Plan != everyQuarter || st.Phase != registrysync.Running {
 		t.Errorf("the registry that came: %+v, %v", st, err)
 	}
 	cancel()

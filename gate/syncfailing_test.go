@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -18,7 +19,7 @@ func TestSyncOfAFailingRegistry(t *testing.T) {
 	s.push("team/app", "v1", 1)
 	s.registry.Fail(registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"120"}}})
 	st := s.sync()
-	if wait := st.NextTry.Sub(s.clock.Now()); st.Phase != gate.SyncWaiting || wait < 100*time.Second || wait > 121*time.Second || !strings.Contains(st.Error, "429") {
+	if wait := st.NextTry.Sub(s.clock.Now()); st.Phase != registrysync.Waiting || wait < 100*time.Second || wait > 121*time.Second || !strings.Contains(st.Error, "429") {
 		t.Errorf("while the registry asks to wait: %+v", st)
 	}
 	s.registry.Reset()
@@ -29,7 +30,7 @@ func TestSyncOfAFailingRegistry(t *testing.T) {
 	}
 
 	// Without a stated wait it grows.
-	down := &scriptedSource{SyncSource: unlisted{s.Source.(gate.SyncSource)}}
+	down := &scriptedSource{Source: unlisted{s.Source.(registrysync.Source)}}
 	replica := s.replica(down, nil)
 	s.clock.Advance(2 * time.Minute)
 	for _, want := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 15 * time.Minute} {
@@ -39,22 +40,22 @@ func TestSyncOfAFailingRegistry(t *testing.T) {
 		}
 		s.clock.Advance(want)
 	}
-	source := &scriptedSource{SyncSource: up{s.Source.(gate.SyncSource)}}
+	source := &scriptedSource{Source: up{s.Source.(registrysync.Source)}}
 	s.step(s.replica(source, nil))
-	if st := s.status(); st.Phase != gate.SyncDone || st.Error != "" || st.Counts.Queued != 1 {
+	if st := s.status(); st.Phase != registrysync.Done || st.Error != "" || st.Counts.Queued != 1 {
 		t.Errorf("after the outage: %+v", st)
 	}
 }
 
 // unlisted is a registry that is down.
-type unlisted struct{ gate.SyncSource }
+type unlisted struct{ registrysync.Source }
 
 func (unlisted) Repositories(context.Context, string) (gate.RepositoryList, error) {
 	return gate.RepositoryList{}, fmt.Errorf("connection refused: %w", gate.ErrRegistryUnavailable)
 }
 
 // up names one repository and says its tag, whatever the client's pauses.
-type up struct{ gate.SyncSource }
+type up struct{ registrysync.Source }
 
 func (up) Repositories(context.Context, string) (gate.RepositoryList, error) {
 	return gate.RepositoryList{Names: []string{"team/app"}, Complete: true}, nil
@@ -73,16 +74,16 @@ func TestSyncPassesBrokenRepositories(t *testing.T) {
 			for n, repo := range []string{"a/a", "b/b", "c/c"} {
 				s.push(repo, "v1", uint64(n))
 			}
-			source := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+			source := &scriptedSource{Source: s.Source.(registrysync.Source)}
 			source.tags = func(loc gate.Location) (gate.TagList, error) {
 				if loc.Repository == "b/b" {
 					return gate.TagList{}, err
 				}
-				return source.SyncSource.Tags(s.ctx, loc)
+				return source.Source.Tags(s.ctx, loc)
 			}
 			s.step(s.replica(source, nil))
 			st := s.status()
-			if st.Phase != gate.SyncDone || st.Counts.Problems != 1 || st.Counts.Queued != 2 || !strings.Contains(st.Error, "b/b") {
+			if st.Phase != registrysync.Done || st.Counts.Problems != 1 || st.Counts.Queued != 2 || !strings.Contains(st.Error, "b/b") {
 				t.Errorf("run: %+v", st)
 			}
 			// What did not answer is looked at again before the next full run.
@@ -96,11 +97,11 @@ func TestSyncPassesBrokenRepositories(t *testing.T) {
 	t.Run("all_of_them", func(t *testing.T) {
 		s := newSyncSite(t)
 		s.push("a/a", "v1", 1)
-		source := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+		source := &scriptedSource{Source: s.Source.(registrysync.Source)}
 		source.tags = func(gate.Location) (gate.TagList, error) { return gate.TagList{}, gate.ErrRegistryUnavailable }
 		for range 8 {
 			s.step(s.replica(source, nil))
-			if st := s.status(); st.Phase != gate.SyncWaiting {
+			if st := s.status(); st.Phase != registrysync.Waiting {
 				t.Fatalf("a registry that answers for nothing counts as compared: %+v", st)
 			}
 			s.clock.Advance(15 * time.Minute)

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/digestgate/digestgate/gate"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 )
 
 // compareSync compares the metrics of synchronisations; each line of want is a
@@ -65,12 +66,12 @@ func TestSyncMetrics(t *testing.T) {
 	s.push("other/tool", "latest", 5)
 	s.delete("team/app", "v1")
 	s.event("team/app", "told", s.push("team/app", "told", 6))
-	broken := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	broken := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	broken.tags = func(loc gate.Location) (gate.TagList, error) {
 		if loc.Repository == "broken/one" {
 			return gate.TagList{}, gate.ErrRegistryAuth
 		}
-		return broken.SyncSource.Tags(s.ctx, loc)
+		return broken.Source.Tags(s.ctx, loc)
 	}
 	s.push("broken/one", "v1", 7)
 	s.clock.Advance(15 * time.Minute)
@@ -90,7 +91,7 @@ func TestSyncMetrics(t *testing.T) {
 
 	// A registry that is down.
 	s.clock.Advance(15 * time.Minute)
-	s.step(s.replica(unlisted{s.Source.(gate.SyncSource)}, nil))
+	s.step(s.replica(unlisted{s.Source.(registrysync.Source)}, nil))
 	s.compareSync("of a registry that is down", fmt.Sprintf(`
 		attempts_total done 2
 		attempts_total failed 1
@@ -107,7 +108,7 @@ func TestSyncMetrics(t *testing.T) {
 
 	// A process that has run nothing knows the last success from the store.
 	s.metrics = prometheus.NewRegistry()
-	s.stats = gate.NewSyncMetrics(s.metrics)
+	s.stats = registrysync.NewMetrics(s.metrics)
 	s.step(s.replica(nil, nil))
 	s.compareSync("another process", fmt.Sprintf(`
 		last_success_timestamp_seconds full %d

@@ -11,11 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 )
 
 // scriptedSource replaces some answers of a registry.
 type scriptedSource struct {
-	gate.SyncSource
+	registrysync.Source
 	tags func(gate.Location) (gate.TagList, error)
 
 	mu     sync.Mutex
@@ -29,12 +30,12 @@ func (s *scriptedSource) Tags(ctx context.Context, loc gate.Location) (gate.TagL
 	if s.tags != nil {
 		return s.tags(loc)
 	}
-	return s.SyncSource.Tags(ctx, loc)
+	return s.Source.Tags(ctx, loc)
 }
 
 // dyingStore is the store of a process that was killed.
 type dyingStore struct {
-	gate.SyncStore
+	registrysync.Store
 	dead func() bool
 }
 
@@ -42,7 +43,7 @@ func (d dyingStore) PutSetting(ctx context.Context, name string, value []byte, v
 	if d.dead() {
 		return 0, gate.ErrStoreUnavailable
 	}
-	return d.SyncStore.PutSetting(ctx, name, value, version)
+	return d.Store.PutSetting(ctx, name, value, version)
 }
 
 func TestSyncGoesOnAfterACrash(t *testing.T) {
@@ -51,22 +52,22 @@ func TestSyncGoesOnAfterACrash(t *testing.T) {
 		s.push(repo, "v1", uint64(n))
 	}
 	dead := false
-	first := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	first := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	first.tags = func(loc gate.Location) (gate.TagList, error) {
 		if loc.Repository == "c/c" {
 			dead = true
 			return gate.TagList{}, gate.ErrStoreUnavailable
 		}
-		return first.SyncSource.Tags(s.ctx, loc)
+		return first.Source.Tags(s.ctx, loc)
 	}
 	r, _ := s.Registries.ByName(hub)
 	if _, err := s.replica(first, dyingStore{s.store, func() bool { return dead }}).Step(s.ctx, r); err == nil {
 		t.Fatal("the killed replica ended in order")
 	}
-	if st := s.status(); st.Phase != gate.SyncRunning || st.Cursor != "b/b" {
+	if st := s.status(); st.Phase != registrysync.Running || st.Cursor != "b/b" {
 		t.Fatalf("after the crash: %+v", st)
 	}
-	second := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	second := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	s.clock.Advance(59 * time.Second)
 	s.step(s.replica(second, nil))
 	if len(second.listed) != 0 {
@@ -77,7 +78,7 @@ func TestSyncGoesOnAfterACrash(t *testing.T) {
 	if diff := cmp.Diff([]string{"c/c", "d/d"}, second.listed); diff != "" {
 		t.Errorf("compared after the crash (-want +got):\n%s", diff)
 	}
-	if st := s.status(); st.Phase != gate.SyncDone || st.Counts.Queued != 4 || st.Counts.Done != 4 {
+	if st := s.status(); st.Phase != registrysync.Done || st.Counts.Queued != 4 || st.Counts.Done != 4 {
 		t.Errorf("at the end: %+v", st)
 	}
 }
@@ -90,7 +91,7 @@ func TestSyncRunsOnceOnManyReplicas(t *testing.T) {
 		want = append(want, repo)
 		s.push(repo, "v1", uint64(n))
 	}
-	source := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	source := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	r, _ := s.Registries.ByName(hub)
 	var wg sync.WaitGroup
 	for range 6 {
@@ -116,17 +117,17 @@ func TestSyncStopsWhenItsRunIsTaken(t *testing.T) {
 	s := newSyncSite(t)
 	s.push("a/a", "v1", 1)
 	s.push("b/b", "v1", 2)
-	slow := &scriptedSource{SyncSource: s.Source.(gate.SyncSource)}
+	slow := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	slow.tags = func(loc gate.Location) (gate.TagList, error) {
 		s.clock.Advance(2 * time.Minute)
 		s.step(s.syncer) // the other replica does it all
-		return slow.SyncSource.Tags(s.ctx, loc)
+		return slow.Source.Tags(s.ctx, loc)
 	}
 	s.step(s.replica(slow, nil))
 	if len(slow.listed) != 1 {
 		t.Errorf("went on with %v", slow.listed)
 	}
-	if st := s.status(); st.Phase != gate.SyncDone || st.Counts.Done != 2 {
+	if st := s.status(); st.Phase != registrysync.Done || st.Counts.Done != 2 {
 		t.Errorf("at the end: %+v", st)
 	}
 }

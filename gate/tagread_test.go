@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 // slowHead lets a test act while the registry is being asked.
 type slowHead struct {
-	gate.Source
+	pipeline.Source
 	calls  atomic.Int64
 	during func(call int64)
 }
@@ -42,7 +44,7 @@ func TestPushDuringAReadOfItsTag(t *testing.T) {
 		}
 	}
 	s.Source = h
-	if a := s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", ":v1")); a.Permits() || a.Digest != bad {
+	if a := s.ask(s.lookup(lookup.Options{}), s.at("team/app", ":v1")); a.Permits() || a.Digest != bad {
 		t.Errorf("tag that moved while it was read: got %+v, want a refusal for %s", a, bad)
 	}
 }
@@ -55,7 +57,7 @@ func TestTagThatIsPushedAllTheTime(t *testing.T) {
 	s.work()
 	s.clock.Advance(2 * time.Minute)
 	s.Source = &slowHead{Source: s.Source, during: func(int64) { s.event("team/app", "v1", d) }}
-	if a := s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", ":v1")); a.Permits() || a.Code != gate.CodeBusy {
+	if a := s.ask(s.lookup(lookup.Options{}), s.at("team/app", ":v1")); a.Permits() || a.Code != gate.CodeBusy {
 		t.Errorf("got %+v, want BUSY", a)
 	}
 }
@@ -99,7 +101,7 @@ func TestPanicInASharedReadOfATag(t *testing.T) {
 	s := newSite(t, month(0))
 	s.Source = &slowHead{Source: s.Source, during: func(int64) { panic("hostile header") }}
 	s.push("team/app", "v1", 1)
-	if a := s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", ":v1")); a.Permits() || a.Code != gate.CodeInternal {
+	if a := s.ask(s.lookup(lookup.Options{}), s.at("team/app", ":v1")); a.Permits() || a.Code != gate.CodeInternal {
 		t.Errorf("got %+v, want INTERNAL", a)
 	}
 }

@@ -7,20 +7,21 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 )
 
 // totalled is a lookup whose namespaces may queue a number of images together.
-func (s *site) totalled(total int, known *gate.Established) *gate.Lookup {
-	o := gate.LookupOptions{TagMaxAge: time.Minute, NewDigestsPerHour: 5, NewDigestsPerHourTotal: total, Established: known}
+func (s *site) totalled(total int, known *lookup.Established) *lookup.Lookup {
+	o := lookup.Options{TagMaxAge: time.Minute, NewDigestsPerHour: 5, NewDigestsPerHourTotal: total, Established: known}
 	return s.lookupOn(s.store, s.store, o, nil)
 }
 
-func (s *site) established() *gate.Established {
-	return gate.NewEstablished([]string{"default"}, s.store, s.Log, s.clock.Now)
+func (s *site) established() *lookup.Established {
+	return lookup.NewEstablished([]string{"default"}, s.store, s.Log, s.clock.Now)
 }
 
 // asks has a namespace ask for an image.
-func (s *site) asks(l *gate.Lookup, namespace, image string) gate.Answer {
+func (s *site) asks(l *lookup.Lookup, namespace, image string) gate.Answer {
 	s.t.Helper()
 	ref, err := gate.ParseReference(image)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // TestTurn: of several processes one does the work; the others leave it alone
@@ -19,7 +20,7 @@ func TestTurn(t *testing.T) {
 	work := func(context.Context) error { done.Add(1); return nil }
 	do := func(about string, work func(context.Context) error) (bool, error) {
 		t.Helper()
-		return gate.NewTurn(s.store, "sweep").Do(t.Context(), about, 5*time.Minute, work)
+		return agree.NewTurn(s.store, "sweep").Do(t.Context(), about, 5*time.Minute, work)
 	}
 	var racing sync.WaitGroup
 	for range 6 {
@@ -56,7 +57,7 @@ func TestTurn(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = gate.NewTurn(dead, "sweep").Do(ctx, "generation 4", time.Minute, func(ctx context.Context) error {
+		_, _ = agree.NewTurn(dead, "sweep").Do(ctx, "generation 4", time.Minute, func(ctx context.Context) error {
 			close(began)
 			<-ctx.Done()
 			return ctx.Err()
@@ -72,7 +73,7 @@ func TestTurn(t *testing.T) {
 
 // deadStore is that of a process that is gone: nothing of it is heard.
 type deadStore struct {
-	gate.TimedSettings
+	agree.TimedSettings
 	gone atomic.Bool
 }
 

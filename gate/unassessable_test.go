@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
-func tooLarge(gate.AnalyzeRequest) error {
+func tooLarge(pipeline.AnalyzeRequest) error {
 	return fmt.Errorf("the layers have more than scan.maxImageBytes: %w", gate.ErrUnassessable)
 }
 
@@ -22,7 +24,7 @@ func TestUnassessableIsAnalysedAgainWhenForced(t *testing.T) {
 	s.event("team/app", "v1", d)
 	s.work()
 	s.clock.Advance(2 * time.Minute)
-	s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", ":v1")) // reads the tag of a known digest
+	s.ask(s.lookup(lookup.Options{}), s.at("team/app", ":v1")) // reads the tag of a known digest
 	s.analyzer.fail = nil
 	if _, err := s.Ask(s.ctx, s.at("team/app", ":v1"), true); err != nil {
 		t.Fatal(err)
@@ -88,7 +90,7 @@ func TestIndexCannotRenameWhatIsKnown(t *testing.T) {
 }
 
 // unreadable serves rubbish for every manifest.
-type unreadable struct{ gate.Source }
+type unreadable struct{ pipeline.Source }
 
 func (unreadable) Resolve(context.Context, gate.Location, string) (gate.Manifest, error) {
 	return gate.Manifest{}, fmt.Errorf("a manifest over the limit: %w", gate.ErrUnassessable)
@@ -96,7 +98,7 @@ func (unreadable) Resolve(context.Context, gate.Location, string) (gate.Manifest
 
 // claims serves an index that names child as an image.
 type claims struct {
-	gate.Source
+	pipeline.Source
 	child gate.Digest
 }
 

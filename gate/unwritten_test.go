@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
@@ -120,8 +122,8 @@ func unwritten(t *testing.T, s *site, words string, begin, end func()) {
 	}
 	unknown := s.push("team/app", "unknown", 9)
 	s.clock.Advance(time.Second)
-	copies := gate.NewRecordCopy(s.store.Admission(), 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
-	l := s.lookupOn(copies, s.store, gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: 60}, nil)
+	copies := lookup.NewRecordCopy(s.store.Admission(), 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
+	l := s.lookupOn(copies, s.store, lookup.Options{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: 60}, nil)
 	begin()
 	s.clock.Advance(time.Second)
 
@@ -188,7 +190,7 @@ func unwritten(t *testing.T, s *site, words string, begin, end func()) {
 }
 
 // downSource is a registry that does not answer about tags.
-type downSource struct{ gate.Source }
+type downSource struct{ pipeline.Source }
 
 func (downSource) Head(context.Context, gate.Location, string) (gate.Digest, error) {
 	return "", gate.ErrRegistryUnavailable
@@ -230,7 +232,7 @@ func TestWritesThatHang(t *testing.T) {
 	h := &hangingWrites{Store: s.store}
 	s.Scheduler = h
 	s.keepIn(h)
-	l := s.lookupOn(h, h, gate.LookupOptions{TagMaxAge: time.Minute, NewDigestsPerHour: 60}, nil)
+	l := s.lookupOn(h, h, lookup.Options{TagMaxAge: time.Minute, NewDigestsPerHour: 60}, nil)
 	a := s.ask(l, s.at("team/other", ":v1"))
 	if !a.Permits() || a.Digest != index || len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], "the store did not take the write in time") {
 		t.Errorf("got %+v, want it allowed with a warning", a)
@@ -258,7 +260,7 @@ func TestUrgencyThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Scheduler = &hangingWrites{Store: s.store}
-	if a := s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", "@"+string(d))); a.Code != gate.CodePending {
+	if a := s.ask(s.lookup(lookup.Options{}), s.at("team/app", "@"+string(d))); a.Code != gate.CodePending {
 		t.Errorf("got %+v, want PENDING", a)
 	}
 }

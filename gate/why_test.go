@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -30,12 +32,12 @@ const usually = "usually about"
 
 func TestUsualDurationIsSaidOnlyWhenItIsMeasuredAndNothingIsInTheWay(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	image := s.at("team/app", "@"+string(d))
 	said(t, s.ask(l, image), gate.CodeUnscanned, "its scan is queued now", "a bare Pod must be applied again", "!"+usually)
 	said(t, s.ask(l, image), gate.CodePending, "its scan is queued", "!"+usually)
-	s.analyzer.fail = func(gate.AnalyzeRequest) error { s.clock.Advance(12 * time.Second); return nil }
+	s.analyzer.fail = func(pipeline.AnalyzeRequest) error { s.clock.Advance(12 * time.Second); return nil }
 	s.work()
 	s.analyzer.fail = nil
 
@@ -56,7 +58,7 @@ func TestUsualDurationIsSaidOnlyWhenItIsMeasuredAndNothingIsInTheWay(t *testing.
 
 func TestQuotaIsUsedUpUntilADate(t *testing.T) {
 	s := newSite(t, gate.QuotaConfig{Limit: 1, Period: "month", TimeZone: "Asia/Shanghai"}) // 2026-09-21
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	s.event("team/app", "v1", s.push("team/app", "v1", 1))
 	s.work()
 	d := s.push("team/app", "v2", 2)
@@ -72,7 +74,7 @@ func TestQuotaIsUsedUpUntilADate(t *testing.T) {
 	never.event("team/app", "v1", never.push("team/app", "v1", 1))
 	never.event("team/app", "v2", never.push("team/app", "v2", 2))
 	never.work()
-	said(t, never.ask(never.lookup(gate.LookupOptions{}), never.at("team/app", "@"+string(never.push("team/app", "v2", 2)))),
+	said(t, never.ask(never.lookup(lookup.Options{}), never.at("team/app", "@"+string(never.push("team/app", "v2", 2)))),
 		gate.CodeQuotaExhausted, "does not renew by itself", "!until")
 }
 
@@ -94,7 +96,7 @@ func TestRegistryAskedToWaitLong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, month(0))
-			l := s.lookup(gate.LookupOptions{})
+			l := s.lookup(lookup.Options{})
 			image := s.at("team/app", "@"+string(s.push("team/app", "v1", 1)))
 			s.ask(l, image)
 			f := registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{}}
@@ -120,7 +122,7 @@ func TestRegistryAskedToWaitLong(t *testing.T) {
 
 func TestRegistryAskedToWaitUntil(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	image := s.at("team/app", "@"+string(d))
 	s.ask(l, image)
@@ -144,7 +146,7 @@ func TestHourlyPullsAreUsedUntil(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.explain.Registries = s.Registries
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	s.event("team/app", "v1", s.push("team/app", "v1", 1))
 	s.work()
 	started := s.clock.Now()
@@ -178,11 +180,11 @@ func TestCauseIsOfThisPlaceOrOfTheBytes(t *testing.T) {
 	for name, c := range fail {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, month(0))
-			l := s.lookup(gate.LookupOptions{})
+			l := s.lookup(lookup.Options{})
 			d := s.push(theirs, "v1", 1)
 			s.push(ours, "v1", 1)
 			s.event(theirs, "v1", d)
-			s.analyzer.fail = func(gate.AnalyzeRequest) error { return c.err }
+			s.analyzer.fail = func(pipeline.AnalyzeRequest) error { return c.err }
 			s.work()
 			for repo, want := range map[string]string{theirs: c.here, ours: c.there} {
 				a := s.ask(l, s.at(repo, "@"+string(d)))
@@ -199,12 +201,12 @@ func TestCauseIsOfThisPlaceOrOfTheBytes(t *testing.T) {
 // told of the own one.
 func TestCauseOfThisPlaceComesFirst(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("one/app", "v1", 1)
 	s.push("two/app", "v1", 1)
 	s.event("one/app", "v1", d)
 	s.event("two/app", "v1", d)
-	s.analyzer.fail = func(r gate.AnalyzeRequest) error {
+	s.analyzer.fail = func(r pipeline.AnalyzeRequest) error {
 		if r.Location.Repository == "one/app" {
 			return fmt.Errorf("one: %w", gate.ErrRegistryAuth)
 		}
@@ -233,17 +235,17 @@ func TestEarlierWordsNameNoOtherPlace(t *testing.T) {
 		if _, err := s.store.AddLocation(s.ctx, d, gate.Location{Registry: hub, Repository: theirs}); err != nil {
 			t.Fatal(err)
 		}
-		a := s.ask(s.lookup(gate.LookupOptions{}), s.at(ours, "@"+string(d)))
+		a := s.ask(s.lookup(lookup.Options{}), s.at(ours, "@"+string(d)))
 		said(t, a, gate.CodeUnassessable, c.want, "!tenant-a")
 	}
 }
 
 func TestFailedScanSaysWhenItIsTriedAgain(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
-	s.analyzer.fail = func(gate.AnalyzeRequest) error {
+	s.analyzer.fail = func(pipeline.AnalyzeRequest) error {
 		return fmt.Errorf("the child ran out of memory: %w", gate.ErrScanFailed)
 	}
 	s.work()
@@ -257,7 +259,7 @@ func TestFailedScanSaysWhenItIsTriedAgain(t *testing.T) {
 
 func TestMissingDigestNamesTheRepository(t *testing.T) {
 	s := newSite(t, month(0))
-	l := s.lookup(gate.LookupOptions{})
+	l := s.lookup(lookup.Options{})
 	s.push("team/app", "v1", 1)
 	image := s.at("team/app", "@sha256:"+pad(5))
 	s.ask(l, image)
@@ -280,7 +282,7 @@ func TestCancelledNamesWhatExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said(t, s.ask(s.lookup(gate.LookupOptions{}), s.at("team/app", "@"+string(d))), gate.CodeUnscanned, "was cancelled", "POST /api/v1/scans")
+	said(t, s.ask(s.lookup(lookup.Options{}), s.at("team/app", "@"+string(d))), gate.CodeUnscanned, "was cancelled", "POST /api/v1/scans")
 }
 
 func TestCausesOfAnError(t *testing.T) {
@@ -314,7 +316,7 @@ func TestTagOfARegistryThatDoesNotAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, month(0))
-			l := s.lookup(gate.LookupOptions{})
+			l := s.lookup(lookup.Options{})
 			s.event("team/app", "v1", s.push("team/app", "v1", 1))
 			s.work()
 			c.fault.Path = "/v2/**"
@@ -332,7 +334,7 @@ func TestTagOfARegistryThatDoesNotAnswer(t *testing.T) {
 		})
 	}
 	s := newSite(t, month(0))
-	a := s.ask(s.lookup(gate.LookupOptions{}), "second.invalid/team/app:v1")
+	a := s.ask(s.lookup(lookup.Options{}), "second.invalid/team/app:v1")
 	if a.Permits() || !strings.Contains(a.Text, `what tag "v1" names is not known: the name of registry "second" cannot be resolved`) {
 		t.Errorf("a name that cannot be resolved: got %+v", a)
 	}

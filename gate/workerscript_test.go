@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/work"
 )
 
 // script is a queue whose answers the test gives. Time is that of a synctest
@@ -92,7 +93,7 @@ func job(id string, p gate.Priority) gate.Job {
 	return gate.Job{ID: id, Kind: gate.JobAnalyze, Key: id, Priority: p, Epoch: 1}
 }
 
-func workerOptions(t *testing.T, concurrency int, h gate.Handler) gate.WorkerOptions {
+func workerOptions(t *testing.T, concurrency int, h gate.Handler) work.Options {
 	t.Helper()
 	registries, err := gate.NewRegistries([]gate.Registry{{Name: "hub", Host: "hub.example.com", Limits: gate.Limits{Concurrency: 4}}})
 	if err != nil {
@@ -102,17 +103,17 @@ func workerOptions(t *testing.T, concurrency int, h gate.Handler) gate.WorkerOpt
 	if err != nil {
 		t.Fatal(err)
 	}
-	return gate.WorkerOptions{
+	return work.Options{
 		Name: "w", Concurrency: concurrency, MaxAttempts: 3, Registries: registries, Quota: quota,
 		Handlers: map[gate.JobKind]gate.Handler{gate.JobAnalyze: h}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 }
 
 // running starts a worker; stop ends it and waits.
-func running(t *testing.T, q gate.Queue, o gate.WorkerOptions, grace time.Duration) (stop func()) {
+func running(t *testing.T, q work.Queue, o work.Options, grace time.Duration) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); gate.NewWorker(q, o).Run(ctx, grace) }()
+	go func() { defer close(done); work.NewWorker(q, o).Run(ctx, grace) }()
 	return func() { cancel(); <-done }
 }

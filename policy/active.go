@@ -15,7 +15,7 @@ import (
 // store, so that the files here are in force, always.
 func Kind(alone bool) agree.Kind {
 	k := agree.Kind{
-		Setting: gate.SettingPolicies, Format: 1, Wins: agree.ByHistory, PutBack: true, Alone: alone, File: "policies/active.json",
+		Setting: agree.SettingPolicies, Format: 1, Wins: agree.ByHistory, PutBack: true, Alone: alone, File: "policies/active.json",
 		Words: agree.Words{
 			What: "policies", Here: "the files here", Number: "activation", InUse: "policies in force",
 			OtherWay: `put the files of this one in force with "digestgate policy activate"`,

@@ -69,12 +69,12 @@ func TestFollowsOnItsOwnStore(t *testing.T) {
 	until("files changed back", func() bool { return ask(e).Reasons[0].Msg == "one" && e.Status().Activation == 3 })
 
 	// Another program puts an earlier value back.
-	value, version, err := store.Setting(t.Context(), gate.SettingPolicies)
+	value, version, err := store.Setting(t.Context(), agree.SettingPolicies)
 	if err != nil {
 		t.Fatal(err)
 	}
 	earlier := strings.Replace(string(value), `"number":3`, `"number":1`, 1)
-	if _, err := store.PutSetting(t.Context(), gate.SettingPolicies, []byte(earlier), version); err != nil {
+	if _, err := store.PutSetting(t.Context(), agree.SettingPolicies, []byte(earlier), version); err != nil {
 		t.Fatal(err)
 	}
 	until("the store has lost it", func() bool {
@@ -82,15 +82,15 @@ func TestFollowsOnItsOwnStore(t *testing.T) {
 		return err == nil && ok && active.Number == 3
 	})
 	// What a newer version wrote is known within a look, and stays.
-	_, version, err = store.Setting(t.Context(), gate.SettingPolicies)
+	_, version, err = store.Setting(t.Context(), agree.SettingPolicies)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.PutSetting(t.Context(), gate.SettingPolicies, []byte(`{"format":2}`), version); err != nil {
+	if _, err := store.PutSetting(t.Context(), agree.SettingPolicies, []byte(`{"format":2}`), version); err != nil {
 		t.Fatal(err)
 	}
 	until("unreadable", func() bool { return strings.Contains(e.Status().Behind, "format 2") })
-	if got, _, err := store.Setting(t.Context(), gate.SettingPolicies); err != nil || string(got) != `{"format":2}` || ask(e).Reasons[0].Msg != "one" {
+	if got, _, err := store.Setting(t.Context(), agree.SettingPolicies); err != nil || string(got) != `{"format":2}` || ask(e).Reasons[0].Msg != "one" {
 		t.Errorf("stored is %s, %v; it says %q", got, err, ask(e).Reasons[0].Msg)
 	}
 	stop := errors.New("stop")

@@ -1,5 +1,5 @@
 // Package policy answers "may this image run?" with the Rego rules of the
-// operator: it implements gate.Evaluator on the Open Policy Agent's library.
+// operator: it implements standing.Evaluator on the Open Policy Agent's library.
 //
 // A rule sees one total document, described by schema.json, in which no field
 // is ever absent: a Rego rule that meets an absent field does not fail, it does

@@ -16,7 +16,7 @@ import (
 )
 
 // Engine decides with one set of policies after the other. It implements
-// gate.Evaluator; all methods are safe for concurrent use. Which set is in force
+// standing.Evaluator; all methods are safe for concurrent use. Which set is in force
 // is [Active]'s to know.
 type Engine struct {
 	options Options
@@ -83,7 +83,7 @@ func (e *Engine) Healthy() error {
 	return nil
 }
 
-// Evaluate answers one question; see gate.Evaluator. The outcome is none for
+// Evaluate answers one question; see standing.Evaluator. The outcome is none for
 // an image without usable findings, and deny for everything that is refused,
 // whether by a condition, a rule or a failure.
 func (e *Engine) Evaluate(ctx context.Context, q gate.Question) gate.Decision {

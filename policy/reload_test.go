@@ -11,9 +11,10 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/standing"
 )
 
-func ask(e gate.Evaluator) gate.Decision {
+func ask(e standing.Evaluator) gate.Decision {
 	return e.Evaluate(context.Background(), question(testInventory(), testFindings()))
 }
 

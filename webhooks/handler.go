@@ -67,7 +67,7 @@ type Options struct {
 }
 
 // Witness is told of each authenticated delivery that was answered, when all
-// it asked for is durable. It must not wait; gate.LastEvents implements it.
+// it asked for is durable. It must not wait; intake.LastEvents implements it.
 type Witness interface {
 	Seen(registry string, state gate.PushState, at time.Time)
 }

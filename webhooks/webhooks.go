@@ -6,7 +6,7 @@
 //
 // A receiver knows a vendor's format and nothing else. It makes no call, keeps
 // no state and believes nothing: it turns bytes into [gate.Push] values, and
-// gate.Intake compares their hosts with the configuration and queues resolve
+// intake.Intake compares their hosts with the configuration and queues resolve
 // jobs. Which receiver reads a delivery follows from the path, never from the
 // body.
 //
@@ -18,6 +18,7 @@ import (
 	"net/http"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
 )
 
 // Delivery is one authenticated message of a registry.
@@ -44,7 +45,7 @@ type Receiver struct {
 	Handshake func(Delivery) (answer []byte, ok bool)
 }
 
-// Taker makes the work that events ask for durable; gate.Intake is one. Errors
+// Taker makes the work that events ask for durable; intake.Intake is one. Errors
 // that wrap gate.ErrDigestInvalid or gate.ErrInvalid are the sender's and
 // become 400; every other one becomes 503, so that the sender tries again.
 type Taker interface {
@@ -63,7 +64,7 @@ type Answer struct {
 // newAnswer leaves results without a repository out of the images: they are
 // events that are about no image.
 func newAnswer(results []gate.PushResult) Answer {
-	a := Answer{State: gate.DeliveryState(results), Images: []gate.PushResult{}}
+	a := Answer{State: intake.DeliveryState(results), Images: []gate.PushResult{}}
 	for _, r := range results {
 		if a.State == gate.PushNotActedOn && a.Reason == "" {
 			a.Reason = r.Reason

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // publishAnalyzerSet stores this worker's set, so that a scheduler without a
@@ -14,14 +15,14 @@ import (
 func (a *app) publishAnalyzerSet(ctx context.Context) error {
 	set := a.analyzer.Set()
 	for {
-		stored, version, err := a.store.Setting(ctx, gate.SettingAnalyzerSet)
+		stored, version, err := a.store.Setting(ctx, agree.SettingAnalyzerSet)
 		if err != nil && !errors.Is(err, gate.ErrNotFound) {
 			return err
 		}
 		if err == nil && string(stored) == set {
 			return nil
 		}
-		if _, err = a.store.PutSetting(ctx, gate.SettingAnalyzerSet, []byte(set), version); !errors.Is(err, gate.ErrConflict) {
+		if _, err = a.store.PutSetting(ctx, agree.SettingAnalyzerSet, []byte(set), version); !errors.Is(err, gate.ErrConflict) {
 			return err
 		}
 	}
@@ -32,7 +33,7 @@ func (a *app) analyzerSet(ctx context.Context) (string, error) {
 	if a.analyzer != nil {
 		return a.analyzer.Set(), nil
 	}
-	set, _, err := a.store.Setting(ctx, gate.SettingAnalyzerSet)
+	set, _, err := a.store.Setting(ctx, agree.SettingAnalyzerSet)
 	if errors.Is(err, gate.ErrNotFound) {
 		return "", fmt.Errorf("a content rescan needs a worker, and none has started on this store yet: %w", gate.ErrNotFound)
 	}

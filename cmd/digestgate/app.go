@@ -20,6 +20,13 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/intake"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/quota"
+	"github.com/digestgate/digestgate/gate/standing"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/analyzer"
@@ -55,18 +62,18 @@ type app struct {
 	matcher     *match.Matcher
 	policies    *policy.Active
 	analyzer    *analyzer.Analyzer
-	pipeline    *gate.Pipeline
-	standing    *gate.Standing
-	explain     *gate.Explainer
+	pipeline    *pipeline.Pipeline
+	standing    *standing.Standing
+	explain     *explain.Explainer
 	catalog     *catalog.Catalog
-	sweeper     *gate.Sweeper
-	syncer      *gate.Syncer
-	lastEvents  *gate.LastEvents
-	lookupStats *gate.Metrics // of lookups and what they fall back on
-	copies      *gate.RecordCopy // what admission knows when the store is away
+	sweeper     *standing.Sweeper
+	syncer      *registrysync.Syncer
+	lastEvents  *intake.LastEvents
+	lookupStats *lookup.Metrics    // of lookups and what they fall back on
+	copies      *lookup.RecordCopy // what admission knows when the store is away
 	hooks       *webhooks.Handler
 	reviewer    *admission.Reviewer
-	established *gate.Established // namespaces that had an image admitted
+	established *lookup.Established // namespaces that had an image admitted
 	// certificates are those of the listeners, which follow their files.
 	certificates []*admission.Certificate
 
@@ -86,7 +93,7 @@ func (a *app) open(ctx context.Context) (_ *app, err error) {
 		}
 	}()
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.lookupStats = gate.NewMetrics(a.metrics)
+	a.lookupStats = lookup.NewMetrics(a.metrics)
 	if err := openDataDir(c.DataDir, a.log); err != nil {
 		return nil, err
 	}
@@ -260,12 +267,12 @@ func (a *app) secretFiles() []string {
 }
 
 func (a *app) openPipeline(ctx context.Context) error {
-	a.lastEvents = gate.NewLastEvents(a.registries, a.store, gate.NewIntakeMetrics(a.metrics), a.log)
+	a.lastEvents = intake.NewLastEvents(a.registries, a.store, intake.NewMetrics(a.metrics), a.log)
 	a.onClose(func() error { a.lastEvents.Flush(context.WithoutCancel(ctx)); return nil })
 	// The interfaces of what this process does not need stay nil.
-	a.standing = &gate.Standing{Records: a.store, Matcher: a.matcher, Registries: a.registries, Now: time.Now, Log: a.log}
-	a.explain = &gate.Explainer{Charges: a.store, Pulls: a.store, Registries: a.registries, Quota: a.quota, Now: time.Now}
-	a.pipeline = &gate.Pipeline{
+	a.standing = &standing.Standing{Records: a.store, Matcher: a.matcher, Registries: a.registries, Now: time.Now, Log: a.log}
+	a.explain = &explain.Explainer{Charges: a.store, Pulls: a.store, Registries: a.registries, Quota: a.quota, Now: time.Now}
+	a.pipeline = &pipeline.Pipeline{
 		Records: a.store, Scheduler: a.store, Verdicts: a.standing,
 		Registries: a.registries, Quota: a.quota, Now: time.Now, Log: a.log,
 	}
@@ -294,9 +301,9 @@ func (a *app) openPipeline(ctx context.Context) error {
 		}
 		return tags
 	}
-	a.sweeper = gate.NewSweeper(a.standing, gate.SweepOptions{Digests: c, Scheduler: a.store, Quota: a.quota})
-	gate.NewQuotaMetrics(a.metrics, func(ctx context.Context) (gate.QuotaState, error) {
-		return gate.StateOf(ctx, a.quota, time.Now(), a.store, c)
+	a.sweeper = standing.NewSweeper(a.standing, standing.SweepOptions{Digests: c, Scheduler: a.store, Quota: a.quota})
+	quota.NewMetrics(a.metrics, func(ctx context.Context) (quota.State, error) {
+		return quota.Read(ctx, a.quota, time.Now(), a.store, c)
 	}, time.Now)
 	a.syncer = a.newSyncer()
 	return nil

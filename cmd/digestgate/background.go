@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/gate/schedule"
+	"github.com/digestgate/digestgate/gate/standing"
+	"github.com/digestgate/digestgate/gate/work"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -79,21 +82,21 @@ func (a *app) untilDone(ctx context.Context, what string, run func(context.Conte
 
 // workers are two: manifests are read beside analyses, so that a long one does
 // not keep a new push from being looked at.
-func (a *app) workers() []*gate.Worker {
+func (a *app) workers() []*work.Worker {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	name := fmt.Sprintf("%s-%s", host, rand.Text()[:8])
-	stats := gate.NewWorkMetrics(a.metrics)
-	make := func(kind gate.JobKind, concurrency int) *gate.Worker {
-		return gate.NewWorker(a.store, gate.WorkerOptions{
+	stats := work.NewMetrics(a.metrics)
+	make := func(kind gate.JobKind, concurrency int) *work.Worker {
+		return work.NewWorker(a.store, work.Options{
 			Name: name + "/" + string(kind), Kinds: []gate.JobKind{kind}, Concurrency: concurrency,
 			MaxAttempts: a.config.Scan.MaxAttempts, Registries: a.registries, Quota: a.quota,
 			Handlers: a.pipeline.Handlers(), Metrics: stats, Log: a.log, Now: time.Now,
 		})
 	}
-	return []*gate.Worker{make(gate.JobResolve, resolvers), make(gate.JobAnalyze, a.config.Scan.Concurrency)}
+	return []*work.Worker{make(gate.JobResolve, resolvers), make(gate.JobAnalyze, a.config.Scan.Concurrency)}
 }
 
 // keepCurrent sweeps when the advisories or the policies changed, and now and
@@ -133,14 +136,14 @@ func (a *app) rematch(ctx context.Context) {
 	// twice. If the store does not say, the sweep does not go on either.
 	_ = a.policies.Follow(ctx)
 	started := time.Now()
-	var swept gate.Swept
+	var swept standing.Swept
 	sweep := func(ctx context.Context) (err error) {
 		swept, err = a.sweeper.Rematch(ctx)
 		return err
 	}
 	var err error
 	if store.IsRedis(a.config.Store.URL) {
-		_, err = gate.NewTurn(a.store, "sweep").Do(ctx, a.sweepsFor(), judgeEvery-judgeSlack, sweep)
+		_, err = agree.NewTurn(a.store, "sweep").Do(ctx, a.sweepsFor(), judgeEvery-judgeSlack, sweep)
 	} else {
 		err = sweep(ctx)
 	}
@@ -175,7 +178,7 @@ type rescans struct{ *app }
 
 // Rescan implements schedule.Rescanner.
 func (r rescans) Rescan(ctx context.Context, kind schedule.Kind, tick time.Time) error {
-	var swept gate.Swept
+	var swept standing.Swept
 	var err error
 	if kind == schedule.KindContent {
 		set, unknown := r.analyzerSet(ctx)

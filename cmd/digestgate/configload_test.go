@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 )
 
 func loadText(t *testing.T, text string, environ ...string) (Config, error) {
@@ -108,26 +108,26 @@ admission: {clusters: [{name: other, tokenFile: /nonexistent/4}, {name: third}]}
 
 // TestRefusesAll: whether rules let anything of a registry in.
 func TestRefusesAll(t *testing.T) {
-	rule := func(pattern string, allowed bool) gate.RepositoryRule {
-		return gate.RepositoryRule{Pattern: pattern, Allowed: allowed}
+	rule := func(pattern string, allowed bool) lookup.RepositoryRule {
+		return lookup.RepositoryRule{Pattern: pattern, Allowed: allowed}
 	}
 	for _, tc := range []struct {
 		name  string
-		rules []gate.RepositoryRule
+		rules []lookup.RepositoryRule
 		want  bool
 	}{
 		{"no_rules", nil, false},
-		{"denies_some", []gate.RepositoryRule{rule("hub/sandbox/**", false)}, false},
-		{"denies_one_level", []gate.RepositoryRule{rule("hub/*", false)}, false},
-		{"denies_all", []gate.RepositoryRule{rule("hub/**", false)}, true},
-		{"denies_everywhere", []gate.RepositoryRule{rule("*/**", false)}, true},
-		{"allows", []gate.RepositoryRule{rule("hub/team/**", true)}, false},
-		{"allows_one", []gate.RepositoryRule{rule("hub/team/app", true)}, false},
-		{"allows_others", []gate.RepositoryRule{rule("other/**", true)}, true},
-		{"allows_any", []gate.RepositoryRule{rule("*/team/**", true)}, false},
-		{"may_allow", []gate.RepositoryRule{rule("{hub,other}/x", true)}, false},
-		{"allows_what_is_denied", []gate.RepositoryRule{rule("hub/team/**", true), rule("hub/**", false)}, true},
-		{"allows_more_than_is_denied", []gate.RepositoryRule{rule("hub/team/**", true), rule("hub/team/secret/**", false)}, false},
+		{"denies_some", []lookup.RepositoryRule{rule("hub/sandbox/**", false)}, false},
+		{"denies_one_level", []lookup.RepositoryRule{rule("hub/*", false)}, false},
+		{"denies_all", []lookup.RepositoryRule{rule("hub/**", false)}, true},
+		{"denies_everywhere", []lookup.RepositoryRule{rule("*/**", false)}, true},
+		{"allows", []lookup.RepositoryRule{rule("hub/team/**", true)}, false},
+		{"allows_one", []lookup.RepositoryRule{rule("hub/team/app", true)}, false},
+		{"allows_others", []lookup.RepositoryRule{rule("other/**", true)}, true},
+		{"allows_any", []lookup.RepositoryRule{rule("*/team/**", true)}, false},
+		{"may_allow", []lookup.RepositoryRule{rule("{hub,other}/x", true)}, false},
+		{"allows_what_is_denied", []lookup.RepositoryRule{rule("hub/team/**", true), rule("hub/**", false)}, true},
+		{"allows_more_than_is_denied", []lookup.RepositoryRule{rule("hub/team/**", true), rule("hub/team/secret/**", false)}, false},
 	} {
 		if got := refusesAll(tc.rules, "hub"); got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
-	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -70,7 +70,7 @@ func (l *loaded) warnRefusesAll() {
 // for patterns that no registry fits.
 func (l *loaded) warnRepositories() {
 	var refused []string
-	rules := l.Admission.LookupOptions().Repositories
+	rules := lookupOptions(l.Admission).Repositories
 	for _, r := range l.Registries {
 		if r.Name != "" && refusesAll(rules, r.Name) {
 			refused = append(refused, r.Name)
@@ -93,9 +93,9 @@ func (l *loaded) warnRepositories() {
 // refusesAll reports whether the rules let no repository of a registry in. It
 // tries names that no pattern mentions: of the whole registry where nothing is
 // allowed by name, otherwise of each pattern that allows.
-func refusesAll(rules []gate.RepositoryRule, registry string) bool {
+func refusesAll(rules []lookup.RepositoryRule, registry string) bool {
 	tried := []string{registry + "/**"}
-	if slices.ContainsFunc(rules, func(r gate.RepositoryRule) bool { return r.Allowed }) {
+	if slices.ContainsFunc(rules, func(r lookup.RepositoryRule) bool { return r.Allowed }) {
 		tried = nil
 	}
 	for _, r := range rules {
@@ -111,7 +111,7 @@ func refusesAll(rules []gate.RepositoryRule, registry string) bool {
 		}
 	}
 	denied := func(repository string) bool {
-		return slices.ContainsFunc(rules, func(r gate.RepositoryRule) bool {
+		return slices.ContainsFunc(rules, func(r lookup.RepositoryRule) bool {
 			match, _ := doublestar.Match(r.Pattern, repository)
 			return match && !r.Allowed
 		})

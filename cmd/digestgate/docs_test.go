@@ -16,6 +16,10 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/intake"
+	"github.com/digestgate/digestgate/gate/lookup"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
+	"github.com/digestgate/digestgate/gate/work"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/webhooks"
@@ -167,10 +171,10 @@ func TestOperationsPage(t *testing.T) {
 func registered(t *testing.T) map[string]string {
 	t.Helper()
 	reg := prometheus.NewRegistry()
-	gate.NewMetrics(reg)
-	gate.NewWorkMetrics(reg)
-	gate.NewIntakeMetrics(reg)
-	gate.NewSyncMetrics(reg)
+	lookup.NewMetrics(reg)
+	work.NewMetrics(reg)
+	intake.NewMetrics(reg)
+	registrysync.NewMetrics(reg)
 	webhooks.NewMetrics(reg)
 	redis.NewMetrics(reg)
 	if _, err := admission.NewRecorder(reg); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/store/sqlite"
 	"github.com/digestgate/digestgate/webhooks"
 )
@@ -144,7 +145,7 @@ func exampleHandler(t *testing.T, c Config, list []webhooks.Endpoint) *webhooks.
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := webhooks.NewHandler(list, gate.NewIntake(registries, quota, store), webhooks.Options{})
+	h, err := webhooks.NewHandler(list, intake.New(registries, quota, store), webhooks.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
@@ -49,12 +53,12 @@ func (m *scriptedMatcher) Match(_ context.Context, inv *gate.Inventory) (*gate.F
 
 // replica is a process as far as decisions go.
 type replica struct {
-	*gate.Standing
+	*standing.Standing
 	store  *redis.Store
-	lookup *gate.Lookup
+	lookup *lookup.Lookup
 }
 
-func startReplica(t *rapid.T, c store.Config, matcher gate.Matcher, engine gate.Evaluator) replica {
+func startReplica(t *rapid.T, c store.Config, matcher standing.Matcher, engine standing.Evaluator) replica {
 	s, err := redis.Open(context.Background(), c, redis.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -69,12 +73,12 @@ func startReplica(t *rapid.T, c store.Config, matcher gate.Matcher, engine gate.
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	standing := &gate.Standing{Records: s, Matcher: matcher, Evaluator: engine, Registries: registries, Now: time.Now, Log: log}
-	p := &gate.Pipeline{Records: s, Scheduler: s, Verdicts: standing, Registries: registries, Quota: quota, Now: time.Now, Log: log}
-	return replica{standing, s, gate.NewLookup(gate.LookupParts{
-		Reader: s.Admission(), Standing: standing, Resolver: p, Explain: &gate.Explainer{Registries: registries, Quota: quota, Now: time.Now},
+	standing := &standing.Standing{Records: s, Matcher: matcher, Evaluator: engine, Registries: registries, Now: time.Now, Log: log}
+	p := &pipeline.Pipeline{Records: s, Scheduler: s, Verdicts: standing, Registries: registries, Quota: quota, Now: time.Now, Log: log}
+	return replica{standing, s, lookup.New(lookup.Parts{
+		Reader: s.Admission(), Standing: standing, Resolver: p, Explain: &explain.Explainer{Registries: registries, Quota: quota, Now: time.Now},
 		Queue: s, Tags: s, Budget: s, Changed: s.Changed, Registries: registries, Now: time.Now, Log: log,
-	}, gate.LookupOptions{}, nil)}
+	}, lookup.Options{}, nil)}
 }
 
 // scan stores an inventory and matches it, as a worker does.

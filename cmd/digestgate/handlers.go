@@ -17,7 +17,9 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/listener"
+	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/webhooks"
 )
 
@@ -153,7 +155,7 @@ func (a *app) webhooks() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	intake := gate.NewIntake(a.registries, a.quota, a.store)
+	intake := intake.New(a.registries, a.quota, a.store)
 	a.hooks, err = webhooks.NewHandler(list, intake, webhooks.Options{Log: a.log, Metrics: webhooks.NewMetrics(a.metrics), Seen: a.lastEvents})
 	return a.hooks, err
 }
@@ -189,17 +191,17 @@ func (a *app) admission() (handler, error) {
 }
 
 // lookup answers "may it run?" for admission.
-func (a *app) lookup() *gate.Lookup {
+func (a *app) lookup() *lookup.Lookup {
 	c := a.config.Admission
-	a.copies = gate.NewRecordCopy(a.store.Admission(), c.StoreGrace, time.Now, a.lookupStats, a.log)
-	o := c.LookupOptions()
+	a.copies = lookup.NewRecordCopy(a.store.Admission(), c.StoreGrace, time.Now, a.lookupStats, a.log)
+	o := lookupOptions(c)
 	var clusters []string
 	for _, cluster := range c.Clusters {
 		clusters = append(clusters, cluster.Name)
 	}
-	a.established = gate.NewEstablished(clusters, a.store, a.log, time.Now)
+	a.established = lookup.NewEstablished(clusters, a.store, a.log, time.Now)
 	o.Established = a.established
-	return gate.NewLookup(gate.LookupParts{
+	return lookup.New(lookup.Parts{
 		Reader: a.copies, Standing: a.standing, Resolver: a.pipeline, Explain: a.explain, Queue: a.store, Tags: a.store, Budget: a.store,
 		Changed: a.store.Changed, Registries: a.registries, Platforms: a.pipeline.Platforms, Now: time.Now, Log: a.log,
 	}, o, a.lookupStats)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
@@ -27,7 +27,7 @@ func TestReadyWithAStoreThatIsNotWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	a := &app{store: st, copies: gate.NewRecordCopy(st.Admission(), 0, time.Now, nil, slog.New(slog.DiscardHandler))}
+	a := &app{store: st, copies: lookup.NewRecordCopy(st.Admission(), 0, time.Now, nil, slog.New(slog.DiscardHandler))}
 	other := &app{store: st} // of another role
 	for _, maxmemory := range []string{"0", "1"} {
 		if err := server.Do("config", "set", "maxmemory", maxmemory).Err(); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 )
 
 func newRegistriesCommand(o *rootOptions) *cobra.Command {
@@ -154,7 +155,7 @@ command; asking again while it runs is harmless.`,
 // follow polls until the synchronisation that was asked for has ended.
 func (c *client) follow(ctx context.Context, path string, st *api.Sync, progress io.Writer) error {
 	shown := ""
-	for st.State != gate.SyncDone {
+	for st.State != registrysync.Done {
 		line := fmt.Sprintf("%s: %s, %d of %d repositories, %d queued %s", st.Registry, st.State,
 			st.Counts.Done, st.Counts.Repositories, st.Counts.Queued+st.Counts.Gone, gate.Printable(st.Error, 200))
 		if line != shown {

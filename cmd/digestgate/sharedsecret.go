@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -32,7 +33,7 @@ type sharedSecret struct {
 // sharedToken is the admin token.
 func sharedToken(path string) sharedSecret {
 	return sharedSecret{
-		setting: gate.SettingAdminToken, path: path, instead: "set auth.adminTokenFile",
+		setting: agree.SettingAdminToken, path: path, instead: "set auth.adminTokenFile",
 		make: func() ([]byte, error) { return []byte(newToken()), nil },
 	}
 }
@@ -41,7 +42,7 @@ func sharedToken(path string) sharedSecret {
 // one caBundle fits every replica of admission.
 func sharedAuthority(dataDir string) sharedSecret {
 	return sharedSecret{
-		setting: gate.SettingAuthority, path: admission.AuthorityFile(dataDir), instead: "set admission.tls",
+		setting: agree.SettingAuthority, path: admission.AuthorityFile(dataDir), instead: "set admission.tls",
 		make: func() ([]byte, error) { return admission.NewAuthority(time.Now) },
 	}
 }

@@ -7,10 +7,11 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 )
 
 // SyncConfig is how often a registry is synchronised by itself; what a run
-// does is explained at gate.Syncer.
+// does is explained at sync.Syncer.
 type SyncConfig struct {
 	// Tags is the interval between comparisons of tag lists, and so the time
 	// in which a lost event is found; at least a minute, 0 is never.
@@ -39,17 +40,17 @@ func (c SyncConfig) Validate() error {
 }
 
 // syncPlans are by the names of the registries.
-func syncPlans(list []RegistryConfig) map[string]gate.SyncPlan {
-	plans := map[string]gate.SyncPlan{}
+func syncPlans(list []RegistryConfig) map[string]registrysync.Plan {
+	plans := map[string]registrysync.Plan{}
 	for _, r := range list {
-		plans[r.Name] = gate.SyncPlan{Tags: r.Sync.Tags, Full: r.Sync.Full}
+		plans[r.Name] = registrysync.Plan{Tags: r.Sync.Tags, Full: r.Sync.Full}
 	}
 	return plans
 }
 
 // newSyncer is the synchronisation of the configured registries.
-func (a *app) newSyncer() *gate.Syncer {
-	return gate.NewSyncer(a.registries, syncPlans(a.config.Registries), a.source, a.catalog, a.store, gate.NewSyncMetrics(a.metrics), a.log)
+func (a *app) newSyncer() *registrysync.Syncer {
+	return registrysync.New(a.registries, syncPlans(a.config.Registries), a.source, a.catalog, a.store, registrysync.NewMetrics(a.metrics), a.log)
 }
 
 // registryParts are what the API shows and does of registries.

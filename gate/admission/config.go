@@ -229,21 +229,6 @@ func (c Config) mode(namespace string) Mode {
 	return c.Mode
 }
 
-// LookupOptions are the rules that the lookup applies.
-func (c Config) LookupOptions() gate.LookupOptions {
-	o := gate.LookupOptions{
-		RequireDigest:     c.RequireDigest,
-		TagMaxAge:         c.Tags.MaxAge,
-		TagGrace:          c.Tags.Grace,
-		Wait:              c.Wait,
-		NewDigestsPerHour: c.NewDigestsPerHour, NewDigestsPerHourTotal: c.NewDigestsPerHourTotal,
-	}
-	for _, r := range c.Repositories {
-		o.Repositories = append(o.Repositories, gate.RepositoryRule{Pattern: r.Pattern, Allowed: r.Admission == "allowed"})
-	}
-	return o
-}
-
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

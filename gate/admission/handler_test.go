@@ -351,13 +351,3 @@ func TestConfig_validate(t *testing.T) {
 		t.Error("Validate shows a token")
 	}
 }
-
-func TestConfig_lookupOptions(t *testing.T) {
-	c := Default()
-	c.RequireDigest, c.Repositories = true, []RepositoryConfig{{"a/**", "allowed"}, {"a/b/*", "denied"}}
-	got := c.LookupOptions()
-	if !got.RequireDigest || got.TagMaxAge != time.Minute || got.TagGrace != 10*time.Minute || got.NewDigestsPerHour != 60 ||
-		len(got.Repositories) != 2 || !got.Repositories[0].Allowed || got.Repositories[1].Allowed {
-		t.Errorf("LookupOptions: got %+v", got)
-	}
-}

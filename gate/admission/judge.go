@@ -11,7 +11,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Decider answers for one reference; gate.Lookup implements it. An answer that
+// Decider answers for one reference; lookup.Lookup implements it. An answer that
 // does not permit (see gate.Answer.Permits) refuses, whatever its fields say.
 // It may be called from several goroutines at once and should return when ctx
 // ends; when it does not, the review is answered all the same, and the place

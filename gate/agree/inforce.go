@@ -12,7 +12,7 @@ import (
 
 // Store is the part of the store through which processes agree.
 type Store interface {
-	gate.Settings
+	Settings
 	// Now is the store's clock, which all processes have in common.
 	Now(ctx context.Context) (time.Time, error)
 }
@@ -105,7 +105,7 @@ func (a *Activations) Restore(ctx context.Context, lost Activation) (active Acti
 func (a *Activations) change(ctx context.Context, next func(ctx context.Context, active Activation, ok bool) (Activation, bool, error)) (active Activation, changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	err = gate.UpdateSetting(ctx, a.store, a.kind.Setting, func(value []byte) (_ []byte, err error) {
+	err = UpdateSetting(ctx, a.store, a.kind.Setting, func(value []byte) (_ []byte, err error) {
 		active, changed = Activation{}, false
 		if value != nil {
 			if active, err = a.kind.decode(value); err != nil {

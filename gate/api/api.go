@@ -19,6 +19,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/explain"
 )
 
 // Reader reads what is stored; see gate.Reader.
@@ -43,7 +44,7 @@ type Jobs interface {
 	Cancel(ctx context.Context, id string) (gate.Job, error)
 }
 
-// Scans takes asks for scans; gate.Pipeline implements it.
+// Scans takes asks for scans; pipeline.Pipeline implements it.
 type Scans interface {
 	Request(image string) (gate.JobRequest, error)
 	Ask(ctx context.Context, image string, force bool) (gate.Job, error)
@@ -64,7 +65,7 @@ type Options struct {
 	Usage  Usage
 	Quota  *gate.Quota
 	// Obstacles says why jobs wait; nil leaves that out.
-	Obstacles func() *gate.Obstacles
+	Obstacles func() *explain.Obstacles
 	// Policies may be nil.
 	Policies Policies
 	// Registries are shown, tested and synchronised on request.

@@ -21,6 +21,8 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/gate/intake"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
@@ -36,7 +38,7 @@ type site struct {
 	server  *httptest.Server
 	now     *clock
 	options api.Options
-	events  *gate.LastEvents // of registrySite
+	events  *intake.LastEvents // of registrySite
 }
 
 // clock moves a little whenever somebody looks.
@@ -70,7 +72,7 @@ func newSite(t *testing.T, change func(*api.Options)) *site {
 	s.no(err)
 	s.options = api.Options{
 		Reader: s.store, Lists: s.catalog, Jobs: s.store, Usage: s.store, Quota: quota, Version: "v1", Now: s.now.Now, Log: log,
-		Scans:      &gate.Pipeline{Scheduler: s.store, Registries: registries},
+		Scans:      &pipeline.Pipeline{Scheduler: s.store, Registries: registries},
 		Authorized: func(given string) bool { return given == token },
 	}
 	if change != nil {

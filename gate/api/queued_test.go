@@ -9,6 +9,8 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 func (s *site) enqueue(req gate.JobRequest) gate.Job {
@@ -91,9 +93,9 @@ func TestQueuedFromTheFirstMoment(t *testing.T) {
 // TestResolveThatCameToNothing: an unknown digest whose resolve has failed or was
 // cancelled is that, with its reason; one that was removed is unknown.
 func TestResolveThatCameToNothing(t *testing.T) {
-	explain := &gate.Explainer{}
+	explain := &explain.Explainer{}
 	s := newSite(t, func(o *api.Options) {
-		explain.Registries, explain.Quota, explain.Now = o.Scans.(*gate.Pipeline).Registries, o.Quota, o.Now
+		explain.Registries, explain.Quota, explain.Now = o.Scans.(*pipeline.Pipeline).Registries, o.Quota, o.Now
 		o.Obstacles = explain.Obstacles
 	})
 	ask := func(name string) gate.Job {
@@ -123,9 +125,9 @@ func TestResolveThatCameToNothing(t *testing.T) {
 
 // TestJobsSayWhatTheyWaitFor: in lists, alone, and with their image.
 func TestJobsSayWhatTheyWaitFor(t *testing.T) {
-	explain := &gate.Explainer{}
+	explain := &explain.Explainer{}
 	s := newSite(t, func(o *api.Options) {
-		explain.Registries, explain.Quota, explain.Now = o.Scans.(*gate.Pipeline).Registries, o.Quota, o.Now
+		explain.Registries, explain.Quota, explain.Now = o.Scans.(*pipeline.Pipeline).Registries, o.Quota, o.Now
 		o.Obstacles = explain.Obstacles
 	})
 	explain.Charges, explain.Pulls = s.store, s.store

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/quota"
 )
 
 // QuotaView is the quota of the running period.
@@ -23,7 +24,7 @@ type QuotaView struct {
 type quotaOutput struct{ Body QuotaView }
 
 func (s *server) getQuota(ctx context.Context, _ *struct{}) (*quotaOutput, error) {
-	q, err := gate.StateOf(ctx, s.Quota, s.Now(), s.Usage, s.Lists)
+	q, err := quota.Read(ctx, s.Quota, s.Now(), s.Usage, s.Lists)
 	if err != nil {
 		return nil, s.problem(ctx, "reading the quota", err)
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/intake"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 )
 
 // emptyRegistry is a registry that lists one repository without tags.
@@ -37,37 +39,37 @@ func (p prober) Probe(_ context.Context, registry, repository string) ([]gate.Pr
 }
 
 // registrySite is the API of two registries with a real synchronisation.
-func registrySite(t *testing.T, p prober) (*site, *gate.Syncer, *gate.Registries) {
+func registrySite(t *testing.T, p prober) (*site, *registrysync.Syncer, *gate.Registries) {
 	t.Helper()
 	table, err := gate.NewRegistries([]gate.Registry{{Name: "hub", Type: "harbor", Host: "hub.example.com"}, {Name: "second", Type: "swr", Host: "second.example.com", Aliases: []string{"other.example.com"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var syncer *gate.Syncer
-	var events *gate.LastEvents
+	var syncer *registrysync.Syncer
+	var events *intake.LastEvents
 	s := newSite(t, func(o *api.Options) {
 		o.Registries = api.RegistryParts{Table: table, Prober: p, Syncs: late{&syncer}, Events: lateEvents{&events}}
 	})
-	events = gate.NewLastEvents(table, s.store, nil, slog.New(slog.DiscardHandler))
+	events = intake.NewLastEvents(table, s.store, nil, slog.New(slog.DiscardHandler))
 	s.events = events
-	syncer = gate.NewSyncer(table, map[string]gate.SyncPlan{"hub": {Tags: 15 * time.Minute}}, emptyRegistry{}, s.catalog, s.store, nil, slog.New(slog.DiscardHandler))
+	syncer = registrysync.New(table, map[string]registrysync.Plan{"hub": {Tags: 15 * time.Minute}}, emptyRegistry{}, s.catalog, s.store, nil, slog.New(slog.DiscardHandler))
 	return s, syncer, table
 }
 
 // late breaks the circle that the store is made with the API.
-type late struct{ syncer **gate.Syncer }
+type late struct{ syncer **registrysync.Syncer }
 
-func (l late) Ask(ctx context.Context, name string, full bool) (gate.SyncStatus, error) {
+func (l late) Ask(ctx context.Context, name string, full bool) (registrysync.Status, error) {
 	return (*l.syncer).Ask(ctx, name, full)
 }
 
-func (l late) Status(ctx context.Context, name string) (gate.SyncStatus, error) {
+func (l late) Status(ctx context.Context, name string) (registrysync.Status, error) {
 	return (*l.syncer).Status(ctx, name)
 }
 
-type lateEvents struct{ events **gate.LastEvents }
+type lateEvents struct{ events **intake.LastEvents }
 
-func (l lateEvents) Last(ctx context.Context, name string) (gate.LastEvent, error) {
+func (l lateEvents) Last(ctx context.Context, name string) (intake.LastEvent, error) {
 	return (*l.events).Last(ctx, name)
 }
 
@@ -76,8 +78,8 @@ func TestRegistries(t *testing.T) {
 	var list struct{ Registries []api.Registry }
 	s.get("/registries", &list)
 	want := []api.Registry{
-		{Name: "hub", Type: "harbor", Host: "hub.example.com", Aliases: []string{}, Sync: api.Sync{Registry: "hub", State: gate.SyncNever, Every: api.SyncIntervals{Tags: "15m0s", Full: "0s"}}},
-		{Name: "second", Type: "swr", Host: "second.example.com", Aliases: []string{"other.example.com"}, Sync: api.Sync{Registry: "second", State: gate.SyncNever, Every: api.SyncIntervals{Tags: "0s", Full: "0s"}}},
+		{Name: "hub", Type: "harbor", Host: "hub.example.com", Aliases: []string{}, Sync: api.Sync{Registry: "hub", State: registrysync.Never, Every: api.SyncIntervals{Tags: "15m0s", Full: "0s"}}},
+		{Name: "second", Type: "swr", Host: "second.example.com", Aliases: []string{"other.example.com"}, Sync: api.Sync{Registry: "second", State: registrysync.Never, Every: api.SyncIntervals{Tags: "0s", Full: "0s"}}},
 	}
 	if diff := cmp.Diff(want, list.Registries); diff != "" {
 		t.Errorf("registries (-want +got):\n%s", diff)
@@ -93,18 +95,18 @@ func TestRegistries(t *testing.T) {
 
 	var st api.Sync
 	s.call("POST", "/registries/second/sync", `{"full":true}`, http.StatusAccepted, &st)
-	if st.State != gate.SyncWaiting {
+	if st.State != registrysync.Waiting {
 		t.Errorf("asked: %+v", st)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); syncer.Run(ctx) }()
-	for deadline := time.Now().Add(time.Minute); st.State != gate.SyncDone && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); st.State != registrysync.Done && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		s.get("/registries/second/sync", &st)
 	}
 	cancel()
 	<-ended
-	if st.State != gate.SyncDone || !st.Full || st.Counts.Done != 1 || st.EndedAt == nil || st.LastFull == nil || st.Note != "a note" {
+	if st.State != registrysync.Done || !st.Full || st.Counts.Done != 1 || st.EndedAt == nil || st.LastFull == nil || st.Note != "a note" {
 		t.Errorf("after the run: %+v", st)
 	}
 	s.call("POST", "/registries/second/sync", ``, http.StatusAccepted, &st) // a body is not needed
@@ -161,16 +163,16 @@ func downRegistries(t *testing.T, err error) api.RegistryParts {
 
 type downSyncs struct{ err error }
 
-func (d downSyncs) Ask(context.Context, string, bool) (gate.SyncStatus, error) {
-	return gate.SyncStatus{}, d.err
+func (d downSyncs) Ask(context.Context, string, bool) (registrysync.Status, error) {
+	return registrysync.Status{}, d.err
 }
 
-func (d downSyncs) Status(context.Context, string) (gate.SyncStatus, error) {
-	return gate.SyncStatus{}, d.err
+func (d downSyncs) Status(context.Context, string) (registrysync.Status, error) {
+	return registrysync.Status{}, d.err
 }
 
 type downEvents struct{ err error }
 
-func (d downEvents) Last(context.Context, string) (gate.LastEvent, error) {
-	return gate.LastEvent{}, d.err
+func (d downEvents) Last(context.Context, string) (intake.LastEvent, error) {
+	return intake.LastEvent{}, d.err
 }

@@ -128,7 +128,7 @@ func (c *Catalog) Tags(ctx context.Context, d gate.Digest, loc gate.Location) ([
 		"SELECT tag FROM tags WHERE digest = ? AND registry = ? AND repository = ? ORDER BY tag", d, loc.Registry, loc.Repository)
 }
 
-// Scanned implements gate.Digests.
+// Scanned implements standing.Digests.
 func (c *Catalog) Scanned(ctx context.Context, after gate.Digest, limit int) ([]gate.Digest, error) {
 	return all(ctx, c, "listing digests", column[gate.Digest],
 		"SELECT digest FROM images WHERE has_inventory AND digest > ? ORDER BY digest LIMIT ?", after, limit)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // Rescanner does the work of a tick; what is done already, by an earlier
@@ -33,7 +34,7 @@ type Rescanner interface {
 // Store is the part of the store that replicas agree through; see
 // store.Settings and store.Store for the errors.
 type Store interface {
-	gate.Settings
+	agree.Settings
 	Now(ctx context.Context) (time.Time, error)
 }
 
@@ -61,7 +62,7 @@ type entry struct {
 	ticks ticks
 }
 
-func (e entry) setting() string { return gate.SettingSchedule(e.Name) }
+func (e entry) setting() string { return agree.SettingSchedule(e.Name) }
 
 // New builds the scheduler of a list that [Validate] accepts; ErrInvalid
 // otherwise.
@@ -158,7 +159,7 @@ func (s *Scheduler) run(ctx context.Context, e entry, st state) error {
 	}
 	s.log.Info("rescan begins", "schedule", e.Name, "kind", e.Kind, "tick", st.Tick, "attempt", st.Attempt)
 	start, tick := time.Now(), st.Tick
-	err = gate.HoldLease(ctx, lease, func(ctx context.Context) error {
+	err = agree.HoldLease(ctx, lease, func(ctx context.Context) error {
 		next := st
 		now, err := s.store.Now(ctx)
 		if err == nil {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 )
 
 // state is the value of the setting of one schedule.
@@ -38,7 +38,7 @@ func (st state) again(now time.Time) state {
 // not readable counts as none; the schedule goes on from now.
 func (s *Scheduler) load(ctx context.Context, e entry, now time.Time) (state, error) {
 	var st state
-	version, readable, err := gate.LoadState(ctx, s.store, e.setting(), &st)
+	version, readable, err := agree.LoadState(ctx, s.store, e.setting(), &st)
 	if err != nil {
 		return state{}, fmt.Errorf("reading the last tick of schedule %q: %w", e.Name, err)
 	}
@@ -55,7 +55,7 @@ func (s *Scheduler) load(ctx context.Context, e entry, now time.Time) (state, er
 
 // save writes the state if nobody else has, and notes the new version.
 func (s *Scheduler) save(ctx context.Context, e entry, st *state) error {
-	return gate.SaveState(ctx, s.store, e.setting(), st, &st.version)
+	return agree.SaveState(ctx, s.store, e.setting(), st, &st.version)
 }
 
 // Status is a schedule as the API shows it.
@@ -83,7 +83,7 @@ func (s *Scheduler) Status(ctx context.Context) ([]Status, error) {
 	for _, e := range s.entries {
 		line := Status{Name: e.Name, Cron: e.Cron, TimeZone: e.ticks.zone.String(), Kind: e.Kind}
 		st := state{Tick: now}
-		_, readable, err := gate.LoadState(ctx, s.store, e.setting(), &st)
+		_, readable, err := agree.LoadState(ctx, s.store, e.setting(), &st)
 		if err != nil {
 			return nil, fmt.Errorf("reading the last tick of schedule %q: %w", e.Name, err)
 		}

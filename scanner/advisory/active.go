@@ -14,7 +14,7 @@ import (
 // contents.
 func Kind() agree.Kind {
 	return agree.Kind{
-		Setting: gate.SettingAdvisories, Wins: agree.ByTime, File: "advisories/offered.json",
+		Setting: agree.SettingAdvisories, Wins: agree.ByTime, File: "advisories/offered.json",
 		Words: agree.Words{
 			What: "advisory data", Here: "the data at advisories.path", Number: "generation", InUse: "advisory data in use",
 			Messages: agree.Messages{

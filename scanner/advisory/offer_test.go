@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
@@ -173,18 +174,18 @@ func TestLostActivation(t *testing.T) {
 			a := newReplica(t, s)
 			placeAt(t, a.path, "1", 1)
 			a.start()
-			value, _, err := s.Setting(t.Context(), gate.SettingAdvisories)
+			value, _, err := s.Setting(t.Context(), agree.SettingAdvisories)
 			if err != nil {
 				t.Fatal(err)
 			}
 			content := placeAt(t, a.path, "2", 2)
 			a.look()
 			a.want("before", content, 2, 2)
-			_, version, err := s.Setting(t.Context(), gate.SettingAdvisories)
+			_, version, err := s.Setting(t.Context(), agree.SettingAdvisories)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.PutSetting(t.Context(), gate.SettingAdvisories, value, version); err != nil {
+			if _, err := s.PutSetting(t.Context(), agree.SettingAdvisories, value, version); err != nil {
 				t.Fatal(err)
 			}
 			if restart {
@@ -205,11 +206,11 @@ func TestUnreadableSetting(t *testing.T) {
 	placeAt(t, a.path, "1", 1)
 	a.start()
 	const newer = `{"format":9,"number":7}`
-	_, version, err := s.Setting(t.Context(), gate.SettingAdvisories)
+	_, version, err := s.Setting(t.Context(), agree.SettingAdvisories)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.PutSetting(t.Context(), gate.SettingAdvisories, []byte(newer), version); err != nil {
+	if _, err := s.PutSetting(t.Context(), agree.SettingAdvisories, []byte(newer), version); err != nil {
 		t.Fatal(err)
 	}
 	for _, change := range []bool{false, true} {
@@ -219,11 +220,11 @@ func TestUnreadableSetting(t *testing.T) {
 		if _, err := a.Refresh(t.Context()); !errors.Is(err, gate.ErrStoreUnavailable) {
 			t.Errorf("changed %t: got %v", change, err)
 		}
-		if st := a.Status(); st.Generation.Number != 1 || !strings.Contains(st.Problem, gate.SettingAdvisories) {
+		if st := a.Status(); st.Generation.Number != 1 || !strings.Contains(st.Problem, agree.SettingAdvisories) {
 			t.Errorf("changed %t: status %+v", change, st)
 		}
 	}
-	if value, _, err := s.Setting(t.Context(), gate.SettingAdvisories); err != nil || string(value) != newer {
+	if value, _, err := s.Setting(t.Context(), agree.SettingAdvisories); err != nil || string(value) != newer {
 		t.Errorf("the store has %s, %v", value, err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/match"
 )
@@ -27,8 +28,8 @@ var clock = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func now() time.Time { return clock }
 
 var (
-	_ gate.Matcher    = (*match.Matcher)(nil)
-	_ advisory.Loader = (*match.Matcher)(nil)
+	_ standing.Matcher = (*match.Matcher)(nil)
+	_ advisory.Loader  = (*match.Matcher)(nil)
 )
 
 const image gate.Digest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"

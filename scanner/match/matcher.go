@@ -12,7 +12,7 @@ import (
 )
 
 // Matcher matches inventories against the generation that was loaded last. It
-// implements gate.Matcher and is safe for concurrent use; several matchers with
+// implements standing.Matcher and is safe for concurrent use; several matchers with
 // different data work in one process.
 type Matcher struct {
 	log     *slog.Logger
@@ -70,7 +70,7 @@ func (m *Matcher) Close() error {
 	return nil
 }
 
-// Generation implements gate.Matcher.
+// Generation implements standing.Matcher.
 func (m *Matcher) Generation() (gate.Generation, bool) {
 	cur := m.current.Load()
 	if cur == nil {
@@ -79,7 +79,7 @@ func (m *Matcher) Generation() (gate.Generation, bool) {
 	return cur.Generation, true
 }
 
-// Version implements gate.Matcher: the number of this package's format and the
+// Version implements standing.Matcher: the number of this package's format and the
 // versions of Trivy and trivy-db.
 func (m *Matcher) Version() string { return m.version }
 
@@ -91,7 +91,7 @@ var errSuperseded = errors.New("newer advisory data was loaded")
 // times finishes with what it has.
 const maxRestarts = 3
 
-// Match implements gate.Matcher. The caller sets InventoryID and FirstSeen.
+// Match implements standing.Matcher. The caller sets InventoryID and FirstSeen.
 //
 // Errors: gate.ErrAdvisoriesUnavailable (nothing is loaded, or the file cannot
 // be read), gate.ErrTimeout (ctx ended), gate.ErrConflict (the inventory is of a

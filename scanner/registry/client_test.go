@@ -15,10 +15,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
-var _ gate.Source = (*Client)(nil)
+var _ pipeline.Source = (*Client)(nil)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

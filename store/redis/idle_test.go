@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/work"
 	"github.com/digestgate/digestgate/store/redis"
 )
 
@@ -42,7 +43,7 @@ func TestIdleWorkersCostLittle(t *testing.T) {
 	var running sync.WaitGroup
 	for i := range queues {
 		queues[i] = &countingQueue{Store: open(t, c, redis.Options{})}
-		w := gate.NewWorker(queues[i], gate.WorkerOptions{
+		w := work.NewWorker(queues[i], work.Options{
 			Name: string(rune('a' + i)), Kinds: []gate.JobKind{gate.JobAnalyze}, Concurrency: 4, MaxAttempts: 3, Poll: time.Hour,
 			Registries: regs, Quota: quota, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		})

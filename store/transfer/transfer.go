@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -61,7 +62,7 @@ func Refuse(ctx context.Context, s store.Settings) error {
 }
 
 func load(ctx context.Context, s store.Settings) (*progress, int64, error) {
-	value, version, err := s.Setting(ctx, gate.SettingCopyProgress)
+	value, version, err := s.Setting(ctx, agree.SettingCopyProgress)
 	if errors.Is(err, gate.ErrNotFound) {
 		return nil, 0, nil
 	}
@@ -216,7 +217,7 @@ func (c *Copy) note(ctx context.Context, p *progress) error {
 	if err != nil {
 		return err
 	}
-	if c.version, err = c.To.PutSetting(ctx, gate.SettingCopyProgress, value, c.version); err != nil {
+	if c.version, err = c.To.PutSetting(ctx, agree.SettingCopyProgress, value, c.version); err != nil {
 		return fmt.Errorf("noting where the copy stands (is another one running?): %w", err)
 	}
 	return nil
@@ -262,7 +263,7 @@ func (c *Copy) section(ctx context.Context, section store.Section, p *progress, 
 // left says why a piece is no part of the copy.
 func (c *Copy) left(ctx context.Context, p store.Piece) string {
 	switch {
-	case p.Section == store.SectionSettings && strings.HasPrefix(p.Name, gate.SettingsOfCopies):
+	case p.Section == store.SectionSettings && strings.HasPrefix(p.Name, agree.SettingsOfCopies):
 		return "it is about an earlier copy"
 	case p.Section == store.SectionSettings && c.Skip != nil:
 		return c.Skip(ctx, p)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/azure"
 	"github.com/digestgate/digestgate/webhooks/webhookstest"
@@ -116,7 +117,7 @@ func TestHandshake(t *testing.T) {
 	}
 	// No store: nothing of this may reach it.
 	h, err := webhooks.NewHandler([]webhooks.Endpoint{{Name: "prod", Receiver: azure.Receiver(), Auth: auth}},
-		gate.NewIntake(registries, nil, nil), webhooks.Options{})
+		intake.New(registries, nil, nil), webhooks.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

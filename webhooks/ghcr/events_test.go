@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/webhooks"
 	"github.com/digestgate/digestgate/webhooks/ghcr"
 )
@@ -116,7 +117,7 @@ func TestForeignHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	// No store: a foreign host must not need one.
-	results, err := gate.NewIntake(registries, quota, nil).Take(t.Context(), "ghcr", pushes)
+	results, err := intake.New(registries, quota, nil).Take(t.Context(), "ghcr", pushes)
 	if err != nil || len(results) != 1 || !results[0].Foreign || results[0].State != gate.PushNotActedOn {
 		t.Errorf("Take: got %+v, %v, want it ignored as foreign", results, err)
 	}

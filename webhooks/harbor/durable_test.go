@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
@@ -75,7 +76,7 @@ func durable(t testing.TB, open func(testing.TB) store.Store) (post func(body st
 		t.Fatal(err)
 	}
 	h, err := webhooks.NewHandler([]webhooks.Endpoint{{Name: "prod", Receiver: harbor.Receiver(), Auth: auth}},
-		gate.NewIntake(registries, quota, st), webhooks.Options{Rate: 1e9, Burst: 1 << 30, Timeout: time.Minute})
+		intake.New(registries, quota, st), webhooks.Options{Rate: 1e9, Burst: 1 << 30, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

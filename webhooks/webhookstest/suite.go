@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/webhooks"
 )
 
@@ -277,7 +278,7 @@ func (s Suite) endpointOn(t testing.TB, c webhooks.Config, opt webhooks.Options,
 	}
 	handler, err := webhooks.NewHandler(
 		[]webhooks.Endpoint{{Name: s.Registry.Name, Receiver: s.Receiver, Auth: auth}},
-		gate.NewIntake(registries, quota, store), opt)
+		intake.New(registries, quota, store), opt)
 	if err != nil {
 		t.Fatal(err)
 	}

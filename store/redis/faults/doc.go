@@ -2,7 +2,7 @@
 // work on it, and then counts: the rules of DESIGN.md §5 must hold after any
 // crash, retry, duplicate and failover.
 //
-// Pushers take deliveries in, workers (gate.Worker and gate.Pipeline over
+// Pushers take deliveries in, workers (work.Worker and pipeline.Pipeline over
 // store/redis) resolve and analyse, readers decide admissions. Each is a process
 // of its own and writes down what it was told. A nemesis kills and stops them, and kills,
 // restarts, fails over and cuts off the servers. At the end everything is healed,

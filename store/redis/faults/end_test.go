@@ -12,6 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/standing"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -43,18 +45,18 @@ func synchronise(t *testing.T, n *node) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	s := gate.NewSyncer(n.pipeline.Registries, nil, world{n.World}, tags, n.store, nil, slog.New(slog.DiscardHandler))
+	s := registrysync.New(n.pipeline.Registries, nil, world{n.World}, tags, n.store, nil, slog.New(slog.DiscardHandler))
 	if _, err := s.Ask(ctx, hub, true); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.Run(ctx) }()
-	var status gate.SyncStatus
+	var status registrysync.Status
 	poll(t, "the synchronisation", func() string {
 		if status, err = s.Status(ctx, hub); err != nil {
 			return err.Error()
 		}
-		if status.Phase != gate.SyncDone || status.LastFull.IsZero() {
+		if status.Phase != registrysync.Done || status.LastFull.IsZero() {
 			return fmt.Sprintf("%+v", status)
 		}
 		return ""
@@ -176,7 +178,7 @@ func sweep(t *testing.T, n *node) {
 	}
 	slices.Sort(scanned)
 	scanned = slices.Compact(scanned)
-	swept, err := gate.NewSweeper(n.standing, gate.SweepOptions{Digests: scanned, Scheduler: n.store, Quota: n.pipeline.Quota}).Rematch(t.Context())
+	swept, err := standing.NewSweeper(n.standing, standing.SweepOptions{Digests: scanned, Scheduler: n.store, Quota: n.pipeline.Quota}).Rematch(t.Context())
 	if err != nil || swept.Failed > 0 {
 		t.Fatalf("sweeping: %+v, %v", swept, err)
 	}

@@ -15,6 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
@@ -55,8 +57,8 @@ const lease = 1500 * time.Millisecond
 type node struct {
 	role
 	store    recorded
-	pipeline *gate.Pipeline
-	standing *gate.Standing
+	pipeline *pipeline.Pipeline
+	standing *standing.Standing
 	rand     *rand.Rand
 }
 
@@ -86,8 +88,8 @@ func openNode(ctx context.Context, r role) (*node, error) {
 		return nil, err
 	}
 	log := slog.New(slog.DiscardHandler)
-	n.standing = &gate.Standing{Records: n.store, Matcher: matcher{}, Evaluator: evaluator{}, Registries: registries, Now: n.now, Log: log}
-	n.pipeline = &gate.Pipeline{
+	n.standing = &standing.Standing{Records: n.store, Matcher: matcher{}, Evaluator: evaluator{}, Registries: registries, Now: n.now, Log: log}
+	n.pipeline = &pipeline.Pipeline{
 		Records: n.store, Scheduler: n.store, Source: world{r.World},
 		Analyzer: analyzer{name: r.Who, took: n.took, gone: world{r.World}.phantoms()}, Verdicts: n.standing,
 		Registries: registries, Quota: quota, Now: n.now, Log: log,

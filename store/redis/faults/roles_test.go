@@ -6,11 +6,15 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/intake"
+	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/work"
 )
 
 // work claims and does jobs.
 func (n *node) work(ctx context.Context) {
-	w := gate.NewWorker(n.store, gate.WorkerOptions{
+	w := work.NewWorker(n.store, work.Options{
 		Name: n.Who, Concurrency: 4, MaxAttempts: 1000, Lease: lease, Poll: 200 * time.Millisecond,
 		Registries: n.pipeline.Registries, Quota: n.pipeline.Quota, Handlers: n.pipeline.Handlers(),
 		Log: slog.New(slog.DiscardHandler), Now: n.now,
@@ -35,7 +39,7 @@ func (n *node) each(ctx context.Context, f func()) {
 // deliver takes deliveries of all images in, one after the other, and duplicates
 // of earlier ones. A delivery that fails is not repeated: the registry gives up.
 func (n *node) deliver(ctx context.Context) {
-	intake := gate.NewIntake(n.pipeline.Registries, n.pipeline.Quota, n.store)
+	intake := intake.New(n.pipeline.Registries, n.pipeline.Quota, n.store)
 	w := world{n.World}
 	i := n.First
 	n.each(ctx, func() {
@@ -62,13 +66,13 @@ func (n *node) deliver(ctx context.Context) {
 }
 
 // lookup is the admission of a process; it follows the feed until ctx ends.
-func (n *node) lookup(ctx context.Context) *gate.Lookup {
-	records := gate.NewRecordCopy(n.store.Admission(), time.Minute, n.now, nil, slog.New(slog.DiscardHandler))
+func (n *node) lookup(ctx context.Context) *lookup.Lookup {
+	records := lookup.NewRecordCopy(n.store.Admission(), time.Minute, n.now, nil, slog.New(slog.DiscardHandler))
 	go records.Follow(ctx, n.store)
-	return gate.NewLookup(gate.LookupParts{
-		Reader: records, Standing: n.standing, Resolver: n.pipeline, Explain: &gate.Explainer{Registries: n.pipeline.Registries, Quota: n.pipeline.Quota, Now: n.now},
+	return lookup.New(lookup.Parts{
+		Reader: records, Standing: n.standing, Resolver: n.pipeline, Explain: &explain.Explainer{Registries: n.pipeline.Registries, Quota: n.pipeline.Quota, Now: n.now},
 		Queue: n.store, Tags: n.store, Budget: n.store, Changed: n.store.Changed, Registries: n.pipeline.Registries, Now: n.now, Log: n.pipeline.Log,
-	}, gate.LookupOptions{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: 1 << 20}, nil)
+	}, lookup.Options{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute, NewDigestsPerHour: 1 << 20}, nil)
 }
 
 // decide asks whether random images may run, by digest and by tag.
@@ -78,7 +82,7 @@ func (n *node) decide(ctx context.Context) {
 }
 
 // ask asks whether the image of a delivery may run, and notes the answer.
-func (n *node) ask(ctx context.Context, lookup *gate.Lookup, p gate.Push, byTag bool) gate.Answer {
+func (n *node) ask(ctx context.Context, lookup *lookup.Lookup, p gate.Push, byTag bool) gate.Answer {
 	ref := gate.Reference{Host: host, Repository: p.Repository, Digest: p.Digest}
 	if byTag {
 		ref.Digest, ref.Tag = "", p.Tag

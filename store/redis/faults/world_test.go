@@ -72,7 +72,7 @@ func (w world) push(i int, second bool) gate.Push {
 	return gate.Push{Kind: gate.PushArrived, Host: host, Repository: location(i).Repository, Digest: w.digest(i), Tag: fmt.Sprint("v", i)}
 }
 
-// Head implements gate.Source and gate.SyncSource.
+// Head implements gate.Source and sync.Source.
 func (w world) Head(_ context.Context, loc gate.Location, tag string) (gate.Digest, error) {
 	for prefix, shift := range map[string]int{"v": 0, "copy": 1} {
 		number, ok := strings.CutPrefix(tag, prefix)
@@ -97,7 +97,7 @@ func (w world) Resolve(ctx context.Context, loc gate.Location, ref string) (gate
 		Platform: gate.Platform{OS: "linux", Architecture: "amd64"}}, nil
 }
 
-// Repositories implements gate.SyncSource.
+// Repositories implements sync.Source.
 func (w world) Repositories(context.Context, string) (gate.RepositoryList, error) {
 	list := gate.RepositoryList{Complete: true}
 	for i := range repositories {
@@ -107,7 +107,7 @@ func (w world) Repositories(context.Context, string) (gate.RepositoryList, error
 	return list, nil
 }
 
-// Tags implements gate.SyncSource.
+// Tags implements sync.Source.
 func (w world) Tags(_ context.Context, loc gate.Location) (gate.TagList, error) {
 	list := gate.TagList{Complete: true}
 	for i := range w.n {

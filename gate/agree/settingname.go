@@ -1,0 +1,65 @@
+package agree
+
+// The settings of the store, all of them: the few values that every process on
+// it shares. What is stored under a name stays readable by later versions, so
+// that a name never changes and is not used for anything else later.
+const (
+	SettingPolicies      = "policies/active"
+	SettingAdvisories    = "advisories/current"
+	SettingAnalyzerSet   = "analyzer/set"
+	SettingAdminToken    = "auth/admin-token"
+	SettingAuthority     = "admission/authority"
+	SettingCopyProgress  = SettingsOfCopies + "progress"
+	SettingsOfCopies     = "copy/" // those that say how a copy of the store stands, and are not copied
+	settingNamespaces    = "admission-namespaces/"
+	settingLastEvent     = "last-event/"
+	settingSchedule      = "schedule/"
+	settingSync          = "sync/"
+	settingSyncRequested = "sync-ask/"
+	settingTurn          = "turn/"
+)
+
+// SettingNamespaces holds the namespaces of a cluster that have had an image
+// admitted.
+func SettingNamespaces(cluster string) string { return settingNamespaces + cluster }
+
+// SettingLastEvent holds when a registry was last heard of.
+func SettingLastEvent(registry string) string { return settingLastEvent + registry }
+
+// SettingSchedule holds the last tick of a schedule.
+func SettingSchedule(name string) string { return settingSchedule + name }
+
+// SettingSync holds the run of a registry's synchronisation that is under way,
+// or the last one.
+func SettingSync(registry string) string { return settingSync + registry }
+
+// SettingSyncRequested holds the last request for a synchronisation.
+func SettingSyncRequested(registry string) string { return settingSyncRequested + registry }
+
+// SettingTurn holds which process does a piece of work that one does for all.
+func SettingTurn(work string) string { return settingTurn + work }
+
+// SettingUse is a row of the table of settings.
+type SettingUse struct {
+	Name string // one in capitals stands for a part of the name
+	Use  string // what the setting is for, in words
+}
+
+// SettingUses is the table of all settings, by name. A setting that is in no row
+// does not exist; docs/redis.md lists the same.
+func SettingUses() []SettingUse {
+	return []SettingUse{
+		{SettingAuthority, "the authority of admission's own certificates, sealed"},
+		{SettingNamespaces("CLUSTER"), "namespaces that have had an image admitted"},
+		{SettingAdvisories, "which advisory data is in force"},
+		{SettingAnalyzerSet, "the analysers of the worker that started last"},
+		{SettingAdminToken, "the admin token of the API, sealed"},
+		{SettingCopyProgress, "how far a copy to this store has got"},
+		{SettingLastEvent("REGISTRY"), "when a registry was last heard of"},
+		{SettingPolicies, "which policies are in force, with the policies"},
+		{SettingSchedule("NAME"), "the last tick of a schedule"},
+		{SettingSyncRequested("REGISTRY"), "the last request for a synchronisation"},
+		{SettingSync("REGISTRY"), "the synchronisation of a registry"},
+		{SettingTurn("NAME"), "which process does what one does for all"},
+	}
+}

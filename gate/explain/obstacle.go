@@ -1,0 +1,245 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Obstacle is what keeps a job from running, or has ended it, in words for one
+// place.
+type Obstacle struct {
+	Kind gate.CauseKind
+	// Text has no full stop, names no repository but that of the place it was made
+	// for, and is not escaped or cut.
+	Text string
+	// Until is when the obstacle ends or the job is tried again; the zero time
+	// when nobody knows.
+	Until time.Time
+}
+
+// Pulls is the part of the store that counts the analyses of a registry; see
+// store.Scheduler.
+type Pulls interface {
+	NextPull(ctx context.Context, registry string, limit int) (time.Time, error)
+}
+
+// obstacleTimeout bounds what a text may ask of the store. It is asked only for an
+// image that is refused, and without an answer the text says less.
+const obstacleTimeout = 500 * time.Millisecond
+
+// sameTime is how far apart two times may be for a text to give only one of them: the
+// end of a registry's pause, and the next try of the job that waits for it.
+const sameTime = 10 * time.Second
+
+// Charges is the part of the store that counts charges; see store.Charges.
+type Charges interface {
+	Quota(ctx context.Context, period string) (gate.QuotaUse, error)
+	Charged(ctx context.Context, d gate.Digest) (gate.Charge, error)
+}
+
+// Explainer says why jobs do not run. Charges and Pulls may be nil, which says less.
+// It is safe for concurrent use.
+type Explainer struct {
+	Charges    Charges
+	Pulls      Pulls
+	Registries *gate.Registries
+	Quota      *gate.Quota
+	Now        func() time.Time
+}
+
+// Obstacles says why jobs do not run. It asks the store for the quota and the
+// hourly pulls where such limits are configured, once; it is for one answer, and
+// not safe for concurrent use.
+type Obstacles struct {
+	e     *Explainer
+	used  *bool                // the quota of the period is
+	pulls map[string]time.Time // when a registry may be pulled from again
+}
+
+// Obstacles begins an answer about jobs.
+func (e *Explainer) Obstacles() *Obstacles {
+	return &Obstacles{e: e, pulls: map[string]time.Time{}}
+}
+
+// Of says why a live job does not run, for a person who asks at a location; ok is
+// false when nothing keeps it.
+func (s *Obstacles) Of(ctx context.Context, j gate.Job, at gate.Location) (o Obstacle, ok bool) {
+	now := s.e.Now()
+	switch {
+	case j.State == gate.JobParked:
+		return s.e.quotaObstacle(now, j.UpdatedAt), true
+	case j.State != gate.JobQueued:
+		return Obstacle{}, false
+	}
+	if c, failed := j.CauseAt(at); failed && j.NotBefore.After(now) {
+		o := Cause(c, at, now)
+		o.Until = j.NotBefore
+		if c.Kind != gate.CauseAskedToWait || !c.Until.After(now) || c.Until.Sub(j.NotBefore).Abs() > sameTime {
+			o.Text += "; it is tried again at " + gate.Clock(j.NotBefore, now)
+		}
+		return o, true
+	} else if failed && (c.Kind == gate.CauseContent || c.Kind == gate.CauseWorker) {
+		o := Cause(c, at, now)
+		o.Text = "the last attempt failed, and the next one is queued: " + o.Text
+		return o, true
+	}
+	ctx, cancel := context.WithTimeout(ctx, obstacleTimeout)
+	defer cancel()
+	if s.needsQuota(ctx, j, now) {
+		o := s.e.quotaObstacle(now, now)
+		if j.Kind != gate.JobAnalyze {
+			o.Text = "an image that was never scanned needs a place in the scan quota first: " + o.Text
+		}
+		return o, true
+	}
+	next := s.nextPull(ctx, j.Location.Registry)
+	if !next.After(now) {
+		return Obstacle{}, false
+	}
+	return Obstacle{Kind: gate.CausePulls, Until: next, Text: fmt.Sprintf("the hourly pulls of %s (pullsPerHour) are used up until %s",
+		registryFor(j.Location, at), gate.Clock(next, now))}, true
+}
+
+// Reason says for operators why a job waits or has failed: of a job they may know
+// everything. "" for a job that nothing keeps.
+func (s *Obstacles) Reason(ctx context.Context, j gate.Job) (text string, until time.Time) {
+	if j.State == gate.JobFailed {
+		if c, ok := j.CauseAt(j.Location); ok {
+			return Cause(c, j.Location, s.e.Now()).Text, time.Time{}
+		}
+	}
+	o, _ := s.Of(ctx, j, j.Location)
+	return o.Text, o.Until
+}
+
+// needsQuota reports whether the job has to wait for a charge that the period does
+// not have any more, which the next claim will find.
+func (s *Obstacles) needsQuota(ctx context.Context, j gate.Job, now time.Time) bool {
+	if s.used == nil {
+		s.used = new(bool)
+		if s.e.Charges != nil && s.e.Quota != nil && s.e.Quota.Period(now).Limit > 0 {
+			period := s.e.Quota.Period(now)
+			use, err := s.e.Charges.Quota(ctx, period.Key)
+			*s.used = err == nil && use.Used >= period.Limit
+		}
+	}
+	if !*s.used || j.Digest == "" {
+		return *s.used
+	}
+	charge, err := s.e.Charges.Charged(ctx, j.Digest)
+	return err == nil && charge.Period == ""
+}
+
+// nextPull is when the registry may be pulled from again, the zero time for now.
+func (s *Obstacles) nextPull(ctx context.Context, registry string) time.Time {
+	if next, asked := s.pulls[registry]; asked {
+		return next
+	}
+	var next time.Time
+	if reg, ok := s.e.Registries.ByName(registry); ok && s.e.Pulls != nil && reg.Limits.PullsPerHour > 0 {
+		next, _ = s.e.Pulls.NextPull(ctx, reg.Name, reg.Limits.PullsPerHour) // without an answer the text says less
+	}
+	s.pulls[registry] = next
+	return next
+}
+
+// quotaObstacle is about a job that was found to need a charge at a time.
+func (e *Explainer) quotaObstacle(now, found time.Time) Obstacle {
+	o := Obstacle{Kind: gate.CauseQuota, Until: e.Quota.ResetsAt(now)}
+	switch turned := e.Quota.ResetsAt(found); {
+	case o.Until.IsZero():
+		o.Text = "the scan quota (quota.limit) is used up and does not renew by itself; the operators can raise it"
+	case !turned.After(now):
+		o.Text = fmt.Sprintf("the scan quota (quota.limit) was used up until %s; since then the images that wait are scanned in their turn", e.Quota.Clock(turned))
+		o.Until = time.Time{}
+	default:
+		o.Text = fmt.Sprintf("the scan quota (quota.limit) is used up until %s; then the scan continues by itself, or earlier if the operators raise the quota",
+			e.Quota.Clock(o.Until))
+	}
+	return o
+}
+
+// registryFor names the registry of a place to a person who asks at another.
+func registryFor(place, at gate.Location) string {
+	if place.Registry == at.Registry {
+		return fmt.Sprintf("registry %q", place.Registry)
+	}
+	return "the registry that it is read from"
+}
+
+// Cause is the text of a cause for a person who asks at a location.
+func Cause(c gate.Cause, at gate.Location, now time.Time) Obstacle {
+	o := Obstacle{Kind: c.Kind}
+	reg := registryFor(c.At, at)
+	if c.Kind.OfPlace() && c.At != at {
+		o.Text = "it cannot be read from the place that it was pushed to first; push it again here"
+		return o
+	}
+	switch c.Kind {
+	case gate.CauseContent:
+		if o.Text = c.Text; o.Text == "" {
+			o.Text = "its content cannot be read"
+		}
+	case gate.CauseCredentials:
+		o.Text = reg + " refuses the credentials that digestgate reads with; the operators must renew them, or allow them to pull"
+	case gate.CauseMissing:
+		o.Text = fmt.Sprintf("%s does not have it in repository %q; push it again, or correct the reference", reg, at.Repository)
+	case gate.CauseRefused:
+		o.Text = reg + " refuses this image: blocked by its own policy or removed; ask those who run the registry to allow it, or use another image"
+	case gate.CauseServed:
+		o.Text = reg + " serves content that does not match its digest; push it again"
+	case gate.CauseNotConfigured:
+		o.Text = reg + " is not configured any more"
+	case gate.CauseAskedToWait:
+		if o.Text = reg + " asked to wait"; c.Until.After(now) {
+			o.Text += " until " + gate.Clock(c.Until, now)
+		}
+	case gate.CauseName:
+		o.Text = "the name of " + reg + " cannot be resolved; the operators must correct its host or the name service"
+	case gate.CauseCertificate:
+		o.Text = "the certificate of " + reg + " is not accepted; the operators must correct it, or caFile"
+	case gate.CauseUnreachable:
+		o.Text = reg + " does not answer"
+	case gate.CauseFailing:
+		o.Text = reg + " answers with errors"
+	case gate.CauseQuota:
+		o.Text = "the scan quota (quota.limit) is used up"
+	case gate.CausePulls:
+		o.Text = "the hourly pulls of " + reg + " (pullsPerHour) are used up"
+	case gate.CauseWorker:
+		o.Text = "the process that scanned it was lost"
+	case gate.CauseResource:
+		o.Text = "digestgate has no disk space or memory left for it; the operators find the details in its log"
+	case gate.CauseAdvisories:
+		o.Text = "no vulnerability data is loaded yet"
+	case gate.CauseStore:
+		o.Text = "digestgate's store did not answer"
+	default:
+		o.Kind, o.Text = gate.CauseInternal, "an error of digestgate itself; the operators find it in its log"
+	}
+	return o
+}
+
+// Instead is what a registry does instead of answering, in the words that follow
+// "the registry".
+func Instead(c gate.Cause, now time.Time) string {
+	switch c.Kind {
+	case gate.CauseAskedToWait:
+		if c.Until.After(now) {
+			return "asked to wait until " + gate.Clock(c.Until, now)
+		}
+		return "asked to wait"
+	case gate.CauseName:
+		return "has a name that cannot be resolved"
+	case gate.CauseCertificate:
+		return "has a certificate that is not accepted"
+	case gate.CauseFailing:
+		return "answers with errors"
+	case gate.CauseCredentials:
+		return "refuses the credentials that it is read with"
+	}
+	return "did not answer"
+}

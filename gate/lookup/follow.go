@@ -1,0 +1,120 @@
+package lookup
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Changes is the part of the store's feed that copies follow; see store.Feed.
+type Changes interface {
+	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
+	Changed() <-chan struct{}
+	Scan(ctx context.Context, fn gate.ScanFunc) (seq int64, err error)
+}
+
+const (
+	followPage = 500         // changes at a time
+	followPoll = time.Second // finds what other processes changed
+	// followTimeout bounds one look at the feed: a connection into nowhere
+	// must not hold it after the store is back.
+	followTimeout = 5 * time.Second
+	// probeEvery is how often a store that is away is asked whether it is back.
+	probeEvery = 250 * time.Millisecond
+)
+
+// Follow keeps the copies as new as the store until ctx ends, and asks a store
+// that is away until it answers. Without it a copy would be as old as the last
+// admission of its image, and an outage would bring back what was known then.
+func (c *RecordCopy) Follow(ctx context.Context, feed Changes) {
+	var probing sync.WaitGroup
+	probing.Go(func() { c.probe(ctx) })
+	defer probing.Wait()
+	after := int64(0) // there is no copy yet: old changes cost nothing
+	for ctx.Err() == nil {
+		changed := feed.Changed()
+		began := c.now()
+		next, err := c.follow(ctx, feed, after)
+		if err == nil && next != after {
+			after = next
+			continue
+		}
+		if err == nil {
+			c.current(began)
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-time.After(followPoll):
+		}
+	}
+}
+
+// current notes that the copies show everything that was stored at a time, so
+// that the grace begins there, also where nothing is asked for long.
+func (c *RecordCopy) current(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.After(c.contact) {
+		c.contact = at
+	}
+}
+
+// probe asks a store that is away, so that no review has to.
+func (c *RecordCopy) probe(ctx context.Context) {
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		c.mu.Lock()
+		away := !c.away.IsZero()
+		c.mu.Unlock()
+		if away {
+			_, _ = c.ask(ctx, gate.ReadRequest{}) // ask notes how it ended
+		}
+	}
+}
+
+// follow takes in one page of changes and returns where the next one begins.
+func (c *RecordCopy) follow(ctx context.Context, feed Changes, after int64) (int64, error) {
+	looking, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	changes, next, err := feed.Changes(looking, after, followPage)
+	if errors.Is(err, gate.ErrConflict) { // the feed does not reach back that far
+		if next, err = feed.Scan(ctx, func(gate.Item) error { return nil }); err == nil {
+			c.entries.InvalidateAll()
+			c.tags.InvalidateAll()
+		}
+		return next, err
+	}
+	if err != nil {
+		return after, err
+	}
+	var req gate.ReadRequest
+	for _, ch := range changes {
+		switch d := gate.Digest(ch.Key); ch.Kind {
+		case gate.ChangeRecord:
+			if _, ok := c.entries.GetIfPresent(d); ok {
+				req.Digests = append(req.Digests, d)
+			}
+		case gate.ChangeTag:
+			c.tags.Invalidate(ch.Key)
+		}
+	}
+	if len(req.Digests) == 0 {
+		return next, nil
+	}
+	res, err := c.reader.Read(looking, req)
+	if err != nil {
+		return after, err
+	}
+	c.keep(req, res)
+	return next, nil
+}

@@ -1,0 +1,90 @@
+package lookup
+
+import (
+	"context"
+	"slices"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// index judges every child that a configured platform matches; the worst one
+// counts, the first of several equally bad.
+func (l *Lookup) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+	var want []gate.Digest
+	for _, c := range m.Children {
+		if !c.JudgedOn(l.parts.Platforms) {
+			continue
+		}
+		if !c.Digest.Valid() {
+			a := refuse(gate.ErrUnassessable, "the index names its image for %q by the digest %s, but only sha256 digests can be read; push it again with a tool that uses sha256",
+				c.Platform.String(), gate.Quoted(string(c.Digest), 40))
+			a.Platform = c.Platform.String()
+			return a
+		}
+		want = append(want, c.Digest)
+	}
+	if len(want) == 0 {
+		return refuse(gate.ErrUnassessable, "none of its platforms is among those that are scanned here")
+	}
+	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Digests: want})
+	if err != nil {
+		return refusal(err)
+	}
+	var worst *gate.Answer
+	var warnings []string
+	for _, c := range m.Children {
+		if !c.JudgedOn(l.parts.Platforms) {
+			continue
+		}
+		a := l.child(ctx, res.Digests[c.Digest], c, loc, ref, req)
+		for _, w := range a.Warnings {
+			if !slices.Contains(warnings, w) {
+				warnings = append(warnings, w)
+			}
+		}
+		if worst == nil || a.Outcome.Worse(worst.Outcome) {
+			worst = &a
+		}
+	}
+	worst.Warnings = warnings
+	return *worst
+}
+
+// child answers for one child of an index. The index calls it an image; if our
+// own read found something else, a node would not run it. One that nobody has read
+// is asked for where the index lies.
+func (l *Lookup) child(ctx context.Context, entry gate.Entry, c gate.Child, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+	var a gate.Answer
+	rec := entry.Record
+	l.readAgain(ctx, entry, c.Digest, loc, req)
+	switch k := rec.Manifest.Kind; {
+	case k == gate.KindImage, k == gate.KindUnknown && rec.InventoryID != "":
+		a = l.image(ctx, entry, c.Digest, loc, ref, req)
+	case k == gate.KindUnknown:
+		a = l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: c.Digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
+		a.Digest = c.Digest
+	default:
+		a = refuse(gate.ErrUnassessable, "the index names %s as an image, but its kind is %q; push the index again without it", c.Digest.Short(), k)
+		a.Digest = c.Digest
+	}
+	if a.Platform = c.Platform.String(); a.Platform == "" {
+		a.Platform = rec.Manifest.Platform.String()
+	}
+	return a
+}
+
+// readAgain queues the reading of what a version before recorded without it. The
+// answer is from what is recorded, and does not wait; the budget is for what is new.
+func (l *Lookup) readAgain(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, req gate.Request) {
+	if !entry.Record.Doubtful() || req.DryRun || entry.Copied {
+		return
+	}
+	job := gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
+	err := l.writeAside(ctx, func(ctx context.Context) error {
+		_, _, err := l.parts.Queue.Enqueue(ctx, job)
+		return err
+	})
+	if err != nil && !gate.NotTaken(err) { // which writeAside has logged
+		l.parts.Log.Warn("queuing a digest to be read again", "digest", digest, "location", gate.Printable(loc.String(), 200), "error", err)
+	}
+}

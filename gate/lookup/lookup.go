@@ -1,0 +1,355 @@
+package lookup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/explain"
+)
+
+// RepositoryRule says whether images of matching repositories may be admitted.
+// Pattern is a doublestar pattern over "registry/repository" with the
+// registry's configured name.
+type RepositoryRule struct {
+	Pattern string
+	Allowed bool
+}
+
+// Options are the operator's rules for references.
+type Options struct {
+	RequireDigest bool
+	TagMaxAge     time.Duration // a clean mapping this young needs no call
+	TagGrace      time.Duration // and this young serves when the registry does not answer
+	Wait          time.Duration // hold a request this long for an analysis in progress
+	// NewDigestsPerHour is what admission misses of one namespace may queue.
+	NewDigestsPerHour int
+	// NewDigestsPerHourTotal is what those of all namespaces of a cluster may
+	// queue together, half of it reserved for Established ones.
+	NewDigestsPerHourTotal int
+	// Established knows the namespaces that had an image admitted; nil: none.
+	Established  *Established
+	Repositories []RepositoryRule
+}
+
+// Budget takes from named budgets; see store.Charges.
+type Budget interface {
+	Spend(ctx context.Context, budget string, limit int, window time.Duration) (bool, error)
+}
+
+// Standing makes and answers questions about stored digests; gate/standing
+// implements it.
+type Standing interface {
+	// Question makes the question about a stored digest at a location. matched,
+	// unless nil, is told of each match that is made for it.
+	Question(r gate.Reader, e gate.Entry, loc gate.Location, event gate.Event, matched func(error)) gate.Question
+	// Evaluate answers it with the active policies.
+	Evaluate(ctx context.Context, q gate.Question) gate.Decision
+	// Loaded reports whether advisory data is loaded here.
+	Loaded() bool
+}
+
+// Resolver reads tags; gate/pipeline implements it.
+type Resolver interface {
+	// Look asks the registry, which is at host, which digest a tag names and writes
+	// nothing. Errors: those of the registry and of r; ErrBusy when the registry is
+	// at another host by now.
+	Look(ctx context.Context, r gate.RecordReader, key gate.TagKey, host string, asRecorded bool) (gate.Looked, error)
+	// Note records what a look found and asks for nothing. Errors: those of the
+	// store.
+	Note(ctx context.Context, found gate.Looked, loc gate.Location) error
+	// UsualAnalysis is how long an analysis usually takes, if it is known.
+	UsualAnalysis() (usual time.Duration, ok bool)
+}
+
+// Parts are what a lookup works with; all are needed but Platforms.
+type Parts struct {
+	// Reader is what decisions are read from: the store, or its decorator with a
+	// local copy.
+	Reader   gate.Reader
+	Standing Standing
+	Resolver Resolver
+	Explain  *explain.Explainer
+	Queue    interface {
+		Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
+	}
+	Tags interface {
+		PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error)
+	}
+	Budget     Budget
+	Changed    func() <-chan struct{} // store.Feed's
+	Registries *gate.Registries
+	// Platforms reports whether a platform is among the configured ones, as of
+	// now; nil trusts what was so when an index was read (Child.Judged).
+	Platforms func(gate.Platform) bool
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Lookup answers "may it run?" for one image reference of one request. It
+// decides from stored facts; the registry is asked only for tags whose mapping
+// is not fresh. It is safe for concurrent use.
+type Lookup struct {
+	parts    Parts
+	options  Options
+	metrics  *Metrics
+	tags     singleflight.Group
+	spending singleflight.Group
+	// asked is when a namespace last paid for asking for something.
+	asked    *otter.Cache[askedKey, time.Time]
+	usedUp   usedUp
+	silences silences
+	writes   writeHealth
+	// kept are readings of tags that the store did not take, by TagKey.String.
+	kept *otter.Cache[string, keptReading]
+}
+
+// rememberAsked bounds asked, in bytes. All entries weigh the same, because the keys
+// are hashes; there is room for 50,000. What is forgotten is paid for again.
+const rememberAsked = 12 << 20
+
+// New makes a lookup.
+func New(parts Parts, o Options, m *Metrics) *Lookup {
+	return &Lookup{
+		parts: parts, options: o, metrics: m,
+		asked: newWeighed(rememberAsked, func(askedKey, time.Time) int64 { return 0 }),
+		kept:  newKeptReadings(),
+	}
+}
+
+// Decide answers for one reference. It never returns an allow for an error;
+// the caller bounds its time with ctx, which may carry a [Waiter].
+func (l *Lookup) Decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
+	var changed <-chan struct{}
+	if l.options.Wait > 0 {
+		changed = l.parts.Changed() // before the look, so that no change is missed
+	}
+	a := l.decide(ctx, ref, req)
+	// Without a digest, or without asking for a scan, there is nothing to wait
+	// for.
+	if l.options.Wait > 0 && a.Digest != "" && !req.DryRun && notYet(a) {
+		a = l.wait(ctx, ref, req, a, changed)
+	}
+	l.metrics.looked(a.Code)
+	if !req.DryRun && a.Permits() {
+		l.options.Established.Note(req.Cluster, req.Namespace)
+	}
+	return a
+}
+
+func notYet(a gate.Answer) bool { return a.Code == gate.CodePending || a.Code == gate.CodeUnscanned }
+
+// lookEvery is how often a request that waits looks again at most, however much
+// is stored meanwhile: a thousand may wait at once.
+const lookEvery = 250 * time.Millisecond
+
+// wait repeats the decision after changes until it is another than "not yet", for
+// at most the configured time.
+func (l *Lookup) wait(ctx context.Context, ref gate.Reference, req gate.Request, a gate.Answer, changed <-chan struct{}) gate.Answer {
+	reg, _ := l.parts.Registries.ByHost(ref.Host)
+	limit, first := time.After(l.options.Wait), true
+	for notYet(a) {
+		over := false
+		err := gate.Aside(ctx, reg.Name, func() {
+			for _, next := range []<-chan struct{}{gate.After(lookEvery), changed} {
+				select {
+				case <-ctx.Done():
+					over = true
+				case <-limit:
+					over = true
+				case <-next:
+				}
+				if over {
+					return
+				}
+			}
+		})
+		switch {
+		case errors.Is(err, gate.ErrBusy) && first:
+			busy := refusal(fmt.Errorf("waiting for the scan of %s: %w", a.Digest, err))
+			busy.Digest = a.Digest
+			busy.Text = fmt.Sprintf("too many reviews wait for scans of registry %q already; its scan stays queued; try again", reg.Name)
+			return busy
+		case over || err != nil:
+			return a
+		}
+		first, changed = false, l.parts.Changed()
+		next := l.decide(ctx, ref, req)
+		if ctx.Err() != nil {
+			return a
+		}
+		a = next
+	}
+	return a
+}
+
+func (l *Lookup) decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
+	loc, host, refused := l.locate(ref)
+	if refused != nil {
+		return *refused
+	}
+	names := named{digest: ref.Digest}
+	if ref.Digest == "" {
+		if l.options.RequireDigest {
+			return refuse(gate.ErrDigestRequired, "a tag may move; name the digest instead (%s@sha256:...)", ref.Repository)
+		}
+		if names, refused = l.resolveTag(ctx, gate.TagKey{Location: loc, Tag: ref.Tag}, host); refused != nil {
+			return *refused
+		}
+	}
+	digest := names.digest
+	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{digest}})
+	if err != nil {
+		return refusal(err)
+	}
+	entry := res.Digests[digest]
+	if entry.Record.Manifest.Kind == gate.KindUnknown && names.manifest.Digest == digest {
+		// We have read and hashed it a moment ago; only the store does not know.
+		entry.Record.Manifest = names.manifest
+		entry.Record.Manifest.Hashed = true
+	}
+	a := l.judge(ctx, entry, digest, loc, ref, req)
+	a.Digest = digest
+	a.Warnings = append(names.warnings, a.Warnings...)
+	return a
+}
+
+// locate finds the configured registry of a reference and applies the rules
+// about repositories. host is where that registry is read.
+func (l *Lookup) locate(ref gate.Reference) (loc gate.Location, host string, refused *gate.Answer) {
+	no := func(format string, args ...any) (gate.Location, string, *gate.Answer) {
+		a := refuse(gate.ErrRegistryNotTrusted, format, args...)
+		return gate.Location{}, "", &a
+	}
+	reg, ok := l.parts.Registries.ByHost(ref.Host)
+	if !ok {
+		return no("registry %q is not configured here; use an image from a configured registry, or ask the operators to add it", ref.Host)
+	}
+	loc = gate.Location{Registry: reg.Name, Repository: ref.Repository}
+	allowed, listed := false, false
+	for _, rule := range l.options.Repositories {
+		match, _ := doublestar.Match(rule.Pattern, loc.String())
+		if match && !rule.Allowed {
+			return no("images of repository %q are not allowed here", loc)
+		}
+		listed = listed || rule.Allowed
+		allowed = allowed || match
+	}
+	if listed && !allowed {
+		return no("repository %q is not among the allowed ones", loc)
+	}
+	return loc, gate.CanonicalHost(reg.Host), nil
+}
+
+// judge answers for what a digest turned out to be.
+func (l *Lookup) judge(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+	m := entry.Record.Manifest
+	l.readAgain(ctx, entry, digest, loc, req)
+	switch {
+	case m.Unassessable != "" || m.Kind == gate.KindImage:
+		return l.image(ctx, entry, digest, loc, ref, req)
+	case m.Kind == gate.KindIndex:
+		return l.index(ctx, m, loc, ref, req)
+	case m.Kind == gate.KindUnknown:
+		return l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
+	}
+	return refuse(gate.ErrUnassessable, "this is not an image that can run, its kind is %q; correct the reference", m.Kind)
+}
+
+// image evaluates one platform's image and queues what is missing.
+func (l *Lookup) image(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+	entry.Record.Digest = digest
+	q := l.parts.Standing.Question(l.parts.Reader, entry, loc, gate.EventAdmission, l.metrics.matched)
+	q.Host, q.Request = ref.Host, &req
+	if ref.Tag != "" { // our own reading, also when the digest is known by now
+		q.Tags = []string{ref.Tag}
+	}
+	d := l.parts.Standing.Evaluate(ctx, q)
+	a := gate.Answer{
+		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest,
+		PolicyRevision: d.PolicyRevision, Generation: q.Record.Generation,
+	}
+	for _, r := range d.Reasons {
+		if r.Action == gate.OutcomeWarn {
+			a.Warnings = append(a.Warnings, sentence(r))
+		}
+	}
+	switch q.State {
+	case gate.StateNotScanned, gate.StateFailed, gate.StateQueued, gate.StateScanning, gate.StateQuotaExhausted:
+		job := gate.JobRequest{Kind: gate.JobAnalyze, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
+		queued := l.miss(ctx, job, entry, req.DryRun)
+		switch {
+		case notYet(a), a.Code == gate.CodeQuotaExhausted:
+			queued.Digest = digest
+			return queued
+		case a.Code == gate.CodeScanFailed:
+			a.Text = l.scanFailed(entry.Job, loc, queued)
+		}
+	case gate.StateScanned:
+		if a.Code == gate.CodeUnscanned { // the inventory that the record names is lost
+			job := gate.JobRequest{Kind: gate.JobAnalyze, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace, Force: true}
+			queued := l.miss(ctx, job, entry, req.DryRun)
+			queued.Digest = digest
+			return queued
+		}
+		if a.Code == gate.CodePending && !l.parts.Standing.Loaded() {
+			a.Text = "the image has been read; no vulnerability data is loaded yet to compare it with; the operators must load it; " + hint
+		}
+		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {
+			l.noteLocation(ctx, loc, digest, req)
+		}
+	case gate.StateCancelled:
+		a.Text = cancelled
+	case gate.StateUnassessable:
+		if entry.Record.Manifest.Unassessable == "" && a.Code == gate.CodeUnassessable && entry.Job != nil {
+			a.Text = fmt.Sprintf("the image cannot be assessed: %s; use another image, or ask the operators of digestgate", l.failed(*entry.Job, loc))
+		}
+	}
+	return a
+}
+
+// refusal turns an error into an answer, which is never an allow and leaves the
+// words to the code's usual sentence, unless a store has its own.
+func refusal(err error) gate.Answer {
+	a := gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodeOf(err), Err: err}
+	if fault := new(gate.StoreFault); a.Code == gate.CodeStoreUnavailable && errors.As(err, &fault) {
+		a.Text = fmt.Sprintf("the scan results cannot be read at the moment: %s; try again", fault.Words)
+	}
+	return a
+}
+
+// refuse is the answer with a text of our own for the refused person; the
+// same text and the sentinel make the error for the operator.
+func refuse(sentinel error, format string, args ...any) gate.Answer {
+	text := fmt.Sprintf(format, args...)
+	a := refusal(fmt.Errorf("%s: %w", text, sentinel))
+	a.Text = text
+	return a
+}
+
+// describe is the text for a refused person when no rule spoke: the conditions
+// that the evaluator found.
+func describe(d gate.Decision) string {
+	var parts []string
+	for _, r := range d.Reasons {
+		if r.Action == gate.OutcomeDeny && r.Rule == "" {
+			parts = append(parts, r.Msg)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func sentence(r gate.Reason) string {
+	if r.Rule == "" {
+		return r.Msg
+	}
+	return r.Rule + ": " + r.Msg
+}

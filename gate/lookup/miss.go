@@ -1,0 +1,151 @@
+package lookup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// queueTimeout bounds what a review spends on queuing: a store that fell silent
+// after the records were read must not hold an answer to its deadline. On a
+// store that works it takes milliseconds.
+const queueTimeout = 2 * time.Second
+
+// noteLocation queues a resolve of a known digest at a location it was not seen
+// at. The answer does not depend on it, so that a failure is only logged.
+func (l *Lookup) noteLocation(ctx context.Context, loc gate.Location, digest gate.Digest, req gate.Request) {
+	job := gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
+	var over overspent
+	var outcome gate.Enqueued
+	err := l.writeAside(ctx, func(ctx context.Context) (err error) {
+		if over, err = l.spend(ctx, job); over == "" && err == nil {
+			_, outcome, err = l.parts.Queue.Enqueue(ctx, job)
+		}
+		return err
+	})
+	switch {
+	case err == nil && over == "":
+		l.metrics.missed(string(outcome))
+	case err == nil:
+		l.metrics.missed("over_budget")
+	}
+	if err != nil && !gate.NotTaken(err) { // which writeAside has logged
+		l.parts.Log.Warn("queuing a resolve for a new location", "location", gate.Printable(loc.String(), 200), "error", err)
+	}
+}
+
+// spendWindow is the window of the namespaces' budgets.
+const spendWindow = time.Hour
+
+// miss queues the work that is missing, within the namespace's budget, and
+// says how long it usually takes. A live job is only made more urgent. A dry
+// run changes nothing.
+func (l *Lookup) miss(ctx context.Context, job gate.JobRequest, entry gate.Entry, dry bool) gate.Answer {
+	live := entry.Job != nil && entry.Job.State.Live()
+	if live && (dry || entry.Job.Priority == gate.PriorityInteractive) {
+		return l.pending(ctx, *entry.Job, job.Location)
+	}
+	if entry.Copied {
+		return unqueued(fmt.Errorf("queuing %s: the store did not answer: %w", gate.Quoted(job.Key(), 200), gate.ErrStoreUnavailable), "the store does not answer")
+	}
+	if dry {
+		return refuse(gate.ErrNotScanned, "not scanned yet; this was a dry run, so nothing was queued")
+	}
+	queuing, cancel := context.WithTimeout(ctx, queueTimeout)
+	defer cancel()
+	unavailable := func(err error) gate.Answer {
+		if ctx.Err() == nil {
+			l.writes.note(l.parts.Log, err, l.parts.Now())
+		}
+		if live && gate.NotTaken(err) { // it is only not made more urgent
+			return l.pending(ctx, *entry.Job, job.Location)
+		}
+		words := gate.StoreWords(err)
+		if queuing.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("no answer within %s: %w", queueTimeout, errors.Join(gate.ErrStoreUnavailable, err))
+		}
+		return unqueued(err, words)
+	}
+	if !live {
+		over, err := l.spend(queuing, job)
+		if err != nil {
+			return unavailable(err)
+		}
+		if over != "" {
+			l.metrics.missed("over_budget")
+			return l.overBudget(over, job.Namespace)
+		}
+	}
+	queued, outcome, err := l.parts.Queue.Enqueue(queuing, job)
+	if err == nil {
+		l.metrics.missed(string(outcome))
+	}
+	switch {
+	case err != nil:
+		return unavailable(err)
+	case outcome == gate.EnqueuedLeft:
+		return l.left(queued, job.Location)
+	case live || outcome == gate.EnqueuedJoined:
+		return l.pending(ctx, queued, job.Location)
+	}
+	text, _ := l.state(ctx, queued, job.Location)
+	return refuse(errQueued, "not scanned yet; %s", strings.Replace(text, "is queued", "is queued now", 1))
+}
+
+// unqueued is the refusal of what nobody has scanned and nothing can be queued
+// for; words say why.
+func unqueued(err error, words string) gate.Answer {
+	a := refusal(err)
+	if a.Code == gate.CodeStoreUnavailable {
+		a.Text = fmt.Sprintf("not scanned yet, and its scan cannot be queued: %s; try again", words)
+	}
+	return a
+}
+
+// overBudget says which limit it is, when it ends, and what does not wait for
+// that: only admission is limited, a push or an operator's ask is not. Windows
+// are aligned to the hour, by the store's clock.
+func (l *Lookup) overBudget(over overspent, namespace string) gate.Answer {
+	ends := l.parts.Now().UTC().Truncate(spendWindow).Add(spendWindow)
+	who := ""
+	switch total := l.options.NewDigestsPerHourTotal; over {
+	case overNewcomers:
+		who = fmt.Sprintf("namespaces in which no image was admitted before, like %q, have asked for their %d new images of this hour (half of admission.newDigestsPerHourTotal)", namespace, (total+1)/2)
+	case overAll:
+		who = fmt.Sprintf("all namespaces together have asked for their %d new images of this hour (admission.newDigestsPerHourTotal)", total)
+	default:
+		who = fmt.Sprintf("namespace %q has asked for its %d new images of this hour (admission.newDigestsPerHour)", namespace, l.options.NewDigestsPerHour)
+	}
+	return refuse(gate.ErrNotScanned, "not scanned, and %s; it may ask for more from %s UTC; push the image again, or ask the operators to scan it", who, ends.Format("15:04"))
+}
+
+// errQueued marks the answer of the review that has queued the scan.
+var errQueued = fmt.Errorf("queued: %w", gate.ErrNotScanned)
+
+// pending answers for a live job.
+func (l *Lookup) pending(ctx context.Context, j gate.Job, at gate.Location) gate.Answer {
+	text, kind := l.state(ctx, j, at)
+	if kind == gate.CauseQuota && j.State == gate.JobParked {
+		return refuse(gate.ErrQuotaExhausted, "%s", text)
+	}
+	return refuse(gate.ErrPending, "%s", text)
+}
+
+// left answers for a job that has ended and that an admission does not start again.
+func (l *Lookup) left(j gate.Job, at gate.Location) gate.Answer {
+	switch j.State {
+	case gate.JobCancelled:
+		return refuse(gate.ErrNotScanned, cancelled)
+	case gate.JobFailed:
+		again := gate.Clock(j.FinishedAt.Add(gate.AdmissionRestart), l.parts.Now())
+		return refuse(gate.ErrNotScanned, "not scanned: %s; after %s an admission starts the scan again, a push or POST /api/v1/scans does so at once", l.failed(j, at), again)
+	}
+	return refuse(gate.ErrNotScanned, "not scanned: the last attempt is %s and is not repeated yet", j.State)
+}
+
+// cancelled is the text for an image whose scan a person has cancelled.
+const cancelled = "its scan was cancelled; it is scanned again when a person asks for it with POST /api/v1/scans"

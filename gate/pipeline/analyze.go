@@ -1,0 +1,187 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// analyze handles an analyze job: announce the claim in the record, make the
+// inventory, store it, match, evaluate.
+func (p *Pipeline) analyze(ctx context.Context, run *gate.Run) error {
+	job := run.Job
+	if err := p.Records.Fence(ctx, job.Digest, job.Epoch); err != nil {
+		return err
+	}
+	entry, err := gate.ReadEntry(ctx, p.Records, job.Digest)
+	if err != nil {
+		return err
+	}
+	if entry.Record, err = p.establish(ctx, job, entry.Record); err != nil {
+		return err
+	}
+	// An inventory of a job that is not forced was stored by an earlier claim
+	// that died before it could say so.
+	if entry.Record.InventoryID == "" || job.Force {
+		err = p.inventory(ctx, run, entry.Record)
+	} else {
+		err = p.Scheduler.Serve(ctx, job.Lease())
+	}
+	if err != nil {
+		return err
+	}
+	run.Enter(gate.PhaseMatch)
+	err = p.Verdicts.Renew(ctx, job.Digest, job.Trigger.Event())
+	if !errors.Is(err, gate.ErrNotFound) {
+		return err
+	}
+	// A shared store has lost the inventory since, or it is damaged. The error
+	// must not go on: of the registry it would end the job for good.
+	p.Log.Warn("inventory is lost, analysing again", "digest", job.Digest, "error", err)
+	if err := p.inventory(ctx, run, entry.Record); err != nil {
+		return err
+	}
+	run.Enter(gate.PhaseMatch)
+	if err = p.Verdicts.Renew(ctx, job.Digest, job.Trigger.Event()); errors.Is(err, gate.ErrNotFound) {
+		return fmt.Errorf("the store loses inventories: %v: %w", err, gate.ErrStoreUnavailable)
+	}
+	return err
+}
+
+// inventory makes and stores the inventory, from the first location that has
+// the image. What was analysed is charged, also when no layer had to be pulled
+// for it: the charge is kept before the first layer byte is pulled, at the
+// latest before the inventory is stored, so that there is none without a charge
+// (docs/adr/0006-charged-when-analysed.md).
+func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, rec gate.Record) error {
+	job := run.Job
+	started := p.Now()
+	served := false
+	serve := func(ctx context.Context) error {
+		err := p.Scheduler.Serve(ctx, job.Lease())
+		served = served || err == nil
+		return err
+	}
+	return p.fromSources(ctx, job, rec, func(ctx context.Context, loc gate.Location) error {
+		inv, err := p.Analyzer.Analyze(ctx, AnalyzeRequest{
+			Digest: job.Digest, Location: loc,
+			BeforePull: serve,
+			Progress:   run.Report,
+			Yield:      run.Yield,
+		})
+		if errors.Is(err, gate.ErrUnassessable) || errors.Is(err, gate.ErrTooLarge) {
+			if rec.InventoryID != "" {
+				return err // a rescan never hides the last findings; the job tells
+			}
+			class, _ := gate.Classify(err)
+			reason := gate.ContentText(err, class.Err)
+			if put := p.Records.PutUnassessable(ctx, job.Digest, job.Epoch, reason); put != nil {
+				return put
+			}
+			return errors.Join(err, p.Verdicts.Judge(ctx, job.Digest, job.Trigger.Event()))
+		}
+		if err != nil {
+			return err
+		}
+		p.tookAnalysis(p.Now().Sub(started))
+		if !served {
+			if err := serve(ctx); err != nil {
+				return err
+			}
+		}
+		return p.Records.PutInventory(ctx, job.Epoch, inv)
+	})
+}
+
+// fromSources calls fn with each place that a digest may be read from, until one
+// answers for good: with success, or with an error that is not the place's own.
+// Of the places' errors it returns the one that leaves most hope: what a broken
+// registry serves must not end a job while another, which has the image, is away.
+// A place that is recorded meanwhile is tried too: the job may have been asked for
+// where the digest never was.
+func (p *Pipeline) fromSources(ctx context.Context, job gate.Job, rec gate.Record, fn func(context.Context, gate.Location) error) error {
+	tried := map[gate.Location]bool{}
+	var met []*gate.PlaceError
+	for list := p.sources(job.Location, rec); len(list) > 0; {
+		for _, loc := range list {
+			tried[loc] = true
+			err := fn(ctx, loc)
+			switch {
+			case err == nil:
+				return nil
+			case errors.Is(err, gate.ErrUnassessable), errors.Is(err, gate.ErrTooLarge), errors.Is(err, gate.ErrPermanent):
+				return err
+			case errors.Is(err, gate.ErrNotFound):
+				if gone := p.Records.MarkGone(ctx, job.Digest, loc); gone != nil {
+					return gone
+				}
+			case hope(err) == 0:
+				return err
+			}
+			met = append(met, &gate.PlaceError{At: loc, Err: err})
+			if ctx.Err() != nil {
+				return decisive(met, p.Now())
+			}
+		}
+		entry, err := gate.ReadEntry(ctx, p.Records, job.Digest)
+		if err != nil {
+			return err
+		}
+		list = slices.DeleteFunc(p.sources(job.Location, entry.Record), func(l gate.Location) bool { return tried[l] })
+	}
+	return decisive(met, p.Now())
+}
+
+// decisive is the error of the place that leaves most hope, the first of several,
+// with the causes of the others.
+func decisive(met []*gate.PlaceError, now time.Time) error {
+	if len(met) == 0 {
+		return nil
+	}
+	best := met[0]
+	for _, e := range met[1:] {
+		if hope(e) > hope(best) {
+			best = e
+		}
+	}
+	for _, e := range met {
+		if e != best {
+			best.Others = append(best.Others, gate.CauseOf(e, now))
+		}
+	}
+	return best
+}
+
+// hope orders the errors of a place that has or should have a digest; 0 for those
+// that are not the place's.
+func hope(err error) int {
+	switch {
+	case errors.Is(err, gate.ErrRegistryAuth), errors.Is(err, gate.ErrRegistryUnavailable):
+		return 5 // waits
+	case errors.Is(err, gate.ErrRegistryRefused):
+		return 4 // waits long
+	case errors.Is(err, gate.ErrIntegrity):
+		return 3
+	case errors.Is(err, gate.ErrNotFound):
+		return 2
+	case errors.Is(err, gate.ErrRegistryNotTrusted): // removed from the configuration since
+		return 1
+	}
+	return 0
+}
+
+// sources lists where a digest may be pulled: the job's own location first,
+// then every other one that is not known to be gone.
+func (p *Pipeline) sources(first gate.Location, rec gate.Record) []gate.Location {
+	list := []gate.Location{first}
+	for _, l := range rec.Locations {
+		if _, ok := p.Registries.ByName(l.Registry); ok && !l.Gone && !slices.Contains(list, l.Location) {
+			list = append(list, l.Location)
+		}
+	}
+	return list
+}

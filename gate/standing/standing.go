@@ -1,0 +1,71 @@
+package standing
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Matcher matches inventories against the active advisory generation;
+// scanner/match implements it. Errors: ErrAdvisoriesUnavailable, ErrTimeout.
+// A distribution release that the data does not know is not an error but
+// Findings.Unassessable.
+type Matcher interface {
+	Match(ctx context.Context, inv *gate.Inventory) (*gate.Findings, error)
+	// Generation is the active generation; ok is false when none is loaded.
+	Generation() (g gate.Generation, ok bool)
+	// Version identifies the linked detectors; an upgrade matches again.
+	Version() string
+}
+
+// Evaluator answers questions with the active policy set; policy implements
+// it. It never returns an error: a policy that fails is a deny with
+// CodePolicyError, an evaluation over its budget too.
+type Evaluator interface {
+	Evaluate(ctx context.Context, q gate.Question) gate.Decision
+	// Revision identifies the active policies, exceptions and options.
+	Revision() string
+}
+
+// Records is the part of the store that findings and verdicts are kept in;
+// see store.Records.
+type Records interface {
+	gate.Reader
+	PutFindings(ctx context.Context, f *gate.Findings) error
+	PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error
+}
+
+// Standing keeps the findings and the standing verdicts of known digests current,
+// and makes the questions that verdicts answer. Its methods are safe for concurrent
+// use.
+type Standing struct {
+	Records    Records
+	Matcher    Matcher
+	Evaluator  Evaluator
+	Registries *gate.Registries
+	// Tags lists the tags that are known to name a digest at a location, for
+	// standing verdicts; nil lists none.
+	Tags func(ctx context.Context, d gate.Digest, loc gate.Location) []string
+	// For, unless nil, is the request that standing verdicts are evaluated for, as
+	// admission would: for a command that decides once and keeps nothing. In a server
+	// it is nil.
+	For *gate.Request
+	Now func() time.Time
+	Log *slog.Logger
+
+	// matching bounds what questions match; see Question.
+	matching matchSlots
+}
+
+// Evaluate answers a question with the active policies.
+func (s *Standing) Evaluate(ctx context.Context, q gate.Question) gate.Decision {
+	return s.Evaluator.Evaluate(ctx, q)
+}
+
+// Loaded reports whether an advisory generation is loaded here.
+func (s *Standing) Loaded() bool {
+	_, ok := s.Matcher.Generation()
+	return ok
+}
