@@ -1,5 +1,6 @@
-// Package gate holds the words of digestgate and the pipeline that they
-// describe. It imports nothing of the project; everything else imports it.
+// Package gate holds the words of digestgate and nothing that works with them: each
+// work is a package below it. It imports nothing of the project; everything else
+// imports it.
 //
 // # The life of an image
 //

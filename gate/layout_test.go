@@ -141,3 +141,35 @@ func TestSmallProgramStaysSmall(t *testing.T) {
 		}
 	}
 }
+
+// TestWordsStaySmall: gate stands on the standard library and a few parsers, so that
+// the child that parses hostile bytes, which links it, links no more of other people's
+// code for it.
+func TestWordsStaySmall(t *testing.T) {
+	allowed := map[string]bool{
+		"github.com/bmatcuk/doublestar/v4": true, "github.com/distribution/reference": true,
+		"github.com/opencontainers/go-digest": true, "github.com/dustin/go-humanize": true,
+	}
+	for _, pkg := range []string{"./gate", "./scanner/analyzer/child"} {
+		cmd := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", pkg)
+		cmd.Dir = ".."
+		cmd.Env = append(os.Environ(), "GOEXPERIMENT=jsonv2", "CGO_ENABLED=0")
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list %s: %v", pkg, err)
+		}
+		modules := strings.Fields(string(out))
+		if len(modules) == 0 {
+			t.Fatalf("go list names no module of %s", pkg)
+		}
+		for _, m := range modules {
+			switch {
+			case m == "github.com/prometheus/client_golang", strings.HasPrefix(m, "github.com/maypok86/otter"):
+				t.Errorf("%s links %s", pkg, m)
+			case pkg == "./gate" && m != module && !allowed[m]:
+				t.Errorf("gate links %s", m)
+			}
+		}
+	}
+}

@@ -1,3 +1,5 @@
+// Package explain says why a job waits or has failed, in words for the place from which
+// somebody asks: what was met elsewhere is nobody's business there.
 package explain
 
 import (

@@ -1,3 +1,6 @@
+// Package intake takes in the pushes that receivers hand over: it checks their host,
+// marks tags as doubtful, queues the work and counts what is saved. It also remembers
+// when each registry was last heard of.
 package intake
 
 import (

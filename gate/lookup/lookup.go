@@ -1,3 +1,6 @@
+// Package lookup answers "may it run?" for one image reference from stored facts: what a
+// tag names, what is known of the digest, and what has to be queued when that is not
+// enough. Local copies answer while the store does not.
 package lookup
 
 import (

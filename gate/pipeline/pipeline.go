@@ -1,3 +1,5 @@
+// Package pipeline is the way from a push to an inventory: it resolves what a push
+// names, and has images analysed. Findings and verdicts are gate/standing's.
 package pipeline
 
 import (

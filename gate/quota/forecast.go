@@ -1,3 +1,4 @@
+// Package quota says how the scan quota stands and what it will come to.
 package quota
 
 import (

@@ -1,3 +1,5 @@
+// Package standing keeps the findings and the standing verdicts of stored digests
+// current, and makes the questions that policies answer.
 package standing
 
 import (

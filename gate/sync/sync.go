@@ -1,3 +1,5 @@
+// Package sync compares what registries hold with what is known, for the pushes that no
+// event has told.
 package sync
 
 import (

@@ -1,3 +1,5 @@
+// Package work claims jobs and runs their handlers under a lease with a heartbeat.
+// What a handler does is the business of the packages that cmd names in its table.
 package work
 
 import (
