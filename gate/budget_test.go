@@ -14,7 +14,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 // countedBudget counts what is taken from the store's budgets.
@@ -55,7 +54,7 @@ func TestOneDigestTakesOneFromTheBudget(t *testing.T) {
 	})
 	t.Run("analysis_failed", func(t *testing.T) {
 		s := newSite(t, month(0))
-		s.analyzer.fail = func(pipeline.AnalyzeRequest) error { return fmt.Errorf("child crashed: %w", gate.ErrScanFailed) }
+		s.analyzer.fail = func(gate.AnalyzeRequest) error { return fmt.Errorf("child crashed: %w", gate.ErrScanFailed) }
 		d := s.push("team/app", "v1", 1)
 		s.event("team/app", "v1", d)
 		s.work()

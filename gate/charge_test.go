@@ -36,7 +36,7 @@ func TestImageOfKnownLayersIsCharged(t *testing.T) {
 func TestKnownLayersWithoutAResultAreFree(t *testing.T) {
 	s := newSite(t, month(0))
 	s.analyzer.known = true
-	s.analyzer.fail = func(pipeline.AnalyzeRequest) error { return fmt.Errorf("merging: %w", gate.ErrScanFailed) }
+	s.analyzer.fail = func(gate.AnalyzeRequest) error { return fmt.Errorf("merging: %w", gate.ErrScanFailed) }
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
 	s.work()
@@ -52,7 +52,7 @@ func TestLostClaimOfKnownLayersStoresNothing(t *testing.T) {
 	s.analyzer.known = true
 	d := s.push("team/app", "v1", 1)
 	var id string
-	s.analyzer.fail = func(pipeline.AnalyzeRequest) error { _, err := s.store.Cancel(s.ctx, id); return err }
+	s.analyzer.fail = func(gate.AnalyzeRequest) error { _, err := s.store.Cancel(s.ctx, id); return err }
 	job, _, err := s.store.Enqueue(s.ctx, gate.JobRequest{
 		Kind: gate.JobAnalyze, Location: gate.Location{Registry: hub, Repository: "team/app"}, Digest: d, Trigger: gate.TriggerPush,
 	})

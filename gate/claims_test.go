@@ -9,7 +9,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -189,7 +188,7 @@ func TestSubjectIsNoTagsWord(t *testing.T) {
 func TestAnalysisGoesWhereTheImageIs(t *testing.T) {
 	s := newSite(t, month(0))
 	d := s.push(victim.Repository, "v1", 1)
-	s.analyzer.fail = func(req pipeline.AnalyzeRequest) error {
+	s.analyzer.fail = func(req gate.AnalyzeRequest) error {
 		if req.Location == victim {
 			return nil
 		}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/gate/standing"
 )
 
@@ -95,7 +94,7 @@ func TestLocationOfARegistryThatIsNotConfiguredAnyMore(t *testing.T) {
 	s := newSite(t, month(0))
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
-	s.analyzer.fail = func(req pipeline.AnalyzeRequest) error {
+	s.analyzer.fail = func(req gate.AnalyzeRequest) error {
 		if req.Location.Registry == "former" {
 			return fmt.Errorf("registry %q: %w", req.Location.Registry, gate.ErrRegistryNotTrusted)
 		}

@@ -64,14 +64,14 @@ type scriptedAnalyzer struct {
 	calls []gate.Location
 	set   string
 	known bool // every layer is in the cache
-	fail  func(pipeline.AnalyzeRequest) error
+	fail  func(gate.AnalyzeRequest) error
 	hold  chan struct{} // analyses wait for it when it is not nil
 	gaps  []gate.AnalyzerError
 }
 
 func (a *scriptedAnalyzer) Set() string { return a.set }
 
-func (a *scriptedAnalyzer) Analyze(ctx context.Context, req pipeline.AnalyzeRequest) (*gate.Inventory, error) {
+func (a *scriptedAnalyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.Inventory, error) {
 	a.mu.Lock()
 	a.calls = append(a.calls, req.Location)
 	fail, hold, known := a.fail, a.hold, a.known

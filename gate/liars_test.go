@@ -12,7 +12,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/intake"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
@@ -54,7 +53,7 @@ func newLiar(t *testing.T) *liar {
 		t.Fatal(err)
 	}
 	s.Source = source
-	s.analyzer.fail = func(req pipeline.AnalyzeRequest) error {
+	s.analyzer.fail = func(req gate.AnalyzeRequest) error {
 		_, err := source.Image(s.ctx, req.Location, req.Digest)
 		return err
 	}

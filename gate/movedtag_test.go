@@ -7,14 +7,13 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/store"
 )
 
 // brokenResolve is a registry that says by HEAD what a tag names and does not
 // serve the manifest: Docker Hub counts only GET against its limit.
 type brokenResolve struct {
-	pipeline.Source
+	gate.Source
 	err error
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 const otherHost = "other.example.com"
@@ -88,7 +87,7 @@ func TestTagsOfNoKnownHost(t *testing.T) {
 
 // reloading is a registry whose name gets another host while it is read.
 type reloading struct {
-	pipeline.Source
+	gate.Source
 	reload func()
 }
 

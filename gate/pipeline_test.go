@@ -8,7 +8,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -118,7 +117,7 @@ func TestImageIsPulledFromAnotherLocation(t *testing.T) {
 	s := newSite(t, month(0))
 	d := s.push("team/app", "v1", 1)
 	s.push("team/copy", "v1", 1)
-	s.analyzer.fail = func(req pipeline.AnalyzeRequest) error {
+	s.analyzer.fail = func(req gate.AnalyzeRequest) error {
 		if req.Location.Repository == "team/app" {
 			return fmt.Errorf("pulling: %w", gate.ErrNotFound)
 		}
@@ -139,7 +138,7 @@ func TestImageIsPulledFromAnotherLocation(t *testing.T) {
 
 func TestUnassessableIsRememberedWithItsReason(t *testing.T) {
 	s := newSite(t, month(0))
-	s.analyzer.fail = func(pipeline.AnalyzeRequest) error {
+	s.analyzer.fail = func(gate.AnalyzeRequest) error {
 		return fmt.Errorf("its layers are encrypted: %w", gate.ErrUnassessable)
 	}
 	d := s.push("team/app", "v1", 1)

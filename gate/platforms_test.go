@@ -9,7 +9,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -38,7 +37,7 @@ func TestPlatformThatIsConfiguredLater(t *testing.T) {
 }
 
 // onlyAMD64 is a registry client with one configured platform.
-type onlyAMD64 struct{ pipeline.Source }
+type onlyAMD64 struct{ gate.Source }
 
 func (o onlyAMD64) Resolve(ctx context.Context, loc gate.Location, ref string) (gate.Manifest, error) {
 	m, err := o.Source.Resolve(ctx, loc, ref)

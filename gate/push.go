@@ -3,6 +3,7 @@ package gate
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -92,4 +93,15 @@ type PushResult struct {
 	// Foreign says that it is ignored because the event names a host that is
 	// not the registry's: a forgotten alias, or somebody trying.
 	Foreign bool `json:"-"`
+}
+
+// DeliveryState is the state of a delivery from those of its images: the first
+// of [PushStates] that occurs, and ignored without any.
+func DeliveryState(results []PushResult) PushState {
+	for _, s := range PushStates() {
+		if slices.ContainsFunc(results, func(r PushResult) bool { return r.State == s }) {
+			return s
+		}
+	}
+	return PushNotActedOn
 }

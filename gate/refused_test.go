@@ -184,7 +184,7 @@ func TestSyncPassesRefusedTags(t *testing.T) {
 }
 
 // syncListed is a run that lists by the protocol, without digests.
-func (s *syncSite) syncListed() registrysync.Status {
+func (s *syncSite) syncListed() registrysync.SyncStatus {
 	s.t.Helper()
 	source := &scriptedSource{Source: s.Source.(registrysync.Source)}
 	s.step(s.replica(source, nil))

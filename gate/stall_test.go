@@ -15,7 +15,6 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry"
 )
 
@@ -74,8 +73,8 @@ func stalled(t *testing.T) (s *site, host string, accepted *atomic.Int64) {
 
 // split sends what is asked about the registry "stall" there.
 type split struct {
-	pipeline.Source
-	hole pipeline.Source
+	gate.Source
+	hole gate.Source
 }
 
 func (s split) Head(ctx context.Context, loc gate.Location, tag string) (gate.Digest, error) {

@@ -65,13 +65,13 @@ func (s *syncSite) step(syncer *registrysync.Syncer) {
 }
 
 // sync runs what is due and returns how it ended.
-func (s *syncSite) sync() registrysync.Status {
+func (s *syncSite) sync() registrysync.SyncStatus {
 	s.t.Helper()
 	s.step(s.syncer)
 	return s.status()
 }
 
-func (s *syncSite) status() registrysync.Status {
+func (s *syncSite) status() registrysync.SyncStatus {
 	s.t.Helper()
 	st, err := s.syncer.Status(s.ctx, hub)
 	if err != nil {
@@ -103,7 +103,7 @@ func TestSyncFindsWhatNoEventTold(t *testing.T) {
 	s.push("team/app", "v2", 2)
 	s.push("other/tool", "latest", 3)
 	st := s.sync()
-	if st.Phase != registrysync.Done || !st.Full || st.Counts != (registrysync.Counts{Repositories: 2, Done: 2, Tags: 3, Checked: 3, Queued: 3}) {
+	if st.Phase != registrysync.Done || !st.Full || st.Counts != (registrysync.SyncCounts{Repositories: 2, Done: 2, Tags: 3, Checked: 3, Queued: 3}) {
 		t.Errorf("first run: %+v", st)
 	}
 	if pulled := s.registry.Count(http.MethodGet, "/blobs/") + s.registry.Count(http.MethodGet, "/manifests/"); pulled != 0 {
@@ -252,7 +252,7 @@ func TestSyncWhenAsked(t *testing.T) {
 	s.push("team/app", "v1", 1)
 	s.sync()
 	s.work()
-	ask := func(full bool) registrysync.Status {
+	ask := func(full bool) registrysync.SyncStatus {
 		t.Helper()
 		st, err := s.syncer.Ask(s.ctx, hub, full)
 		if err != nil {

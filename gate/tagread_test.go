@@ -9,12 +9,11 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 // slowHead lets a test act while the registry is being asked.
 type slowHead struct {
-	pipeline.Source
+	gate.Source
 	calls  atomic.Int64
 	during func(call int64)
 }

@@ -8,10 +8,9 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
-func tooLarge(pipeline.AnalyzeRequest) error {
+func tooLarge(gate.AnalyzeRequest) error {
 	return fmt.Errorf("the layers have more than scan.maxImageBytes: %w", gate.ErrUnassessable)
 }
 
@@ -90,7 +89,7 @@ func TestIndexCannotRenameWhatIsKnown(t *testing.T) {
 }
 
 // unreadable serves rubbish for every manifest.
-type unreadable struct{ pipeline.Source }
+type unreadable struct{ gate.Source }
 
 func (unreadable) Resolve(context.Context, gate.Location, string) (gate.Manifest, error) {
 	return gate.Manifest{}, fmt.Errorf("a manifest over the limit: %w", gate.ErrUnassessable)
@@ -98,7 +97,7 @@ func (unreadable) Resolve(context.Context, gate.Location, string) (gate.Manifest
 
 // claims serves an index that names child as an image.
 type claims struct {
-	pipeline.Source
+	gate.Source
 	child gate.Digest
 }
 

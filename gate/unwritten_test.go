@@ -14,7 +14,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
@@ -190,7 +189,7 @@ func unwritten(t *testing.T, s *site, words string, begin, end func()) {
 }
 
 // downSource is a registry that does not answer about tags.
-type downSource struct{ pipeline.Source }
+type downSource struct{ gate.Source }
 
 func (downSource) Head(context.Context, gate.Location, string) (gate.Digest, error) {
 	return "", gate.ErrRegistryUnavailable

@@ -10,7 +10,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -37,7 +36,7 @@ func TestUsualDurationIsSaidOnlyWhenItIsMeasuredAndNothingIsInTheWay(t *testing.
 	image := s.at("team/app", "@"+string(d))
 	said(t, s.ask(l, image), gate.CodeUnscanned, "its scan is queued now", "a bare Pod must be applied again", "!"+usually)
 	said(t, s.ask(l, image), gate.CodePending, "its scan is queued", "!"+usually)
-	s.analyzer.fail = func(pipeline.AnalyzeRequest) error { s.clock.Advance(12 * time.Second); return nil }
+	s.analyzer.fail = func(gate.AnalyzeRequest) error { s.clock.Advance(12 * time.Second); return nil }
 	s.work()
 	s.analyzer.fail = nil
 
@@ -184,7 +183,7 @@ func TestCauseIsOfThisPlaceOrOfTheBytes(t *testing.T) {
 			d := s.push(theirs, "v1", 1)
 			s.push(ours, "v1", 1)
 			s.event(theirs, "v1", d)
-			s.analyzer.fail = func(pipeline.AnalyzeRequest) error { return c.err }
+			s.analyzer.fail = func(gate.AnalyzeRequest) error { return c.err }
 			s.work()
 			for repo, want := range map[string]string{theirs: c.here, ours: c.there} {
 				a := s.ask(l, s.at(repo, "@"+string(d)))
@@ -206,7 +205,7 @@ func TestCauseOfThisPlaceComesFirst(t *testing.T) {
 	s.push("two/app", "v1", 1)
 	s.event("one/app", "v1", d)
 	s.event("two/app", "v1", d)
-	s.analyzer.fail = func(r pipeline.AnalyzeRequest) error {
+	s.analyzer.fail = func(r gate.AnalyzeRequest) error {
 		if r.Location.Repository == "one/app" {
 			return fmt.Errorf("one: %w", gate.ErrRegistryAuth)
 		}
@@ -245,7 +244,7 @@ func TestFailedScanSaysWhenItIsTriedAgain(t *testing.T) {
 	l := s.lookup(lookup.Options{})
 	d := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", d)
-	s.analyzer.fail = func(pipeline.AnalyzeRequest) error {
+	s.analyzer.fail = func(gate.AnalyzeRequest) error {
 		return fmt.Errorf("the child ran out of memory: %w", gate.ErrScanFailed)
 	}
 	s.work()

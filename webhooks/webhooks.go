@@ -18,7 +18,6 @@ import (
 	"net/http"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/intake"
 )
 
 // Delivery is one authenticated message of a registry.
@@ -64,7 +63,7 @@ type Answer struct {
 // newAnswer leaves results without a repository out of the images: they are
 // events that are about no image.
 func newAnswer(results []gate.PushResult) Answer {
-	a := Answer{State: intake.DeliveryState(results), Images: []gate.PushResult{}}
+	a := Answer{State: gate.DeliveryState(results), Images: []gate.PushResult{}}
 	for _, r := range results {
 		if a.State == gate.PushNotActedOn && a.Reason == "" {
 			a.Reason = r.Reason

@@ -59,11 +59,11 @@ func registrySite(t *testing.T, p prober) (*site, *registrysync.Syncer, *gate.Re
 // late breaks the circle that the store is made with the API.
 type late struct{ syncer **registrysync.Syncer }
 
-func (l late) Ask(ctx context.Context, name string, full bool) (registrysync.Status, error) {
+func (l late) Ask(ctx context.Context, name string, full bool) (registrysync.SyncStatus, error) {
 	return (*l.syncer).Ask(ctx, name, full)
 }
 
-func (l late) Status(ctx context.Context, name string) (registrysync.Status, error) {
+func (l late) Status(ctx context.Context, name string) (registrysync.SyncStatus, error) {
 	return (*l.syncer).Status(ctx, name)
 }
 
@@ -163,12 +163,12 @@ func downRegistries(t *testing.T, err error) api.RegistryParts {
 
 type downSyncs struct{ err error }
 
-func (d downSyncs) Ask(context.Context, string, bool) (registrysync.Status, error) {
-	return registrysync.Status{}, d.err
+func (d downSyncs) Ask(context.Context, string, bool) (registrysync.SyncStatus, error) {
+	return registrysync.SyncStatus{}, d.err
 }
 
-func (d downSyncs) Status(context.Context, string) (registrysync.Status, error) {
-	return registrysync.Status{}, d.err
+func (d downSyncs) Status(context.Context, string) (registrysync.SyncStatus, error) {
+	return registrysync.SyncStatus{}, d.err
 }
 
 type downEvents struct{ err error }

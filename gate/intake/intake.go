@@ -257,14 +257,3 @@ func (in *Intake) take(ctx context.Context, kind gate.PushKind, r *gate.PushResu
 func joinReasons(reasons ...string) string {
 	return strings.Join(slices.DeleteFunc(reasons, func(s string) bool { return s == "" }), "; ")
 }
-
-// DeliveryState is the state of a delivery from those of its images: the first
-// of [PushStates] that occurs, and ignored without any.
-func DeliveryState(results []gate.PushResult) gate.PushState {
-	for _, s := range gate.PushStates() {
-		if slices.ContainsFunc(results, func(r gate.PushResult) bool { return r.State == s }) {
-			return s
-		}
-	}
-	return gate.PushNotActedOn
-}

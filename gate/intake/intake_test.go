@@ -216,10 +216,10 @@ func TestIntakeTakesSeveral(t *testing.T) {
 	if diff := cmp.Diff([]gate.PushState{gate.PushNotActedOn, gate.PushQueued, gate.PushNotActedOn, gate.PushQueued}, states); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
-	if s := DeliveryState(got); s != gate.PushQueued {
+	if s := gate.DeliveryState(got); s != gate.PushQueued {
 		t.Errorf("DeliveryState: got %s, want queued", s)
 	}
-	if s := DeliveryState(nil); s != gate.PushNotActedOn {
+	if s := gate.DeliveryState(nil); s != gate.PushNotActedOn {
 		t.Errorf("DeliveryState of nothing: got %s, want ignored", s)
 	}
 	if len(store.calls) != 3 {
@@ -234,7 +234,7 @@ func TestDeliveryStateOrder(t *testing.T) {
 		for _, s := range slices.Backward(states[i:]) {
 			results = append(results, gate.PushResult{State: s})
 		}
-		if got := DeliveryState(results); got != states[i] {
+		if got := gate.DeliveryState(results); got != states[i] {
 			t.Errorf("DeliveryState of %v: got %s, want %s", states[i:], got, states[i])
 		}
 	}

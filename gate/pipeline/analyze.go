@@ -67,7 +67,7 @@ func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, rec gate.Record
 		return err
 	}
 	return p.fromSources(ctx, job, rec, func(ctx context.Context, loc gate.Location) error {
-		inv, err := p.Analyzer.Analyze(ctx, AnalyzeRequest{
+		inv, err := p.Analyzer.Analyze(ctx, gate.AnalyzeRequest{
 			Digest: job.Digest, Location: loc,
 			BeforePull: serve,
 			Progress:   run.Report,

@@ -10,8 +10,8 @@ import (
 	"github.com/digestgate/digestgate/gate/agree"
 )
 
-// Counts is what a run has seen and done so far.
-type Counts struct {
+// SyncCounts is what a run has seen and done so far.
+type SyncCounts struct {
 	Repositories int `json:"repositories"` // to look at; 0 until they are listed
 	Done         int `json:"done"`         // of them
 	Tags         int `json:"tags"`         // in the lists of the registry
@@ -30,8 +30,8 @@ type syncState struct {
 	Updated time.Time `json:"updated,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
 	// Cursor is the last repository that was done: the names are sorted.
-	Cursor string `json:"cursor,omitempty"`
-	Counts Counts `json:"counts"`
+	Cursor string     `json:"cursor,omitempty"`
+	Counts SyncCounts `json:"counts"`
 	// Attempt grows with each attempt that made no progress.
 	Attempt int `json:"attempt,omitempty"`
 	// Until is when the run may be taken by somebody: the lease of Holder, or
@@ -171,27 +171,27 @@ func (s *Syncer) ask(ctx context.Context, registry string, full bool) error {
 	return fmt.Errorf("many ask at once: %w", gate.ErrBusy)
 }
 
-// Phase is where the synchronisation of a registry stands.
-type Phase string
+// SyncPhase is where the synchronisation of a registry stands.
+type SyncPhase string
 
 // The phases of a synchronisation.
 const (
-	Never   Phase = "never"   // has not run
-	Waiting Phase = "waiting" // asked for, or resting before another try
-	Running Phase = "running"
-	Done    Phase = "done" // nothing is under way
+	Never   SyncPhase = "never"   // has not run
+	Waiting SyncPhase = "waiting" // asked for, or resting before another try
+	Running SyncPhase = "running"
+	Done    SyncPhase = "done" // nothing is under way
 )
 
-// Status is the synchronisation of a registry as people see it.
-type Status struct {
+// SyncStatus is the synchronisation of a registry as people see it.
+type SyncStatus struct {
 	Registry string
-	Phase    Phase
+	Phase    SyncPhase
 	Full     bool
 	// Started, Updated and Ended are of the run under way or the last one;
 	// zero when there is none.
 	Started, Updated, Ended time.Time
 	Cursor                  string
-	Counts                  Counts
+	Counts                  SyncCounts
 	Attempt                 int
 	NextTry                 time.Time // of a run that rests
 	Error                   string
@@ -202,19 +202,19 @@ type Status struct {
 
 // Status says how the synchronisation of a registry stands. Errors:
 // ErrNotFound for an unknown registry, ErrStoreUnavailable.
-func (s *Syncer) Status(ctx context.Context, registry string) (Status, error) {
+func (s *Syncer) Status(ctx context.Context, registry string) (SyncStatus, error) {
 	if _, ok := s.registries.ByName(registry); !ok {
-		return Status{}, unknownRegistry(registry)
+		return SyncStatus{}, unknownRegistry(registry)
 	}
 	st, err := s.load(ctx, registry)
 	if err != nil {
-		return Status{}, err
+		return SyncStatus{}, err
 	}
 	ask, err := s.asked(ctx, registry)
 	if err != nil {
-		return Status{}, err
+		return SyncStatus{}, err
 	}
-	out := Status{
+	out := SyncStatus{
 		Registry: registry, Full: st.Full, Started: st.Started, Updated: st.Updated, Ended: st.Ended, Cursor: st.Cursor,
 		Counts: st.Counts, Attempt: st.Attempt, Error: st.Error, Note: st.Note, LastTags: st.LastTags, LastFull: st.LastFull,
 		Plan: s.plan(registry),

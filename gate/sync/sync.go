@@ -189,12 +189,12 @@ func (s *Syncer) sleep(ctx context.Context, registry string, d time.Duration) {
 // remembered and served by a run of its own, because the present one may have
 // passed what the caller means. Errors: ErrNotFound for an unknown registry,
 // ErrBusy when many ask at once, ErrStoreUnavailable.
-func (s *Syncer) Ask(ctx context.Context, registry string, full bool) (Status, error) {
+func (s *Syncer) Ask(ctx context.Context, registry string, full bool) (SyncStatus, error) {
 	if _, ok := s.registries.ByName(registry); !ok {
-		return Status{}, unknownRegistry(registry)
+		return SyncStatus{}, unknownRegistry(registry)
 	}
 	if err := s.ask(ctx, registry, full); err != nil {
-		return Status{}, fmt.Errorf("asking for a synchronisation of %q: %w", registry, err)
+		return SyncStatus{}, fmt.Errorf("asking for a synchronisation of %q: %w", registry, err)
 	}
 	select {
 	case s.waker(registry) <- struct{}{}:

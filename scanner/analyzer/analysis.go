@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 	"github.com/digestgate/digestgate/scanner/registry"
 )
@@ -37,10 +36,10 @@ const (
 	maxLayers = 256
 )
 
-// Analyze implements pipeline.Analyzer. What it adds to the errors named there:
+// Analyze implements gate.Analyzer. What it adds to the errors named there:
 // gate.ErrIntegrity when a layer does not have its digest or does not unpack to
 // what the configuration says.
-func (a *Analyzer) Analyze(ctx context.Context, req pipeline.AnalyzeRequest) (*gate.Inventory, error) {
+func (a *Analyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.Inventory, error) {
 	select {
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
@@ -71,7 +70,7 @@ var errTimeout = errors.New("scan.timeout is over")
 // analysis is one run.
 type analysis struct {
 	a     *Analyzer
-	req   pipeline.AnalyzeRequest
+	req   gate.AnalyzeRequest
 	start time.Time
 	dir   string // for the results of layers
 	image registry.Image

@@ -49,7 +49,7 @@ type Options struct {
 	Now     func() time.Time // nil: time.Now
 }
 
-// Analyzer implements pipeline.Analyzer. It is safe for concurrent use; more than
+// Analyzer implements gate.Analyzer. It is safe for concurrent use; more than
 // scan.concurrency analyses wait for each other.
 type Analyzer struct {
 	config     Config

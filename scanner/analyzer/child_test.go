@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/analyzer"
 )
 
@@ -74,7 +73,7 @@ func options(t testing.TB, child string, src analyzer.Source) analyzer.Options {
 
 func analyze(t testing.TB, a *analyzer.Analyzer, d gate.Digest) *gate.Inventory {
 	t.Helper()
-	inv, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d})
+	inv, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d})
 	if err != nil {
 		t.Fatalf("Analyze: %v", err)
 	}
@@ -84,7 +83,7 @@ func analyze(t testing.TB, a *analyzer.Analyzer, d gate.Digest) *gate.Inventory 
 // wantError checks the class and the text of a failed analysis.
 func wantError(t *testing.T, a *analyzer.Analyzer, d gate.Digest, class error, text string) {
 	t.Helper()
-	_, err := a.Analyze(context.WithoutCancel(t.Context()), pipeline.AnalyzeRequest{Digest: d})
+	_, err := a.Analyze(context.WithoutCancel(t.Context()), gate.AnalyzeRequest{Digest: d})
 	if !errors.Is(err, class) || !strings.Contains(fmt.Sprint(err), text) {
 		t.Errorf("Analyze: got error %v, want %q in it and class %v", err, text, class)
 	}

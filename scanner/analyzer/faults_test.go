@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/analyzer"
 	"github.com/digestgate/digestgate/scanner/registry"
 )
@@ -161,7 +160,7 @@ func TestCancel(t *testing.T) {
 	a := open(t, fakeChild(t, "hang"), src, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	start := time.Now()
-	_, err := a.Analyze(ctx, pipeline.AnalyzeRequest{Digest: d, Progress: func(p gate.Progress) {
+	_, err := a.Analyze(ctx, gate.AnalyzeRequest{Digest: d, Progress: func(p gate.Progress) {
 		if p.Bytes > 0 {
 			cancel(gate.ErrCancelled)
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/analyzer"
 )
 
@@ -32,7 +31,7 @@ func TestSecondAnalysisPullsNothing(t *testing.T) {
 		t.Fatalf("the first analysis pulled %d layers, want 3", n)
 	}
 	asked := false
-	second, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d, BeforePull: func(context.Context) error { asked = true; return nil }})
+	second, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d, BeforePull: func(context.Context) error { asked = true; return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,14 +54,14 @@ func TestBeforePull(t *testing.T) {
 	d := src.add(three(t, "1"), nil)
 	a := open(t, fakeChild(t, "good"), src, nil)
 	full := errors.New("no quota")
-	if _, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d, BeforePull: func(context.Context) error { return full }}); !errors.Is(err, full) {
+	if _, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d, BeforePull: func(context.Context) error { return full }}); !errors.Is(err, full) {
 		t.Errorf("got error %v, want that of BeforePull", err)
 	}
 	if n := len(src.pulled()); n != 0 {
 		t.Errorf("%d layers were pulled without permission", n)
 	}
 	calls := 0
-	if _, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d, BeforePull: func(context.Context) error {
+	if _, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d, BeforePull: func(context.Context) error {
 		calls++
 		if n := len(src.pulled()); n != 0 {
 			t.Errorf("BeforePull was called after %d layers", n)
@@ -78,7 +77,7 @@ func TestYield(t *testing.T) {
 	d := src.add(three(t, "1"), nil)
 	a := open(t, fakeChild(t, "good"), src, nil)
 	for pulled := 1; pulled <= 2; pulled++ {
-		_, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d, Yield: func() bool { return true }})
+		_, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d, Yield: func() bool { return true }})
 		if !errors.Is(err, gate.ErrYielded) {
 			t.Fatalf("got error %v, want ErrYielded", err)
 		}
@@ -86,7 +85,7 @@ func TestYield(t *testing.T) {
 			t.Fatalf("%d layers were pulled, want %d: each turn does one", n, pulled)
 		}
 	}
-	if _, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d, Yield: func() bool { return true }}); err != nil {
+	if _, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d, Yield: func() bool { return true }}); err != nil {
 		t.Errorf("the last turn: %v", err)
 	}
 }
@@ -100,7 +99,7 @@ func TestProgress(t *testing.T) {
 	analyze(t, a, base)
 	var phases []gate.Phase
 	var last gate.Progress
-	_, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d, Progress: func(p gate.Progress) {
+	_, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d, Progress: func(p gate.Progress) {
 		if len(phases) == 0 || phases[len(phases)-1] != p.Phase {
 			phases = append(phases, p.Phase)
 		}
@@ -146,7 +145,7 @@ func TestConcurrentAnalyses(t *testing.T) {
 	for i := range 6 {
 		d := src.add(three(t, fmt.Sprint(i)), nil)
 		wg.Go(func() {
-			if _, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d}); err != nil {
+			if _, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d}); err != nil {
 				t.Error(err)
 			}
 		})

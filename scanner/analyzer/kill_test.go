@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/analyzer"
 )
 
@@ -35,7 +34,7 @@ func playServer() int {
 		fmt.Println(err)
 		return 1
 	}
-	_, err = a.Analyze(context.Background(), pipeline.AnalyzeRequest{Digest: d, Progress: func(p gate.Progress) {
+	_, err = a.Analyze(context.Background(), gate.AnalyzeRequest{Digest: d, Progress: func(p gate.Progress) {
 		if p.Bytes > 0 {
 			fmt.Println("pulling")
 		}

@@ -21,7 +21,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/analyzer"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 )
@@ -83,7 +82,7 @@ func TestRealPressureOnTheWorker(t *testing.T) {
 	d := src.add([]layer{l}, nil)
 	for _, from := range []string{"the child", "the cache"} {
 		var err error
-		took := peak(t, func() { _, err = a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: d}) })
+		took := peak(t, func() { _, err = a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: d}) })
 		t.Logf("from %s: %d MiB, %v", from, took>>20, err)
 		if took > analyzer.AnalysisMemory {
 			t.Errorf("from %s: the worker took %d MiB, want %d at most", from, took>>20, analyzer.AnalysisMemory>>20)
@@ -159,7 +158,7 @@ func TestRealPressureEndsAtALimit(t *testing.T) {
 			src := &source{}
 			a := withRealChild(t, src, nil)
 			start := time.Now()
-			inv, err := a.Analyze(t.Context(), pipeline.AnalyzeRequest{Digest: src.add(tt.layers, nil)})
+			inv, err := a.Analyze(t.Context(), gate.AnalyzeRequest{Digest: src.add(tt.layers, nil)})
 			t.Logf("after %s: %v", time.Since(start).Round(time.Millisecond), err)
 			switch {
 			case tt.fails != "":

@@ -15,11 +15,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
-var _ pipeline.Source = (*Client)(nil)
+var _ gate.Source = (*Client)(nil)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -51,7 +51,7 @@ func synchronise(t *testing.T, n *node) {
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.Run(ctx) }()
-	var status registrysync.Status
+	var status registrysync.SyncStatus
 	poll(t, "the synchronisation", func() string {
 		if status, err = s.Status(ctx, hub); err != nil {
 			return err.Error()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 // analyzer makes an inventory that names the claim that it was made for, so that
@@ -22,7 +21,7 @@ func (a analyzer) Set() string { return a.name }
 
 // Analyze takes as long as a real one in the tenth part: the leases are shorter
 // by the same.
-func (a analyzer) Analyze(ctx context.Context, req pipeline.AnalyzeRequest) (*gate.Inventory, error) {
+func (a analyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.Inventory, error) {
 	if a.gone[req.Digest] {
 		return nil, gate.ErrNotFound
 	}
