@@ -59,21 +59,21 @@ type LastEvent struct {
 
 // Sync is how the synchronisation of a registry stands.
 type Sync struct {
-	Registry  string          `json:"registry"`
+	Registry  string                  `json:"registry"`
 	State     registrysync.SyncPhase  `json:"state" enum:"never,waiting,running,done"`
-	Full      bool            `json:"full" doc:"the run under way, or the last one, confirms every tag"`
-	StartedAt *time.Time      `json:"startedAt" doc:"of the run under way, or the last one"`
-	UpdatedAt *time.Time      `json:"updatedAt"`
-	EndedAt   *time.Time      `json:"endedAt"`
+	Full      bool                    `json:"full" doc:"the run under way, or the last one, confirms every tag"`
+	StartedAt *time.Time              `json:"startedAt" doc:"of the run under way, or the last one"`
+	UpdatedAt *time.Time              `json:"updatedAt"`
+	EndedAt   *time.Time              `json:"endedAt"`
 	Counts    registrysync.SyncCounts `json:"counts" doc:"of that run so far"`
-	Cursor    string          `json:"cursor" doc:"the last repository that is done; the names are sorted"`
-	Attempt   int             `json:"attempt" doc:"of a run that makes no progress"`
-	NextTryAt *time.Time      `json:"nextTryAt" doc:"when a run that rests goes on"`
-	Error     string          `json:"error" doc:"why it rests, or the last problem of the run"`
-	Note      string          `json:"note" doc:"what the registry's lists leave out"`
-	LastTags  *time.Time      `json:"lastTags" doc:"start of the last finished run"`
-	LastFull  *time.Time      `json:"lastFull" doc:"start of the last finished run that confirmed every tag"`
-	Every     SyncIntervals   `json:"every"`
+	Cursor    string                  `json:"cursor" doc:"the last repository that is done; the names are sorted"`
+	Attempt   int                     `json:"attempt" doc:"of a run that makes no progress"`
+	NextTryAt *time.Time              `json:"nextTryAt" doc:"when a run that rests goes on"`
+	Error     string                  `json:"error" doc:"why it rests, or the last problem of the run"`
+	Note      string                  `json:"note" doc:"what the registry's lists leave out"`
+	LastTags  *time.Time              `json:"lastTags" doc:"start of the last finished run"`
+	LastFull  *time.Time              `json:"lastFull" doc:"start of the last finished run that confirmed every tag"`
+	Every     SyncIntervals           `json:"every"`
 }
 
 // SyncIntervals is how often a registry is synchronised by itself, such as
