@@ -97,10 +97,10 @@ func TestSourceFaults(t *testing.T) {
 		class error
 		text  string
 	}{
-		"refused": {func(context.Context, io.Reader) (io.ReadCloser, error) { return nil, boom }, boom, "asked to wait"},
+		"refused": {func(context.Context, io.Reader) (io.ReadCloser, error) { return nil, boom }, boom, "it is asked again in 1m0s"},
 		"breaks_off": {func(_ context.Context, r io.Reader) (io.ReadCloser, error) {
 			return io.NopCloser(io.MultiReader(io.LimitReader(r, 50), failing{boom})), nil
-		}, boom, "asked to wait"},
+		}, boom, "it is asked again in 1m0s"},
 		"other_bytes": {func(_ context.Context, r io.Reader) (io.ReadCloser, error) {
 			b, _ := io.ReadAll(r)
 			b[len(b)/2] ^= 1
