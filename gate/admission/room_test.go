@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -56,9 +57,10 @@ func crowd(t *testing.T, r *Reviewer, n int, image string) (codes func() map[gat
 	}
 	synctest.Wait()
 	return func() map[gate.Code]int {
+		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
-		return got
+		return maps.Clone(got)
 	}
 }
 
