@@ -310,8 +310,11 @@ func TestYieldingRegistry(t *testing.T) {
 				o.Poll = time.Hour
 				stop := running(t, q, o, time.Minute)
 				time.Sleep(100 * time.Millisecond)
+				q.mu.Lock()
+				claims := slices.Clone(q.claims)
+				q.mu.Unlock()
 				var got []string
-				for _, req := range q.claims {
+				for _, req := range claims {
 					got = append(got, req.Yielding)
 					if req.Single != (c.concurrency == 1) {
 						t.Errorf("Single is %v of a worker of %d slots", req.Single, c.concurrency)
