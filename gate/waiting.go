@@ -1,9 +1,6 @@
 package gate
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // A Waiter runs wait, which waits for a registry (its configured name) or for a
 // scan of an image there, where it takes nothing from callers that need the store
@@ -26,11 +23,4 @@ func Aside(ctx context.Context, registry string, wait func()) error {
 	}
 	wait()
 	return nil
-}
-
-// After is closed once d has passed.
-func After(d time.Duration) <-chan struct{} {
-	done := make(chan struct{})
-	time.AfterFunc(d, func() { close(done) })
-	return done
 }

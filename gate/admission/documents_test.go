@@ -80,8 +80,8 @@ func TestEachObject_holds_one_document(t *testing.T) {
 	}
 }
 
-// What is too much is refused before it is parsed: neither the file is read to its
-// end, nor is much more memory used than the document may have bytes.
+// A document over a limit is refused before it is parsed: the file is not read to its
+// end, and little more memory is used than the document may have bytes.
 func TestEachObject_bounds_a_document(t *testing.T) {
 	const head = "apiVersion: v1\nkind: Service\n---\n"
 	for name, c := range map[string]struct {

@@ -162,7 +162,7 @@ func (l *Lookup) wait(ctx context.Context, ref gate.Reference, req gate.Request,
 	for notYet(a) {
 		over := false
 		err := gate.Aside(ctx, reg.Name, func() {
-			for _, next := range []<-chan struct{}{gate.After(lookEvery), changed} {
+			for _, next := range []<-chan struct{}{after(lookEvery), changed} {
 				select {
 				case <-ctx.Done():
 					over = true
@@ -192,6 +192,13 @@ func (l *Lookup) wait(ctx context.Context, ref gate.Reference, req gate.Request,
 		a = next
 	}
 	return a
+}
+
+// after is closed once d has passed.
+func after(d time.Duration) <-chan struct{} {
+	done := make(chan struct{})
+	time.AfterFunc(d, func() { close(done) })
+	return done
 }
 
 func (l *Lookup) decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {

@@ -41,7 +41,7 @@ func (s *Standing) Match(ctx context.Context, d gate.Digest, event gate.Event) e
 
 // overtaken reports whether the findings of a record are of a later generation
 // than the one loaded here: another replica has newer data, or the data was
-// rolled back there. Those findings stand; what is made here gives way.
+// rolled back there. Those findings stand; this process does not overwrite them.
 func (s *Standing) overtaken(rec gate.Record) bool {
 	g, ok := s.Matcher.Generation()
 	return ok && rec.FindingsID != "" && rec.FindingsOf == rec.InventoryID && rec.Generation > g.Number

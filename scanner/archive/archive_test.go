@@ -381,7 +381,7 @@ func TestChangedBytesAreRefused(t *testing.T) {
 	}
 }
 
-// Wherever an archive is cut off, that is said, and not that it is no image.
+// An archive that is cut off anywhere is called cut off, not something that is no image.
 func TestCutOff(t *testing.T) {
 	whole := saved(t, map[string]v1.Image{"registry.example.com/team/app:1.0": testImage(1, amd64)})
 	for n := 600; n < len(whole)-3*512; n += 100 {
