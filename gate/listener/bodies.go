@@ -77,6 +77,7 @@ type Body struct {
 // work on the request.
 func (b *Bodies) Read(w http.ResponseWriter, r *http.Request, limit int64) (*Body, error) {
 	body := &Body{of: b, since: time.Now(), conn: connectionOf(r.Context()), control: http.NewResponseController(w)}
+	body.conn.begin()
 	if !b.enter(body) {
 		body.conn.fault()
 		return nil, fmt.Errorf("reading a body: %d are arriving already: %w", b.places, gate.ErrBusy)

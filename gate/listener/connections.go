@@ -82,8 +82,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{Conn: raw, of: b.of, accepted: time.Now(), pace: pace{turns: b.of.turns}}
-	conn.since = conn.accepted
+	conn := &connection{Conn: raw, of: b.of, pace: pace{turns: b.of.turns}}
 	for !b.of.admit(conn) {
 		again := time.NewTimer(retry)
 		select {
@@ -116,6 +115,9 @@ func (c *Connections) admit(conn *connection) bool {
 		delete(c.open, victim)
 		victim.drop()
 	}
+	// What it waited for room is not its own silence.
+	conn.accepted = time.Now()
+	conn.since = conn.accepted
 	c.open[conn] = struct{}{}
 	return true
 }
@@ -125,7 +127,8 @@ type connection struct {
 	net.Conn
 	of       *Connections
 	accepted time.Time
-	since    time.Time // accepted, or the end of the last work
+	since    time.Time // accepted, the beginning of the first request, or the end of the last work
+	begun    bool      // the first request has begun
 	working  int       // requests that are worked on
 	served   bool      // at least one was
 	faults   int       // bodies that were refused or given up, minus requests served since
@@ -154,6 +157,20 @@ func (c *connection) Close() error {
 	default:
 	}
 	return c.Conn.Close()
+}
+
+// begin notes that a request has begun: the connection goes after those that were
+// accepted before and have said nothing yet. Only the first request counts, so that
+// nobody stays by beginning requests that never arrive whole.
+func (c *connection) begin() {
+	if c == nil {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if !c.begun {
+		c.begun, c.since = true, time.Now()
+	}
 }
 
 // drop closes the connection under its server, which notices and cleans up.

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -94,6 +95,44 @@ func TestConnections_idleMakeRoom(t *testing.T) {
 		// It has done something, so that those that never did went first.
 		if _, err := ask(known); err != nil {
 			t.Errorf("a caller from before: %v", err)
+		}
+	})
+}
+
+// TestConnections_begunStay: callers that reconnect open more connections than they
+// use. The silent ones make room, not the one that carries the requests, although
+// none of its bodies has arrived whole yet.
+func TestConnections_begunStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bodies := NewBodies(1<<20, 20)
+		p, _ := serve(t, 2, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := bodies.Read(w, r, 1<<10)
+			if err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			body.Release()
+		}))
+		carries := p.dial(t)
+		time.Sleep(time.Millisecond) // it is the first that is accepted
+		silent := p.dial(t)
+		time.Sleep(settled / 2)
+		if _, err := io.WriteString(carries, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(settled * 3 / 4) // the silent one may make room, and in a moment the other
+		if _, err := ask(p.dial(t)); err != nil {
+			t.Fatalf("a caller when there is no room: %v", err)
+		}
+		if _, err := io.WriteString(carries, "b"); err != nil {
+			t.Fatalf("the connection that carries a request was closed: %v", err)
+		}
+		if resp, err := http.ReadResponse(bufio.NewReader(carries), nil); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("a request whose body was arriving while others reconnected: %v, %v", resp, err)
+		}
+		_ = silent.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("the silent connection: got %v, want it closed", err)
 		}
 	})
 }
