@@ -347,12 +347,12 @@ func TestReadingCorrectsEarlierMistakes(t *testing.T) {
 		"push_of_the_digest": func(s *site, d gate.Digest) { s.event(victim.Repository, "", d) },
 		"push_of_the_tag":    func(s *site, d gate.Digest) { s.event(victim.Repository, "v1", "") },
 		"scan": func(s *site, d gate.Digest) {
-			if _, err := s.Ask(s.ctx, s.at(victim.Repository, "@"+string(d)), false); err != nil {
+			if _, err := s.Scan(s.ctx, s.at(victim.Repository, "@"+string(d)), false); err != nil {
 				s.t.Fatal(err)
 			}
 		},
 		"forced_scan_of_the_tag": func(s *site, d gate.Digest) {
-			if _, err := s.Ask(s.ctx, s.at(victim.Repository, ":v1"), true); err != nil {
+			if _, err := s.Scan(s.ctx, s.at(victim.Repository, ":v1"), true); err != nil {
 				s.t.Fatal(err)
 			}
 		},

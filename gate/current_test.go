@@ -27,7 +27,7 @@ func TestVerdictsGoOnWithoutAdvisories(t *testing.T) {
 		t.Error("no standing verdict at a new location of a known image")
 	}
 	swept, err := s.sweeper(listed{d}).Rematch(s.ctx)
-	if err != nil || swept.Judged != 1 {
+	if err != nil || swept.Evaluated != 1 {
 		t.Errorf("sweep without advisories: got %+v, %v, want one verdict renewed", swept, err)
 	}
 	fresh := s.push("team/app", "v2", 2)

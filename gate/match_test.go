@@ -19,7 +19,7 @@ func TestOvertakenMatchEndsWell(t *testing.T) {
 		t.Errorf("matching with older data: %v", err)
 	}
 	swept, err := s.sweeper(listed{d}).Rematch(s.ctx)
-	if err != nil || swept.Failed != 0 || swept.Matched != 0 || swept.Judged != 1 {
+	if err != nil || swept.Failed != 0 || swept.Matched != 0 || swept.Evaluated != 1 {
 		t.Errorf("sweeping with older data: %+v, %v", swept, err)
 	}
 	s.event("team/app", "v2", d)

@@ -254,7 +254,7 @@ func TestSyncWhenAsked(t *testing.T) {
 	s.work()
 	ask := func(full bool) registrysync.SyncStatus {
 		t.Helper()
-		st, err := s.syncer.Ask(s.ctx, hub, full)
+		st, err := s.syncer.Request(s.ctx, hub, full)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +295,7 @@ func TestSyncWhenAsked(t *testing.T) {
 	if st := s.status(); !st.Full || st.Phase != registrysync.Done {
 		t.Errorf("after the ask's own run: %+v", st)
 	}
-	if _, err := s.syncer.Ask(s.ctx, "nobody", true); !errors.Is(err, gate.ErrNotFound) {
+	if _, err := s.syncer.Request(s.ctx, "nobody", true); !errors.Is(err, gate.ErrNotFound) {
 		t.Errorf("ask for an unknown registry: %v", err)
 	}
 	if _, err := s.syncer.Status(s.ctx, "nobody"); !errors.Is(err, gate.ErrNotFound) {
@@ -352,7 +352,7 @@ func TestSyncReplace(t *testing.T) {
 	syncer.Replace(nil)
 	done := make(chan struct{})
 	go func() { defer close(done); syncer.Run(ctx) }()
-	if _, err := syncer.Ask(s.ctx, hub, false); !errors.Is(err, gate.ErrNotFound) {
+	if _, err := syncer.Request(s.ctx, hub, false); !errors.Is(err, gate.ErrNotFound) {
 		t.Errorf("asking for a registry that is not there: %v", err)
 	}
 	s.Registries.Replace(back)

@@ -80,7 +80,7 @@ func TestInventedNamespaces(t *testing.T) {
 	// Pushes and the API draw on nothing.
 	pushed := s.push("team/app", "pushed", 7)
 	s.event("team/app", "pushed", pushed)
-	if _, err := s.Ask(s.ctx, unknown(), false); err != nil {
+	if _, err := s.Scan(s.ctx, unknown(), false); err != nil {
 		t.Errorf("asking by the API: %v", err)
 	}
 	s.clock.Advance(time.Hour)

@@ -25,7 +25,7 @@ func TestUnassessableIsAnalysedAgainWhenForced(t *testing.T) {
 	s.clock.Advance(2 * time.Minute)
 	s.ask(s.lookup(lookup.Options{}), s.at("team/app", ":v1")) // reads the tag of a known digest
 	s.analyzer.fail = nil
-	if _, err := s.Ask(s.ctx, s.at("team/app", ":v1"), true); err != nil {
+	if _, err := s.Scan(s.ctx, s.at("team/app", ":v1"), true); err != nil {
 		t.Fatal(err)
 	}
 	s.work()

@@ -128,9 +128,9 @@ const (
 	VerbCancel
 )
 
-// Judge says what a result does to a job with attempts counted so far, and for
+// VerbFor says what a result does to a job with attempts counted so far, and for
 // how long VerbWait waits; 0 stands for Backoff.
-func Judge(r gate.Result, attempts int) (Verb, time.Duration) {
+func VerbFor(r gate.Result, attempts int) (Verb, time.Duration) {
 	switch {
 	case r.Err == nil:
 		return VerbDone, 0
@@ -170,7 +170,7 @@ const (
 	RefusalBegin                // refused
 )
 
-// RefusalOf says what a result that Judge gave a verb says. A refusal that a
+// RefusalOf says what a result that VerbFor gave a verb says. A refusal that a
 // restarted worker takes for one of the credentials, because it has read nothing
 // else of the repository yet, neither ends nor begins one.
 func RefusalOf(r gate.Result, verb Verb) Refusal {

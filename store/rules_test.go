@@ -27,8 +27,8 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// TestJudge walks the whole table of failures.
-func TestJudge(t *testing.T) {
+// TestVerbFor walks the whole table of failures.
+func TestVerbFor(t *testing.T) {
 	for _, class := range gate.Errors() {
 		want := store.VerbAttempt
 		switch {
@@ -40,23 +40,23 @@ func TestJudge(t *testing.T) {
 			want = store.VerbWait
 		}
 		r := gate.Result{Err: fmt.Errorf("wrapped: %w", class.Err), MaxAttempts: 3}
-		if got, after := store.Judge(r, 0); got != want || after != 0 {
+		if got, after := store.VerbFor(r, 0); got != want || after != 0 {
 			t.Errorf("%s: got %d, %s, want %d", class.Label, got, after, want)
 		}
 		if want == store.VerbAttempt {
 			want = store.VerbFail
 		}
-		if got, _ := store.Judge(r, 2); got != want {
+		if got, _ := store.VerbFor(r, 2); got != want {
 			t.Errorf("%s after two attempts: got %d, want %d", class.Label, got, want)
 		}
 	}
-	if got, _ := store.Judge(gate.Result{}, 99); got != store.VerbDone {
+	if got, _ := store.VerbFor(gate.Result{}, 99); got != store.VerbDone {
 		t.Errorf("success: got %d", got)
 	}
-	if got, _ := store.Judge(gate.Result{Err: gate.ErrScanFailed}, store.DefaultMaxAttempts-2); got != store.VerbAttempt {
+	if got, _ := store.VerbFor(gate.Result{Err: gate.ErrScanFailed}, store.DefaultMaxAttempts-2); got != store.VerbAttempt {
 		t.Errorf("without MaxAttempts: got %d", got)
 	}
-	if _, after := store.Judge(gate.Result{Err: gate.ErrRegistryUnavailable, After: -time.Hour}, 0); after != 0 {
+	if _, after := store.VerbFor(gate.Result{Err: gate.ErrRegistryUnavailable, After: -time.Hour}, 0); after != 0 {
 		t.Errorf("negative wait: got %s", after)
 	}
 }
@@ -66,7 +66,7 @@ func TestJudge(t *testing.T) {
 func TestRefusalOf(t *testing.T) {
 	for _, class := range gate.Errors() {
 		r := gate.Result{Err: fmt.Errorf("wrapped: %w", class.Err), MaxAttempts: 3}
-		verb, _ := store.Judge(r, 0)
+		verb, _ := store.VerbFor(r, 0)
 		want := store.RefusalOver
 		switch {
 		case errors.Is(class.Err, gate.ErrRegistryRefused):

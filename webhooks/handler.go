@@ -154,7 +154,7 @@ func (h *Handler) endpoint(name string) (*endpoint, bool) {
 // ServeHTTP answers one delivery.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.opt.Now()
-	seen := &delivery{remote: r.RemoteAddr}
+	seen := &received{remote: r.RemoteAddr}
 	answer, err := h.serve(w, r, seen)
 	status := http.StatusAccepted
 	switch {
@@ -175,14 +175,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // delivery is what the log line of a request needs besides its outcome.
-type delivery struct {
+type received struct {
 	registry, vendor, remote string
 	foreign                  bool
 	arrived                  bool            // the body was read
 	handshake                json.RawMessage // what is answered instead of an Answer
 }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *delivery) (Answer, error) {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *received) (Answer, error) {
 	e, token, err := h.route(r)
 	if err != nil {
 		return Answer{}, err

@@ -96,7 +96,7 @@ func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
 
 // note writes the one log line of a delivery, and of a flood of refused ones one
 // in a while. Paths and queries stay out of it, because they may hold a token.
-func (h *Handler) note(ctx context.Context, d *delivery, a Answer, status int, err error, took time.Duration) {
+func (h *Handler) note(ctx context.Context, d *received, a Answer, status int, err error, took time.Duration) {
 	outcome := string(a.State)
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
@@ -129,5 +129,5 @@ func (h *Handler) note(ctx context.Context, d *delivery, a Answer, status int, e
 			attrs = append(attrs, slog.Int("more", left))
 		}
 	}
-	h.opt.Log.LogAttrs(ctx, level, "webhook delivery", attrs...)
+	h.opt.Log.LogAttrs(ctx, level, "webhook received", attrs...)
 }

@@ -142,7 +142,7 @@ func (k *check) run(ctx context.Context) (_ checkResult, err error) {
 	for _, w := range a.workers() {
 		s.work.Go(func() { w.Run(background, 0) })
 	}
-	job, err := a.pipeline.Ask(ctx, k.ref.String(), false)
+	job, err := a.pipeline.Scan(ctx, k.ref.String(), false)
 	if err != nil {
 		return checkResult{}, err
 	}

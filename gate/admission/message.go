@@ -21,7 +21,7 @@ const (
 
 // message is status.message for refused images: the first in full, the others
 // by path and code. When space is short, findings go first, then images.
-func message(refused []judgement, details Details, contact string) string {
+func message(refused []checkedPlace, details Details, contact string) string {
 	maxMessage := maxMessage - len(withContact("", contact))
 	first := refused[0]
 	row := "digestgate: " + string(first.answer.Code) + ": " + first.path() + ": " + quote(first.image, 320) + ": "
@@ -59,13 +59,13 @@ func withContact(message, contact string) string {
 func contactWarning(contact string) string { return "digestgate: " + contact }
 
 // warning is the refusal of one image as a warning.
-func warning(j judgement, details Details) string {
+func warning(j checkedPlace, details Details) string {
 	row := "digestgate: " + string(j.answer.Code) + ": " + j.path() + ": " + quote(j.image, 100) + ": "
 	return gate.Printable(row+fit(j, details, maxWarning-len(row)), maxWarning)
 }
 
 // fit is the longest form of the text that fits into size bytes.
-func fit(j judgement, details Details, size int) string {
+func fit(j checkedPlace, details Details, size int) string {
 	for findings := topFindings; findings > 0; findings-- {
 		if s := gate.Printable(sentence(j, details, findings), 4*maxMessage); len(s) <= size {
 			return s
@@ -78,7 +78,7 @@ func fit(j judgement, details Details, size int) string {
 const topFindings = 5
 
 // sentence is the text of a refusal, with so many messages for each rule.
-func sentence(j judgement, details Details, findings int) string {
+func sentence(j checkedPlace, details Details, findings int) string {
 	a := j.answer
 	var s string
 	switch {

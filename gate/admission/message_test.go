@@ -10,8 +10,8 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-func refusedAt(index int, image string, a gate.Answer) judgement {
-	return judgement{place: place{"spec", "containers", index, fmt.Sprint("c", index), image}, answer: a}
+func refusedAt(index int, image string, a gate.Answer) checkedPlace {
+	return checkedPlace{place: place{"spec", "containers", index, fmt.Sprint("c", index), image}, answer: a}
 }
 
 func policyAnswer(rules, findings int) gate.Answer {
@@ -29,36 +29,36 @@ func policyAnswer(rules, findings int) gate.Answer {
 func TestMessage(t *testing.T) {
 	pendingAnswer := gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodePending, Text: "its scan is running"}
 	tests := map[string]struct {
-		refused []judgement
+		refused []checkedPlace
 		details Details
 		want    string
 	}{
-		"text": {[]judgement{refusedAt(0, "app:1", pendingAnswer)}, DetailsFull,
+		"text": {[]checkedPlace{refusedAt(0, "app:1", pendingAnswer)}, DetailsFull,
 			`digestgate: PENDING: spec.containers[0].image: "app:1": its scan is running`},
-		"usual_text": {[]judgement{refusedAt(0, "app:1", gate.Answer{Code: gate.CodeStale})}, DetailsFull,
+		"usual_text": {[]checkedPlace{refusedAt(0, "app:1", gate.Answer{Code: gate.CodeStale})}, DetailsFull,
 			`digestgate: STALE: spec.containers[0].image: "app:1": the advisory data is too old to decide`},
-		"rules": {[]judgement{refusedAt(0, "app:1", policyAnswer(2, 1))}, DetailsFull,
+		"rules": {[]checkedPlace{refusedAt(0, "app:1", policyAnswer(2, 1))}, DetailsFull,
 			`digestgate: POLICY: spec.containers[0].image: "app:1": rule-0: CVE-2026-0000 in package-0 has a fix; rule-1: CVE-2026-0000 in package-0 has a fix`},
-		"many_findings": {[]judgement{refusedAt(0, "app:1", policyAnswer(1, 40))}, DetailsFull,
+		"many_findings": {[]checkedPlace{refusedAt(0, "app:1", policyAnswer(1, 40))}, DetailsFull,
 			`digestgate: POLICY: spec.containers[0].image: "app:1": rule-0: CVE-2026-0000 in package-0 has a fix, CVE-2026-0001 in package-1 has a fix, ` +
 				`CVE-2026-0002 in package-2 has a fix, CVE-2026-0003 in package-3 has a fix, CVE-2026-0004 in package-4 has a fix and 35 more`},
-		"rule_only": {[]judgement{refusedAt(0, "app:1", policyAnswer(2, 9))}, DetailsRule,
+		"rule_only": {[]checkedPlace{refusedAt(0, "app:1", policyAnswer(2, 9))}, DetailsRule,
 			`digestgate: POLICY: spec.containers[0].image: "app:1": refused by rules rule-0, rule-1`},
-		"platform": {[]judgement{refusedAt(0, "app:1", func() gate.Answer { a := policyAnswer(1, 1); a.Platform = "linux/arm64"; return a }())}, DetailsRule,
+		"platform": {[]checkedPlace{refusedAt(0, "app:1", func() gate.Answer { a := policyAnswer(1, 1); a.Platform = "linux/arm64"; return a }())}, DetailsRule,
 			`digestgate: POLICY: spec.containers[0].image: "app:1": platform linux/arm64: refused by rule rule-0`},
-		"policy_without_reasons": {[]judgement{refusedAt(0, "app:1", gate.Answer{Code: gate.CodePolicy})}, DetailsFull,
+		"policy_without_reasons": {[]checkedPlace{refusedAt(0, "app:1", gate.Answer{Code: gate.CodePolicy})}, DetailsFull,
 			`digestgate: POLICY: spec.containers[0].image: "app:1": refused by policy`},
-		"several": {[]judgement{refusedAt(0, "app:1", pendingAnswer), refusedAt(3, "b", policyAnswer(1, 1))}, DetailsFull,
+		"several": {[]checkedPlace{refusedAt(0, "app:1", pendingAnswer), refusedAt(3, "b", policyAnswer(1, 1))}, DetailsFull,
 			`digestgate: PENDING: spec.containers[0].image: "app:1": its scan is running; spec.containers[3].image: POLICY`},
-		"hostile_reference": {[]judgement{refusedAt(0, "a\x1b[31m\r\n\"\u202e\x07\u00e9", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
+		"hostile_reference": {[]checkedPlace{refusedAt(0, "a\x1b[31m\r\n\"\u202e\x07\u00e9", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
 			`digestgate: REF_INVALID: spec.containers[0].image: "a\x1b[31m\r\n\"\u202e\a\u00e9": no`},
-		"hostile_text": {[]judgement{refusedAt(0, "app:1", gate.Answer{Code: gate.CodeScanFailed, Text: "GET https://u:p4ss@reg/v2/x?token=s3cr3t: \x1b]0;x\x07 <b>"})}, DetailsFull,
+		"hostile_text": {[]checkedPlace{refusedAt(0, "app:1", gate.Answer{Code: gate.CodeScanFailed, Text: "GET https://u:p4ss@reg/v2/x?token=s3cr3t: \x1b]0;x\x07 <b>"})}, DetailsFull,
 			`digestgate: SCAN_FAILED: spec.containers[0].image: "app:1": GET https://***@reg/v2/x?*** \x1b]0;x\a <b>`},
-		"password_in_reference": {[]judgement{refusedAt(0, "user:hunter2@reg.example.com/app", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
+		"password_in_reference": {[]checkedPlace{refusedAt(0, "user:hunter2@reg.example.com/app", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
 			`digestgate: REF_INVALID: spec.containers[0].image: "***@reg.example.com/app": no`},
-		"password_before_digest": {[]judgement{refusedAt(0, "user:hunter2@reg/app@sha256:1", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
+		"password_before_digest": {[]checkedPlace{refusedAt(0, "user:hunter2@reg/app@sha256:1", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
 			`digestgate: REF_INVALID: spec.containers[0].image: "***@reg/app@sha256:1": no`},
-		"tag_and_digest": {[]judgement{refusedAt(0, "app:1.0@sha256:"+badHex, gate.Answer{Code: gate.CodeStale, Text: "no"})}, DetailsFull,
+		"tag_and_digest": {[]checkedPlace{refusedAt(0, "app:1.0@sha256:"+badHex, gate.Answer{Code: gate.CodeStale, Text: "no"})}, DetailsFull,
 			`digestgate: STALE: spec.containers[0].image: "app:1.0@sha256:` + badHex + `": no`},
 	}
 	for name, test := range tests {
@@ -73,7 +73,7 @@ func TestMessage(t *testing.T) {
 // TestMessage_limits: findings are cut first, then images; nothing is longer
 // than allowed whatever is put in.
 func TestMessage_limits(t *testing.T) {
-	var refused []judgement
+	var refused []checkedPlace
 	for i := range 10 {
 		refused = append(refused, refusedAt(i, good, policyAnswer(4, 30)))
 	}

@@ -54,16 +54,16 @@ type Response struct {
 	contact   string
 }
 
-// conclude turns a verdict into the response that the mode asks for. This is
+// conclude turns a conclusion into the response that the mode asks for. This is
 // the only place where a review becomes allowed: by a pass, or because every
 // place has an answer that permits or is lenient.
-func (r *Response) conclude(v *verdict, c Config) {
+func (r *Response) conclude(v *conclusion, c Config) {
 	details := c.Details
 	r.contact = c.Contact
-	r.Images = images(v.judgements, details)
+	r.Images = images(v.checked, details)
 	r.digests = digests(r.Images)
-	var refused, lenient []judgement
-	for _, j := range v.judgements {
+	var refused, lenient []checkedPlace
+	for _, j := range v.checked {
 		switch {
 		case j.answer.Permits():
 		case j.kept:
@@ -91,12 +91,12 @@ func (r *Response) conclude(v *verdict, c Config) {
 		r.refuse(refused, details)
 	case v.pass != "":
 		r.Outcome = Outcome(v.pass)
-	case len(v.judgements) == 0:
-		r.refuseAll(errors.New("a review without judgement and without error"), false)
+	case len(v.checked) == 0:
+		r.refuseAll(errors.New("a review without answers and without error"), false)
 	case len(lenient) > 0:
 		r.Outcome, r.Code = OutcomeWarn, lenient[0].answer.Code
 		r.Message = message(lenient, details, r.contact)
-	case len(v.notes) > 0, slices.ContainsFunc(v.judgements, func(j judgement) bool { return j.answer.Outcome == gate.OutcomeWarn }):
+	case len(v.notes) > 0, slices.ContainsFunc(v.checked, func(j checkedPlace) bool { return j.answer.Outcome == gate.OutcomeWarn }):
 		r.Outcome = OutcomeWarn
 	}
 	r.Allowed = r.Outcome != OutcomeDeny || r.Mode != ModeEnforce
@@ -109,7 +109,7 @@ func (r *Response) conclude(v *verdict, c Config) {
 const blankText = "no image is named yet; something must fill it in before there are Pods, as OpenShift does from the annotation image.openshift.io/triggers"
 
 // warnings says what was admitted all the same.
-func (r *Response) warnings(v *verdict, refused, lenient []judgement, details Details) {
+func (r *Response) warnings(v *conclusion, refused, lenient []checkedPlace, details Details) {
 	told := len(r.Warnings) > 0 // of a refusal
 	for _, note := range v.notes {
 		r.warn(note)
@@ -127,7 +127,7 @@ func (r *Response) warnings(v *verdict, refused, lenient []judgement, details De
 		r.warn(warning(j, details))
 	}
 	told = told || len(r.Warnings) > notes
-	for _, j := range v.judgements {
+	for _, j := range v.checked {
 		r.warnReasons(j, details)
 	}
 	if r.contact != "" && told {
@@ -136,7 +136,7 @@ func (r *Response) warnings(v *verdict, refused, lenient []judgement, details De
 }
 
 // refuse is the refusal because of images.
-func (r *Response) refuse(refused []judgement, details Details) {
+func (r *Response) refuse(refused []checkedPlace, details Details) {
 	r.Outcome, r.Code = OutcomeDeny, refused[0].answer.Code
 	r.status, r.retry = rowOf(r.Code).status, retryAfter(r.Code)
 	if r.Code == gate.CodeInternal {
@@ -189,7 +189,7 @@ func ownText(err error) string {
 }
 
 // warnReasons adds what an answer says whatever its outcome.
-func (r *Response) warnReasons(j judgement, details Details) {
+func (r *Response) warnReasons(j checkedPlace, details Details) {
 	if len(j.answer.Warnings) == 0 {
 		return
 	}
@@ -221,9 +221,9 @@ func (r *Response) warn(w string) {
 	}
 }
 
-func images(judgements []judgement, details Details) []Image {
-	list := make([]Image, len(judgements))
-	for i, j := range judgements {
+func images(checked []checkedPlace, details Details) []Image {
+	list := make([]Image, len(checked))
+	for i, j := range checked {
 		list[i] = Image{Path: j.path(), Reference: j.image, Digest: j.answer.Digest, Outcome: j.answer.Outcome, Code: j.answer.Code}
 		if !j.answer.Permits() { // what is admitted was parsed, and is printable
 			list[i].Reference = gate.Printable(withoutUserinfo(j.image), 320)

@@ -127,11 +127,11 @@ func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (res
 	req.size = len(body)
 	terms := r.terms.Load()
 	resp = Response{uid: req.uid, Cluster: cluster, Mode: terms.config.mode(req.namespace)}
-	v := &verdict{}
+	v := &conclusion{}
 	func() {
 		defer func() {
 			if p := recover(); p != nil {
-				*v = verdict{err: fmt.Errorf("reviewing: panic: %v\n%s", p, debug.Stack())}
+				*v = conclusion{err: fmt.Errorf("reviewing: panic: %v\n%s", p, debug.Stack())}
 			}
 		}()
 		r.decide(ctx, terms, &req, cluster, v)
@@ -168,14 +168,14 @@ func (r *Reviewer) reading(ctx context.Context, read func() error) error {
 	return read()
 }
 
-// verdict is what was found out about a review before the mode applies.
-type verdict struct {
-	pass       pass  // why nothing had to be judged
-	err        error // what is wrong with the whole review
-	name       string
-	template   bool
-	judgements []judgement // in the order of the places
-	notes      []string    // warnings that belong to no place
+// conclusion is what was found out about a review before the mode applies.
+type conclusion struct {
+	pass     pass  // why nothing had to be judged
+	err      error // what is wrong with the whole review
+	name     string
+	template bool
+	checked  []checkedPlace // in the order of the places
+	notes    []string       // warnings that belong to no place
 }
 
 // pass is a reason for not judging.
@@ -189,7 +189,7 @@ const (
 )
 
 // decide fills v; a panic in it is caught by its caller.
-func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, cluster string, v *verdict) {
+func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, cluster string, v *conclusion) {
 	switch {
 	case req.invalid == nil && terms.exempt[req.namespace]:
 		v.pass = passExempt
@@ -230,12 +230,12 @@ func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, clust
 		v.err = err
 		return
 	}
-	v.judgements, v.err = r.judgeChange(ctx, o.places, c, question, r.room.stay(req.size, 2, release))
+	v.checked, v.err = r.decideChange(ctx, o.places, c, question, r.room.stay(req.size, 2, release))
 }
 
 // change says what a request does to the places of its object, and notes what
 // is said about it whatever the images are.
-func (v *verdict) change(req *request, o object) change {
+func (v *conclusion) change(req *request, o object) change {
 	c := o.everything()
 	if req.operation == "UPDATE" && req.oldObject != nil {
 		// An old object that cannot be read is no reason to pass.
@@ -255,35 +255,35 @@ func (v *verdict) change(req *request, o object) change {
 	return c
 }
 
-// judgeChange judges what is fresh, and then looks up what is kept, without
+// decideChange judges what is fresh, and then looks up what is kept, without
 // side effects and for a moment only: the two stages of its stay.
-func (r *Reviewer) judgeChange(ctx context.Context, places []place, c change, q gate.Request, held *stay) ([]judgement, error) {
-	judgements := make([]judgement, len(places))
-	fresh, err := judge(ctx, r.decider, pick(places, c.fresh), q, held)
+func (r *Reviewer) decideChange(ctx context.Context, places []place, c change, q gate.Request, held *stay) ([]checkedPlace, error) {
+	checked := make([]checkedPlace, len(places))
+	fresh, err := decide(ctx, r.decider, pick(places, c.fresh), q, held)
 	if err != nil {
 		held.begin(0)
 		return nil, err
 	}
 	for n, i := range c.fresh {
-		judgements[i] = fresh[n]
+		checked[i] = fresh[n]
 	}
 	ctx, cancel := context.WithTimeout(ctx, unchangedBudget)
 	defer cancel()
 	q.DryRun = true
 	// Too many to look up is no reason to refuse what is there already.
-	kept, err := judge(ctx, r.decider, pick(places, c.kept), q, held)
+	kept, err := decide(ctx, r.decider, pick(places, c.kept), q, held)
 	if err != nil {
 		for _, i := range c.kept {
-			judgements[i].answer = refusal(err, "")
+			checked[i].answer = refusal(err, "")
 		}
 	}
 	for n, i := range c.kept {
 		if err == nil {
-			judgements[i] = kept[n]
+			checked[i] = kept[n]
 		}
-		judgements[i].place, judgements[i].kept = places[i], true
+		checked[i].place, checked[i].kept = places[i], true
 	}
-	return judgements, nil
+	return checked, nil
 }
 
 func pick(places []place, indexes []int) []place {
@@ -324,7 +324,7 @@ func budget(timeout time.Duration) time.Duration {
 func requestID() string { return rand.Text()[:12] }
 
 // logReview writes the one line of a review.
-func (r *Reviewer) logReview(ctx context.Context, req *request, v *verdict, resp Response, took time.Duration) {
+func (r *Reviewer) logReview(ctx context.Context, req *request, v *conclusion, resp Response, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
 	case resp.Code == gate.CodeInternal:
@@ -345,7 +345,7 @@ func (r *Reviewer) logReview(ctx context.Context, req *request, v *verdict, resp
 		slog.String("name", gate.Printable(name, 100)), slog.String("operation", gate.Printable(req.operation, 20)),
 		slog.String("user", req.user.printable()), slog.Bool("dryRun", req.dryRun),
 		slog.String("mode", string(resp.Mode)), slog.String("outcome", string(resp.Outcome)), slog.Bool("allowed", resp.Allowed),
-		slog.String("code", string(resp.Code)), slog.Int("images", len(v.judgements)), slog.String("digests", resp.digests),
+		slog.String("code", string(resp.Code)), slog.Int("images", len(v.checked)), slog.String("digests", resp.digests),
 		slog.Duration("duration", took),
 	}
 	if resp.requestID != "" {
@@ -360,10 +360,10 @@ func (r *Reviewer) logReview(ctx context.Context, req *request, v *verdict, resp
 	r.log.LogAttrs(ctx, level, "admission review", attrs...)
 }
 
-// cause is every error behind a verdict, for the operator.
-func (v *verdict) cause() error {
+// cause is every error behind a conclusion, for the operator.
+func (v *conclusion) cause() error {
 	errs := []error{v.err}
-	for _, j := range v.judgements {
+	for _, j := range v.checked {
 		errs = append(errs, j.answer.Err)
 	}
 	return errors.Join(errs...)

@@ -44,10 +44,10 @@ type Jobs interface {
 	Cancel(ctx context.Context, id string) (gate.Job, error)
 }
 
-// Scans takes asks for scans; pipeline.Pipeline implements it.
+// Scans takes requests for scans; pipeline.Pipeline implements it.
 type Scans interface {
 	Request(image string) (gate.JobRequest, error)
-	Ask(ctx context.Context, image string, force bool) (gate.Job, error)
+	Scan(ctx context.Context, image string, force bool) (gate.Job, error)
 }
 
 // Usage returns what was charged; see store.Charges.

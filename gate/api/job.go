@@ -148,7 +148,7 @@ func (s *server) createScans(ctx context.Context, in *createScansInput) (*create
 	out.Body.Jobs = []Job{}
 	view := s.jobs(ctx)
 	for _, image := range in.Body.Images {
-		j, err := s.Scans.Ask(ctx, image, in.Body.Force)
+		j, err := s.Scans.Scan(ctx, image, in.Body.Force)
 		if err != nil {
 			return nil, s.problem(ctx, "queuing scans", err)
 		}

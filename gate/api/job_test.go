@@ -158,9 +158,9 @@ func (d down) Accessories(context.Context, gate.Digest) ([]gate.Accessory, error
 func (d down) Charged(context.Context, gate.Digest) (gate.Charge, error) {
 	return gate.Charge{}, d.err
 }
-func (d down) Request(string) (gate.JobRequest, error)             { return gate.JobRequest{}, nil }
-func (d down) Ask(context.Context, string, bool) (gate.Job, error) { return gate.Job{}, d.err }
-func (d down) InForce(context.Context) (gate.PolicySet, error)     { return gate.PolicySet{}, d.err }
+func (d down) Request(string) (gate.JobRequest, error)              { return gate.JobRequest{}, nil }
+func (d down) Scan(context.Context, string, bool) (gate.Job, error) { return gate.Job{}, d.err }
+func (d down) InForce(context.Context) (gate.PolicySet, error)      { return gate.PolicySet{}, d.err }
 
 // TestFailuresTellTheLogOnly: every operation answers a store that is down with
 // 503 and a bug with 500, and shows nothing of the cause.

@@ -16,7 +16,7 @@ import (
 // Syncs asks for synchronisations and says how they stand; sync.Syncer
 // implements it.
 type Syncs interface {
-	Ask(ctx context.Context, registry string, full bool) (registrysync.SyncStatus, error)
+	Request(ctx context.Context, registry string, full bool) (registrysync.SyncStatus, error)
 	Status(ctx context.Context, registry string) (registrysync.SyncStatus, error)
 }
 
@@ -181,7 +181,7 @@ func (s *server) startSync(ctx context.Context, in *startSyncInput) (*syncOutput
 		return nil, s.problem(ctx, "asking for a synchronisation", err)
 	}
 	full := in.Body != nil && in.Body.Full
-	st, err := s.Registries.Syncs.Ask(ctx, in.Name, full)
+	st, err := s.Registries.Syncs.Request(ctx, in.Name, full)
 	if err != nil {
 		return nil, s.problem(ctx, "asking for a synchronisation", err)
 	}

@@ -59,8 +59,8 @@ func registrySite(t *testing.T, p prober) (*site, *registrysync.Syncer, *gate.Re
 // late breaks the circle that the store is made with the API.
 type late struct{ syncer **registrysync.Syncer }
 
-func (l late) Ask(ctx context.Context, name string, full bool) (registrysync.SyncStatus, error) {
-	return (*l.syncer).Ask(ctx, name, full)
+func (l late) Request(ctx context.Context, name string, full bool) (registrysync.SyncStatus, error) {
+	return (*l.syncer).Request(ctx, name, full)
 }
 
 func (l late) Status(ctx context.Context, name string) (registrysync.SyncStatus, error) {
@@ -163,7 +163,7 @@ func downRegistries(t *testing.T, err error) api.RegistryParts {
 
 type downSyncs struct{ err error }
 
-func (d downSyncs) Ask(context.Context, string, bool) (registrysync.SyncStatus, error) {
+func (d downSyncs) Request(context.Context, string, bool) (registrysync.SyncStatus, error) {
 	return registrysync.SyncStatus{}, d.err
 }
 

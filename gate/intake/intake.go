@@ -65,7 +65,7 @@ func (in *Intake) Take(ctx context.Context, registry string, pushes []gate.Push)
 			return nil, fmt.Errorf("taking a push of repository %s: digest %s: %w",
 				gate.Quoted(p.Repository, 255), gate.Quoted(string(p.Digest), 100), gate.ErrDigestInvalid)
 		}
-		results[i] = judge(reg, p)
+		results[i] = accept(reg, p)
 	}
 	known, period, err := in.known(ctx, results)
 	if err != nil {
@@ -94,10 +94,10 @@ func (in *Intake) Take(ctx context.Context, registry string, pushes []gate.Push)
 	return results, nil
 }
 
-// judge decides from the event and the configuration alone whether an event is
+// accept decides from the event and the configuration alone whether an event is
 // acted on. State is PushNotActedOn with a reason when it is not, and
 // PushQueued otherwise.
-func judge(reg gate.Registry, p gate.Push) gate.PushResult {
+func accept(reg gate.Registry, p gate.Push) gate.PushResult {
 	r := gate.PushResult{Registry: reg.Name, Repository: gate.Printable(p.Repository, 255), State: gate.PushQueued}
 	if p.Digest.Valid() {
 		r.Digest = p.Digest

@@ -226,7 +226,7 @@ func (l *Lookup) decide(ctx context.Context, ref gate.Reference, req gate.Reques
 		entry.Record.Manifest = names.manifest
 		entry.Record.Manifest.Hashed = true
 	}
-	a := l.judge(ctx, entry, digest, loc, ref, req)
+	a := l.answer(ctx, entry, digest, loc, ref, req)
 	a.Digest = digest
 	a.Warnings = append(names.warnings, a.Warnings...)
 	return a
@@ -259,8 +259,8 @@ func (l *Lookup) locate(ref gate.Reference) (loc gate.Location, host string, ref
 	return loc, gate.CanonicalHost(reg.Host), nil
 }
 
-// judge answers for what a digest turned out to be.
-func (l *Lookup) judge(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+// answer is for what a digest turned out to be.
+func (l *Lookup) answer(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	m := entry.Record.Manifest
 	l.readAgain(ctx, entry, digest, loc, req)
 	switch {

@@ -82,7 +82,7 @@ func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, rec gate.Record
 			if put := p.Records.PutUnassessable(ctx, job.Digest, job.Epoch, reason); put != nil {
 				return put
 			}
-			return errors.Join(err, p.Verdicts.Judge(ctx, job.Digest, job.Trigger.Event()))
+			return errors.Join(err, p.Verdicts.RenewVerdicts(ctx, job.Digest, job.Trigger.Event()))
 		}
 		if err != nil {
 			return err

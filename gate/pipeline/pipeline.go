@@ -41,10 +41,10 @@ type Verdicts interface {
 	// Renew matches the stored inventory and evaluates. Without advisories it
 	// evaluates only.
 	Renew(ctx context.Context, d gate.Digest, event gate.Event) error
-	// Judge evaluates the standing verdict of each location.
-	Judge(ctx context.Context, d gate.Digest, event gate.Event) error
-	// JudgeTagged is Judge when it is known that tags name the digest at loc.
-	JudgeTagged(ctx context.Context, d gate.Digest, event gate.Event, loc gate.Location, tags []string) error
+	// RenewVerdicts evaluates the standing verdict of each location.
+	RenewVerdicts(ctx context.Context, d gate.Digest, event gate.Event) error
+	// RenewVerdictsTagged is RenewVerdicts when it is known that tags name the digest at loc.
+	RenewVerdictsTagged(ctx context.Context, d gate.Digest, event gate.Event, loc gate.Location, tags []string) error
 }
 
 // Pipeline is the way of an image: resolve, analyze, match, evaluate, record.

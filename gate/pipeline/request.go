@@ -7,13 +7,13 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Ask queues a scan that a person or a program asked for. The reference is
+// Scan queues a scan that a person or a program asked for. The reference is
 // resolved by a worker; with force an analysis is repeated although an
 // inventory exists (which is free, the digest was charged before).
 //
 // Errors: ErrRefInvalid, ErrRefAmbiguous, ErrRegistryNotTrusted, those of the
 // store.
-func (p *Pipeline) Ask(ctx context.Context, image string, force bool) (gate.Job, error) {
+func (p *Pipeline) Scan(ctx context.Context, image string, force bool) (gate.Job, error) {
 	req, err := p.Request(image)
 	if err != nil {
 		return gate.Job{}, err
@@ -24,7 +24,7 @@ func (p *Pipeline) Ask(ctx context.Context, image string, force bool) (gate.Job,
 }
 
 // Request turns a reference into the request for its resolve, without queuing
-// it; errors as for Ask.
+// it; errors as for Scan.
 func (p *Pipeline) Request(image string) (gate.JobRequest, error) {
 	ref, err := gate.ParseReference(image)
 	if err != nil {

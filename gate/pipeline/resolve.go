@@ -66,7 +66,7 @@ func (p *Pipeline) resolve(ctx context.Context, run *gate.Run) error {
 		queued = queued || fresh
 		tagged[m.Digest] = append(tagged[m.Digest], tag)
 	}
-	if err := p.rejudge(ctx, job.Location, tagged, job.Trigger.Event()); err != nil {
+	if err := p.renewTagged(ctx, job.Location, tagged, job.Trigger.Event()); err != nil {
 		return err
 	}
 	if errors.Is(wrong, gate.ErrRegistryRefused) {
@@ -83,10 +83,10 @@ func (p *Pipeline) resolve(ctx context.Context, run *gate.Run) error {
 	return p.Scheduler.Avoid(ctx, p.Quota.Period(p.Now()).Key, 1)
 }
 
-// rejudge renews the standing verdicts of known images whose tags were just
+// renewTagged renews the standing verdicts of known images whose tags were just
 // confirmed: rules may look at tags, and the verdict that [Pipeline.due]
 // renewed was asked for before the tag was written.
-func (p *Pipeline) rejudge(ctx context.Context, loc gate.Location, tagged map[gate.Digest][]string, event gate.Event) error {
+func (p *Pipeline) renewTagged(ctx context.Context, loc gate.Location, tagged map[gate.Digest][]string, event gate.Event) error {
 	for d, tags := range tagged {
 		entry, err := gate.ReadEntry(ctx, p.Records, d)
 		if err != nil {
@@ -95,7 +95,7 @@ func (p *Pipeline) rejudge(ctx context.Context, loc gate.Location, tagged map[ga
 		if entry.Record.InventoryID == "" {
 			continue // its analysis will
 		}
-		if err := p.Verdicts.JudgeTagged(ctx, d, event, loc, tags); err != nil {
+		if err := p.Verdicts.RenewVerdictsTagged(ctx, d, event, loc, tags); err != nil {
 			return err
 		}
 	}
@@ -218,7 +218,7 @@ func (p *Pipeline) due(ctx context.Context, d gate.Digest, loc gate.Location, by
 	}
 	switch {
 	case entry.Record.Manifest.Unassessable != "" && !by.force: // forced: a limit may be higher now
-		return false, p.Verdicts.Judge(ctx, d, by.trigger.Event())
+		return false, p.Verdicts.RenewVerdicts(ctx, d, by.trigger.Event())
 	case entry.Record.InventoryID != "" && !by.force:
 		err := p.Verdicts.Refresh(ctx, entry.Record, by.trigger.Event())
 		if !errors.Is(err, gate.ErrNotFound) {

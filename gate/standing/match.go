@@ -33,7 +33,7 @@ func (s *Standing) Match(ctx context.Context, d gate.Digest, event gate.Event) e
 			return err
 		}
 		if s.current(entry.Record) || s.overtaken(entry.Record) {
-			return s.Judge(ctx, d, event)
+			return s.RenewVerdicts(ctx, d, event)
 		}
 	}
 	return fmt.Errorf("matching %s: inventory and advisories keep changing: %w", d, gate.ErrBusy)
@@ -92,7 +92,7 @@ func (s *Standing) matchOnce(ctx context.Context, d gate.Digest) error {
 // date with the least work.
 func (s *Standing) Refresh(ctx context.Context, rec gate.Record, event gate.Event) error {
 	if s.current(rec) || s.overtaken(rec) {
-		return s.Judge(ctx, rec.Digest, event)
+		return s.RenewVerdicts(ctx, rec.Digest, event)
 	}
 	return s.Renew(ctx, rec.Digest, event)
 }
@@ -104,19 +104,19 @@ func (s *Standing) Renew(ctx context.Context, d gate.Digest, event gate.Event) e
 	err := s.Match(ctx, d, event)
 	if errors.Is(err, gate.ErrAdvisoriesUnavailable) {
 		s.Log.Warn("image cannot be matched yet", "digest", d, "error", err)
-		return s.Judge(ctx, d, event)
+		return s.RenewVerdicts(ctx, d, event)
 	}
 	return err
 }
 
-// Judge evaluates the standing verdict of each location of a digest.
-func (s *Standing) Judge(ctx context.Context, d gate.Digest, event gate.Event) error {
-	return s.JudgeTagged(ctx, d, event, gate.Location{}, nil)
+// RenewVerdicts evaluates the standing verdict of each location of a digest.
+func (s *Standing) RenewVerdicts(ctx context.Context, d gate.Digest, event gate.Event) error {
+	return s.RenewVerdictsTagged(ctx, d, event, gate.Location{}, nil)
 }
 
-// JudgeTagged is Judge when it is known that tags name the digest at loc: the lists
+// RenewVerdictsTagged is RenewVerdicts when it is known that tags name the digest at loc: the lists
 // that Tags reads may not show that yet.
-func (s *Standing) JudgeTagged(ctx context.Context, d gate.Digest, event gate.Event, loc gate.Location, tags []string) error {
+func (s *Standing) RenewVerdictsTagged(ctx context.Context, d gate.Digest, event gate.Event, loc gate.Location, tags []string) error {
 	entry, err := gate.ReadEntry(ctx, s.Records, d)
 	if err != nil {
 		return err

@@ -18,12 +18,12 @@ type Digests interface {
 
 // Swept is what a sweep did.
 type Swept struct {
-	Seen    int // digests with an inventory
-	Matched int // of them matched again
-	Judged  int // of them only evaluated again
-	Queued  int // of them queued for a new analysis
-	Charged int // of them charged, because the store had lost their charge
-	Failed  int // left for the next sweep
+	Seen      int // digests with an inventory
+	Matched   int // of them matched again
+	Evaluated int // of them only evaluated again
+	Queued    int // of them queued for a new analysis
+	Charged   int // of them charged, because the store had lost their charge
+	Failed    int // left for the next sweep
 }
 
 // Sweeper keeps stored answers current: it goes over every digest with an
@@ -83,8 +83,8 @@ func (s *Sweeper) rematch(ctx context.Context, rec gate.Record, swept *Swept) er
 	p := s.standing
 	// Without a generation what is known goes on being decided.
 	if _, loaded := p.Matcher.Generation(); !loaded || p.current(rec) || p.overtaken(rec) {
-		swept.Judged++
-		return p.Judge(ctx, rec.Digest, gate.EventRescan)
+		swept.Evaluated++
+		return p.RenewVerdicts(ctx, rec.Digest, gate.EventRescan)
 	}
 	swept.Matched++
 	return p.Match(ctx, rec.Digest, gate.EventRescan)

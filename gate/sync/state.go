@@ -40,7 +40,7 @@ type syncState struct {
 	Holder string    `json:"holder,omitempty"`
 	Error  string    `json:"error,omitempty"` // why it waits, or the last problem
 	Note   string    `json:"note,omitempty"`  // what the lists leave out
-	// Ask is the version of the last ask that a run has served or serves.
+	// Request is the version of the last ask that a run has served or serves.
 	Ask int64 `json:"ask,omitempty"`
 	// Unread counts the repositories that the run gave up because the registry
 	// did not answer for them.

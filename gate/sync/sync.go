@@ -184,12 +184,12 @@ func (s *Syncer) sleep(ctx context.Context, registry string, d time.Duration) {
 	}
 }
 
-// Ask has a registry synchronised as soon as a scheduler can, also where no
+// Request has a registry synchronised as soon as a scheduler can, also where no
 // plan says so; full confirms every tag. While a run is under way it is
 // remembered and served by a run of its own, because the present one may have
 // passed what the caller means. Errors: ErrNotFound for an unknown registry,
 // ErrBusy when many ask at once, ErrStoreUnavailable.
-func (s *Syncer) Ask(ctx context.Context, registry string, full bool) (SyncStatus, error) {
+func (s *Syncer) Request(ctx context.Context, registry string, full bool) (SyncStatus, error) {
 	if _, ok := s.registries.ByName(registry); !ok {
 		return SyncStatus{}, unknownRegistry(registry)
 	}

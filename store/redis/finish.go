@@ -63,7 +63,7 @@ func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result
 	what := fmt.Sprintf("finishing job %s", gate.Quoted(lease.JobID, 60))
 	// How many attempts were counted is known there: judged as if there were
 	// none, the script compares with the limit.
-	verb, after := store.Judge(result, math.MinInt32)
+	verb, after := store.VerbFor(result, math.MinInt32)
 	message, reason := store.Reason(result.Err)
 	answer, err := s.run(ctx, scriptFinish, args{
 		"id": lease.JobID, "epoch": lease.Epoch, "verb": verbs[verb], "max": store.Attempts(result.MaxAttempts),

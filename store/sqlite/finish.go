@@ -101,7 +101,7 @@ func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result
 }
 
 func (t *tx) finish(j *job, result gate.Result) error {
-	verb, after := store.Judge(result, j.Attempts)
+	verb, after := store.VerbFor(result, j.Attempts)
 	j.Error, j.Reason = store.Reason(result.Err)
 	j.Causes = gate.CausesOf(result.Err, timeOf(t.now))
 	if verb != store.VerbWait {

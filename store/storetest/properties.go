@@ -150,7 +150,7 @@ func (m *machine) pick(rt *rapid.T) (job gate.Job, good bool) {
 	return job, now.State == gate.JobRunning && now.Epoch == job.Epoch
 }
 
-func (m *machine) judge(what string, err error, good bool) {
+func (m *machine) check(what string, err error, good bool) {
 	m.Helper()
 	switch {
 	case good && err != nil:
@@ -162,7 +162,7 @@ func (m *machine) judge(what string, err error, good bool) {
 
 func (m *machine) doServe(rt *rapid.T) {
 	job, good := m.pick(rt)
-	m.judge("Serve", m.s.Serve(m.ctx, job.Lease()), good)
+	m.check("Serve", m.s.Serve(m.ctx, job.Lease()), good)
 	if !good || job.Kind != gate.JobAnalyze {
 		return
 	}
@@ -220,7 +220,7 @@ func (m *machine) doFinish(rt *rapid.T) {
 	}).Draw(rt, "result")}
 	before := m.job(job.ID)
 	after, err := m.s.Finish(m.ctx, job.Lease(), result)
-	m.judge("Finish", err, good)
+	m.check("Finish", err, good)
 	if !good {
 		return
 	}

@@ -95,8 +95,8 @@ func (w *world) fill() {
 			return
 		}
 		w.no(err)
-		w.judge(job, waiting, busy, registries[job.Location.Registry], places[job.Location])
-		w.judgeTurn(job, waiting, registries)
+		w.check(job, waiting, busy, registries[job.Location.Registry], places[job.Location])
+		w.checkTurn(job, waiting, registries)
 		s.job, s.ends = job, w.now().Add(stall)
 		if job.Location.Registry == healthy {
 			s.ends = w.now().Add(w.quick)
@@ -107,7 +107,7 @@ func (w *world) fill() {
 
 // judge checks a claim: busy slots were taken before it, those of its registry and
 // of its repository among them.
-func (w *world) judge(job gate.Job, waiting []gate.Job, busy, ofRegistry, ofPlace int) {
+func (w *world) check(job gate.Job, waiting []gate.Job, busy, ofRegistry, ofPlace int) {
 	anotherRegistry := slices.ContainsFunc(waiting, func(o gate.Job) bool { return o.Location.Registry != job.Location.Registry })
 	last := w.single && busy > 0 || len(w.slots) > 1 && busy == len(w.slots)-1 // as far as a claim can know
 	if last && ofRegistry == busy && anotherRegistry {
@@ -124,9 +124,9 @@ func (w *world) judge(job gate.Job, waiting []gate.Job, busy, ofRegistry, ofPlac
 	}
 }
 
-// judgeTurn checks that no registry has two turns while another one, without a
+// checkTurn checks that no registry has two turns while another one, without a
 // running job, waits for one.
-func (w *world) judgeTurn(job gate.Job, waiting []gate.Job, running map[string]int) {
+func (w *world) checkTurn(job gate.Job, waiting []gate.Job, running map[string]int) {
 	if w.mixed {
 		return
 	}

@@ -46,7 +46,7 @@ func synchronise(t *testing.T, n *node) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	s := registrysync.New(n.pipeline.Registries, nil, world{n.World}, tags, n.store, nil, slog.New(slog.DiscardHandler))
-	if _, err := s.Ask(ctx, hub, true); err != nil {
+	if _, err := s.Request(ctx, hub, true); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})

@@ -33,15 +33,15 @@ const (
 	parallel = 8
 )
 
-// judgement is a place and what was found about its image.
-type judgement struct {
+// checkedPlace is a place and what was found about its image.
+type checkedPlace struct {
 	place
 	answer gate.Answer
 	kept   bool // the request leaves it as it was: it cannot refuse
 }
 
 // blank: the image is to be filled in before there is a Pod.
-func (j judgement) blank() bool { return strings.TrimSpace(j.image) == "" }
+func (j checkedPlace) blank() bool { return strings.TrimSpace(j.image) == "" }
 
 // group is one reference and the indexes of the places that name it.
 type group struct {
@@ -49,12 +49,12 @@ type group struct {
 	places []int
 }
 
-// judge asks for every place, each distinct reference together, and returns
+// decide asks for every place, each distinct reference together, and returns
 // when all are answered or ctx ends; then the missing ones are CodeTimeout.
-// It is one stage of the review's stay, which may end later than judge returns.
+// It is one stage of the review's stay, which may end later than decide returns.
 // The error is ErrTooLarge.
-func judge(ctx context.Context, d Decider, places []place, req gate.Request, held *stay) ([]judgement, error) {
-	out := make([]judgement, len(places))
+func decide(ctx context.Context, d Decider, places []place, req gate.Request, held *stay) ([]checkedPlace, error) {
+	out := make([]checkedPlace, len(places))
 	groups, err := sortOut(places, out)
 	if err != nil {
 		held.begin(0)
@@ -133,7 +133,7 @@ func forContainer(req gate.Request, p place) gate.Request {
 
 // sortOut parses the references: what cannot be asked for is answered in out,
 // the rest is grouped by what is written.
-func sortOut(places []place, out []judgement) ([]group, error) {
+func sortOut(places []place, out []checkedPlace) ([]group, error) {
 	groups := make([]group, 0, min(len(places), maxImages))
 	index := make(map[string]int, cap(groups))
 	for i, p := range places {
@@ -178,13 +178,13 @@ func ask(ctx context.Context, d Decider, ref gate.Reference, req gate.Request) (
 		}
 	}()
 	a = d.Decide(ctx, ref, req)
-	return checked(a, ref)
+	return consistent(a, ref)
 }
 
-// checked turns an answer that contradicts itself into CodeInternal: an allow
+// consistent turns an answer that contradicts itself into CodeInternal: an allow
 // without evidence, a refusal without a reason, a digest that is not the one
 // asked for.
-func checked(a gate.Answer, ref gate.Reference) gate.Answer {
+func consistent(a gate.Answer, ref gate.Reference) gate.Answer {
 	_, known := codes[a.Code]
 	switch {
 	case a.Permits() && (ref.Digest == "" || ref.Digest == a.Digest):
@@ -206,7 +206,7 @@ func refusal(err error, text string) gate.Answer {
 }
 
 // timeOut answers for every place that has no answer yet.
-func timeOut(out []judgement, cause error) {
+func timeOut(out []checkedPlace, cause error) {
 	for i := range out {
 		if out[i].answer.Outcome == "" {
 			out[i].answer = refusal(fmt.Errorf("waiting for a decision about %s: %w", gate.Quoted(out[i].image, 300), errors.Join(gate.ErrTimeout, cause)), "")
