@@ -97,33 +97,38 @@ func (l *LastEvents) note(registry string, e LastEvent, unsent bool) bool {
 // Last is the newest event of a registry that this process or, by the store,
 // any other has seen; zero when there is none. Error: ErrStoreUnavailable.
 func (l *LastEvents) Last(ctx context.Context, registry string) (LastEvent, error) {
-	_, err := l.load(ctx, registry)
+	err := l.load(ctx, registry)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.newest[registry], err
 }
 
-// load takes what is stored into account and returns its version. A value that
-// is not readable counts as none; the next event replaces it.
-func (l *LastEvents) load(ctx context.Context, registry string) (int64, error) {
-	value, version, err := l.store.Setting(ctx, agree.SettingLastEvent(registry))
+// load takes what is stored into account.
+func (l *LastEvents) load(ctx context.Context, registry string) error {
+	value, _, err := l.store.Setting(ctx, agree.SettingLastEvent(registry))
 	if errors.Is(err, gate.ErrNotFound) {
-		return 0, nil
+		return nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reading the last event of %q: %w", registry, err)
+		return fmt.Errorf("reading the last event of %q: %w", registry, err)
 	}
+	l.take(registry, value)
+	return nil
+}
+
+// take notes a stored value. One that is not readable counts as none; the next
+// event replaces it.
+func (l *LastEvents) take(registry string, value []byte) {
 	var stored LastEvent
 	if json.Unmarshal(value, &stored) == nil {
 		l.note(registry, stored, false)
 	}
-	return version, nil
 }
 
 // Run writes what is noted until ctx ends.
 func (l *LastEvents) Run(ctx context.Context) {
 	for _, r := range l.registries.All() {
-		if _, err := l.load(ctx, r.Name); err != nil && ctx.Err() == nil {
+		if err := l.load(ctx, r.Name); err != nil && ctx.Err() == nil {
 			l.log.Warn("last event cannot be read", "registry", r.Name, "error", err)
 		}
 	}
@@ -158,40 +163,54 @@ func (l *LastEvents) Flush(ctx context.Context) {
 }
 
 // write stores the newest event of a registry unless a newer one is stored.
-// When another replica writes at the same moment it looks again.
 func (l *LastEvents) write(ctx context.Context, registry string) error {
-	for range 3 {
-		l.mu.Lock()
-		unsent := l.unsent[registry]
-		l.mu.Unlock()
-		if !unsent {
-			return nil
-		}
-		version, err := l.load(ctx, registry)
-		if err != nil {
-			return err
-		}
-		l.mu.Lock()
-		e, unsent := l.newest[registry], l.unsent[registry]
-		l.unsent[registry] = false
-		l.mu.Unlock()
-		if !unsent {
-			return nil // another replica's is newer
-		}
-		value, err := json.Marshal(e)
-		if err != nil {
-			return fmt.Errorf("encoding the last event of %q: %w", registry, err)
-		}
-		_, err = l.store.PutSetting(ctx, agree.SettingLastEvent(registry), value, version)
-		if err == nil {
-			return nil
-		}
-		l.mu.Lock()
-		l.unsent[registry] = true
-		l.mu.Unlock()
-		if !errors.Is(err, gate.ErrConflict) {
-			return fmt.Errorf("writing the last event of %q: %w", registry, err)
-		}
+	if !l.pending(registry) {
+		return nil
 	}
-	return nil // others write all the time; the next event tries again
+	sent := false
+	err := agree.UpdateSetting(ctx, l.store, agree.SettingLastEvent(registry), func(value []byte) ([]byte, error) {
+		if sent {
+			l.again(registry) // another replica was faster
+		}
+		l.take(registry, value)
+		e, unsent := l.send(registry)
+		if !unsent {
+			return nil, nil // another replica's is newer
+		}
+		sent = true
+		return json.Marshal(e)
+	})
+	if err != nil && sent {
+		l.again(registry)
+	}
+	switch {
+	case errors.Is(err, gate.ErrConflict):
+		return nil // others write all the time; the next event tries again
+	case err != nil:
+		return fmt.Errorf("storing the last event of %q: %w", registry, err)
+	}
+	return nil
+}
+
+// pending reports whether the newest event of a registry is still to be stored.
+func (l *LastEvents) pending(registry string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unsent[registry]
+}
+
+// send is the newest event, which counts as stored from now on.
+func (l *LastEvents) send(registry string) (e LastEvent, unsent bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, unsent = l.newest[registry], l.unsent[registry]
+	l.unsent[registry] = false
+	return e, unsent
+}
+
+// again notes that what was taken for stored is not.
+func (l *LastEvents) again(registry string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unsent[registry] = true
 }

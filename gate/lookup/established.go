@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -150,29 +149,31 @@ func (e *Established) Flush(ctx context.Context) {
 	}
 }
 
-// share reads and, if something is new, writes what is stored of a cluster. When
-// another replica writes at the same moment it looks again.
+// share takes in what is stored of a cluster and, if something is new, stores both.
 func (e *Established) share(ctx context.Context, cluster string) error {
-	for range 3 {
-		value, version, err := e.store.Setting(ctx, agree.SettingNamespaces(cluster))
-		if err != nil && !errors.Is(err, gate.ErrNotFound) {
-			return fmt.Errorf("reading them: %w", err)
+	sent := false
+	err := agree.UpdateSetting(ctx, e.store, agree.SettingNamespaces(cluster), func(value []byte) ([]byte, error) {
+		if sent {
+			e.again(cluster) // another replica was faster
 		}
-		value = e.merge(cluster, value)
-		if value == nil {
-			return nil
-		}
-		if _, err = e.store.PutSetting(ctx, agree.SettingNamespaces(cluster), value, version); err == nil {
-			return nil
-		}
-		e.mu.Lock()
-		e.clusters[cluster].unsent = true
-		e.mu.Unlock()
-		if !errors.Is(err, gate.ErrConflict) {
-			return fmt.Errorf("writing them: %w", err)
-		}
+		next := e.merge(cluster, value)
+		sent = sent || next != nil
+		return next, nil
+	})
+	if err != nil && sent {
+		e.again(cluster)
 	}
-	return nil // others write all the time; the next turn tries again
+	if errors.Is(err, gate.ErrConflict) {
+		return nil // others write all the time; the next turn tries again
+	}
+	return err
+}
+
+// again notes that what was taken for stored is not.
+func (e *Established) again(cluster string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.clusters[cluster].unsent = true
 }
 
 // merge takes in what is stored, and returns what is to be stored instead, nil
