@@ -35,7 +35,7 @@ func TestSettingNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`(?m)^Settings are few: (.*)$`).FindSubmatch(page)
+	line := regexp.MustCompile(`(?s)\nSettings are few: (.*?)\n\n`).FindSubmatch(page)
 	if line == nil {
 		t.Fatal("docs/redis.md does not list the settings")
 	}

@@ -26,7 +26,7 @@ func documentedRule(t *testing.T, prefix string) (rule, cluster []string) {
 		t.Fatal(err)
 	}
 	line := regexp.MustCompile(`(?s)ACL SETUSER digestgate on >PASSWORD (.+?)\n` + "```").FindSubmatch(page)
-	more := regexp.MustCompile("A cluster needs `([^`]+)` besides").FindSubmatch(page)
+	more := regexp.MustCompile(`A\s+cluster\s+needs\s+` + "`([^`]+)`" + `\s+besides`).FindSubmatch(page)
 	if line == nil || more == nil {
 		t.Fatal("the page has no rule")
 	}
