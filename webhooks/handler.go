@@ -174,7 +174,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.note(r.Context(), seen, answer, status, err, h.opt.Now().Sub(start))
 }
 
-// delivery is what the log line of a request needs besides its outcome.
+// received is what the log line of a request needs besides its outcome.
 type received struct {
 	registry, vendor, remote string
 	foreign                  bool

@@ -129,5 +129,5 @@ func (h *Handler) note(ctx context.Context, d *received, a Answer, status int, e
 			attrs = append(attrs, slog.Int("more", left))
 		}
 	}
-	h.opt.Log.LogAttrs(ctx, level, "webhook received", attrs...)
+	h.opt.Log.LogAttrs(ctx, level, "webhook delivery", attrs...)
 }
