@@ -31,7 +31,7 @@ type site struct {
 	standing *standing.Standing
 	explain  *explain.Explainer
 	sweeping standing.Scheduler
-	t        *testing.T
+	t        testing.TB
 	store    store.Store
 	registry *registrytest.Registry
 	analyzer *scriptedAnalyzer
@@ -171,7 +171,7 @@ func pad(n int64) string {
 
 const hub = "hub" // the configured name of the registry
 
-func newSite(t *testing.T, quota gate.QuotaConfig) *site {
+func newSite(t testing.TB, quota gate.QuotaConfig) *site {
 	t.Helper()
 	clk := &clock{now: time.Unix(1_790_000_000, 0).UTC()}
 	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{Clock: clk.Now})
@@ -183,7 +183,7 @@ func newSite(t *testing.T, quota gate.QuotaConfig) *site {
 }
 
 // newSiteOn is newSite on another store, whose clock is clk.
-func newSiteOn(t *testing.T, quota gate.QuotaConfig, st store.Store, clk *clock) *site {
+func newSiteOn(t testing.TB, quota gate.QuotaConfig, st store.Store, clk *clock) *site {
 	t.Helper()
 	reg, err := registrytest.Start(registrytest.Options{})
 	if err != nil {

@@ -50,12 +50,8 @@ func TestStoreThatIsReadButNotWritten(t *testing.T) {
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			server := redistest.Plain(t, redistest.Options{Config: []string{"save 3600 1000000"}})
-			key := filepath.Join(t.TempDir(), "mac.key")
-			if err := os.WriteFile(key, []byte(strings.Repeat("k", 64)+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			clk := &clock{now: time.Unix(1_790_000_000, 0).UTC()}
-			st, err := redis.Open(t.Context(), store.Config{URL: server.URL(), Prefix: "t", MACKeyFile: key}, redis.Options{Clock: clk.Now})
+			st, err := openRedis(t, server, clk)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,6 +60,15 @@ func TestStoreThatIsReadButNotWritten(t *testing.T) {
 				func() { f.begin(t, server) }, func() { f.end(t, server) })
 		})
 	}
+}
+
+func openRedis(t *testing.T, server *redistest.Server, clk *clock) (store.Store, error) {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "mac.key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("k", 64)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return redis.Open(t.Context(), store.Config{URL: server.URL(), Prefix: "t", MACKeyFile: key}, redis.Options{Clock: clk.Now})
 }
 
 // failSave lets a save of the server fail, after which it takes no writes.

@@ -1,0 +1,78 @@
+package gate_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
+	"github.com/digestgate/digestgate/store/redis/redistest"
+	"github.com/digestgate/digestgate/store/sqlite"
+)
+
+// onBothStores runs a test on a site with each store.
+func onBothStores(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Helper()
+	open := map[string]func(t *testing.T, clk *clock) (store.Store, error){
+		"sqlite": func(t *testing.T, clk *clock) (store.Store, error) {
+			return sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlite.Options{Clock: clk.Now})
+		},
+		"redis": func(t *testing.T, clk *clock) (store.Store, error) {
+			return openRedis(t, redistest.Plain(t, redistest.Options{}), clk)
+		},
+	}
+	for name, open := range open {
+		t.Run(name, func(t *testing.T) {
+			clk := &clock{now: time.Unix(1_790_000_000, 0).UTC()}
+			st, err := open(t, clk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = st.Close() })
+			test(t, newSiteOn(t, month(0), st, clk))
+		})
+	}
+}
+
+// TestStoreCalls pins what the works ask of the store on the ways that images take.
+// Capitals are writes.
+func TestStoreCalls(t *testing.T) {
+	onBothStores(t, func(t *testing.T, s *site) {
+		c := s.counted()
+		check := func(way, calls, want string) {
+			t.Helper()
+			if calls != want {
+				t.Errorf("%s makes %d calls, want %d:\n got %s\nwant %s", way, len(strings.Fields(calls)), len(strings.Fields(want)), calls, want)
+			}
+		}
+		d := s.push("team/app", "v1", 1)
+		s.event("team/app", "v1", d)
+		calls := s.each(c)
+		check("the resolve of a new digest with a tag", most(calls[gate.JobResolve]),
+			"PUTMANIFEST ADDLOCATION Read ENQUEUE Now Read ADDLOCATION Read ENQUEUE PUTTAG Read")
+		check("an analysis", most(calls[gate.JobAnalyze]),
+			"FENCE Read SERVE PUTINVENTORY Read Inventory Findings PUTFINDINGS Read Read Inventory Findings PUTVERDICTS")
+
+		s.push("team/app", "v2", 1)
+		s.event("team/app", "v2", d)
+		check("the resolve of a known digest with another tag", most(s.each(c)[gate.JobResolve]),
+			"PUTMANIFEST ADDLOCATION Read Read PUTVERDICTS Now Read ADDLOCATION Read Read PUTVERDICTS PUTTAG Read Read PUTVERDICTS AVOID")
+
+		index, _ := s.pushIndex("team/multi", "v1")
+		s.event("team/multi", "v1", index)
+		check("the resolve of an index of two with a tag", most(s.each(c)[gate.JobResolve]),
+			"PUTMANIFEST ADDLOCATION Read PUTMANIFEST ADDLOCATION Read ENQUEUE PUTMANIFEST ADDLOCATION Read ENQUEUE Now "+
+				"Read ADDLOCATION Read ADDLOCATION Read ENQUEUE ADDLOCATION Read ENQUEUE PUTTAG Read")
+
+		sweeper := s.sweeper(listed{d})
+		s.rematch(sweeper)
+		check("a sweep of a digest with nothing new", strings.Join(c.take(), " "), "Read Charged Read PUTVERDICTS")
+		s.clock.Advance(time.Minute)
+		s.matcher.activate(2)
+		s.rematch(sweeper)
+		check("a sweep of a digest after a new generation", strings.Join(c.take(), " "),
+			"Read Charged Read Inventory Findings PUTFINDINGS Read Read Inventory Findings PUTVERDICTS")
+	})
+}
