@@ -20,6 +20,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/explain"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
@@ -75,7 +76,7 @@ type app struct {
 	reviewer    *admission.Reviewer
 	established *lookup.Established // namespaces that had an image admitted
 	// certificates are those of the listeners, which follow their files.
-	certificates []*admission.Certificate
+	certificates []*certificate.Certificate
 
 	cleanups []func() error
 }

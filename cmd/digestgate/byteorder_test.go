@@ -16,7 +16,7 @@ import (
 // file that a configuration names is read without the mark, or refused with its name.
 func TestConfigCheckReadsWhatEditorsSave(t *testing.T) {
 	t.Parallel()
-	pair, ca := certificate(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "localhost")
+	pair, ca := issueCertificate(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "localhost")
 	certText := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
 	der, err := x509.MarshalECPrivateKey(pair.PrivateKey.(*ecdsa.PrivateKey))
 	if err != nil {

@@ -65,7 +65,7 @@ func TestClientToken(t *testing.T) {
 }
 
 // certificate is one that signs itself, for names and a time.
-func certificate(t *testing.T, from, until time.Time, names ...string) (tls.Certificate, string) {
+func issueCertificate(t *testing.T, from, until time.Time, names ...string) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -91,10 +91,10 @@ func certificate(t *testing.T, from, until time.Time, names ...string) (tls.Cert
 func TestClientSaysWhatToDoAboutCertificates(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	valid, ca := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "localhost")
-	_, otherCA := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "localhost")
-	expired, expiredCA := certificate(t, now.Add(-2*time.Hour), now.Add(-time.Hour), "localhost")
-	early, earlyCA := certificate(t, now.Add(time.Hour), now.Add(2*time.Hour), "localhost")
+	valid, ca := issueCertificate(t, now.Add(-time.Hour), now.Add(time.Hour), "localhost")
+	_, otherCA := issueCertificate(t, now.Add(-time.Hour), now.Add(time.Hour), "localhost")
+	expired, expiredCA := issueCertificate(t, now.Add(-2*time.Hour), now.Add(-time.Hour), "localhost")
+	early, earlyCA := issueCertificate(t, now.Add(time.Hour), now.Add(2*time.Hour), "localhost")
 	server := func(c *tls.Certificate) (port string) {
 		s := httptest.NewUnstartedServer(http.NotFoundHandler())
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)

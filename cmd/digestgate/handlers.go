@@ -17,6 +17,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/listener"
 	"github.com/digestgate/digestgate/gate/lookup"
@@ -96,14 +97,14 @@ func (a *app) publicTLS() (*tls.Config, error) {
 	if files.CertFile == "" {
 		return nil, nil
 	}
-	certificate, err := admission.NewCertificate(admission.CertificateOptions{
-		TLS: admission.TLSConfig{CertFile: files.CertFile, KeyFile: files.KeyFile}, Log: a.log, Now: time.Now,
+	served, err := certificate.New(certificate.Options{
+		TLS: certificate.Config{CertFile: files.CertFile, KeyFile: files.KeyFile}, Log: a.log, Now: time.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("http.tls: %w", err)
 	}
-	a.certificates = append(a.certificates, certificate)
-	return certificate.TLSConfig(), nil
+	a.certificates = append(a.certificates, served)
+	return served.TLSConfig(), nil
 }
 
 // freshLists are the lists of a catalog that shows everything that is stored:
@@ -172,21 +173,21 @@ func (a *app) admission() (handler, error) {
 	if err != nil {
 		return handler{}, fmt.Errorf("admission: %w", err)
 	}
-	certificate, err := admission.NewCertificate(admission.CertificateOptions{
+	served, err := certificate.New(certificate.Options{
 		TLS: c.TLS, DataDir: a.config.DataDir, Names: admissionNames(a.config), Log: a.log, Now: time.Now, Registerer: a.metrics,
 	})
 	if err != nil {
 		return handler{}, fmt.Errorf("admission.tls: %w", err)
 	}
-	a.certificates = append(a.certificates, certificate)
-	if bundle := certificate.CABundle(); c.TLS.CertFile == "" && len(bundle) > 0 {
+	a.certificates = append(a.certificates, served)
+	if bundle := served.CABundle(); c.TLS.CertFile == "" && len(bundle) > 0 {
 		// For the webhook configuration's caBundle; the authority's own file
 		// holds its key.
 		if err := os.WriteFile(filepath.Join(a.config.DataDir, "tls", "ca.crt"), bundle, 0o644); err != nil {
 			return handler{}, fmt.Errorf("writing the certificate authority: %w", errors.Join(gate.ErrResource, err))
 		}
 	}
-	server := admission.NewServer(a.closing(h), certificate, a.log)
+	server := admission.NewServer(a.closing(h), served, a.log)
 	return handler{name: "admission", address: a.config.Listen.Admission, serve: server.Handler, tls: server.TLSConfig, server: server, connections: admission.MaxConnections}, nil
 }
 

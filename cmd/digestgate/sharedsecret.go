@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/agree"
+	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -42,8 +42,8 @@ func sharedToken(path string) sharedSecret {
 // one caBundle fits every replica of admission.
 func sharedAuthority(dataDir string) sharedSecret {
 	return sharedSecret{
-		setting: agree.SettingAuthority, path: admission.AuthorityFile(dataDir), instead: "set admission.tls",
-		make: func() ([]byte, error) { return admission.NewAuthority(time.Now) },
+		setting: agree.SettingAuthority, path: certificate.AuthorityFile(dataDir), instead: "set admission.tls",
+		make: func() ([]byte, error) { return certificate.NewAuthority(time.Now) },
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
@@ -89,24 +89,24 @@ func TestSharedAuthority(t *testing.T) {
 	}
 	defer s.Close()
 	keys := [][]byte{[]byte(strings.Repeat("1", 64))}
-	certificate := func(dir string) *admission.Certificate {
+	served := func(dir string) *certificate.Certificate {
 		t.Helper()
-		c, err := admission.NewCertificate(admission.CertificateOptions{DataDir: dir, Names: []string{"localhost"}})
+		c, err := certificate.New(certificate.Options{DataDir: dir, Names: []string{"localhost"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
 	alone := t.TempDir() // a replica that had made its own
-	own := certificate(alone).CABundle()
+	own := served(alone).CABundle()
 	var bundles []string
 	for i, dir := range []string{t.TempDir(), t.TempDir(), alone} {
 		replaced, err := sharedAuthority(dir).share(t.Context(), s, keys)
 		if err != nil || replaced != (dir == alone) {
 			t.Fatalf("replica %d: replaced %t, %v", i, replaced, err)
 		}
-		bundles = append(bundles, string(certificate(dir).CABundle()))
-		if info, err := os.Stat(admission.AuthorityFile(dir)); err != nil || info.Mode().Perm() != 0o600 {
+		bundles = append(bundles, string(served(dir).CABundle()))
+		if info, err := os.Stat(certificate.AuthorityFile(dir)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the file has mode %v, %v", info.Mode(), err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/certificate"
 )
 
 // TestChangeDuringASweepCausesAnother: what became active while the stored
@@ -70,7 +70,7 @@ func bareApp(t *testing.T, change func(*Config)) *app {
 // its own for webhooks does not speak plain HTTP.
 func TestDeliveriesAreEncryptedWhereverTheyArrive(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := admission.NewCertificate(admission.CertificateOptions{DataDir: dir, Names: []string{"localhost"}, Log: slog.New(slog.DiscardHandler), Now: time.Now}); err != nil {
+	if _, err := certificate.New(certificate.Options{DataDir: dir, Names: []string{"localhost"}, Log: slog.New(slog.DiscardHandler), Now: time.Now}); err != nil {
 		t.Fatal(err)
 	}
 	pairs, err := filepath.Glob(filepath.Join(dir, "tls", "*"))

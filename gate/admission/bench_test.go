@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/certificate"
 )
 
 // allowAll is the cheapest decider: what is measured is admission itself.
@@ -61,7 +62,7 @@ func (d discard) WriteHeader(int)             {}
 // one connection, as one API server has it. It reports reviews a second and
 // the latency that callers see.
 func BenchmarkTLS(b *testing.B) {
-	c, err := NewCertificate(CertificateOptions{DataDir: b.TempDir(), Names: []string{"127.0.0.1"}})
+	c, err := certificate.New(certificate.Options{DataDir: b.TempDir(), Names: []string{"127.0.0.1"}})
 	if err != nil {
 		b.Fatal(err)
 	}

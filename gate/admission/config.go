@@ -11,6 +11,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/certificate"
 )
 
 // Mode says what becomes of a refusal.
@@ -77,8 +78,8 @@ type Config struct {
 	Namespaces       map[string]NamespaceConfig `yaml:"namespaces"`
 	// Clusters are the callers. "default" without a token is reached at
 	// /admission/validate, others at /admission/validate/{name}/{token}.
-	Clusters []ClusterConfig `yaml:"clusters"`
-	TLS      TLSConfig       `yaml:"tls"`
+	Clusters []ClusterConfig    `yaml:"clusters"`
+	TLS      certificate.Config `yaml:"tls"`
 }
 
 // TagsConfig says how long our own reading of a tag is believed.
@@ -105,15 +106,6 @@ type NamespaceConfig struct {
 type ClusterConfig struct {
 	Name      string `yaml:"name"`
 	TokenFile string `yaml:"tokenFile"`
-}
-
-// TLSConfig names the files of the listener, all of which are read again when
-// they change. Without CertFile and KeyFile it makes its own certificate;
-// ClientCAFile demands client certificates signed by one of its authorities.
-type TLSConfig struct {
-	CertFile     string `yaml:"certFile"`
-	KeyFile      string `yaml:"keyFile"`
-	ClientCAFile string `yaml:"clientCAFile"`
 }
 
 // Default is the shipped configuration.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/listener"
 )
 
@@ -18,7 +19,7 @@ import (
 // reviews at once, each of which dials a connection of its own. None fails: two
 // servers with 200 requests that change something are what a replica may see.
 func TestServer_reconnecting(t *testing.T) {
-	certificate, err := NewCertificate(CertificateOptions{DataDir: t.TempDir(), Names: []string{"127.0.0.1"}})
+	served, err := certificate.New(certificate.Options{DataDir: t.TempDir(), Names: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +27,7 @@ func TestServer_reconnecting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := NewServer(newHandler(t, allowAll, Options{}), certificate, slog.New(slog.DiscardHandler))
+	server := NewServer(newHandler(t, allowAll, Options{}), served, slog.New(slog.DiscardHandler))
 	bounded := listener.Bound(server, MaxConnections).Listen(l)
 	done := make(chan error, 1)
 	go func() { done <- server.ServeTLS(bounded, "", "") }()
@@ -37,7 +38,7 @@ func TestServer_reconnecting(t *testing.T) {
 	})
 	url := "https://" + l.Addr().String() + BasePath + "?timeout=10s"
 	body := threeImages(t)
-	roots := pool(certificate.CABundle())
+	roots := pool(served.CABundle())
 	var reviews sync.WaitGroup
 	begin := make(chan struct{})
 	for range 2 {
@@ -52,8 +53,8 @@ func TestServer_reconnecting(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
-				if resp.StatusCode != http.StatusOK {
-					t.Errorf("a review after a lost connection: got status %d, want 200", resp.StatusCode)
+				if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 {
+					t.Errorf("a review after a lost connection: got %s %s, want HTTP/2 and 200", resp.Proto, resp.Status)
 				}
 			})
 		}

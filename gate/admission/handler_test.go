@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/listener"
 )
 
@@ -326,7 +327,7 @@ func TestConfig_validate(t *testing.T) {
 		ExemptNamespaces: []string{"kube-*", "ok"},
 		Namespaces:       map[string]NamespaceConfig{"ok": {ModeWarn}, "Bad": {ModeWarn}, "x": {"off"}},
 		Clusters:         []ClusterConfig{{"default", ""}, {"default", ""}, {"prod", ""}, {"UP", short}, {"a", "/does/not/exist"}, {"b", short}},
-		TLS:              TLSConfig{CertFile: "x"},
+		TLS:              certificate.Config{CertFile: "x"},
 	}
 	err := c.Validate()
 	if gate.CodeOf(err) != gate.CodeReviewInvalid { // the class of ErrInvalid

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/listener"
 )
 
@@ -27,7 +28,7 @@ const (
 // header or body is somebody else: 5 s and 10 s, as the body of a review must
 // arrive well within its caller's timeout. An answer takes at most the longest
 // timeout of Kubernetes.
-func NewServer(h http.Handler, c *Certificate, log *slog.Logger) *http.Server {
+func NewServer(h http.Handler, c *certificate.Certificate, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)

@@ -1,4 +1,4 @@
-package admission
+package certificate
 
 import (
 	"bytes"
@@ -23,14 +23,21 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// serve starts the real server on loopback.
-func serve(t testing.TB, c *Certificate, d Decider) (url string) {
+// answered is what the server of these tests answers.
+const answered = http.StatusNoContent
+
+// serve starts a server on loopback that answers everything.
+func serve(t testing.TB, c *Certificate) (url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := NewServer(newHandler(t, d, Options{}), c, slog.New(slog.DiscardHandler))
+	server := &http.Server{
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answered) }),
+		TLSConfig: c.TLSConfig(),
+		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+	}
 	done := make(chan error, 1)
 	go func() { done <- server.ServeTLS(listener, "", "") }()
 	t.Cleanup(func() {
@@ -80,20 +87,19 @@ func write(t testing.TB, file string, b []byte) string {
 func TestCertificate_selfManaged(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
-	options := CertificateOptions{DataDir: dir, Names: []string{"digestgate.digestgate.svc", "127.0.0.1"}, Now: func() time.Time { return now }}
-	first, err := NewCertificate(options)
+	options := Options{DataDir: dir, Names: []string{"digestgate.digestgate.svc", "127.0.0.1"}, Now: func() time.Time { return now }}
+	first, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := serve(t, first, &lookup{})
-	body := encode(t, review(pod(good), nil))
-	resp, err := client(t, func(c *tls.Config) { c.RootCAs = pool(first.CABundle()) }).Post(url+BasePath, "application/json", bytes.NewReader(body))
+	url := serve(t, first)
+	resp, err := client(t, func(c *tls.Config) { c.RootCAs = pool(first.CABundle()) }).Post(url, "application/json", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatalf("a client that trusts the bundle: %v", err)
 	}
 	defer resp.Body.Close()
-	if resp.ProtoMajor != 2 || resp.StatusCode != 200 {
-		t.Errorf("got %s %s, want HTTP/2 and 200", resp.Proto, resp.Status)
+	if resp.ProtoMajor != 2 || resp.StatusCode != answered {
+		t.Errorf("got %s %s, want HTTP/2 and 204", resp.Proto, resp.Status)
 	}
 	files, err := os.ReadDir(filepath.Join(dir, "tls"))
 	if err != nil || len(files) != 2 {
@@ -104,7 +110,7 @@ func TestCertificate_selfManaged(t *testing.T) {
 			t.Errorf("%s has mode %v, %v", f.Name(), info.Mode(), err)
 		}
 	}
-	again, err := NewCertificate(options)
+	again, err := New(options)
 	if err != nil || !bytes.Equal(again.CABundle(), first.CABundle()) || !again.Expiry().Equal(first.Expiry()) {
 		t.Errorf("after a restart another certificate: %v", err)
 	}
@@ -123,7 +129,7 @@ func TestCertificate_selfManaged(t *testing.T) {
 	})
 	t.Run("new_name", func(t *testing.T) {
 		options.Names = append(options.Names, "other.svc")
-		c, err := NewCertificate(options)
+		c, err := New(options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +139,7 @@ func TestCertificate_selfManaged(t *testing.T) {
 	})
 	t.Run("broken_authority_is_kept", func(t *testing.T) {
 		write(t, filepath.Join(dir, "tls", "authority.pem"), []byte("garbage"))
-		if _, err := NewCertificate(options); !errors.Is(err, gate.ErrInvalid) || !strings.Contains(err.Error(), "authority.pem") {
+		if _, err := New(options); !errors.Is(err, gate.ErrInvalid) || !strings.Contains(err.Error(), "authority.pem") {
 			t.Errorf("NewCertificate: got %v, want ErrInvalid", err)
 		}
 		if again.Refresh() {
@@ -175,15 +181,14 @@ func TestCertificate_swap(t *testing.T) {
 	swap(t, dir, "v1", one)
 	var log bytes.Buffer
 	reg := prometheus.NewPedanticRegistry()
-	c, err := NewCertificate(CertificateOptions{
-		TLS: TLSConfig{CertFile: filepath.Join(dir, "data", "tls.crt"), KeyFile: filepath.Join(dir, "data", "tls.key")},
+	c, err := New(Options{
+		TLS: Config{CertFile: filepath.Join(dir, "data", "tls.crt"), KeyFile: filepath.Join(dir, "data", "tls.key")},
 		Log: slog.New(slog.NewTextHandler(&log, nil)), Registerer: reg,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := serve(t, c, &lookup{})
-	body := encode(t, review(pod(good), nil))
+	url := serve(t, c)
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	for range 4 {
@@ -191,8 +196,8 @@ func TestCertificate_swap(t *testing.T) {
 			for !stop.Load() {
 				// A connection for each request: each sees a handshake.
 				cl := client(t, func(c *tls.Config) { c.RootCAs = pool(ca.certPEM) })
-				resp, err := cl.Post(url+BasePath, "application/json", bytes.NewReader(body))
-				if err != nil || resp.StatusCode != 200 {
+				resp, err := cl.Post(url, "application/json", strings.NewReader("{}"))
+				if err != nil || resp.StatusCode != answered {
 					t.Errorf("during the swap: %v %v", resp, err)
 					return
 				}
@@ -245,11 +250,11 @@ func TestCertificate_clients(t *testing.T) {
 	dir := t.TempDir()
 	ca, other := own(t, dir), own(t, dir)
 	caFile := write(t, filepath.Join(dir, "clients.pem"), ca.certPEM)
-	c, err := NewCertificate(CertificateOptions{TLS: TLSConfig{ClientCAFile: caFile}, DataDir: dir, Names: []string{"127.0.0.1"}})
+	c, err := New(Options{TLS: Config{ClientCAFile: caFile}, DataDir: dir, Names: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := serve(t, c, &lookup{})
+	url := serve(t, c)
 	issue := func(by *issued, now time.Time, server bool) *tls.Certificate {
 		t.Helper()
 		i, err := clientCertificate(by, now, server)
@@ -272,7 +277,6 @@ func TestCertificate_clients(t *testing.T) {
 		"expired":         {issue(ca, time.Now().Add(-2*servingLife), false), false},
 		"for_servers":     {issue(ca, time.Now(), true), false},
 	}
-	body := encode(t, review(pod(good), nil))
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			cl := client(t, func(config *tls.Config) {
@@ -282,7 +286,7 @@ func TestCertificate_clients(t *testing.T) {
 					config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return test.cert, nil }
 				}
 			})
-			resp, err := cl.Post(url+BasePath, "application/json", bytes.NewReader(body))
+			resp, err := cl.Post(url, "application/json", strings.NewReader("{}"))
 			if err == nil {
 				resp.Body.Close()
 			}
@@ -299,7 +303,7 @@ func TestCertificate_clients(t *testing.T) {
 		cert := issue(other, time.Now(), false)
 		resp, err := client(t, func(config *tls.Config) {
 			config.RootCAs, config.Certificates = pool(c.CABundle()), []tls.Certificate{*cert}
-		}).Post(url+BasePath, "application/json", bytes.NewReader(body))
+		}).Post(url, "application/json", strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -326,11 +330,11 @@ func clientCertificate(by *issued, now time.Time, server bool) (*issued, error) 
 
 // TestCertificate_protocols: nothing below TLS 1.2, nothing in clear (T01).
 func TestCertificate_protocols(t *testing.T) {
-	c, err := NewCertificate(CertificateOptions{DataDir: t.TempDir(), Names: []string{"127.0.0.1"}})
+	c, err := New(Options{DataDir: t.TempDir(), Names: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := strings.TrimPrefix(serve(t, c, &lookup{}), "https://")
+	addr := strings.TrimPrefix(serve(t, c), "https://")
 	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
 		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool(c.CABundle()), MinVersion: version, MaxVersion: version})
 		if (err == nil) != want {
@@ -351,7 +355,7 @@ func TestCertificate_protocols(t *testing.T) {
 		}
 	})
 	t.Run("plaintext", func(t *testing.T) {
-		resp, err := client(t, nil).Post("http://"+addr+BasePath, "application/json", strings.NewReader("{}"))
+		resp, err := client(t, nil).Post("http://"+addr, "application/json", strings.NewReader("{}"))
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode != 400 {
@@ -370,7 +374,7 @@ func TestCertificate_expiry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := TLSConfig{CertFile: write(t, filepath.Join(dir, "c"), serving.certPEM), KeyFile: write(t, filepath.Join(dir, "k"), serving.keyPEM)}
+	options := Config{CertFile: write(t, filepath.Join(dir, "c"), serving.certPEM), KeyFile: write(t, filepath.Join(dir, "k"), serving.keyPEM)}
 	for name, test := range map[string]struct {
 		left time.Duration
 		want bool
@@ -378,7 +382,7 @@ func TestCertificate_expiry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			now = serving.leaf.NotAfter.Add(-test.left)
-			c, err := NewCertificate(CertificateOptions{TLS: options, Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			c, err := New(Options{TLS: options, Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -393,15 +397,15 @@ func TestNewCertificate_refused(t *testing.T) {
 	dir := t.TempDir()
 	a, b := own(t, dir), own(t, dir)
 	cert, key, garbage := write(t, filepath.Join(dir, "a.crt"), a.certPEM), write(t, filepath.Join(dir, "b.key"), b.keyPEM), write(t, filepath.Join(dir, "g"), []byte("x"))
-	for name, o := range map[string]CertificateOptions{
-		"missing":         {TLS: TLSConfig{CertFile: "/does/not/exist", KeyFile: key}},
-		"mismatch":        {TLS: TLSConfig{CertFile: cert, KeyFile: key}},
-		"garbage":         {TLS: TLSConfig{CertFile: garbage, KeyFile: key}},
-		"garbage_clients": {TLS: TLSConfig{ClientCAFile: garbage}, DataDir: dir, Names: []string{"x"}},
+	for name, o := range map[string]Options{
+		"missing":         {TLS: Config{CertFile: "/does/not/exist", KeyFile: key}},
+		"mismatch":        {TLS: Config{CertFile: cert, KeyFile: key}},
+		"garbage":         {TLS: Config{CertFile: garbage, KeyFile: key}},
+		"garbage_clients": {TLS: Config{ClientCAFile: garbage}, DataDir: dir, Names: []string{"x"}},
 		"no_names":        {DataDir: dir},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := NewCertificate(o); !errors.Is(err, gate.ErrInvalid) {
+			if _, err := New(o); !errors.Is(err, gate.ErrInvalid) {
 				t.Errorf("NewCertificate: got %v, want ErrInvalid", err)
 			}
 		})

@@ -1,4 +1,4 @@
-package admission
+package certificate
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 )
 
 // CertificateOptions say where a Certificate comes from.
-type CertificateOptions struct {
-	TLS TLSConfig
+type Options struct {
+	TLS Config
 	// DataDir is where a self-managed certificate lives, in the folder "tls".
 	DataDir string
 	// Names are the DNS names and IP addresses of a self-managed certificate:
@@ -36,7 +36,7 @@ type CertificateOptions struct {
 // write in place). A pair that does not fit together is half-written: the old
 // one goes on serving.
 type Certificate struct {
-	options CertificateOptions
+	options Options
 	current atomic.Pointer[loaded]
 	errors  prometheus.Counter
 	// complained is the hash of the last content that was reported as
@@ -63,7 +63,7 @@ const expiryWarning = 14 * 24 * time.Hour
 
 // NewCertificate loads or makes the certificate. Errors wrap ErrInvalid (files
 // that cannot be used) or ErrResource (the data directory).
-func NewCertificate(o CertificateOptions) (*Certificate, error) {
+func New(o Options) (*Certificate, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -1,4 +1,4 @@
-package admission
+package certificate
 
 import (
 	"context"
@@ -19,7 +19,7 @@ func TestCertificate_run(t *testing.T) {
 			t.Fatal(err)
 		}
 		swap(t, dir, "v1", one)
-		c, err := NewCertificate(CertificateOptions{TLS: TLSConfig{
+		c, err := New(Options{TLS: Config{
 			CertFile: filepath.Join(dir, "data", "tls.crt"), KeyFile: filepath.Join(dir, "data", "tls.key"),
 		}})
 		if err != nil {
