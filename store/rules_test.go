@@ -50,6 +50,39 @@ func TestVerbFor(t *testing.T) {
 			t.Errorf("%s after two attempts: got %d, want %d", class.Label, got, want)
 		}
 	}
+	// Of several: cancelled, then what goes back at once, then what is final.
+	for _, class := range gate.Errors() {
+		for _, other := range gate.Errors() {
+			either := func(err error) bool { return errors.Is(class.Err, err) || errors.Is(other.Err, err) }
+			err := errors.Join(class.Err, other.Err)
+			first, _ := gate.Classify(err)
+			want := store.VerbAttempt
+			switch {
+			case either(gate.ErrCancelled):
+				want = store.VerbCancel
+			case either(gate.ErrBusy) || either(gate.ErrYielded):
+				want = store.VerbAgain
+			case first.Retry:
+				want = store.VerbWait
+			}
+			if got, _ := store.VerbFor(gate.Result{Err: err, MaxAttempts: 3}, 0); got != want {
+				t.Errorf("%s and %s: got %d, want %d", class.Label, other.Label, got, want)
+			}
+			if want == store.VerbAttempt || want == store.VerbWait {
+				want = store.VerbFail
+			}
+			if got, _ := store.VerbFor(gate.Result{Err: err, MaxAttempts: 3, Final: true}, 0); got != want {
+				t.Errorf("%s and %s, final: got %d, want %d", class.Label, other.Label, got, want)
+			}
+		}
+	}
+	// What a registry asked for counts unless the worker says another wait.
+	asked := fmt.Errorf("x: %w", &gate.RetryAfterError{After: time.Minute, Err: gate.ErrRegistryUnavailable})
+	for given, want := range map[time.Duration]time.Duration{0: time.Minute, -1: time.Minute, time.Second: time.Second, 2 * store.MaxRetryAfter: store.MaxRetryAfter} {
+		if got, after := store.VerbFor(gate.Result{Err: asked, After: given}, 0); got != store.VerbWait || after != want {
+			t.Errorf("After %s: got %d, %s, want %s", given, got, after, want)
+		}
+	}
 	if got, _ := store.VerbFor(gate.Result{}, 99); got != store.VerbDone {
 		t.Errorf("success: got %d", got)
 	}
