@@ -114,14 +114,40 @@ var (
 	ErrResource = errors.New("local resource is exhausted")
 )
 
-// ErrorClass describes one sentinel to every audience: what admission answers
-// and whether the attempt counts against the image.
+// Fault says whose fault a failure is: where to look for what has to change. The set
+// is closed.
+type Fault string
+
+// The faults.
+const (
+	FaultImage    Fault = "image"    // what the image holds
+	FaultRegistry Fault = "registry" // what a registry answers, or that it does not
+	FaultMachine  Fault = "machine"  // this one: disk, memory, time
+	FaultStore    Fault = "store"
+	FaultCaller   Fault = "caller" // what was written, asked for or cancelled
+	// FaultUs is digestgate or its operators: limits, rules, data, claims and work in
+	// progress.
+	FaultUs Fault = "us"
+)
+
+// ErrorClass describes one sentinel to every audience: what admission answers, whose
+// fault it is, and what becomes of a job that ends so.
 type ErrorClass struct {
 	Err  error
 	Code Code
+	// Fault is where to look for what has to change.
+	Fault Fault
 	// Retry: the job waits and is tried again without an attempt being burnt
 	// (DESIGN.md §5 rule 3).
 	Retry bool
+	// AtOnce: it does not wait, because what ended it is over.
+	AtOnce bool
+	// Final: no repetition mends it, the job fails after this try. A fault of the
+	// image that is final is in its hashed bytes.
+	Final bool
+	// Hope orders the errors of a place that has or should have a digest by what it
+	// may still come to; 0 for those that are not a place's own.
+	Hope int
 	// Label is the value of the metric label "reason".
 	Label string
 }
@@ -131,39 +157,62 @@ type ErrorClass struct {
 func Errors() []ErrorClass { return errorClasses }
 
 var errorClasses = []ErrorClass{
-	{ErrDigestInvalid, CodeRefInvalid, false, "digest_invalid"},
-	{ErrRefInvalid, CodeRefInvalid, false, "ref_invalid"},
-	{ErrRefAmbiguous, CodeRefAmbiguous, false, "ref_ambiguous"},
-	{ErrDigestRequired, CodeDigestRequired, false, "digest_required"},
-	{ErrRegistryNotTrusted, CodeRegistryNotTrusted, false, "registry_not_trusted"},
-	{ErrNotScanned, CodeUnscanned, false, "not_scanned"},
-	{ErrPending, CodePending, false, "pending"},
-	{ErrQuotaExhausted, CodeQuotaExhausted, false, "quota_exhausted"},
-	{ErrUnassessable, CodeUnassessable, false, "unassessable"},
-	{ErrIntegrity, CodeScanFailed, false, "integrity"},
-	{ErrScanFailed, CodeScanFailed, false, "scan_failed"},
-	{ErrStale, CodeStale, false, "stale"},
-	{ErrPolicy, CodePolicy, false, "policy"},
-	{ErrPolicyFailed, CodePolicyError, false, "policy_error"},
-	{ErrObjectUnsupported, CodeObjectUnsupported, false, "object_unsupported"},
-	{ErrReviewInvalid, CodeReviewInvalid, false, "review_invalid"},
-	{ErrTooLarge, CodeTooLarge, false, "too_large"},
-	{ErrStoreUnavailable, CodeStoreUnavailable, true, "store_unavailable"},
-	{ErrRegistryAuth, CodeUnscanned, true, "registry_auth"},
-	{ErrRegistryRefused, CodeUnscanned, true, "registry_refused"},
-	{ErrRegistryUnavailable, CodeTimeout, true, "registry_unavailable"},
-	{ErrAdvisoriesUnavailable, CodePending, true, "advisories_unavailable"},
-	{ErrResource, CodeInternal, true, "resource"},
-	{ErrTimeout, CodeTimeout, false, "timeout"},
-	{ErrBusy, CodeBusy, true, "busy"},
-	{ErrNotFound, CodeUnscanned, false, "not_found"},
-	{ErrFenced, CodeInternal, true, "fenced"},
-	{ErrCancelled, CodeUnscanned, false, "cancelled"},
-	{ErrYielded, CodePending, true, "yielded"},
-	{ErrNoJob, CodeInternal, true, "no_job"},
-	{ErrConflict, CodeInternal, true, "conflict"},
-	{ErrInvalid, CodeReviewInvalid, false, "invalid"},
-	{ErrUnauthorized, CodeInternal, false, "unauthorized"},
+	{Err: ErrDigestInvalid, Code: CodeRefInvalid, Fault: FaultCaller, Label: "digest_invalid"},
+	{Err: ErrRefInvalid, Code: CodeRefInvalid, Fault: FaultCaller, Label: "ref_invalid"},
+	{Err: ErrRefAmbiguous, Code: CodeRefAmbiguous, Fault: FaultCaller, Label: "ref_ambiguous"},
+	{Err: ErrDigestRequired, Code: CodeDigestRequired, Fault: FaultCaller, Label: "digest_required"},
+	{Err: ErrRegistryNotTrusted, Code: CodeRegistryNotTrusted, Fault: FaultCaller, Final: true, Hope: 1, Label: "registry_not_trusted"},
+	{Err: ErrNotScanned, Code: CodeUnscanned, Fault: FaultUs, Label: "not_scanned"},
+	{Err: ErrPending, Code: CodePending, Fault: FaultUs, Label: "pending"},
+	{Err: ErrQuotaExhausted, Code: CodeQuotaExhausted, Fault: FaultUs, Label: "quota_exhausted"},
+	{Err: ErrUnassessable, Code: CodeUnassessable, Fault: FaultImage, Final: true, Label: "unassessable"},
+	{Err: ErrIntegrity, Code: CodeScanFailed, Fault: FaultRegistry, Hope: 3, Label: "integrity"},
+	{Err: ErrScanFailed, Code: CodeScanFailed, Fault: FaultImage, Label: "scan_failed"},
+	{Err: ErrStale, Code: CodeStale, Fault: FaultUs, Label: "stale"},
+	{Err: ErrPolicy, Code: CodePolicy, Fault: FaultImage, Label: "policy"},
+	{Err: ErrPolicyFailed, Code: CodePolicyError, Fault: FaultUs, Label: "policy_error"},
+	{Err: ErrObjectUnsupported, Code: CodeObjectUnsupported, Fault: FaultCaller, Label: "object_unsupported"},
+	{Err: ErrReviewInvalid, Code: CodeReviewInvalid, Fault: FaultCaller, Label: "review_invalid"},
+	{Err: ErrTooLarge, Code: CodeTooLarge, Fault: FaultImage, Final: true, Label: "too_large"}, // in a review it is the caller's, and no job
+	{Err: ErrStoreUnavailable, Code: CodeStoreUnavailable, Fault: FaultStore, Retry: true, Label: "store_unavailable"},
+	{Err: ErrRegistryAuth, Code: CodeUnscanned, Fault: FaultRegistry, Retry: true, Hope: 5, Label: "registry_auth"},
+	{Err: ErrRegistryRefused, Code: CodeUnscanned, Fault: FaultRegistry, Retry: true, Hope: 4, Label: "registry_refused"},
+	{Err: ErrRegistryUnavailable, Code: CodeTimeout, Fault: FaultRegistry, Retry: true, Hope: 5, Label: "registry_unavailable"},
+	{Err: ErrAdvisoriesUnavailable, Code: CodePending, Fault: FaultUs, Retry: true, Label: "advisories_unavailable"},
+	{Err: ErrResource, Code: CodeInternal, Fault: FaultMachine, Retry: true, Label: "resource"},
+	{Err: ErrTimeout, Code: CodeTimeout, Fault: FaultMachine, Label: "timeout"},
+	{Err: ErrBusy, Code: CodeBusy, Fault: FaultUs, Retry: true, AtOnce: true, Label: "busy"},
+	{Err: ErrNotFound, Code: CodeUnscanned, Fault: FaultRegistry, Final: true, Hope: 2, Label: "not_found"},
+	{Err: ErrFenced, Code: CodeInternal, Fault: FaultUs, Retry: true, Label: "fenced"},
+	{Err: ErrCancelled, Code: CodeUnscanned, Fault: FaultCaller, Label: "cancelled"},
+	{Err: ErrYielded, Code: CodePending, Fault: FaultUs, Retry: true, AtOnce: true, Label: "yielded"},
+	{Err: ErrNoJob, Code: CodeInternal, Fault: FaultUs, Retry: true, Label: "no_job"},
+	{Err: ErrConflict, Code: CodeInternal, Fault: FaultUs, Retry: true, Label: "conflict"},
+	{Err: ErrInvalid, Code: CodeReviewInvalid, Fault: FaultCaller, Label: "invalid"},
+	{Err: ErrUnauthorized, Code: CodeInternal, Fault: FaultCaller, Label: "unauthorized"},
+}
+
+// Any reports whether err wraps a failure of the table that f holds of, wherever it
+// stands in the chain. What only ended a context is of no class here: whose deadline
+// it was, the caller knows.
+func Any(err error, f func(ErrorClass) bool) bool {
+	for _, c := range errorClasses {
+		if f(c) && errors.Is(err, c.Err) {
+			return true
+		}
+	}
+	return false
+}
+
+// Final reports whether no repetition mends err, so that a job fails after this try.
+func Final(err error) bool {
+	return errors.Is(err, ErrPermanent) || Any(err, func(c ErrorClass) bool { return c.Final })
+}
+
+// OfContent reports whether err says what the hashed bytes of a digest are like, so
+// that it holds wherever they are read and the record of the digest may say so.
+func OfContent(err error) bool {
+	return Any(err, func(c ErrorClass) bool { return c.Fault == FaultImage && c.Final })
 }
 
 // Classify finds the first class of [Errors] that err wraps. Context errors
@@ -199,6 +248,17 @@ type permanentError struct{ error }
 func (e *permanentError) Unwrap() error        { return e.error }
 func (e *permanentError) Is(target error) bool { return target == ErrPermanent }
 
+// Hope is the most that is left of a place that met err, by the table; 0 when err is
+// not the place's own.
+func Hope(err error) (most int) {
+	for _, c := range errorClasses {
+		if c.Hope > most && errors.Is(err, c.Err) {
+			most = c.Hope
+		}
+	}
+	return most
+}
+
 // RetryAfterError carries how long a registry is left alone. It wraps
 // ErrRegistryUnavailable (429, 503) or ErrRegistryAuth.
 type RetryAfterError struct {
@@ -222,3 +282,13 @@ func (e *RetryAfterError) Error() string {
 
 // Unwrap gives access to the sentinel.
 func (e *RetryAfterError) Unwrap() error { return e.Err }
+
+// RetryAfter is how long what err is about is left alone; ok is false when nothing
+// asked for that.
+func RetryAfter(err error) (after time.Duration, ok bool) {
+	var wait *RetryAfterError
+	if !errors.As(err, &wait) {
+		return 0, false
+	}
+	return wait.After, true
+}

@@ -37,5 +37,5 @@ func StoreWords(err error) string {
 // what was to be written. A decision that needs no more than what was read stands
 // all the same.
 func NotTaken(err error) bool {
-	return errors.Is(err, ErrStoreUnavailable) || errors.Is(err, ErrResource) || errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, context.DeadlineExceeded) || Any(err, func(c ErrorClass) bool { return c.Fault == FaultStore || c.Fault == FaultMachine })
 }

@@ -136,16 +136,15 @@ func VerbFor(r gate.Result, attempts int) (Verb, time.Duration) {
 		return VerbDone, 0
 	case errors.Is(r.Err, gate.ErrCancelled):
 		return VerbCancel, 0
-	case errors.Is(r.Err, gate.ErrYielded), errors.Is(r.Err, gate.ErrBusy):
+	case gate.Any(r.Err, func(c gate.ErrorClass) bool { return c.AtOnce }):
 		return VerbAgain, 0
 	case r.Final:
 		return VerbFail, 0
 	}
 	if class, ok := gate.Classify(r.Err); ok && class.Retry {
 		after := r.After
-		var asked *gate.RetryAfterError
-		if after <= 0 && errors.As(r.Err, &asked) {
-			after = asked.After
+		if after <= 0 {
+			after, _ = gate.RetryAfter(r.Err)
 		}
 		return VerbWait, min(max(after, 0), MaxRetryAfter)
 	}

@@ -127,8 +127,8 @@ func (l *Lookup) copiedTag(key gate.TagKey, m gate.TagMapping, now time.Time) (n
 // unanswered reports whether an error leaves open what the tag names. "No such
 // tag" and a manifest of the wrong kind are answers.
 func unanswered(err error) bool {
-	return errors.Is(err, gate.ErrRegistryUnavailable) || errors.Is(err, gate.ErrRegistryAuth) || errors.Is(err, gate.ErrRegistryRefused) ||
-		errors.Is(err, gate.ErrTimeout) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, gate.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) ||
+		gate.Any(err, func(c gate.ErrorClass) bool { return c.Fault == gate.FaultRegistry && c.Retry })
 }
 
 // readTag reads a tag. A read that a push has overtaken is no answer, which

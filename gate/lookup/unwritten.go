@@ -123,7 +123,7 @@ type reading struct {
 func (l *Lookup) confirm(ctx context.Context, key gate.TagKey, host string, readAt time.Time) (reading, error) {
 	found, err := l.parts.Resolver.Look(ctx, l.parts.Reader, key, host, true)
 	absent := errors.Is(err, gate.ErrNotFound)
-	if err == nil || absent || answers(err) {
+	if err == nil || answers(err) {
 		l.silences.answered(key.Registry, l.parts.Now())
 	}
 	if err != nil && !absent {
@@ -155,7 +155,10 @@ func (l *Lookup) confirm(ctx context.Context, key gate.TagKey, host string, read
 
 // answers reports whether a registry has said something with an error.
 func answers(err error) bool {
-	return errors.Is(err, gate.ErrRegistryAuth) || errors.Is(err, gate.ErrRegistryRefused) || errors.Is(err, gate.ErrUnassessable) || errors.Is(err, gate.ErrIntegrity)
+	return errors.Is(err, gate.ErrUnassessable) ||
+		gate.Any(err, func(c gate.ErrorClass) bool {
+			return c.Fault == gate.FaultRegistry && c.Err != gate.ErrRegistryUnavailable
+		})
 }
 
 // unwritten is the reading of a tag that the store did not take: what it has of

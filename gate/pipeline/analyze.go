@@ -73,7 +73,7 @@ func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, rec gate.Record
 			Progress:   run.Report,
 			Yield:      run.Yield,
 		})
-		if errors.Is(err, gate.ErrUnassessable) || errors.Is(err, gate.ErrTooLarge) {
+		if gate.OfContent(err) {
 			if rec.InventoryID != "" {
 				return err // a rescan never hides the last findings; the job tells
 			}
@@ -113,13 +113,13 @@ func (p *Pipeline) fromSources(ctx context.Context, job gate.Job, rec gate.Recor
 			switch {
 			case err == nil:
 				return nil
-			case errors.Is(err, gate.ErrUnassessable), errors.Is(err, gate.ErrTooLarge), errors.Is(err, gate.ErrPermanent):
+			case gate.OfContent(err), errors.Is(err, gate.ErrPermanent):
 				return err
 			case errors.Is(err, gate.ErrNotFound):
 				if gone := p.Records.MarkGone(ctx, job.Digest, loc); gone != nil {
 					return gone
 				}
-			case hope(err) == 0:
+			case gate.Hope(err) == 0:
 				return err
 			}
 			met = append(met, &gate.PlaceError{At: loc, Err: err})
@@ -144,7 +144,7 @@ func decisive(met []*gate.PlaceError, now time.Time) error {
 	}
 	best := met[0]
 	for _, e := range met[1:] {
-		if hope(e) > hope(best) {
+		if gate.Hope(e) > gate.Hope(best) {
 			best = e
 		}
 	}
@@ -154,24 +154,6 @@ func decisive(met []*gate.PlaceError, now time.Time) error {
 		}
 	}
 	return best
-}
-
-// hope orders the errors of a place that has or should have a digest; 0 for those
-// that are not the place's.
-func hope(err error) int {
-	switch {
-	case errors.Is(err, gate.ErrRegistryAuth), errors.Is(err, gate.ErrRegistryUnavailable):
-		return 5 // waits
-	case errors.Is(err, gate.ErrRegistryRefused):
-		return 4 // waits long
-	case errors.Is(err, gate.ErrIntegrity):
-		return 3
-	case errors.Is(err, gate.ErrNotFound):
-		return 2
-	case errors.Is(err, gate.ErrRegistryNotTrusted): // removed from the configuration since
-		return 1
-	}
-	return 0
 }
 
 // sources lists where a digest may be pulled: the job's own location first,

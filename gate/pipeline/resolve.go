@@ -57,7 +57,7 @@ func (p *Pipeline) resolve(ctx context.Context, run *gate.Run) error {
 		}
 		if err != nil {
 			err = fmt.Errorf("confirming tag %s: %w", gate.Quoted(tag, 128), err)
-			if !errors.Is(err, gate.ErrUnassessable) && !errors.Is(err, gate.ErrIntegrity) && !errors.Is(err, gate.ErrRegistryRefused) {
+			if !ofTheTag(err) {
 				return err
 			}
 			wrong = errors.Join(wrong, err) // the other tags may be fine
@@ -81,6 +81,12 @@ func (p *Pipeline) resolve(ctx context.Context, run *gate.Run) error {
 	// The intake has counted the asks that joined this job, for which it may
 	// run again; this is the job's own.
 	return p.Scheduler.Avoid(ctx, p.Quota.Period(p.Now()).Key, 1)
+}
+
+// ofTheTag reports whether an error is about what one tag names, so that the other
+// tags of its repository may be fine.
+func ofTheTag(err error) bool {
+	return errors.Is(err, gate.ErrUnassessable) || errors.Is(err, gate.ErrIntegrity) || errors.Is(err, gate.ErrRegistryRefused)
 }
 
 // renewTagged renews the standing verdicts of known images whose tags were just

@@ -125,16 +125,11 @@ func (r *syncRun) passed(ctx context.Context, repo string) error {
 // perRepository reports whether an error is about one repository, so that the
 // others can be compared.
 func perRepository(ctx context.Context, err error) bool {
-	var wait *gate.RetryAfterError
-	if ctx.Err() != nil || errors.As(err, &wait) {
+	if _, asked := gate.RetryAfter(err); asked || ctx.Err() != nil {
 		return false
 	}
-	for _, about := range []error{gate.ErrRegistryUnavailable, gate.ErrRegistryAuth, gate.ErrRegistryRefused, gate.ErrNotFound, gate.ErrTooLarge, gate.ErrUnassessable, gate.ErrRefInvalid, gate.ErrIntegrity} {
-		if errors.Is(err, about) {
-			return true
-		}
-	}
-	return false
+	return gate.OfContent(err) || errors.Is(err, gate.ErrRefInvalid) || // its name is one that no node accepts
+		gate.Any(err, func(c gate.ErrorClass) bool { return c.Fault == gate.FaultRegistry })
 }
 
 // repositories are those that the registry lists and those in which tags are
@@ -196,11 +191,8 @@ func (r *syncRun) finish(ctx context.Context, outcome error) error {
 		r.metrics.syncAttempt(r.registry.Name, syncStopped)
 		r.log.Info("synchronisation stops and goes on later", "registry", r.registry.Name)
 	default:
-		wait := syncRest(st.Attempt)
-		var asked *gate.RetryAfterError
-		if errors.As(outcome, &asked) {
-			wait = max(wait, asked.After)
-		}
+		asked, _ := gate.RetryAfter(outcome)
+		wait := max(syncRest(st.Attempt), asked)
 		st.Until, st.Error = now.Add(wait), gate.Printable(outcome.Error(), 500)
 		r.metrics.syncAttempt(r.registry.Name, syncFailed)
 		r.log.Warn("synchronisation rests and goes on later", "registry", r.registry.Name, "wait", wait, "attempt", st.Attempt, "error", outcome)

@@ -84,12 +84,12 @@ type passedOver struct {
 // over returns nil for a refused tag. Refused credentials are taken for those of
 // the whole repository when syncFailing tags in a row have met them.
 func (p *passedOver) over(err error) error {
-	var wait *gate.RetryAfterError
+	_, asked := gate.RetryAfter(err)
 	switch {
 	case err == nil:
 		p.inRow = 0
 		return nil
-	case errors.As(err, &wait):
+	case asked:
 		return err
 	case errors.Is(err, gate.ErrRegistryRefused):
 	case errors.Is(err, gate.ErrRegistryAuth) && p.inRow+1 < syncFailing:

@@ -153,11 +153,8 @@ func (w *Worker) work(ctx context.Context, job gate.Job) {
 	run := gate.NewRun(job)
 	err := w.handle(ctx, run)
 
-	result := gate.Result{Err: err, MaxAttempts: w.o.MaxAttempts, Final: final(err)}
-	var wait *gate.RetryAfterError
-	if errors.As(err, &wait) {
-		result.After = wait.After
-	}
+	result := gate.Result{Err: err, MaxAttempts: w.o.MaxAttempts, Final: gate.Final(err)}
+	result.After, _ = gate.RetryAfter(err)
 	if errors.Is(err, gate.ErrRegistryRefused) {
 		result.After = max(result.After, refusedWait())
 	}
@@ -197,12 +194,6 @@ func (w *Worker) rescanEnded() {
 // together do not come back together.
 func refusedWait() time.Duration {
 	return gate.RefusedWait - time.Duration(rand.Int64N(int64(gate.RefusedWait/2)))
-}
-
-// final says which failures no repetition mends.
-func final(err error) bool {
-	return errors.Is(err, gate.ErrPermanent) || errors.Is(err, gate.ErrUnassessable) || errors.Is(err, gate.ErrNotFound) ||
-		errors.Is(err, gate.ErrRegistryNotTrusted) || errors.Is(err, gate.ErrTooLarge)
 }
 
 // handle runs the handler under a heartbeat. A panic in it is a failure of
