@@ -25,7 +25,7 @@ type syncSite struct {
 	metrics *prometheus.Registry
 }
 
-var everyQuarter = registrysync.Plan{Tags: 15 * time.Minute, Full: 24 * time.Hour}
+var everyQuarter = registrysync.Config{Tags: 15 * time.Minute, Full: 24 * time.Hour}
 
 func newSyncSite(t *testing.T) *syncSite {
 	t.Helper()
@@ -49,7 +49,7 @@ func (s *syncSite) replica(source registrysync.Source, store registrysync.Store)
 	if store == nil {
 		store = s.store
 	}
-	plans := map[string]registrysync.Plan{hub: everyQuarter}
+	plans := map[string]registrysync.Config{hub: everyQuarter}
 	return registrysync.New(s.Registries, plans, source, s.catalog, store, s.stats, slog.New(slog.DiscardHandler))
 }
 
@@ -356,7 +356,7 @@ func TestSyncReplace(t *testing.T) {
 		t.Errorf("asking for a registry that is not there: %v", err)
 	}
 	s.Registries.Replace(back)
-	syncer.Replace(map[string]registrysync.Plan{hub: everyQuarter})
+	syncer.Replace(map[string]registrysync.Config{hub: everyQuarter})
 	<-entered
 	if st, err := syncer.Status(s.ctx, hub); err != nil || st.Plan != everyQuarter || st.Phase != registrysync.Running {
 		t.Errorf("the registry that came: %+v, %v", st, err)

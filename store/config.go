@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -41,7 +42,7 @@ func Default() Config {
 // Validate reports every problem with its key; it opens nothing but the files
 // that are named.
 func (c Config) Validate() error {
-	if IsRedis(c.URL) {
+	if c.Shared() {
 		return errors.Join(c.validateRedis()...)
 	}
 	var problems []error
@@ -64,6 +65,21 @@ func (c Config) Validate() error {
 func (c Config) SecretFiles() []string {
 	t, _ := ParseRedis(c.URL) // of another store there is none
 	return []string{c.PasswordFile, c.MACKeyFile, t.SentinelPasswordFile}
+}
+
+// Name tells people, and a later run, which store it is. It has no secrets in it.
+// gate.ErrInvalid for a URL that cannot be read.
+func (c Config) Name() (string, error) {
+	if !c.Shared() {
+		path, err := c.SQLitePath()
+		if err != nil {
+			return "", err
+		}
+		path, err = filepath.Abs(path)
+		return sqliteScheme + path, err
+	}
+	t, err := ParseRedis(c.URL)
+	return fmt.Sprintf("%s %s%s/%d, prefix %s", t.Kind, strings.Join(t.Addrs, ","), t.Master, t.Database, c.Prefix), err
 }
 
 const sqliteScheme = "sqlite://"

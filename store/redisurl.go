@@ -48,9 +48,11 @@ var redisSchemes = map[string]RedisTarget{
 	"rediss+cluster":  {Kind: RedisCluster, TLS: true},
 }
 
-// IsRedis reports whether a URL has one of the schemes of a Redis store.
-func IsRedis(storeURL string) bool {
-	scheme, _, ok := strings.Cut(storeURL, "://")
+// Shared reports whether any number of processes may use the store at once: they must
+// agree on what one does for all, on what is in force and on secrets. A store that is
+// not shared belongs to one process.
+func (c Config) Shared() bool {
+	scheme, _, ok := strings.Cut(c.URL, "://")
 	_, known := redisSchemes[scheme]
 	return ok && known
 }

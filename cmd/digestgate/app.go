@@ -19,6 +19,8 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/agree"
+	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/explain"
@@ -54,7 +56,7 @@ type app struct {
 	// asksCertificates: a registry authenticates by one.
 	asksCertificates atomic.Bool
 
-	token       adminToken
+	token       api.Token
 	store       store.Store
 	registries  *gate.Registries
 	quota       *gate.Quota
@@ -135,7 +137,7 @@ func (a *app) openStore(ctx context.Context) error {
 	if err := a.shareSecrets(ctx); err != nil {
 		return err
 	}
-	if a.token, err = loadToken(a.config); err != nil {
+	if a.token, err = api.LoadToken(a.config.tokenPath(), a.config.Auth.AdminTokenFile == ""); err != nil {
 		return err
 	}
 	a.quota, err = gate.NewQuota(a.config.Quota)
@@ -145,7 +147,7 @@ func (a *app) openStore(ctx context.Context) error {
 // shareSecrets gives all processes on a shared store the same admin token and
 // the same authority of self-managed certificates.
 func (a *app) shareSecrets(ctx context.Context) error {
-	if !store.IsRedis(a.config.Store.URL) {
+	if !a.config.Store.Shared() {
 		return nil
 	}
 	keys, err := redis.ReadKeys(a.config.Store.MACKeyFile)
@@ -153,12 +155,12 @@ func (a *app) shareSecrets(ctx context.Context) error {
 		return err
 	}
 	if a.config.Auth.AdminTokenFile == "" {
-		if _, err := sharedToken(a.config.tokenPath()).share(ctx, a.store, keys); err != nil {
+		if _, err := api.SharedToken(a.config.tokenPath()).Share(ctx, a.store, keys); err != nil {
 			return fmt.Errorf("sharing the admin token: %w", err)
 		}
 	}
 	if a.has(roleAdmission) && a.config.Admission.TLS.CertFile == "" {
-		replaced, err := sharedAuthority(a.config.DataDir).share(ctx, a.store, keys)
+		replaced, err := sharedAuthority(a.config.DataDir).Share(ctx, a.store, keys)
 		if err != nil {
 			return fmt.Errorf("sharing the authority of admission's certificates: %w", err)
 		}
@@ -168,6 +170,15 @@ func (a *app) shareSecrets(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sharedAuthority is the authority of the self-managed certificates, so that
+// one caBundle fits every replica of admission.
+func sharedAuthority(dataDir string) agree.Secret {
+	return agree.Secret{
+		Setting: agree.SettingAuthority, Path: certificate.AuthorityFile(dataDir), Instead: "set admission.tls",
+		Make: func() ([]byte, error) { return certificate.NewAuthority(time.Now) },
+	}
 }
 
 func (a *app) openRegistries(context.Context) error {
@@ -253,7 +264,7 @@ func (a *app) openAnalyzer(ctx context.Context) error {
 func (a *app) secretFiles() []string {
 	own := filepath.Join(a.config.DataDir, "tls") // what gate/admission makes
 	files := []string{
-		a.token.path, a.config.HTTP.TLS.KeyFile, a.config.Admission.TLS.KeyFile,
+		a.token.Path, a.config.HTTP.TLS.KeyFile, a.config.Admission.TLS.KeyFile,
 		filepath.Join(own, "authority.pem"), filepath.Join(own, "serving.pem"),
 	}
 	files = append(files, a.config.Store.SecretFiles()...)

@@ -13,6 +13,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/schedule"
+	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/analyzer"
@@ -67,8 +68,8 @@ type TLSConfig struct {
 // RegistryConfig is one registry with the parts of every package that knows it.
 type RegistryConfig struct {
 	registry.Config `yaml:",inline"`
-	Webhook         webhooks.Config `yaml:"webhook"`
-	Sync            SyncConfig      `yaml:"sync"`
+	Webhook         webhooks.Config     `yaml:"webhook"`
+	Sync            registrysync.Config `yaml:"sync"`
 }
 
 // ProvenanceConfig is reserved for signatures, which this version does not

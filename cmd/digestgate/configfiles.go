@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/store"
@@ -43,15 +44,14 @@ func (l *loaded) openFiles() {
 	l.openPair("admission.tls", t.CertFile, t.KeyFile, roleAdmission)
 	l.openAuthorities("admission.tls.clientCAFile", t.ClientCAFile, roleAdmission)
 	if file := l.Auth.AdminTokenFile; file != "" {
-		_, err := readToken(file)
-		l.note("auth.adminTokenFile", err)
+		l.note("auth.adminTokenFile", api.CheckToken(file))
 	}
 	l.openStoreFiles()
 }
 
 func (l *loaded) openStoreFiles() {
 	c := l.Store
-	if !store.IsRedis(c.URL) {
+	if !c.Shared() {
 		return // which refuses the files
 	}
 	if c.PasswordFile != "" {

@@ -38,7 +38,7 @@ func (l *loaded) warnUnused() {
 		l.places.Warn("advisories.refresh",
 			"not used by this version yet, which downloads no advisory data; advisories.path is looked at every 15 s; remove the key")
 	}
-	if !store.IsRedis(l.Store.URL) && l.Store.Prefix != store.Default().Prefix {
+	if !l.Store.Shared() && l.Store.Prefix != store.Default().Prefix {
 		l.places.Warn("store.prefix", fmt.Sprintf("%q has no effect on an SQLite store; remove it", l.Store.Prefix))
 	}
 }
@@ -141,7 +141,7 @@ func (l *loaded) warnRoles() {
 
 // undone says what this process leaves undone that no other process can do.
 func (c Config) undone() []string {
-	if store.IsRedis(c.Store.URL) {
+	if c.Store.Shared() {
 		return nil
 	}
 	var texts []string
@@ -165,7 +165,7 @@ func (c Config) missing() []missingRole {
 
 // elsewhere are those that another process on a shared store must have.
 func (c Config) elsewhere() []missingRole {
-	if !store.IsRedis(c.Store.URL) {
+	if !c.Store.Shared() {
 		return nil // nobody can
 	}
 	return c.missing()

@@ -48,3 +48,11 @@ func ownVolume(dir string, info os.FileInfo) bool {
 	above, also := parent.Sys().(*syscall.Stat_t)
 	return ok && also && own.Dev != above.Dev
 }
+
+// tokenPath is the file of the admin token.
+func (c Config) tokenPath() string {
+	if c.Auth.AdminTokenFile != "" {
+		return c.Auth.AdminTokenFile
+	}
+	return filepath.Join(c.DataDir, "admin-token")
+}

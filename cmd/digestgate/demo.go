@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/registry"
@@ -132,7 +133,7 @@ func (d *demo) start(ctx context.Context, log *slog.Logger) error {
 	if d.server, err = d.app.start(ctx); err != nil {
 		return errors.Join(err, d.app.close())
 	}
-	d.api = &client{server: d.url("http"), token: d.app.token.value, http: &http.Client{Timeout: 30 * time.Second}}
+	d.api = &client{server: d.url("http"), token: d.app.token.Value, http: &http.Client{Timeout: 30 * time.Second}}
 	d.say("  registry:          %s (in this process)", d.registry.Host)
 	d.say("  webhooks and API:  %s", d.url("http"))
 	d.say("  admission:         %s (TLS, own certificate)", d.url("admission"))
@@ -159,7 +160,7 @@ func (d *demo) url(listener string) string {
 // config is what a user would write, with loopback addresses and free ports.
 func (d *demo) config() (Config, error) {
 	secret := filepath.Join(d.dir, "hook-secret")
-	if err := writeSecret(secret, []byte("demo-secret-0123456789")); err != nil {
+	if err := agree.WriteSecret(secret, []byte("demo-secret-0123456789")); err != nil {
 		return Config{}, err
 	}
 	rules, err := d.rules()
@@ -198,7 +199,7 @@ func (d *demo) explore() {
 		d.say("  %s", line)
 	}
 	d.say("Or with any HTTP client:")
-	d.say("  TOKEN=$(cat %s)", d.app.token.path)
+	d.say("  TOKEN=$(cat %s)", d.app.token.Path)
 	d.say("  curl -sH \"Authorization: Bearer $TOKEN\" '%s/api/v1/images'", d.url("http"))
 	d.say("  curl -s %s/openapi.yaml", d.url("http"))
 	d.say("  curl -s %s/metrics", d.url("private"))
@@ -209,7 +210,7 @@ func (d *demo) explore() {
 // commands are lines for a shell that call this program as it was started.
 func (d *demo) commands() []string {
 	self := quoted(demoProgram())
-	lines := []string{fmt.Sprintf("export DIGESTGATE_SERVER=%s DIGESTGATE_TOKEN_FILE=%s", d.url("http"), quoted(d.app.token.path))}
+	lines := []string{fmt.Sprintf("export DIGESTGATE_SERVER=%s DIGESTGATE_TOKEN_FILE=%s", d.url("http"), quoted(d.app.token.Path))}
 	for _, args := range []string{
 		"images",
 		"findings " + d.image("shop/web:1.0") + " --severity CRITICAL",

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
-	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/listener"
@@ -105,49 +103,6 @@ func (a *app) publicTLS() (*tls.Config, error) {
 	}
 	a.certificates = append(a.certificates, served)
 	return served.TLSConfig(), nil
-}
-
-// freshLists are the lists of a catalog that shows everything that is stored:
-// who has seen a job end, for example, must find the tag that it confirmed.
-type freshLists struct{ *catalog.Catalog }
-
-// catchUpTimeout bounds what a list waits for; then it shows what there is.
-const catchUpTimeout = 2 * time.Second
-
-func (l freshLists) catchUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
-	defer cancel()
-	_ = l.CatchUp(ctx) // whoever follows the feed logs it
-}
-
-// Images implements api.Lists.
-func (l freshLists) Images(ctx context.Context, f gate.ImageFilter) ([]gate.ListedImage, string, error) {
-	l.catchUp(ctx)
-	return l.Catalog.Images(ctx, f)
-}
-
-// Places implements api.Lists.
-func (l freshLists) Places(ctx context.Context, d gate.Digest) ([]gate.Place, error) {
-	l.catchUp(ctx)
-	return l.Catalog.Places(ctx, d)
-}
-
-// Jobs implements api.Lists.
-func (l freshLists) Jobs(ctx context.Context, f gate.JobFilter) ([]gate.Job, string, error) {
-	l.catchUp(ctx)
-	return l.Catalog.Jobs(ctx, f)
-}
-
-// Accessories implements api.Lists.
-func (l freshLists) Accessories(ctx context.Context, d gate.Digest) ([]gate.Accessory, error) {
-	l.catchUp(ctx)
-	return l.Catalog.Accessories(ctx, d)
-}
-
-// Waiting implements api.Lists.
-func (l freshLists) Waiting(ctx context.Context) (int64, error) {
-	l.catchUp(ctx)
-	return l.Catalog.Waiting(ctx)
 }
 
 // webhooks builds the endpoints of the registries that send events.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
-	"github.com/digestgate/digestgate/store"
 )
 
 // openPolicies loads the policies in force: of its own files on a store of its
@@ -27,7 +26,7 @@ func (a *app) openPolicies(ctx context.Context) error {
 	o := policy.Options{
 		Config: a.config.Policy, Risks: a.config.Scan.Risks, MaxAge: maxAge, DenyStale: a.config.Advisories.Stale == advisory.StaleDeny,
 		Trial: policy.ChildTrial(policy.DefaultBudget, self, policyTrialName), Log: a.log,
-		Store: a.store, Shared: store.IsRedis(a.config.Store.URL), Observe: a.asking,
+		Store: a.store, Shared: a.config.Store.Shared(), Observe: a.asking,
 		Place: a.config.storePlace(), DataDir: a.config.DataDir, Process: processName(), Program: version,
 	}
 	if a.policies, err = policy.New(ctx, o); err != nil {

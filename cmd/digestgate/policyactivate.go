@@ -9,7 +9,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/policy"
-	"github.com/digestgate/digestgate/store"
 )
 
 // newPolicyActivateCommand is for what no process can know by itself: that files
@@ -29,7 +28,7 @@ old copy from a way back. This command is that way back.`,
 			if err != nil {
 				return err
 			}
-			if !store.IsRedis(c.Store.URL) {
+			if !c.Store.Shared() {
 				return fmt.Errorf("store.url is no Redis: the one process on it has its own files in force, change them instead: %w", gate.ErrInvalid)
 			}
 			if len(paths) == 0 {

@@ -31,9 +31,9 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 	}
 	if withAPI {
 		api.Register(e, api.Options{
-			Reader: a.store, Lists: freshLists{a.catalog}, Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota, Obstacles: a.explain.Obstacles,
+			Reader: a.store, Lists: a.catalog.Fresh(), Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota, Obstacles: a.explain.Obstacles,
 			Policies:   policy.NewActivations(a.store, processName(), version),
-			Registries: a.registryParts(), Version: version, Authorized: a.token.matches, Now: time.Now, Log: a.log,
+			Registries: a.registryParts(), Version: version, Authorized: a.token.Matches, Now: time.Now, Log: a.log,
 		})
 	}
 	served := working(e)

@@ -93,11 +93,11 @@ func serve(cmd *cobra.Command, o *rootOptions) (err error) {
 		return err
 	}
 	log.Info("digestgate serves", "after", time.Since(began).Round(time.Millisecond))
-	if a.token.created {
-		log.Info("admin token made", "file", a.token.path)
+	if a.token.Created {
+		log.Info("admin token made", "file", a.token.Path)
 		// Only a person gets to see the token itself, and only once.
 		if out, ok := cmd.OutOrStdout().(*os.File); ok && isTerminal(out) {
-			fmt.Fprintf(out, "admin token (shown once, kept in %s): %s\n", a.token.path, a.token.value)
+			fmt.Fprintf(out, "admin token (shown once, kept in %s): %s\n", a.token.Path, a.token.Value)
 		}
 	}
 	newReloader(a, read, l.Config).run(ctx, signals, watch)

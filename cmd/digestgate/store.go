@@ -27,15 +27,9 @@ func openStore(ctx context.Context, c store.Config, log *slog.Logger, metrics pr
 	return s, nil
 }
 
-// movable is a store that can be copied to and from.
-type movable interface {
-	store.Store
-	store.Exporter
-	store.Importer
-}
-
-func openAnyStore(ctx context.Context, c store.Config, log *slog.Logger, metrics prometheus.Registerer) (movable, error) {
-	if store.IsRedis(c.URL) {
+// openAnyStore is the table of stores: all that are shared are on Redis.
+func openAnyStore(ctx context.Context, c store.Config, log *slog.Logger, metrics prometheus.Registerer) (transfer.Movable, error) {
+	if c.Shared() {
 		s, err := redis.Open(ctx, c, redis.Options{Logger: log, Metrics: redis.NewMetrics(metrics)})
 		if err != nil {
 			return nil, err

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -16,7 +13,6 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
-	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/transfer"
 )
 
@@ -47,11 +43,15 @@ Exit status: 0 when both hold the same afterwards, otherwise 1.`,
 			if err := validFormat(format); err != nil {
 				return err
 			}
-			source, target, err := copySides(from, to)
-			if err != nil {
+			source, target := transfer.Sides(from, to)
+			if err := checkSides(source, target); err != nil {
 				return err
 			}
-			result, err := copyStore(cmd.Context(), source, target, o.logger(cmd.ErrOrStderr()))
+			log := o.logger(cmd.ErrOrStderr())
+			open := func(ctx context.Context, c store.Config) (transfer.Movable, error) {
+				return openAnyStore(ctx, c, log, prometheus.NewRegistry()) // whose metrics are not read
+			}
+			result, err := transfer.Between(cmd.Context(), source, target, open, log)
 			if cmd.Context().Err() != nil {
 				return errors.New("interrupted; run the same command again, it goes on where it was")
 			}
@@ -86,103 +86,20 @@ Exit status: 0 when both hold the same afterwards, otherwise 1.`,
 	return cmd
 }
 
-// copySides completes and checks the two ends of a copy.
-func copySides(from, to store.Config) (source, target store.Config, err error) {
-	if to.Prefix == "" {
-		to.Prefix = store.Default().Prefix
-	}
-	for _, f := range []struct{ own, other *string }{
-		{&from.Username, &to.Username}, {&from.PasswordFile, &to.PasswordFile}, {&from.CAFile, &to.CAFile},
-		{&from.Prefix, &to.Prefix}, {&from.MACKeyFile, &to.MACKeyFile},
-	} {
-		if *f.own == "" {
-			*f.own = *f.other
-		}
-	}
-	for _, c := range []*store.Config{&from, &to} {
-		if !store.IsRedis(c.URL) {
-			*c = store.Config{URL: c.URL}
-		}
-	}
+// checkSides reports what is wrong with the two ends of a copy, in words of the flags
+// that name them.
+func checkSides(source, target store.Config) error {
 	var list findings
-	list.add("--from", from.Validate())
-	list.add("--to", to.Validate())
+	list.add("--from", source.Validate())
+	list.add("--to", target.Validate())
 	var problems []error
 	for _, f := range list {
 		problems = append(problems, fmt.Errorf("%s: %s", strings.TrimSuffix(f.path, ".url"), f.text))
 	}
-	if !store.IsRedis(from.URL) && !store.IsRedis(to.URL) {
+	if !source.Shared() && !target.Shared() {
 		problems = append(problems, errors.New("one of the two must be Redis; an SQLite store is copied as a file, see docs/operations.md"))
 	}
-	return from, to, errors.Join(problems...)
-}
-
-func copyStore(ctx context.Context, source, target store.Config, log *slog.Logger) (result transfer.Result, err error) {
-	name, err := storeName(source)
-	if err != nil {
-		return result, err
-	}
-	if other, err := storeName(target); err != nil || other == name {
-		return result, errors.Join(err, fmt.Errorf("the source and the target are the same store %q", name))
-	}
-	if path, err := source.SQLitePath(); err == nil { // opening it would make it
-		if _, err := os.Stat(path); err != nil {
-			return result, fmt.Errorf("--from: %w", err)
-		}
-	}
-	from, err := openAnyStore(ctx, source, log, prometheus.NewRegistry()) // which nobody reads
-	if err != nil {
-		return result, fmt.Errorf("--from: %w", err)
-	}
-	defer func() { err = errors.Join(err, from.Close()) }()
-	if err := transfer.Refuse(ctx, from); err != nil {
-		return result, fmt.Errorf("--from: %w", err)
-	}
-	to, err := openAnyStore(ctx, target, log, prometheus.NewRegistry())
-	if err != nil {
-		return result, fmt.Errorf("--to: %w", err)
-	}
-	defer func() { err = errors.Join(err, to.Close()) }()
-	c := transfer.Copy{From: from, To: to, Name: name, Skip: secretsLeft(target), Log: log}
-	return c.Run(ctx)
-}
-
-// storeName tells people, and a later run, which store it is.
-func storeName(c store.Config) (string, error) {
-	if !store.IsRedis(c.URL) {
-		path, err := c.SQLitePath()
-		if err != nil {
-			return "", err
-		}
-		path, err = filepath.Abs(path)
-		return "sqlite://" + path, err
-	}
-	t, err := store.ParseRedis(c.URL)
-	return fmt.Sprintf("%s %s%s/%d, prefix %s", t.Kind, strings.Join(t.Addrs, ","), t.Master, t.Database, c.Prefix), err
-}
-
-// secretsLeft leaves the secrets that processes share out of a copy when those of
-// the target could not read them: they are encrypted with the MAC key. The first
-// server of the target puts its own there then.
-func secretsLeft(target store.Config) func(context.Context, store.Piece) string {
-	return func(_ context.Context, p store.Piece) string {
-		for _, secret := range []sharedSecret{sharedToken(""), sharedAuthority("")} {
-			if p.Name != secret.setting {
-				continue
-			}
-			keys, err := redis.ReadKeys(target.MACKeyFile)
-			for _, key := range keys {
-				if _, err := secret.unseal(key, p.Setting.Value); err == nil {
-					return ""
-				}
-			}
-			if err != nil && store.IsRedis(target.URL) {
-				return "the MAC key cannot be read"
-			}
-			return "it is encrypted with another MAC key; the first server of the target puts that of its dataDir there"
-		}
-		return ""
-	}
+	return errors.Join(problems...)
 }
 
 func printCopy(w io.Writer, format string, r transfer.Result) error {

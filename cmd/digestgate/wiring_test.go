@@ -1,49 +1,15 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/certificate"
 )
-
-// TestChangeDuringASweepCausesAnother: what became active while the stored
-// images were gone through is not left to the next interval.
-func TestChangeDuringASweepCausesAnother(t *testing.T) {
-	for _, what := range []string{"advisories", "policies"} {
-		t.Run(what, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			var mu sync.Mutex
-			changed, revision, sweeps := make(chan struct{}), "1", 0
-			changes := func() <-chan struct{} { mu.Lock(); defer mu.Unlock(); return changed }
-			current := func() string { mu.Lock(); defer mu.Unlock(); return revision }
-			repeat(ctx, changes, current, time.Hour, func(context.Context) {
-				mu.Lock()
-				defer mu.Unlock()
-				if sweeps++; sweeps == 2 {
-					cancel()
-					return
-				}
-				if what == "policies" {
-					revision = "2"
-					return
-				}
-				close(changed)
-				changed = make(chan struct{})
-			})
-			if sweeps != 2 {
-				t.Errorf("got %d sweeps, want a second one", sweeps)
-			}
-		})
-	}
-}
 
 // bareApp is a process without worker that nothing has started.
 func bareApp(t *testing.T, change func(*Config)) *app {
@@ -104,7 +70,7 @@ func TestDeliveriesAreEncryptedWhereverTheyArrive(t *testing.T) {
 func TestListsShowWhatIsStored(t *testing.T) {
 	a := bareApp(t, func(*Config) {})
 	loc := gate.Location{Registry: "hub", Repository: "team/app"}
-	lists := freshLists{a.catalog}
+	lists := a.catalog.Fresh()
 	for n := range 3 {
 		d := gate.Digest(fmt.Sprintf("sha256:%064d", n))
 		now, err := a.store.Now(t.Context())

@@ -52,7 +52,7 @@ func registrySite(t *testing.T, p prober) (*site, *registrysync.Syncer, *gate.Re
 	})
 	events = intake.NewLastEvents(table, s.store, nil, slog.New(slog.DiscardHandler))
 	s.events = events
-	syncer = registrysync.New(table, map[string]registrysync.Plan{"hub": {Tags: 15 * time.Minute}}, emptyRegistry{}, s.catalog, s.store, nil, slog.New(slog.DiscardHandler))
+	syncer = registrysync.New(table, map[string]registrysync.Config{"hub": {Tags: 15 * time.Minute}}, emptyRegistry{}, s.catalog, s.store, nil, slog.New(slog.DiscardHandler))
 	return s, syncer, table
 }
 

@@ -67,7 +67,7 @@ type syncAsk struct {
 
 // next decides what to do when nobody holds a run: go on with one, begin one,
 // or wait until Until.
-func (st syncState) next(now time.Time, plan Plan, ask syncAsk) (next syncState, due bool) {
+func (st syncState) next(now time.Time, plan Config, ask syncAsk) (next syncState, due bool) {
 	if !st.Done && !st.Started.IsZero() {
 		st.Attempt++
 		return st, true
@@ -197,7 +197,7 @@ type SyncStatus struct {
 	Error                   string
 	Note                    string
 	LastTags, LastFull      time.Time // when the last finished runs began
-	Plan                    Plan
+	Plan                    Config
 }
 
 // Status says how the synchronisation of a registry stands. Errors:

@@ -45,17 +45,6 @@ type Asks interface {
 	PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error)
 }
 
-// Plan is how often a registry is synchronised by itself; 0 is never.
-type Plan struct {
-	// Tags is the interval between the starts of two comparisons of tag lists:
-	// new tags are read, gone ones marked, and of the known ones as many
-	// confirmed as rotation permits.
-	Tags time.Duration
-	// Full is the interval between the starts of two runs that confirm every
-	// tag.
-	Full time.Duration
-}
-
 const (
 	// syncLease is how long a run stays with a replica that is not heard of
 	// any more; it is renewed three times in that time.
@@ -100,7 +89,7 @@ type Syncer struct {
 	saveEvery  time.Duration // at most so often is progress written
 
 	mu       sync.Mutex
-	plans    map[string]Plan
+	plans    map[string]Config
 	wake     map[string]chan struct{} // made when first needed
 	replaced chan struct{}            // closed when registries and plans have changed
 }
@@ -108,7 +97,7 @@ type Syncer struct {
 // New builds the synchronisation of the configured registries; plans are
 // by name and not modified. A registry without a plan is synchronised when
 // asked.
-func New(registries *gate.Registries, plans map[string]Plan, source Source, known Known, store Store, metrics *Metrics, log *slog.Logger) *Syncer {
+func New(registries *gate.Registries, plans map[string]Config, source Source, known Known, store Store, metrics *Metrics, log *slog.Logger) *Syncer {
 	return &Syncer{
 		registries: registries, plans: plans, source: source, known: known, store: store, metrics: metrics, log: log,
 		holder: rand.Text(), saveEvery: time.Second, wake: map[string]chan struct{}{}, replaced: make(chan struct{}),
@@ -117,7 +106,7 @@ func New(registries *gate.Registries, plans map[string]Plan, source Source, know
 
 // Replace puts other plans in force, and serves the registries that the table
 // has by now.
-func (s *Syncer) Replace(plans map[string]Plan) {
+func (s *Syncer) Replace(plans map[string]Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plans = plans
@@ -125,7 +114,7 @@ func (s *Syncer) Replace(plans map[string]Plan) {
 	s.replaced = make(chan struct{})
 }
 
-func (s *Syncer) plan(registry string) Plan {
+func (s *Syncer) plan(registry string) Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.plans[registry]

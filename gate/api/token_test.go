@@ -1,4 +1,4 @@
-package main
+package api_test
 
 import (
 	"context"
@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/certificate"
+	"github.com/digestgate/digestgate/gate/agree"
+	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
@@ -34,7 +35,7 @@ func TestSharedToken(t *testing.T) {
 		return strings.TrimSpace(string(text))
 	}
 	share := func(name string, keys ...[]byte) error {
-		_, err := sharedToken(file(name)).share(context.Background(), s, keys)
+		_, err := api.SharedToken(file(name)).Share(context.Background(), s, keys)
 		return err
 	}
 
@@ -49,11 +50,11 @@ func TestSharedToken(t *testing.T) {
 	}
 	token := read("a")
 	for i := range errs {
-		if got := read(string(rune('a' + i))); got != token || len(got) < minToken {
+		if got := read(string(rune('a' + i))); got != token || len(got) < 16 {
 			t.Fatalf("process %d has token %q, the first %q", i, got, token)
 		}
 	}
-	stored, _, err := s.Setting(t.Context(), sharedToken("").setting)
+	stored, _, err := s.Setting(t.Context(), agree.SettingAdminToken)
 	if err != nil || strings.Contains(string(stored), token) {
 		t.Fatalf("the store shows the token: %q, %v", stored, err)
 	}
@@ -68,7 +69,7 @@ func TestSharedToken(t *testing.T) {
 	if err := share("late", second); err != nil || read("late") != token {
 		t.Fatalf("after the rotation: got %v and %q", err, read("late"))
 	}
-	// A token that is in the way gives way to the store's.
+	// A token that is in the way is replaced by the store's.
 	if err := os.WriteFile(file("own"), []byte("dg_anotherTokenOfAnother\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -77,47 +78,5 @@ func TestSharedToken(t *testing.T) {
 	}
 	if info, err := os.Stat(file("own")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("the file has mode %v, %v", info.Mode(), err)
-	}
-}
-
-// TestSharedAuthority: replicas of admission have certificates of one
-// authority, whoever makes it, and say so when theirs gives way.
-func TestSharedAuthority(t *testing.T) {
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "s.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	keys := [][]byte{[]byte(strings.Repeat("1", 64))}
-	served := func(dir string) *certificate.Certificate {
-		t.Helper()
-		c, err := certificate.New(certificate.Options{DataDir: dir, Names: []string{"localhost"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	alone := t.TempDir() // a replica that had made its own
-	own := served(alone).CABundle()
-	var bundles []string
-	for i, dir := range []string{t.TempDir(), t.TempDir(), alone} {
-		replaced, err := sharedAuthority(dir).share(t.Context(), s, keys)
-		if err != nil || replaced != (dir == alone) {
-			t.Fatalf("replica %d: replaced %t, %v", i, replaced, err)
-		}
-		bundles = append(bundles, string(served(dir).CABundle()))
-		if info, err := os.Stat(certificate.AuthorityFile(dir)); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("the file has mode %v, %v", info.Mode(), err)
-		}
-	}
-	if bundles[0] != bundles[1] || bundles[0] != bundles[2] || bundles[0] == string(own) {
-		t.Error("the replicas have different authorities")
-	}
-	stored, _, err := s.Setting(t.Context(), sharedAuthority("").setting)
-	if err != nil || strings.Contains(string(stored), "PRIVATE KEY") {
-		t.Fatalf("the store shows the key: %q, %v", stored, err)
-	}
-	if _, err := sharedToken("").unseal(keys[0], stored); err == nil {
-		t.Error("one secret is opened as another")
 	}
 }

@@ -1,0 +1,139 @@
+package standing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
+)
+
+const (
+	// evaluateEvery is how often standing verdicts are evaluated again, for the
+	// policies that depend on the time (DESIGN.md §2).
+	evaluateEvery = 5 * time.Minute
+	// evaluateSlack is how much sooner than that a process may sweep again for
+	// all: its ticker and the store's clock are not the same.
+	evaluateSlack = 10 * time.Second
+)
+
+// Advisories says when other advisory data is in force; scanner/advisory implements
+// it.
+type Advisories interface {
+	// Changed is closed when other data is loaded here.
+	Changed() <-chan struct{}
+	// Refresh looks for new data now and reports whether it was loaded.
+	Refresh(ctx context.Context) (changed bool, err error)
+}
+
+// Policies says which policies are in force; policy implements it.
+type Policies interface {
+	Revision() string
+	// Follow takes over what another process has put in force. Errors:
+	// ErrStoreUnavailable, and those of policies that cannot be used here.
+	Follow(ctx context.Context) error
+}
+
+// Current sweeps whenever stored answers may not be current any more. All fields are
+// needed.
+type Current struct {
+	Sweeper    *Sweeper
+	Advisories Advisories
+	Policies   Policies
+	// Set is the present set of analysers. Errors: ErrNotFound while none is known,
+	// those of the store.
+	Set func(ctx context.Context) (string, error)
+	// Store is where processes agree on who sweeps; Shared says that there may be
+	// others on it.
+	Store  agree.TimedSettings
+	Shared bool
+	Log    *slog.Logger
+}
+
+// Run sweeps when the advisories or the policies changed, and now and then for
+// what depends on the time, until ctx ends.
+func (c *Current) Run(ctx context.Context) {
+	repeat(ctx, c.Advisories.Changed, c.Policies.Revision, evaluateEvery, c.rematch)
+}
+
+// repeat runs work now, and again after each change, each new revision and
+// each interval, until ctx ends.
+func repeat(ctx context.Context, changes func() <-chan struct{}, revision func() string, every time.Duration, work func(context.Context)) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	compare := time.NewTicker(time.Second) // two strings
+	defer compare.Stop()
+	for {
+		// Read before the work, which may not see what changes meanwhile.
+		changed, done := changes(), revision()
+		work(ctx)
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+				waiting = false
+			case <-ticker.C:
+				waiting = false
+			case <-compare.C:
+				waiting = revision() == done
+			}
+		}
+	}
+}
+
+func (c *Current) rematch(ctx context.Context) {
+	// What was put in force elsewhere a moment ago would have to be swept for
+	// twice. If the store does not say, the sweep cannot continue either.
+	_ = c.Policies.Follow(ctx)
+	started := time.Now()
+	var swept Swept
+	sweep := func(ctx context.Context) (err error) {
+		swept, err = c.Sweeper.Rematch(ctx)
+		return err
+	}
+	var err error
+	if c.Shared {
+		_, err = agree.NewTurn(c.Store, "sweep").Do(ctx, c.sweepsFor(), evaluateEvery-evaluateSlack, sweep)
+	} else {
+		err = sweep(ctx)
+	}
+	switch {
+	case ctx.Err() != nil || errors.Is(err, gate.ErrAdvisoriesUnavailable):
+	case err != nil:
+		c.Log.Error("matching stored images again", "error", err)
+	case swept.Matched > 0 || swept.Failed > 0 || swept.Charged > 0:
+		c.Log.Info("stored images matched again", "images", swept.Seen, "matched", swept.Matched, "failed", swept.Failed,
+			"charged", swept.Charged, "duration", time.Since(started).Round(time.Millisecond))
+	}
+}
+
+// sweepsFor is what a sweep here would bring the stored answers to; one of all
+// processes that would do the same is enough.
+func (c *Current) sweepsFor() string {
+	m := c.Sweeper.standing.Matcher
+	g, _ := m.Generation()
+	return fmt.Sprintf("%d %s %s %s", g.Number, g.Content, m.Version(), c.Policies.Revision())
+}
+
+// Rescan sweeps now, as a schedule says: with content, every image is analysed again
+// that other analysers have seen than the present ones, else stored images are matched
+// and evaluated again. Errors: those of the store, and ErrNotFound while the set of
+// analysers is not known.
+func (c *Current) Rescan(ctx context.Context, content bool) (Swept, error) {
+	if content {
+		set, err := c.Set(ctx)
+		if err != nil {
+			return Swept{}, err
+		}
+		return c.Sweeper.Reanalyze(ctx, set)
+	}
+	// New data may be there already and wait for its turn to be seen.
+	if _, err := c.Advisories.Refresh(ctx); err != nil {
+		c.Log.Warn("looking for new advisories", "error", err)
+	}
+	return c.Sweeper.Rematch(ctx)
+}
