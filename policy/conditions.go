@@ -36,7 +36,7 @@ func noVerdict(q gate.Question) (reason gate.Reason, ok bool) {
 	case gate.StateFailed:
 		return none(gate.CodeScanFailed, "the scan of the image failed; the job says why, and a new push or `POST /api/v1/scans` scans it again"), true
 	case gate.StateQuotaExhausted:
-		return none(gate.CodeQuotaExhausted, "the scan quota of this period is used up; the image is scanned by itself when the next one begins, or when the quota is raised"), true
+		return none(gate.CodeQuotaExhausted, "the scan quota of this period is used up; the scan continues when the next one begins, or when the quota is raised"), true
 	case gate.StateCancelled:
 		return none(gate.CodeUnscanned, "the scan of the image was cancelled; ask for it again with `POST /api/v1/scans`"), true
 	}

@@ -184,7 +184,7 @@ func (a *Active) tried(content gate.Digest) (known bool, refused error) {
 	if a.found != nil && a.found.Digest == content {
 		if a.rejected != "" {
 			a.accept()
-			a.log.Info("the policy files are those from before again", "content", content.Short())
+			a.log.Info("the policy files are again the usable ones that were read last", "content", content.Short())
 		}
 		return true, nil
 	}

@@ -106,7 +106,7 @@ func (a *Active) Describe(reg prometheus.Registerer) {
 			Name: "digestgate_policy_refused", Help: "1 when the policy files of this process were refused.",
 		}, func(s Status) bool { return s.Error != "" }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "digestgate_policy_restored_total", Help: "Times that the store had lost the policies in force, or somebody else had changed them, and this process put them back.",
+			Name: "digestgate_policy_restored_total", Help: "Times that the store had lost the policies in force, or they had been changed from outside, and this process put them back.",
 		}, func() float64 { return float64(a.live.Member().Restored()) }),
 	)
 }

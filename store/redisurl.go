@@ -201,7 +201,7 @@ func (c Config) validateRedis() []error {
 		problem("caFile", "it has no effect without TLS; use the scheme rediss://")
 	}
 	if c.MACKeyFile == "" {
-		problem("macKeyFile", "a shared store needs it: what admission relies on is signed, so that whoever can write to Redis cannot allow an image; make one with: openssl rand -hex 32 > mac.key, the same for all replicas")
+		problem("macKeyFile", "a shared store needs it: what admission relies on is signed, so that a program that can write to Redis cannot allow an image; make one with: openssl rand -hex 32 > mac.key, the same for all replicas")
 	}
 	return problems
 }

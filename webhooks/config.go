@@ -129,7 +129,7 @@ func (c Config) shape() (problems []error, readable bool) {
 	case slices.Contains(secretless, c.Auth) && len(c.SecretFiles) > 0:
 		bad("webhook.secretFiles: auth %s looks at no secret; choose another auth or remove the files", c.Auth)
 	case !slices.Contains(secretless, c.Auth) && len(c.SecretFiles) == 0:
-		bad("webhook.secretFiles: auth %s needs at least one secret; to take deliveries from anybody say auth: none", c.Auth)
+		bad("webhook.secretFiles: auth %s needs at least one secret; to take deliveries without authentication say auth: none", c.Auth)
 	default:
 		readable = !slices.Contains(secretless, c.Auth)
 	}
@@ -169,7 +169,7 @@ func (c Config) identities() (problems []error) {
 			bad("webhook.audience: missing; say what the tokens are made out to")
 		}
 		if len(c.Emails)+len(c.Subjects) == 0 {
-			bad("webhook.emails: missing, and webhook.subjects too; an issuer signs for everybody, so say whose tokens are taken")
+			bad("webhook.emails: missing, and webhook.subjects too; an issuer signs tokens for all its users, so say whose tokens are taken")
 		}
 	}
 	if c.Auth == AuthMTLS && c.CAFile == "" {

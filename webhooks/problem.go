@@ -40,7 +40,7 @@ func (p *problem) Unwrap() error { return p.cause }
 // issuer that cannot be read are not the sender's fault: it is to come again.
 func unauthorized(w http.ResponseWriter, auth string, err error) error {
 	if !errors.Is(err, gate.ErrUnauthorized) {
-		p := refuse(http.StatusServiceUnavailable, err, "the token could not be checked now; send it again")
+		p := refuse(http.StatusServiceUnavailable, err, "the token could not be checked; send the delivery again")
 		p.retryAfter = issuerEvery
 		return p
 	}

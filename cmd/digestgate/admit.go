@@ -62,7 +62,7 @@ Exit status: 0 all allowed, 1 error, 2 at least one denied.`,
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "file with reviews or objects, YAML or JSON")
 	cmd.Flags().StringVar(&server, "server", "", "URL of the admission listener of a running server, such as https://127.0.0.1:8443")
-	cmd.Flags().StringVar(&caFile, "ca-file", "", "certificates that the server's is checked with (its own lies in dataDir/tls/ca.crt)")
+	cmd.Flags().StringVar(&caFile, "ca-file", "", "certificates that the server's is checked with (its own is in dataDir/tls/ca.crt)")
 	cmd.Flags().StringVar(&cluster, "cluster", admission.DefaultCluster, "name of the cluster that asks (without --server)")
 	return cmd
 }

@@ -40,7 +40,7 @@ func newAdvisoriesBuildCommand() *cobra.Command {
 			if updatedAt != "" {
 				t, err := time.Parse(time.RFC3339, updatedAt)
 				if err != nil {
-					return fmt.Errorf("--updated-at %s is no time; write it as RFC 3339 has it, such as 2026-04-27T20:14:33Z: %w", gate.Printable(updatedAt, 60), gate.ErrInvalid)
+					return fmt.Errorf("--updated-at %s is not a time; write it as RFC 3339 has it, such as 2026-04-27T20:14:33Z: %w", gate.Printable(updatedAt, 60), gate.ErrInvalid)
 				}
 				if now := time.Now(); t.After(now.Add(gate.ClockSkew)) {
 					return fmt.Errorf("--updated-at %s is in the future (it is %s now); give the time at which the sources were fetched: %w",

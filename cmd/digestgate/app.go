@@ -165,7 +165,7 @@ func (a *app) shareSecrets(ctx context.Context) error {
 			return fmt.Errorf("sharing the authority of admission's certificates: %w", err)
 		}
 		if replaced {
-			a.log.Warn("the certificate authority of this data directory gave way to that of the store; put the new ca.crt into the webhook configuration",
+			a.log.Warn("the certificate authority of this data directory was replaced by the one in the store; put the new ca.crt into the webhook configuration",
 				"file", filepath.Join(a.config.DataDir, "tls", "ca.crt"))
 		}
 	}

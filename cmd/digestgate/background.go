@@ -53,7 +53,7 @@ func (a *app) work(ctx context.Context, s *running) {
 	if a.has(roleWorker) {
 		s.work.Go(func() {
 			if err := analyzer.Publish(ctx, a.store, a.analyzer.Set()); err != nil && ctx.Err() == nil {
-				a.log.Warn("schedulers are not told of the analysers here", "error", err)
+				a.log.Warn("the set of analysers of this process was not recorded, schedulers do not know it", "error", err)
 			}
 		})
 		for _, w := range a.workers() {

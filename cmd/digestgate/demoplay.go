@@ -24,7 +24,7 @@ const demoTimeout = 2 * time.Minute
 func (d *demo) play(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*demoTimeout)
 	defer cancel()
-	d.title("2. Three images are built and pushed (and one more, of which no event tells)")
+	d.title("2. Three images are built and pushed (and a fourth, without an event)")
 	var err error
 	if d.images, err = pushDemoImages(d.registry); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (d *demo) delivery(repo, tag string, digest gate.Digest, cloudEvents bool) 
 // deliver sends the events; the API's worker is fast, so that a repeated one is
 // a duplicate or known already.
 func (d *demo) deliver(ctx context.Context) error {
-	d.title("3. Harbor tells of the pushes, some of them several times")
+	d.title("3. Harbor sends the push events, some of them several times")
 	for _, e := range []struct {
 		repo, tag   string
 		digest      gate.Digest
@@ -166,7 +166,7 @@ func (d *demo) quota(ctx context.Context) error {
 		return err
 	}
 	d.expect(q.Used == 4, "%d of %d used in %s (seven deliveries, three pushes, four images)", q.Used, q.Limit, q.Period)
-	d.expect(q.Avoided == 4, "%d asks were answered without a charge", q.Avoided)
+	d.expect(q.Avoided == 4, "%d requests were answered without a charge", q.Avoided)
 	return nil
 }
 
@@ -226,7 +226,7 @@ func (d *demo) admission(ctx context.Context) error {
 
 // neverSeen shows that an unknown image is denied, scanned and then admitted.
 func (d *demo) neverSeen(ctx context.Context) error {
-	d.title("8. An image that nobody told of is denied, scanned, and then admitted")
+	d.title("8. An image without a push event is denied, scanned, and then admitted")
 	image := d.image("shop/tool:0.1")
 	if err := d.review(ctx, image, gate.CodeUnscanned); err != nil {
 		return err

@@ -120,7 +120,7 @@ func (a *app) ready(ctx context.Context) (text string, ok bool) {
 			warn("policies", problem)
 		}
 	}
-	// Without advisories known images go on being decided; new ones wait.
+	// Without advisories known images are still decided; new ones wait.
 	if a.advisories != nil {
 		if st := a.advisories.Status(); st.Problem != "" {
 			warn("advisories", st.Problem)

@@ -210,7 +210,7 @@ func TestEveryStatus(t *testing.T) {
 	for _, h := range s.registries {
 		t.Run(strings.NewReplacer("-", "_", ".", "/").Replace(h.name), func(t *testing.T) {
 			if strings.HasSuffix(h.name, ".away") {
-				s.expect(t, h, http.MethodPost, h.name, h.recording.Body, false, http.StatusServiceUnavailable, "could not be checked now")
+				s.expect(t, h, http.MethodPost, h.name, h.recording.Body, false, http.StatusServiceUnavailable, "could not be checked")
 				return
 			}
 			s.expect(t, h, http.MethodPost, h.name, h.recording.Body, false, http.StatusAccepted, `"state":"queued"`)

@@ -138,7 +138,7 @@ func newCancelCommand(o *rootOptions) *cobra.Command {
 		Short: "Cancel jobs of a server",
 		Long: `Cancel jobs by their id ("digestgate jobs" lists them), or all jobs of an image that
 have not ended, by its digest. A cancelled job stays cancelled until its scan is asked
-for again. What can be cancelled is, also when another argument is wrong; the exit
+for again. If one argument is wrong, the others are cancelled all the same; the exit
 status is then 1.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

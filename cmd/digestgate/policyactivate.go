@@ -20,16 +20,16 @@ func newPolicyActivateCommand(o *rootOptions) *cobra.Command {
 		Long: `Put policies in force for all processes that share the configured store on Redis:
 those of PATH, or of policy.paths.
 
-A process does so by itself when its files change. It does not when it starts
-with files that were in force before and were replaced since: it cannot tell an
-old copy from a way back. This command is that way back.`,
+A process does so automatically when its files change. It does not when it starts
+with files that were in force before and were replaced since: they may be an old
+copy. This command puts them in force on purpose.`,
 		RunE: func(cmd *cobra.Command, paths []string) (err error) {
 			c, err := o.load()
 			if err != nil {
 				return err
 			}
 			if !c.Store.Shared() {
-				return fmt.Errorf("store.url is no Redis: the one process on it has its own files in force, change them instead: %w", gate.ErrInvalid)
+				return fmt.Errorf("store.url does not name Redis: the one process that uses this store takes its own files, change them instead: %w", gate.ErrInvalid)
 			}
 			if len(paths) == 0 {
 				paths = c.Policy.Paths

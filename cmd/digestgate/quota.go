@@ -21,8 +21,8 @@ func newQuotaCommand(o *rootOptions) *cobra.Command {
 		Use:   "quota",
 		Short: "Show what the period has used of the scan quota, and what it will need",
 		Long: `Ask a server how its scan quota stands: the limit of the running period, what it
-has used, the digests that wait because it is used up, the asks that cost
-nothing, and what the period will have needed at its end at the present pace.
+has used, the digests that wait because it is used up, the requests that
+cost nothing, and what the period will have needed at its end at the present pace.
 
 Exit status: 0, also when the quota is used up; 1 when the server cannot be
 asked.`,
@@ -67,9 +67,9 @@ func printQuota(w io.Writer, q api.QuotaView) error {
 	var err error
 	switch {
 	case q.Limit > 0 && q.Used >= q.Limit && q.ResetsAt == nil:
-		_, err = fmt.Fprintln(w, "The quota is used up: new digests wait until quota.limit is raised; known ones go on being decided.")
+		_, err = fmt.Fprintln(w, "The quota is used up: new digests wait until quota.limit is raised; known ones are still decided.")
 	case q.Limit > 0 && q.Used >= q.Limit:
-		_, err = fmt.Fprintf(w, "The quota is used up: new digests wait until %s; known ones go on being decided.\n", ends)
+		_, err = fmt.Fprintf(w, "The quota is used up: new digests wait until %s; known ones are still decided.\n", ends)
 	case q.ExhaustedAt != nil:
 		_, err = fmt.Fprintf(w, "At this pace the quota is used up at %s.\n", q.ExhaustedAt.Format(time.RFC3339))
 	}

@@ -35,7 +35,7 @@ func TestPrintQuota(t *testing.T) {
 		{"soon_used_up", api.QuotaView{Limit: 100, Period: "2026-11", Used: 95, Forecast: &forecast, ExhaustedAt: &at, ResetsAt: &ends},
 			[]string{"At this pace the quota is used up at 2026-11-29T00:30:00Z."}},
 		{"used_up", api.QuotaView{Limit: 100, Period: "2026-11", Used: 100, Waiting: 12, Forecast: &forecast, ExhaustedAt: &at, ResetsAt: &ends},
-			[]string{"100   12", "new digests wait until 2026-12-01T00:00:00Z; known ones go on being decided"}},
+			[]string{"100   12", "new digests wait until 2026-12-01T00:00:00Z; known ones are still decided"}},
 		{"used_up_for_ever", api.QuotaView{Limit: 100, Period: "none", Used: 100, Waiting: 12},
 			[]string{"never", "until quota.limit is raised"}},
 	} {

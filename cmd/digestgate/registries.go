@@ -120,8 +120,8 @@ func newRegistriesSyncCommand(o *rootOptions) *cobra.Command {
 		Use:   "sync NAME",
 		Short: "Have a registry synchronised now",
 		Long: `Ask the server to compare a registry's tags with those that are known and to
-read the new, moved and vanished ones, at low priority. It goes on without this
-command; asking again while it runs is harmless.`,
+read the new, moved and vanished ones, at low priority. The run continues
+when this command ends; a second request while it runs is harmless.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := forFormat(o, &flags, format)
@@ -186,7 +186,7 @@ func printSync(w io.Writer, st api.Sync) {
 	}
 	fmt.Fprintln(w)
 	if st.NextTryAt != nil {
-		fmt.Fprintf(w, "goes on at %s\n", st.NextTryAt.Format(time.RFC3339))
+		fmt.Fprintf(w, "continues at %s\n", st.NextTryAt.Format(time.RFC3339))
 	}
 	for _, text := range []string{st.Error, st.Note} {
 		if text != "" {

@@ -32,10 +32,10 @@ func newStoreCopyCommand(o *rootOptions) *cobra.Command {
 compare the two afterwards. Stop every server that uses either of them before.
 
 The target must be empty. Until the copy is finished no server starts on it. A
-copy that was broken off goes on when the same command is run again.
+copy that was interrupted continues when the same command is run again.
 
 The flags without "from" are about the Redis of --to, and also about that of
---from as far as those with "from" say nothing else.
+--from, unless a flag with "from" says otherwise.
 
 Exit status: 0 when both hold the same afterwards, otherwise 1.`,
 		Args: cobra.NoArgs,
@@ -53,7 +53,7 @@ Exit status: 0 when both hold the same afterwards, otherwise 1.`,
 			}
 			result, err := transfer.Between(cmd.Context(), source, target, open, log)
 			if cmd.Context().Err() != nil {
-				return errors.New("interrupted; run the same command again, it goes on where it was")
+				return errors.New("interrupted; run the same command again, it continues where it stopped")
 			}
 			if err != nil {
 				return fmt.Errorf("copying the store: %w", err)

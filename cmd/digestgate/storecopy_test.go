@@ -121,7 +121,7 @@ func TestInterruptedCopy(t *testing.T) {
 			break
 		}
 	}
-	if err == nil || cmdCode(err) != exitFailure || !strings.Contains(said, "interrupted; run the same command again, it goes on where it was") {
+	if err == nil || cmdCode(err) != exitFailure || !strings.Contains(said, "interrupted; run the same command again, it continues where it stopped") {
 		t.Fatalf("interrupted: %v\n%s", err, said)
 	}
 	serve := exec.Command(program, "serve", "--data-dir", t.TempDir(), "--set", "store.url="+cluster.URL(), "--set", "store.prefix="+prefix, "--set", "store.macKeyFile="+key)
@@ -129,7 +129,7 @@ func TestInterruptedCopy(t *testing.T) {
 		t.Errorf("serving half a copy: %v\n%s", err, out)
 	}
 	out, said, err := copyTo(prefix, false)
-	if err != nil || !strings.Contains(said, "the copy goes on") || !strings.Contains(out, "both stores hold the same") {
+	if err != nil || !strings.Contains(said, "the copy continues") || !strings.Contains(out, "both stores hold the same") {
 		t.Fatalf("going on: %v\n%s%s", err, out, said)
 	}
 	var section string

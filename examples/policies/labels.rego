@@ -1,4 +1,4 @@
-# Whoever finds a problem in an image must find its source. A label may be
+# A reader who finds a problem in an image must find its source. A label may be
 # absent: labels are a free map, so the rule asks with object.get.
 package digestgate
 

@@ -1,4 +1,4 @@
-# Packages that nobody may ship, whatever the advisories say of them.
+# Packages that no image may have, whatever the advisories say of them.
 package digestgate
 
 banned := {

@@ -57,7 +57,7 @@ deliver() {
 }
 get() { curl -fsS -H "Authorization: Bearer $token" "http://$http/api/v1/$1"; }
 
-step "6. Harbor tells of a push: with a wrong secret (401), then the right one (202)"
+step "6. Harbor sends a push event: with a wrong secret (401), then the right one (202)"
 used() { get quota | sed -n 's/.*"used":\([0-9]*\).*/\1/p'; }
 before=$(used)
 deliver wrong

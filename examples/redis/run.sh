@@ -1,6 +1,6 @@
 #!/bin/sh
-# Two replicas and a worker on one Redis: a push told to one is known to both,
-# both answer Kubernetes the same, and one goes on when the other is killed. It
+# Two replicas and a worker on one Redis: a push sent to one is known to both,
+# both answer Kubernetes the same, and one continues when the other is killed. It
 # needs the two programs, curl, redis-server, and nothing else. It ends with an
 # error as soon as something is not as announced.
 #
@@ -120,7 +120,7 @@ for replica in replica-1 replica-2; do
   [ "$code" = "$verdict" ] || fail "$replica ended with $code, not with $verdict"
 done
 
-step "9. replica-1 is killed; replica-2 goes on"
+step "9. replica-1 is killed; replica-2 continues"
 kill -9 "$one"
 wait "$one" 2>/dev/null || true
 one=

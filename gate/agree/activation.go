@@ -79,7 +79,7 @@ type unreadableError struct {
 }
 
 func (e *unreadableError) Error() string {
-	return fmt.Sprintf("setting %q in the store is not readable: %v; run the version of digestgate that wrote it, or restore the store", e.setting, e.cause)
+	return fmt.Sprintf("setting %q in the store cannot be read: %v; run the version of digestgate that wrote it, or restore the store", e.setting, e.cause)
 }
 
 // Unwrap makes it gate.ErrStoreUnavailable: what is in force is not known.

@@ -91,7 +91,7 @@ func Register(e *echo.Echo, o Options) {
 	config.DocsPath = ""
 	config.SchemasPath = ""
 	config.CreateHooks = nil // no $schema member in answers
-	config.Info.Description = "What digestgate knows of images, and what it is doing."
+	config.Info.Description = "The images that digestgate knows, and the work that it does on them."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	config.Security = []map[string][]string{{"token": {}}}
 	config.RejectUnknownQueryParameters = true

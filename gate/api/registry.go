@@ -68,8 +68,8 @@ type Sync struct {
 	Counts    registrysync.SyncCounts `json:"counts" doc:"of that run so far"`
 	Cursor    string                  `json:"cursor" doc:"the last repository that is done; the names are sorted"`
 	Attempt   int                     `json:"attempt" doc:"of a run that makes no progress"`
-	NextTryAt *time.Time              `json:"nextTryAt" doc:"when a run that rests goes on"`
-	Error     string                  `json:"error" doc:"why it rests, or the last problem of the run"`
+	NextTryAt *time.Time              `json:"nextTryAt" doc:"when a run that waits continues"`
+	Error     string                  `json:"error" doc:"why it waits, or the last problem of the run"`
 	Note      string                  `json:"note" doc:"what the registry's lists leave out"`
 	LastTags  *time.Time              `json:"lastTags" doc:"start of the last finished run"`
 	LastFull  *time.Time              `json:"lastFull" doc:"start of the last finished run that confirmed every tag"`

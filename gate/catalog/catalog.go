@@ -59,7 +59,7 @@ func Open(ctx context.Context, dir string, source Source, log *slog.Logger) (*Ca
 	if ctx.Err() != nil {
 		return nil, failure("opening the catalog", ctx.Err())
 	}
-	log.Info("building the catalog anew", "reason", err)
+	log.Info("building the catalog from the beginning", "reason", err)
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("removing a catalog that cannot be read: %w", errors.Join(gate.ErrResource, err))

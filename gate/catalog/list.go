@@ -94,12 +94,12 @@ const maxAccessories = 100
 
 const accessoriesQuery = `SELECT DISTINCT a.digest, a.kind, coalesce(l.registry, ''), coalesce(l.repository, ''),
 		coalesce((SELECT min(tag) FROM tags t WHERE t.digest = a.digest AND t.registry = l.registry AND t.repository = l.repository), '')
-	FROM (SELECT i.digest, i.kind, i.digest AS lies FROM images i WHERE i.subject = ?1 AND i.subject != ''
+	FROM (SELECT i.digest, i.kind, i.digest AS located FROM images i WHERE i.subject = ?1 AND i.subject != ''
 		UNION SELECT i.digest, i.kind, i.digest FROM tags s JOIN images i ON i.digest = s.digest WHERE s.subject = ?1 AND s.subject != ''
 		UNION SELECT s.digest, coalesce(nullif(i.kind, ''), 'attestation'), CASE WHEN i.digest IS NULL THEN s.parent ELSE i.digest END
 			FROM (SELECT parent, digest FROM attestations WHERE subject = ?1 UNION SELECT parent, digest FROM attestations WHERE parent = ?1) s
 			LEFT JOIN images i ON i.digest = s.digest) a
-	LEFT JOIN locations l ON l.digest = a.lies AND NOT l.gone
+	LEFT JOIN locations l ON l.digest = a.located AND NOT l.gone
 	WHERE a.digest != ?1 ORDER BY a.kind, a.digest, l.registry, l.repository LIMIT ?2`
 
 // Accessories lists manifests that claim to be about a digest, by their own subject or

@@ -72,7 +72,7 @@ func New(o Options) (*Certificate, error) {
 	}
 	c := &Certificate{options: o, errors: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "digestgate_admission_certificate_errors_total",
-		Help: "Times the certificate's files were found unusable; the earlier certificate goes on serving.",
+		Help: "Times the certificate's files were found unusable; the earlier certificate stays in use.",
 	})}
 	l, err := c.load()
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *Certificate) Refresh() bool {
 		c.errors.Inc()
 		if hash := sha256.Sum256([]byte(err.Error())); hash != c.complained {
 			c.complained = hash
-			c.options.Log.Error("certificate not replaced, the earlier one goes on serving", slog.String("error", gate.Printable(err.Error(), 1000)))
+			c.options.Log.Error("certificate not replaced, the earlier one stays in use", slog.String("error", gate.Printable(err.Error(), 1000)))
 		}
 		return false
 	}

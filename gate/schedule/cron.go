@@ -30,7 +30,7 @@ const allHours = 1<<24 - 1
 func parseCron(text string, zone *time.Location) (ticks, error) {
 	const want = "want five fields (minute, hour, day of the month, month, day of the week) such as \"0 1 * * *\", or one of @hourly, @daily, @weekly, @monthly, @yearly, @every 6h"
 	if strings.Contains(text, "TZ=") {
-		return ticks{}, errors.New("the time zone belongs into timeZone, not into the expression")
+		return ticks{}, errors.New("the time zone goes in timeZone, not in the expression")
 	}
 	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
 	parsed, err := parser.Parse(text)

@@ -177,7 +177,7 @@ func (s *Scheduler) run(ctx context.Context, e entry, st state) error {
 		s.log.Warn("rescan was taken over by another replica", "schedule", e.Name, "tick", st.Tick, "duration", took)
 		return nil
 	case err != nil && ctx.Err() != nil:
-		s.log.Info("rescan stops and goes on later", "schedule", e.Name, "tick", st.Tick, "duration", took)
+		s.log.Info("rescan stopped, it continues later", "schedule", e.Name, "tick", st.Tick, "duration", took)
 	case err != nil:
 		s.log.Error("rescan failed and is tried again", "schedule", e.Name, "tick", st.Tick, "attempt", st.Attempt, "duration", took, "error", err)
 	default:

@@ -47,7 +47,7 @@ func (s *Scheduler) load(ctx context.Context, e entry, now time.Time) (state, er
 		return st, nil
 	}
 	if version > 0 {
-		s.log.Error("the last tick of a schedule is not readable, it goes on from now", "schedule", e.Name)
+		s.log.Error("the last tick of a schedule cannot be read, the schedule continues from now", "schedule", e.Name)
 	}
 	st = state{Tick: now, Done: true, version: version}
 	return st, s.save(ctx, e, &st)

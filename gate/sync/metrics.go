@@ -46,7 +46,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		runs: counter(prometheus.CounterOpts{
 			Name: "digestgate_sync_attempts_total",
-			Help: "Attempts at synchronising a registry by result: done, failed (rests and goes on), stopped, taken (by another replica).",
+			Help: "Attempts at synchronising a registry by result: done, failed (it waits and continues), stopped, taken (by another replica).",
 		}, "result"),
 		repositories: counter(prometheus.CounterOpts{
 			Name: "digestgate_sync_repositories_total", Help: "Repositories whose tags were compared.",
@@ -56,7 +56,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 		found: counter(prometheus.CounterOpts{
 			Name: "digestgate_sync_found_total",
-			Help: "Resolves queued for what no event told: first (by the first run of a registry), new, moved, gone, unjudged.",
+			Help: "Resolves queued for missed events, by cause: first (by the first run of a registry), new, moved, gone, unjudged.",
 		}, "change"),
 		problems: counter(prometheus.CounterOpts{
 			Name: "digestgate_sync_problems_total", Help: "Repositories that could not be compared.",

@@ -189,13 +189,13 @@ func (r *syncRun) finish(ctx context.Context, outcome error) error {
 		st.Until = now
 		st.Attempt-- // nobody's fault
 		r.metrics.syncAttempt(r.registry.Name, syncStopped)
-		r.log.Info("synchronisation stops and goes on later", "registry", r.registry.Name)
+		r.log.Info("synchronisation stopped, it continues later", "registry", r.registry.Name)
 	default:
 		asked, _ := gate.RetryAfter(outcome)
 		wait := max(syncRest(st.Attempt), asked)
 		st.Until, st.Error = now.Add(wait), gate.Printable(outcome.Error(), 500)
 		r.metrics.syncAttempt(r.registry.Name, syncFailed)
-		r.log.Warn("synchronisation rests and goes on later", "registry", r.registry.Name, "wait", wait, "attempt", st.Attempt, "error", outcome)
+		r.log.Warn("synchronisation waits, it continues later", "registry", r.registry.Name, "wait", wait, "attempt", st.Attempt, "error", outcome)
 	}
 	if err := r.save(ctx, r.registry.Name, st); err != nil && !errors.Is(err, gate.ErrConflict) {
 		return fmt.Errorf("ending the synchronisation of %q: %w", r.registry.Name, err)

@@ -121,7 +121,7 @@ func (s *Syncer) load(ctx context.Context, registry string) (syncState, error) {
 	if !readable {
 		st = syncState{Done: true}
 		if version > 0 {
-			s.log.Error("the state of a synchronisation is not readable, it begins anew", "registry", registry)
+			s.log.Error("the state of a synchronisation cannot be read, it starts from the beginning", "registry", registry)
 		}
 	}
 	st.version = version

@@ -124,7 +124,7 @@ func replaceable(out string) error {
 	}
 	for _, e := range entries {
 		if e.Name() != databaseFile && e.Name() != metadataFile {
-			return fmt.Errorf("output directory %q holds %q, which is no part of an advisory database: %w", out, e.Name(), gate.ErrInvalid)
+			return fmt.Errorf("output directory %q holds %q, which is not part of an advisory database: %w", out, e.Name(), gate.ErrInvalid)
 		}
 	}
 	return nil

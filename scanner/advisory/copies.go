@@ -41,7 +41,7 @@ func sign(dir string) (signature, error) {
 			return s, fmt.Errorf("looking at advisory data: %w: %w", err, gate.ErrInvalid)
 		}
 		if !info.Mode().IsRegular() {
-			return s, fmt.Errorf("looking at advisory data: %q is no regular file: %w", filepath.Join(dir, f.name), gate.ErrInvalid)
+			return s, fmt.Errorf("looking at advisory data: %q is not a regular file: %w", filepath.Join(dir, f.name), gate.ErrInvalid)
 		}
 		*f.info = info
 	}
@@ -113,7 +113,7 @@ func (c copies) keep(ctx context.Context, db *Database, now time.Time) (*Databas
 // verify checks a kept copy from its first byte to its last; ErrInvalid.
 func (c copies) verify(ctx context.Context, content gate.Digest, now time.Time) (*Database, error) {
 	if !content.Valid() {
-		return nil, fmt.Errorf("advisory content %q is no digest: %w", content, gate.ErrInvalid)
+		return nil, fmt.Errorf("advisory content %q is not a digest: %w", content, gate.ErrInvalid)
 	}
 	db, err := Inspect(ctx, c.dir(content), now)
 	if err != nil {

@@ -321,7 +321,7 @@ func (m *Manager) Status() Status {
 	if m.elsewhere.Number > 0 {
 		s.Elsewhere = m.elsewhere
 		if s.Problem == "" {
-			s.Problem = fmt.Sprintf("generation %d is active, of other data (as of %s) than that at advisories.path (as of %s): findings made here give way to those of the others; bring the same data to every process",
+			s.Problem = fmt.Sprintf("generation %d is active, of other data (as of %s) than that at advisories.path (as of %s): findings made here are replaced by those made with the active generation; bring the same data to every process",
 				m.elsewhere.Number, m.elsewhere.UpdatedAt.Format(time.RFC3339), m.current.UpdatedAt.Format(time.RFC3339))
 		}
 	}

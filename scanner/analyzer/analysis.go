@@ -258,7 +258,7 @@ func (r *analysis) pull(ctx context.Context, l registry.Layer, unit protocol.Uni
 	case !src.verified():
 		return nil, fmt.Errorf("the analyzer child answered before it had read the layer: %w", gate.ErrScanFailed)
 	case res.Layer == nil || !found.taken || !res.Layer.DiffID.Valid() || res.Layer.Size < 0:
-		return nil, fmt.Errorf("the analyzer child's answer is no result of a layer: %w", gate.ErrScanFailed)
+		return nil, fmt.Errorf("the analyzer child's answer is not the result of a layer: %w", gate.ErrScanFailed)
 	case res.Set != r.a.childSet:
 		return nil, fmt.Errorf("the analyzer child was replaced while digestgate runs; restart it: %w", gate.ErrResource)
 	}

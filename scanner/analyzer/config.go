@@ -122,7 +122,7 @@ func (c Config) Validate() error {
 	for i, p := range c.Platforms {
 		parts := strings.Split(p, "/")
 		if len(parts) < 2 || len(parts) > 3 || parts[0] != "linux" || slices.Contains(parts, "") {
-			bad(fmt.Sprintf("platforms[%d]", i), "%s is no Linux platform such as linux/amd64", gate.Quoted(p, 60))
+			bad(fmt.Sprintf("platforms[%d]", i), "%s is not a Linux platform such as linux/amd64", gate.Quoted(p, 60))
 		}
 	}
 	if len(c.Risks) == 0 {
@@ -147,7 +147,7 @@ func (c Config) Validate() error {
 	}
 	for i, p := range c.Secrets.SkipPaths {
 		if p == "" || !doublestar.ValidatePattern(p) {
-			bad(fmt.Sprintf("secrets.skipPaths[%d]", i), "%s is no pattern; write one over paths in the image, as in usr/share/**", gate.Quoted(p, 100))
+			bad(fmt.Sprintf("secrets.skipPaths[%d]", i), "%s is not a pattern; write one over paths in the image, as in usr/share/**", gate.Quoted(p, 100))
 		}
 	}
 	for path, set := range map[string]bool{

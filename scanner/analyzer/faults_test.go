@@ -35,7 +35,7 @@ func TestHostileChild(t *testing.T) {
 		"oversize":     {gate.ErrScanFailed, "its answer has more than 8MiB"},
 		"unread":       {gate.ErrScanFailed, "answered before it had read the layer"},
 		"wrongdiff":    {gate.ErrIntegrity, "layer 1 of 1 unpacks to sha256:"},
-		"nothing":      {gate.ErrScanFailed, "is no result of a layer"},
+		"nothing":      {gate.ErrScanFailed, "is not the result of a layer"},
 		"version":      {gate.ErrResource, "speaks protocol 4 and digestgate 3"},
 		"otherset":     {gate.ErrResource, "replaced while digestgate runs"},
 		"twice":        {gate.ErrScanFailed, `it asked "GET /layer" again`},

@@ -403,9 +403,9 @@ func TestRealBadLayers(t *testing.T) {
 		class error
 		text  string
 	}{
-		"no_gzip":        {layer{[]byte("\x1f\x8b nonsense"), digestOf(raw)}, gate.ErrScanFailed, "the layer is no valid gzip"},
+		"no_gzip":        {layer{[]byte("\x1f\x8b nonsense"), digestOf(raw)}, gate.ErrScanFailed, "the layer is not a valid gzip"},
 		"broken_gzip":    {layer{gzipped(t, raw)[:200], digestOf(raw)}, gate.ErrScanFailed, "unpacking the layer"},
-		"no_archive":     {layer{gzipped(t, []byte(strings.Repeat("nonsense", 1000))), digestOf(raw)}, gate.ErrScanFailed, "the layer is no valid archive"},
+		"no_archive":     {layer{gzipped(t, []byte(strings.Repeat("nonsense", 1000))), digestOf(raw)}, gate.ErrScanFailed, "the layer is not a valid archive"},
 		"cut_archive":    {layer{gzipped(t, raw[:2700]), digestOf(raw[:2700])}, gate.ErrScanFailed, "reading a file in the layer: unexpected EOF"},
 		"other_diff_id":  {layer{gzipped(t, raw), digestOf(raw[1:])}, gate.ErrIntegrity, "unpacks to sha256:"},
 		"gzip_bomb":      {layer{gzipped(t, bomb), digestOf(bomb)}, gate.ErrUnassessable, "the layer unpacks to more than 16MiB"},

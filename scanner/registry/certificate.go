@@ -78,7 +78,7 @@ func judgeChain(chain []*x509.Certificate, host string, roots *x509.CertPool, no
 		return failed(fmt.Sprintf("put the certificate of the authority %q into a PEM file and set caFile to it (the last one presented has the SHA-256 fingerprint %x)",
 			top.Issuer, sha256.Sum256(top.Raw)), "the certificate is signed by %q, which is not trusted", leaf.Issuer)
 	case errors.As(err, &invalid), err != nil:
-		return failed("have the registry's certificate issued anew", "%v", err)
+		return failed("have the registry's certificate issued again", "%v", err)
 	case now.Add(expiresSoon).After(leaf.NotAfter):
 		return warning("renew the registry's certificate", "valid, but it expires on %s", leaf.NotAfter.Format(time.DateOnly))
 	}

@@ -154,7 +154,7 @@ func checkAll(list []descriptor) error {
 
 func (d descriptor) check() error {
 	if !d.Digest.Valid() {
-		return unassessable("the manifest names a digest that is none: %s", gate.Quoted(string(d.Digest), 100))
+		return unassessable("the manifest names something that is not a digest: %s", gate.Quoted(string(d.Digest), 100))
 	}
 	if d.Size < 0 || d.Size > maxBlobBytes {
 		return unassessable("the manifest gives %s a size of %d bytes", d.Digest.Short(), d.Size)

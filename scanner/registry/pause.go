@@ -56,7 +56,7 @@ func (e *pausedError) kind() gate.CauseKind {
 }
 
 func (e *pausedError) Error() string {
-	return fmt.Sprintf("%q is left alone for %s: %s", e.host, e.after.Round(time.Second), e.reason)
+	return fmt.Sprintf("requests to %q are paused for %s: %s", e.host, e.after.Round(time.Second), e.reason)
 }
 
 // pauses remembers which hosts asked for a pause (429, 503 with Retry-After)
@@ -104,7 +104,7 @@ func (p *pauses) observe(host string, res *http.Response) {
 	before := p.until(host)
 	defer func() {
 		if after := p.until(host); after.After(before) {
-			p.log.Warn("registry host is left alone", "host", host, "until", after, "reason", p.hosts[host].reason)
+			p.log.Warn("registry host is paused", "host", host, "until", after, "reason", p.hosts[host].reason)
 		}
 	}()
 	h, known := p.hosts[host]

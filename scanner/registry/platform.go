@@ -119,7 +119,7 @@ func parseConfig(raw []byte, layers int) (c imageConfig, why string) {
 	}
 	for _, d := range c.RootFS.DiffIDs {
 		if !d.Valid() {
-			return c, fmt.Sprintf("the image's configuration names a digest that is none: %s", gate.Quoted(string(d), 100))
+			return c, fmt.Sprintf("the image's configuration names something that is not a digest: %s", gate.Quoted(string(d), 100))
 		}
 	}
 	return c, ""

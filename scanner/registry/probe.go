@@ -282,6 +282,6 @@ func contentFailed(image string, err error) gate.ProbeStep {
 	if errors.Is(err, gate.ErrRegistryAuth) {
 		return failed("give the account the permission to pull", "the content of %s cannot be read: %v", image, err)
 	}
-	return failed("a scan reads the same way. A host of the registry's own store in a private network belongs into blobHosts; one with an authority of its own needs caFile too",
+	return failed("a scan reads the same way. A host of the registry's own store in a private network goes in blobHosts; one with an authority of its own needs caFile too",
 		"%s is there, but its content cannot be read: %v", image, err)
 }

@@ -22,7 +22,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_store_rejected_values_total",
-			Help: "Stored values that were not believed and count as absent. forged: somebody else wrote it, or the MAC keys differ; replayed: older than what was seen; damaged: not readable.",
+			Help: "Stored values that were not believed and count as absent. forged: another program wrote it, or the MAC keys differ; replayed: older than what was seen; damaged: cannot be read.",
 		}, []string{"thing", "reason"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_store_failures_total", Help: "Calls that Redis did not answer as it should.",

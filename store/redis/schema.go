@@ -61,7 +61,7 @@ func (s *Store) examine(ctx context.Context) error {
 	}
 	log := s.options.Logger
 	if policy := info["maxmemory_policy"]; info["maxmemory"] != "0" && strings.HasPrefix(policy, "allkeys-") {
-		log.Warn("redis may evict what must be kept: set maxmemory-policy noeviction", "policy", policy)
+		log.Warn("redis may evict records of the gate: set maxmemory-policy noeviction", "policy", policy)
 	}
 	if info["aof_enabled"] == "0" {
 		log.Warn("redis loses what it has not saved when it stops: set appendonly yes", "aof_enabled", "0")

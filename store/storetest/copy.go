@@ -40,7 +40,7 @@ func (e *env) section(section store.Section, after string) (list []store.Piece) 
 	e.Helper()
 	x, ok := e.s.(store.Exporter)
 	if !ok {
-		e.Fatalf("the store is no store.Exporter")
+		e.Fatalf("the store does not implement store.Exporter")
 	}
 	e.no(x.Export(e.ctx, section, after, func(p store.Piece) error {
 		if err := p.Check(); err != nil || p.Section != section {
@@ -67,7 +67,7 @@ func (e *env) takeOne(p store.Piece) bool {
 	e.Helper()
 	m, ok := e.s.(store.Importer)
 	if !ok {
-		e.Fatalf("the store is no store.Importer")
+		e.Fatalf("the store does not implement store.Importer")
 	}
 	changed, err := m.Import(e.ctx, p)
 	if err != nil {

@@ -84,7 +84,7 @@ var copyCases = []copyCase{
 		to.advance(2 * time.Minute)
 		waits := resolve("waits", "", gate.TriggerPush)
 		if _, ok := to.claimAll()[waits.Key()]; !ok {
-			to.Errorf("what waited does not go on")
+			to.Errorf("the job that waited does not continue")
 		}
 	}},
 	{"what_is_newer_stays", func(from, to *env) {

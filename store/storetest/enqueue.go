@@ -249,7 +249,7 @@ func restarts(e *env) {
 				e.Errorf("%s of a %s %s job: got %q, want %q", trigger, c.state, c.kind, outcome, want)
 			}
 			if outcome == gate.EnqueuedLeft && (got.ID != job.ID || got.State != c.state) {
-				e.Errorf("left alone, but the answer is %q in state %q", got.ID, got.State)
+				e.Errorf("not started again, but the answer is %q in state %q", got.ID, got.State)
 			}
 			if got.State.Live() {
 				e.finish(e.claim(), nil, gate.JobDone)

@@ -56,7 +56,7 @@ func (e *env) told(what string, kind gate.ChangeKind, do func() (key string)) {
 		select {
 		case <-changed:
 		case <-time.After(time.Minute):
-			e.Errorf("%s: nobody was woken", what)
+			e.Errorf("%s: no reader was woken", what)
 		}
 		return
 	}

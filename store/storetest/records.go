@@ -163,7 +163,7 @@ var recordCases = []testCase{
 		read := manifest("a")
 		read.Hashed = true
 		e.no(e.s.PutManifest(e.ctx, manifest("a")))
-		e.no(e.s.PutUnassessable(e.ctx, digest("a"), 3, "it is no image"))
+		e.no(e.s.PutUnassessable(e.ctx, digest("a"), 3, "it is not an image"))
 		e.no(e.s.PutManifest(e.ctx, read))
 		if entry := e.entry("a"); entry.State() != gate.StateNotScanned || entry.Record.Epoch != 3 {
 			e.Fatalf("after it was read as an image: %+v", entry.Record)

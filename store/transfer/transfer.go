@@ -57,7 +57,7 @@ func Refuse(ctx context.Context, s store.Settings) error {
 	if err != nil || p == nil || !p.Finished.IsZero() {
 		return err
 	}
-	return fmt.Errorf("the copy of %q to this store, begun at %s, is not finished: run the same digestgate store copy again, it goes on where it was: %w",
+	return fmt.Errorf("the copy of %q to this store, begun at %s, is not finished: run the same digestgate store copy again, it continues where it stopped: %w",
 		p.Source, p.Begun.Format(time.RFC3339), gate.ErrConflict)
 }
 
@@ -189,10 +189,10 @@ func (c *Copy) begin(ctx context.Context) (*progress, error) {
 	case !p.Finished.IsZero():
 		return p, nil
 	case p.Position == position:
-		c.Log.Info("the copy goes on", "section", p.Section, "after", p.After)
+		c.Log.Info("the copy continues", "section", p.Section, "after", p.After)
 		return p, nil
 	default:
-		c.Log.Info("the source has changed since, the copy begins anew")
+		c.Log.Info("the source has changed since, the copy starts from the beginning")
 	}
 	p = &progress{Source: c.Name, Position: position, Begun: to}
 	return p, c.note(ctx, p)

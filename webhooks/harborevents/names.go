@@ -34,7 +34,7 @@ func Version1() map[string]Meaning {
 		"pullImage":         Ignored("a pull changes nothing; the webhook need not send it"),
 		"scanningCompleted": scan,
 		"scanningFailed":    scan,
-		"projectQuota":      Ignored("the quota of a project is no matter of ours: the image was not stored"),
+		"projectQuota":      Ignored("the project's quota refused the image: it was not stored"),
 		"testEndpoint":      Ignored("the test button names no image"),
 		"uploadChart":       chart,
 		"downloadChart":     chart,

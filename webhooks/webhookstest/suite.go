@@ -222,7 +222,7 @@ func (s Suite) foreignHosts(t *testing.T) {
 		}
 		t.Run(subtest(c.File), func(t *testing.T) {
 			other := s
-			other.Registry.Host, other.Registry.Aliases = "registry.of.somebody.else", nil
+			other.Registry.Host, other.Registry.Aliases = "registry.of.another.owner", nil
 			e := other.endpoint(t, webhooks.Config{Auth: webhooks.AuthNone})
 			got := e.post(t, s.recording(t, c))
 			if got.Status != http.StatusAccepted || got.Answer.State != gate.PushNotActedOn {

@@ -123,7 +123,7 @@ func (w *walk) run(ctx context.Context, stream io.Reader) error {
 			return err
 		}
 		if err != nil {
-			return corrupt("the layer is no valid archive: %w", err)
+			return corrupt("the layer is not a valid archive: %w", err)
 		}
 		if number >= rootfs.MaxEntries {
 			return tooLarge("the layer has more than %d entries", rootfs.MaxEntries)

@@ -44,14 +44,14 @@ func newLayerStream(compressed io.Reader, limit int64) (*layerStream, error) {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(in)
 		if err != nil {
-			return nil, corrupt("the layer is no valid gzip: %w", err)
+			return nil, corrupt("the layer is not a valid gzip: %w", err)
 		}
 		s.r = z
 	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(head) == 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:], []byte{0x2a, 0x4d, 0x18}):
 		// The second form is a skippable frame, with which zstd:chunked may start.
 		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
-			return nil, corrupt("the layer is no valid zstd: %w", err)
+			return nil, corrupt("the layer is not a valid zstd: %w", err)
 		}
 		s.r, s.close = z, z.Close
 	}
