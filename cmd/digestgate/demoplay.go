@@ -16,6 +16,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 // demoTimeout bounds each wait for the worker.
@@ -135,28 +136,23 @@ func (d *demo) analyse(ctx context.Context) error {
 // await waits until the newest analysis of a digest has ended.
 func (d *demo) await(ctx context.Context, digest gate.Digest) (gate.Job, error) {
 	shown := ""
-	for {
-		changed := d.app.store.Changed()
+	var last gate.Job
+	err := pipeline.Await(ctx, d.app.store.Changed, time.Second, func(ctx context.Context) (bool, error) {
 		e, err := d.entry(ctx, digest)
-		if err != nil {
-			return gate.Job{}, err
+		if err != nil || e.Job == nil {
+			return false, err
 		}
-		if e.Job != nil && !e.Job.State.Live() {
-			return *e.Job, nil
+		last = *e.Job
+		if now := describeProgress(last.Progress); last.State == gate.JobRunning && now != shown {
+			shown = now
+			d.say("     %s  %s", digest.Short(), shown)
 		}
-		if e.Job != nil && e.Job.State == gate.JobRunning {
-			if now := describeProgress(e.Job.Progress); now != shown {
-				shown = now
-				d.say("     %s  %s", digest.Short(), shown)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return gate.Job{}, fmt.Errorf("waiting for the analysis of %s: %w", digest.Short(), errors.Join(gate.ErrTimeout, ctx.Err()))
-		case <-changed:
-		case <-time.After(time.Second):
-		}
+		return !last.State.Live(), nil
+	})
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("waiting for the analysis of %s: %w", digest.Short(), errors.Join(gate.ErrTimeout, err))
 	}
+	return last, err
 }
 
 func (d *demo) quota(ctx context.Context) error {

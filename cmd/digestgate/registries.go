@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/pipeline"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 )
 
@@ -154,24 +155,25 @@ when this command ends; a second request while it runs is harmless.`,
 
 // follow polls until the synchronisation that was asked for has ended.
 func (c *client) follow(ctx context.Context, path string, st *api.Sync, progress io.Writer) error {
-	shown := ""
-	for st.State != registrysync.Done {
+	shown, looked := "", false
+	return pipeline.Await(ctx, nil, waitPoll, func(ctx context.Context) (bool, error) {
+		if looked { // the request has been answered with how it stands
+			if err := c.call(ctx, http.MethodGet, path, nil, st); err != nil {
+				return false, err
+			}
+		}
+		looked = true
+		if st.State == registrysync.Done {
+			return true, nil
+		}
 		line := fmt.Sprintf("%s: %s, %d of %d repositories, %d queued %s", st.Registry, st.State,
 			st.Counts.Done, st.Counts.Repositories, st.Counts.Queued+st.Counts.Gone, gate.Printable(st.Error, 200))
 		if line != shown {
 			shown = line
 			fmt.Fprintln(progress, line)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(waitPoll):
-		}
-		if err := c.call(ctx, http.MethodGet, path, nil, st); err != nil {
-			return err
-		}
-	}
-	return nil
+		return false, nil
+	})
 }
 
 func printSync(w io.Writer, st api.Sync) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/pipeline"
 )
 
 func newWaitCommand(o *rootOptions) *cobra.Command {
@@ -70,37 +71,32 @@ func (c *client) wait(ctx context.Context, image string, stderr io.Writer) (api.
 		return api.ImageDetail{}, err
 	}
 	p := newProgress(stderr, time.Now)
-	for {
+	var view api.ImageDetail
+	err = pipeline.Await(ctx, nil, waitPoll, func(ctx context.Context) (over bool, err error) {
 		if job.State != gate.JobDone {
 			if err := c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(job.ID), nil, &job); err != nil {
-				return api.ImageDetail{}, err
+				return false, err
 			}
 		}
 		switch job.State {
-		default:
-			p.say(resolving(image, job))
 		case gate.JobFailed, gate.JobCancelled:
-			return api.ImageDetail{}, noVerdict("the image cannot be read: %s", gate.Printable(job.Error, 500))
+			return false, noVerdict("the image cannot be read: %s", gate.Printable(job.Error, 500))
 		case gate.JobDone:
-			view, ok, err := c.image(ctx, ref, job)
-			if err != nil {
-				return api.ImageDetail{}, err
+			var listed bool
+			if view, listed, err = c.image(ctx, ref, job); err != nil {
+				return false, err
 			}
-			if ok && settled(view) {
-				return view, nil
-			}
-			if ok {
-				p.say(analysing(view))
-			} else {
-				p.say(resolving(image, job))
+			if listed {
+				if !settled(view) {
+					p.say(analysing(view))
+				}
+				return settled(view), nil
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return api.ImageDetail{}, ctx.Err()
-		case <-time.After(waitPoll):
-		}
-	}
+		p.say(resolving(image, job))
+		return false, nil
+	})
+	return view, err
 }
 
 func (c *client) ask(ctx context.Context, image string) (api.Job, error) {
