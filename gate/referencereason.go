@@ -73,7 +73,7 @@ func whyDigest(digest string) string {
 	switch algorithm {
 	case "sha256":
 	case "sha1", "sha384", "sha512", "md5", "blake3":
-		return fmt.Sprintf("the digest is a %s one; only sha256 digests are supported", algorithm)
+		return fmt.Sprintf("its digest is of the kind %s; only sha256 digests are supported", algorithm)
 	default:
 		return "what follows the @ is not a digest; " + want
 	}

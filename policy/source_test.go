@@ -97,8 +97,8 @@ func TestWriteStarter(t *testing.T) {
 	if err := os.WriteFile(names[0], []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := WriteStarter(dir); !errors.Is(err, gate.ErrConflict) {
-		t.Errorf("second time: got %v, want gate.ErrConflict", err)
+	if _, err := WriteStarter(dir); !errors.Is(err, gate.ErrInvalid) {
+		t.Errorf("second time: got %v, want gate.ErrInvalid", err)
 	}
 	if data, _ := os.ReadFile(names[0]); string(data) != "mine" {
 		t.Error("a file was overwritten")

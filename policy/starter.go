@@ -32,14 +32,14 @@ func Starter() []File {
 
 // WriteStarter writes the starter set with its tests into dir, which it makes
 // if need be, and returns the names written. It never overwrites: an existing
-// file is gate.ErrConflict and nothing is written.
+// file is gate.ErrInvalid and nothing is written.
 func WriteStarter(dir string) ([]string, error) {
 	files := Starter()
 	names := make([]string, len(files))
 	for i, f := range files {
 		names[i] = filepath.Join(dir, filepath.Base(f.Name))
 		if _, err := os.Lstat(names[i]); err == nil {
-			return nil, fmt.Errorf("writing %q: it exists already: %w", names[i], gate.ErrConflict)
+			return nil, fmt.Errorf("writing %q: the file exists already; name a directory without it: %w", names[i], gate.ErrInvalid)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

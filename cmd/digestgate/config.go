@@ -192,15 +192,57 @@ func (c Config) validateTwice(list *findings) {
 	}
 }
 
-func (c Config) validateListen(list *findings) {
-	for path, address := range map[string]string{
-		"listen.http": c.Listen.HTTP, "listen.webhooks": c.Listen.Webhooks, "listen.admission": c.Listen.Admission,
-		"listen.private": c.Listen.Private, "listen.debug": c.Listen.Debug,
-	} {
-		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
-			list.bad(path, "%q is not host:port", address)
-		}
+// listeners are the addresses by their keys, in the order of the documentation.
+func (l ListenConfig) listeners() []listenerAddress {
+	return []listenerAddress{
+		{"listen.http", l.HTTP, roleAPI}, {"listen.webhooks", l.Webhooks, roleWebhooks}, {"listen.admission", l.Admission, roleAdmission},
+		{"listen.private", l.Private, ""}, {"listen.debug", l.Debug, ""},
 	}
+}
+
+// listenerAddress is one of them, and the role that it is for; "" for any.
+type listenerAddress struct{ key, address, role string }
+
+// validateAddresses refuses addresses that cannot be listened on, and two listeners
+// of one port.
+func (c Config) validateAddresses(list *findings) {
+	type taken struct{ key, host string }
+	ports := map[int][]taken{}
+	for _, l := range c.Listen.listeners() {
+		if l.address == "" {
+			continue
+		}
+		host, port, err := net.SplitHostPort(l.address)
+		if err != nil {
+			list.bad(l.key, "%q is not host:port", l.address)
+			continue
+		}
+		number, err := net.LookupPort("tcp", port)
+		if err != nil {
+			list.bad(l.key, "%q: port %q is not a number from 0 to 65535", l.address, port)
+			continue
+		}
+		if l.role != "" && !slices.Contains(c.Roles, l.role) && (l.key != "listen.http" || !slices.Contains(c.Roles, roleWebhooks)) {
+			continue // nothing listens there
+		}
+		for _, other := range ports[number] {
+			if number != 0 && (wildcard(host) || wildcard(other.host) || host == other.host) {
+				list.bad(l.key, "%q: port %d is that of %s already; give each listener its own", l.address, number, other.key)
+				break
+			}
+		}
+		ports[number] = append(ports[number], taken{l.key, host})
+	}
+}
+
+// wildcard reports whether a host stands for all addresses of the machine.
+func wildcard(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+func (c Config) validateListen(list *findings) {
+	c.validateAddresses(list)
 	if slices.Contains(c.Roles, roleAdmission) && c.Listen.Admission == "" {
 		list.bad("listen.admission", "empty; give host:port, or leave the role admission out of roles")
 	}

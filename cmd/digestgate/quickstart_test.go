@@ -97,7 +97,8 @@ func TestShippedConfigurations(t *testing.T) {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), "config.yaml")
 		// What the end-to-end test fills in.
-		text := strings.ReplaceAll(source, "${REGISTRY}", "127.0.0.1:5000")
+		text := strings.NewReplacer("${REGISTRY}", "127.0.0.1:5000", "${HTTP_PORT}", "8080",
+			"${ADMISSION_PORT}", "8443", "${PRIVATE_PORT}", "9090").Replace(source)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,8 @@ func TestServer_reconnecting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := NewServer(newHandler(t, allowAll, Options{}), served, slog.New(slog.DiscardHandler))
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	server := NewServer(newHandler(t, allowAll, Options{}), served, log)
 	bounded := listener.Bound(server, MaxConnections).Listen(l)
 	done := make(chan error, 1)
 	go func() { done <- server.ServeTLS(bounded, "", "") }()

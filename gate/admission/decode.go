@@ -118,7 +118,7 @@ func (r *request) field(name, value []byte) (err error) {
 			case "username":
 				r.user, err = username(value)
 			case "groups":
-				err = elements(value, func(_ int, value []byte) error {
+				err = elements("groups", value, func(_ int, value []byte) error {
 					group, err := text(value)
 					r.node = r.node || group == nodeGroup
 					return err

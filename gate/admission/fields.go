@@ -96,15 +96,15 @@ func (n *seenNames) add(name []byte) error {
 
 func (n *seenNames) count() int { return max(len(n.few), len(n.many)) }
 
-// elements calls each for the elements of a JSON array; null and nil, an
-// absent member, are empty.
-func elements(raw []byte, each func(i int, value []byte) error) error {
+// elements calls each for the elements of a JSON array at a path, which errors
+// name; null and nil, an absent member, are empty.
+func elements(path string, raw []byte, each func(i int, value []byte) error) error {
 	raw = bytes.TrimLeft(raw, spaces)
 	if len(raw) == 0 || isNull(raw) {
 		return nil
 	}
 	if raw[0] != '[' {
-		return fmt.Errorf("want an array, got %s: %w", sample(raw), gate.ErrReviewInvalid)
+		return fmt.Errorf("%s: want an array, got %s: %w", path, sample(raw), gate.ErrReviewInvalid)
 	}
 	for i, n := 1, 0; ; n++ {
 		i = skip(raw, i, ",")

@@ -54,7 +54,7 @@ func rebuild(raw []byte) (any, error) {
 		return m, err
 	case "an array":
 		list := []any{}
-		err := elements(raw, func(i int, value []byte) error {
+		err := elements("list", raw, func(i int, value []byte) error {
 			if i != len(list) {
 				return errors.New("wrong index")
 			}

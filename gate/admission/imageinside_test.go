@@ -59,7 +59,7 @@ func plainly(name string, raw []byte) (found bool) {
 			return nil
 		})
 	case "an array":
-		err = elements(raw, func(_ int, value []byte) error {
+		err = elements("list", raw, func(_ int, value []byte) error {
 			found = plainly(name, value) || found
 			return nil
 		})

@@ -59,7 +59,7 @@ func (r *request) skips() bool {
 func readObject(kind groupVersionKind, raw []byte) (object, error) {
 	i := slices.IndexFunc(kinds, func(row kindRow) bool { return row.groupVersionKind == kind })
 	if i < 0 {
-		return object{}, fmt.Errorf("objects of kind %s are not understood here: %w", gate.Quoted(kind.String(), 100), gate.ErrObjectUnsupported)
+		return object{}, fmt.Errorf("objects of kind %s are not understood here%s: %w", gate.Quoted(kind.String(), 100), instead(kind), gate.ErrObjectUnsupported)
 	}
 	row := kinds[i]
 	if raw == nil {
@@ -95,6 +95,16 @@ func readObject(kind groupVersionKind, raw []byte) (object, error) {
 		return o, fmt.Errorf("request.object has no container at %s: %w", row.spec, gate.ErrReviewInvalid)
 	}
 	return o, nil
+}
+
+// instead names the version of a kind that is understood, in place of another one.
+func instead(kind groupVersionKind) string {
+	for _, row := range kinds {
+		if row.kind == kind.kind && hasImages(kind.group, kind.kind) {
+			return "; use " + row.groupVersionKind.String()
+		}
+	}
+	return ""
 }
 
 // objectName is the name in the metadata, or its prefix for a Pod that gets

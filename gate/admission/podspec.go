@@ -65,14 +65,14 @@ func podSpec(raw []byte, prefix string) ([]place, []doubt, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s: %w", prefix, err)
 	}
 	for i := range doubts {
 		doubts[i].path = prefix + "." + doubts[i].path
 	}
 	var places []place
 	for i, list := range podLists {
-		err := elements(lists[i], func(n int, value []byte) error {
+		err := elements(prefix+"."+list.name, lists[i], func(n int, value []byte) error {
 			at := place{prefix: prefix, list: list.name, index: n}
 			e, err := list.read(at, value)
 			if err != nil {
@@ -127,6 +127,14 @@ type entry struct {
 	doubts []doubt
 }
 
+// inField says in which field an error was met.
+func inField(name []byte, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
 // readContainer always finds a place: a container without an image is refused
 // as a reference, not passed over.
 func readContainer(p place, raw []byte) (entry, error) {
@@ -143,7 +151,7 @@ func readContainer(p place, raw []byte) (entry, error) {
 		default:
 			e.doubts = passOver(e.doubts, containerField(string(name)), "", name, value)
 		}
-		return err
+		return inField(name, err)
 	})
 	return e, err
 }
@@ -155,10 +163,10 @@ func readVolume(p place, raw []byte) (entry, error) {
 		switch string(name) {
 		case "name":
 			e.name, err = named(value)
-			return err
+			return inField(name, err)
 		case "image":
 			e.found = !isNull(value)
-			return members(value, func(name, value []byte) (err error) {
+			return inField(name, members(value, func(name, value []byte) (err error) {
 				switch string(name) {
 				case "reference":
 					e.image, err = text(value)
@@ -166,8 +174,8 @@ func readVolume(p place, raw []byte) (entry, error) {
 				default:
 					e.doubts = passOver(e.doubts, false, "image", name, value)
 				}
-				return err
-			})
+				return inField(name, err)
+			}))
 		}
 		e.doubts = passOver(e.doubts, volumeField(string(name)), "", name, value)
 		return nil

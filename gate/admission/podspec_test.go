@@ -121,3 +121,27 @@ func TestPodSpec_unknownImage(t *testing.T) {
 		})
 	}
 }
+
+// TestReview_saysWhere: what is wrong in an object is named by its path.
+func TestReview_saysWhere(t *testing.T) {
+	const spec = `{"containers":[{"name":"a","image":"app:1"}]}`
+	for _, c := range []struct{ kind, object, want string }{
+		{`"group":"","version":"v1","kind":"Pod"`, `{"kind":"Pod","spec":{"containers":"abc"}}`,
+			"spec.containers: want an array, got a string"},
+		{`"group":"","version":"v1","kind":"Pod"`, `{"kind":"Pod","spec":[]}`, "spec: want an object, got an array"},
+		{`"group":"","version":"v1","kind":"Pod"`, `{"kind":"Pod","spec":{"containers":[{"name":"a","image":5}]}}`,
+			"spec.containers[0]: image: want a string, got a number"},
+		{`"group":"","version":"v1","kind":"Pod"`, `{"kind":"Pod","spec":{"volumes":[{"name":"a","image":{"reference":{}}}]}}`,
+			"spec.volumes[0]: image: reference: want a string, got an object"},
+		{`"group":"extensions","version":"v1beta1","kind":"Deployment"`, `{"kind":"Deployment","spec":{"template":{"spec":` + spec + `}}}`,
+			"use apps/v1 Deployment"},
+		{`"group":"batch","version":"v1beta1","kind":"CronJob"`, `{"kind":"CronJob","spec":{}}`, "use batch/v1 CronJob"},
+	} {
+		body := `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","namespace":"n","operation":"CREATE","kind":{` +
+			c.kind + `},"object":` + c.object + `}}`
+		resp, err := NewReviewer(Default(), &asked{}, Options{}).Review(t.Context(), []byte(body), DefaultCluster)
+		if err != nil || resp.Allowed || !strings.Contains(resp.Message, c.want) {
+			t.Errorf("Review(%s): got %v, allowed %v, %q, want a refusal with %q", c.object, err, resp.Allowed, resp.Message, c.want)
+		}
+	}
+}

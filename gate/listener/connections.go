@@ -14,6 +14,10 @@ import (
 // short enough that thousands that came at once are gone within a second.
 const settled = 100 * time.Millisecond
 
+// arrival is how much longer a connection is let alone whose first request has
+// begun: the body of a review arrives within it on the busiest machine.
+const arrival = time.Second
+
 // retry is how often a caller that has found no room looks again.
 const retry = 20 * time.Millisecond
 
@@ -127,7 +131,7 @@ type connection struct {
 	net.Conn
 	of       *Connections
 	accepted time.Time
-	since    time.Time // accepted, the beginning of the first request, or the end of the last work
+	since    time.Time // accepted, some time after the first request began, or the end of the last work
 	begun    bool      // the first request has begun
 	working  int       // requests that are worked on
 	served   bool      // at least one was
@@ -159,9 +163,9 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// begin notes that a request has begun: the connection goes after those that were
-// accepted before and have said nothing yet. Only the first request counts, so that
-// nobody stays by beginning requests that never arrive whole.
+// begin notes that a request has begun: for a while the connection makes room after
+// those that have said nothing yet. Only the first request counts, so that nobody
+// stays by beginning requests that never arrive whole.
 func (c *connection) begin() {
 	if c == nil {
 		return
@@ -169,7 +173,7 @@ func (c *connection) begin() {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	if !c.begun {
-		c.begun, c.since = true, time.Now()
+		c.begun, c.since = true, time.Now().Add(arrival)
 	}
 }
 

@@ -114,13 +114,12 @@ func TestConnections_begunStay(t *testing.T) {
 			body.Release()
 		}))
 		carries := p.dial(t)
-		time.Sleep(time.Millisecond) // it is the first that is accepted
-		silent := p.dial(t)
-		time.Sleep(settled / 2)
 		if _, err := io.WriteString(carries, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(settled * 3 / 4) // the silent one may make room, and in a moment the other
+		time.Sleep(time.Millisecond)
+		silent := p.dial(t)
+		time.Sleep(2 * settled) // the silent one may make room
 		if _, err := ask(p.dial(t)); err != nil {
 			t.Fatalf("a caller when there is no room: %v", err)
 		}
@@ -133,6 +132,27 @@ func TestConnections_begunStay(t *testing.T) {
 		_ = silent.SetReadDeadline(time.Now().Add(time.Second))
 		if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the silent connection: got %v, want it closed", err)
+		}
+	})
+}
+
+// TestConnections_neverWhole: a request that never arrives whole does not keep its
+// connection for long.
+func TestConnections_neverWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bodies := NewBodies(1<<20, 20)
+		p, _ := serve(t, 2, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if body, err := bodies.Read(w, r, 1<<10); err == nil {
+				body.Release()
+			}
+		}))
+		for range 2 {
+			if _, err := io.WriteString(p.dial(t), "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took, err := ask(p.dial(t)); err != nil || took > arrival+2*settled {
+			t.Errorf("a caller beside requests that never arrive whole: %v after %s", err, took)
 		}
 	})
 }
