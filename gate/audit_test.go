@@ -8,6 +8,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/standing"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // audited counts how often charges are looked at.
@@ -32,7 +33,7 @@ func (s *site) forgotten(seed uint64, at time.Time) gate.Digest {
 	d := s.push("team/app", "v1", seed)
 	err := s.store.PutManifest(s.ctx, gate.Manifest{Digest: d, Kind: gate.KindImage})
 	if err == nil {
-		err = s.store.PutInventory(s.ctx, 1, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set-1", AnalyzedAt: at})
+		err = storetest.PutInventory(s.ctx, s.store, 1, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set-1", AnalyzedAt: at})
 	}
 	if err != nil {
 		s.t.Fatal(err)

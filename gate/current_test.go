@@ -55,7 +55,7 @@ func (l *lost) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, e
 	return l.records.Inventory(ctx, d)
 }
 
-func (l *lost) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
+func (l *lost) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error) {
 	l.mu.Lock()
 	l.gone = ""
 	l.mu.Unlock()

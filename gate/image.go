@@ -2,7 +2,9 @@ package gate
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -198,6 +200,13 @@ type Manifest struct {
 	// Records of versions before lack it: they may hold what an index said of a
 	// child, or what one registry said of its content ([Record.Confirmed]).
 	Hashed bool `json:"hashed,omitempty"`
+}
+
+// Equal reports whether two readings of a manifest found the same.
+func (m Manifest) Equal(o Manifest) bool {
+	same := slices.Equal(m.Children, o.Children) && slices.Equal(m.Attestations, o.Attestations)
+	m.Children, m.Attestations, o.Children, o.Attestations = nil, nil, nil, nil
+	return same && reflect.DeepEqual(m, o)
 }
 
 // JudgedDigests are the children that count for an index, as it was read.

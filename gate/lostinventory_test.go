@@ -7,19 +7,20 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// forgetful are records of a store that loses the next inventories that are read,
+// forgetful are records of a store that loses the next inventories that are written,
 // as a shared one does in a failover.
 type forgetful struct {
 	records
 	lost int
 }
 
-func (f *forgetful) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
-	if f.lost > 0 {
-		f.lost--
-		return nil, gate.ErrNotFound
+func (f *forgetful) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error) {
+	if f.lost == 0 {
+		return f.records.PutInventory(ctx, epoch, inv)
 	}
-	return f.records.Inventory(ctx, d)
+	f.lost--
+	entry, err := gate.ReadEntry(ctx, f.records, inv.Digest)
+	return gate.Written{ID: "sha256:lost", Version: entry.Record.Version + 1}, err
 }
 
 // TestInventoryLostDuringItsAnalysis: what the store has lost says nothing about

@@ -15,7 +15,7 @@ func TestOvertakenMatchEndsWell(t *testing.T) {
 	s.event("team/app", "v1", d)
 	s.work()
 	s.matcher.activate(2) // as another process has it
-	if err := s.standing.Match(s.ctx, d, gate.EventRescan); err != nil {
+	if err := s.standing.Match(s.ctx, gate.Known{Entry: s.entry(d)}, gate.Occasion{Event: gate.EventRescan}); err != nil {
 		t.Errorf("matching with older data: %v", err)
 	}
 	swept, err := s.sweeper(listed{d}).Rematch(s.ctx)

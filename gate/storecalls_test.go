@@ -98,7 +98,7 @@ func (c *storeCalls) MarkGone(ctx context.Context, d gate.Digest, loc gate.Locat
 	return c.called("MARKGONE").MarkGone(ctx, d, loc)
 }
 
-func (c *storeCalls) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
+func (c *storeCalls) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error) {
 	return c.called("PUTINVENTORY").PutInventory(ctx, epoch, inv)
 }
 
@@ -106,12 +106,12 @@ func (c *storeCalls) PutUnassessable(ctx context.Context, d gate.Digest, epoch i
 	return c.called("PUTUNASSESSABLE").PutUnassessable(ctx, d, epoch, reason)
 }
 
-func (c *storeCalls) PutFindings(ctx context.Context, f *gate.Findings) error {
-	return c.called("PUTFINDINGS").PutFindings(ctx, f)
+func (c *storeCalls) PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error) {
+	return c.called("PUTFINDINGS").PutFindings(ctx, f, replaces)
 }
 
-func (c *storeCalls) PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error {
-	return c.called("PUTVERDICTS").PutVerdicts(ctx, d, verdicts)
+func (c *storeCalls) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) ([]gate.Verdict, error) {
+	return c.called("PUTVERDICTS").PutVerdicts(ctx, d, basis, verdicts)
 }
 
 func (c *storeCalls) PutTag(ctx context.Context, key gate.TagKey, d gate.Digest, readAt time.Time, host string) (gate.TagMapping, error) {

@@ -80,14 +80,14 @@ func (b *Body) PutInventory(epoch int64, v Value, inv *gate.Inventory) (changed 
 	if _, err := b.Fence(epoch); err != nil {
 		return false, err
 	}
-	b.InventoryID, b.InventorySize, b.AnalyzerSet, b.AnalyzedAt = v.ID, v.Size, inv.AnalyzerSet, inv.AnalyzedAt
-	b.Tried = ""
+	b.TakeInventory(v.ID, inv)
+	b.InventorySize, b.Tried = v.Size, ""
 	return true, nil
 }
 
 // PutFindings sets the findings, which are stored as v, if they are of the stored
-// inventory and of no older generation than those before.
-func (b *Body) PutFindings(v Value, f *gate.Findings) (changed bool, err error) {
+// inventory and of no older generation than those before, which replaces names.
+func (b *Body) PutFindings(v Value, f *gate.Findings, replaces string) (changed bool, err error) {
 	switch {
 	case b.InventoryID == "" || b.InventoryID != f.InventoryID:
 		return false, fmt.Errorf("they are of inventory %s, stored is %q: %w",
@@ -96,10 +96,23 @@ func (b *Body) PutFindings(v Value, f *gate.Findings) (changed bool, err error) 
 		return false, fmt.Errorf("they are of generation %d, stored is %d: %w", f.Generation, b.Generation, gate.ErrConflict)
 	case b.FindingsID == v.ID:
 		return false, nil
+	case b.FindingsID != replaces:
+		return false, fmt.Errorf("they replace %s, stored is %q: %w", gate.Quoted(replaces, 80), b.FindingsID, gate.ErrConflict)
 	}
-	b.FindingsID, b.FindingsSize, b.FindingsOf, b.Generation, b.Matcher = v.ID, v.Size, f.InventoryID, f.Generation, f.Matcher
-	b.Advisories, b.MatchedAt, b.Counts = f.Advisories, f.MatchedAt, f.Count()
+	b.TakeFindings(v.ID, f)
+	b.FindingsSize = v.Size
 	return true, nil
+}
+
+// Rests refuses verdicts that were evaluated from something else than what is
+// recorded now.
+func (b *Body) Rests(basis gate.Basis) error {
+	shown := b.Shown()
+	if now := shown.Basis(); now != basis {
+		return fmt.Errorf("they are of inventory %s and findings %s, stored are %q and %q: %w",
+			gate.Quoted(basis.InventoryID, 80), gate.Quoted(basis.FindingsID, 80), now.InventoryID, now.FindingsID, gate.ErrConflict)
+	}
+	return nil
 }
 
 // SameVerdict reports whether two verdicts differ by their time at most.

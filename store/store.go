@@ -170,16 +170,22 @@ type Records interface {
 	// PutInventory stores a new inventory with its epoch; gate.ErrFenced when
 	// a higher epoch has announced itself. The findings of the former
 	// inventory stay until PutFindings replaces them.
-	PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error
+	PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error)
 	// PutUnassessable records that the digest can never be analysed.
 	PutUnassessable(ctx context.Context, d gate.Digest, epoch int64, reason string) error
-	// PutFindings stores findings. gate.ErrConflict when they were computed
+	// PutFindings stores findings in place of those with the id replaces, ""
+	// for none. gate.ErrConflict when others are stored, when they were computed
 	// from another inventory than the stored one, or from an older generation
-	// than the stored findings of the same inventory.
-	PutFindings(ctx context.Context, f *gate.Findings) error
+	// than the stored findings of the same inventory. Findings that are stored
+	// already change nothing.
+	PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error)
 	// PutVerdicts stores standing verdicts of locations; unknown locations are
-	// left out. An unchanged verdict (but for its time) writes nothing.
-	PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error
+	// left out. An unchanged verdict (but for its time) writes nothing. It
+	// returns what stood at each location that it has written, the zero Decision
+	// for the first verdict there: of several that write the same, one is told.
+	// gate.ErrConflict when the record has another basis by now; the caller reads
+	// it again and evaluates again.
+	PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) (replaced []gate.Verdict, err error)
 	// Inventory returns the stored inventory; gate.ErrNotFound.
 	Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error)
 	// Findings returns the stored findings; gate.ErrNotFound.

@@ -25,6 +25,7 @@ import (
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // scriptedMatcher finds something critical in what bad names.
@@ -89,15 +90,24 @@ func (r replica) scan(t *rapid.T, d gate.Digest, epoch int64) {
 	}
 	err := errors.Join(
 		r.store.PutManifest(context.Background(), gate.Manifest{Digest: d, Kind: gate.KindImage}),
-		r.store.PutInventory(context.Background(), epoch, &gate.Inventory{
+		storetest.PutInventory(context.Background(), r.store, epoch, &gate.Inventory{
 			Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set", AnalyzedAt: time.Now(), PackageDatabase: true, Risks: risks,
 			OS: gate.OS{Family: "debian", Name: "12.1"}, Config: gate.ImageConfig{User: "65532"}, Isolation: gate.Isolation{Level: "strict"},
 		}),
-		r.Match(context.Background(), d, gate.EventPush),
+		r.rematch(d, gate.EventPush),
 	)
 	if err != nil {
 		t.Logf("scanning: %v", err) // an attacker may keep it from working
 	}
+}
+
+// rematch matches what is stored.
+func (r replica) rematch(d gate.Digest, event gate.Event) error {
+	entry, err := gate.ReadEntry(context.Background(), r.store, d)
+	if err != nil {
+		return err
+	}
+	return r.Match(context.Background(), gate.Known{Entry: entry}, gate.Occasion{Event: event})
 }
 
 // permits asks whether an image may run.
@@ -156,7 +166,7 @@ func TestForgeryNeverAllows(t *testing.T) {
 				matcher.bad[d] = !matcher.bad[d]
 			},
 			"sweep": func(t *rapid.T) {
-				_ = running.Match(context.Background(), digest.Draw(t, "digest"), gate.EventRescan)
+				_ = running.rematch(digest.Draw(t, "digest"), gate.EventRescan)
 				history = append(history, keep(t, raw, c.Prefix)...)
 			},
 			"attack": func(t *rapid.T) {

@@ -24,6 +24,7 @@ import (
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/store/sqlite"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 const token = "the-token"
@@ -198,14 +199,14 @@ func (s *site) image(name string, locations ...gate.Location) gate.Digest {
 // scanned stores an inventory and findings.
 func (s *site) scanned(d gate.Digest, found ...gate.Vulnerability) {
 	s.Helper()
-	s.no(s.store.PutInventory(s.ctx, 1, &gate.Inventory{
+	s.no(storetest.PutInventory(s.ctx, s.store, 1, &gate.Inventory{
 		Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set-1", AnalyzedAt: s.now.Now(), Isolation: gate.Isolation{Level: "strict"},
 		OS: gate.OS{Family: "debian", Name: "12.1"}, Packages: []gate.Package{{Name: "curl", Version: "1"}},
 		Risks: map[gate.Risk]gate.RiskStatus{gate.RiskSecrets: {Coverage: gate.Partial, Reason: "one file"}},
 	}))
 	res, err := s.store.Read(s.ctx, gate.ReadRequest{Digests: []gate.Digest{d}})
 	s.no(err)
-	s.no(s.store.PutFindings(s.ctx, &gate.Findings{
+	s.no(storetest.PutFindings(s.ctx, s.store, &gate.Findings{
 		Digest: d, InventoryID: res.Digests[d].Record.InventoryID, Generation: 7, UpdatedAt: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC),
 		Matcher: "m1", MatchedAt: s.now.Now(), Vulnerabilities: found,
 	}))
@@ -213,7 +214,7 @@ func (s *site) scanned(d gate.Digest, found ...gate.Vulnerability) {
 
 func (s *site) verdict(d gate.Digest, l gate.Location, o gate.Outcome, reasons ...gate.Reason) {
 	s.Helper()
-	s.no(s.store.PutVerdicts(s.ctx, d, []gate.Verdict{{Location: l, Decision: gate.Decision{
+	s.no(storetest.PutVerdicts(s.ctx, s.store, d, []gate.Verdict{{Location: l, Decision: gate.Decision{
 		Outcome: o, Reasons: reasons, PolicyRevision: "r1", EvaluatedAt: s.now.Now(),
 	}}}))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 type imageList struct {
@@ -225,7 +226,7 @@ func TestFindings(t *testing.T) {
 	target := "/images/" + string(d) + "/findings"
 	s.refused(s.send("GET", "/api/v1"+target, "", nil), http.StatusNotFound, "no inventory, its state is not_scanned")
 	// Analysed, and no advisory data was there.
-	s.no(s.store.PutInventory(s.ctx, 1, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzedAt: s.now.Now()}))
+	s.no(storetest.PutInventory(s.ctx, s.store, 1, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzedAt: s.now.Now()}))
 	var v api.FindingsDetail
 	s.get(target, &v)
 	if v.MatchedAt != nil || v.Advisories != nil || v.Vulnerabilities == nil || v.Secrets == nil || v.Gaps == nil || v.Errors == nil || v.Skipped == nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/store/sqlite"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -153,7 +154,7 @@ func (s *site) index(name string, l gate.Location, children ...string) gate.Dige
 // scanned stores an inventory.
 func (s *site) scanned(d gate.Digest) {
 	s.Helper()
-	s.no(s.store.PutInventory(s.ctx, 1, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set-1", AnalyzedAt: s.clock.Now()}))
+	s.no(storetest.PutInventory(s.ctx, s.store, 1, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set-1", AnalyzedAt: s.clock.Now()}))
 }
 
 // matched stores findings of the given severities.
@@ -163,7 +164,7 @@ func (s *site) matched(d gate.Digest, severities ...gate.Severity) {
 	for i, severity := range severities {
 		f.Vulnerabilities = append(f.Vulnerabilities, gate.Vulnerability{ID: fmt.Sprint("CVE-", i), Package: "p", Severity: severity})
 	}
-	s.no(s.store.PutFindings(s.ctx, f))
+	s.no(storetest.PutFindings(s.ctx, s.store, f))
 }
 
 func (s *site) record(d gate.Digest) gate.Record {
@@ -175,7 +176,7 @@ func (s *site) record(d gate.Digest) gate.Record {
 
 func (s *site) verdict(d gate.Digest, l gate.Location, o gate.Outcome) {
 	s.Helper()
-	s.no(s.store.PutVerdicts(s.ctx, d, []gate.Verdict{{Location: l, Decision: gate.Decision{Outcome: o, EvaluatedAt: s.clock.Now()}}}))
+	s.no(storetest.PutVerdicts(s.ctx, s.store, d, []gate.Verdict{{Location: l, Decision: gate.Decision{Outcome: o, EvaluatedAt: s.clock.Now()}}}))
 }
 
 func (s *site) tag(l gate.Location, tag string, d gate.Digest) {

@@ -21,13 +21,14 @@ func (p *Pipeline) analyze(ctx context.Context, run *gate.Run) error {
 	if err != nil {
 		return err
 	}
-	if entry.Record, err = p.establish(ctx, job, entry.Record); err != nil {
+	k, err := p.establish(ctx, job, gate.Known{Entry: entry})
+	if err != nil {
 		return err
 	}
 	// An inventory of a job that is not forced was stored by an earlier claim
 	// that died before it could say so.
-	if entry.Record.InventoryID == "" || job.Force {
-		err = p.inventory(ctx, run, entry.Record)
+	if k.Record.InventoryID == "" || job.Force {
+		k, err = p.inventory(ctx, run, k)
 	} else {
 		err = p.Scheduler.Serve(ctx, job.Lease())
 	}
@@ -35,29 +36,30 @@ func (p *Pipeline) analyze(ctx context.Context, run *gate.Run) error {
 		return err
 	}
 	run.Enter(gate.PhaseMatch)
-	err = p.Verdicts.Renew(ctx, job.Digest, job.Trigger.Event())
+	o := gate.Occasion{Event: job.Trigger.Event()}
+	err = p.Verdicts.Renew(ctx, k, o)
 	if !errors.Is(err, gate.ErrNotFound) {
 		return err
 	}
 	// A shared store has lost the inventory since, or it is damaged. The error
-	// must not go on: of the registry it would end the job for good.
+	// must not be returned: of the registry it would end the job for good.
 	p.Log.Warn("inventory is lost, analysing again", "digest", job.Digest, "error", err)
-	if err := p.inventory(ctx, run, entry.Record); err != nil {
+	if k, err = p.inventory(ctx, run, k); err != nil {
 		return err
 	}
 	run.Enter(gate.PhaseMatch)
-	if err = p.Verdicts.Renew(ctx, job.Digest, job.Trigger.Event()); errors.Is(err, gate.ErrNotFound) {
+	if err = p.Verdicts.Renew(ctx, k, o); errors.Is(err, gate.ErrNotFound) {
 		return fmt.Errorf("the store loses inventories: %v: %w", err, gate.ErrStoreUnavailable)
 	}
 	return err
 }
 
 // inventory makes and stores the inventory, from the first location that has
-// the image. What was analysed is charged, also when no layer had to be pulled
-// for it: the charge is kept before the first layer byte is pulled, at the
-// latest before the inventory is stored, so that there is none without a charge
-// (docs/adr/0006-charged-when-analysed.md).
-func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, rec gate.Record) error {
+// the image, and returns what is known then. What was analysed is charged, also when
+// no layer had to be pulled for it: the charge is kept before the first layer byte is
+// pulled, at the latest before the inventory is stored, so that there is none without a
+// charge (docs/adr/0006-charged-when-analysed.md).
+func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, k gate.Known) (gate.Known, error) {
 	job := run.Job
 	started := p.Now()
 	served := false
@@ -66,7 +68,7 @@ func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, rec gate.Record
 		served = served || err == nil
 		return err
 	}
-	return p.fromSources(ctx, job, rec, func(ctx context.Context, loc gate.Location) error {
+	err := p.fromSources(ctx, job, k.Record, func(ctx context.Context, loc gate.Location) error {
 		inv, err := p.Analyzer.Analyze(ctx, gate.AnalyzeRequest{
 			Digest: job.Digest, Location: loc,
 			BeforePull: serve,
@@ -74,15 +76,7 @@ func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, rec gate.Record
 			Yield:      run.Yield,
 		})
 		if gate.OfContent(err) {
-			if rec.InventoryID != "" {
-				return err // a rescan never hides the last findings; the job tells
-			}
-			class, _ := gate.Classify(err)
-			reason := gate.ContentText(err, class.Err)
-			if put := p.Records.PutUnassessable(ctx, job.Digest, job.Epoch, reason); put != nil {
-				return put
-			}
-			return errors.Join(err, p.Verdicts.RenewVerdicts(ctx, job.Digest, job.Trigger.Event()))
+			return p.unassessable(ctx, job, k, err)
 		}
 		if err != nil {
 			return err
@@ -93,8 +87,49 @@ func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, rec gate.Record
 				return err
 			}
 		}
-		return p.Records.PutInventory(ctx, job.Epoch, inv)
+		return p.putInventory(ctx, job.Epoch, inv, &k)
 	})
+	return k, err
+}
+
+// putInventory stores an inventory and makes k what is recorded then. The analysis has
+// taken minutes: what was written meanwhile is read, a new location for example.
+func (p *Pipeline) putInventory(ctx context.Context, epoch int64, inv *gate.Inventory, k *gate.Known) error {
+	written, err := p.Records.PutInventory(ctx, epoch, inv)
+	if err != nil {
+		return err
+	}
+	was := k.Record
+	if written.Follows(was.Version) && was.Manifest.Unassessable == "" { // which an inventory takes back
+		k.Record.TakeInventory(written.ID, inv)
+		k.Record.Version = written.Version
+	} else if k.Entry, err = gate.ReadEntry(ctx, p.Records, inv.Digest); err != nil {
+		return err
+	}
+	k.Record.Digest, k.Inventory = inv.Digest, nil
+	if k.Record.InventoryID == written.ID {
+		k.Inventory = inv
+	}
+	return nil
+}
+
+// unassessable records why an image can never be analysed. What is known of one from
+// an earlier analysis stays in force: a rescan never hides the last findings, and the
+// job tells.
+func (p *Pipeline) unassessable(ctx context.Context, job gate.Job, k gate.Known, cause error) error {
+	if k.Record.InventoryID != "" {
+		return cause
+	}
+	class, _ := gate.Classify(cause)
+	err := p.Records.PutUnassessable(ctx, job.Digest, job.Epoch, gate.ContentText(cause, class.Err))
+	if err != nil {
+		return err
+	}
+	entry, err := gate.ReadEntry(ctx, p.Records, job.Digest)
+	if err == nil {
+		err = p.Verdicts.RenewVerdicts(ctx, gate.Known{Entry: entry}, gate.Occasion{Event: job.Trigger.Event()})
+	}
+	return errors.Join(cause, err)
 }
 
 // fromSources calls fn with each place that a digest may be read from, until one

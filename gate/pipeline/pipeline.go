@@ -19,7 +19,7 @@ type Records interface {
 	PutManifest(ctx context.Context, m gate.Manifest) error
 	AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (added bool, err error)
 	MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error
-	PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error
+	PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error)
 	PutUnassessable(ctx context.Context, d gate.Digest, epoch int64, reason string) error
 	PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error)
 	Now(ctx context.Context) (time.Time, error)
@@ -33,18 +33,15 @@ type Scheduler interface {
 }
 
 // Verdicts keeps the findings and the standing verdicts of known digests current;
-// gate/standing implements it. Errors: those of the store; ErrNotFound when the
-// inventory cannot be read any more.
+// gate/standing implements it. What it is handed was read before; it reads again only
+// what the store says has changed since. Errors: those of the store; ErrNotFound when
+// the inventory cannot be read any more.
 type Verdicts interface {
-	// Refresh brings those of a known image up to date with the least work.
-	Refresh(ctx context.Context, rec gate.Record, event gate.Event) error
-	// Renew matches the stored inventory and evaluates. Without advisories it
-	// evaluates only.
-	Renew(ctx context.Context, d gate.Digest, event gate.Event) error
+	// Renew matches the inventory unless its findings are current, and evaluates.
+	// Without advisories it evaluates only.
+	Renew(ctx context.Context, k gate.Known, o gate.Occasion) error
 	// RenewVerdicts evaluates the standing verdict of each location.
-	RenewVerdicts(ctx context.Context, d gate.Digest, event gate.Event) error
-	// RenewVerdictsTagged is RenewVerdicts when it is known that tags name the digest at loc.
-	RenewVerdictsTagged(ctx context.Context, d gate.Digest, event gate.Event, loc gate.Location, tags []string) error
+	RenewVerdicts(ctx context.Context, k gate.Known, o gate.Occasion) error
 }
 
 // Pipeline is the way of an image: resolve, analyze, match, evaluate, record.

@@ -9,34 +9,69 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// matchTries bounds how often Match repeats itself because the inventory or the
+// tries bounds how often a renewal repeats itself because the record or the
 // generation moved under it; each is rare, three in a row is not a race.
-const matchTries = 3
+const tries = 3
 
-// Match matches the stored inventory of a digest against the active generation,
-// stores the findings and renews the standing verdicts. It pulls nothing and
-// charges nothing. If the generation moves meanwhile it matches again.
+// Match matches the inventory of a digest against the active generation, stores the
+// findings and renews the standing verdicts. It pulls nothing and charges nothing.
+// What is known is taken for what is stored until a write says otherwise: then it is
+// read again. If the generation moves meanwhile it matches again.
 //
-// Errors: ErrNotFound without an inventory, ErrAdvisoriesUnavailable, those of
-// the store.
-func (s *Standing) Match(ctx context.Context, d gate.Digest, event gate.Event) error {
-	for range matchTries {
-		err := s.matchOnce(ctx, d)
-		if errors.Is(err, gate.ErrConflict) {
-			continue // another inventory or newer findings: look again
+// Errors: ErrNotFound without an inventory, ErrAdvisoriesUnavailable, ErrBusy when
+// others keep changing the digest, those of the store.
+func (s *Standing) Match(ctx context.Context, k gate.Known, o gate.Occasion) error {
+	return s.repeat(ctx, k, "matching", func(k *gate.Known) (bool, error) {
+		c := s.change(k, o)
+		defer func() { s.tell(ctx, *c) }()
+		if !s.current(k.Record) && !s.overtaken(k.Record) {
+			if err := s.match(ctx, k, c); err != nil {
+				return false, err
+			}
+			if !s.current(k.Record) && !s.overtaken(k.Record) {
+				return false, nil // the generation has moved
+			}
 		}
-		if err != nil {
-			return fmt.Errorf("matching %s: %w", d, err)
-		}
-		entry, err := gate.ReadEntry(ctx, s.Records, d)
-		if err != nil {
-			return err
-		}
-		if s.current(entry.Record) || s.overtaken(entry.Record) {
-			return s.RenewVerdicts(ctx, d, event)
+		return true, s.evaluate(ctx, k, o, c)
+	})
+}
+
+// repeat calls pass until it is done. After a conflict, another has written what
+// k does not show, and k is read again.
+func (s *Standing) repeat(ctx context.Context, k gate.Known, doing string, pass func(*gate.Known) (done bool, err error)) error {
+	d := k.Record.Digest
+	for range tries {
+		done, err := pass(&k)
+		switch {
+		case errors.Is(err, gate.ErrConflict):
+			if err := s.again(ctx, &k); err != nil {
+				return err
+			}
+		case err != nil:
+			return fmt.Errorf("%s %s: %w", doing, d, err)
+		case done:
+			return nil
 		}
 	}
-	return fmt.Errorf("matching %s: inventory and advisories keep changing: %w", d, gate.ErrBusy)
+	return fmt.Errorf("%s %s: inventory and advisories keep changing: %w", doing, d, gate.ErrBusy)
+}
+
+// again reads the record again. Large values that it still names stay in hand.
+func (s *Standing) again(ctx context.Context, k *gate.Known) error {
+	entry, err := gate.ReadEntry(ctx, s.Records, k.Record.Digest)
+	if err != nil {
+		return err
+	}
+	if entry.Record.InventoryID != k.Record.InventoryID {
+		k.Inventory = nil
+	}
+	if entry.Record.FindingsID != k.Record.FindingsID {
+		k.Findings = nil
+	}
+	digest := k.Record.Digest
+	k.Entry = entry
+	k.Record.Digest = digest // of a record that was lost
+	return nil
 }
 
 // overtaken reports whether the findings of a record are of a later generation
@@ -61,97 +96,129 @@ func (s *Standing) matched(rec gate.Record, g gate.Generation) bool {
 	return rec.FindingsOf == rec.InventoryID && rec.Advisories == g.Content && rec.Matcher == s.Matcher.Version()
 }
 
-func (s *Standing) matchOnce(ctx context.Context, d gate.Digest) error {
-	// The record is read before the inventory: if a new inventory comes in
-	// between, PutFindings sees that the ids differ.
-	entry, err := gate.ReadEntry(ctx, s.Records, d)
-	if err != nil {
-		return err
-	}
-	if s.current(entry.Record) || s.overtaken(entry.Record) {
-		return nil
-	}
-	inv, err := s.Records.Inventory(ctx, d)
-	if err != nil {
-		return err
+// match stores new findings and makes k what is stored then. An inventory that is not
+// the one that k names any more is refused by the write.
+func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingChange) (err error) {
+	rec, inv, older := k.Record, k.Inventory, k.Findings
+	if inv == nil {
+		if inv, err = s.Records.Inventory(ctx, rec.Digest); err != nil {
+			return err
+		}
 	}
 	f, err := s.Matcher.Match(ctx, inv)
 	if err != nil {
 		return err
 	}
-	older, err := s.Records.Findings(ctx, d)
-	if err != nil && !errors.Is(err, gate.ErrNotFound) {
+	if older == nil && rec.FindingsID != "" {
+		if older, err = s.Records.Findings(ctx, rec.Digest); err != nil && !errors.Is(err, gate.ErrNotFound) {
+			return err
+		}
+		if err != nil {
+			older = nil
+		}
+	}
+	f.InventoryID = rec.InventoryID
+	f.CarryFirstSeen(older, s.Now())
+	written, err := s.Records.PutFindings(ctx, f, rec.FindingsID)
+	if err != nil {
 		return err
 	}
-	f.InventoryID = entry.Record.InventoryID
-	f.CarryFirstSeen(older, s.Now())
-	return s.Records.PutFindings(ctx, f)
-}
-
-// Refresh brings the findings and standing verdicts of a known image up to
-// date with the least work.
-func (s *Standing) Refresh(ctx context.Context, rec gate.Record, event gate.Event) error {
-	if s.current(rec) || s.overtaken(rec) {
-		return s.RenewVerdicts(ctx, rec.Digest, event)
+	k.Record.TakeFindings(written.ID, f)
+	k.Inventory, k.Findings = inv, f
+	if fc := compare(rec, older, inv, k.Record, f); !fc.Same() {
+		c.Findings = fc
 	}
-	return s.Renew(ctx, rec.Digest, event)
+	if !written.Follows(rec.Version) {
+		return s.again(ctx, k) // a location may have come since
+	}
+	k.Record.Version = written.Version
+	return nil
 }
 
 // Renew is Match for callers that can do nothing about missing advisories. The
 // inventory is worth keeping: it is matched as soon as a generation is active.
 // Until then the verdicts are those of the former findings, or PENDING.
-func (s *Standing) Renew(ctx context.Context, d gate.Digest, event gate.Event) error {
-	err := s.Match(ctx, d, event)
+func (s *Standing) Renew(ctx context.Context, k gate.Known, o gate.Occasion) error {
+	err := s.Match(ctx, k, o)
 	if errors.Is(err, gate.ErrAdvisoriesUnavailable) {
-		s.Log.Warn("image cannot be matched yet", "digest", d, "error", err)
-		return s.RenewVerdicts(ctx, d, event)
+		s.Log.Warn("image cannot be matched yet", "digest", k.Record.Digest, "error", err)
+		return s.RenewVerdicts(ctx, k, o)
 	}
 	return err
 }
 
-// RenewVerdicts evaluates the standing verdict of each location of a digest.
-func (s *Standing) RenewVerdicts(ctx context.Context, d gate.Digest, event gate.Event) error {
-	return s.RenewVerdictsTagged(ctx, d, event, gate.Location{}, nil)
+// RenewVerdicts evaluates the standing verdict of each location of a digest. Errors:
+// as for Match.
+func (s *Standing) RenewVerdicts(ctx context.Context, k gate.Known, o gate.Occasion) error {
+	return s.repeat(ctx, k, "evaluating", func(k *gate.Known) (bool, error) {
+		c := s.change(k, o)
+		defer func() { s.tell(ctx, *c) }()
+		return true, s.evaluate(ctx, k, o, c)
+	})
 }
 
-// RenewVerdictsTagged is RenewVerdicts when it is known that tags name the digest at loc: the lists
-// that Tags reads may not show that yet.
-func (s *Standing) RenewVerdictsTagged(ctx context.Context, d gate.Digest, event gate.Event, loc gate.Location, tags []string) error {
-	entry, err := gate.ReadEntry(ctx, s.Records, d)
-	if err != nil {
-		return err
-	}
-	if kind := entry.Record.Manifest.Kind; kind != gate.KindImage && entry.Record.Manifest.Unassessable == "" {
+func (s *Standing) evaluate(ctx context.Context, k *gate.Known, o gate.Occasion, c *gate.StandingChange) error {
+	if kind := k.Record.Manifest.Kind; kind != gate.KindImage && k.Record.Manifest.Unassessable == "" {
 		return nil // an index is computed from its children when it is read
 	}
 	var verdicts []gate.Verdict
-	for _, l := range entry.Record.Locations {
-		q := s.question(entry, l.Location, event)
-		if s.Tags != nil {
-			q.Tags = s.Tags(ctx, d, l.Location)
-		}
-		if l.Location == loc {
-			for _, t := range tags {
-				if !slices.Contains(q.Tags, t) {
-					q.Tags = append(slices.Clone(q.Tags), t)
-				}
-			}
-			slices.Sort(q.Tags)
-		}
+	for _, l := range k.Record.Locations {
+		q := s.question(k, l.Location, o.Event)
+		q.Tags = s.tags(ctx, k.Record.Digest, l.Location, o)
 		verdicts = append(verdicts, gate.Verdict{Decision: s.Evaluator.Evaluate(ctx, q), Location: l.Location})
 	}
 	if len(verdicts) == 0 {
 		return nil
 	}
-	return s.Records.PutVerdicts(ctx, d, verdicts)
+	replaced, err := s.Records.PutVerdicts(ctx, k.Record.Digest, k.Record.Basis(), verdicts)
+	c.Verdicts, c.MoreVerdicts = verdictChanges(replaced, verdicts)
+	return err
+}
+
+// tags are those that are known to name a digest at a location.
+func (s *Standing) tags(ctx context.Context, d gate.Digest, loc gate.Location, o gate.Occasion) []string {
+	var tags []string
+	if s.Tags != nil {
+		tags = s.Tags(ctx, d, loc)
+	}
+	if loc == o.At {
+		for _, t := range o.Tags {
+			if !slices.Contains(tags, t) {
+				tags = append(slices.Clone(tags), t)
+			}
+		}
+		slices.Sort(tags)
+	}
+	return tags
 }
 
 // question asks about a digest at a location, without a request (see
-// [Standing.For]).
-func (s *Standing) question(entry gate.Entry, loc gate.Location, event gate.Event) gate.Question {
-	q := s.Question(s.Records, entry, loc, event, nil)
+// [Standing.For]), from what is in hand.
+func (s *Standing) question(k *gate.Known, loc gate.Location, event gate.Event) gate.Question {
+	q := s.Question(inHand{s.Records, k.Inventory, k.Findings}, k.Entry, loc, event, nil)
 	if s.For != nil {
 		q.Event, q.Request = gate.EventAdmission, s.For
 	}
 	return q
+}
+
+// inHand answers with the large values that need not be read.
+type inHand struct {
+	gate.Reader
+	inventory *gate.Inventory
+	findings  *gate.Findings
+}
+
+func (h inHand) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
+	if h.inventory != nil {
+		return h.inventory, nil
+	}
+	return h.Reader.Inventory(ctx, d)
+}
+
+func (h inHand) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error) {
+	if h.findings != nil {
+		return h.findings, nil
+	}
+	return h.Reader.Findings(ctx, d)
 }

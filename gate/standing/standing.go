@@ -35,8 +35,8 @@ type Evaluator interface {
 // see store.Records.
 type Records interface {
 	gate.Reader
-	PutFindings(ctx context.Context, f *gate.Findings) error
-	PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error
+	PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error)
+	PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) (replaced []gate.Verdict, err error)
 }
 
 // Standing keeps the findings and the standing verdicts of known digests current,
@@ -54,8 +54,10 @@ type Standing struct {
 	// admission would: for a command that decides once and keeps nothing. In a server
 	// it is nil.
 	For *gate.Request
-	Now func() time.Time
-	Log *slog.Logger
+	// Changes takes what became different; nil takes nothing.
+	Changes Changes
+	Now     func() time.Time
+	Log     *slog.Logger
 
 	// matching bounds what questions match; see Question.
 	matching matchSlots

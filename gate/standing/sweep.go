@@ -65,13 +65,14 @@ func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
 	defer s.mu.Unlock()
 	began, audited := p.Now(), true
 	all := began.Sub(s.audited).Abs() >= auditEvery
-	swept, err := s.sweep(ctx, func(rec gate.Record, swept *Swept) error {
+	swept, err := s.sweep(ctx, func(k gate.Known, swept *Swept) error {
 		var auditing error
+		rec := k.Record
 		if rec.InventoryID != "" && (all || began.Sub(rec.AnalyzedAt).Abs() < auditFresh) {
 			auditing = s.audit(ctx, rec, swept)
 			audited = audited && auditing == nil
 		}
-		return errors.Join(auditing, s.rematch(ctx, rec, swept))
+		return errors.Join(auditing, s.rematch(ctx, k, swept))
 	})
 	if all && audited && err == nil {
 		s.audited = began
@@ -79,15 +80,16 @@ func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
 	return swept, err
 }
 
-func (s *Sweeper) rematch(ctx context.Context, rec gate.Record, swept *Swept) error {
+func (s *Sweeper) rematch(ctx context.Context, k gate.Known, swept *Swept) error {
 	p := s.standing
+	o := gate.Occasion{Event: gate.EventRescan}
 	// Without a generation what is known goes on being decided.
-	if _, loaded := p.Matcher.Generation(); !loaded || p.current(rec) || p.overtaken(rec) {
+	if _, loaded := p.Matcher.Generation(); !loaded || p.current(k.Record) || p.overtaken(k.Record) {
 		swept.Evaluated++
-		return p.RenewVerdicts(ctx, rec.Digest, gate.EventRescan)
+		return p.RenewVerdicts(ctx, k, o)
 	}
 	swept.Matched++
-	return p.Match(ctx, rec.Digest, gate.EventRescan)
+	return p.Match(ctx, k, o)
 }
 
 // When the charges of analysed digests are looked at, which costs a round trip
@@ -101,7 +103,7 @@ const (
 )
 
 // audit charges an analysed digest that has no charge: the scheduler's part of
-// a shared store may have lost it while the record, which lies elsewhere,
+// a shared store may have lost it while the record, which is located elsewhere,
 // survived (DESIGN.md §5 rule 6). Without it a forced analysis would charge the
 // digest a second time, in another period.
 func (s *Sweeper) audit(ctx context.Context, rec gate.Record, swept *Swept) error {
@@ -128,7 +130,8 @@ func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
 	p := s.standing
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sweep(ctx, func(rec gate.Record, swept *Swept) error {
+	return s.sweep(ctx, func(k gate.Known, swept *Swept) error {
+		rec := k.Record
 		if rec.AnalyzerSet == set {
 			return nil
 		}
@@ -146,11 +149,12 @@ func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
 	})
 }
 
-// sweepPage is how many digests are read at a time.
+// sweepPage is how many digests are read at a time. What is written of one that has
+// changed since is refused, and read again.
 const sweepPage = 200
 
 // sweep visits every digest with an inventory; s.mu is held.
-func (s *Sweeper) sweep(ctx context.Context, visit func(gate.Record, *Swept) error) (swept Swept, err error) {
+func (s *Sweeper) sweep(ctx context.Context, visit func(gate.Known, *Swept) error) (swept Swept, err error) {
 	var after gate.Digest
 	for {
 		page, err := s.o.Digests.Scanned(ctx, after, sweepPage)
@@ -167,7 +171,7 @@ func (s *Sweeper) sweep(ctx context.Context, visit func(gate.Record, *Swept) err
 				return swept, fmt.Errorf("sweeping: %w", errors.Join(gate.ErrTimeout, context.Cause(ctx)))
 			}
 			swept.Seen++
-			err := visit(res.Digests[d].Record, &swept)
+			err := visit(gate.Known{Entry: res.Digests[d]}, &swept)
 			if errors.Is(err, gate.ErrAdvisoriesUnavailable) {
 				return swept, err
 			}

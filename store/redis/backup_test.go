@@ -11,6 +11,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // TestBackupAndRestore does what docs/operations.md says: BGSAVE, and the file in
@@ -30,7 +31,7 @@ func TestBackupAndRestore(t *testing.T) {
 		no(t, err)
 		no(t, s.Fence(ctx, d, job.Epoch))
 		no(t, s.Serve(ctx, job.Lease()))
-		no(t, s.PutInventory(ctx, job.Epoch, &gate.Inventory{Format: 1, Digest: d, AnalyzerSet: "set"}))
+		no(t, storetest.PutInventory(ctx, s, job.Epoch, &gate.Inventory{Format: 1, Digest: d, AnalyzerSet: "set"}))
 		_, err = s.Finish(ctx, job.Lease(), gate.Result{})
 		no(t, err)
 		return job

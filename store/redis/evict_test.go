@@ -91,7 +91,7 @@ func analysed(t *testing.T, s *redis.Store, job gate.Job) error {
 	if err := s.Serve(t.Context(), job.Lease()); err != nil {
 		return err
 	}
-	if err := s.PutInventory(t.Context(), job.Epoch, inventory(job.Digest, "set")); err != nil {
+	if err := storetest.PutInventory(t.Context(), s, job.Epoch, inventory(job.Digest, "set")); err != nil {
 		return err
 	}
 	must(s.AddLocation(t.Context(), job.Digest, app))(t)

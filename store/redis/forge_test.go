@@ -16,6 +16,7 @@ import (
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // What honest processes store in these tests, and the same of something else,
@@ -96,15 +97,15 @@ func (x things) fill(t testing.TB, s store.Store, round int) {
 	}
 	epoch := int64(round)
 	must(s.PutManifest(ctx, gate.Manifest{Digest: x.digest, Kind: gate.KindImage, Size: epoch}))
-	must(s.PutInventory(ctx, epoch, &gate.Inventory{Format: 1, Digest: x.digest, AnalyzerSet: fmt.Sprint("set-", round)}))
+	must(storetest.PutInventory(ctx, s, epoch, &gate.Inventory{Format: 1, Digest: x.digest, AnalyzerSet: fmt.Sprint("set-", round)}))
 	must(s.MarkGone(ctx, x.digest, place))
 	_, err := s.AddLocation(ctx, x.digest, place)
 	must(err)
 	res, err := s.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{x.digest}})
 	must(err)
-	must(s.PutFindings(ctx, &gate.Findings{Digest: x.digest, Generation: epoch, InventoryID: res.Digests[x.digest].Record.InventoryID}))
+	must(storetest.PutFindings(ctx, s, &gate.Findings{Digest: x.digest, Generation: epoch, InventoryID: res.Digests[x.digest].Record.InventoryID}))
 	verdict := gate.Decision{Outcome: gate.OutcomeDeny, PolicyRevision: fmt.Sprint(round)}
-	must(s.PutVerdicts(ctx, x.digest, []gate.Verdict{{Location: place, Decision: verdict}}))
+	must(storetest.PutVerdicts(ctx, s, x.digest, []gate.Verdict{{Location: place, Decision: verdict}}))
 	must(s.MarkDirty(ctx, x.tag))
 	now, err := s.Now(ctx)
 	must(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // lifePlace is where the digests of liveWhole are.
@@ -111,17 +112,17 @@ func liveRecord(ctx context.Context, s *redis.Store) error {
 	_, err := s.AddLocation(ctx, d, lifePlace)
 	err = errors.Join(err, s.Fence(ctx, d, 7),
 		s.PutManifest(ctx, gate.Manifest{Digest: d, Kind: gate.KindImage}),
-		s.PutInventory(ctx, 7, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set"}))
+		storetest.PutInventory(ctx, s, 7, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzerSet: "set"}))
 	res, readErr := s.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{d}, Tags: []gate.TagKey{{Location: lifePlace, Tag: "v1"}}})
 	if err = errors.Join(err, readErr); err != nil {
 		return err
 	}
 	id := res.Digests[d].Record.InventoryID
-	err = s.PutFindings(ctx, &gate.Findings{Digest: d, InventoryID: id, Generation: 1})
+	err = storetest.PutFindings(ctx, s, &gate.Findings{Digest: d, InventoryID: id, Generation: 1})
 	_, inventory := s.Admission().Inventory(ctx, d)
 	_, findings := s.Findings(ctx, d)
 	verdict := gate.Verdict{Location: lifePlace, Decision: gate.Decision{Outcome: gate.OutcomeAllow}}
-	return errors.Join(err, inventory, findings, s.PutVerdicts(ctx, d, []gate.Verdict{verdict}), s.MarkGone(ctx, d, lifePlace))
+	return errors.Join(err, inventory, findings, storetest.PutVerdicts(ctx, s, d, []gate.Verdict{verdict}), s.MarkGone(ctx, d, lifePlace))
 }
 
 func liveTags(ctx context.Context, s *redis.Store) error {

@@ -90,16 +90,21 @@ func (s *Store) MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) 
 }
 
 // PutVerdicts stores standing verdicts of known locations.
-func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error {
+func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) (replaced []gate.Verdict, err error) {
 	fields := make([]string, len(verdicts))
 	for i, v := range verdicts {
 		fields[i] = field(v.Location)
 	}
-	return s.update(ctx, "storing verdicts of", d, fields, func(_ *record, known map[string]gate.LocationState) (*change, error) {
+	err = s.update(ctx, "storing verdicts of", d, fields, func(r *record, known map[string]gate.LocationState) (*change, error) {
+		replaced = nil
+		if err := r.Rests(basis); err != nil {
+			return nil, err
+		}
 		fresh := map[string]gate.LocationState{}
 		for i, v := range verdicts {
 			l, found := known[fields[i]]
 			if found && !store.SameVerdict(l.Verdict, v.Decision) {
+				replaced = append(replaced, gate.Verdict{Decision: l.Verdict, Location: v.Location})
 				l.Verdict = v.Decision
 				fresh[fields[i]] = l
 			}
@@ -109,4 +114,8 @@ func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.
 		}
 		return &change{locations: fresh}, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return replaced, nil
 }

@@ -110,7 +110,7 @@ func TestAnswerLost(t *testing.T) {
 		},
 		"fence": func(l *lossy) { no(l, l.broken.Fence(l.Context(), l.d, 7)) },
 		"put_inventory": func(l *lossy) {
-			no(l, l.broken.PutInventory(l.Context(), 7, inventory(l.d, "set")))
+			no(l, storetest.PutInventory(l.Context(), l.broken, 7, inventory(l.d, "set")))
 			if inv := must(l.direct.Inventory(l.Context(), l.d))(l); inv.AnalyzerSet != "set" {
 				l.Fatalf("got %+v", inv)
 			}
@@ -140,7 +140,7 @@ func warm(l *lossy) {
 	_, err = l.direct.Heartbeat(l.Context(), job.Lease(), time.Minute, gate.Progress{})
 	no(l, err)
 	no(l, l.direct.Serve(l.Context(), job.Lease()))
-	no(l, l.direct.PutInventory(l.Context(), job.Epoch, inventory(d, "set")))
+	no(l, storetest.PutInventory(l.Context(), l.direct, job.Epoch, inventory(d, "set")))
 	_, err = l.direct.Restore(l.Context(), d, "other", time.Unix(1, 0))
 	no(l, err)
 	_, err = l.direct.PutTag(l.Context(), gate.TagKey{Location: app, Tag: "warm"}, d, time.Unix(1, 0), "")

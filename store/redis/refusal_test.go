@@ -13,6 +13,7 @@ import (
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // calls are one of each kind that the store answers; those that write must never
@@ -38,7 +39,7 @@ var calls = []struct {
 	{"avoid", true, func(ctx context.Context, s *redis.Store, _ gate.Digest) error { return s.Avoid(ctx, "p", 1) }},
 	{"fence", true, func(ctx context.Context, s *redis.Store, d gate.Digest) error { return s.Fence(ctx, d, 1<<51) }},
 	{"put_inventory", true, func(ctx context.Context, s *redis.Store, d gate.Digest) error {
-		return s.PutInventory(ctx, 1<<51, inventory(d, "other"))
+		return storetest.PutInventory(ctx, s, 1<<51, inventory(d, "other"))
 	}},
 	{"put_tag", true, func(ctx context.Context, s *redis.Store, d gate.Digest) error {
 		return second(s.PutTag(ctx, gate.TagKey{Location: app, Tag: "v1"}, d, time.Now(), ""))
@@ -69,7 +70,7 @@ var calls = []struct {
 // filled writes what the calls that read look for, and a job to claim.
 func filled(t *testing.T, s *redis.Store, d gate.Digest) {
 	t.Helper()
-	no(t, s.PutInventory(t.Context(), 1, inventory(d, "set")))
+	no(t, storetest.PutInventory(t.Context(), s, 1, inventory(d, "set")))
 	must(s.PutSetting(t.Context(), "kept", []byte("x"), 0))(t)
 	_, _, err := s.Enqueue(t.Context(), analysis(digest(t.Name(), 99), gate.TriggerPush))
 	no(t, err)

@@ -62,7 +62,7 @@ func TestKilledServer(t *testing.T) {
 		job := must(s.Claim(t.Context(), claimFor("w")))(t)
 		no(t, s.Fence(t.Context(), job.Digest, job.Epoch))
 		no(t, s.Serve(t.Context(), job.Lease()))
-		no(t, s.PutInventory(t.Context(), job.Epoch, inventory(job.Digest, "set")))
+		no(t, storetest.PutInventory(t.Context(), s, job.Epoch, inventory(job.Digest, "set")))
 		must(s.Finish(t.Context(), job.Lease(), gate.Result{}))(t)
 	}
 	before, end, use := everything(t, s), newest(t, s, 0), must(s.Quota(t.Context(), "p"))(t)
@@ -172,13 +172,13 @@ func TestLostRecord(t *testing.T) {
 	d := digest(t.Name(), 1)
 	no(t, writer.PutManifest(t.Context(), gate.Manifest{Digest: d, Kind: gate.KindImage}))
 	must(writer.AddLocation(t.Context(), d, app))(t)
-	no(t, writer.PutInventory(t.Context(), 7, inventory(d, "set")))
+	no(t, storetest.PutInventory(t.Context(), writer, 7, inventory(d, "set")))
 	f.remember()
 	entry := func(s *redis.Store) gate.Entry {
 		return must(s.Read(t.Context(), gate.ReadRequest{Digests: []gate.Digest{d}}))(t).Digests[d]
 	}
 	other := open(t, c, redis.Options{})
-	no(t, other.PutVerdicts(t.Context(), d, []gate.Verdict{{Location: app, Decision: gate.Decision{Outcome: gate.OutcomeAllow}}}))
+	no(t, storetest.PutVerdicts(t.Context(), other, d, []gate.Verdict{{Location: app, Decision: gate.Decision{Outcome: gate.OutcomeAllow}}}))
 	if entry(admission).Record.InventoryID == "" {
 		t.Fatal("the inventory is not there")
 	}
@@ -193,7 +193,7 @@ func TestLostRecord(t *testing.T) {
 		no(t, writer.PutManifest(t.Context(), gate.Manifest{Digest: d, Kind: gate.KindImage}))
 		must(writer.AddLocation(t.Context(), d, app))(t)
 		if entry(writer).Record.InventoryID == "" { // it is analysed again
-			no(t, writer.PutInventory(t.Context(), 8, inventory(d, "set")))
+			no(t, storetest.PutInventory(t.Context(), writer, 8, inventory(d, "set")))
 		}
 		select {
 		case <-deadline:
@@ -220,7 +220,7 @@ func TestPausedWorker(t *testing.T) {
 	job := must(next.Claim(t.Context(), claimFor("next")))(t)
 	no(t, next.Fence(t.Context(), d, job.Epoch))
 	for what, err := range map[string]error{
-		"inventory": paused.PutInventory(t.Context(), late.Epoch, inventory(d, "late")),
+		"inventory": storetest.PutInventory(t.Context(), paused, late.Epoch, inventory(d, "late")),
 		"refusal":   paused.PutUnassessable(t.Context(), d, late.Epoch, "late"),
 		"fence":     paused.Fence(t.Context(), d, late.Epoch),
 		"serve":     paused.Serve(t.Context(), late.Lease()),
@@ -229,11 +229,11 @@ func TestPausedWorker(t *testing.T) {
 	} {
 		wantErr(t, "a late "+what, err, gate.ErrFenced)
 	}
-	no(t, next.PutInventory(t.Context(), job.Epoch, inventory(d, "set")))
+	no(t, storetest.PutInventory(t.Context(), next, job.Epoch, inventory(d, "set")))
 	if done := must(next.Finish(t.Context(), job.Lease(), gate.Result{}))(t); done.State != gate.JobDone || done.Attempts != 1 {
 		t.Fatalf("got %+v", done)
 	}
-	if err := paused.PutInventory(t.Context(), late.Epoch, inventory(d, "later")); !errors.Is(err, gate.ErrFenced) {
+	if err := storetest.PutInventory(t.Context(), paused, late.Epoch, inventory(d, "later")); !errors.Is(err, gate.ErrFenced) {
 		t.Fatalf("after all is done: got %v", err)
 	}
 	if use := must(next.Quota(t.Context(), "p"))(t); use.Used != 1 {

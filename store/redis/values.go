@@ -19,34 +19,37 @@ const maxLarge = 64 << 20
 // hash.
 
 // PutInventory stores a new inventory of the claim with the epoch.
-func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
+func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error) {
 	return s.putValue(ctx, "inventory", inv.Digest, s.keys.inventory(inv.Digest), inv, func(b *store.Body, v store.Value) (bool, error) {
 		return b.PutInventory(epoch, v, inv)
 	})
 }
 
 // PutFindings stores findings of the stored inventory.
-func (s *Store) PutFindings(ctx context.Context, f *gate.Findings) error {
+func (s *Store) PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error) {
 	return s.putValue(ctx, "findings", f.Digest, s.keys.findings(f.Digest), f, func(b *store.Body, v store.Value) (bool, error) {
-		return b.PutFindings(v, f)
+		return b.PutFindings(v, f, replaces)
 	})
 }
 
-func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key string, v any, rule func(*store.Body, store.Value) (bool, error)) error {
+func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key string, v any, rule func(*store.Body, store.Value) (bool, error)) (written gate.Written, err error) {
 	value, err := s.codec.Encode(v)
 	if err != nil {
-		return fmt.Errorf("storing the %s of %s: %w", thing, gate.Printable(string(d), 100), err)
+		return written, fmt.Errorf("storing the %s of %s: %w", thing, gate.Printable(string(d), 100), err)
 	}
 	if len(value.Data) > maxLarge {
-		return fmt.Errorf("storing the %s of %s: %d bytes, compressed, are over the limit of %d: %w",
+		return written, fmt.Errorf("storing the %s of %s: %d bytes, compressed, are over the limit of %d: %w",
 			thing, gate.Printable(string(d), 100), len(value.Data), maxLarge, gate.ErrTooLarge)
 	}
-	return s.update(ctx, "storing the "+thing+" of", d, nil, func(r *record, _ map[string]gate.LocationState) (*change, error) {
+	err = s.update(ctx, "storing the "+thing+" of", d, nil, func(r *record, _ map[string]gate.LocationState) (*change, error) {
+		written = gate.Written{ID: value.ID, Version: r.Version}
 		if changed, err := rule(&r.Body, value); err != nil || !changed {
 			return nil, err
 		}
+		written.Version++
 		return &change{value: string(value.Data), valueKey: key}, nil
 	})
+	return written, err
 }
 
 // reader is the reading side of the store over the connections of one use.

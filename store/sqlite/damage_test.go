@@ -11,6 +11,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/sqlite"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // TestDamage changes stored values behind the store's back: each reads as
@@ -109,9 +110,9 @@ func fill(t *testing.T, s *sqlite.Store, d gate.Digest, epoch int64) {
 	must(s.PutManifest(t.Context(), gate.Manifest{Digest: d, Kind: gate.KindImage}))
 	_, err := s.AddLocation(t.Context(), d, loc)
 	must(err)
-	must(s.PutInventory(t.Context(), epoch, &gate.Inventory{Format: 1, Digest: d, AnalyzerSet: "set-1"}))
+	must(storetest.PutInventory(t.Context(), s, epoch, &gate.Inventory{Format: 1, Digest: d, AnalyzerSet: "set-1"}))
 	res, err := s.Read(t.Context(), gate.ReadRequest{Digests: []gate.Digest{d}})
 	must(err)
-	must(s.PutFindings(t.Context(), &gate.Findings{Digest: d, InventoryID: res.Digests[d].Record.InventoryID}))
-	must(s.PutVerdicts(t.Context(), d, []gate.Verdict{{Location: loc, Decision: gate.Decision{Outcome: gate.OutcomeDeny}}}))
+	must(storetest.PutFindings(t.Context(), s, &gate.Findings{Digest: d, InventoryID: res.Digests[d].Record.InventoryID}))
+	must(storetest.PutVerdicts(t.Context(), s, d, []gate.Verdict{{Location: loc, Decision: gate.Decision{Outcome: gate.OutcomeDeny}}}))
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store/sqlite"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // childEnv makes the test binary a process that writes to the store it names
@@ -91,7 +92,7 @@ func finish(s *sqlite.Store, job gate.Job, say func(what, name string)) error {
 		return err
 	}
 	say("served", string(job.Digest))
-	if err := s.PutInventory(ctx, job.Epoch, &gate.Inventory{Format: 1, Digest: job.Digest, AnalyzerSet: "set"}); err != nil {
+	if err := storetest.PutInventory(ctx, s, job.Epoch, &gate.Inventory{Format: 1, Digest: job.Digest, AnalyzerSet: "set"}); err != nil {
 		return err
 	}
 	say("scanned", string(job.Digest))

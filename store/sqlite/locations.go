@@ -61,35 +61,39 @@ func (s *Store) MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) 
 }
 
 // PutVerdicts stores standing verdicts of known locations.
-func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, verdicts []gate.Verdict) error {
-	_, err := update(ctx, s, "storing verdicts of", d, func(t *tx, r *record) (none, bool, error) {
-		changed := false
+func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) ([]gate.Verdict, error) {
+	return update(ctx, s, "storing verdicts of", d, func(t *tx, r *record) (replaced []gate.Verdict, changed bool, err error) {
+		if err := r.body.Rests(basis); err != nil {
+			return nil, false, err
+		}
 		for _, v := range verdicts {
-			_, old, found, err := t.location(d, v.Location)
+			_, stored, found, err := t.location(d, v.Location)
 			if err != nil {
-				return none{}, false, err
+				return nil, false, err
 			}
-			if !found || sameVerdict(old, v.Decision) {
+			old, same := sameVerdict(stored, v.Decision)
+			if !found || same {
 				continue
 			}
 			text, err := json.Marshal(v.Decision)
 			if err != nil {
-				return none{}, false, err
+				return nil, false, err
 			}
 			if err := t.exec(`UPDATE locations SET verdict = ? WHERE digest = ? AND registry = ? AND repository = ?`,
 				string(text), string(d), v.Location.Registry, v.Location.Repository); err != nil {
-				return none{}, false, err
+				return nil, false, err
 			}
-			changed = true
+			replaced = append(replaced, gate.Verdict{Decision: old, Location: v.Location})
 		}
-		return none{}, changed, nil
+		return replaced, len(replaced) > 0, nil
 	})
-	return err
 }
 
-// sameVerdict reports whether a stored verdict differs from a new one by its
-// time at most.
-func sameVerdict(stored string, fresh gate.Decision) bool {
-	var old gate.Decision
-	return stored != "" && json.Unmarshal([]byte(stored), &old) == nil && store.SameVerdict(old, fresh)
+// sameVerdict reports whether a stored verdict, "" for none, differs from a new one by
+// its time at most. One that cannot be read counts as none.
+func sameVerdict(stored string, fresh gate.Decision) (old gate.Decision, same bool) {
+	if stored == "" || json.Unmarshal([]byte(stored), &old) != nil {
+		return gate.Decision{}, false
+	}
+	return old, store.SameVerdict(old, fresh)
 }

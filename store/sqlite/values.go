@@ -31,35 +31,33 @@ func (s *Store) load(ctx context.Context, thing, query string, d gate.Digest, v 
 }
 
 // PutInventory stores a new inventory of the claim with the epoch.
-func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
+func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error) {
 	v, err := s.codec.Encode(inv)
 	if err != nil {
-		return fmt.Errorf("storing the inventory of %s: %w", gate.Printable(string(inv.Digest), 100), err)
+		return gate.Written{}, fmt.Errorf("storing the inventory of %s: %w", gate.Printable(string(inv.Digest), 100), err)
 	}
-	_, err = update(ctx, s, "storing the inventory of", inv.Digest, func(t *tx, r *record) (none, bool, error) {
+	return update(ctx, s, "storing the inventory of", inv.Digest, func(t *tx, r *record) (gate.Written, bool, error) {
 		if _, err := r.body.PutInventory(epoch, v, inv); err != nil {
-			return none{}, false, err
+			return gate.Written{}, false, err
 		}
-		return none{}, true, t.exec(`INSERT INTO inventories (digest, id, data) VALUES (?1, ?2, ?3)
+		return gate.Written{ID: v.ID, Version: r.version + 1}, true, t.exec(`INSERT INTO inventories (digest, id, data) VALUES (?1, ?2, ?3)
 			ON CONFLICT (digest) DO UPDATE SET id = ?2, data = ?3`, string(r.digest), v.ID, v.Data)
 	})
-	return err
 }
 
 // PutFindings stores findings of the stored inventory.
-func (s *Store) PutFindings(ctx context.Context, f *gate.Findings) error {
+func (s *Store) PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error) {
 	v, err := s.codec.Encode(f)
 	if err != nil {
-		return fmt.Errorf("storing the findings of %s: %w", gate.Printable(string(f.Digest), 100), err)
+		return gate.Written{}, fmt.Errorf("storing the findings of %s: %w", gate.Printable(string(f.Digest), 100), err)
 	}
-	_, err = update(ctx, s, "storing the findings of", f.Digest, func(t *tx, r *record) (none, bool, error) {
-		if changed, err := r.body.PutFindings(v, f); err != nil || !changed {
-			return none{}, false, err
+	return update(ctx, s, "storing the findings of", f.Digest, func(t *tx, r *record) (gate.Written, bool, error) {
+		if changed, err := r.body.PutFindings(v, f, replaces); err != nil || !changed {
+			return gate.Written{ID: v.ID, Version: r.version}, false, err
 		}
-		return none{}, true, t.exec(`INSERT INTO findings (digest, id, data) VALUES (?1, ?2, ?3)
+		return gate.Written{ID: v.ID, Version: r.version + 1}, true, t.exec(`INSERT INTO findings (digest, id, data) VALUES (?1, ?2, ?3)
 			ON CONFLICT (digest) DO UPDATE SET id = ?2, data = ?3`, string(r.digest), v.ID, v.Data)
 	})
-	return err
 }
 
 // Inventory returns the stored inventory; gate.ErrConflict when its format is

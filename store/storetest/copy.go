@@ -97,7 +97,7 @@ func (e *env) fill() {
 			e.no(e.s.Fence(e.ctx, digest(n), job.Epoch))
 			e.no(e.s.PutManifest(e.ctx, manifest(n)))
 			id := e.scanned(n, job.Epoch)
-			e.no(e.s.PutFindings(e.ctx, findings(n, id, 3)))
+			e.no(PutFindings(e.ctx, e.s, findings(n, id, 3)))
 			e.finish(job, nil, gate.JobDone)
 		case "failed":
 			e.finishWith(job, gate.Result{Err: gate.ErrScanFailed, Final: true}, gate.JobFailed)
@@ -117,7 +117,7 @@ func (e *env) fill() {
 	}
 	e.no(e.s.MarkGone(e.ctx, digest("scanned"), web))
 	decision := gate.Decision{Outcome: gate.OutcomeWarn, Reasons: []gate.Reason{{Action: gate.OutcomeWarn, Rule: "r", Msg: "m", Findings: []string{}}}, EvaluatedAt: e.now()}
-	e.no(e.s.PutVerdicts(e.ctx, digest("scanned"), []gate.Verdict{{Location: app, Decision: decision}}))
+	e.no(PutVerdicts(e.ctx, e.s, digest("scanned"), []gate.Verdict{{Location: app, Decision: decision}}))
 	e.no(e.s.PutManifest(e.ctx, manifest("tried")))
 	e.no(e.s.PutUnassessable(e.ctx, digest("tried"), 2, "encrypted"))
 

@@ -15,8 +15,8 @@ var crashCases = []testCase{
 		_, err := e.s.AddLocation(e.ctx, digest("a"), app)
 		e.no(err)
 		id := e.scanned("a", 3)
-		e.no(e.s.PutFindings(e.ctx, findings("a", id, 2)))
-		e.no(e.s.PutVerdicts(e.ctx, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())}))
+		e.no(PutFindings(e.ctx, e.s, findings("a", id, 2)))
+		e.no(PutVerdicts(e.ctx, e.s, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())}))
 		e.putTag("v1", digest("a"), e.now())
 		e.enqueue(analyze("queued", gate.TriggerPush), gate.EnqueuedNew)
 		e.enqueue(resolve("b", "v1", gate.TriggerAdmission), gate.EnqueuedNew)
@@ -69,7 +69,7 @@ var crashCases = []testCase{
 		lost := e.claim()
 		e.no(e.s.Fence(e.ctx, lost.Digest, lost.Epoch))
 		e.serve(lost)
-		e.no(e.s.PutInventory(e.ctx, lost.Epoch, inventory("a", "set-1")))
+		e.no(PutInventory(e.ctx, e.s, lost.Epoch, inventory("a", "set-1")))
 		e.crash()
 		if entry := e.entry("a"); entry.State() != gate.StateScanned || entry.Job.State != gate.JobRunning {
 			e.Fatalf("got state %q with a %s job", entry.State(), entry.Job.State)
@@ -146,11 +146,11 @@ func (e *env) resume(lost gate.Job) {
 	e.no(e.s.Fence(e.ctx, job.Digest, job.Epoch))
 	e.fenced(lost)
 	e.want(e.s.Fence(e.ctx, lost.Digest, lost.Epoch), gate.ErrFenced)
-	e.want(e.s.PutInventory(e.ctx, lost.Epoch, inventory("a", "late")), gate.ErrFenced)
+	e.want(PutInventory(e.ctx, e.s, lost.Epoch, inventory("a", "late")), gate.ErrFenced)
 	e.want(e.s.PutUnassessable(e.ctx, lost.Digest, lost.Epoch, "late"), gate.ErrFenced)
 	if e.record("a").InventoryID == "" {
 		e.serve(job)
-		e.no(e.s.PutInventory(e.ctx, job.Epoch, inventory("a", "set-1")))
+		e.no(PutInventory(e.ctx, e.s, job.Epoch, inventory("a", "set-1")))
 	}
 	e.finish(job, nil, gate.JobDone)
 	entry := e.entry("a")

@@ -105,11 +105,11 @@ var feedCases = []testCase{
 		record("manifest", func() error { return e.s.PutManifest(e.ctx, manifest("a")) })
 		record("location", func() error { _, err := e.s.AddLocation(e.ctx, digest("a"), app); return err })
 		record("verdict", func() error {
-			return e.s.PutVerdicts(e.ctx, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())})
+			return PutVerdicts(e.ctx, e.s, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())})
 		})
 		record("gone", func() error { return e.s.MarkGone(e.ctx, digest("a"), app) })
-		record("inventory", func() error { return e.s.PutInventory(e.ctx, 1, inventory("a", "set-1")) })
-		record("findings", func() error { return e.s.PutFindings(e.ctx, findings("a", e.record("a").InventoryID, 1)) })
+		record("inventory", func() error { return PutInventory(e.ctx, e.s, 1, inventory("a", "set-1")) })
+		record("findings", func() error { return PutFindings(e.ctx, e.s, findings("a", e.record("a").InventoryID, 1)) })
 		record("unassessable", func() error { return e.s.PutUnassessable(e.ctx, digest("a"), 2, "too large") })
 		tag := func(what string, do func()) {
 			e.Helper()
@@ -140,7 +140,7 @@ var feedCases = []testCase{
 		e.no(err)
 		e.advance(time.Second)
 		e.putTag("v1", digest("a"), e.now())
-		e.want(e.s.PutFindings(e.ctx, findings("a", "x", 1)), gate.ErrConflict)
+		e.want(PutFindings(e.ctx, e.s, findings("a", "x", 1)), gate.ErrConflict)
 		if got, _ := e.changes(before); len(got) != 0 {
 			e.Fatalf("got %+v", got)
 		}

@@ -202,7 +202,7 @@ func (m *machine) doCommit(rt *rapid.T) {
 	if rapid.Bool().Draw(rt, "fence") {
 		err = m.s.Fence(m.ctx, job.Digest, job.Epoch)
 	} else {
-		err = m.s.PutInventory(m.ctx, job.Epoch, &gate.Inventory{Format: 1, Digest: job.Digest, AnalyzerSet: fmt.Sprint(job.Epoch)})
+		err = PutInventory(m.ctx, m.s, job.Epoch, &gate.Inventory{Format: 1, Digest: job.Digest, AnalyzerSet: fmt.Sprint(job.Epoch)})
 	}
 	if job.Epoch < highest {
 		m.want(err, gate.ErrFenced)

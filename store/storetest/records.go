@@ -39,8 +39,15 @@ func findings(name, inventoryID string, generation int64) *gate.Findings {
 // scanned stores an inventory of a digest and returns its id.
 func (e *env) scanned(name string, epoch int64) string {
 	e.Helper()
-	e.no(e.s.PutInventory(e.ctx, epoch, inventory(name, "set-1")))
+	e.no(PutInventory(e.ctx, e.s, epoch, inventory(name, "set-1")))
 	return e.record(name).InventoryID
+}
+
+// basis is what a verdict of a digest rests on now.
+func (e *env) basis(name string) gate.Basis {
+	e.Helper()
+	r := e.record(name)
+	return r.Basis()
 }
 
 var recordCases = []testCase{
@@ -76,7 +83,7 @@ var recordCases = []testCase{
 		e.no(e.s.Fence(e.ctx, digest("a"), 5))
 		e.no(e.s.Fence(e.ctx, digest("a"), 5))
 		e.want(e.s.Fence(e.ctx, digest("a"), 4), gate.ErrFenced)
-		e.want(e.s.PutInventory(e.ctx, 4, inventory("a", "late")), gate.ErrFenced)
+		e.want(PutInventory(e.ctx, e.s, 4, inventory("a", "late")), gate.ErrFenced)
 		e.want(e.s.PutUnassessable(e.ctx, digest("a"), 4, "late"), gate.ErrFenced)
 		r := e.record("a")
 		if r.Epoch != 5 || r.InventoryID != "" || r.Manifest.Unassessable != "" {
@@ -84,15 +91,15 @@ var recordCases = []testCase{
 		}
 		_, err := e.s.Inventory(e.ctx, digest("a"))
 		e.want(err, gate.ErrNotFound)
-		e.no(e.s.PutInventory(e.ctx, 5, inventory("a", "set-1")))
+		e.no(PutInventory(e.ctx, e.s, 5, inventory("a", "set-1")))
 		e.no(e.s.Fence(e.ctx, digest("a"), 9))
 		if got := e.record("a"); got.Epoch != 9 || got.AnalyzerSet != "set-1" {
 			e.Fatalf("fencing lost what was known: %+v", got)
 		}
 	}},
 	{"a_write_announces_its_epoch", func(e *env) {
-		e.no(e.s.PutInventory(e.ctx, 7, inventory("a", "set-1")))
-		e.want(e.s.PutInventory(e.ctx, 6, inventory("a", "late")), gate.ErrFenced)
+		e.no(PutInventory(e.ctx, e.s, 7, inventory("a", "set-1")))
+		e.want(PutInventory(e.ctx, e.s, 6, inventory("a", "late")), gate.ErrFenced)
 		e.no(e.s.PutUnassessable(e.ctx, digest("b"), 7, "too large"))
 		e.want(e.s.Fence(e.ctx, digest("b"), 6), gate.ErrFenced)
 	}},
@@ -154,7 +161,7 @@ var recordCases = []testCase{
 		if entry := e.entry("a"); entry.State() != gate.StateUnassessable || entry.Record.Manifest.Unassessable != "encrypted" {
 			e.Fatalf("got %+v", entry.Record)
 		}
-		e.no(e.s.PutInventory(e.ctx, 4, inventory("a", "set-2")))
+		e.no(PutInventory(e.ctx, e.s, 4, inventory("a", "set-2")))
 		if entry := e.entry("a"); entry.State() != gate.StateScanned {
 			e.Fatalf("analysed at last, but %q: %+v", entry.State(), entry.Record)
 		}
@@ -183,10 +190,12 @@ var recordCases = []testCase{
 	}},
 	{"bad_digests", func(e *env) {
 		_, add := e.s.AddLocation(e.ctx, "latest", app)
+		_, inventory := e.s.PutInventory(e.ctx, 1, &gate.Inventory{})
+		_, findings := e.s.PutFindings(e.ctx, &gate.Findings{}, "")
+		_, verdicts := e.s.PutVerdicts(e.ctx, "x", gate.Basis{}, nil)
 		for _, err := range []error{
 			add, e.s.Fence(e.ctx, "", 1), e.s.PutManifest(e.ctx, gate.Manifest{Digest: "sha256:00"}),
-			e.s.PutInventory(e.ctx, 1, &gate.Inventory{}), e.s.PutFindings(e.ctx, &gate.Findings{}),
-			e.s.PutUnassessable(e.ctx, "sha512:00", 1, "x"), e.s.PutVerdicts(e.ctx, "x", nil), e.s.MarkGone(e.ctx, "x", app),
+			inventory, findings, verdicts, e.s.PutUnassessable(e.ctx, "sha512:00", 1, "x"), e.s.MarkGone(e.ctx, "x", app),
 		} {
 			e.want(err, gate.ErrDigestInvalid)
 		}

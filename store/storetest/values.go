@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,7 +12,7 @@ import (
 var valueCases = []testCase{
 	{"inventory_comes_back_whole", func(e *env) {
 		want := inventory("a", "set-1")
-		e.no(e.s.PutInventory(e.ctx, 1, want))
+		e.no(PutInventory(e.ctx, e.s, 1, want))
 		got, err := e.s.Inventory(e.ctx, digest("a"))
 		e.no(err)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -27,7 +28,7 @@ var valueCases = []testCase{
 		if again := e.scanned("a", 2); again != one {
 			e.Fatalf("the same inventory has ids %q and %q", one, again)
 		}
-		e.no(e.s.PutInventory(e.ctx, 3, inventory("a", "set-2")))
+		e.no(PutInventory(e.ctx, e.s, 3, inventory("a", "set-2")))
 		if e.record("a").InventoryID == one {
 			e.Fatalf("another inventory has the same id")
 		}
@@ -37,7 +38,7 @@ var valueCases = []testCase{
 		for i := range 20_000 {
 			inv.Packages = append(inv.Packages, gate.Package{Name: name("package", i), Version: "1.2.3", Licenses: []string{"GPL-2.0-or-later"}})
 		}
-		e.no(e.s.PutInventory(e.ctx, 1, inv))
+		e.no(PutInventory(e.ctx, e.s, 1, inv))
 		got, err := e.s.Inventory(e.ctx, digest("a"))
 		e.no(err)
 		if diff := cmp.Diff(inv, got); diff != "" {
@@ -47,7 +48,7 @@ var valueCases = []testCase{
 	{"newer_format_is_a_conflict", func(e *env) {
 		inv := inventory("a", "set-1")
 		inv.Format = gate.InventoryFormat + 1
-		e.no(e.s.PutInventory(e.ctx, 1, inv))
+		e.no(PutInventory(e.ctx, e.s, 1, inv))
 		_, err := e.s.Inventory(e.ctx, digest("a"))
 		e.want(err, gate.ErrConflict)
 	}},
@@ -59,7 +60,7 @@ var valueCases = []testCase{
 	}},
 	{"findings_come_back_with_their_summary", func(e *env) {
 		want := findings("a", e.scanned("a", 1), 4)
-		e.no(e.s.PutFindings(e.ctx, want))
+		e.no(PutFindings(e.ctx, e.s, want))
 		got, err := e.s.Findings(e.ctx, digest("a"))
 		e.no(err)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -71,33 +72,83 @@ var valueCases = []testCase{
 			e.Fatalf("got %+v", r)
 		}
 	}},
+	{"writes_say_what_they_led_to", func(e *env) {
+		e.no(e.s.PutManifest(e.ctx, manifest("a")))
+		same := func(what string, got gate.Written, want string) {
+			e.Helper()
+			if r := e.record("a"); got.ID != want || got.ID == "" || got.Version != r.Version {
+				e.Errorf("%s: got %+v, want id %s and version %d", what, got, want, r.Version)
+			}
+		}
+		before := e.record("a").Version
+		inv, err := e.s.PutInventory(e.ctx, 1, inventory("a", "set-1"))
+		e.no(err)
+		same("inventory", inv, e.record("a").InventoryID)
+		if !inv.Follows(before) {
+			e.Errorf("nothing was written in between: got version %d after %d", inv.Version, before)
+		}
+		f := findings("a", inv.ID, 4)
+		first, err := e.s.PutFindings(e.ctx, f, "")
+		e.no(err)
+		same("findings", first, e.record("a").FindingsID)
+		if !first.Follows(inv.Version) {
+			e.Errorf("nothing was written in between: got version %d after %d", first.Version, inv.Version)
+		}
+		again, err := e.s.PutFindings(e.ctx, f, "")
+		e.no(err)
+		same("the same findings", again, first.ID)
+		if again.Version != first.Version {
+			e.Errorf("writing the same findings again made version %d of %d", again.Version, first.Version)
+		}
+		_, err = e.s.AddLocation(e.ctx, digest("a"), app)
+		e.no(err)
+		later, err := e.s.PutFindings(e.ctx, findings("a", inv.ID, 5), first.ID)
+		e.no(err)
+		if later.Follows(first.Version) {
+			e.Errorf("a location came in between: got version %d after %d", later.Version, first.Version)
+		}
+	}},
+	{"findings_in_place_of_others_conflict", func(e *env) {
+		id := e.scanned("a", 1)
+		_, err := e.s.PutFindings(e.ctx, findings("a", id, 1), "sha256:1")
+		e.want(err, gate.ErrConflict)
+		first, err := e.s.PutFindings(e.ctx, findings("a", id, 1), "")
+		e.no(err)
+		_, err = e.s.PutFindings(e.ctx, findings("a", id, 2), "")
+		e.want(err, gate.ErrConflict)
+		if r := e.record("a"); r.FindingsID != first.ID || r.Generation != 1 {
+			e.Fatalf("refused findings were written: %+v", r)
+		}
+		_, err = e.s.PutFindings(e.ctx, findings("a", id, 2), first.ID)
+		e.no(err)
+	}},
 	{"findings_of_another_inventory_conflict", func(e *env) {
-		e.want(e.s.PutFindings(e.ctx, findings("a", "", 1)), gate.ErrConflict)
-		e.want(e.s.PutFindings(e.ctx, findings("a", "sha256:1", 1)), gate.ErrConflict)
+		e.want(PutFindings(e.ctx, e.s, findings("a", "", 1)), gate.ErrConflict)
+		e.want(PutFindings(e.ctx, e.s, findings("a", "sha256:1", 1)), gate.ErrConflict)
 		old := e.scanned("a", 1)
-		e.no(e.s.PutInventory(e.ctx, 2, inventory("a", "set-2")))
-		e.want(e.s.PutFindings(e.ctx, findings("a", old, 1)), gate.ErrConflict)
+		e.no(PutInventory(e.ctx, e.s, 2, inventory("a", "set-2")))
+		e.want(PutFindings(e.ctx, e.s, findings("a", old, 1)), gate.ErrConflict)
 		_, err := e.s.Findings(e.ctx, digest("a"))
 		e.want(err, gate.ErrNotFound)
 	}},
 	{"older_generation_conflicts_unless_the_inventory_is_new", func(e *env) {
 		id := e.scanned("a", 1)
-		e.no(e.s.PutFindings(e.ctx, findings("a", id, 5)))
-		e.want(e.s.PutFindings(e.ctx, findings("a", id, 4)), gate.ErrConflict)
+		e.no(PutFindings(e.ctx, e.s, findings("a", id, 5)))
+		e.want(PutFindings(e.ctx, e.s, findings("a", id, 4)), gate.ErrConflict)
 		same := findings("a", id, 5)
 		same.Matcher = "m2"
-		e.no(e.s.PutFindings(e.ctx, same))
-		e.no(e.s.PutInventory(e.ctx, 2, inventory("a", "set-2")))
-		e.no(e.s.PutFindings(e.ctx, findings("a", e.record("a").InventoryID, 4)))
+		e.no(PutFindings(e.ctx, e.s, same))
+		e.no(PutInventory(e.ctx, e.s, 2, inventory("a", "set-2")))
+		e.no(PutFindings(e.ctx, e.s, findings("a", e.record("a").InventoryID, 4)))
 		if r := e.record("a"); r.Generation != 4 {
 			e.Fatalf("got generation %d", r.Generation)
 		}
 	}},
 	{"a_rescan_does_not_hide_the_last_findings", func(e *env) {
 		id := e.scanned("a", 1)
-		e.no(e.s.PutFindings(e.ctx, findings("a", id, 5)))
+		e.no(PutFindings(e.ctx, e.s, findings("a", id, 5)))
 		e.no(e.s.Fence(e.ctx, digest("a"), 2))
-		e.no(e.s.PutInventory(e.ctx, 2, inventory("a", "set-2")))
+		e.no(PutInventory(e.ctx, e.s, 2, inventory("a", "set-2")))
 		r := e.record("a")
 		if r.FindingsID == "" || r.FindingsOf != id || r.InventoryID == id {
 			e.Fatalf("got %+v", r)
@@ -118,11 +169,66 @@ func verdict(loc gate.Location, outcome gate.Outcome, at time.Time) gate.Verdict
 }
 
 var verdictCases = []testCase{
+	{"what_stood_is_returned_once", func(e *env) {
+		for _, loc := range []gate.Location{app, other} {
+			_, err := e.s.AddLocation(e.ctx, digest("a"), loc)
+			e.no(err)
+		}
+		basis := e.basis("a")
+		put := func(verdicts ...gate.Verdict) []gate.Verdict {
+			e.Helper()
+			replaced, err := e.s.PutVerdicts(e.ctx, digest("a"), basis, verdicts)
+			e.no(err)
+			return replaced
+		}
+		deny, allow := verdict(app, gate.OutcomeDeny, e.now()), verdict(app, gate.OutcomeAllow, e.now())
+		elsewhere := verdict(other, gate.OutcomeDeny, e.now())
+		for _, step := range []struct {
+			what      string
+			got, want []gate.Verdict
+		}{
+			{"first verdicts", put(deny, elsewhere, verdict(web, gate.OutcomeDeny, e.now())), []gate.Verdict{{Location: app}, {Location: other}}},
+			{"the same again", put(deny, elsewhere), nil},
+			{"another at one of two locations", put(allow, elsewhere), []gate.Verdict{deny}},
+		} {
+			if diff := cmp.Diff(step.want, step.got); diff != "" {
+				e.Errorf("%s (-want +got):\n%s", step.what, diff)
+			}
+		}
+	}},
+	{"of_another_basis_conflict", func(e *env) {
+		_, err := e.s.AddLocation(e.ctx, digest("a"), app)
+		e.no(err)
+		stale := map[string]gate.Basis{"before_the_manifest": e.basis("a")}
+		e.no(e.s.PutManifest(e.ctx, manifest("a")))
+		stale["before_the_inventory"] = e.basis("a")
+		id := e.scanned("a", 1)
+		stale["before_the_findings"] = e.basis("a")
+		e.no(PutFindings(e.ctx, e.s, findings("a", id, 1)))
+		stale["of_older_findings"] = e.basis("a")
+		e.no(PutFindings(e.ctx, e.s, findings("a", id, 2)))
+		before := e.record("a")
+		for name, basis := range stale {
+			_, err := e.s.PutVerdicts(e.ctx, digest("a"), basis, []gate.Verdict{verdict(app, gate.OutcomeAllow, e.now())})
+			if !errors.Is(err, gate.ErrConflict) {
+				e.Errorf("%s: got %v, want a conflict", name, err)
+			}
+		}
+		if diff := cmp.Diff(before, e.record("a")); diff != "" {
+			e.Fatalf("a refused verdict was written:\n%s", diff)
+		}
+		_, err = e.s.PutVerdicts(e.ctx, digest("a"), e.basis("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())})
+		e.no(err)
+		unassessable := e.basis("b")
+		e.no(e.s.PutUnassessable(e.ctx, digest("b"), 1, "encrypted"))
+		_, err = e.s.PutVerdicts(e.ctx, digest("b"), unassessable, nil)
+		e.want(err, gate.ErrConflict)
+	}},
 	{"stored_for_known_locations", func(e *env) {
 		_, err := e.s.AddLocation(e.ctx, digest("a"), app)
 		e.no(err)
 		v := verdict(app, gate.OutcomeDeny, e.now())
-		e.no(e.s.PutVerdicts(e.ctx, digest("a"), []gate.Verdict{v, verdict(other, gate.OutcomeAllow, e.now())}))
+		e.no(PutVerdicts(e.ctx, e.s, digest("a"), []gate.Verdict{v, verdict(other, gate.OutcomeAllow, e.now())}))
 		r := e.record("a")
 		if len(r.Locations) != 1 {
 			e.Fatalf("a verdict made a location: %+v", r.Locations)
@@ -134,20 +240,20 @@ var verdictCases = []testCase{
 	{"unchanged_but_for_its_time_writes_nothing", func(e *env) {
 		_, err := e.s.AddLocation(e.ctx, digest("a"), app)
 		e.no(err)
-		e.no(e.s.PutVerdicts(e.ctx, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())}))
+		e.no(PutVerdicts(e.ctx, e.s, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())}))
 		before := e.record("a")
 		seq := e.lastSeq()
-		e.no(e.s.PutVerdicts(e.ctx, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now().Add(time.Hour))}))
+		e.no(PutVerdicts(e.ctx, e.s, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now().Add(time.Hour))}))
 		if diff := cmp.Diff(before, e.record("a")); diff != "" || e.lastSeq() != seq {
 			e.Fatalf("it was written:\n%s", diff)
 		}
-		e.no(e.s.PutVerdicts(e.ctx, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeWarn, e.now())}))
+		e.no(PutVerdicts(e.ctx, e.s, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeWarn, e.now())}))
 		if e.record("a").Version <= before.Version {
 			e.Fatalf("another outcome was not written")
 		}
 	}},
 	{"unknown_digest", func(e *env) {
-		e.no(e.s.PutVerdicts(e.ctx, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())}))
+		e.no(PutVerdicts(e.ctx, e.s, digest("a"), []gate.Verdict{verdict(app, gate.OutcomeDeny, e.now())}))
 		if e.record("a").Known() {
 			e.Fatalf("a verdict made a record")
 		}

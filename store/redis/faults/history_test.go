@@ -157,18 +157,18 @@ func (r recorded) Fence(ctx context.Context, d gate.Digest, epoch int64) error {
 
 // PutInventory is sent whatever has happened to the lease meanwhile: as one that
 // was on its way when the worker lost it.
-func (r recorded) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) error {
+func (r recorded) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error) {
 	value, err := r.codec.Encode(inv)
 	if err != nil {
-		return err
+		return gate.Written{}, err
 	}
 	e := event{Op: opBegin, Digest: inv.Digest, Epoch: epoch, Inventory: value.ID}
 	from := time.Now()
 	r.h.write(from, e, nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	err = r.Store.PutInventory(ctx, epoch, inv)
+	written, err := r.Store.PutInventory(ctx, epoch, inv)
 	e.Op = opCommit
 	r.h.write(from, e, err)
-	return err
+	return written, err
 }

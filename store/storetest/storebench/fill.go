@@ -9,6 +9,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
+	"github.com/digestgate/digestgate/store/storetest"
 )
 
 // Size is how much an image holds.
@@ -46,7 +47,7 @@ func fill(ctx context.Context, s store.Store, i int, size Size) error {
 	err = errors.Join(served, finished, first, other, tagged,
 		s.PutManifest(ctx, gate.Manifest{Digest: d, Kind: gate.KindImage, MediaType: "application/vnd.oci.image.manifest.v1+json",
 			Platform: gate.Platform{OS: "linux", Architecture: "amd64"}, Size: 50 << 20}),
-		s.PutInventory(ctx, job.Epoch, inventory(i, size)))
+		storetest.PutInventory(ctx, s, job.Epoch, inventory(i, size)))
 	if err != nil {
 		return err
 	}
@@ -56,8 +57,8 @@ func fill(ctx context.Context, s store.Store, i int, size Size) error {
 	}
 	decision := gate.Decision{Outcome: gate.OutcomeWarn, PolicyRevision: "sha256:0123", Reasons: []gate.Reason{
 		{Action: gate.OutcomeWarn, Rule: "root-user", Msg: "the image runs as root", Findings: []string{}}}}
-	return errors.Join(s.PutFindings(ctx, findings(i, res.Digests[d].Record.InventoryID, size)),
-		s.PutVerdicts(ctx, d, []gate.Verdict{{Location: place, Decision: decision}, {Location: second, Decision: decision}}))
+	return errors.Join(storetest.PutFindings(ctx, s, findings(i, res.Digests[d].Record.InventoryID, size)),
+		storetest.PutVerdicts(ctx, s, d, []gate.Verdict{{Location: place, Decision: decision}, {Location: second, Decision: decision}}))
 }
 
 // inventory is made of names and versions that differ from image to image as much

@@ -1,0 +1,155 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// sight is what a job has seen at its location.
+type sight struct {
+	gate.Looked
+	tags []tagRead // that name it
+	// known is what is recorded of it, and of the parts of an index, as far as it was
+	// read.
+	known map[gate.Digest]gate.Known
+}
+
+// tagRead is a read of a tag.
+type tagRead struct {
+	key    gate.TagKey
+	readAt time.Time // the store's, before the read
+	host   string    // that was read
+}
+
+// confirm asks the registry what the tags of a job name now, and adds it to what was
+// seen. wrong are the errors of tags whose content is at fault, which concern no other
+// tag; stop is an error that does. What was seen before it is recorded all the same.
+func (p *Pipeline) confirm(ctx context.Context, job gate.Job, seen []*sight) (_ []*sight, wrong, stop error) {
+	for _, tag := range job.Tags {
+		s, err := p.confirmTag(ctx, gate.TagKey{Location: job.Location, Tag: tag}, seen)
+		switch {
+		case err == nil && s != nil:
+			seen = append(seen, s)
+		case err == nil:
+		case errors.Is(err, gate.ErrNotFound) && job.Digest != "":
+			// The tag is gone again, which is recorded; its digest is fine.
+		default:
+			err = fmt.Errorf("confirming tag %s: %w", gate.Quoted(tag, 128), err)
+			if !ofTheTag(err) {
+				return seen, wrong, err
+			}
+			wrong = errors.Join(wrong, err) // the other tags may be fine
+		}
+	}
+	return seen, wrong, nil
+}
+
+// ofTheTag reports whether an error is about what one tag names, so that the other
+// tags of its repository may be fine.
+func ofTheTag(err error) bool {
+	return errors.Is(err, gate.ErrUnassessable) || errors.Is(err, gate.ErrIntegrity) || errors.Is(err, gate.ErrRegistryRefused)
+}
+
+// confirmTag asks what a tag names. It is a new sight, or none when the tag names one
+// that was read already, which has the tag then. ErrNotFound when the tag does not
+// exist (recorded).
+func (p *Pipeline) confirmTag(ctx context.Context, key gate.TagKey, seen []*sight) (*sight, error) {
+	readAt, err := p.Records.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	read := tagRead{key, readAt, p.Registries.HostOf(key.Registry)}
+	s, fresh, err := p.sightOf(ctx, key, seen)
+	if p.Registries.HostOf(key.Registry) != read.host {
+		return nil, gate.ErrOtherHost
+	}
+	if errors.Is(err, gate.ErrNotFound) {
+		if _, put := p.Records.PutTag(ctx, key, "", read.readAt, read.host); put != nil {
+			return nil, put
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.tags = append(s.tags, read)
+	if !fresh {
+		return nil, nil
+	}
+	return s, nil
+}
+
+// sightOf is what a tag names: one of those seen whose manifest was read, or a fresh
+// one.
+func (p *Pipeline) sightOf(ctx context.Context, key gate.TagKey, seen []*sight) (_ *sight, fresh bool, err error) {
+	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, s := range seen {
+		if s.Read && s.Manifest.Digest == digest {
+			return s, false, nil
+		}
+	}
+	found, entry, err := p.know(ctx, p.Records, key, digest, false)
+	if err != nil {
+		return nil, false, err
+	}
+	return &sight{Looked: found, known: map[gate.Digest]gate.Known{digest: {Entry: entry}}}, true, nil
+}
+
+// Look asks the registry, which is at host, what digest a tag names and writes
+// nothing. A digest that HEAD reports counts only when it was read and hashed before;
+// otherwise the manifest is read. asRecorded takes a doubtful record as it is. With
+// an error other than ErrNotFound the digest is what HEAD has reported, if it did.
+// ErrBusy: the registry is no longer at host, so that it is not known which was read.
+func (p *Pipeline) Look(ctx context.Context, r gate.RecordReader, key gate.TagKey, host string, asRecorded bool) (gate.Looked, error) {
+	var found gate.Looked
+	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
+	if err == nil {
+		found, _, err = p.know(ctx, r, key, digest, asRecorded)
+	}
+	if p.Registries.HostOf(key.Registry) != host {
+		return gate.Looked{}, gate.ErrOtherHost
+	}
+	return found, err
+}
+
+// know completes a look: what the digest is that HEAD has reported for a tag. entry is
+// what is recorded of that digest.
+func (p *Pipeline) know(ctx context.Context, r gate.RecordReader, key gate.TagKey, digest gate.Digest, asRecorded bool) (_ gate.Looked, entry gate.Entry, err error) {
+	reported := gate.Looked{Manifest: gate.Manifest{Digest: digest}}
+	if entry, err = gate.ReadEntry(ctx, r, digest); err != nil {
+		return reported, entry, err
+	}
+	if m := entry.Record.Manifest; m.Kind != gate.KindUnknown && (asRecorded || !entry.Record.Doubtful()) {
+		m.Digest = digest
+		return gate.Looked{Manifest: m}, entry, nil
+	}
+	m, err := p.Source.Resolve(ctx, key.Location, key.Tag)
+	switch {
+	case errors.Is(err, gate.ErrNotFound):
+		return gate.Looked{}, entry, err
+	case err != nil:
+		return reported, entry, err
+	}
+	return gate.Looked{Manifest: m, Read: true}, entry, nil
+}
+
+// putTags stores which tags name a sight, and returns those that do: one that was read
+// again later, by another process, names what was found then.
+func (p *Pipeline) putTags(ctx context.Context, s *sight) (tags []string, err error) {
+	for _, t := range s.tags {
+		m, err := p.Records.PutTag(ctx, t.key, s.Manifest.Digest, t.readAt, t.host)
+		if err != nil {
+			return nil, fmt.Errorf("confirming tag %s: %w", gate.Quoted(t.key.Tag, 128), err)
+		}
+		if m.Digest == s.Manifest.Digest {
+			tags = append(tags, t.key.Tag)
+		}
+	}
+	return tags, nil
+}

@@ -1,0 +1,132 @@
+package standing
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Changes takes what became different; history and notifications are made from it. It
+// is called by the worker that has written the change, after the write, and must
+// return soon. A process that ends between the two reports nothing, so that a change
+// is told at most once; the record has what stands.
+type Changes interface {
+	Changed(ctx context.Context, c gate.StandingChange)
+}
+
+// change begins the change of one renewal.
+func (s *Standing) change(k *gate.Known, o gate.Occasion) *gate.StandingChange {
+	return &gate.StandingChange{Digest: k.Record.Digest, At: s.Now(), Event: o.Event}
+}
+
+// tell hands a change on.
+func (s *Standing) tell(ctx context.Context, c gate.StandingChange) {
+	if s.Changes != nil && !c.Empty() {
+		s.Changes.Changed(ctx, c)
+	}
+}
+
+// compare says what new findings changed. older are those that rec named, nil when
+// there were none or they are lost; inv is what was matched.
+func compare(rec gate.Record, older *gate.Findings, inv *gate.Inventory, now gate.Record, f *gate.Findings) *gate.FindingsChange {
+	c := &gate.FindingsChange{Before: refOf(rec, older), After: refOf(now, f), First: rec.FindingsID == "", Lost: rec.FindingsID != "" && older == nil}
+	// The same inventory hides what it hid before.
+	c.Incomplete = f.Unassessable != "" || rec.FindingsOf != now.FindingsOf && inv.Risks[gate.RiskVulnerabilities].Coverage != gate.Complete
+	if c.Lost {
+		return c
+	}
+	before := byKey(older)
+	after := byKey(f)
+	var found, gone []gate.Vulnerability
+	for key, v := range after {
+		switch old, ok := before[key]; {
+		case !ok:
+			found = append(found, v)
+		case old.Severity != v.Severity:
+			c.Severity = append(c.Severity, gate.SeverityChange{Vulnerability: v, Before: old.Severity})
+		}
+	}
+	for key, v := range before {
+		if _, ok := after[key]; !ok {
+			gone = append(gone, v)
+		}
+	}
+	c.Found = changed(found)
+	if fixed := changed(gone); c.Incomplete {
+		c.Unseen = fixed.Total
+	} else {
+		c.Fixed = fixed
+	}
+	slices.SortFunc(c.Severity, func(a, b gate.SeverityChange) int { return worstFirst(a.Vulnerability, b.Vulnerability) })
+	c.MoreSeverity = max(0, len(c.Severity)-gate.MaxChanged)
+	c.Severity = slices.Clip(c.Severity[:len(c.Severity)-c.MoreSeverity])
+	return c
+}
+
+func refOf(rec gate.Record, f *gate.Findings) gate.FindingsRef {
+	ref := gate.FindingsRef{ID: rec.FindingsID, InventoryID: rec.FindingsOf, Generation: rec.Generation, Advisories: rec.Advisories, Counts: rec.Counts}
+	if f != nil {
+		ref.Unassessable = f.Unassessable
+	}
+	return ref
+}
+
+func byKey(f *gate.Findings) map[string]gate.Vulnerability {
+	m := map[string]gate.Vulnerability{}
+	if f != nil {
+		for _, v := range f.Vulnerabilities {
+			m[v.Key()] = v
+		}
+	}
+	return m
+}
+
+func changed(list []gate.Vulnerability) gate.ChangedFindings {
+	all := gate.Findings{Vulnerabilities: list}
+	slices.SortFunc(list, worstFirst)
+	return gate.ChangedFindings{List: slices.Clone(list[:min(len(list), gate.MaxChanged)]), Total: all.Count()}
+}
+
+func worstFirst(a, b gate.Vulnerability) int {
+	rank := func(v gate.Vulnerability) int {
+		if i := slices.Index(gate.Severities(), v.Severity); i >= 0 {
+			return i
+		}
+		return len(gate.Severities())
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Key(), b.Key()))
+}
+
+// verdictChanges pairs the verdicts that a write has replaced with those that stand
+// now.
+func verdictChanges(replaced, fresh []gate.Verdict) (list []gate.VerdictChange, more int) {
+	now := make(map[gate.Location]gate.Decision, len(fresh))
+	for _, v := range fresh {
+		now[v.Location] = v.Decision
+	}
+	for _, v := range replaced {
+		before, after := verdictOf(v.Decision), verdictOf(now[v.Location])
+		switch {
+		case before.Outcome == after.Outcome && before.Code == after.Code && slices.Equal(before.Rules, after.Rules):
+		case len(list) == gate.MaxChanged:
+			more++
+		default:
+			list = append(list, gate.VerdictChange{Location: v.Location, Before: before, After: after})
+		}
+	}
+	return list, more
+}
+
+func verdictOf(d gate.Decision) gate.VerdictRef {
+	ref := gate.VerdictRef{Outcome: d.Outcome, Code: d.Code, PolicyRevision: d.PolicyRevision}
+	for _, r := range d.Reasons {
+		if r.Rule != "" {
+			ref.Rules = append(ref.Rules, r.Rule)
+		}
+	}
+	slices.Sort(ref.Rules)
+	ref.Rules = slices.Compact(ref.Rules)
+	return ref
+}
