@@ -12,13 +12,12 @@ type Answer struct {
 	Outcome Outcome
 	// Code says why the image is refused, "" when it is not.
 	Code Code
-	// Text is one line for the developer who is refused: what is wrong and
-	// what to do. It names neither code nor reference (admission puts them in
-	// front), it is not escaped or cut (admission does both), and it never
-	// holds the text of a foreign error or a credential. "" means the code's
-	// usual sentence. With CodePolicy admission writes the line from Reasons,
-	// so that it can leave findings out one by one.
-	Text string
+	// Text is for the developer who is refused: what is wrong and what to do.
+	// It names neither code nor reference (admission puts them in front), and it
+	// never holds the text of a foreign error or a credential. The zero Text
+	// means the code's usual sentence. With CodePolicy admission writes the line
+	// from Reasons, so that it can leave findings out one by one.
+	Text Text
 	// Reasons are those of the decision, deny and warn ones.
 	Reasons []Reason
 	// Digest is what the reference names: the digest in it, or what its tag

@@ -44,7 +44,7 @@ func TestOneDigestTakesOneFromTheBudget(t *testing.T) {
 		l, budget := s.budgeted(3)
 		image := s.at("team/app", "@"+string(s.push("team/app", "v1", 1)))
 		for range 10 {
-			if a := s.ask(l, image); a.Permits() || strings.Contains(a.Text, "newDigestsPerHour") {
+			if a := s.ask(l, image); a.Permits() || strings.Contains(english(a), "newDigestsPerHour") {
 				t.Fatalf("the same pending digest again: got %+v", a)
 			}
 		}
@@ -138,13 +138,13 @@ func TestBudgetHoldsAcrossReplicas(t *testing.T) {
 			if a.Permits() {
 				t.Fatalf("an image that was never scanned: got %+v", a)
 			}
-			if !strings.Contains(a.Text, "newDigestsPerHour") {
+			if !strings.Contains(english(a), "newDigestsPerHour") {
 				continue
 			}
 			n++
 			ends := s.clock.Now().Truncate(time.Hour).Add(time.Hour).Format("15:04")
-			if a.Code != gate.CodeUnscanned || !strings.Contains(a.Text, fmt.Sprintf("%q has asked for its %d new images", namespace, limit)) || !strings.Contains(a.Text, "from "+ends+" UTC") {
-				t.Errorf("over the budget: got %s %q, want the limit and %s", a.Code, a.Text, ends)
+			if a.Code != gate.CodeUnscanned || !strings.Contains(english(a), fmt.Sprintf("%q has asked for its %d new images", namespace, limit)) || !strings.Contains(english(a), "from "+ends+" UTC") {
+				t.Errorf("over the budget: got %s %q, want the limit and %s", a.Code, english(a), ends)
 			}
 		}
 		return n
@@ -162,11 +162,11 @@ func TestBudgetHoldsAcrossReplicas(t *testing.T) {
 	if a := ask(0, "team-a"); !a.Permits() {
 		t.Errorf("a known image in a namespace without budget: got %+v", a)
 	}
-	if a := ask(asks-1, "team-b"); !strings.Contains(a.Text, "queued now") {
+	if a := ask(asks-1, "team-b"); !strings.Contains(english(a), "queued now") {
 		t.Errorf("another namespace: got %+v", a)
 	}
 	s.clock.Advance(s.clock.Now().Truncate(time.Hour).Add(time.Hour).Sub(s.clock.Now()))
-	if a := ask(asks-2, "team-a"); !strings.Contains(a.Text, "queued now") {
+	if a := ask(asks-2, "team-a"); !strings.Contains(english(a), "queued now") {
 		t.Errorf("in the next hour: got %+v", a)
 	}
 	want := `

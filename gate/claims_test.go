@@ -49,14 +49,14 @@ func (s *site) putIndex(loc gate.Location, tag string, descriptors ...map[string
 func (s *site) admitted(when string, d gate.Digest) {
 	s.t.Helper()
 	if a := s.ask(s.lookup(lookup.Options{}), s.at(victim.Repository, "@"+string(d))); !a.Permits() {
-		s.t.Errorf("%s: got %s (%s), want allowed", when, a.Code, a.Text)
+		s.t.Errorf("%s: got %s (%s), want allowed", when, a.Code, english(a))
 	}
 }
 
 func (s *site) refused(when, image string, code gate.Code) {
 	s.t.Helper()
 	if a := s.ask(s.lookup(lookup.Options{}), image); a.Permits() || a.Code != code {
-		s.t.Errorf("%s: got %s (%s), want %s", when, a.Code, a.Text, code)
+		s.t.Errorf("%s: got %s (%s), want %s", when, a.Code, english(a), code)
 	}
 }
 

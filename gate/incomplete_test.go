@@ -36,7 +36,7 @@ func TestWhatIsLetThroughIsSaid(t *testing.T) {
 			at := place.Verdict
 			if !warned {
 				const want = `add "vulnerabilities/jar-without-coordinates" (or, for this file only, "vulnerabilities:opt/vendor/a.jar")`
-				if a.Permits() || a.Code != gate.CodeScanFailed || !strings.Contains(a.Text, want) || at.Code != gate.CodeScanFailed {
+				if a.Permits() || a.Code != gate.CodeScanFailed || !strings.Contains(english(a), want) || at.Code != gate.CodeScanFailed {
 					t.Errorf("got %+v, standing %+v; want SCAN_FAILED with %q", a, at, want)
 				}
 				return

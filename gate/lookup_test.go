@@ -39,7 +39,7 @@ func TestUnknownDigestIsDeniedQueuedAndThenAllowed(t *testing.T) {
 	image := s.at("team/app", "@"+string(d))
 
 	a := s.ask(l, image)
-	if a.Permits() || a.Code != gate.CodeUnscanned || !strings.Contains(a.Text, "queued now") {
+	if a.Permits() || a.Code != gate.CodeUnscanned || !strings.Contains(english(a), "queued now") {
 		t.Fatalf("first ask: got %+v, want UNSCANNED and queued", a)
 	}
 	s.work()
@@ -70,7 +70,7 @@ func TestPendingRaisesThePriority(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := s.ask(l, s.at("team/app", "@"+string(d)))
-	if a.Permits() || a.Code != gate.CodePending || !strings.Contains(a.Text, "a bare Pod must be applied again") {
+	if a.Permits() || a.Code != gate.CodePending || !strings.Contains(english(a), "a bare Pod must be applied again") {
 		t.Errorf("while queued: got %+v, want PENDING", a)
 	}
 	if got := s.entry(d).Job.Priority; got != gate.PriorityInteractive {
@@ -87,7 +87,7 @@ func TestNamespaceBudgetBoundsWhatIsQueued(t *testing.T) {
 		switch {
 		case a.Permits():
 			t.Fatalf("unknown digest permitted: %+v", a)
-		case strings.Contains(a.Text, "queued now"):
+		case strings.Contains(english(a), "queued now"):
 			queued++
 		default:
 			refused++
@@ -97,8 +97,8 @@ func TestNamespaceBudgetBoundsWhatIsQueued(t *testing.T) {
 		t.Errorf("with a budget of 2: %d queued, %d refused; want 2 and 3", queued, refused)
 	}
 	s.clock.Advance(time.Hour)
-	if a := s.ask(l, s.at("team/app", "@sha256:"+pad(4))); !strings.Contains(a.Text, "queued now") {
-		t.Errorf("in the next hour: got %q", a.Text)
+	if a := s.ask(l, s.at("team/app", "@sha256:"+pad(4))); !strings.Contains(english(a), "queued now") {
+		t.Errorf("in the next hour: got %q", english(a))
 	}
 }
 
@@ -229,7 +229,7 @@ func TestReferencesThatAreNotTrusted(t *testing.T) {
 		s.at("team/app", ":no-such-tag"): gate.CodeUnscanned,
 	} {
 		if a := s.ask(l, image); a.Permits() || a.Code != code {
-			t.Errorf("%s: got %s (%s), want %s", image, a.Code, a.Text, code)
+			t.Errorf("%s: got %s (%s), want %s", image, a.Code, english(a), code)
 		}
 	}
 	strict := s.lookup(lookup.Options{RequireDigest: true})
@@ -288,7 +288,7 @@ func TestCancelledStaysCancelledAtAdmission(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodeUnscanned || !strings.Contains(a.Text, "cancelled") {
+		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodeUnscanned || !strings.Contains(english(a), "cancelled") {
 			t.Errorf("cancelled: got %+v", a)
 		}
 	}

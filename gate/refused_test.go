@@ -131,7 +131,7 @@ func TestRefusedTagAtAdmission(t *testing.T) {
 	for what, change := range map[string]func(){"after the grace": func() {}, "dirty": func() { s.event("team/app", "v1", d) }} {
 		change()
 		a := s.ask(l, image)
-		if a.Permits() || a.Code != gate.CodeUnscanned || !strings.Contains(a.Text, `refuses tag "v1" of repository "team/app": blocked by its own policy or removed`) {
+		if a.Permits() || a.Code != gate.CodeUnscanned || !strings.Contains(english(a), `refuses tag "v1" of repository "team/app": blocked by its own policy or removed`) {
 			t.Errorf("%s: got %+v, want a refusal that names the registry's", what, a)
 		}
 	}

@@ -51,7 +51,7 @@ func TestInventedNamespaces(t *testing.T) {
 	}
 	invented, last := 0, gate.Answer{}
 	for i := range 3 * total {
-		if last = s.asks(l, fmt.Sprint("invented-", i), unknown()); !strings.Contains(last.Text, "newDigestsPerHourTotal") {
+		if last = s.asks(l, fmt.Sprint("invented-", i), unknown()); !strings.Contains(english(last), "newDigestsPerHourTotal") {
 			invented++
 		}
 	}
@@ -59,8 +59,8 @@ func TestInventedNamespaces(t *testing.T) {
 		t.Errorf("invented namespaces queued %d, want half of %d", invented, total)
 	}
 	ends := s.clock.Now().UTC().Truncate(time.Hour).Add(time.Hour).Format("15:04")
-	if last.Code != gate.CodeUnscanned || !strings.Contains(last.Text, "half of admission.newDigestsPerHourTotal") || !strings.Contains(last.Text, ends+" UTC") {
-		t.Errorf("beyond it: got %s %q", last.Code, last.Text)
+	if last.Code != gate.CodeUnscanned || !strings.Contains(english(last), "half of admission.newDigestsPerHourTotal") || !strings.Contains(english(last), ends+" UTC") {
+		t.Errorf("beyond it: got %s %q", last.Code, english(last))
 	}
 	known.Flush(s.ctx)
 	other := s.established() // a replica that was started later
@@ -70,12 +70,12 @@ func TestInventedNamespaces(t *testing.T) {
 	}
 	l = s.totalled(total, other)
 	for i := range 5 {
-		if a := s.asks(l, "shop", unknown()); !strings.Contains(a.Text, "queued now") {
-			t.Errorf("image %d of the namespace with an admitted image: got %s %q", i, a.Code, a.Text)
+		if a := s.asks(l, "shop", unknown()); !strings.Contains(english(a), "queued now") {
+			t.Errorf("image %d of the namespace with an admitted image: got %s %q", i, a.Code, english(a))
 		}
 	}
-	if a := s.asks(l, "shop", unknown()); !strings.Contains(a.Text, "(admission.newDigestsPerHour)") {
-		t.Errorf("beyond its own budget: got %q", a.Text)
+	if a := s.asks(l, "shop", unknown()); !strings.Contains(english(a), "(admission.newDigestsPerHour)") {
+		t.Errorf("beyond its own budget: got %q", english(a))
 	}
 	// Pushes and the API draw on nothing.
 	pushed := s.push("team/app", "pushed", 7)
@@ -84,8 +84,8 @@ func TestInventedNamespaces(t *testing.T) {
 		t.Errorf("asking by the API: %v", err)
 	}
 	s.clock.Advance(time.Hour)
-	if a := s.asks(l, "invented-x", unknown()); !strings.Contains(a.Text, "queued now") {
-		t.Errorf("in the next hour: got %q", a.Text)
+	if a := s.asks(l, "invented-x", unknown()); !strings.Contains(english(a), "queued now") {
+		t.Errorf("in the next hour: got %q", english(a))
 	}
 }
 
@@ -100,10 +100,10 @@ func TestTotalOfAllNamespaces(t *testing.T) {
 		known.Note("default", namespace)
 		a := s.asks(l, namespace, s.at("team/app", "@"+string(s.push("team/app", fmt.Sprint("v", i), uint64(i+1)))))
 		switch {
-		case strings.Contains(a.Text, "queued now"):
+		case strings.Contains(english(a), "queued now"):
 			queued++
-		case !strings.Contains(a.Text, "all namespaces together have asked for their 6"):
-			t.Errorf("got %q", a.Text)
+		case !strings.Contains(english(a), "all namespaces together have asked for their 6"):
+			t.Errorf("got %q", english(a))
 		}
 	}
 	if queued != 6 {

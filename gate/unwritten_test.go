@@ -173,9 +173,9 @@ func unwritten(t *testing.T, s *site, words string, begin, end func()) {
 			if a.Code != c.code || a.Permits() != (c.code == "") || a.Digest != c.digest {
 				t.Fatalf("got %+v, want code %q and digest %q", a, c.code, c.digest)
 			}
-			said := a.Text + strings.Join(a.Warnings, " ")
+			said := english(a) + strings.Join(a.Warnings, " ")
 			if strings.Contains(said, words) != c.told {
-				t.Errorf("got text %q and warnings %q, want %q in them: %t", a.Text, a.Warnings, words, c.told)
+				t.Errorf("got text %q and warnings %q, want %q in them: %t", english(a), a.Warnings, words, c.told)
 			}
 		})
 	}

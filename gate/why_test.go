@@ -10,19 +10,23 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/refusal"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
 // said fails unless the text of an answer has all the words and none of those after
 // "!".
+// english is what an answer says.
+func english(a gate.Answer) string { return refusal.English(a.Text) }
+
 func said(t *testing.T, a gate.Answer, code gate.Code, words ...string) {
 	t.Helper()
 	if a.Permits() || a.Code != code {
 		t.Errorf("got %s, want %s: %+v", a.Code, code, a)
 	}
 	for _, w := range words {
-		if no, ok := strings.CutPrefix(w, "!"); ok == strings.Contains(a.Text, no) {
-			t.Errorf("got %q, want %q", a.Text, words)
+		if no, ok := strings.CutPrefix(w, "!"); ok == strings.Contains(english(a), no) {
+			t.Errorf("got %q, want %q", english(a), words)
 		}
 	}
 }
@@ -130,7 +134,7 @@ func TestRegistryAskedToWaitUntil(t *testing.T) {
 	until := s.clock.Now().Add(20 * time.Minute)
 	a := s.ask(l, image)
 	said(t, a, gate.CodePending, `registry "hub" asked to wait until `, "!"+usually, "!tried again")
-	_, at, _ := strings.Cut(a.Text, "until ")
+	_, at, _ := strings.Cut(english(a), "until ")
 	if got, err := time.Parse("15:04 UTC", at[:9]); err != nil || got.Sub(time.Date(0, 1, 1, until.Hour(), until.Minute(), 0, 0, time.UTC)).Abs() > time.Minute {
 		t.Errorf("got until %q (%v), want %s", at, err, until)
 	}
@@ -188,8 +192,8 @@ func TestCauseIsOfThisPlaceOrOfTheBytes(t *testing.T) {
 			for repo, want := range map[string]string{theirs: c.here, ours: c.there} {
 				a := s.ask(l, s.at(repo, "@"+string(d)))
 				said(t, a, c.code, want)
-				if repo == ours && strings.Contains(a.Text, "tenant-a") {
-					t.Errorf("at %s: got %q, which names another tenant's repository", repo, a.Text)
+				if repo == ours && strings.Contains(english(a), "tenant-a") {
+					t.Errorf("at %s: got %q, which names another tenant's repository", repo, english(a))
 				}
 			}
 		})
@@ -327,14 +331,14 @@ func TestTagOfARegistryThatDoesNotAnswer(t *testing.T) {
 			}
 			s.clock.Advance(20 * time.Minute)
 			a = s.ask(l, s.at("team/app", ":v1"))
-			if a.Permits() || !strings.Contains(a.Text, c.denied) {
+			if a.Permits() || !strings.Contains(english(a), c.denied) {
 				t.Errorf("beyond grace: got %+v, want %q", a, c.denied)
 			}
 		})
 	}
 	s := newSite(t, month(0))
 	a := s.ask(s.lookup(lookup.Options{}), "second.invalid/team/app:v1")
-	if a.Permits() || !strings.Contains(a.Text, `what tag "v1" names is not known: the name of registry "second" cannot be resolved`) {
+	if a.Permits() || !strings.Contains(english(a), `what tag "v1" names is not known: the name of registry "second" cannot be resolved`) {
 		t.Errorf("a name that cannot be resolved: got %+v", a)
 	}
 }

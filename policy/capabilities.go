@@ -77,8 +77,8 @@ func refusedBuiltins() map[string]string {
 	}
 }
 
-// refusal is the text for a builtin that exists but is not allowed.
-func refusal(name string) string {
+// notAllowed is the text for a builtin that exists but is not allowed.
+func notAllowed(name string) string {
 	why, ok := refusedBuiltins()[name]
 	if !ok {
 		why = "it is not on the list in docs/policies.md"

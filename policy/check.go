@@ -122,7 +122,7 @@ func refusing(ps *Problems) stage {
 			if operator.Location != nil {
 				loc = operator.Location
 			}
-			*ps = append(*ps, at(loc, "%s", refusal(name)))
+			*ps = append(*ps, at(loc, "%s", notAllowed(name)))
 		}
 	}
 	look := func(c *ast.Compiler) *ast.Error {

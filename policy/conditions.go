@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // The conditions are what the engine itself refuses, before any rule runs
@@ -16,39 +17,38 @@ import (
 // when it has some.
 func noVerdict(q gate.Question) (reason gate.Reason, ok bool) {
 	if q.State == gate.StateUnassessable {
-		why := q.Record.WhyUnassessable(q.Location)
-		if why == "" {
-			why = "its content cannot be read"
+		why := refusal.Say(refusal.CauseUnreadable, nil)
+		if text := q.Record.WhyUnassessable(q.Location); text != "" {
+			why = refusal.Say(refusal.Detail, refusal.P{"text": text})
 		}
-		return none(gate.CodeUnassessable, "the image cannot be assessed: %s; use another image, or ask the operators of digestgate", why), true
+		return none(gate.CodeUnassessable, refusal.Say(refusal.UnassessableBecause, refusal.P{"why": why})), true
 	}
 	if q.Record.InventoryID != "" && q.Record.FindingsID != "" {
 		return gate.Reason{}, false
 	}
-	const wait = "a controller retries by itself, a bare Pod must be applied again"
 	switch q.State {
 	case gate.StateQueued:
-		return none(gate.CodePending, "the image is waiting to be scanned; %s", wait), true
+		return none(gate.CodePending, refusal.Say(refusal.PendingQueued, nil)), true
 	case gate.StateScanning:
-		return none(gate.CodePending, "the image is being scanned; %s", wait), true
+		return none(gate.CodePending, refusal.Say(refusal.PendingRunning, nil)), true
 	case gate.StateScanned:
-		return none(gate.CodePending, "the image has been read and is not yet compared with the vulnerability data; %s", wait), true
+		return none(gate.CodePending, refusal.Say(refusal.PendingMatch, nil)), true
 	case gate.StateFailed:
-		return none(gate.CodeScanFailed, "the scan of the image failed; the job says why, and a new push or `POST /api/v1/scans` scans it again"), true
+		return none(gate.CodeScanFailed, refusal.Say(refusal.ScanFailed, nil)), true
 	case gate.StateQuotaExhausted:
-		return none(gate.CodeQuotaExhausted, "the scan quota of this period is used up; the scan continues when the next one begins, or when the quota is raised"), true
+		return none(gate.CodeQuotaExhausted, refusal.Say(refusal.QuotaUsed, nil)), true
 	case gate.StateCancelled:
-		return none(gate.CodeUnscanned, "the scan of the image was cancelled; ask for it again with `POST /api/v1/scans`"), true
+		return none(gate.CodeUnscanned, refusal.Say(refusal.UnscannedCancelled, nil)), true
 	}
-	return none(gate.CodeUnscanned, "the image has not been scanned; push it to a configured registry, or ask for a scan"), true
+	return none(gate.CodeUnscanned, refusal.Say(refusal.Unscanned, nil)), true
 }
 
-func none(code gate.Code, format string, args ...any) gate.Reason {
-	return condition(gate.OutcomeDeny, code, format, args...)
+func none(code gate.Code, text gate.Text) gate.Reason {
+	return condition(gate.OutcomeDeny, code, text)
 }
 
-func condition(action gate.Outcome, code gate.Code, format string, args ...any) gate.Reason {
-	return gate.Reason{Action: action, Code: code, Msg: gate.Printable(fmt.Sprintf(format, args...), maxMsgBytes), Findings: []string{}}
+func condition(action gate.Outcome, code gate.Code, text gate.Text) gate.Reason {
+	return gate.Reason{Action: action, Code: code, Msg: gate.Printable(refusal.English(text), maxMsgBytes), Findings: []string{}}
 }
 
 // conditions judges what is known of an image apart from its findings: risks
@@ -57,29 +57,25 @@ func condition(action gate.Outcome, code gate.Code, format string, args ...any) 
 // configuration lets through is a warning.
 func (e *Engine) conditions(q gate.Question, fs *facts) []gate.Reason {
 	reasons := slices.Clone(fs.incomplete)
-	add := func(word string, code gate.Code, format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
+	add := func(word string, text gate.Text) {
 		if slices.Contains(e.options.Config.AllowIncomplete, word) {
 			r := letThrough(word, text)
-			r.Code = code
+			r.Code = gate.CodeUnassessable
 			reasons = append(reasons, r)
 			return
 		}
-		reasons = append(reasons, condition(gate.OutcomeDeny, code, "%s, or let the operators of digestgate add %q to policy.allowIncomplete", text, word))
+		reasons = append(reasons, none(gate.CodeUnassessable, refusal.Say(refusal.OrAllow, refusal.P{"what": text, "entry": word})))
 	}
 	switch {
 	case !fs.distributionFiles || fs.packageDatabase:
 	case fs.database.Path != "":
-		add(IncompletePackageDatabase, gate.CodeUnassessable,
-			"the image is built from a distribution (%s) whose package database %s (%s) could not be read, so what is installed is not known; use a base image with packages of dpkg, apk or rpm",
-			fs.release(), gate.Quoted(fs.database.Path, 200), gate.Printable(fs.database.Manager, 60))
+		add(IncompletePackageDatabase, refusal.Say(refusal.DatabaseUnread,
+			refusal.P{"release": fs.release(), "path": fs.database.Path, "manager": fs.database.Manager}))
 	default:
-		add(IncompletePackageDatabase, gate.CodeUnassessable,
-			"the image is built from a distribution (%s) but its package database is missing, so what is installed is not known; do not delete the package database in the build", fs.release())
+		add(IncompletePackageDatabase, refusal.Say(refusal.DatabaseMissing, refusal.P{"release": fs.release()}))
 	}
 	if fs.unassessable != "" {
-		add(IncompleteDistributionRelease, gate.CodeUnassessable,
-			"the vulnerability data cannot judge the image: %s; use an image that it can judge, or ask the operators of digestgate", fs.unassessable)
+		add(IncompleteDistributionRelease, refusal.Say(refusal.ReleaseUnknown, refusal.P{"why": fs.unassessable}))
 	}
 	if r, ok := e.stale(q, fs); ok {
 		reasons = append(reasons, r)
@@ -111,14 +107,13 @@ func (e *Engine) stale(q gate.Question, fs *facts) (gate.Reason, bool) {
 		action = gate.OutcomeDeny
 	}
 	if at.IsZero() {
-		return condition(action, gate.CodeStale, "the age of the vulnerability data is not known: its sources state no time; ask the operators of digestgate to build it with --updated-at, or to load current data"), true
+		return condition(action, gate.CodeStale, refusal.Say(refusal.StaleUndated, nil)), true
 	}
 	if ahead {
-		return condition(action, gate.CodeStale, "the age of the vulnerability data is not known: it is dated %s, which is in the future; ask the operators of digestgate to load current data, or to correct the clock", rfc3339(at)), true
+		return condition(action, gate.CodeStale, refusal.Say(refusal.StaleFuture, refusal.P{"at": rfc3339(at)})), true
 	}
-	return condition(action, gate.CodeStale,
-		"the vulnerability data is of %s, %s old, and at most %s are allowed (advisories.maxAge); ask the operators of digestgate to refresh it",
-		rfc3339(at), spoken(age), spoken(e.options.MaxAge)), true
+	return condition(action, gate.CodeStale, refusal.Say(refusal.StaleOld,
+		refusal.P{"at": rfc3339(at), "age": spoken(age), "most": spoken(e.options.MaxAge)})), true
 }
 
 // spoken is a duration in whole hours, in minutes when it is short.

@@ -20,8 +20,8 @@ func TestNoVerdict(t *testing.T) {
 	}{
 		{gate.StateNotScanned, false, gate.CodeUnscanned, "has not been scanned"},
 		{gate.StateCancelled, false, gate.CodeUnscanned, "cancelled"},
-		{gate.StateQueued, false, gate.CodePending, "waiting to be scanned"},
-		{gate.StateScanning, false, gate.CodePending, "is being scanned"},
+		{gate.StateQueued, false, gate.CodePending, "its scan is queued"},
+		{gate.StateScanning, false, gate.CodePending, "its scan is running"},
 		{gate.StateScanned, false, gate.CodePending, "not yet compared"},
 		{gate.StateFailed, false, gate.CodeScanFailed, "failed"},
 		{gate.StateUnassessable, false, gate.CodeUnassessable, "encrypted layer"},

@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // DryRun decides one input document with the rules of files, which it must fit
@@ -37,7 +38,7 @@ func DryRun(ctx context.Context, files []File, input []byte, prints io.Writer) (
 		return set.reasonsOf(results)
 	})
 	if err != nil {
-		reasons = []gate.Reason{condition(gate.OutcomeDeny, gate.CodeOf(err), "the policies gave no answer: %v", err)}
+		reasons = []gate.Reason{condition(gate.OutcomeDeny, gate.CodeOf(err), refusal.Say(refusal.PolicyNoAnswer, refusal.P{"why": err}))}
 	}
 	return decide(gate.Decision{PolicyRevision: contentHash(set.files)}, reasons), nil
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // Engine decides with one set of policies after the other. It implements
@@ -143,11 +144,11 @@ func (e *Engine) failure(q gate.Question, doing string, err error) gate.Reason {
 	class, known := gate.Classify(err)
 	switch {
 	case class.Code == gate.CodePolicyError:
-		return condition(gate.OutcomeDeny, class.Code, "the policies gave no answer: %v; ask the operators of digestgate to correct them", err)
-	case known:
-		return condition(gate.OutcomeDeny, class.Code, "%s: %v; try again", doing, class.Err)
+		return condition(gate.OutcomeDeny, class.Code, refusal.Say(refusal.PolicyNoAnswer, refusal.P{"why": err}))
+	case known && class.Code != gate.CodeInternal:
+		return condition(gate.OutcomeDeny, class.Code, refusal.Say(refusal.While, refusal.P{"doing": doing, "why": refusal.Usual(class.Code)}))
 	}
-	return condition(gate.OutcomeDeny, gate.CodeInternal, "%s failed; the log of digestgate says why", doing)
+	return condition(gate.OutcomeDeny, gate.CodeInternal, refusal.Say(refusal.InternalLogged, refusal.P{"doing": doing}))
 }
 
 // facts gets the shared part of the input, from the cache or by Load. Callers
@@ -197,8 +198,7 @@ func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
 // the same key share one evaluation.
 func (e *Engine) rules(ctx context.Context, set *activeSet, q gate.Question, fs *facts) ([]gate.Reason, error) {
 	if r := q.Request; r != nil && r.LongUser > 0 && set.mentions.request["user"] {
-		return []gate.Reason{condition(gate.OutcomeDeny, gate.CodeReviewInvalid,
-			"the policies read the name of the user, which has %d bytes, more than %d; use an account with a shorter name", r.LongUser, gate.MaxUser)}, nil
+		return []gate.Reason{none(gate.CodeReviewInvalid, refusal.Say(refusal.ReviewUser, refusal.P{"bytes": r.LongUser, "most": gate.MaxUser}))}, nil
 	}
 	key := set.mentions.key(set.revision, q, fs.advisories(q))
 	if m, ok := e.memos.get(key); ok && m.fresh(q.Now, set.mentions.timed) {

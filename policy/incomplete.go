@@ -8,6 +8,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // The words of policy.allowIncomplete that are not risks.
@@ -138,7 +139,7 @@ func incomplete(risks []gate.Risk, allowed []allowance, inv *gate.Inventory) []g
 		whole := slices.IndexFunc(allowed, func(a allowance) bool { return a.risk == r && a.all() })
 		if refused.number()+count(through) == 0 || s.Coverage == gate.Failed {
 			// Nothing says what is missing: only the whole risk can be let through.
-			text := fmt.Sprintf("%s: %s", sentenceOf(r, s.Coverage), statedReason(s))
+			text := scanOf(r, s.Coverage, statedReason(s))
 			if whole >= 0 {
 				reasons = append(reasons, letThrough(allowed[whole].text, text))
 			} else {
@@ -148,11 +149,11 @@ func incomplete(risks []gate.Risk, allowed []allowance, inv *gate.Inventory) []g
 		}
 		for i, g := range through {
 			if g.number() > 0 {
-				reasons = append(reasons, letThrough(allowed[i].text, sentenceOf(r, s.Coverage)+": "+g.describe()))
+				reasons = append(reasons, letThrough(allowed[i].text, scanOf(r, s.Coverage, g.describe())))
 			}
 		}
 		if refused.number() > 0 {
-			reasons = append(reasons, refuse(sentenceOf(r, s.Coverage)+": "+refused.describe(), refused.narrowest(r)))
+			reasons = append(reasons, refuse(scanOf(r, s.Coverage, refused.describe()), refused.narrowest(r)))
 		}
 	}
 	return reasons
@@ -192,35 +193,36 @@ func count(all []gaps) int {
 	return n
 }
 
-func sentenceOf(r gate.Risk, c gate.Coverage) string {
+// scanOf says what was found of a risk that was not fully looked at.
+func scanOf(r gate.Risk, c gate.Coverage, found gate.Text) gate.Text {
 	if c == gate.Failed {
-		return fmt.Sprintf("the scan for %s failed", r)
+		return refusal.Say(refusal.RiskFailed, refusal.P{"risk": r, "found": found})
 	}
-	return fmt.Sprintf("the scan is incomplete for %s", r)
+	return refusal.Say(refusal.RiskIncomplete, refusal.P{"risk": r, "found": found})
 }
 
-func statedReason(s gate.RiskStatus) string {
+func statedReason(s gate.RiskStatus) gate.Text {
 	if s.Reason == "" {
-		return "no reason is recorded"
+		return refusal.Say(refusal.RiskUnrecorded, nil)
 	}
-	return gate.Printable(s.Reason, 400)
+	return refusal.Say(refusal.Detail, refusal.P{"text": gate.Printable(s.Reason, 400)})
 }
 
 // refuse and letThrough are the two answers. Admission cuts warnings after 256
 // bytes, so that the entry stands first.
-func refuse(text, entries string) gate.Reason {
-	return none(gate.CodeScanFailed, "%s; remove the cause from the image, or let the operators of digestgate add %s to policy.allowIncomplete", text, entries)
+func refuse(text gate.Text, entries string) gate.Reason {
+	return none(gate.CodeScanFailed, refusal.Say(refusal.ScanIncomplete, refusal.P{"what": text, "entries": entries}))
 }
 
-func letThrough(entry, text string) gate.Reason {
-	return condition(gate.OutcomeWarn, gate.CodeScanFailed, "policy.allowIncomplete names %s, which lets this through: %s", gate.Printable(entry, 200), text)
+func letThrough(entry string, text gate.Text) gate.Reason {
+	return condition(gate.OutcomeWarn, gate.CodeScanFailed, refusal.Say(refusal.LetThrough, refusal.P{"entry": entry, "what": text}))
 }
 
 // describe names the first error and counts the others.
-func (g *gaps) describe() string {
+func (g *gaps) describe() gate.Text {
 	n := g.number()
 	if len(g.listed) == 0 {
-		return fmt.Sprintf("%d gaps (%s) that are not listed", n, strings.Join(g.kinds(), ", "))
+		return refusal.Say(refusal.GapsUnlisted, refusal.P{"number": n, "kinds": strings.Join(g.kinds(), ", ")})
 	}
 	e := g.listed[0]
 	kind := ""
@@ -233,9 +235,9 @@ func (g *gaps) describe() string {
 	}
 	text := fmt.Sprintf("%s: %s%s", gate.Printable(path, 150), gate.Printable(e.Message, 120), kind)
 	if n > 1 {
-		text += fmt.Sprintf(", and %d more", n-1)
+		return refusal.Say(refusal.GapsMore, refusal.P{"first": text, "more": n - 1})
 	}
-	return text
+	return refusal.Say(refusal.Detail, refusal.P{"text": text})
 }
 
 // kinds are the kinds of the errors, each once; "" is left out.

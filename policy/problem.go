@@ -111,7 +111,7 @@ func problemsOf(err error, rewritten map[ast.Var]ast.Var) Problems {
 			}
 		}
 		if m := undefinedCall.FindStringSubmatch(e.Message); m != nil && knownBuiltin(m[1]) {
-			text = refusal(m[1])
+			text = notAllowed(m[1])
 		}
 		text = localName.ReplaceAllStringFunc(text, func(name string) string {
 			if v, ok := rewritten[ast.Var(name)]; ok {

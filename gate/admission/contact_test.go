@@ -30,7 +30,7 @@ func TestContactIsInEveryDenial(t *testing.T) {
 	}
 	for code := range codes {
 		deciders[string(code)] = deciderFunc(func(context.Context, gate.Reference, gate.Request) gate.Answer {
-			return gate.Answer{Outcome: gate.OutcomeNone, Code: code, Text: long}
+			return gate.Answer{Outcome: gate.OutcomeNone, Code: code, Text: verbatim(long)}
 		})
 	}
 	var many []string

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // Decider answers for one reference; lookup.Lookup implements it. An answer that
@@ -162,10 +163,10 @@ func sortOut(places []place, out []checkedPlace) ([]group, error) {
 }
 
 func refReason(err error) gate.Answer {
-	a := refusal(err, "")
+	a := refusedFor(err)
 	var refErr *gate.ReferenceError
 	if errors.As(err, &refErr) {
-		a.Text = refErr.Reason
+		a.Text = refusal.Say(refusal.Detail, refusal.P{"text": refErr.Reason})
 	}
 	return a
 }
@@ -174,7 +175,7 @@ func refReason(err error) gate.Answer {
 func ask(ctx context.Context, d Decider, ref gate.Reference, req gate.Request) (a gate.Answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			a = refusal(fmt.Errorf("deciding about %q: panic: %v\n%s", ref.String(), p, debug.Stack()), "")
+			a = refusedFor(fmt.Errorf("deciding about %q: panic: %v\n%s", ref.String(), p, debug.Stack()))
 		}
 	}()
 	a = d.Decide(ctx, ref, req)
@@ -196,20 +197,20 @@ func consistent(a gate.Answer, ref gate.Reference) gate.Answer {
 		return a
 	}
 	// The error is not wrapped: whatever its class, this is a bug.
-	return refusal(fmt.Errorf("deciding about %q: contradictory answer: outcome %q, code %q, digest %q, error %v",
-		ref.String(), a.Outcome, a.Code, a.Digest, a.Err), "")
+	return refusedFor(fmt.Errorf("deciding about %q: contradictory answer: outcome %q, code %q, digest %q, error %v",
+		ref.String(), a.Outcome, a.Code, a.Digest, a.Err))
 }
 
-// refusal is the answer for an error, without an outcome.
-func refusal(err error, text string) gate.Answer {
-	return gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodeOf(err), Err: err, Text: text}
+// refusedFor is the answer for an error, without an outcome.
+func refusedFor(err error) gate.Answer {
+	return gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodeOf(err), Err: err}
 }
 
 // timeOut answers for every place that has no answer yet.
 func timeOut(out []checkedPlace, cause error) {
 	for i := range out {
 		if out[i].answer.Outcome == "" {
-			out[i].answer = refusal(fmt.Errorf("waiting for a decision about %s: %w", gate.Quoted(out[i].image, 300), errors.Join(gate.ErrTimeout, cause)), "")
+			out[i].answer = refusedFor(fmt.Errorf("waiting for a decision about %s: %w", gate.Quoted(out[i].image, 300), errors.Join(gate.ErrTimeout, cause)))
 		}
 	}
 }

@@ -34,8 +34,8 @@ func TestReview_faults(t *testing.T) {
 			return l.Decide(context.Background(), gate.Reference{}, gate.Request{})
 		}, gate.CodeInternal},
 		"hangs":                 {func(ctx context.Context) gate.Answer { <-ctx.Done(); time.Sleep(time.Second); return allow }, gate.CodeTimeout},
-		"error_untyped":         {func(context.Context) gate.Answer { return refusal(errors.New("x"), "") }, gate.CodeInternal},
-		"error_timeout":         {func(context.Context) gate.Answer { return refusal(context.DeadlineExceeded, "") }, gate.CodeTimeout},
+		"error_untyped":         {func(context.Context) gate.Answer { return refusedFor(errors.New("x")) }, gate.CodeInternal},
+		"error_timeout":         {func(context.Context) gate.Answer { return refusedFor(context.DeadlineExceeded) }, gate.CodeTimeout},
 		"error_beside_allow":    {with(func(a *gate.Answer) { a.Err = gate.ErrStoreUnavailable }), gate.CodeInternal},
 		"code_beside_allow":     {with(func(a *gate.Answer) { a.Code = gate.CodePending }), gate.CodeInternal},
 		"allow_without_digest":  {with(func(a *gate.Answer) { a.Digest = "" }), gate.CodeInternal},
@@ -46,14 +46,14 @@ func TestReview_faults(t *testing.T) {
 		"unknown_code":          {with(func(a *gate.Answer) { a.Outcome, a.Code = gate.OutcomeDeny, "NEW" }), gate.CodeInternal},
 		"unknown_outcome":       {with(func(a *gate.Answer) { a.Outcome = "ALLOW" }), gate.CodeInternal},
 		"code_without_outcome":  {with(func(a *gate.Answer) { a.Outcome, a.Code = "", gate.CodeStale }), gate.CodeStale},
-		"store_unavailable":     {func(context.Context) gate.Answer { return refusal(gate.ErrStoreUnavailable, "") }, gate.CodeStoreUnavailable},
+		"store_unavailable":     {func(context.Context) gate.Answer { return refusedFor(gate.ErrStoreUnavailable) }, gate.CodeStoreUnavailable},
 		"policy_without_reason": {with(func(a *gate.Answer) { a.Outcome, a.Code = gate.OutcomeDeny, gate.CodePolicy }), gate.CodePolicy},
 	}
 	for _, class := range gate.Errors() {
 		faults["class_"+class.Label] = struct {
 			decide func(context.Context) gate.Answer
 			code   gate.Code
-		}{func(context.Context) gate.Answer { return refusal(fmt.Errorf("x: %w", class.Err), "") }, class.Code}
+		}{func(context.Context) gate.Answer { return refusedFor(fmt.Errorf("x: %w", class.Err)) }, class.Code}
 	}
 	images := []string{"reg.example.com/a@" + string(digest), "reg.example.com/b@" + string(digest), "reg.example.com/c@" + string(digest)}
 	for name, fault := range faults {
@@ -142,7 +142,7 @@ func TestReview_cancelled(t *testing.T) {
 	d := deciderFunc(func(ctx context.Context, _ gate.Reference, _ gate.Request) gate.Answer {
 		cancel()
 		<-ctx.Done()
-		return refusal(ctx.Err(), "")
+		return refusedFor(ctx.Err())
 	})
 	resp, err := reviewer(d).Review(ctx, encode(t, review(pod(good), nil)), "default")
 	if err != nil || resp.Allowed || resp.Code != gate.CodeTimeout {

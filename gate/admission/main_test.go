@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 var update = flag.Bool("update", false, "write testdata again")
@@ -78,7 +79,7 @@ func (l *lookup) Decide(_ context.Context, ref gate.Reference, req gate.Request)
 		}}
 	case strings.HasSuffix(ref.Repository, "/pending"):
 		return gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodePending, Err: gate.ErrPending,
-			Text: "its scan is running, usually about 40 s; a controller retries by itself, a bare Pod must be applied again"}
+			Text: refusal.Say(refusal.PendingRunningUsual, refusal.P{"seconds": 40})}
 	}
 	return gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodeUnscanned, Err: gate.ErrNotScanned}
 }

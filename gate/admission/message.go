@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // Limits of what people are shown, in bytes. The message's is ours (DESIGN.md
@@ -90,12 +91,18 @@ func sentence(j checkedPlace, details Details, findings int) string {
 		if a.Platform != "" {
 			s = "platform " + a.Platform + ": " + s
 		}
-	case a.Text != "":
-		s = a.Text
 	default:
-		s = rowOf(a.Code).text
+		s = words(a.Code, a.Text)
 	}
 	return scrub(s)
+}
+
+// words are those of a text, and of the code's usual one if it says nothing.
+func words(code gate.Code, text gate.Text) string {
+	if text.IsZero() {
+		text = refusal.Usual(code)
+	}
+	return refusal.English(text)
 }
 
 func denies(r gate.Reason) bool { return r.Action != gate.OutcomeWarn }

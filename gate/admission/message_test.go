@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 func refusedAt(index int, image string, a gate.Answer) checkedPlace {
@@ -26,8 +27,11 @@ func policyAnswer(rules, findings int) gate.Answer {
 	return a
 }
 
+// verbatim is a text that says what is given.
+func verbatim(s string) gate.Text { return refusal.Say(refusal.Detail, refusal.P{"text": s}) }
+
 func TestMessage(t *testing.T) {
-	pendingAnswer := gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodePending, Text: "its scan is running"}
+	pendingAnswer := gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodePending, Text: verbatim("its scan is running")}
 	tests := map[string]struct {
 		refused []checkedPlace
 		details Details
@@ -36,7 +40,7 @@ func TestMessage(t *testing.T) {
 		"text": {[]checkedPlace{refusedAt(0, "app:1", pendingAnswer)}, DetailsFull,
 			`digestgate: PENDING: spec.containers[0].image: "app:1": its scan is running`},
 		"usual_text": {[]checkedPlace{refusedAt(0, "app:1", gate.Answer{Code: gate.CodeStale})}, DetailsFull,
-			`digestgate: STALE: spec.containers[0].image: "app:1": the advisory data is too old to decide`},
+			`digestgate: STALE: spec.containers[0].image: "app:1": the vulnerability data is too old to decide; ask the operators of digestgate to refresh it`},
 		"rules": {[]checkedPlace{refusedAt(0, "app:1", policyAnswer(2, 1))}, DetailsFull,
 			`digestgate: POLICY: spec.containers[0].image: "app:1": rule-0: CVE-2026-0000 in package-0 has a fix; rule-1: CVE-2026-0000 in package-0 has a fix`},
 		"many_findings": {[]checkedPlace{refusedAt(0, "app:1", policyAnswer(1, 40))}, DetailsFull,
@@ -50,15 +54,15 @@ func TestMessage(t *testing.T) {
 			`digestgate: POLICY: spec.containers[0].image: "app:1": refused by policy`},
 		"several": {[]checkedPlace{refusedAt(0, "app:1", pendingAnswer), refusedAt(3, "b", policyAnswer(1, 1))}, DetailsFull,
 			`digestgate: PENDING: spec.containers[0].image: "app:1": its scan is running; spec.containers[3].image: POLICY`},
-		"hostile_reference": {[]checkedPlace{refusedAt(0, "a\x1b[31m\r\n\"\u202e\x07\u00e9", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
+		"hostile_reference": {[]checkedPlace{refusedAt(0, "a\x1b[31m\r\n\"\u202e\x07\u00e9", gate.Answer{Code: gate.CodeRefInvalid, Text: verbatim("no")})}, DetailsFull,
 			`digestgate: REF_INVALID: spec.containers[0].image: "a\x1b[31m\r\n\"\u202e\a\u00e9": no`},
-		"hostile_text": {[]checkedPlace{refusedAt(0, "app:1", gate.Answer{Code: gate.CodeScanFailed, Text: "GET https://u:p4ss@reg/v2/x?token=s3cr3t: \x1b]0;x\x07 <b>"})}, DetailsFull,
+		"hostile_text": {[]checkedPlace{refusedAt(0, "app:1", gate.Answer{Code: gate.CodeScanFailed, Text: verbatim("GET https://u:p4ss@reg/v2/x?token=s3cr3t: \x1b]0;x\x07 <b>")})}, DetailsFull,
 			`digestgate: SCAN_FAILED: spec.containers[0].image: "app:1": GET https://***@reg/v2/x?*** \x1b]0;x\a <b>`},
-		"password_in_reference": {[]checkedPlace{refusedAt(0, "user:hunter2@reg.example.com/app", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
+		"password_in_reference": {[]checkedPlace{refusedAt(0, "user:hunter2@reg.example.com/app", gate.Answer{Code: gate.CodeRefInvalid, Text: verbatim("no")})}, DetailsFull,
 			`digestgate: REF_INVALID: spec.containers[0].image: "***@reg.example.com/app": no`},
-		"password_before_digest": {[]checkedPlace{refusedAt(0, "user:hunter2@reg/app@sha256:1", gate.Answer{Code: gate.CodeRefInvalid, Text: "no"})}, DetailsFull,
+		"password_before_digest": {[]checkedPlace{refusedAt(0, "user:hunter2@reg/app@sha256:1", gate.Answer{Code: gate.CodeRefInvalid, Text: verbatim("no")})}, DetailsFull,
 			`digestgate: REF_INVALID: spec.containers[0].image: "***@reg/app@sha256:1": no`},
-		"tag_and_digest": {[]checkedPlace{refusedAt(0, "app:1.0@sha256:"+badHex, gate.Answer{Code: gate.CodeStale, Text: "no"})}, DetailsFull,
+		"tag_and_digest": {[]checkedPlace{refusedAt(0, "app:1.0@sha256:"+badHex, gate.Answer{Code: gate.CodeStale, Text: verbatim("no")})}, DetailsFull,
 			`digestgate: STALE: spec.containers[0].image: "app:1.0@sha256:` + badHex + `": no`},
 	}
 	for name, test := range tests {
@@ -94,7 +98,7 @@ func TestMessage_limits(t *testing.T) {
 		t.Errorf("message: got %d bytes: %q", len(got), got)
 	}
 	long := strings.Repeat("\U0010ffff", 3000)
-	for _, a := range []gate.Answer{policyAnswer(300, 1), {Code: gate.CodeStale, Text: long}, {Code: gate.CodePolicy, Reasons: []gate.Reason{{Rule: long, Msg: long}}}} {
+	for _, a := range []gate.Answer{policyAnswer(300, 1), {Code: gate.CodeStale, Text: verbatim(long)}, {Code: gate.CodePolicy, Reasons: []gate.Reason{{Rule: long, Msg: long}}}} {
 		refused[0] = refusedAt(0, long, a)
 		if got := message(refused, DetailsFull, ""); len(got) > maxMessage || !strings.HasPrefix(got, "digestgate: "+string(a.Code)+": spec.containers[0].image: \"") {
 			t.Errorf("message: got %d bytes: %q", len(got), got)

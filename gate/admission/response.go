@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // Outcome is what a review came to before the mode applied. The set is closed;
@@ -73,7 +74,7 @@ func (r *Response) conclude(v *conclusion, c Config) {
 				lenient = append(lenient, j)
 			}
 		case v.template && j.blank():
-			j.answer.Text = blankText
+			j.answer.Text = refusal.Say(refusal.TemplateBlank, nil)
 			lenient = append(lenient, j)
 		case v.template && !rowOf(j.answer.Code).template:
 			lenient = append(lenient, j)
@@ -104,9 +105,6 @@ func (r *Response) conclude(v *conclusion, c Config) {
 		r.warnings(v, refused, lenient, details)
 	}
 }
-
-// blankText explains a template without an image.
-const blankText = "no image is named yet; something must fill it in before there are Pods, as OpenShift does from the annotation image.openshift.io/triggers"
 
 // warnings says what was admitted all the same.
 func (r *Response) warnings(v *conclusion, refused, lenient []checkedPlace, details Details) {
@@ -155,18 +153,18 @@ func (r *Response) refuseAll(err error, template bool) {
 	if template && !row.template {
 		r.Outcome = OutcomeWarn
 	}
-	words := row.text
+	text := refusal.Usual(r.Code)
 	switch r.Code {
 	case gate.CodeInternal:
 		r.requestID = requestID()
-		words = internalText(r.requestID)
+		text = internalText(r.requestID)
 	case gate.CodeObjectUnsupported, gate.CodeReviewInvalid, gate.CodeTooLarge:
 		// These errors are ours, about the caller's own input, and written
 		// for whoever sent it.
-		words = ownText(err)
+		text = refusal.Say(refusal.Detail, refusal.P{"text": ownText(err)})
 	}
 	room := maxMessage - len(withContact("", r.contact))
-	r.Message = withContact(gate.Printable("digestgate: "+string(r.Code)+": "+scrub(words), room), r.contact)
+	r.Message = withContact(gate.Printable("digestgate: "+string(r.Code)+": "+scrub(refusal.English(text)), room), r.contact)
 	if r.Outcome == OutcomeWarn && r.Mode != ModeAudit {
 		r.warn(r.withoutContact())
 	}
@@ -178,8 +176,8 @@ func (r *Response) withoutContact() string {
 	return strings.TrimSuffix(r.Message, withContact("", r.contact))
 }
 
-func internalText(id string) string {
-	return "internal error; tell the operators the request id " + id
+func internalText(id string) gate.Text {
+	return refusal.Say(refusal.InternalRequest, refusal.P{"id": id})
 }
 
 // ownText is an error without the sentinel at its end.

@@ -274,7 +274,7 @@ func (r *Reviewer) decideChange(ctx context.Context, places []place, c change, q
 	kept, err := decide(ctx, r.decider, pick(places, c.kept), q, held)
 	if err != nil {
 		for _, i := range c.kept {
-			checked[i].answer = refusal(err, "")
+			checked[i].answer = refusedFor(err)
 		}
 	}
 	for n, i := range c.kept {

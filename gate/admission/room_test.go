@@ -33,10 +33,10 @@ func (w *waits) Decide(ctx context.Context, ref gate.Reference, req gate.Request
 		}
 	})
 	if err != nil {
-		return refusal(err, "")
+		return refusedFor(err)
 	}
 	if ctx.Err() != nil {
-		return refusal(ctx.Err(), "")
+		return refusedFor(ctx.Err())
 	}
 	time.Sleep(w.work)
 	return gate.Answer{Outcome: gate.OutcomeAllow, Digest: "sha256:" + goodHex}
@@ -201,7 +201,7 @@ func TestRoom_mixed(t *testing.T) {
 				<-store
 			}
 			if err != nil {
-				return refusal(err, "")
+				return refusedFor(err)
 			}
 			return gate.Answer{Outcome: gate.OutcomeAllow, Digest: "sha256:" + goodHex}
 		})

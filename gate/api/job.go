@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // Job is one unit of queued work.
@@ -53,7 +54,7 @@ func (s *server) jobs(ctx context.Context) func(gate.Job) Job {
 	return func(j gate.Job) Job {
 		v := viewJob(j)
 		reason, until := obstacles.Reason(ctx, j)
-		v.Reason, v.WaitsUntil = reason, optional(until.UTC())
+		v.Reason, v.WaitsUntil = refusal.English(reason), optional(until.UTC())
 		return v
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // View computes what the API shows of a stored digest.
@@ -21,7 +22,7 @@ func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) 
 		Subject: r.Manifest.Subject,
 	}
 	if v.State == gate.StateUnassessable && v.Unassessable == "" && v.Kind != gate.KindImage {
-		v.Unassessable = "it is not an image, its kind is " + string(v.Kind)
+		v.Unassessable = refusal.English(refusal.Say(refusal.CauseKind, refusal.P{"kind": v.Kind}))
 	}
 	if e.Job != nil && (e.Job.State.Live() || v.State == gate.StateFailed) {
 		job := s.jobs(ctx)(*e.Job)

@@ -1,22 +1,21 @@
-// Package explain says why a job waits or has failed, in words for the place from which
-// somebody asks: what was met elsewhere is nobody's business there.
+// Package explain says why a job waits or has failed, to a person who asks at one place:
+// what was met at another is not shown there. The words are those of gate/refusal.
 package explain
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
-// Obstacle is what keeps a job from running, or has ended it, in words for one
+// Obstacle is what keeps a job from running, or has ended it, as it is said at one
 // place.
 type Obstacle struct {
 	Kind gate.CauseKind
-	// Text has no full stop, names no repository but that of the place it was made
-	// for, and is not escaped or cut.
-	Text string
+	// Text names no repository but that of the place it was made for.
+	Text gate.Text
 	// Until is when the obstacle ends or the job is tried again; the zero time
 	// when nobody knows.
 	Until time.Time
@@ -80,12 +79,12 @@ func (s *Obstacles) Of(ctx context.Context, j gate.Job, at gate.Location) (o Obs
 		o := Cause(c, at, now)
 		o.Until = j.NotBefore
 		if c.Kind != gate.CauseAskedToWait || !c.Until.After(now) || c.Until.Sub(j.NotBefore).Abs() > sameTime {
-			o.Text += "; it is tried again at " + gate.Clock(j.NotBefore, now)
+			o.Text = refusal.Say(refusal.TriedAgain, refusal.P{"why": o.Text, "at": gate.Clock(j.NotBefore, now)})
 		}
 		return o, true
 	} else if failed && (c.Kind == gate.CauseContent || c.Kind == gate.CauseWorker) {
 		o := Cause(c, at, now)
-		o.Text = "the last attempt failed, and the next one is queued: " + o.Text
+		o.Text = refusal.Say(refusal.AttemptFailed, refusal.P{"why": o.Text})
 		return o, true
 	}
 	ctx, cancel := context.WithTimeout(ctx, obstacleTimeout)
@@ -93,7 +92,7 @@ func (s *Obstacles) Of(ctx context.Context, j gate.Job, at gate.Location) (o Obs
 	if s.needsQuota(ctx, j, now) {
 		o := s.e.quotaObstacle(now, now)
 		if j.Kind != gate.JobAnalyze {
-			o.Text = "an image that was never scanned needs a place in the scan quota first: " + o.Text
+			o.Text = refusal.Say(refusal.QuotaFirst, refusal.P{"why": o.Text})
 		}
 		return o, true
 	}
@@ -101,13 +100,13 @@ func (s *Obstacles) Of(ctx context.Context, j gate.Job, at gate.Location) (o Obs
 	if !next.After(now) {
 		return Obstacle{}, false
 	}
-	return Obstacle{Kind: gate.CausePulls, Until: next, Text: fmt.Sprintf("the hourly pulls of %s (pullsPerHour) are used up until %s",
-		registryFor(j.Location, at), gate.Clock(next, now))}, true
+	return Obstacle{Kind: gate.CausePulls, Until: next, Text: refusal.Say(refusal.CausePullsUntil,
+		refusal.P{"registry": registryFor(j.Location, at), "until": gate.Clock(next, now)})}, true
 }
 
 // Reason says for operators why a job waits or has failed: of a job they may know
-// everything. "" for a job that nothing keeps.
-func (s *Obstacles) Reason(ctx context.Context, j gate.Job) (text string, until time.Time) {
+// everything. The text is zero for a job that nothing keeps.
+func (s *Obstacles) Reason(ctx context.Context, j gate.Job) (text gate.Text, until time.Time) {
 	if j.State == gate.JobFailed {
 		if c, ok := j.CauseAt(j.Location); ok {
 			return Cause(c, j.Location, s.e.Now()).Text, time.Time{}
@@ -153,74 +152,60 @@ func (e *Explainer) quotaObstacle(now, found time.Time) Obstacle {
 	o := Obstacle{Kind: gate.CauseQuota, Until: e.Quota.ResetsAt(now)}
 	switch turned := e.Quota.ResetsAt(found); {
 	case o.Until.IsZero():
-		o.Text = "the scan quota (quota.limit) is used up and does not renew by itself; the operators can raise it"
+		o.Text = refusal.Say(refusal.QuotaForGood, nil)
 	case !turned.After(now):
-		o.Text = fmt.Sprintf("the scan quota (quota.limit) was used up until %s; since then the images that wait are scanned in their turn", e.Quota.Clock(turned))
+		o.Text = refusal.Say(refusal.QuotaRenewed, refusal.P{"until": e.Quota.Clock(turned)})
 		o.Until = time.Time{}
 	default:
-		o.Text = fmt.Sprintf("the scan quota (quota.limit) is used up until %s; then the scan continues by itself, or earlier if the operators raise the quota",
-			e.Quota.Clock(o.Until))
+		o.Text = refusal.Say(refusal.QuotaUntil, refusal.P{"until": e.Quota.Clock(o.Until)})
 	}
 	return o
 }
 
 // registryFor names the registry of a place to a person who asks at another.
-func registryFor(place, at gate.Location) string {
+func registryFor(place, at gate.Location) gate.Text {
 	if place.Registry == at.Registry {
-		return fmt.Sprintf("registry %q", place.Registry)
+		return refusal.Say(refusal.Registry, refusal.P{"name": place.Registry})
 	}
-	return "the registry that it is read from"
+	return refusal.Say(refusal.RegistryElsewhere, nil)
+}
+
+// ofRegistry are the texts of the causes that name a registry and nothing else. It is
+// not modified.
+var ofRegistry = map[gate.CauseKind]refusal.Key{
+	gate.CauseCredentials: refusal.CauseCredentials, gate.CauseRefused: refusal.CauseRefused, gate.CauseServed: refusal.CauseServed,
+	gate.CauseNotConfigured: refusal.CauseNotConfigured, gate.CauseAskedToWait: refusal.CauseAsked, gate.CauseName: refusal.CauseName,
+	gate.CauseCertificate: refusal.CauseCertificate, gate.CauseUnreachable: refusal.CauseUnreachable, gate.CauseFailing: refusal.CauseFailing,
+	gate.CausePulls: refusal.CausePulls,
+}
+
+// ofDigestgate are those of the causes that name nothing. It is not modified.
+var ofDigestgate = map[gate.CauseKind]refusal.Key{
+	gate.CauseQuota: refusal.CauseQuota, gate.CauseWorker: refusal.CauseWorker, gate.CauseResource: refusal.CauseResource,
+	gate.CauseAdvisories: refusal.CauseAdvisories, gate.CauseStore: refusal.CauseStore,
 }
 
 // Cause is the text of a cause for a person who asks at a location.
 func Cause(c gate.Cause, at gate.Location, now time.Time) Obstacle {
 	o := Obstacle{Kind: c.Kind}
 	reg := registryFor(c.At, at)
-	if c.Kind.OfPlace() && c.At != at {
-		o.Text = "it cannot be read from the place that it was pushed to first; push it again here"
-		return o
-	}
-	switch c.Kind {
-	case gate.CauseContent:
-		if o.Text = c.Text; o.Text == "" {
-			o.Text = "its content cannot be read"
-		}
-	case gate.CauseCredentials:
-		o.Text = reg + " refuses the credentials that digestgate reads with; the operators must renew them, or allow them to pull"
-	case gate.CauseMissing:
-		o.Text = fmt.Sprintf("%s does not have it in repository %q; push it again, or correct the reference", reg, at.Repository)
-	case gate.CauseRefused:
-		o.Text = reg + " refuses this image: blocked by its own policy or removed; ask those who run the registry to allow it, or use another image"
-	case gate.CauseServed:
-		o.Text = reg + " serves content that does not match its digest; push it again"
-	case gate.CauseNotConfigured:
-		o.Text = reg + " is not configured any more"
-	case gate.CauseAskedToWait:
-		if o.Text = reg + " asked to wait"; c.Until.After(now) {
-			o.Text += " until " + gate.Clock(c.Until, now)
-		}
-	case gate.CauseName:
-		o.Text = "the name of " + reg + " cannot be resolved; the operators must correct its host or the name service"
-	case gate.CauseCertificate:
-		o.Text = "the certificate of " + reg + " is not accepted; the operators must correct it, or caFile"
-	case gate.CauseUnreachable:
-		o.Text = reg + " does not answer"
-	case gate.CauseFailing:
-		o.Text = reg + " answers with errors"
-	case gate.CauseQuota:
-		o.Text = "the scan quota (quota.limit) is used up"
-	case gate.CausePulls:
-		o.Text = "the hourly pulls of " + reg + " (pullsPerHour) are used up"
-	case gate.CauseWorker:
-		o.Text = "the process that scanned it was lost"
-	case gate.CauseResource:
-		o.Text = "digestgate has no disk space or memory left for it; the operators find the details in its log"
-	case gate.CauseAdvisories:
-		o.Text = "no vulnerability data is loaded yet"
-	case gate.CauseStore:
-		o.Text = "digestgate's store did not answer"
+	switch {
+	case c.Kind.OfPlace() && c.At != at:
+		o.Text = refusal.Say(refusal.CauseElsewhere, nil)
+	case c.Kind == gate.CauseContent && c.Text != "":
+		o.Text = refusal.Say(refusal.Detail, refusal.P{"text": c.Text})
+	case c.Kind == gate.CauseContent:
+		o.Text = refusal.Say(refusal.CauseUnreadable, nil)
+	case c.Kind == gate.CauseMissing:
+		o.Text = refusal.Say(refusal.CauseMissing, refusal.P{"registry": reg, "repository": at.Repository})
+	case c.Kind == gate.CauseAskedToWait && c.Until.After(now):
+		o.Text = refusal.Say(refusal.CauseAskedUntil, refusal.P{"registry": reg, "until": gate.Clock(c.Until, now)})
+	case ofRegistry[c.Kind] != "":
+		o.Text = refusal.Say(ofRegistry[c.Kind], refusal.P{"registry": reg})
+	case ofDigestgate[c.Kind] != "":
+		o.Text = refusal.Say(ofDigestgate[c.Kind], nil)
 	default:
-		o.Kind, o.Text = gate.CauseInternal, "an error of digestgate itself; the operators find it in its log"
+		o.Kind, o.Text = gate.CauseInternal, refusal.Say(refusal.CauseInternal, nil)
 	}
 	return o
 }

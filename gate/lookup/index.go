@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // index judges every child that a configured platform matches; the worst one
@@ -16,19 +17,18 @@ func (l *Lookup) index(ctx context.Context, m gate.Manifest, loc gate.Location, 
 			continue
 		}
 		if !c.Digest.Valid() {
-			a := refuse(gate.ErrUnassessable, "the index names its image for %q by the digest %s, but only sha256 digests can be read; push it again with a tool that uses sha256",
-				c.Platform.String(), gate.Quoted(string(c.Digest), 40))
+			a := refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessableDigest, refusal.P{"platform": c.Platform, "digest": c.Digest}))
 			a.Platform = c.Platform.String()
 			return a
 		}
 		want = append(want, c.Digest)
 	}
 	if len(want) == 0 {
-		return refuse(gate.ErrUnassessable, "none of its platforms is among those that are scanned here")
+		return refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessablePlatforms, nil))
 	}
 	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Digests: want})
 	if err != nil {
-		return refusal(err)
+		return refusedFor(err)
 	}
 	var worst *gate.Answer
 	var warnings []string
@@ -64,7 +64,7 @@ func (l *Lookup) child(ctx context.Context, entry gate.Entry, c gate.Child, loc 
 		a = l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: c.Digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
 		a.Digest = c.Digest
 	default:
-		a = refuse(gate.ErrUnassessable, "the index names %s as an image, but its kind is %q; push the index again without it", c.Digest.Short(), k)
+		a = refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessableChild, refusal.P{"digest": c.Digest.Short(), "kind": k}))
 		a.Digest = c.Digest
 	}
 	if a.Platform = c.Platform.String(); a.Platform == "" {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // RepositoryRule says whether images of matching repositories may be admitted.
@@ -177,9 +178,9 @@ func (l *Lookup) wait(ctx context.Context, ref gate.Reference, req gate.Request,
 		})
 		switch {
 		case errors.Is(err, gate.ErrBusy) && first:
-			busy := refusal(fmt.Errorf("waiting for the scan of %s: %w", a.Digest, err))
+			busy := refusedFor(fmt.Errorf("waiting for the scan of %s: %w", a.Digest, err))
 			busy.Digest = a.Digest
-			busy.Text = fmt.Sprintf("too many reviews wait for scans of registry %q already; its scan stays queued; try again", reg.Name)
+			busy.Text = refusal.Say(refusal.BusyScans, refusal.P{"registry": reg.Name})
 			return busy
 		case over || err != nil:
 			return a
@@ -209,7 +210,7 @@ func (l *Lookup) decide(ctx context.Context, ref gate.Reference, req gate.Reques
 	names := named{digest: ref.Digest}
 	if ref.Digest == "" {
 		if l.options.RequireDigest {
-			return refuse(gate.ErrDigestRequired, "a tag may move; name the digest instead (%s@sha256:...)", ref.Repository)
+			return refuse(gate.ErrDigestRequired, refusal.Say(refusal.DigestRequiredOf, refusal.P{"repository": ref.Repository}))
 		}
 		if names, refused = l.resolveTag(ctx, gate.TagKey{Location: loc, Tag: ref.Tag}, host); refused != nil {
 			return *refused
@@ -218,7 +219,7 @@ func (l *Lookup) decide(ctx context.Context, ref gate.Reference, req gate.Reques
 	digest := names.digest
 	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{digest}})
 	if err != nil {
-		return refusal(err)
+		return refusedFor(err)
 	}
 	entry := res.Digests[digest]
 	if entry.Record.Manifest.Kind == gate.KindUnknown && names.manifest.Digest == digest {
@@ -235,26 +236,26 @@ func (l *Lookup) decide(ctx context.Context, ref gate.Reference, req gate.Reques
 // locate finds the configured registry of a reference and applies the rules
 // about repositories. host is where that registry is read.
 func (l *Lookup) locate(ref gate.Reference) (loc gate.Location, host string, refused *gate.Answer) {
-	no := func(format string, args ...any) (gate.Location, string, *gate.Answer) {
-		a := refuse(gate.ErrRegistryNotTrusted, format, args...)
+	no := func(text gate.Text) (gate.Location, string, *gate.Answer) {
+		a := refuse(gate.ErrRegistryNotTrusted, text)
 		return gate.Location{}, "", &a
 	}
 	reg, ok := l.parts.Registries.ByHost(ref.Host)
 	if !ok {
-		return no("registry %q is not configured here; use an image from a configured registry, or ask the operators to add it", ref.Host)
+		return no(refusal.Say(refusal.RegistryNotConfigured, refusal.P{"host": ref.Host}))
 	}
 	loc = gate.Location{Registry: reg.Name, Repository: ref.Repository}
 	allowed, listed := false, false
 	for _, rule := range l.options.Repositories {
 		match, _ := doublestar.Match(rule.Pattern, loc.String())
 		if match && !rule.Allowed {
-			return no("images of repository %q are not allowed here", loc)
+			return no(refusal.Say(refusal.RepositoryDenied, refusal.P{"repository": loc}))
 		}
 		listed = listed || rule.Allowed
 		allowed = allowed || match
 	}
 	if listed && !allowed {
-		return no("repository %q is not among the allowed ones", loc)
+		return no(refusal.Say(refusal.RepositoryUnlisted, refusal.P{"repository": loc}))
 	}
 	return loc, gate.CanonicalHost(reg.Host), nil
 }
@@ -271,7 +272,7 @@ func (l *Lookup) answer(ctx context.Context, entry gate.Entry, digest gate.Diges
 	case m.Kind == gate.KindUnknown:
 		return l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
 	}
-	return refuse(gate.ErrUnassessable, "this is not an image that can run, its kind is %q; correct the reference", m.Kind)
+	return refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessableKind, refusal.P{"kind": m.Kind}))
 }
 
 // image evaluates one platform's image and queues what is missing.
@@ -311,50 +312,52 @@ func (l *Lookup) image(ctx context.Context, entry gate.Entry, digest gate.Digest
 			return queued
 		}
 		if a.Code == gate.CodePending && !l.parts.Standing.Loaded() {
-			a.Text = "the image has been read; no vulnerability data is loaded yet to compare it with; the operators must load it; " + hint
+			a.Text = refusal.Say(refusal.PendingAdvisories, nil)
 		}
 		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {
 			l.noteLocation(ctx, loc, digest, req)
 		}
 	case gate.StateCancelled:
-		a.Text = cancelled
+		a.Text = refusal.Say(refusal.UnscannedCancelled, nil)
 	case gate.StateUnassessable:
 		if entry.Record.Manifest.Unassessable == "" && a.Code == gate.CodeUnassessable && entry.Job != nil {
-			a.Text = fmt.Sprintf("the image cannot be assessed: %s; use another image, or ask the operators of digestgate", l.failed(*entry.Job, loc))
+			a.Text = refusal.Say(refusal.UnassessableBecause, refusal.P{"why": l.failed(*entry.Job, loc)})
 		}
 	}
 	return a
 }
 
-// refusal turns an error into an answer, which is never an allow and leaves the
+// refusedFor turns an error into an answer, which is never an allow and leaves the
 // words to the code's usual sentence, unless a store has its own.
-func refusal(err error) gate.Answer {
+func refusedFor(err error) gate.Answer {
 	a := gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodeOf(err), Err: err}
 	if fault := new(gate.StoreFault); a.Code == gate.CodeStoreUnavailable && errors.As(err, &fault) {
-		a.Text = fmt.Sprintf("the scan results cannot be read at the moment: %s; try again", fault.Words)
+		a.Text = refusal.Say(refusal.StoreFault, refusal.P{"why": fault.Words})
 	}
 	return a
 }
 
 // refuse is the answer with a text of our own for the refused person; the
 // same text and the sentinel make the error for the operator.
-func refuse(sentinel error, format string, args ...any) gate.Answer {
-	text := fmt.Sprintf(format, args...)
-	a := refusal(fmt.Errorf("%s: %w", text, sentinel))
+func refuse(sentinel error, text gate.Text) gate.Answer {
+	a := refusedFor(fmt.Errorf("%s: %w", refusal.English(text), sentinel))
 	a.Text = text
 	return a
 }
 
 // describe is the text for a refused person when no rule spoke: the conditions
 // that the evaluator found.
-func describe(d gate.Decision) string {
+func describe(d gate.Decision) gate.Text {
 	var parts []string
 	for _, r := range d.Reasons {
 		if r.Action == gate.OutcomeDeny && r.Rule == "" {
 			parts = append(parts, r.Msg)
 		}
 	}
-	return strings.Join(parts, "; ")
+	if len(parts) == 0 {
+		return gate.Text{}
+	}
+	return refusal.Say(refusal.Detail, refusal.P{"text": strings.Join(parts, "; ")})
 }
 
 func sentence(r gate.Reason) string {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // queueTimeout bounds what a review spends on queuing: a store that fell silent
@@ -53,7 +53,7 @@ func (l *Lookup) miss(ctx context.Context, job gate.JobRequest, entry gate.Entry
 		return unqueued(fmt.Errorf("queuing %s: the store did not answer: %w", gate.Quoted(job.Key(), 200), gate.ErrStoreUnavailable), "the store does not answer")
 	}
 	if dry {
-		return refuse(gate.ErrNotScanned, "not scanned yet; this was a dry run, so nothing was queued")
+		return refuse(gate.ErrNotScanned, refusal.Say(refusal.UnscannedDryRun, nil))
 	}
 	queuing, cancel := context.WithTimeout(ctx, queueTimeout)
 	defer cancel()
@@ -92,16 +92,16 @@ func (l *Lookup) miss(ctx context.Context, job gate.JobRequest, entry gate.Entry
 	case live || outcome == gate.EnqueuedJoined:
 		return l.pending(ctx, queued, job.Location)
 	}
-	text, _ := l.state(ctx, queued, job.Location)
-	return refuse(errQueued, "not scanned yet; %s", strings.Replace(text, "is queued", "is queued now", 1))
+	s := l.state(ctx, queued, job.Location)
+	return refuse(errQueued, s.text(newlyQueued))
 }
 
 // unqueued is the refusal of what nobody has scanned and nothing can be queued
 // for; words say why.
 func unqueued(err error, words string) gate.Answer {
-	a := refusal(err)
+	a := refusedFor(err)
 	if a.Code == gate.CodeStoreUnavailable {
-		a.Text = fmt.Sprintf("not scanned yet, and its scan cannot be queued: %s; try again", words)
+		a.Text = refusal.Say(refusal.StoreUnqueued, refusal.P{"why": words})
 	}
 	return a
 }
@@ -111,16 +111,14 @@ func unqueued(err error, words string) gate.Answer {
 // are aligned to the hour, by the store's clock.
 func (l *Lookup) overBudget(over overspent, namespace string) gate.Answer {
 	ends := l.parts.Now().UTC().Truncate(spendWindow).Add(spendWindow)
-	who := ""
+	from := ends.Format("15:04 UTC")
 	switch total := l.options.NewDigestsPerHourTotal; over {
 	case overNewcomers:
-		who = fmt.Sprintf("namespaces in which no image was admitted before, like %q, have asked for their %d new images of this hour (half of admission.newDigestsPerHourTotal)", namespace, (total+1)/2)
+		return refuse(gate.ErrNotScanned, refusal.Say(refusal.BudgetNewcomers, refusal.P{"namespace": namespace, "limit": (total + 1) / 2, "from": from}))
 	case overAll:
-		who = fmt.Sprintf("all namespaces together have asked for their %d new images of this hour (admission.newDigestsPerHourTotal)", total)
-	default:
-		who = fmt.Sprintf("namespace %q has asked for its %d new images of this hour (admission.newDigestsPerHour)", namespace, l.options.NewDigestsPerHour)
+		return refuse(gate.ErrNotScanned, refusal.Say(refusal.BudgetAll, refusal.P{"limit": total, "from": from}))
 	}
-	return refuse(gate.ErrNotScanned, "not scanned, and %s; it may ask for more from %s UTC; push the image again, or ask the operators to scan it", who, ends.Format("15:04"))
+	return refuse(gate.ErrNotScanned, refusal.Say(refusal.BudgetNamespace, refusal.P{"namespace": namespace, "limit": l.options.NewDigestsPerHour, "from": from}))
 }
 
 // errQueued marks the answer of the review that has queued the scan.
@@ -128,24 +126,21 @@ var errQueued = fmt.Errorf("queued: %w", gate.ErrNotScanned)
 
 // pending answers for a live job.
 func (l *Lookup) pending(ctx context.Context, j gate.Job, at gate.Location) gate.Answer {
-	text, kind := l.state(ctx, j, at)
-	if kind == gate.CauseQuota && j.State == gate.JobParked {
-		return refuse(gate.ErrQuotaExhausted, "%s", text)
+	s := l.state(ctx, j, at)
+	if s.waits != nil && s.waits.Kind == gate.CauseQuota && j.State == gate.JobParked {
+		return refuse(gate.ErrQuotaExhausted, refusal.Say(refusal.QuotaWaits, refusal.P{"why": s.waits.Text}))
 	}
-	return refuse(gate.ErrPending, "%s", text)
+	return refuse(gate.ErrPending, s.text(inProgress))
 }
 
 // left answers for a job that has ended and that an admission does not start again.
 func (l *Lookup) left(j gate.Job, at gate.Location) gate.Answer {
 	switch j.State {
 	case gate.JobCancelled:
-		return refuse(gate.ErrNotScanned, cancelled)
+		return refuse(gate.ErrNotScanned, refusal.Say(refusal.UnscannedCancelled, nil))
 	case gate.JobFailed:
 		again := gate.Clock(j.FinishedAt.Add(gate.AdmissionRestart), l.parts.Now())
-		return refuse(gate.ErrNotScanned, "not scanned: %s; after %s an admission starts the scan again, a push or POST /api/v1/scans does so at once", l.failed(j, at), again)
+		return refuse(gate.ErrNotScanned, refusal.Say(refusal.UnscannedFailed, refusal.P{"why": l.failed(j, at), "after": again}))
 	}
-	return refuse(gate.ErrNotScanned, "not scanned: the last attempt is %s and is not repeated yet", j.State)
+	return refuse(gate.ErrNotScanned, refusal.Say(refusal.UnscannedLeft, refusal.P{"state": j.State}))
 }
-
-// cancelled is the text for an image whose scan a person has cancelled.
-const cancelled = "its scan was cancelled; it is scanned again when a person asks for it with POST /api/v1/scans"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // tagReadTimeout bounds one read of a tag, which several requests share and
@@ -31,7 +32,7 @@ type named struct {
 func (l *Lookup) resolveTag(ctx context.Context, key gate.TagKey, host string) (named, *gate.Answer) {
 	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{key}})
 	if err != nil {
-		a := refusal(err)
+		a := refusedFor(err)
 		return named{}, &a
 	}
 	mapping := res.Tags[key].At(host)
@@ -73,28 +74,28 @@ func (l *Lookup) resolveTag(ctx context.Context, key gate.TagKey, host string) (
 
 // unresolved is the refusal when nobody can tell what a tag names.
 func unresolved(key gate.TagKey, r reading, err error, now time.Time) gate.Answer {
-	a := refusal(err)
+	a := refusedFor(err)
 	switch {
 	case r.unwritten != nil:
-		a.Text = fmt.Sprintf("tag %q was pushed, and what it names now cannot be recorded: %s; try again, or use the digest", key.Tag, gate.StoreWords(r.unwritten))
+		a.Text = refusal.Say(refusal.TagUnwritten, refusal.P{"tag": key.Tag, "why": gate.StoreWords(r.unwritten)})
 	case errors.Is(err, errNoRoom):
-		a.Text = fmt.Sprintf("too many reviews wait for registry %q already; try again, or use the digest", key.Registry)
+		a.Text = refusal.Say(refusal.BusyTags, refusal.P{"registry": key.Registry})
 	case errors.Is(err, gate.ErrOtherHost):
-		a.Text = fmt.Sprintf("registry %q was given another host in the configuration while it was read; try again", key.Registry)
+		a.Text = refusal.Say(refusal.RegistryMoved, refusal.P{"registry": key.Registry})
 	case errors.Is(err, gate.ErrBusy):
-		a.Text = fmt.Sprintf("tag %q is being pushed; try again, or use the digest", key.Tag)
+		a.Text = refusal.Say(refusal.TagPushed, refusal.P{"tag": key.Tag})
 	case errors.Is(err, gate.ErrNotFound):
-		return refuse(gate.ErrNotScanned, "registry %q has no tag %q in repository %q; push it, or correct the reference", key.Registry, key.Tag, key.Repository)
+		return refuse(gate.ErrNotScanned, refusal.Say(refusal.TagMissing, refusal.P{"registry": key.Registry, "tag": key.Tag, "repository": key.Repository}))
 	case errors.Is(err, gate.ErrRegistryRefused):
-		a.Text = fmt.Sprintf("registry %q refuses tag %q of repository %q: blocked by its own policy or removed; ask those who run the registry to allow it, or use another tag", key.Registry, key.Tag, key.Repository)
+		a.Text = refusal.Say(refusal.TagRefused, refusal.P{"registry": key.Registry, "tag": key.Tag, "repository": key.Repository})
 	case errors.Is(err, gate.ErrRegistryAuth):
-		a.Text = fmt.Sprintf("registry %q refuses the credentials it is read with; the operators must renew them, or use a digest that is known here", key.Registry)
+		a.Text = refusal.Say(refusal.TagCredentials, refusal.P{"registry": key.Registry})
 	case errors.As(err, new(*gate.Outage)):
 		c := gate.CauseOf(err, now)
 		c.At = key.Location
-		a.Text = fmt.Sprintf("what tag %q names is not known: %s; try again, or use the digest", key.Tag, explain.Cause(c, key.Location, now).Text)
+		a.Text = refusal.Say(refusal.TagUnknown, refusal.P{"tag": key.Tag, "why": explain.Cause(c, key.Location, now).Text})
 	case unanswered(err):
-		a.Text = fmt.Sprintf("registry %q did not say in time what tag %q names; try again, or use the digest", key.Registry, key.Tag)
+		a.Text = refusal.Say(refusal.TagSilent, refusal.P{"registry": key.Registry, "tag": key.Tag})
 	}
 	return a
 }
@@ -117,7 +118,7 @@ func (l *Lookup) unwrittenTag(key gate.TagKey, d gate.Digest, words string) name
 // without a question, while the store does not answer.
 func (l *Lookup) copiedTag(key gate.TagKey, m gate.TagMapping, now time.Time) (named, *gate.Answer) {
 	if !m.Usable(now, l.options.TagGrace) {
-		a := refusal(fmt.Errorf("reading tag %q of %q: the store did not answer, and no clean mapping within tags.grace is known: %w", key.Tag, key.Location, gate.ErrStoreUnavailable))
+		a := refusedFor(fmt.Errorf("reading tag %q of %q: the store did not answer, and no clean mapping within tags.grace is known: %w", key.Tag, key.Location, gate.ErrStoreUnavailable))
 		return named{}, &a
 	}
 	age := now.Sub(m.ReadAt).Round(time.Second)

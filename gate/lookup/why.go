@@ -3,56 +3,85 @@ package lookup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
-// hint is what the refused person of an unfinished scan does next.
-const hint = "a controller retries by itself, a bare Pod must be applied again"
+// state is how a live job stands and what to expect of it.
+type state struct {
+	waits   *explain.Obstacle // for what, nil when it waits for a worker only or runs
+	running bool
+	// usual is how long it usually takes in seconds, 0 when it is not known. It is said
+	// only of a job that nothing is in the way of, and only where this process has
+	// measured it.
+	usual int
+}
 
-// state says how a live job stands and what to expect of it. How long it usually
-// takes is said only of one that runs or waits for a worker and nothing else, and
-// only where this process has measured it.
-func (l *Lookup) state(ctx context.Context, j gate.Job, at gate.Location) (text string, kind gate.CauseKind) {
+func (l *Lookup) state(ctx context.Context, j gate.Job, at gate.Location) state {
 	if o, ok := l.parts.Explain.Obstacles().Of(ctx, j, at); ok {
-		return "its scan waits: " + o.Text + "; " + hint, o.Kind
+		return state{waits: &o}
 	}
-	text = "its scan is queued"
-	if j.State == gate.JobRunning {
-		text = "its scan is running"
-	}
+	s := state{running: j.State == gate.JobRunning}
 	if usual, ok := l.parts.Resolver.UsualAnalysis(); ok && j.Error == "" {
-		text += fmt.Sprintf(", usually about %d s", max(1, int(usual.Round(time.Second)/time.Second)))
+		s.usual = max(1, int(usual.Round(time.Second)/time.Second))
 	}
-	return text + "; " + hint, ""
+	return s
+}
+
+// stateKeys are the keys for a state of somebody's job.
+type stateKeys struct{ waits, queued, queuedUsual, running, runningUsual refusal.Key }
+
+// The keys for a job that was there before, and for one that this review has queued,
+// which may run by the time it is looked at. They are not modified.
+var (
+	inProgress = stateKeys{
+		refusal.PendingWaits, refusal.PendingQueued, refusal.PendingQueuedUsual, refusal.PendingRunning, refusal.PendingRunningUsual,
+	}
+	newlyQueued = stateKeys{
+		refusal.UnscannedWaits, refusal.UnscannedQueued, refusal.UnscannedQueuedUsual, refusal.UnscannedQueued, refusal.UnscannedQueuedUsual,
+	}
+)
+
+func (s state) text(k stateKeys) gate.Text {
+	switch usual := (refusal.P{"seconds": s.usual}); {
+	case s.waits != nil:
+		return refusal.Say(k.waits, refusal.P{"why": s.waits.Text})
+	case s.running && s.usual > 0:
+		return refusal.Say(k.runningUsual, usual)
+	case s.running:
+		return refusal.Say(k.running, nil)
+	case s.usual > 0:
+		return refusal.Say(k.queuedUsual, usual)
+	}
+	return refusal.Say(k.queued, nil)
 }
 
 // failed says why a job ended without a result.
-func (l *Lookup) failed(j gate.Job, at gate.Location) string {
+func (l *Lookup) failed(j gate.Job, at gate.Location) gate.Text {
 	c, ok := j.CauseAt(at)
 	if !ok {
-		return "the reason was not recorded"
+		return refusal.Say(refusal.ScanUnrecorded, nil)
 	}
 	return explain.Cause(c, at, l.parts.Now()).Text
 }
 
 // scanFailed is the text for an image whose analysis has failed. queued is what
 // asking for it again has answered.
-func (l *Lookup) scanFailed(j *gate.Job, at gate.Location, queued gate.Answer) string {
+func (l *Lookup) scanFailed(j *gate.Job, at gate.Location, queued gate.Answer) gate.Text {
 	if j == nil {
-		return ""
+		return gate.Text{}
 	}
-	text := "its scan failed: " + l.failed(*j, at) + "; "
+	why := l.failed(*j, at)
 	again := j.FinishedAt.Add(gate.AdmissionRestart)
 	now := l.parts.Now()
 	switch {
 	case errors.Is(queued.Err, errQueued), queued.Code == gate.CodePending:
-		return text + "it is queued once more; " + hint
+		return refusal.Say(refusal.ScanFailedQueued, refusal.P{"why": why})
 	case again.After(now):
-		return text + "after " + gate.Clock(again, now) + " an admission starts it again, a push or POST /api/v1/scans does so at once"
+		return refusal.Say(refusal.ScanFailedAfter, refusal.P{"why": why, "after": gate.Clock(again, now)})
 	}
-	return text + "a push or POST /api/v1/scans starts it again"
+	return refusal.Say(refusal.ScanFailedAgain, refusal.P{"why": why})
 }

@@ -1,0 +1,18 @@
+package gate
+
+// Text is what is said to a person, before it is put into words: a key of the table in
+// gate/refusal and the values of its parameters. It is made there (refusal.Say) and put
+// into words there (refusal.English). The zero Text says nothing.
+//
+// It is a value that may be kept and sent; it is not modified once it is made.
+type Text struct {
+	Key string `json:"key"`
+	// Values are parameters that are shown as they are, in every language: names,
+	// numbers, times, and what was found in an input. They are not escaped or cut.
+	Values map[string]string `json:"values,omitempty"`
+	// Texts are parameters that are sentences themselves.
+	Texts map[string]Text `json:"texts,omitempty"`
+}
+
+// IsZero reports whether t says nothing.
+func (t Text) IsZero() bool { return t.Key == "" }
