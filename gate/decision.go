@@ -17,7 +17,8 @@ const (
 	OutcomeNone  Outcome = "none"
 )
 
-// rank orders outcomes for [Worst].
+// outcomeRank orders outcomes from the one that permits most to the one that refuses
+// most, for Worse.
 var outcomeRank = map[Outcome]int{OutcomeAllow: 0, OutcomeWarn: 1, OutcomeNone: 2, OutcomeDeny: 3}
 
 // Worse reports whether o is worse than p: deny > no verdict > warn > allow.

@@ -35,7 +35,7 @@ const (
 )
 
 // The closed set of failures. Every error that crosses a package border wraps
-// one of them; [CodeOf], [Retryable] and the tables of the servers are keyed by
+// one of them; [CodeOf], [Errors] and the tables of the servers are keyed by
 // them, and an error that wraps none is a bug and reads as CodeInternal.
 var (
 	// ErrDigestInvalid: a text that should be a digest is not one.

@@ -205,7 +205,7 @@ type Entry struct {
 	Record Record
 	Job    *Job
 	// Copied: from a local copy, because the store did not answer; see
-	// [RecordCopy].
+	// lookup.RecordCopy.
 	Copied bool
 }
 

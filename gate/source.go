@@ -44,6 +44,7 @@ type AnalyzeRequest struct {
 // child crash, hang, run out of memory or answer garbage), ErrUnassessable,
 // ErrTooLarge, ErrResource, ErrYielded, and what BeforePull returned.
 type Analyzer interface {
+	// Analyze makes the inventory of one image; see Analyzer for its errors.
 	Analyze(ctx context.Context, req AnalyzeRequest) (*Inventory, error)
 	// Set identifies the analysers, their versions and their configuration.
 	Set() string

@@ -10,8 +10,8 @@ type Waiter func(ctx context.Context, registry string, wait func()) error
 
 type waiterKey struct{}
 
-// WithWaiter gives a [Lookup] that is called with the context a Waiter. It is
-// called by the goroutine that called the lookup.
+// WithWaiter gives a Waiter to a lookup (gate/lookup) that is called with the
+// context. The goroutine that called the lookup calls it.
 func WithWaiter(ctx context.Context, w Waiter) context.Context {
 	return context.WithValue(ctx, waiterKey{}, w)
 }

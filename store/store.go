@@ -1,7 +1,7 @@
 // Package store is the contract between digestgate and what it remembers:
 // scheduler, records, tags, settings and the change feed. store/sqlite and
-// later store/redis implement it; store/storetest is the conformance suite that
-// both, and every decorator, pass.
+// store/redis implement it; store/storetest is the conformance suite that both,
+// and every decorator, pass.
 //
 // The rules behind it are DESIGN.md §5. Two of them shape every method:
 // scheduler state (jobs, leases, charges, counters) and a digest's record are

@@ -69,6 +69,7 @@ type Options struct {
 // Witness is told of each authenticated delivery that was answered, when all
 // it asked for is durable. It must not wait; intake.LastEvents implements it.
 type Witness interface {
+	// Seen notes the newest delivery of a registry, and what it led to.
 	Seen(registry string, state gate.PushState, at time.Time)
 }
 

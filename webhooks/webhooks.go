@@ -48,6 +48,8 @@ type Receiver struct {
 // that wrap gate.ErrDigestInvalid or gate.ErrInvalid are the sender's and
 // become 400; every other one becomes 503, so that the sender tries again.
 type Taker interface {
+	// Take returns one result for each push, in order, when all of them are durable; see
+	// Taker for what its errors become.
 	Take(ctx context.Context, registry string, pushes []gate.Push) ([]gate.PushResult, error)
 }
 

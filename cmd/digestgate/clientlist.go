@@ -99,7 +99,7 @@ func (f *listFlags) list(ctx context.Context, c *client, key string, filters url
 	}
 }
 
-// print prints rows in the format that was asked for. A list that continues says how.
+// printList prints rows in the format that was asked for. A list that continues says how.
 func printList[T any](out, notes io.Writer, format, key string, rows []json.RawMessage, next, header string, line func(T) string) error {
 	if format == "json" {
 		return printJSON(out, map[string]any{key: rows, "next": next})

@@ -40,8 +40,8 @@ const (
 
 // Config is the part "admission" of the configuration (DESIGN.md §6). wait,
 // requireDigest, tags, newDigestsPerHour and repositories are rules of the
-// lookup, see [Config.LookupOptions]; storeGrace belongs to the reader that
-// the lookup is given.
+// lookup (lookup.Options); storeGrace belongs to the reader that the lookup is
+// given. cmd hands them on.
 type Config struct {
 	// Mode holds for every namespace that Namespaces does not name.
 	Mode Mode `yaml:"mode"`

@@ -18,6 +18,8 @@ import (
 // ends; when it does not, the review is answered all the same, and the place
 // that the review holds stays taken until it returns.
 type Decider interface {
+	// Decide answers whether the reference may run for the request. It returns no
+	// error: a failure is an Answer with its code, and refuses.
 	Decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer
 }
 

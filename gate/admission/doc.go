@@ -3,7 +3,7 @@
 // about each and answers with one AdmissionReview.
 //
 // A [Reviewer] is the pure core, from the bytes of a review to a [Response];
-// [Handler] puts it behind HTTP, [NewServer] and [Certificate] put that behind
+// [Handler] puts it behind HTTP, [NewServer] and certificate.Certificate put that behind
 // TLS. The package knows nothing of registries, stores and policies, and it
 // never changes an object.
 //

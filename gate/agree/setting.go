@@ -12,7 +12,12 @@ import (
 // Settings is the part of the store with the few values that all processes
 // share; see store.Settings for the errors.
 type Settings interface {
+	// Setting returns a value and its version. gate.ErrNotFound: it was never
+	// written; gate.ErrStoreUnavailable: nothing is known, keep what is in force.
 	Setting(ctx context.Context, name string) (value []byte, version int64, err error)
+	// PutSetting writes a value if its version is still the given one (0: it does
+	// not exist yet) and returns the new version. gate.ErrConflict: another process
+	// was faster, read again; gate.ErrStoreUnavailable: it may be written or not.
 	PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error)
 }
 
@@ -52,5 +57,7 @@ func UpdateSetting(ctx context.Context, s Settings, name string, change func(val
 // TimedSettings are settings of a store that also tells the time.
 type TimedSettings interface {
 	Settings
+	// Now is the store's clock. gate.ErrStoreUnavailable: there is no time to
+	// compare with, try again later.
 	Now(ctx context.Context) (time.Time, error)
 }

@@ -24,35 +24,59 @@ import (
 
 // Reader reads what is stored; see gate.Reader.
 type Reader interface {
+	// Read returns records, jobs and tags; unknown ones are missing from the
+	// result. gate.ErrStoreUnavailable: answered 503.
 	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
+	// Inventory returns the inventory of a digest. gate.ErrNotFound: 404;
+	// gate.ErrStoreUnavailable: 503.
 	Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error)
+	// Findings returns the findings of a digest. gate.ErrNotFound: it is not
+	// matched yet; gate.ErrStoreUnavailable: 503.
 	Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error)
 }
 
 // Lists lists and filters; gate/catalog implements it.
 type Lists interface {
+	// Images is a page of the images that f takes, and the cursor of the next page,
+	// "" at the end. gate.ErrInvalid: the cursor is not one of this list, 400.
 	Images(ctx context.Context, f gate.ImageFilter) ([]gate.ListedImage, string, error)
+	// Places are the locations of a digest with their tags, none for an unknown one.
 	Places(ctx context.Context, d gate.Digest) ([]gate.Place, error)
+	// Accessories are the signatures and other artifacts that refer to a digest.
 	Accessories(ctx context.Context, d gate.Digest) ([]gate.Accessory, error)
+	// Jobs is a page of jobs, like Images.
 	Jobs(ctx context.Context, f gate.JobFilter) ([]gate.Job, string, error)
+	// Waiting counts the jobs that wait for quota.
 	Waiting(ctx context.Context) (int64, error)
 }
 
 // Jobs reads and cancels jobs; see store.Scheduler.
 type Jobs interface {
+	// Job returns one job. gate.ErrNotFound: there is none with this id, or it ended
+	// long ago; gate.ErrStoreUnavailable: 503.
 	Job(ctx context.Context, id string) (gate.Job, error)
+	// Cancel ends a live job. gate.ErrNotFound: like Job; gate.ErrConflict: it has
+	// ended already, 409; gate.ErrStoreUnavailable: it may be cancelled or not, 503.
 	Cancel(ctx context.Context, id string) (gate.Job, error)
 }
 
 // Scans takes requests for scans; pipeline.Pipeline implements it.
 type Scans interface {
+	// Request is the job that a scan of an image would be, without queuing it.
+	// gate.ErrInvalid, gate.ErrReference and their like: the reference, 400.
 	Request(image string) (gate.JobRequest, error)
+	// Scan queues the scan of an image, also of one that is known when force is set.
+	// Errors: those of Request; gate.ErrBusy: a job has too many tags;
+	// gate.ErrStoreUnavailable: it may be queued or not, 503.
 	Scan(ctx context.Context, image string, force bool) (gate.Job, error)
 }
 
 // Usage returns what was charged; see store.Charges.
 type Usage interface {
+	// Quota is what a period has used and avoided. gate.ErrStoreUnavailable: 503.
 	Quota(ctx context.Context, period string) (gate.QuotaUse, error)
+	// Charged is the charge of a digest, the zero Charge when there is none.
+	// gate.ErrStoreUnavailable: 503.
 	Charged(ctx context.Context, d gate.Digest) (gate.Charge, error)
 }
 

@@ -11,6 +11,8 @@ import (
 // Policies shows what is in force; policy.Activations implements it.
 // gate.ErrNotFound: nothing ever was.
 type Policies interface {
+	// InForce is the set in force with its files. gate.ErrNotFound: nothing ever was
+	// in force, 404; gate.ErrStoreUnavailable: 503.
 	InForce(ctx context.Context) (gate.PolicySet, error)
 }
 

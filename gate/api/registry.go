@@ -16,18 +16,26 @@ import (
 // Syncs asks for synchronisations and says how they stand; sync.Syncer
 // implements it.
 type Syncs interface {
+	// Request has a registry synchronised, at once or after the run under way.
+	// gate.ErrNotFound: no such registry, 404; gate.ErrStoreUnavailable: 503.
 	Request(ctx context.Context, registry string, full bool) (registrysync.SyncStatus, error)
+	// Status is the run under way, or the last one. Errors: those of Request.
 	Status(ctx context.Context, registry string) (registrysync.SyncStatus, error)
 }
 
 // Prober tests the connection to a registry; scanner/registry implements it.
 type Prober interface {
+	// Probe makes the test and returns its steps, the failed one last. An error is
+	// only for what keeps the test from being made: gate.ErrNotFound, no such
+	// registry, 404.
 	Probe(ctx context.Context, registry, repository string) ([]gate.ProbeStep, error)
 }
 
 // Events says when registries were last heard of; intake.LastEvents implements
 // it. The zero LastEvent is never.
 type Events interface {
+	// Last is the newest delivery of a registry that any replica has taken.
+	// gate.ErrStoreUnavailable: those of other replicas are not known.
 	Last(ctx context.Context, registry string) (intake.LastEvent, error)
 }
 

@@ -26,10 +26,19 @@ const schemaVersion = 4
 // Source is the part of the store that the catalog follows; the methods are
 // those of store.Feed, store.Store and store.Scheduler.
 type Source interface {
+	// Changes are up to limit changes after a number, oldest first, and the number to
+	// continue from. gate.ErrConflict: the feed no longer has them, build the catalog
+	// again from Scan; gate.ErrStoreUnavailable: try again.
 	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
+	// Changed is closed at the next change made through this process.
 	Changed() <-chan struct{}
+	// Scan calls fn for everything stored and returns the number from which Changes
+	// continues. Errors: those of fn, gate.ErrStoreUnavailable.
 	Scan(ctx context.Context, fn gate.ScanFunc) (seq int64, err error)
+	// Read returns the records of changed digests. gate.ErrStoreUnavailable: try again.
 	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
+	// Jobs returns the jobs of many ids; those that do not exist are missing.
+	// gate.ErrStoreUnavailable: try again.
 	Jobs(ctx context.Context, ids []string) (map[string]gate.Job, error)
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// CertificateOptions say where a Certificate comes from.
+// Options say where a Certificate comes from.
 type Options struct {
 	TLS Config
 	// DataDir is where a self-managed certificate lives, in the folder "tls".
@@ -61,7 +61,7 @@ const refreshEvery = 10 * time.Second
 // about. cert-manager renews at the last third of 90 days.
 const expiryWarning = 14 * 24 * time.Hour
 
-// NewCertificate loads or makes the certificate. Errors wrap ErrInvalid (files
+// New loads or makes the certificate. Errors wrap ErrInvalid (files
 // that cannot be used) or ErrResource (the data directory).
 func New(o Options) (*Certificate, error) {
 	if o.Log == nil {

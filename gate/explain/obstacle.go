@@ -24,6 +24,8 @@ type Obstacle struct {
 // Pulls is the part of the store that counts the analyses of a registry; see
 // store.Scheduler.
 type Pulls interface {
+	// NextPull is when a registry's hourly pulls, limit of them, have room again; the
+	// zero time when they have now. After an error the text does not mention pulls.
 	NextPull(ctx context.Context, registry string, limit int) (time.Time, error)
 }
 
@@ -37,7 +39,10 @@ const sameTime = 10 * time.Second
 
 // Charges is the part of the store that counts charges; see store.Charges.
 type Charges interface {
+	// Quota is what a period has used. After an error the text does not mention quota.
 	Quota(ctx context.Context, period string) (gate.QuotaUse, error)
+	// Charged is the charge of a digest, the zero Charge when there is none. After an
+	// error the text does not mention quota.
 	Charged(ctx context.Context, d gate.Digest) (gate.Charge, error)
 }
 

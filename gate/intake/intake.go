@@ -17,18 +17,28 @@ import (
 type Store interface {
 	Queue
 	Marks
+	// Read returns what is known of the pushed digests. gate.ErrStoreUnavailable: the
+	// delivery is answered 503, and the registry sends it again.
 	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
 }
 
 // Queue takes work and counts what is saved.
 type Queue interface {
+	// Enqueue makes a job durable, or joins the live one. gate.ErrInvalid,
+	// gate.ErrDigestInvalid: the event is at fault, 400; gate.ErrBusy: the job has too
+	// many tags; gate.ErrStoreUnavailable: 503.
 	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
+	// Avoid counts n requests that cost nothing. An error loses the count only.
 	Avoid(ctx context.Context, period string, n int64) error
 }
 
 // Marks says what an event has made doubtful.
 type Marks interface {
+	// MarkDirty says that a tag may have moved, so that admission reads it again.
+	// gate.ErrStoreUnavailable: 503.
 	MarkDirty(ctx context.Context, key gate.TagKey) error
+	// MarkGone says that a digest was deleted at a location; an unknown one is not an
+	// error. gate.ErrStoreUnavailable: 503.
 	MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error
 }
 

@@ -11,8 +11,14 @@ import (
 
 // Changes is the part of the store's feed that copies follow; see store.Feed.
 type Changes interface {
+	// Changes are up to limit changes after a number, oldest first, and the number to
+	// continue from. gate.ErrConflict: the feed no longer has them, drop the copies;
+	// any other error: the copies grow old, and are not used beyond their grace.
 	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
+	// Changed is closed at the next change made through this process.
 	Changed() <-chan struct{}
+	// Scan calls fn for everything stored and returns the number from which Changes
+	// continues. Errors: those of fn, and as for Changes.
 	Scan(ctx context.Context, fn gate.ScanFunc) (seq int64, err error)
 }
 

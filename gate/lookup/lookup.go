@@ -46,6 +46,8 @@ type Options struct {
 
 // Budget takes from named budgets; see store.Charges.
 type Budget interface {
+	// Spend takes one of limit in a window and reports whether it was there. After an
+	// error nothing is queued and admission refuses with STORE_UNAVAILABLE.
 	Spend(ctx context.Context, budget string, limit int, window time.Duration) (bool, error)
 }
 
@@ -83,9 +85,13 @@ type Parts struct {
 	Resolver Resolver
 	Explain  *explain.Explainer
 	Queue    interface {
+		// Enqueue makes the scan of an unknown image durable, or joins the live job.
+		// After an error admission refuses with STORE_UNAVAILABLE.
 		Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
 	}
 	Tags interface {
+		// PutTag records what a read of a tag found and returns the mapping that stands.
+		// After an error the reading may still decide, unrecorded (see unwritten.go).
 		PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error)
 	}
 	Budget     Budget
@@ -130,7 +136,7 @@ func New(parts Parts, o Options, m *Metrics) *Lookup {
 }
 
 // Decide answers for one reference. It never returns an allow for an error;
-// the caller bounds its time with ctx, which may carry a [Waiter].
+// the caller bounds its time with ctx, which may carry a [gate.Waiter].
 func (l *Lookup) Decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
 	var changed <-chan struct{}
 	if l.options.Wait > 0 {

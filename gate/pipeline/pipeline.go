@@ -15,20 +15,39 @@ import (
 // store.Records, store.Tags and store.Store for the methods.
 type Records interface {
 	gate.Reader
+	// Fence refuses writes of lower epochs from now on. gate.ErrFenced: another worker
+	// has the digest, end the job here.
 	Fence(ctx context.Context, d gate.Digest, epoch int64) error
+	// PutManifest stores what a manifest is. Repeating it is harmless.
 	PutManifest(ctx context.Context, m gate.Manifest) error
+	// AddLocation records that a registry serves the digest at loc, and reports
+	// whether that is new.
 	AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (added bool, err error)
+	// MarkGone records that the digest is not at loc any more; an unknown one is not
+	// an error.
 	MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error
+	// PutInventory stores an inventory. gate.ErrFenced: another worker has the digest,
+	// end the job here.
 	PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error)
+	// PutUnassessable records that the digest can never be analysed: admission
+	// refuses it as UNASSESSABLE. gate.ErrFenced as for PutInventory.
 	PutUnassessable(ctx context.Context, d gate.Digest, epoch int64, reason string) error
+	// PutTag records what a read of a tag found and returns the mapping that stands,
+	// which may be that of a later read.
 	PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error)
+	// Now is the store's clock.
 	Now(ctx context.Context) (time.Time, error)
 }
 
 // Scheduler is the part of the store that takes new work and accounts for it.
 type Scheduler interface {
+	// Enqueue makes a job durable, or joins the live one. gate.ErrBusy: the job has
+	// too many tags, try again.
 	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
+	// Serve makes the charge of an analysis final; it must succeed before the first
+	// byte of a layer is pulled. gate.ErrFenced: the lease is lost, pull nothing.
 	Serve(ctx context.Context, lease gate.Lease) error
+	// Avoid counts n requests that cost nothing. An error loses the count only.
 	Avoid(ctx context.Context, period string, n int64) error
 }
 

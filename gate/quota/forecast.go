@@ -11,11 +11,13 @@ import (
 
 // Usage is the part of the store that counts charges; see store.Charges.
 type Usage interface {
+	// Quota is what a period has used and avoided. After an error there is no state.
 	Quota(ctx context.Context, period string) (gate.QuotaUse, error)
 }
 
 // Waiting counts the jobs that wait for quota; gate/catalog implements it.
 type Waiting interface {
+	// Waiting counts them. After an error there is no state.
 	Waiting(ctx context.Context) (int64, error)
 }
 

@@ -7,7 +7,7 @@ type Who string
 
 // Who may have to.
 const (
-	Nobody         Who = "none"    // it is over by itself, or is a part of another text
+	Nobody         Who = "none"      // it is over by itself, or is a part of another text
 	Author         Who = "author"    // of the object or the image: who deploys or pushes
 	Operators      Who = "operators" // of digestgate
 	RegistryOwners Who = "registry"  // those who run the registry

@@ -28,6 +28,7 @@ import (
 // again, after a minute at first and a quarter of an hour at last, until the
 // next one is due. When ctx ends it stops at once.
 type Rescanner interface {
+	// Rescan does the work of one tick of a schedule; see Rescanner for its errors.
 	Rescan(ctx context.Context, kind Kind, tick time.Time) error
 }
 
@@ -35,6 +36,7 @@ type Rescanner interface {
 // store.Settings and store.Store for the errors.
 type Store interface {
 	agree.Settings
+	// Now is the store's clock. gate.ErrStoreUnavailable: the tick waits.
 	Now(ctx context.Context) (time.Time, error)
 }
 

@@ -13,6 +13,8 @@ import (
 // return soon. A process that ends between the two reports nothing, so that a change
 // is told at most once; the record has what stands.
 type Changes interface {
+	// Changed takes one change. It returns no error: a taker that cannot keep it loses
+	// it, and the record stays right.
 	Changed(ctx context.Context, c gate.StandingChange)
 }
 

@@ -31,6 +31,8 @@ type Advisories interface {
 
 // Policies says which policies are in force; policy implements it.
 type Policies interface {
+	// Revision identifies the policies in force here, and the options that decide with
+	// them.
 	Revision() string
 	// Follow takes over what another process has put in force. Errors:
 	// ErrStoreUnavailable, and those of policies that cannot be used here.

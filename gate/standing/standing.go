@@ -15,6 +15,8 @@ import (
 // A distribution release that the data does not know is not an error but
 // Findings.Unassessable.
 type Matcher interface {
+	// Match compares an inventory with the active generation; see Matcher for its
+	// errors. After ErrAdvisoriesUnavailable admission refuses with the code of that name.
 	Match(ctx context.Context, inv *gate.Inventory) (*gate.Findings, error)
 	// Generation is the active generation; ok is false when none is loaded.
 	Generation() (g gate.Generation, ok bool)
@@ -26,6 +28,7 @@ type Matcher interface {
 // it. It never returns an error: a policy that fails is a deny with
 // CodePolicyError, an evaluation over its budget too.
 type Evaluator interface {
+	// Evaluate answers a question; a failure is a deny with its code.
 	Evaluate(ctx context.Context, q gate.Question) gate.Decision
 	// Revision identifies the active policies, exceptions and options.
 	Revision() string
@@ -35,7 +38,14 @@ type Evaluator interface {
 // see store.Records.
 type Records interface {
 	gate.Reader
+	// PutFindings stores findings in place of those with the id replaces, "" for none.
+	// gate.ErrConflict: others are stored, or they were computed from another inventory
+	// or an older generation, read again; gate.ErrStoreUnavailable: the former ones
+	// stay until the next sweep.
 	PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error)
+	// PutVerdicts stores standing verdicts and returns those that they replace; unknown
+	// locations are left out. gate.ErrConflict: the record has another basis by now,
+	// read and evaluate again. Admission does not read standing verdicts.
 	PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) (replaced []gate.Verdict, err error)
 }
 

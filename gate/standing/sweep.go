@@ -13,6 +13,7 @@ import (
 // Digests lists the digests that have an inventory, in order, page by page:
 // those after the given one, at most limit. gate/catalog implements it.
 type Digests interface {
+	// Scanned is one page. An error ends the sweep; the next one begins again.
 	Scanned(ctx context.Context, after gate.Digest, limit int) ([]gate.Digest, error)
 }
 
@@ -39,8 +40,13 @@ type Sweeper struct {
 // Scheduler is the part of the store that a sweep queues in and accounts with;
 // see store.Scheduler.
 type Scheduler interface {
+	// Enqueue queues an analysis, or joins the live job. After an error the next sweep
+	// queues it.
 	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
+	// Charged is the charge of a digest, the zero Charge when there is none.
 	Charged(ctx context.Context, d gate.Digest) (gate.Charge, error)
+	// Restore gives a digest a charge that the store has lost and reports whether it
+	// did; a charge that is there stays. Repeating it is harmless.
 	Restore(ctx context.Context, d gate.Digest, period string, at time.Time) (added bool, err error)
 }
 

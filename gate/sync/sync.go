@@ -18,15 +18,21 @@ import (
 // Source lists what a registry holds; scanner/registry implements it.
 // Errors: those of Source.
 type Source interface {
+	// Repositories lists those of a registry that include and exclude take.
 	Repositories(ctx context.Context, registry string) (gate.RepositoryList, error)
+	// Tags lists the tags of a repository, with digests where the registry gives them.
+	// gate.ErrNotFound: the repository is gone.
 	Tags(ctx context.Context, loc gate.Location) (gate.TagList, error)
+	// Head is the digest that a tag names. gate.ErrNotFound: none.
 	Head(ctx context.Context, loc gate.Location, tag string) (gate.Digest, error)
 }
 
 // Known lists what is known already; gate/catalog implements it. It may lag
 // behind the store.
 type Known interface {
+	// Repositories are those of a registry in which a tag is known.
 	Repositories(ctx context.Context, registry string) ([]string, error)
+	// RepositoryTags are the known tags of a repository.
 	RepositoryTags(ctx context.Context, loc gate.Location) ([]string, error)
 }
 
@@ -35,13 +41,19 @@ type Known interface {
 type Store interface {
 	Asks
 	agree.TimedSettings
+	// Read returns the known tags and records. gate.ErrStoreUnavailable: the run waits.
 	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
 }
 
 // Asks is how found changes are handed on.
 type Asks interface {
+	// Enqueue queues the resolve of a tag, or joins the live job. gate.ErrBusy: the
+	// job has too many tags, the next run finds it again.
 	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
+	// MarkDirty says that a tag may have moved, so that admission reads it again.
 	MarkDirty(ctx context.Context, key gate.TagKey) error
+	// PutTag confirms a tag that names what is recorded, and returns the mapping that
+	// stands.
 	PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error)
 }
 

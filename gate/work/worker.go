@@ -18,9 +18,16 @@ import (
 // Queue is the part of the store's scheduler that a worker uses. The methods
 // are those of store.Scheduler and store.Feed.
 type Queue interface {
+	// Claim leases the next job. gate.ErrNoJob: none is ready; any other error: the
+	// worker waits and tries again.
 	Claim(ctx context.Context, req gate.ClaimRequest) (gate.Job, error)
+	// Heartbeat extends a lease. gate.ErrFenced: it is lost; gate.ErrCancelled: the
+	// job was cancelled. In both cases the handler is stopped and writes nothing more.
 	Heartbeat(ctx context.Context, lease gate.Lease, extend time.Duration, p gate.Progress) (gate.Beat, error)
+	// Finish ends a claim. gate.ErrFenced, gate.ErrCancelled: the result does not count;
+	// any other error: the lease runs out and the job is claimed again.
 	Finish(ctx context.Context, lease gate.Lease, result gate.Result) (gate.Job, error)
+	// Changed is closed at the next change made through this process.
 	Changed() <-chan struct{}
 }
 

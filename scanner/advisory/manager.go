@@ -17,6 +17,7 @@ import (
 // trivy.db and metadata.json, is complete, and nobody writes to it. When Load
 // fails the former generation stays in use.
 type Loader interface {
+	// Load takes the generation in dir into use; see Loader for what an error means.
 	Load(ctx context.Context, dir string, g gate.Generation) error
 }
 

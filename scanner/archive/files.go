@@ -17,9 +17,11 @@ import (
 
 // files are the files of an archive by their clean names.
 type files interface {
+	// has reports whether there is a file of that name.
 	has(name string) bool
 	// open returns a file and its size; fs.ErrNotExist.
 	open(name string) (io.ReadCloser, int64, error)
+	// Close releases the archive.
 	Close() error
 }
 

@@ -58,7 +58,7 @@ func restarts(req gate.JobRequest) (rest time.Duration, cancelled bool) {
 	return rest, cancelled
 }
 
-// leaseErrors are what the scripts say of a lease that does not hold.
+// leaseError is what the scripts say of a lease that does not hold.
 func leaseError(id, word string, rest []any) error {
 	job := gate.Quoted(id, 60)
 	switch word {

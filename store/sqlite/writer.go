@@ -303,7 +303,10 @@ func (t *tx) stmt(query string) (*sql.Stmt, error) {
 	return stmt, err
 }
 
-type scanner interface{ Scan(dest ...any) error }
+type scanner interface {
+	// Scan copies the columns of the present row, as sql.Row has it.
+	Scan(dest ...any) error
+}
 
 type failed struct{ err error }
 

@@ -241,7 +241,7 @@ var feedCases = []testCase{
 	}},
 }
 
-// scanned is everything a Scan gave.
+// scanResult is everything a Scan gave.
 type scanResult struct {
 	records map[gate.Digest]gate.Record
 	jobs    map[string]gate.Job

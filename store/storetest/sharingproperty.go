@@ -105,7 +105,7 @@ func (w *world) fill() {
 	}
 }
 
-// judge checks a claim: busy slots were taken before it, those of its registry and
+// check checks a claim: busy slots were taken before it, those of its registry and
 // of its repository among them.
 func (w *world) check(job gate.Job, waiting []gate.Job, busy, ofRegistry, ofPlace int) {
 	anotherRegistry := slices.ContainsFunc(waiting, func(o gate.Job) bool { return o.Location.Registry != job.Location.Registry })

@@ -86,13 +86,13 @@ type env struct {
 
 // tb is what the cases need of a testing.T or a rapid.T.
 type tb interface {
-	Helper()
-	Context() context.Context
-	Error(args ...any)
-	Errorf(format string, args ...any)
-	Fatal(args ...any)
-	Fatalf(format string, args ...any)
-	Skip(args ...any)
+	Helper()                           // as testing.TB has it, like all of these
+	Context() context.Context          // ends with the test
+	Error(args ...any)                 // reports
+	Errorf(format string, args ...any) // reports
+	Fatal(args ...any)                 // reports and ends the test
+	Fatalf(format string, args ...any) // reports and ends the test
+	Skip(args ...any)                  // ends the test, which is not run here
 }
 
 func newEnv(t tb, h Harness) *env {

@@ -30,6 +30,8 @@ import (
 // Source is a store that is copied.
 type Source interface {
 	store.Exporter
+	// Now is the store's clock. An error ends the copy, which continues when it is
+	// started again.
 	Now(ctx context.Context) (time.Time, error)
 }
 

@@ -69,7 +69,10 @@ type place struct {
 }
 
 // Defaulter is an element of a list whose keys have defaults other than zero.
-type Defaulter interface{ SetDefaults() }
+type Defaulter interface {
+	// SetDefaults sets them, before the keys of the element are read.
+	SetDefaults()
+}
 
 // Document collects what is read. The zero value is not usable; see New.
 type Document struct {

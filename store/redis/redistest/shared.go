@@ -29,9 +29,12 @@ type Shared struct {
 }
 
 // Runner is what Shared needs of a testing.M.
-type Runner interface{ Run() int }
+type Runner interface {
+	// Run runs the tests and returns the exit status.
+	Run() int
+}
 
-// Around is m with the end of the servers after its tests.
+// Around returns a Runner that runs the tests of m and then stops the servers.
 func (s *Shared) Around(m Runner) Runner { return &around{m, s} }
 
 type around struct {
