@@ -182,6 +182,7 @@ func admissionNames(c Config) []string {
 
 func debugHandler() http.Handler {
 	mux := http.NewServeMux()
+	// called by: operators with go tool pprof
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

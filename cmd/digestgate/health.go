@@ -18,7 +18,9 @@ import (
 // outside the cluster.
 func (a *app) private() http.Handler {
 	mux := http.NewServeMux()
+	// called by: Prometheus
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
+	// called by: kubelet probes (livenessProbe)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		// Evaluations that never end have taken every slot: only a restart
 		// gives them back.
@@ -31,6 +33,7 @@ func (a *app) private() http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	// called by: kubelet probes (readinessProbe), load balancers, operators
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()

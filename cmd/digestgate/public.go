@@ -24,8 +24,9 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 	e.HTTPErrorHandler = refuse
 	e.IPExtractor = a.clientIP()
 	if hooks != nil {
-		// The handler looks at method and path itself and refuses in words.
+		// The handler looks at method and path itself, and its refusals have a text.
 		hooks = fromClient(e.IPExtractor, hooks)
+		// called by: registries, digestgate replay
 		e.Any("/webhooks/*", echo.WrapHandler(hooks))
 		e.Any("/webhooks", echo.WrapHandler(hooks))
 	}

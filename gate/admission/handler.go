@@ -31,6 +31,8 @@ const (
 
 // BasePath is where the handler expects its requests: POST BasePath, and POST
 // BasePath/{cluster}/{token}.
+//
+// called by: API servers, digestgate admit
 const BasePath = "/admission/validate"
 
 // Handler serves reviews over HTTP. It answers 200 with an AdmissionReview, or

@@ -123,20 +123,25 @@ func Register(e *echo.Echo, o Options) {
 	s := &server{o}
 	api.UseMiddleware(header, s.authenticate(api))
 
-	huma.Register(api, operation(http.MethodGet, "/images", "list-images", "List images, newest first"), s.listImages)
-	huma.Register(api, operation(http.MethodGet, "/images/{digest}", "get-image", "One image"), s.getImage)
-	huma.Register(api, operation(http.MethodGet, "/images/{digest}/findings", "get-findings", "The findings of one image"), s.getFindings)
-	scans := operation(http.MethodPost, "/scans", "create-scans", "Ask for scans")
+	huma.Register(api, operation(http.MethodGet, "/images", "list-images", "List images, newest first", "digestgate images, reports"), s.listImages)
+	huma.Register(api, operation(http.MethodGet, "/images/{digest}", "get-image", "One image", "digestgate images and wait, pipelines"), s.getImage)
+	huma.Register(api, operation(http.MethodGet, "/images/{digest}/findings", "get-findings", "The findings of one image", "digestgate findings, reports"), s.getFindings)
+	scans := operation(http.MethodPost, "/scans", "create-scans", "Request scans", "digestgate scan and wait, pipelines")
 	scans.DefaultStatus = http.StatusAccepted
 	huma.Register(api, scans, s.createScans)
-	huma.Register(api, operation(http.MethodGet, "/jobs", "list-jobs", "List jobs, the last changed first"), s.listJobs)
-	huma.Register(api, operation(http.MethodGet, "/jobs/{id}", "get-job", "One job"), s.getJob)
-	huma.Register(api, operation(http.MethodPost, "/jobs/{id}/cancel", "cancel-job", "Cancel a job"), s.cancelJob)
-	huma.Register(api, operation(http.MethodGet, "/quota", "get-quota", "The quota of the running period"), s.getQuota)
-	huma.Register(api, operation(http.MethodGet, "/policies", "get-policies", "The policies in force"), s.getPolicies)
+	huma.Register(api, operation(http.MethodGet, "/jobs", "list-jobs", "List jobs, the last changed first", "digestgate jobs"), s.listJobs)
+	huma.Register(api, operation(http.MethodGet, "/jobs/{id}", "get-job", "One job", "digestgate jobs and wait, pipelines"), s.getJob)
+	huma.Register(api, operation(http.MethodPost, "/jobs/{id}/cancel", "cancel-job", "Cancel a job", "digestgate cancel"), s.cancelJob)
+	huma.Register(api, operation(http.MethodGet, "/quota", "get-quota", "The quota of the running period", "digestgate quota, dashboards"), s.getQuota)
+	huma.Register(api, operation(http.MethodGet, "/policies", "get-policies", "The policies in force", "operators with curl, audits"), s.getPolicies)
 	s.registerRegistries(api)
 }
 
-func operation(method, path, id, summary string) huma.Operation {
-	return huma.Operation{OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary, MaxBodyBytes: maxBody}
+// operation is one operation of the API. callers are the commands and programs that it
+// is for; the description says them, so that a change is known to concern them.
+func operation(method, path, id, summary, callers string) huma.Operation {
+	return huma.Operation{
+		OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary,
+		Description: "Called by: " + callers + ".", MaxBodyBytes: maxBody,
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 var update = flag.Bool("update", false, "write docs/openapi.yaml")
@@ -48,5 +49,29 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 		if strings.HasPrefix(r.Path, "/openapi") && r.Method != http.MethodGet {
 			t.Errorf("%s %s is public", r.Method, r.Path)
 		}
+	}
+}
+
+// TestOperationsNameTheirCallers: each operation says for whom it is.
+func TestOperationsNameTheirCallers(t *testing.T) {
+	s := newSite(t, nil)
+	var document struct {
+		Paths map[string]map[string]struct {
+			ID          string `yaml:"operationId"`
+			Description string
+		}
+	}
+	s.no(yaml.Unmarshal([]byte(s.send("GET", "/openapi.yaml", "", map[string]string{"Authorization": ""}).body), &document))
+	operations := 0
+	for path, methods := range document.Paths {
+		for method, o := range methods {
+			operations++
+			if !strings.HasPrefix(o.Description, "Called by: ") || len(o.Description) < len("Called by: xx.") {
+				t.Errorf("%s %s (%s): the description does not say who calls it: %q", method, path, o.ID, o.Description)
+			}
+		}
+	}
+	if operations < 13 {
+		t.Errorf("the document has %d operations", operations)
 	}
 }

@@ -110,12 +110,12 @@ type Step struct {
 
 // registerRegistries adds the operations about registries.
 func (s *server) registerRegistries(api huma.API) {
-	huma.Register(api, operation(http.MethodGet, "/registries", "list-registries", "List the configured registries"), s.listRegistries)
-	huma.Register(api, operation(http.MethodGet, "/registries/{name}/sync", "get-sync", "The synchronisation of a registry"), s.getSync)
-	ask := operation(http.MethodPost, "/registries/{name}/sync", "start-sync", "Ask for a synchronisation")
+	huma.Register(api, operation(http.MethodGet, "/registries", "list-registries", "List the configured registries", "digestgate registries list, dashboards"), s.listRegistries)
+	huma.Register(api, operation(http.MethodGet, "/registries/{name}/sync", "get-sync", "The synchronisation of a registry", "digestgate registries sync --wait"), s.getSync)
+	ask := operation(http.MethodPost, "/registries/{name}/sync", "start-sync", "Request a synchronisation", "digestgate registries sync")
 	ask.DefaultStatus = http.StatusAccepted
 	huma.Register(api, ask, s.startSync)
-	huma.Register(api, operation(http.MethodPost, "/registries/{name}/test", "test-registry", "Test the connection to a registry"), s.testRegistry)
+	huma.Register(api, operation(http.MethodPost, "/registries/{name}/test", "test-registry", "Test the connection to a registry", "digestgate registries test"), s.testRegistry)
 }
 
 type listRegistriesOutput struct {
