@@ -146,11 +146,11 @@ func (k *check) run(ctx context.Context) (_ checkResult, err error) {
 	if err != nil {
 		return checkResult{}, err
 	}
-	view, err := a.settle(ctx, job, k.progress)
+	v, err := a.settle(ctx, job, k.progress)
 	if err != nil {
 		return checkResult{}, k.explain(err)
 	}
-	result, err := a.checked(ctx, view)
+	result, err := a.checked(ctx, v)
 	if err == nil {
 		k.resultInFlags(&result)
 	}

@@ -9,29 +9,29 @@ import (
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // checkResult is what a check prints as JSON: the image as the API shows it, and
 // what was found for each platform that was judged.
 type checkResult struct {
-	api.ImageDetail
+	view.ImageDetail
 	// Compared is false while the counts say nothing: no package of the image was
 	// compared with advisories.
-	Compared bool                 `json:"compared"`
-	Findings []api.FindingsDetail `json:"findings"`
+	Compared bool                  `json:"compared"`
+	Findings []view.FindingsDetail `json:"findings"`
 }
 
 // checked adds the findings to an image. A platform without an inventory has none.
-func (a *app) checked(ctx context.Context, view api.ImageDetail) (checkResult, error) {
-	result := checkResult{ImageDetail: view, Findings: []api.FindingsDetail{}}
+func (a *app) checked(ctx context.Context, v view.ImageDetail) (checkResult, error) {
+	result := checkResult{ImageDetail: v, Findings: []view.FindingsDetail{}}
 	seen := map[gate.Digest]bool{}
-	for _, p := range view.Platforms {
+	for _, p := range v.Platforms {
 		if !p.Judged || seen[p.Digest] {
 			continue
 		}
 		seen[p.Digest] = true
-		found, err := api.Findings(ctx, a.store, p.Digest)
+		found, err := view.Views{Reader: a.store}.PlatformFindings(ctx, p.Digest)
 		if errors.Is(err, gate.ErrNotFound) {
 			continue
 		}
@@ -46,7 +46,7 @@ func (a *app) checked(ctx context.Context, view api.ImageDetail) (checkResult, e
 
 // notCompared says why the packages of a platform were not compared with
 // advisories, "" when they were.
-func notCompared(f api.FindingsDetail) string {
+func notCompared(f view.FindingsDetail) string {
 	risk := f.Risks[gate.RiskVulnerabilities]
 	switch {
 	case risk.Coverage == gate.NotLookedAt || risk.Coverage == "":
@@ -103,7 +103,7 @@ func (r checkResult) vulnerabilities() string {
 		not = append(not, why)
 	}
 	for _, p := range r.Platforms {
-		has := slices.ContainsFunc(r.Findings, func(f api.FindingsDetail) bool { return f.Digest == p.Digest })
+		has := slices.ContainsFunc(r.Findings, func(f view.FindingsDetail) bool { return f.Digest == p.Digest })
 		if p.Judged && !has && len(r.Findings) > 0 {
 			not = append(not, fmt.Sprintf("%s: it is %s", gate.Printable(p.Platform, 100), p.State))
 		}

@@ -7,14 +7,14 @@ import (
 	"io"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // settle waits until a resolve and the analyses that it has queued have ended, and
 // returns the image. A job that waits for a registry says why, and this command does
 // not wait with it.
-func (a *app) settle(ctx context.Context, resolve gate.Job, progress io.Writer) (api.ImageDetail, error) {
+func (a *app) settle(ctx context.Context, resolve gate.Job, progress io.Writer) (view.ImageDetail, error) {
 	shown := map[string]gate.Progress{}
 	entry, err := pipeline.Settled(ctx, a.store, resolve, func(job gate.Job) {
 		if job.Progress != shown[job.ID] {
@@ -25,16 +25,16 @@ func (a *app) settle(ctx context.Context, resolve gate.Job, progress io.Writer) 
 	var stopped *pipeline.Stopped
 	switch {
 	case errors.As(err, &stopped) && stopped.Job.State.Live():
-		return api.ImageDetail{}, unreadable("the image cannot be read now", stopped.Job)
+		return view.ImageDetail{}, unreadable("the image cannot be read now", stopped.Job)
 	case errors.As(err, &stopped):
-		return api.ImageDetail{}, unreadable("the image cannot be read", stopped.Job)
+		return view.ImageDetail{}, unreadable("the image cannot be read", stopped.Job)
 	case err != nil:
-		return api.ImageDetail{}, err
+		return view.ImageDetail{}, err
 	}
 	if err := a.catalog.CatchUp(ctx); err != nil {
-		return api.ImageDetail{}, err
+		return view.ImageDetail{}, err
 	}
-	return api.View(ctx, a.store, a.catalog, entry)
+	return view.Views{Reader: a.store, Lists: a.catalog}.Detail(ctx, entry)
 }
 
 func describeProgress(p gate.Progress) string {

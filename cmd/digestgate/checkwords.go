@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // madeRegistry is the name that policies see of a registry that is not configured.
@@ -66,7 +66,7 @@ func withSet(text string) string {
 
 // resultInFlags is inFlags for the texts of a result.
 func (k *check) resultInFlags(r *checkResult) {
-	image := func(v *api.ImageDetail) {
+	image := func(v *view.ImageDetail) {
 		v.Unassessable = k.inFlagsIfAny(v.Unassessable)
 		if v.Verdict == nil {
 			return

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // TestClientCommands asks a running server with every command that does.
@@ -57,7 +57,7 @@ func TestClientCommands(t *testing.T) {
 	ask(1, []string{"images", "--cursor", "x"}, `the server answered 422: .*cursor`)
 	var seen []string
 	var page struct {
-		Images []api.Image
+		Images []view.Image
 		Next   string
 	}
 	for {
@@ -109,9 +109,9 @@ func TestClientCommands(t *testing.T) {
 	s.stall(0)
 	ask(0, []string{"scan", at("slow"), "--format", "json"}, `"jobs": \[`)
 	ask(1, []string{"findings", string(slow)[:20] + "zz"}, `is not a digest`)
-	s.until(slow, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateScanning })
+	s.until(slow, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateScanning })
 	ask(1, []string{"findings", string(slow)}, `the server answered 404: .*no inventory`)
-	var jobs struct{ Jobs []api.Job }
+	var jobs struct{ Jobs []view.Job }
 	if err := json.Unmarshal([]byte(ask(0, []string{"jobs", "--digest", string(slow), "--kind", "analyze", "--format", "json"})), &jobs); err != nil || len(jobs.Jobs) != 1 {
 		t.Fatalf("jobs of %s: %+v, %v", slow, jobs, err)
 	}
@@ -122,7 +122,7 @@ func TestClientCommands(t *testing.T) {
 	ask(1, []string{"jobs", "--state", "parked"}, `--state "parked": want one of queued, running, quota_exhausted`)
 	ask(0, []string{"jobs", "--limit", "1"}, `there are more`)
 	ask(1, []string{"cancel", "nothing", string(slow)}, `cancelling "nothing": the server answered 404`, `analyze +(cancelled|running)`)
-	s.until(slow, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateCancelled })
+	s.until(slow, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateCancelled })
 	ask(1, []string{"cancel", jobs.Jobs[0].ID}, `the server answered 409`)
 	ask(1, []string{"cancel", string(slow)}, `has no queued or running job`)
 	ask(0, []string{"jobs", "--state", "cancelled"}, slow.Short())

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // listFlags are those of every command that lists.
@@ -136,11 +136,11 @@ func oneOf[T ~string](flag, value string, words ...T) error {
 
 // eachImage calls what with the images that a query finds, page by page, until
 // it answers false.
-func (c *client) eachImage(ctx context.Context, q url.Values, what func(api.Image) bool) error {
+func (c *client) eachImage(ctx context.Context, q url.Values, what func(view.Image) bool) error {
 	q.Set("limit", strconv.Itoa(gate.MaxPage))
 	for {
 		var page struct {
-			Images []api.Image
+			Images []view.Image
 			Next   string
 		}
 		if err := c.call(ctx, http.MethodGet, "/images?"+q.Encode(), nil, &page); err != nil {

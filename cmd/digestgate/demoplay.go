@@ -15,8 +15,8 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
-	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // demoTimeout bounds each wait for the worker.
@@ -157,7 +157,7 @@ func (d *demo) await(ctx context.Context, digest gate.Digest) (gate.Job, error) 
 
 func (d *demo) quota(ctx context.Context) error {
 	d.title("5. The quota is charged for digests, not for events")
-	var q api.QuotaView
+	var q view.QuotaView
 	if err := d.api.call(ctx, http.MethodGet, "/quota", nil, &q); err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (d *demo) findings(ctx context.Context) error {
 		{"shop/api:2.0", d.images.clean, []gate.Outcome{gate.OutcomeAllow, gate.OutcomeWarn}},
 		{"shop/worker:3.1", d.images.index, []gate.Outcome{gate.OutcomeDeny}},
 	} {
-		var v api.ImageDetail
+		var v view.ImageDetail
 		if err := d.api.call(ctx, http.MethodGet, "/images/"+string(want.digest), nil, &v); err != nil {
 			return err
 		}

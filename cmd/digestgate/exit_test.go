@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // TestExitCodeOfAnImageThatIsNotWhollyScanned: what is known of some platforms
@@ -27,7 +27,7 @@ func TestExitCodeOfAnImageThatIsNotWhollyScanned(t *testing.T) {
 		{"unassessable", gate.StateUnassessable, gate.OutcomeNone, gate.CodeUnassessable, exitNoVerdict},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := api.ImageDetail{State: c.state, Verdict: &api.Verdict{Decision: c.decision, Code: c.code}}
+			v := view.ImageDetail{State: c.state, Verdict: &view.Verdict{Decision: c.decision, Code: c.code}}
 			if got := exitCode(printVerdict(io.Discard, "json", v)); got != c.want {
 				t.Errorf("got exit %d, want %d", got, c.want)
 			}
@@ -39,7 +39,7 @@ func TestExitCodeOfAnImageThatIsNotWhollyScanned(t *testing.T) {
 func TestPrintVerdict_prints_reasons_to_their_end(t *testing.T) {
 	msg := strings.Repeat("x", maxReason-len("add it")) + "add it"
 	var out strings.Builder
-	v := api.ImageDetail{State: gate.StateScanned, Verdict: &api.Verdict{Decision: gate.OutcomeDeny, Code: gate.CodePolicy,
+	v := view.ImageDetail{State: gate.StateScanned, Verdict: &view.Verdict{Decision: gate.OutcomeDeny, Code: gate.CodePolicy,
 		Reasons: []gate.Reason{{Action: gate.OutcomeDeny, Rule: "r", Msg: msg}}}}
 	_ = printVerdict(&out, "table", v)
 	if !strings.Contains(out.String(), msg) {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 func newFindingsCommand(o *rootOptions) *cobra.Command {
@@ -50,7 +50,7 @@ platform that is judged. IMAGE is a reference, a digest or the beginning of one.
 // platformFindings is what the API says of one platform.
 type platformFindings struct {
 	Platform string `json:"platform"`
-	api.FindingsDetail
+	view.FindingsDetail
 }
 
 // findings asks for each platform that is judged. A platform that was not analysed
@@ -60,13 +60,13 @@ func (c *client) findings(ctx context.Context, image, severity string, notes io.
 	if err != nil {
 		return nil, err
 	}
-	var v api.ImageDetail
+	var v view.ImageDetail
 	if err := c.call(ctx, http.MethodGet, "/images/"+string(d), nil, &v); err != nil {
 		return nil, err
 	}
 	platforms := v.Platforms
 	if v.Kind != gate.KindIndex {
-		platforms = []api.PlatformDetail{{Digest: d, Judged: true}}
+		platforms = []view.PlatformDetail{{Digest: d, Judged: true}}
 		if len(v.Platforms) == 1 {
 			platforms[0].Platform = v.Platforms[0].Platform
 		}

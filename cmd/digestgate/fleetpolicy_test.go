@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
 
@@ -123,7 +123,7 @@ func TestPoliciesOfSeveralProcesses(t *testing.T) {
 
 	f.write(b.policy(), denyAll)
 	becomes("a changed file", b, 2, "POLICY")
-	verdict := a.until(d, 30*time.Second, func(v api.ImageDetail) bool { return v.Verdict != nil && v.Verdict.Decision == gate.OutcomeDeny })
+	verdict := a.until(d, 30*time.Second, func(v view.ImageDetail) bool { return v.Verdict != nil && v.Verdict.Decision == gate.OutcomeDeny })
 	if len(verdict.Verdict.Reasons) == 0 || verdict.Verdict.Reasons[0].Rule != "all" {
 		t.Errorf("standing verdict: %+v", verdict.Verdict)
 	}

@@ -9,12 +9,12 @@ import (
 	"text/tabwriter"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // printFindings prints tables of what was found in one platform's image, the worst
 // first. Text in them is hostile.
-func printFindings(w io.Writer, title string, f api.FindingsDetail) error {
+func printFindings(w io.Writer, title string, f view.FindingsDetail) error {
 	if title != "" {
 		fmt.Fprintf(w, "\n%s %s\n", title, f.Digest)
 	}
@@ -70,7 +70,7 @@ func printSecrets(w io.Writer, list []gate.Secret) error {
 const maxGaps = 20
 
 // printGaps says what the findings do not cover.
-func printGaps(w io.Writer, f api.FindingsDetail) error {
+func printGaps(w io.Writer, f view.FindingsDetail) error {
 	if len(f.Gaps)+len(f.Errors) == 0 {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 func newImagesCommand(o *rootOptions) *cobra.Command {
@@ -66,7 +66,7 @@ beginning of one (sha256:5f70bf18).`,
 	return cmd
 }
 
-func imageLine(i api.Image) string {
+func imageLine(i view.Image) string {
 	counts := "-\t-\t-\t-"
 	if i.AnalyzedAt != nil {
 		counts = fmt.Sprintf("%d\t%d\t%d\t%d", i.Counts.Critical, i.Counts.High, i.Counts.Medium, i.Counts.Low)
@@ -76,7 +76,7 @@ func imageLine(i api.Image) string {
 
 // placesText is the first place of an image with its tags, and how many more there
 // are.
-func placesText(places []api.Place) string {
+func placesText(places []view.Place) string {
 	if len(places) == 0 {
 		return "-"
 	}
@@ -87,7 +87,7 @@ func placesText(places []api.Place) string {
 	return text
 }
 
-func imagePlace(p api.Place) string {
+func imagePlace(p view.Place) string {
 	text := p.Registry + "/" + p.Repository
 	if len(p.Tags) > 0 {
 		text += ":" + strings.Join(p.Tags, ",")
@@ -110,7 +110,7 @@ func (c *client) showImage(ctx context.Context, w io.Writer, format, image strin
 	if format == "json" {
 		return printJSON(w, raw)
 	}
-	var v api.ImageDetail
+	var v view.ImageDetail
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return fmt.Errorf("reading the server's answer: %w", err)
 	}
@@ -139,15 +139,15 @@ func (c *client) find(ctx context.Context, image string) (gate.Digest, error) {
 	if err != nil || ref.Digest != "" {
 		return ref.Digest, err
 	}
-	var out struct{ Registries []api.Registry }
+	var out struct{ Registries []view.Registry }
 	if err := c.call(ctx, http.MethodGet, "/registries", nil, &out); err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(out.Registries, func(r api.Registry) bool { return r.Host == ref.Host || slices.Contains(r.Aliases, ref.Host) })
+	i := slices.IndexFunc(out.Registries, func(r view.Registry) bool { return r.Host == ref.Host || slices.Contains(r.Aliases, ref.Host) })
 	if i < 0 {
 		return "", fmt.Errorf("the server has no registry with the host %s; \"digestgate registries list\" shows those that it has", gate.Quoted(ref.Host, 200))
 	}
-	d, err := c.tagged(ctx, api.Job{Registry: out.Registries[i].Name, Repository: ref.Repository}, ref.Tag)
+	d, err := c.tagged(ctx, view.Job{Registry: out.Registries[i].Name, Repository: ref.Repository}, ref.Tag)
 	if err == nil && d == "" {
 		err = fmt.Errorf("the server knows no image at %s; \"digestgate scan %s\" asks for its scan", gate.Printable(ref.String(), 400), gate.Printable(image, 400))
 	}
@@ -162,7 +162,7 @@ func (c *client) beginning(ctx context.Context, hex string) (gate.Digest, error)
 		return "", fmt.Errorf("%s is not a digest, nor at least %d digits of the beginning of one", gate.Quoted("sha256:"+hex, 100), minBeginning)
 	}
 	var found []string
-	err := c.eachImage(ctx, url.Values{"q": {"sha256:" + hex}}, func(i api.Image) bool {
+	err := c.eachImage(ctx, url.Values{"q": {"sha256:" + hex}}, func(i view.Image) bool {
 		if strings.HasPrefix(string(i.Digest), "sha256:"+hex) {
 			found = append(found, string(i.Digest))
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 const jobHeader = "JOB\tKIND\tSTATE\tATTEMPTS\tUPDATED\tIMAGE\tWHY"
@@ -72,7 +72,7 @@ waits for or why it failed, or how far it is.`,
 	return cmd
 }
 
-func jobLine(j api.Job) string {
+func jobLine(j view.Job) string {
 	image := j.Registry + "/" + j.Repository
 	switch {
 	case j.Digest != "":
@@ -218,7 +218,7 @@ func (c *client) live(ctx context.Context, digest string) ([]string, error) {
 			return nil, err
 		}
 		for _, raw := range rows {
-			var j api.Job
+			var j view.Job
 			if err := json.Unmarshal(raw, &j); err != nil {
 				return nil, fmt.Errorf("reading the server's answer: %w", err)
 			}

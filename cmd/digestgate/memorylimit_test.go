@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -70,7 +70,7 @@ func TestStaysWithinItsMemory(t *testing.T) {
 	}
 	t.Logf("the image beside them after %s", time.Since(start).Round(time.Millisecond))
 	for name, h := range hostile {
-		v := s.until(h.digest, 4*time.Minute, func(v api.ImageDetail) bool {
+		v := s.until(h.digest, 4*time.Minute, func(v view.ImageDetail) bool {
 			return v.State == gate.StateScanned || v.State == gate.StateUnassessable || v.State == gate.StateFailed
 		})
 		t.Logf("%s after %s: %s, %+v, counts %+v", name, time.Since(start).Round(time.Millisecond), v.State, v.Unassessable, v.Counts)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
@@ -76,13 +76,13 @@ func TestProcessesOnOneRedis(t *testing.T) {
 		stuck := a.pushDebian("team/app", "stuck", demoUpdated, map[string]string{"big": strings.Repeat("x", 1<<20)})
 		a.stall(0)
 		b.deliver(hookSecret, "team/app", "stuck", stuck)
-		v := a.until(stuck, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateScanning && v.Job != nil })
+		v := a.until(stuck, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateScanning && v.Job != nil })
 		if err := a.client().call(t.Context(), http.MethodPost, "/jobs/"+v.Job.ID+"/cancel", nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		took := eventually(t, "the analysis ends", time.Minute, func() bool { return strings.Contains(worker.log.String(), "result=cancelled") })
 		t.Logf("the worker let go %s after the cancel", took.Round(time.Millisecond))
-		b.until(stuck, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateCancelled })
+		b.until(stuck, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateCancelled })
 		f.registry.Reset()
 	})
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -19,7 +19,7 @@ func TestImageIsThereFromThe202(t *testing.T) {
 	s := newServer(t, "")
 	s.start()
 	s.registry.Fail(registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}})
-	see := func(d gate.Digest) (v api.ImageDetail) {
+	see := func(d gate.Digest) (v view.ImageDetail) {
 		t.Helper()
 		if err := s.client().call(t.Context(), http.MethodGet, "/images/"+string(d), nil, &v); err != nil {
 			t.Fatalf("%s: %v", d.Short(), err)
@@ -35,7 +35,7 @@ func TestImageIsThereFromThe202(t *testing.T) {
 			t.Fatalf("after the 202: got %+v, want queued with its job", v)
 		}
 	}
-	waits := func(v api.ImageDetail) bool {
+	waits := func(v view.ImageDetail) bool {
 		return v.State == gate.StateQueued && v.Job != nil && v.Job.WaitsUntil != nil && strings.Contains(v.Job.Reason, `registry "hub" asked to wait until `)
 	}
 	s.until(gate.Digest(fmt.Sprintf("sha256:%064x", 0)), time.Minute, waits)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 func newQuotaCommand(o *rootOptions) *cobra.Command {
@@ -32,7 +32,7 @@ asked.`,
 			if err != nil {
 				return err
 			}
-			var q api.QuotaView
+			var q view.QuotaView
 			if err := c.call(cmd.Context(), http.MethodGet, "/quota", nil, &q); err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ asked.`,
 	return cmd
 }
 
-func printQuota(w io.Writer, q api.QuotaView) error {
+func printQuota(w io.Writer, q view.QuotaView) error {
 	limit, forecast, ends := "unlimited", "-", "never"
 	if q.Limit > 0 {
 		limit = strconv.FormatInt(q.Limit, 10)

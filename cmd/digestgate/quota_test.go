@@ -14,7 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 )
 
@@ -25,18 +25,18 @@ func TestPrintQuota(t *testing.T) {
 	forecast := int64(120)
 	for _, c := range []struct {
 		name string
-		view api.QuotaView
+		view view.QuotaView
 		says []string
 	}{
-		{"unlimited", api.QuotaView{Period: "2026-11", Used: 5, Forecast: &forecast, ResetsAt: &ends},
+		{"unlimited", view.QuotaView{Period: "2026-11", Used: 5, Forecast: &forecast, ResetsAt: &ends},
 			[]string{"2026-11  unlimited  5     0        0        120       2026-12-01T00:00:00Z"}},
-		{"enough", api.QuotaView{Limit: 200, Period: "2026-11", Used: 5, Avoided: 7, Forecast: &forecast, ResetsAt: &ends},
+		{"enough", view.QuotaView{Limit: 200, Period: "2026-11", Used: 5, Avoided: 7, Forecast: &forecast, ResetsAt: &ends},
 			[]string{"2026-11  200    5     0        7        120       2026-12-01T00:00:00Z"}},
-		{"soon_used_up", api.QuotaView{Limit: 100, Period: "2026-11", Used: 95, Forecast: &forecast, ExhaustedAt: &at, ResetsAt: &ends},
+		{"soon_used_up", view.QuotaView{Limit: 100, Period: "2026-11", Used: 95, Forecast: &forecast, ExhaustedAt: &at, ResetsAt: &ends},
 			[]string{"At this pace the quota is used up at 2026-11-29T00:30:00Z."}},
-		{"used_up", api.QuotaView{Limit: 100, Period: "2026-11", Used: 100, Waiting: 12, Forecast: &forecast, ExhaustedAt: &at, ResetsAt: &ends},
+		{"used_up", view.QuotaView{Limit: 100, Period: "2026-11", Used: 100, Waiting: 12, Forecast: &forecast, ExhaustedAt: &at, ResetsAt: &ends},
 			[]string{"100   12", "new digests wait until 2026-12-01T00:00:00Z; known ones are still decided"}},
-		{"used_up_for_ever", api.QuotaView{Limit: 100, Period: "none", Used: 100, Waiting: 12},
+		{"used_up_for_ever", view.QuotaView{Limit: 100, Period: "none", Used: 100, Waiting: 12},
 			[]string{"never", "until quota.limit is raised"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestQuotaOfAServer(t *testing.T) {
 	}
 	late := s.pushDebian("team/app", "late", demoUpdated, map[string]string{"a": "b"})
 	s.deliver(hookSecret, "team/app", "late", late)
-	s.until(late, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateQuotaExhausted })
+	s.until(late, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateQuotaExhausted })
 	if _, answer := s.deliver(hookSecret, "team/copy", "multi", v.Platforms[0].Digest); !strings.Contains(answer, `"known"`) {
 		t.Errorf("a known digest at another place: %s", answer)
 	}

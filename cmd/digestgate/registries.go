@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/pipeline"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 func newRegistriesCommand(o *rootOptions) *cobra.Command {
@@ -41,7 +41,7 @@ func newRegistriesListCommand(o *rootOptions) *cobra.Command {
 				return err
 			}
 			var out struct {
-				Registries []api.Registry `json:"registries"`
+				Registries []view.Registry `json:"registries"`
 			}
 			if err := c.call(cmd.Context(), http.MethodGet, "/registries", nil, &out); err != nil {
 				return err
@@ -80,8 +80,8 @@ Exit status: 0 when no step failed, otherwise 1.`,
 				return err
 			}
 			var out struct {
-				OK    bool       `json:"ok"`
-				Steps []api.Step `json:"steps"`
+				OK    bool        `json:"ok"`
+				Steps []view.Step `json:"steps"`
 			}
 			err = c.call(cmd.Context(), http.MethodPost, "/registries/"+url.PathEscape(args[0])+"/test", map[string]any{"repository": repository}, &out)
 			if err != nil {
@@ -104,7 +104,7 @@ Exit status: 0 when no step failed, otherwise 1.`,
 	return cmd
 }
 
-func printSteps(w io.Writer, steps []api.Step) {
+func printSteps(w io.Writer, steps []view.Step) {
 	for _, s := range steps {
 		fmt.Fprintf(w, "%-8s %-13s %s\n", s.Result, s.Name, gate.Printable(s.Text, 600))
 		if s.Advice != "" {
@@ -130,7 +130,7 @@ when this command ends; a second request while it runs is harmless.`,
 				return err
 			}
 			path := "/registries/" + url.PathEscape(args[0]) + "/sync"
-			var st api.Sync
+			var st view.Sync
 			if err := c.call(cmd.Context(), http.MethodPost, path, map[string]any{"full": full}, &st); err != nil {
 				return err
 			}
@@ -154,7 +154,7 @@ when this command ends; a second request while it runs is harmless.`,
 }
 
 // follow polls until the synchronisation that was asked for has ended.
-func (c *client) follow(ctx context.Context, path string, st *api.Sync, progress io.Writer) error {
+func (c *client) follow(ctx context.Context, path string, st *view.Sync, progress io.Writer) error {
 	shown, looked := "", false
 	return pipeline.Await(ctx, nil, waitPoll, func(ctx context.Context) (bool, error) {
 		if looked { // the request has been answered with how it stands
@@ -176,7 +176,7 @@ func (c *client) follow(ctx context.Context, path string, st *api.Sync, progress
 	})
 }
 
-func printSync(w io.Writer, st api.Sync) {
+func printSync(w io.Writer, st view.Sync) {
 	kind := "comparison of tags"
 	if st.Full {
 		kind = "full synchronisation"
@@ -197,7 +197,7 @@ func printSync(w io.Writer, st api.Sync) {
 	}
 }
 
-func lastEvent(e *api.LastEvent) string {
+func lastEvent(e *view.LastEvent) string {
 	if e == nil {
 		return "never"
 	}

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/registry/registrytest"
 	"github.com/digestgate/digestgate/store"
@@ -206,11 +206,11 @@ func (s *server) deliver(secret, repo, tag string, d gate.Digest) (int, string) 
 }
 
 // until polls the image until ok, and returns its last view.
-func (s *server) until(d gate.Digest, limit time.Duration, ok func(api.ImageDetail) bool) api.ImageDetail {
+func (s *server) until(d gate.Digest, limit time.Duration, ok func(view.ImageDetail) bool) view.ImageDetail {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
 	defer cancel()
-	var v api.ImageDetail
+	var v view.ImageDetail
 	for {
 		err := s.client().call(ctx, http.MethodGet, "/images/"+string(d), nil, &v)
 		if err == nil && ok(v) {
@@ -224,9 +224,9 @@ func (s *server) until(d gate.Digest, limit time.Duration, ok func(api.ImageDeta
 	}
 }
 
-func (s *server) quota() api.QuotaView {
+func (s *server) quota() view.QuotaView {
 	s.t.Helper()
-	var q api.QuotaView
+	var q view.QuotaView
 	if err := s.client().call(s.t.Context(), http.MethodGet, "/quota", nil, &q); err != nil {
 		s.t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func (s *server) stall(times int) {
 	s.registry.Fail(registrytest.Fault{Method: "GET", Path: "/v2/**/blobs/" + s.layer, Times: times, After: 10, Stall: true})
 }
 
-func scanned(v api.ImageDetail) bool { return v.State == gate.StateScanned && v.Verdict != nil }
+func scanned(v view.ImageDetail) bool { return v.State == gate.StateScanned && v.Verdict != nil }
 
 func TestKilledServerResumesAndChargesOnce(t *testing.T) {
 	if testing.Short() {
@@ -280,7 +280,7 @@ func TestKilledServerResumesAndChargesOnce(t *testing.T) {
 	if status, answer := s.deliver(hookSecret, "team/app", "v1", d); status != http.StatusAccepted {
 		t.Fatalf("delivery: %d %s", status, answer)
 	}
-	s.until(d, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateScanning })
+	s.until(d, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateScanning })
 	if s.quota().Used != 1 {
 		t.Errorf("quota while scanning: %+v", s.quota())
 	}
@@ -307,7 +307,7 @@ func TestKilledChildIsRetriedAndChargedOnce(t *testing.T) {
 	d := s.pushDebian("team/app", "v1", demoUpdated, nil)
 	s.stall(1)
 	s.deliver(hookSecret, "team/app", "v1", d)
-	s.until(d, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateScanning })
+	s.until(d, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateScanning })
 	killed := false
 	for deadline := time.Now().Add(time.Minute); !killed && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		killed = s.killChild()
@@ -350,7 +350,7 @@ func TestGracefulStopBurnsNothing(t *testing.T) {
 	d := s.pushDebian("team/app", "v1", demoUpdated, nil)
 	s.stall(0)
 	s.deliver(hookSecret, "team/app", "v1", d)
-	s.until(d, time.Minute, func(v api.ImageDetail) bool { return v.State == gate.StateScanning })
+	s.until(d, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateScanning })
 	if code := s.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code: %d", code)
 	}
@@ -410,7 +410,7 @@ func TestServerRefusesWhatItShould(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "422") || !strings.Contains(err.Error(), "evil.example") || !strings.Contains(err.Error(), "??") {
 		t.Errorf("scans of images that cannot be: %v", err)
 	}
-	var jobs struct{ Jobs []api.Job }
+	var jobs struct{ Jobs []view.Job }
 	if err := c.call(t.Context(), http.MethodGet, "/jobs", nil, &jobs); err != nil || len(jobs.Jobs) != 0 {
 		t.Errorf("jobs after refused requests: %+v, %v", jobs, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestgate/digestgate/gate/api"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // TestRegistryCommands: a running server is told to synchronise, scans what no
@@ -31,7 +31,7 @@ func TestRegistryCommands(t *testing.T) {
 	s.start()
 	s.until(lost, time.Minute, scanned) // by the first run, which nobody asked for
 	eventually(t, "the end of the first run", time.Minute, func() bool {
-		var run api.Sync
+		var run view.Sync
 		return s.client().call(t.Context(), http.MethodGet, "/registries/hub/sync", nil, &run) == nil && run.State == registrysync.Done
 	})
 	later := s.pushDebian("team/later", "v1", demoReleased, nil)

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // maxReason is at least as long as what a verdict keeps of a reason, so that what
@@ -28,7 +28,7 @@ func validFormat(format string) error {
 
 // judged is a verdict in the words of a command: deny is what the policies have
 // refused. What could not be judged, which admission refuses too, is none.
-func judged(v *api.Verdict) *api.Verdict {
+func judged(v *view.Verdict) *view.Verdict {
 	if v == nil || v.Decision != gate.OutcomeDeny || v.Code == gate.CodePolicy {
 		return v
 	}
@@ -39,7 +39,7 @@ func judged(v *api.Verdict) *api.Verdict {
 
 // asJudged is an image with the verdicts that a command tells; word, exit status and
 // documents agree on them.
-func asJudged(v api.ImageDetail) api.ImageDetail {
+func asJudged(v view.ImageDetail) view.ImageDetail {
 	v.Verdict = judged(v.Verdict)
 	v.Locations = slices.Clone(v.Locations)
 	for i := range v.Locations {
@@ -55,7 +55,7 @@ func asJudged(v api.ImageDetail) api.ImageDetail {
 }
 
 // verdictError makes the exit status of an image as judged: nil for allow and warn.
-func verdictError(v api.ImageDetail) error {
+func verdictError(v view.ImageDetail) error {
 	switch {
 	case v.Verdict == nil:
 		return noVerdict("no verdict: the image is %s", v.State)
@@ -71,7 +71,7 @@ func verdictError(v api.ImageDetail) error {
 
 // printVerdict prints an image with its verdict and returns the error that makes
 // the exit status.
-func printVerdict(w io.Writer, format string, v api.ImageDetail) error {
+func printVerdict(w io.Writer, format string, v view.ImageDetail) error {
 	v = asJudged(v)
 	print := func() error { return printJSON(w, v) }
 	if format == "table" {
@@ -84,7 +84,7 @@ func printVerdict(w io.Writer, format string, v api.ImageDetail) error {
 }
 
 // countsOf is the line of counts of what a server tells of an image.
-func countsOf(v api.ImageDetail) string {
+func countsOf(v view.ImageDetail) string {
 	if v.Advisories == nil || v.Verdict != nil && v.Verdict.Code == gate.CodeUnassessable {
 		return "not compared"
 	}
@@ -96,7 +96,7 @@ func countsText(c gate.Counts) string {
 }
 
 // printImage prints an image as judged; vulnerabilities is the line of counts.
-func printImage(w io.Writer, v api.ImageDetail, vulnerabilities string) error {
+func printImage(w io.Writer, v view.ImageDetail, vulnerabilities string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "digest\t%s\n", v.Digest)
 	for _, p := range v.Platforms {

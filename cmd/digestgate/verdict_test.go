@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // command runs one command line in this process.
@@ -58,7 +58,7 @@ func TestCheckDecidesWithoutAServer(t *testing.T) {
 		})
 	}
 	code, stdout, _ := command(t, "check", image("bad"), "-c", s.config, "--format", "json")
-	var v api.ImageDetail
+	var v view.ImageDetail
 	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != 2 || v.Verdict == nil || v.Verdict.Decision != gate.OutcomeDeny {
 		t.Errorf("json: exit %d, %v, %+v", code, err, v)
 	}

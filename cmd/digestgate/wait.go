@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 func newWaitCommand(o *rootOptions) *cobra.Command {
@@ -40,14 +40,14 @@ Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict (in time).`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			view, err := c.wait(ctx, args[0], cmd.ErrOrStderr())
+			v, err := c.wait(ctx, args[0], cmd.ErrOrStderr())
 			if errors.Is(err, context.DeadlineExceeded) {
 				return noVerdict("no verdict within %s; the scan continues; ask again or wait longer (--timeout)", timeout)
 			}
 			if err != nil {
 				return err
 			}
-			return printVerdict(cmd.OutOrStdout(), format, view)
+			return printVerdict(cmd.OutOrStdout(), format, v)
 		},
 	}
 	flags.add(cmd)
@@ -61,17 +61,17 @@ const waitPoll = time.Second
 
 // wait asks for a scan and polls until the image has a verdict or cannot get
 // one.
-func (c *client) wait(ctx context.Context, image string, stderr io.Writer) (api.ImageDetail, error) {
+func (c *client) wait(ctx context.Context, image string, stderr io.Writer) (view.ImageDetail, error) {
 	ref, err := gate.ParseReference(image)
 	if err != nil {
-		return api.ImageDetail{}, err
+		return view.ImageDetail{}, err
 	}
 	job, err := c.ask(ctx, image)
 	if err != nil {
-		return api.ImageDetail{}, err
+		return view.ImageDetail{}, err
 	}
 	p := newProgress(stderr, time.Now)
-	var view api.ImageDetail
+	var v view.ImageDetail
 	err = pipeline.Await(ctx, nil, waitPoll, func(ctx context.Context) (over bool, err error) {
 		if job.State != gate.JobDone {
 			if err := c.call(ctx, http.MethodGet, "/jobs/"+url.PathEscape(job.ID), nil, &job); err != nil {
@@ -83,53 +83,53 @@ func (c *client) wait(ctx context.Context, image string, stderr io.Writer) (api.
 			return false, noVerdict("the image cannot be read: %s", gate.Printable(job.Error, 500))
 		case gate.JobDone:
 			var listed bool
-			if view, listed, err = c.image(ctx, ref, job); err != nil {
+			if v, listed, err = c.image(ctx, ref, job); err != nil {
 				return false, err
 			}
 			if listed {
-				if !settled(view) {
-					p.say(analysing(view))
+				if !settled(v) {
+					p.say(analysing(v))
 				}
-				return settled(view), nil
+				return settled(v), nil
 			}
 		}
 		p.say(resolving(image, job))
 		return false, nil
 	})
-	return view, err
+	return v, err
 }
 
-func (c *client) ask(ctx context.Context, image string) (api.Job, error) {
-	var out struct{ Jobs []api.Job }
+func (c *client) ask(ctx context.Context, image string) (view.Job, error) {
+	var out struct{ Jobs []view.Job }
 	err := c.call(ctx, http.MethodPost, "/scans", map[string]any{"images": []string{image}}, &out)
 	if err == nil && len(out.Jobs) != 1 {
 		err = fmt.Errorf("the server answered with %d jobs for one image", len(out.Jobs))
 	}
 	if err != nil {
-		return api.Job{}, err
+		return view.Job{}, err
 	}
 	return out.Jobs[0], nil
 }
 
 // image finds the image that a finished resolve was about; ok is false while
 // the server's lists do not show its tag yet.
-func (c *client) image(ctx context.Context, ref gate.Reference, job api.Job) (view api.ImageDetail, ok bool, err error) {
+func (c *client) image(ctx context.Context, ref gate.Reference, job view.Job) (v view.ImageDetail, ok bool, err error) {
 	digest := ref.Digest
 	if digest == "" {
 		if digest, err = c.tagged(ctx, job, ref.Tag); err != nil || digest == "" {
-			return view, false, err
+			return v, false, err
 		}
 	}
-	err = c.call(ctx, http.MethodGet, "/images/"+string(digest), nil, &view)
-	return view, err == nil, err
+	err = c.call(ctx, http.MethodGet, "/images/"+string(digest), nil, &v)
+	return v, err == nil, err
 }
 
 // tagged finds the image that has a tag where a resolve has read it, "" when
 // the lists do not show it. Many tags may contain the one that is looked for.
-func (c *client) tagged(ctx context.Context, job api.Job, tag string) (gate.Digest, error) {
+func (c *client) tagged(ctx context.Context, job view.Job, tag string) (gate.Digest, error) {
 	var digest gate.Digest
 	q := url.Values{"registry": {job.Registry}, "repository": {job.Repository}, "q": {tag}}
-	err := c.eachImage(ctx, q, func(i api.Image) bool {
+	err := c.eachImage(ctx, q, func(i view.Image) bool {
 		for _, p := range i.Locations {
 			if p.Registry == job.Registry && p.Repository == job.Repository && slices.Contains(p.Tags, tag) {
 				digest = i.Digest
@@ -141,7 +141,7 @@ func (c *client) tagged(ctx context.Context, job api.Job, tag string) (gate.Dige
 }
 
 // settled reports whether waiting longer cannot bring another answer soon.
-func settled(v api.ImageDetail) bool {
+func settled(v view.ImageDetail) bool {
 	switch v.State {
 	case gate.StateScanned:
 		return v.Verdict != nil && v.Verdict.Code != gate.CodePending

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // progress tells a person what a command waits for: each time that it changes,
@@ -32,7 +32,7 @@ func (p *progress) say(text string) {
 }
 
 // resolving is about a resolve: the manifest is read, an index taken apart.
-func resolving(image string, job api.Job) string {
+func resolving(image string, job view.Job) string {
 	text := "waiting for the manifest of " + gate.Printable(image, 300)
 	switch job.State {
 	case gate.JobQueued:
@@ -48,7 +48,7 @@ func resolving(image string, job api.Job) string {
 }
 
 // analysing is about an image that has no verdict yet.
-func analysing(v api.ImageDetail) string {
+func analysing(v view.ImageDetail) string {
 	text := fmt.Sprintf("waiting for the analysis of %s: ", v.Digest.Short())
 	switch v.State {
 	case gate.StateScanning:
@@ -68,7 +68,7 @@ func analysing(v api.ImageDetail) string {
 }
 
 // reasonOf is why a job waits, and until when.
-func reasonOf(j api.Job) string {
+func reasonOf(j view.Job) string {
 	text := ""
 	if j.Error != "" {
 		text = "; it waits because: " + gate.Printable(j.Error, 400)

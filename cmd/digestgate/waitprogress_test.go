@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // TestProgress: what is waited for is said when it changes, and again while it
@@ -19,14 +19,14 @@ func TestProgress(t *testing.T) {
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	p := newProgress(&out, func() time.Time { return now })
 	next := now.Add(time.Minute)
-	job := api.Job{State: gate.JobQueued}
-	detail := api.ImageDetail{Digest: gate.Digest("sha256:" + strings.Repeat("a", 64)), State: gate.StateScanning,
-		Job: &api.Job{State: gate.JobRunning, Progress: gate.Progress{LayersDone: 2, LayersTotal: 7}}}
+	job := view.Job{State: gate.JobQueued}
+	detail := view.ImageDetail{Digest: gate.Digest("sha256:" + strings.Repeat("a", 64)), State: gate.StateScanning,
+		Job: &view.Job{State: gate.JobRunning, Progress: gate.Progress{LayersDone: 2, LayersTotal: 7}}}
 	for range 20 { // once a second
 		p.say(resolving("hub/app:1", job))
 		now = now.Add(time.Second)
 	}
-	p.say(resolving("hub/app:1", api.Job{State: gate.JobQueued, Error: "the registry asked to wait", NotBefore: &next}))
+	p.say(resolving("hub/app:1", view.Job{State: gate.JobQueued, Error: "the registry asked to wait", NotBefore: &next}))
 	p.say(analysing(detail))
 	detail.State, detail.Job = gate.StateScanned, nil
 	p.say(analysing(detail))

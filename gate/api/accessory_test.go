@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // other records a manifest that is not an image.
@@ -31,7 +31,7 @@ func TestAccessoriesAreShownWithTheirImage(t *testing.T) {
 	image := s.image("image", loc("app"))
 	s.tag(loc("app"), "v1", image)
 	base := strings.Replace(string(image), ":", "-", 1)
-	want := []api.Accessory{
+	want := []view.Accessory{
 		{Digest: s.other("referrer", gate.KindArtifact, image, ""), Kind: gate.KindArtifact, Registry: "hub", Repository: "app"},
 		{Digest: s.other("att", gate.KindAttestation, "", base+".att"), Kind: gate.KindAttestation, Registry: "hub", Repository: "app", Tag: base + ".att"},
 		{Digest: s.other("list", gate.KindIndex, "", base), Kind: gate.KindIndex, Registry: "hub", Repository: "app", Tag: base},
@@ -42,7 +42,7 @@ func TestAccessoriesAreShownWithTheirImage(t *testing.T) {
 	elsewhere := s.other("lone", gate.KindSignature, digest("not known"), "")
 	s.catchUp()
 
-	var v api.ImageDetail
+	var v view.ImageDetail
 	s.get("/images/"+string(image), &v)
 	if diff := cmp.Diff(want, v.Accessories); diff != "" {
 		t.Errorf("the image (-want +got):\n%s", diff)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/explain"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // Reader reads what is stored; see gate.Reader.
@@ -106,6 +107,10 @@ type Options struct {
 const maxBody = 1 << 20
 
 type server struct{ Options }
+
+func (s *server) views() view.Views {
+	return view.Views{Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles}
+}
 
 // Register adds the API to an echo server. Everything under /api/v1 needs the
 // token; its description at /openapi.yaml and /openapi.json does not: it is the

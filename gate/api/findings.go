@@ -2,46 +2,10 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/view"
 )
-
-// FindingsDetail is everything found in one platform's image, or in all images of
-// an index together.
-type FindingsDetail struct {
-	Digest          gate.Digest                   `json:"digest"`
-	AnalyzedAt      time.Time                     `json:"analyzedAt" doc:"of an index: of the last of its images"`
-	AnalyzerSet     string                        `json:"analyzerSet" doc:"empty for an index whose images differ"`
-	Isolation       gate.Isolation                `json:"isolation"`
-	MatchedAt       *time.Time                    `json:"matchedAt" doc:"null: not matched yet, of an index at least one image that counts, which says nothing about vulnerabilities"`
-	Advisories      *Advisories                   `json:"advisories" doc:"of an index: the oldest"`
-	OS              gate.OS                       `json:"os" doc:"of an index: of its first image, see platforms"`
-	Packages        int                           `json:"packages" doc:"of an index: of all its images"`
-	Risks           map[gate.Risk]gate.RiskStatus `json:"risks" doc:"of an index: the worst of its images, with its platform in the reason"`
-	Vulnerabilities []gate.Vulnerability          `json:"vulnerabilities"`
-	Secrets         []gate.Secret                 `json:"secrets"`
-	Gaps            []gate.Gap                    `json:"gaps" doc:"packages that no advisory source covers"`
-	Errors          []gate.AnalyzerError          `json:"errors" doc:"what could not be read; each makes its risk partial"`
-	MoreErrors      []gate.ErrorCount             `json:"moreErrors" doc:"errors that did not fit into the list, counted by kind"`
-	Skipped         []gate.Skip                   `json:"skipped"`
-	Unassessable    string                        `json:"unassessable"`
-	Platforms       []PlatformFindings            `json:"platforms" doc:"the images of an index, also those that have no findings yet; of an image itself alone"`
-}
-
-// PlatformFindings says how far the image for one platform was looked at. What was
-// found in it is in the lists that name its platform.
-type PlatformFindings struct {
-	PlatformDetail
-	AnalyzedAt   *time.Time                    `json:"analyzedAt" doc:"null: nothing is known of what is in it"`
-	MatchedAt    *time.Time                    `json:"matchedAt"`
-	OS           gate.OS                       `json:"os"`
-	Packages     int                           `json:"packages"`
-	Risks        map[gate.Risk]gate.RiskStatus `json:"risks"`
-	Unassessable string                        `json:"unassessable"`
-}
 
 type getFindingsInput struct {
 	// Not embedded: huma does not look into unexported types.
@@ -49,95 +13,12 @@ type getFindingsInput struct {
 	Severity string `query:"severity" enum:"CRITICAL,HIGH,MEDIUM,LOW,UNKNOWN" doc:"only vulnerabilities of this severity"`
 }
 
-type getFindingsOutput struct{ Body FindingsDetail }
+type getFindingsOutput struct{ Body view.FindingsDetail }
 
 func (s *server) getFindings(ctx context.Context, in *getFindingsInput) (*getFindingsOutput, error) {
-	v, err := s.findings(ctx, in.Digest, gate.Severity(in.Severity))
+	v, err := s.views().Findings(ctx, in.Digest, gate.Severity(in.Severity))
 	if err != nil {
 		return nil, s.problem(ctx, "reading the findings", err)
 	}
 	return &getFindingsOutput{v}, nil
-}
-
-// Findings computes what the API shows of the findings of one platform's image.
-// gate.ErrNotFound without an inventory.
-func Findings(ctx context.Context, r Reader, d gate.Digest) (FindingsDetail, error) {
-	s := &server{Options{Reader: r}}
-	entry, err := s.entry(ctx, string(d))
-	if err != nil {
-		return FindingsDetail{}, err
-	}
-	v, err := s.imageFindings(ctx, entry, "")
-	if err == nil {
-		v.Platforms = []PlatformFindings{v.platform(PlatformDetail{entry.Record.Manifest.Platform.String(), d, entry.State(), true})}
-	}
-	return v, err
-}
-
-func (s *server) findings(ctx context.Context, text string, severity gate.Severity) (FindingsDetail, error) {
-	entry, err := s.entry(ctx, text)
-	if errors.Is(err, gate.ErrNotFound) {
-		view, err := s.shown(ctx, entry, err)
-		if err == nil {
-			err = fmt.Errorf("%s has no inventory, its state is %s: %w", view.Digest.Short(), view.State, gate.ErrNotFound)
-		}
-		return FindingsDetail{}, err
-	}
-	if err != nil {
-		return FindingsDetail{}, err
-	}
-	if entry.Record.Manifest.Kind == gate.KindIndex {
-		return s.indexFindings(ctx, entry, severity)
-	}
-	v, err := s.imageFindings(ctx, entry, severity)
-	if err == nil {
-		p := PlatformDetail{entry.Record.Manifest.Platform.String(), v.Digest, entry.State(), true}
-		v.Platforms = []PlatformFindings{v.platform(p)}
-	}
-	return v, err
-}
-
-// imageFindings reads what was found in one platform's image; gate.ErrNotFound
-// without an inventory.
-func (s *server) imageFindings(ctx context.Context, entry gate.Entry, severity gate.Severity) (FindingsDetail, error) {
-	d := entry.Record.Digest
-	inv, err := s.Reader.Inventory(ctx, d)
-	if errors.Is(err, gate.ErrNotFound) {
-		return FindingsDetail{}, fmt.Errorf("%s has no inventory, its state is %s: %w", d.Short(), entry.State(), gate.ErrNotFound)
-	}
-	if err != nil {
-		return FindingsDetail{}, err
-	}
-	v := FindingsDetail{
-		Digest: d, AnalyzedAt: inv.AnalyzedAt, AnalyzerSet: inv.AnalyzerSet, Isolation: inv.Isolation, OS: inv.OS,
-		Packages: inv.PackageCount(), Risks: inv.Risks,
-		Vulnerabilities: []gate.Vulnerability{}, Secrets: orEmpty(inv.Secrets), Gaps: []gate.Gap{},
-		Errors: orEmpty(inv.Errors), MoreErrors: orEmpty(inv.MoreErrors), Skipped: orEmpty(inv.Skipped),
-	}
-	f, err := s.Reader.Findings(ctx, d)
-	if errors.Is(err, gate.ErrNotFound) {
-		return v, nil
-	}
-	if err != nil {
-		return FindingsDetail{}, err
-	}
-	v.MatchedAt, v.Advisories = &f.MatchedAt, &Advisories{f.Generation, f.UpdatedAt}
-	v.Gaps, v.Unassessable = orEmpty(f.Gaps), f.Unassessable
-	for _, found := range f.Vulnerabilities {
-		if severity == "" || found.Severity == severity {
-			v.Vulnerabilities = append(v.Vulnerabilities, found)
-		}
-	}
-	return v, nil
-}
-
-func (v *FindingsDetail) platform(p PlatformDetail) PlatformFindings {
-	return PlatformFindings{p, optional(v.AnalyzedAt), v.MatchedAt, v.OS, v.Packages, v.Risks, v.Unassessable}
-}
-
-func orEmpty[T any](s []T) []T {
-	if s == nil {
-		return []T{}
-	}
-	return s
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/store/storetest"
 )
 
 type imageList struct {
-	Images []api.Image
+	Images []view.Image
 	Next   string
 }
 
@@ -61,10 +61,10 @@ func TestListImages(t *testing.T) {
 			t.Fatalf("got %+v, want one", list)
 		}
 		got := list.Images[0]
-		want := api.Image{
+		want := view.Image{
 			Digest: digest("b"), Kind: gate.KindImage, Platform: "linux/amd64", State: gate.StateScanned, Decision: gate.OutcomeDeny,
 			Counts: gate.Counts{High: 1}, Size: 1000, AnalyzedAt: got.AnalyzedAt, SeenAt: got.SeenAt,
-			Locations: []api.Place{{Registry: "hub", Repository: "app", Tags: []string{"v1"}}}, Accessories: []api.Accessory{},
+			Locations: []view.Place{{Registry: "hub", Repository: "app", Tags: []string{"v1"}}}, Accessories: []view.Accessory{},
 		}
 		if diff := cmp.Diff(want, got); diff != "" || got.AnalyzedAt == nil || got.SeenAt.IsZero() {
 			t.Errorf("row (-want +got):\n%s", diff)
@@ -126,7 +126,7 @@ func missingMembers(path string, want, got any) (missing []string) {
 
 func TestGetImage(t *testing.T) {
 	s := newSite(t, nil)
-	var v api.ImageDetail
+	var v view.ImageDetail
 	t.Run("unknown", func(t *testing.T) {
 		s := *s
 		s.T = t
@@ -183,9 +183,9 @@ func TestIndexIsItsChildren(t *testing.T) {
 	expect := func(step string, state gate.State, verdict, here gate.Outcome, counts gate.Counts) {
 		t.Helper()
 		s.catchUp()
-		var v api.ImageDetail
+		var v view.ImageDetail
 		s.get("/images/"+string(set.Digest), &v)
-		decision := func(v *api.Verdict) gate.Outcome {
+		decision := func(v *view.Verdict) gate.Outcome {
 			if v == nil {
 				return gate.OutcomeNone
 			}
@@ -227,7 +227,7 @@ func TestFindings(t *testing.T) {
 	s.refused(s.send("GET", "/api/v1"+target, "", nil), http.StatusNotFound, "no inventory, its state is not_scanned")
 	// Analysed, and no advisory data was there.
 	s.no(storetest.PutInventory(s.ctx, s.store, 1, &gate.Inventory{Format: gate.InventoryFormat, Digest: d, AnalyzedAt: s.now.Now()}))
-	var v api.FindingsDetail
+	var v view.FindingsDetail
 	s.get(target, &v)
 	if v.MatchedAt != nil || v.Advisories != nil || v.Vulnerabilities == nil || v.Secrets == nil || v.Gaps == nil || v.Errors == nil || v.Skipped == nil {
 		t.Errorf("not matched: got %+v, want matchedAt null and lists empty", v)
@@ -266,7 +266,7 @@ func TestHostileText(t *testing.T) {
 	s.scanned(d, v)
 	s.verdict(d, loc("app"), gate.OutcomeDeny, gate.Reason{Action: gate.OutcomeDeny, Rule: evil, Msg: evil})
 	a := s.send("GET", "/api/v1/images/"+string(d)+"/findings", "", nil)
-	var got api.FindingsDetail
+	var got view.FindingsDetail
 	if err := json.Unmarshal([]byte(a.body), &got); err != nil || got.Vulnerabilities[0].Title != evil {
 		t.Errorf("got %v, %q", err, a.body)
 	}
@@ -276,7 +276,7 @@ func TestHostileText(t *testing.T) {
 	if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("headers: %v", a.header)
 	}
-	var image api.ImageDetail
+	var image view.ImageDetail
 	s.get("/images/"+string(d), &image)
 	if image.Verdict.Reasons[0].Msg != evil {
 		t.Errorf("reason: got %q", image.Verdict.Reasons[0].Msg)

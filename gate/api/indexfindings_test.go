@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // TestFindingsOfAnIndex: those of all its images together, each with its platforms,
@@ -31,13 +31,13 @@ func TestFindingsOfAnIndex(t *testing.T) {
 
 	both, one := found("CVE-1", gate.SeverityCritical), found("CVE-2", gate.SeverityLow)
 	s.scanned(amd, both)
-	var v api.FindingsDetail
+	var v view.FindingsDetail
 	s.get(target, &v)
 	if v.MatchedAt != nil || len(v.Vulnerabilities) != 1 || len(v.Platforms) != 4 || v.Platforms[1].AnalyzedAt != nil || v.Platforms[1].State != gate.StateNotScanned {
 		t.Errorf("one of two: got %+v, want findings, and matchedAt null", v)
 	}
 	s.scanned(arm, both, one)
-	v = api.FindingsDetail{}
+	v = view.FindingsDetail{}
 	s.get(target, &v)
 	got := map[string][]string{}
 	for _, f := range v.Vulnerabilities {
@@ -61,12 +61,12 @@ func TestFindingsOfAnIndex(t *testing.T) {
 	if !slices.Equal(shown, []string{"linux/amd64", "linux/arm64", "linux/arm64/v8", "linux/ppc64le"}) {
 		t.Errorf("platforms: got %q", shown)
 	}
-	v = api.FindingsDetail{}
+	v = view.FindingsDetail{}
 	s.get(target+"?severity=LOW", &v)
 	if len(v.Vulnerabilities) != 1 || v.Vulnerabilities[0].ID != "CVE-2" {
 		t.Errorf("LOW: got %+v", v.Vulnerabilities)
 	}
-	v = api.FindingsDetail{}
+	v = view.FindingsDetail{}
 	s.get("/images/"+string(amd)+"/findings", &v)
 	if len(v.Platforms) != 1 || v.Platforms[0].Platform != "linux/amd64" || v.Vulnerabilities[0].Platforms != nil {
 		t.Errorf("one image: got %+v", v.Platforms)

@@ -4,60 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/refusal"
+	"github.com/digestgate/digestgate/gate/view"
 )
-
-// Job is one unit of queued work.
-type Job struct {
-	ID         string        `json:"id"`
-	Kind       gate.JobKind  `json:"kind"`
-	Key        string        `json:"key"`
-	Registry   string        `json:"registry"`
-	Repository string        `json:"repository"`
-	Digest     gate.Digest   `json:"digest"`
-	Tags       []string      `json:"tags"`
-	State      gate.JobState `json:"state"`
-	Priority   string        `json:"priority"`
-	Trigger    gate.Trigger  `json:"trigger"`
-	Attempts   int           `json:"attempts"`
-	Progress   gate.Progress `json:"progress"`
-	Reason     string        `json:"reason" doc:"why it waits or has failed, in a sentence; empty when nothing keeps it"`
-	WaitsUntil *time.Time    `json:"waitsUntil" doc:"when what it waits for is over, or it is tried again; null when it does not wait, or the time is not known"`
-	Error      string        `json:"error" doc:"the last error, with all details"`
-	CreatedAt  time.Time     `json:"createdAt"`
-	UpdatedAt  time.Time     `json:"updatedAt"`
-	StartedAt  *time.Time    `json:"startedAt"`
-	FinishedAt *time.Time    `json:"finishedAt"`
-	NotBefore  *time.Time    `json:"notBefore"`
-}
-
-func viewJob(j gate.Job) Job {
-	return Job{
-		ID: j.ID, Kind: j.Kind, Key: j.Key, Registry: j.Location.Registry, Repository: j.Location.Repository, Digest: j.Digest,
-		Tags: orEmpty(j.Tags), State: j.State, Priority: j.Priority.String(), Trigger: j.Trigger, Attempts: j.Attempts,
-		Progress: j.Progress, Error: j.Error, CreatedAt: j.CreatedAt, UpdatedAt: j.UpdatedAt,
-		StartedAt: optional(j.StartedAt), FinishedAt: optional(j.FinishedAt), NotBefore: optional(j.NotBefore),
-	}
-}
-
-// jobs makes views of jobs with what they wait for.
-func (s *server) jobs(ctx context.Context) func(gate.Job) Job {
-	if s.Obstacles == nil {
-		return viewJob
-	}
-	obstacles := s.Obstacles()
-	return func(j gate.Job) Job {
-		v := viewJob(j)
-		reason, until := obstacles.Reason(ctx, j)
-		v.Reason, v.WaitsUntil = refusal.English(reason), optional(until.UTC())
-		return v
-	}
-}
 
 type listJobsInput struct {
 	State  string `query:"state" enum:"queued,running,quota_exhausted,done,failed,cancelled"`
@@ -69,8 +21,8 @@ type listJobsInput struct {
 
 type listJobsOutput struct {
 	Body struct {
-		Jobs []Job  `json:"jobs"`
-		Next string `json:"next" doc:"cursor of the next page, empty at the end"`
+		Jobs []view.Job `json:"jobs"`
+		Next string     `json:"next" doc:"cursor of the next page, empty at the end"`
 	}
 }
 
@@ -85,9 +37,9 @@ func (s *server) listJobs(ctx context.Context, in *listJobsInput) (*listJobsOutp
 		return nil, s.problem(ctx, "listing jobs", err)
 	}
 	out := &listJobsOutput{}
-	out.Body.Jobs = []Job{}
+	out.Body.Jobs = []view.Job{}
 	out.Body.Next = next
-	view := s.jobs(ctx)
+	view := s.views().Job(ctx)
 	for _, j := range jobs {
 		out.Body.Jobs = append(out.Body.Jobs, view(j))
 	}
@@ -98,14 +50,14 @@ type jobInput struct {
 	ID string `path:"id" maxLength:"200"`
 }
 
-type jobOutput struct{ Body Job }
+type jobOutput struct{ Body view.Job }
 
 func (s *server) getJob(ctx context.Context, in *jobInput) (*jobOutput, error) {
 	j, err := s.Jobs.Job(ctx, in.ID)
 	if err != nil {
 		return nil, s.problem(ctx, "reading the job", err)
 	}
-	return &jobOutput{s.jobs(ctx)(j)}, nil
+	return &jobOutput{s.views().Job(ctx)(j)}, nil
 }
 
 func (s *server) cancelJob(ctx context.Context, in *jobInput) (*jobOutput, error) {
@@ -114,7 +66,7 @@ func (s *server) cancelJob(ctx context.Context, in *jobInput) (*jobOutput, error
 		return nil, s.problem(ctx, "cancelling the job", err)
 	}
 	s.Log.InfoContext(ctx, "job cancelled", "job", j.ID, "kind", j.Kind, "key", gate.Printable(j.Key, 200))
-	return &jobOutput{viewJob(j)}, nil
+	return &jobOutput{view.OfJob(j)}, nil
 }
 
 type createScansInput struct {
@@ -126,7 +78,7 @@ type createScansInput struct {
 
 type createScansOutput struct {
 	Body struct {
-		Jobs []Job `json:"jobs"`
+		Jobs []view.Job `json:"jobs"`
 	}
 }
 
@@ -146,8 +98,8 @@ func (s *server) createScans(ctx context.Context, in *createScansInput) (*create
 		return nil, huma.NewError(http.StatusUnprocessableEntity, "no scan was queued; correct these images", wrong...)
 	}
 	out := &createScansOutput{}
-	out.Body.Jobs = []Job{}
-	view := s.jobs(ctx)
+	out.Body.Jobs = []view.Job{}
+	view := s.views().Job(ctx)
 	for _, image := range in.Body.Images {
 		j, err := s.Scans.Scan(ctx, image, in.Body.Force)
 		if err != nil {

@@ -12,10 +12,11 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 type jobList struct {
-	Jobs []api.Job
+	Jobs []view.Job
 	Next string
 }
 
@@ -118,7 +119,7 @@ func TestJobs(t *testing.T) {
 	}
 	s.refused(s.send("GET", "/api/v1/jobs?digest=abc", "", nil), http.StatusUnprocessableEntity, "hexadecimal")
 
-	var one api.Job
+	var one view.Job
 	s.get("/jobs/"+job.ID, &one)
 	if one.ID != job.ID || one.Digest != d || one.State != gate.JobQueued {
 		t.Errorf("one: got %+v", one)

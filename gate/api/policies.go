@@ -3,9 +3,9 @@ package api
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // Policies shows what is in force; policy.Activations implements it.
@@ -16,17 +16,7 @@ type Policies interface {
 	InForce(ctx context.Context) (gate.PolicySet, error)
 }
 
-// PoliciesView is the set of policies in force.
-type PoliciesView struct {
-	Activation  int64             `json:"activation" doc:"number of the activation; a later one has a higher number, also of a content that was in force before"`
-	Content     gate.Digest       `json:"content" doc:"digest of the files"`
-	ActivatedAt time.Time         `json:"activatedAt"`
-	By          string            `json:"by" doc:"the process that activated it: host and process id"`
-	Program     string            `json:"program" doc:"its version"`
-	Files       []gate.PolicyFile `json:"files" doc:"without tests; names begin where the paths of the files differ"`
-}
-
-type policiesOutput struct{ Body PoliciesView }
+type policiesOutput struct{ Body view.PoliciesView }
 
 func (s *server) getPolicies(ctx context.Context, _ *struct{}) (*policiesOutput, error) {
 	const doing = "reading the policies in force"
@@ -37,7 +27,5 @@ func (s *server) getPolicies(ctx context.Context, _ *struct{}) (*policiesOutput,
 	if err != nil {
 		return nil, s.problem(ctx, doing, err)
 	}
-	return &policiesOutput{PoliciesView{
-		Activation: p.Number, Content: p.Content, ActivatedAt: p.ActivatedAt.UTC(), By: p.By, Program: p.Program, Files: orEmpty(p.Files),
-	}}, nil
+	return &policiesOutput{view.OfPolicies(p)}, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/policy"
 )
 
@@ -28,7 +29,7 @@ func TestPolicies(t *testing.T) {
 	set, err := active.Activate(t.Context(), []policy.File{{Name: "/etc/gate/p.rego", Text: "package digestgate"}})
 	s.no(err)
 	a := s.send("GET", "/api/v1/policies", "", nil)
-	var shown api.PoliciesView
+	var shown view.PoliciesView
 	s.get("/policies", &shown)
 	want := `{"activation":1,"content":"` + string(set.Content) + `","activatedAt":"` + shown.ActivatedAt.Format(time.RFC3339Nano) + `","by":"gate-1/7","program":"v1","files":[{"name":"p.rego","text":"package digestgate"}]}`
 	if !shown.ActivatedAt.Equal(set.ActivatedAt) {

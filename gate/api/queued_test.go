@@ -11,6 +11,7 @@ import (
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/explain"
 	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 func (s *site) enqueue(req gate.JobRequest) gate.Job {
@@ -50,7 +51,7 @@ func TestQueuedFromTheFirstMoment(t *testing.T) {
 	target := "/images/" + string(d)
 	queued := func(step string, j gate.Job) {
 		t.Helper()
-		var v api.ImageDetail
+		var v view.ImageDetail
 		s.get(target, &v)
 		if v.Digest != d || v.Locations == nil || v.State != gate.StateQueued || v.Job == nil || v.Job.ID != j.ID {
 			t.Errorf("%s: got %s, job %+v; want queued with job %s", step, v.State, v.Job, j.ID)
@@ -72,7 +73,7 @@ func TestQueuedFromTheFirstMoment(t *testing.T) {
 
 	t.Run("failed_images_are_queued_by_a_push", func(t *testing.T) {
 		s.finish(s.claim(), fmt.Errorf("the archive ends early: %w", gate.ErrScanFailed), true)
-		var v api.ImageDetail
+		var v view.ImageDetail
 		s.get(target, &v)
 		if v.State != gate.StateFailed || v.Job == nil || v.Job.Reason != "" && !strings.Contains(v.Job.Reason, "ends early") {
 			t.Errorf("failed: got %s, %+v", v.State, v.Job)
@@ -101,7 +102,7 @@ func TestResolveThatCameToNothing(t *testing.T) {
 	ask := func(name string) gate.Job {
 		return s.enqueue(gate.JobRequest{Kind: gate.JobResolve, Location: loc("app"), Digest: digest(name), Trigger: gate.TriggerPush})
 	}
-	var v api.ImageDetail
+	var v view.ImageDetail
 	ask("failed")
 	s.finish(s.claim(), fmt.Errorf("reading: %w", gate.ErrNotFound), true)
 	s.get("/images/"+string(digest("failed")), &v)
@@ -134,13 +135,13 @@ func TestJobsSayWhatTheyWaitFor(t *testing.T) {
 	full := func(r *gate.ClaimRequest) { r.Period.Limit = 1 }
 	says := func(j gate.Job, words string, until bool) {
 		t.Helper()
-		var one api.Job
+		var one view.Job
 		s.get("/jobs/"+j.ID, &one)
-		var list struct{ Jobs []api.Job }
+		var list struct{ Jobs []view.Job }
 		s.get("/jobs?digest="+string(j.Digest), &list)
-		var image api.ImageDetail
+		var image view.ImageDetail
 		s.get("/images/"+string(j.Digest), &image)
-		for _, got := range []api.Job{one, list.Jobs[0], *image.Job} {
+		for _, got := range []view.Job{one, list.Jobs[0], *image.Job} {
 			if !strings.Contains(got.Reason, words) || (words == "") != (got.Reason == "") || (got.WaitsUntil != nil) != until {
 				t.Errorf("got %q until %v, want %q and a time %t", got.Reason, got.WaitsUntil, words, until)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // analysing claims the analysis of an image under a quota of limit, "" when it
@@ -26,11 +27,11 @@ func (s *site) analysing(d gate.Digest, limit int64) gate.Job {
 func TestQuota(t *testing.T) {
 	s := newSite(t, nil)
 	s.no(s.store.Avoid(s.ctx, "2026-11", 3))
-	var got api.QuotaView
+	var got view.QuotaView
 	s.get("/quota", &got)
 	none := int64(0)
 	resets := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
-	want := api.QuotaView{Limit: 10, Period: "2026-11", Avoided: 3, Forecast: &none, ResetsAt: &resets}
+	want := view.QuotaView{Limit: 10, Period: "2026-11", Avoided: 3, Forecast: &none, ResetsAt: &resets}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("unused (-want +got):\n%s", diff)
 	}
@@ -59,9 +60,9 @@ func TestQuotaWithoutPeriod(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSite(t, func(o *api.Options) { o.Quota = endless })
-	var got api.QuotaView
+	var got view.QuotaView
 	s.get("/quota", &got)
-	if want := (api.QuotaView{Period: "none"}); got != want {
+	if want := (view.QuotaView{Period: "none"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -69,8 +70,8 @@ func TestQuotaWithoutPeriod(t *testing.T) {
 func TestChargeOfAnImage(t *testing.T) {
 	s := newSite(t, nil)
 	d := s.image("a", loc("app"))
-	charge := func() *api.Charge {
-		var v api.ImageDetail
+	charge := func() *view.Charge {
+		var v view.ImageDetail
 		s.get("/images/"+string(d), &v)
 		return v.Charge
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/intake"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // Syncs asks for synchronisations and says how they stand; sync.Syncer
@@ -48,66 +48,6 @@ type RegistryParts struct {
 	Prober Prober
 }
 
-// Registry is one configured registry.
-type Registry struct {
-	Name    string   `json:"name"`
-	Type    string   `json:"type"`
-	Host    string   `json:"host" doc:"where images are pulled"`
-	Aliases []string `json:"aliases"`
-	// LastEvent is nil as long as nothing came.
-	LastEvent *LastEvent `json:"lastEvent" doc:"the newest delivery that was authenticated and answered; null as long as none came"`
-	Sync      Sync       `json:"sync"`
-}
-
-// LastEvent is the newest delivery of a registry.
-type LastEvent struct {
-	At    time.Time      `json:"at"`
-	State gate.PushState `json:"state" enum:"queued,duplicate,known,ignored" doc:"what it led to"`
-}
-
-// Sync is how the synchronisation of a registry stands.
-type Sync struct {
-	Registry  string                  `json:"registry"`
-	State     registrysync.SyncPhase  `json:"state" enum:"never,waiting,running,done"`
-	Full      bool                    `json:"full" doc:"the run under way, or the last one, confirms every tag"`
-	StartedAt *time.Time              `json:"startedAt" doc:"of the run under way, or the last one"`
-	UpdatedAt *time.Time              `json:"updatedAt"`
-	EndedAt   *time.Time              `json:"endedAt"`
-	Counts    registrysync.SyncCounts `json:"counts" doc:"of that run so far"`
-	Cursor    string                  `json:"cursor" doc:"the last repository that is done; the names are sorted"`
-	Attempt   int                     `json:"attempt" doc:"of a run that makes no progress"`
-	NextTryAt *time.Time              `json:"nextTryAt" doc:"when a run that waits continues"`
-	Error     string                  `json:"error" doc:"why it waits, or the last problem of the run"`
-	Note      string                  `json:"note" doc:"what the registry's lists leave out"`
-	LastTags  *time.Time              `json:"lastTags" doc:"start of the last finished run"`
-	LastFull  *time.Time              `json:"lastFull" doc:"start of the last finished run that confirmed every tag"`
-	Every     SyncIntervals           `json:"every"`
-}
-
-// SyncIntervals is how often a registry is synchronised by itself, such as
-// "15m0s"; "0s" is never.
-type SyncIntervals struct {
-	Tags string `json:"tags"`
-	Full string `json:"full"`
-}
-
-func viewSync(s registrysync.SyncStatus) Sync {
-	return Sync{
-		Registry: s.Registry, State: s.Phase, Full: s.Full, StartedAt: optional(s.Started), UpdatedAt: optional(s.Updated),
-		EndedAt: optional(s.Ended), Counts: s.Counts, Cursor: s.Cursor, Attempt: s.Attempt, NextTryAt: optional(s.NextTry),
-		Error: s.Error, Note: s.Note, LastTags: optional(s.LastTags), LastFull: optional(s.LastFull),
-		Every: SyncIntervals{s.Plan.Tags.String(), s.Plan.Full.String()},
-	}
-}
-
-// Step is one step of a connection test.
-type Step struct {
-	Name   string           `json:"name" enum:"reachability,certificate,login,catalog,pull"`
-	Result gate.ProbeResult `json:"result" enum:"ok,warning,failed,skipped"`
-	Text   string           `json:"text"`
-	Advice string           `json:"advice" doc:"what to do, empty when nothing is"`
-}
-
 // registerRegistries adds the operations about registries.
 func (s *server) registerRegistries(api huma.API) {
 	huma.Register(api, operation(http.MethodGet, "/registries", "list-registries", "List the configured registries", "digestgate registries list, dashboards"), s.listRegistries)
@@ -120,13 +60,13 @@ func (s *server) registerRegistries(api huma.API) {
 
 type listRegistriesOutput struct {
 	Body struct {
-		Registries []Registry `json:"registries"`
+		Registries []view.Registry `json:"registries"`
 	}
 }
 
 func (s *server) listRegistries(ctx context.Context, _ *struct{}) (*listRegistriesOutput, error) {
 	out := &listRegistriesOutput{}
-	out.Body.Registries = []Registry{}
+	out.Body.Registries = []view.Registry{}
 	if s.Registries.Table == nil {
 		return out, nil
 	}
@@ -135,15 +75,11 @@ func (s *server) listRegistries(ctx context.Context, _ *struct{}) (*listRegistri
 		if err != nil {
 			return nil, s.problem(ctx, "listing registries", err)
 		}
-		v := Registry{Name: r.Name, Type: r.Type, Host: r.Host, Aliases: orEmpty(r.Aliases), Sync: viewSync(st)}
 		last, err := s.Registries.Events.Last(ctx, r.Name)
 		if err != nil {
 			return nil, s.problem(ctx, "listing registries", err)
 		}
-		if !last.At.IsZero() {
-			v.LastEvent = &LastEvent{last.At, last.State}
-		}
-		out.Body.Registries = append(out.Body.Registries, v)
+		out.Body.Registries = append(out.Body.Registries, view.OfRegistry(r, st, last))
 	}
 	return out, nil
 }
@@ -162,7 +98,7 @@ func (s *server) configured(name string) error {
 	return fmt.Errorf("registry %s is not configured: %w", gate.Quoted(name, 80), gate.ErrNotFound)
 }
 
-type syncOutput struct{ Body Sync }
+type syncOutput struct{ Body view.Sync }
 
 func (s *server) getSync(ctx context.Context, in *registryInput) (*syncOutput, error) {
 	err := s.configured(in.Name)
@@ -173,7 +109,7 @@ func (s *server) getSync(ctx context.Context, in *registryInput) (*syncOutput, e
 	if err != nil {
 		return nil, s.problem(ctx, "reading a synchronisation", err)
 	}
-	return &syncOutput{viewSync(st)}, nil
+	return &syncOutput{view.OfSync(st)}, nil
 }
 
 type startSyncInput struct {
@@ -194,7 +130,7 @@ func (s *server) startSync(ctx context.Context, in *startSyncInput) (*syncOutput
 		return nil, s.problem(ctx, "asking for a synchronisation", err)
 	}
 	s.Log.InfoContext(ctx, "synchronisation asked for", "registry", in.Name, "full", full)
-	return &syncOutput{viewSync(st)}, nil
+	return &syncOutput{view.OfSync(st)}, nil
 }
 
 type testRegistryInput struct {
@@ -206,8 +142,8 @@ type testRegistryInput struct {
 
 type testRegistryOutput struct {
 	Body struct {
-		OK    bool   `json:"ok" doc:"no step failed"`
-		Steps []Step `json:"steps"`
+		OK    bool        `json:"ok" doc:"no step failed"`
+		Steps []view.Step `json:"steps"`
 	}
 }
 
@@ -225,10 +161,10 @@ func (s *server) testRegistry(ctx context.Context, in *testRegistryInput) (*test
 		return nil, s.problem(ctx, "testing a registry", err)
 	}
 	out := &testRegistryOutput{}
-	out.Body.OK, out.Body.Steps = true, []Step{}
+	out.Body.OK, out.Body.Steps = true, []view.Step{}
 	for _, step := range steps {
 		out.Body.OK = out.Body.OK && step.Result != gate.ProbeFailed
-		out.Body.Steps = append(out.Body.Steps, Step(step))
+		out.Body.Steps = append(out.Body.Steps, view.Step(step))
 	}
 	return out, nil
 }

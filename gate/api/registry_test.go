@@ -14,6 +14,7 @@ import (
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/intake"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
+	"github.com/digestgate/digestgate/gate/view"
 )
 
 // emptyRegistry is a registry that lists one repository without tags.
@@ -75,11 +76,11 @@ func (l lateEvents) Last(ctx context.Context, name string) (intake.LastEvent, er
 
 func TestRegistries(t *testing.T) {
 	s, syncer, _ := registrySite(t, nil)
-	var list struct{ Registries []api.Registry }
+	var list struct{ Registries []view.Registry }
 	s.get("/registries", &list)
-	want := []api.Registry{
-		{Name: "hub", Type: "harbor", Host: "hub.example.com", Aliases: []string{}, Sync: api.Sync{Registry: "hub", State: registrysync.Never, Every: api.SyncIntervals{Tags: "15m0s", Full: "0s"}}},
-		{Name: "second", Type: "swr", Host: "second.example.com", Aliases: []string{"other.example.com"}, Sync: api.Sync{Registry: "second", State: registrysync.Never, Every: api.SyncIntervals{Tags: "0s", Full: "0s"}}},
+	want := []view.Registry{
+		{Name: "hub", Type: "harbor", Host: "hub.example.com", Aliases: []string{}, Sync: view.Sync{Registry: "hub", State: registrysync.Never, Every: view.SyncIntervals{Tags: "15m0s", Full: "0s"}}},
+		{Name: "second", Type: "swr", Host: "second.example.com", Aliases: []string{"other.example.com"}, Sync: view.Sync{Registry: "second", State: registrysync.Never, Every: view.SyncIntervals{Tags: "0s", Full: "0s"}}},
 	}
 	if diff := cmp.Diff(want, list.Registries); diff != "" {
 		t.Errorf("registries (-want +got):\n%s", diff)
@@ -88,12 +89,12 @@ func TestRegistries(t *testing.T) {
 	at := time.Date(2026, 11, 28, 11, 0, 0, 0, time.UTC)
 	s.events.Seen("second", gate.PushQueued, at)
 	s.get("/registries", &list)
-	want[1].LastEvent = &api.LastEvent{At: at, State: gate.PushQueued}
+	want[1].LastEvent = &view.LastEvent{At: at, State: gate.PushQueued}
 	if diff := cmp.Diff(want, list.Registries); diff != "" {
 		t.Errorf("registries after an event (-want +got):\n%s", diff)
 	}
 
-	var st api.Sync
+	var st view.Sync
 	s.call("POST", "/registries/second/sync", `{"full":true}`, http.StatusAccepted, &st)
 	if st.State != registrysync.Waiting {
 		t.Errorf("asked: %+v", st)
@@ -124,7 +125,7 @@ func TestRegistryTest(t *testing.T) {
 	})
 	var out struct {
 		OK    bool
-		Steps []api.Step
+		Steps []view.Step
 	}
 	s.call("POST", "/registries/hub/test", `{"repository":"team/app"}`, http.StatusOK, &out)
 	if !out.OK || len(out.Steps) != 2 || out.Steps[1].Advice != "renew it" || asked != "hub/team/app" {
@@ -145,7 +146,7 @@ func TestUnknownRegistry(t *testing.T) {
 	}
 	bare := newSite(t, nil)
 	bare.refused(bare.send("POST", "/api/v1/registries/hub/test", "", nil), http.StatusNotFound, "not configured")
-	var list struct{ Registries []api.Registry }
+	var list struct{ Registries []view.Registry }
 	if bare.get("/registries", &list); len(list.Registries) != 0 {
 		t.Errorf("without a table: %+v", list)
 	}

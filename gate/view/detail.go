@@ -1,4 +1,4 @@
-package api
+package view
 
 import (
 	"context"
@@ -9,12 +9,8 @@ import (
 	"github.com/digestgate/digestgate/gate/refusal"
 )
 
-// View computes what the API shows of a stored digest.
-func View(ctx context.Context, r Reader, lists Lists, e gate.Entry) (ImageDetail, error) {
-	return (&server{Options{Reader: r, Lists: lists}}).detail(ctx, e)
-}
-
-func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) {
+// Detail is the view of a stored digest. Errors: those of the store and the lists.
+func (s Views) Detail(ctx context.Context, e gate.Entry) (ImageDetail, error) {
 	r := e.Record
 	v := ImageDetail{
 		Digest: r.Digest, Kind: r.Manifest.Kind, State: e.State(), AnalyzedAt: optional(r.AnalyzedAt), Counts: r.Counts,
@@ -25,14 +21,14 @@ func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) 
 		v.Unassessable = refusal.English(refusal.Say(refusal.CauseKind, refusal.P{"kind": v.Kind}))
 	}
 	if e.Job != nil && (e.Job.State.Live() || v.State == gate.StateFailed) {
-		job := s.jobs(ctx)(*e.Job)
+		job := s.Job(ctx)(*e.Job)
 		v.Job = &job
 	}
 	accessories, err := s.Lists.Accessories(ctx, r.Digest)
 	if err != nil {
 		return v, err
 	}
-	v.Accessories = viewAccessories(accessories)
+	v.Accessories = ofAccessories(accessories)
 	if r.FindingsID != "" {
 		f, err := s.Reader.Findings(ctx, r.Digest)
 		switch {
@@ -47,7 +43,7 @@ func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) 
 		return v, err
 	}
 	for _, l := range r.Locations {
-		detail := LocationDetail{Place{l.Registry, l.Repository, []string{}, l.Gone}, viewVerdict(l.Verdict)}
+		detail := LocationDetail{Place{l.Registry, l.Repository, []string{}, l.Gone}, ofVerdict(l.Verdict)}
 		if i := slices.IndexFunc(places, func(p gate.Place) bool { return p.Location == l.Location }); i >= 0 {
 			detail.Tags = orEmpty(places[i].Tags)
 		}
@@ -64,7 +60,7 @@ func (s *server) detail(ctx context.Context, e gate.Entry) (ImageDetail, error) 
 }
 
 // combine computes the view of an index from its children as they are now.
-func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) error {
+func (s Views) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) error {
 	var want []gate.Digest
 	for _, c := range m.Children {
 		if c.Digest.Valid() {
@@ -110,7 +106,7 @@ func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) e
 		var here []*Verdict
 		for _, e := range children {
 			at, _ := e.Record.At(gate.Location{Registry: l.Registry, Repository: l.Repository})
-			here = append(here, viewVerdict(at.Verdict))
+			here = append(here, ofVerdict(at.Verdict))
 		}
 		l.Verdict = worst(here)
 	}
@@ -119,7 +115,7 @@ func (s *server) combine(ctx context.Context, m gate.Manifest, v *ImageDetail) e
 
 // oldest is the oldest advisory data that one of the children was compared with; nil
 // while one was not compared.
-func (s *server) oldest(ctx context.Context, children []gate.Entry) (*Advisories, error) {
+func (s Views) oldest(ctx context.Context, children []gate.Entry) (*Advisories, error) {
 	var first gate.Record
 	for i, e := range children {
 		if e.Record.FindingsID == "" {
@@ -146,13 +142,13 @@ func (s *server) oldest(ctx context.Context, children []gate.Entry) (*Advisories
 func overall(r gate.Record) *Verdict {
 	var verdicts []*Verdict
 	for _, l := range r.Locations {
-		verdicts = append(verdicts, viewVerdict(l.Verdict))
+		verdicts = append(verdicts, ofVerdict(l.Verdict))
 	}
 	return worst(verdicts)
 }
 
-// viewVerdict is nil before the first evaluation.
-func viewVerdict(d gate.Decision) *Verdict {
+// ofVerdict is nil before the first evaluation.
+func ofVerdict(d gate.Decision) *Verdict {
 	if d.Outcome == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package api
+package view
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // indexFindings puts the findings of all images of an index together. A finding
 // that several have is shown once, with their platforms. gate.ErrNotFound when none
 // of them has an inventory.
-func (s *server) indexFindings(ctx context.Context, e gate.Entry, severity gate.Severity) (FindingsDetail, error) {
+func (s Views) indexFindings(ctx context.Context, e gate.Entry, severity gate.Severity) (FindingsDetail, error) {
 	r := e.Record
 	view, err := s.shown(ctx, e, nil)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *server) indexFindings(ctx context.Context, e gate.Entry, severity gate.
 
 // childFindings are those of an image of an index; the zero value without an
 // inventory.
-func (s *server) childFindings(ctx context.Context, d gate.Digest, severity gate.Severity) (FindingsDetail, error) {
+func (s Views) childFindings(ctx context.Context, d gate.Digest, severity gate.Severity) (FindingsDetail, error) {
 	if !d.Valid() {
 		return FindingsDetail{}, nil
 	}
