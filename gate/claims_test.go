@@ -9,7 +9,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // These tests are the ways in which what one tenant pushes could make another's
@@ -175,8 +175,8 @@ func TestSubjectIsNoTagsWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.event(victim.Repository, registrytest.CosignTag(gate.Digest("sha256:"+pad(7)), "sig"), signature)
-	s.event(victim.Repository, registrytest.CosignTag(d, "sig"), signature)
+	s.event(victim.Repository, fake.CosignTag(gate.Digest("sha256:"+pad(7)), "sig"), signature)
+	s.event(victim.Repository, fake.CosignTag(d, "sig"), signature)
 	s.work()
 	if m := s.entry(signature).Record.Manifest; m.Kind != gate.KindSignature || m.Subject != "" {
 		t.Errorf("got %+v", m)
@@ -213,7 +213,7 @@ func TestAnalysisGoesWhereTheImageIs(t *testing.T) {
 func TestChildThatCannotBeReadNow(t *testing.T) {
 	s := newSite(t, month(0))
 	index, children := s.pushIndex(victim.Repository, "multi")
-	s.registry.Fail(registrytest.Fault{Path: "/v2/**/manifests/" + string(children[1]), Status: 403})
+	s.registry.Fail(fake.Fault{Path: "/v2/**/manifests/" + string(children[1]), Status: 403})
 	s.event(victim.Repository, "multi", index)
 	jobs := s.work()
 	if job := jobs[gate.JobKey(gate.JobResolve, victim, index, "multi")]; job.State != gate.JobDone {
@@ -238,13 +238,13 @@ func TestChildThatCannotBeReadNow(t *testing.T) {
 func TestChildWithoutPlatformIsJudged(t *testing.T) {
 	s := newSite(t, month(0))
 	good := s.push(victim.Repository, "", 1)
-	config := registrytest.Blob{MediaType: "application/octet-stream", Content: []byte(`{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["sha256:` + pad(1) + `"]}}`)}
-	layer := registrytest.Blob{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip", Content: []byte("x")}
-	odd, err := s.registry.PutArtifact(victim.Repository, "", registrytest.Artifact{ArtifactType: "application/vnd.example", Config: config, Layers: []registrytest.Blob{layer}})
+	config := fake.Blob{MediaType: "application/octet-stream", Content: []byte(`{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["sha256:` + pad(1) + `"]}}`)}
+	layer := fake.Blob{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip", Content: []byte("x")}
+	odd, err := s.registry.PutArtifact(victim.Repository, "", fake.Artifact{ArtifactType: "application/vnd.example", Config: config, Layers: []fake.Blob{layer}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	artifact, err := s.registry.PutArtifact(victim.Repository, "", registrytest.Artifact{ArtifactType: "application/vnd.example"})
+	artifact, err := s.registry.PutArtifact(victim.Repository, "", fake.Artifact{ArtifactType: "application/vnd.example"})
 	if err != nil {
 		t.Fatal(err)
 	}

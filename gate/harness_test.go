@@ -18,7 +18,7 @@ import (
 	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/registry"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
@@ -33,7 +33,7 @@ type site struct {
 	sweeping standing.Scheduler
 	t        testing.TB
 	store    store.Store
-	registry *registrytest.Registry
+	registry *fake.Registry
 	analyzer *scriptedAnalyzer
 	matcher  *scriptedMatcher
 	clock    *clock
@@ -185,7 +185,7 @@ func newSite(t testing.TB, quota gate.QuotaConfig) *site {
 // newSiteOn is newSite on another store, whose clock is clk.
 func newSiteOn(t testing.TB, quota gate.QuotaConfig, st store.Store, clk *clock) *site {
 	t.Helper()
-	reg, err := registrytest.Start(registrytest.Options{})
+	reg, err := fake.Start(fake.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func (s *site) sweeper(digests standing.Digests) *standing.Sweeper {
 // push puts a small image into the registry.
 func (s *site) push(repo, tag string, seed uint64) gate.Digest {
 	s.t.Helper()
-	img, err := registrytest.RandomImage(seed, v1.Platform{OS: "linux", Architecture: "amd64"}, 100)
+	img, err := fake.RandomImage(seed, v1.Platform{OS: "linux", Architecture: "amd64"}, 100)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -362,23 +362,23 @@ func (s *site) pushIndex(repo, tag string) (index gate.Digest, children []gate.D
 		}
 		children = append(children, gate.Digest(h.String()))
 	}
-	index, err := s.registry.PushIndex(repo, tag, registrytest.NewIndex(members...))
+	index, err := s.registry.PushIndex(repo, tag, fake.NewIndex(members...))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return index, children
 }
 
-func (s *site) members() []registrytest.Child {
+func (s *site) members() []fake.Child {
 	s.t.Helper()
-	var members []registrytest.Child
+	var members []fake.Child
 	for i, arch := range []string{"amd64", "arm64"} {
 		p := v1.Platform{OS: "linux", Architecture: arch}
-		img, err := registrytest.RandomImage(uint64(100+i), p, 50)
+		img, err := fake.RandomImage(uint64(100+i), p, 50)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		members = append(members, registrytest.Child{Add: img, Platform: &p})
+		members = append(members, fake.Child{Add: img, Platform: &p})
 	}
 	return members
 }

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,6 +47,8 @@ func forbidden(from, to string, test bool) string {
 	switch {
 	case strings.HasPrefix(to, "cmd/") && !strings.HasPrefix(to, from+"/"):
 		return "cmd is wiring, of one program, and imported by nobody else"
+	case strings.HasSuffix(to, "test") && !test:
+		return "what is for tests is linked into no program"
 	case strings.HasPrefix(from, "cmd/"):
 		return ""
 	case from == "gate" && !test:
@@ -90,7 +94,8 @@ func TestImportDirections(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		test := strings.HasSuffix(name, "_test.go") || strings.HasSuffix(from, "test")
+		test := strings.HasSuffix(name, "_test.go") || strings.Contains(from+"/", "test/") ||
+			slices.ContainsFunc(parsed.Imports, func(s *ast.ImportSpec) bool { return s.Path.Value == `"testing"` })
 		for _, spec := range parsed.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
@@ -131,6 +136,9 @@ func TestSmallProgramStaysSmall(t *testing.T) {
 		t.Fatalf("go list names only %d packages", len(deps))
 	}
 	for _, dep := range deps {
+		if strings.HasPrefix(dep, module) && strings.HasSuffix(dep, "test") {
+			t.Errorf("digestgate links %s, which is for tests", dep)
+		}
 		sub, ok := strings.CutPrefix(dep, "github.com/aquasecurity/trivy/")
 		if !ok {
 			continue

@@ -13,14 +13,14 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/scanner/registry"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // liar is a second registry that has the same images, and does not serve them as
 // it should.
 type liar struct {
 	*site
-	liar *registrytest.Registry
+	liar *fake.Registry
 }
 
 const liarName = "liar"
@@ -33,7 +33,7 @@ func newLiar(t *testing.T) *liar {
 	t.Helper()
 	s := &liar{site: newSite(t, month(0))}
 	var err error
-	if s.liar, err = registrytest.Start(registrytest.Options{}); err != nil {
+	if s.liar, err = fake.Start(fake.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.liar.Close() })
@@ -64,7 +64,7 @@ func newLiar(t *testing.T) *liar {
 func (s *liar) both(what string) (d gate.Digest) {
 	s.t.Helper()
 	honest := s.registry
-	for _, r := range []*registrytest.Registry{s.liar, honest} {
+	for _, r := range []*fake.Registry{s.liar, honest} {
 		s.registry = r
 		if what == "index" {
 			d, _ = s.pushIndex(victim.Repository, "v1")
@@ -93,9 +93,9 @@ func (s *liar) lied(d gate.Digest) map[string]gate.Job {
 }
 
 // lies are what a registry may answer for a manifest that it has, or not.
-func lies() map[string]registrytest.Fault {
+func lies() map[string]fake.Fault {
 	header := func(name, value string) http.Header { return http.Header{name: {value}} }
-	return map[string]registrytest.Fault{
+	return map[string]fake.Fault{
 		"content_type_schema1":     {Header: header("Content-Type", "application/vnd.docker.distribution.manifest.v1+json")},
 		"content_type_signed":      {Header: header("Content-Type", "application/vnd.docker.distribution.manifest.v1+prettyjws")},
 		"content_type_artifact":    {Header: header("Content-Type", "application/vnd.oci.artifact.manifest.v1+json")},
@@ -175,7 +175,7 @@ func TestLiesDuringAnAnalysis(t *testing.T) {
 				fault.Path = "/v2/**/manifests/*"
 				s.liar.Fail(fault)
 				if away {
-					s.registry.Fail(registrytest.Fault{Status: 503})
+					s.registry.Fail(fake.Fault{Status: 503})
 				}
 				for range 6 { // more often than an image may be tried
 					s.work()

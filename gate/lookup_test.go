@@ -11,7 +11,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func (s *site) lookup(o lookup.Options) *lookup.Lookup {
@@ -134,7 +134,7 @@ func TestTags(t *testing.T) {
 	expect("dirty mapping", 1, allowed)
 
 	s.clock.Advance(2 * time.Minute)
-	outage := registrytest.Fault{Status: 503}
+	outage := fake.Fault{Status: 503}
 	s.registry.Reset()
 	s.registry.Fail(outage)
 	a := s.ask(l, image)
@@ -200,7 +200,7 @@ func TestOneCallForATagThatManyWaitFor(t *testing.T) {
 	s.work()
 	s.clock.Advance(2 * time.Minute)
 	s.registry.Reset()
-	s.registry.Fail(registrytest.Fault{Method: "HEAD", After: 0, Drip: time.Millisecond})
+	s.registry.Fail(fake.Fault{Method: "HEAD", After: 0, Drip: time.Millisecond})
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {

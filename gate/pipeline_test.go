@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func month(limit int64) gate.QuotaConfig {
@@ -52,16 +52,16 @@ func TestOneDigestIsAnalysedAndChargedOnce(t *testing.T) {
 
 func TestIndexIsJudgedByItsConfiguredPlatforms(t *testing.T) {
 	s := newSite(t, month(0))
-	child := func(seed uint64, arch string) registrytest.Child {
+	child := func(seed uint64, arch string) fake.Child {
 		p := v1.Platform{OS: "linux", Architecture: arch}
-		img, err := registrytest.RandomImage(seed, p, 50)
+		img, err := fake.RandomImage(seed, p, 50)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return registrytest.Child{Add: img, Platform: &p}
+		return fake.Child{Add: img, Platform: &p}
 	}
 	amd, arm, power := child(1, "amd64"), child(2, "arm64"), child(3, "ppc64le")
-	index, err := s.registry.PushIndex("team/app", "multi", registrytest.NewIndex(amd, arm, power))
+	index, err := s.registry.PushIndex("team/app", "multi", fake.NewIndex(amd, arm, power))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestAccessoriesAreRecordedAndNotCharged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.event("team/app", registrytest.CosignTag(d, "sig"), signature)
+	s.event("team/app", fake.CosignTag(d, "sig"), signature)
 	s.work()
 	if kind := s.entry(signature).Record.Manifest.Kind; kind != gate.KindSignature {
 		t.Errorf("kind of a cosign signature: got %q", kind)

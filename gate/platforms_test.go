@@ -9,7 +9,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // TestPlatformThatIsConfiguredLater: an index that was read before is judged by
@@ -54,7 +54,7 @@ func TestRunnableImageThatIsCalledAnAttestation(t *testing.T) {
 	s := newSite(t, month(0))
 	good := s.members()[0]
 	unknown := v1.Platform{OS: "unknown", Architecture: "unknown"}
-	img, err := registrytest.RandomImage(666, v1.Platform{OS: "linux", Architecture: "amd64"}, 50)
+	img, err := fake.RandomImage(666, v1.Platform{OS: "linux", Architecture: "amd64"}, 50)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,15 +66,15 @@ func TestRunnableImageThatIsCalledAnAttestation(t *testing.T) {
 		}
 		return gate.Digest(h.String())
 	}
-	evil, called := digestOf(img), registrytest.Child{Add: img, Platform: &unknown, Annotations: map[string]string{
+	evil, called := digestOf(img), fake.Child{Add: img, Platform: &unknown, Annotations: map[string]string{
 		"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": string(digestOf(good.Add)),
 	}}
 	s.matcher.bad[evil] = gate.SeverityCritical
 	l := s.lookup(lookup.Options{})
 	byDigest := s.at("team/app", "@"+string(evil))
-	push := func(tag string, children ...registrytest.Child) string {
+	push := func(tag string, children ...fake.Child) string {
 		t.Helper()
-		index, err := s.registry.PushIndex("team/app", tag, registrytest.NewIndex(children...))
+		index, err := s.registry.PushIndex("team/app", tag, fake.NewIndex(children...))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,13 +8,13 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // refuse has the registry refuse what a reference of team/app names, as Harbor's
 // policies do.
 func (s *site) refuse(ref string) {
-	s.registry.Fail(registrytest.Fault{Path: "/v2/team/app/manifests/" + ref, Status: 412, Body: []byte(`{"errors":[{"code":"PROJECTPOLICYVIOLATION"}]}`)})
+	s.registry.Fail(fake.Fault{Path: "/v2/team/app/manifests/" + ref, Status: 412, Body: []byte(`{"errors":[{"code":"PROJECTPOLICYVIOLATION"}]}`)})
 }
 
 // TestRefusedImageWaits: its job says why, burns no attempt, and an image that is
@@ -50,7 +50,7 @@ func TestRefusedImageFails(t *testing.T) {
 	s.event("team/app", "v1", d)
 	s.work()
 	img := s.push("team/app", "v2", 2)
-	s.registry.Fail(registrytest.Fault{Path: "/v2/team/app/blobs/*", Status: 451})
+	s.registry.Fail(fake.Fault{Path: "/v2/team/app/blobs/*", Status: 451})
 	s.event("team/app", "v2", img)
 	hours := 0
 	for ; hours < 30; hours++ {
@@ -155,7 +155,7 @@ func TestSyncPassesRefusedTags(t *testing.T) {
 	})
 	forbid := func(s *syncSite, tags ...string) {
 		for _, tag := range tags {
-			s.registry.Fail(registrytest.Fault{Path: "/v2/team/app/manifests/" + tag, Status: 403})
+			s.registry.Fail(fake.Fault{Path: "/v2/team/app/manifests/" + tag, Status: 403})
 		}
 	}
 	t.Run("forbidden", func(t *testing.T) {

@@ -11,13 +11,13 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func TestSyncOfAFailingRegistry(t *testing.T) {
 	s := newSyncSite(t)
 	s.push("team/app", "v1", 1)
-	s.registry.Fail(registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"120"}}})
+	s.registry.Fail(fake.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"120"}}})
 	st := s.sync()
 	if wait := st.NextTry.Sub(s.clock.Now()); st.Phase != registrysync.Waiting || wait < 100*time.Second || wait > 121*time.Second || !strings.Contains(st.Error, "429") {
 		t.Errorf("while the registry asks to wait: %+v", st)
@@ -62,7 +62,7 @@ func (up) Repositories(context.Context, string) (gate.RepositoryList, error) {
 }
 
 func (up) Tags(context.Context, gate.Location) (gate.TagList, error) {
-	return gate.TagList{Complete: true, Tags: []gate.ListedTag{{Tag: "v1", Digest: registrytest.DigestOf([]byte("x"))}}}, nil
+	return gate.TagList{Complete: true, Tags: []gate.ListedTag{{Tag: "v1", Digest: fake.DigestOf([]byte("x"))}}}, nil
 }
 
 func TestSyncPassesBrokenRepositories(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/store/redis/redistest"
@@ -120,7 +120,7 @@ func unwritten(t *testing.T, s *site, words string, begin, end func()) {
 	s.push("team/other", "unseen", 1)
 	members := s.members()
 	slices.Reverse(members) // the images of multi, in an index of another digest
-	again, err := s.registry.PushIndex("team/app", "again", registrytest.NewIndex(members...))
+	again, err := s.registry.PushIndex("team/app", "again", fake.NewIndex(members...))
 	if err != nil {
 		t.Fatal(err)
 	}

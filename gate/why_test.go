@@ -11,7 +11,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/gate/refusal"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // said fails unless the text of an answer has all the words and none of those after
@@ -102,7 +102,7 @@ func TestRegistryAskedToWaitLong(t *testing.T) {
 			l := s.lookup(lookup.Options{})
 			image := s.at("team/app", "@"+string(s.push("team/app", "v1", 1)))
 			s.ask(l, image)
-			f := registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{}}
+			f := fake.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{}}
 			if c.value != "" {
 				f.Header.Set("Retry-After", c.value)
 			}
@@ -129,7 +129,7 @@ func TestRegistryAskedToWaitUntil(t *testing.T) {
 	d := s.push("team/app", "v1", 1)
 	image := s.at("team/app", "@"+string(d))
 	s.ask(l, image)
-	s.registry.Fail(registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}})
+	s.registry.Fail(fake.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}})
 	s.work()
 	until := s.clock.Now().Add(20 * time.Minute)
 	a := s.ask(l, image)
@@ -309,13 +309,13 @@ func TestCausesOfAnError(t *testing.T) {
 // what it names, and so does the warning where an earlier reading serves.
 func TestTagOfARegistryThatDoesNotAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault        registrytest.Fault
+		fault        fake.Fault
 		denied, warn string
 	}{
-		"asked_to_wait": {registrytest.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}},
+		"asked_to_wait": {fake.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}},
 			`registry "hub" asked to wait until `, "the registry asked to wait until "},
-		"failing":     {registrytest.Fault{Status: http.StatusInternalServerError}, `registry "hub" answers with errors`, "the registry answers with errors"},
-		"credentials": {registrytest.Fault{Status: http.StatusUnauthorized}, `registry "hub" refuses the credentials`, "the registry refuses the credentials"},
+		"failing":     {fake.Fault{Status: http.StatusInternalServerError}, `registry "hub" answers with errors`, "the registry answers with errors"},
+		"credentials": {fake.Fault{Status: http.StatusUnauthorized}, `registry "hub" refuses the credentials`, "the registry refuses the credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, month(0))

@@ -18,7 +18,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // scannedDemo is the demo's server with its images scanned.
@@ -27,7 +27,7 @@ func scannedDemo(tb testing.TB) *demo {
 	tb.Setenv("DIGESTGATE_ANALYZER", analyzerPath(tb))
 	d := &demo{out: io.Discard, dir: tb.TempDir()}
 	var err error
-	if d.registry, err = registrytest.Start(registrytest.Options{}); err != nil {
+	if d.registry, err = fake.Start(fake.Options{}); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = d.registry.Close() })

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // TestCases decides on small images that were once decided wrongly
@@ -33,7 +33,7 @@ deny contains {"rule": "any-finding", "msg": sprintf("%s in %s", [v.id, v.packag
 	if code, _, errs := command(t, "advisories", "build", "--from", filepath.Join(dir, "sources"), "--out", filepath.Join(dir, "advisories")); code != 0 {
 		t.Fatalf("advisories build: exit %d: %s", code, errs)
 	}
-	reg, err := registrytest.Start(registrytest.Options{})
+	reg, err := fake.Start(fake.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ deny contains {"rule": "any-finding", "msg": sprintf("%s in %s", [v.id, v.packag
 
 // pushLayout pushes an OCI image layout under the tag "case" as it is: no byte of
 // it is written again.
-func pushLayout(t *testing.T, reg *registrytest.Registry, repo, dir string) {
+func pushLayout(t *testing.T, reg *fake.Registry, repo, dir string) {
 	t.Helper()
 	type descriptor struct {
 		MediaType string `json:"mediaType"`

@@ -22,7 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // checking is a configuration for `digestgate check`, with a registry.
@@ -64,7 +64,7 @@ func expect(t *testing.T, code int, args []string, out ...string) (stdout string
 
 func image(t *testing.T, arch string, layers ...[]byte) v1.Image {
 	t.Helper()
-	img, err := registrytest.NewImage(registrytest.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: arch}, Docker: true}, layers...)
+	img, err := fake.NewImage(fake.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: arch}, Docker: true}, layers...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func image(t *testing.T, arch string, layers ...[]byte) v1.Image {
 
 func TestCheckShowsWhatWasFound(t *testing.T) {
 	s := checking(t, "")
-	img := image(t, "amd64", demoRoot(demoReleased, "amd64"), registrytest.Tar(map[string]string{"app/id_rsa": privateKey}))
+	img := image(t, "amd64", demoRoot(demoReleased, "amd64"), fake.Tar(map[string]string{"app/id_rsa": privateKey}))
 	if _, err := s.registry.Push("team/app", "bad", img); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestCheckSaysWhatWasNotCompared(t *testing.T) {
 		"scratch": {"app/config": "a = b\n"},
 		"future":  {"etc/os-release": "ID=debian\nVERSION_ID=99\n", "etc/debian_version": "99.0\n", "var/lib/dpkg/status": "Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n"},
 	} {
-		if _, err := s.registry.Push("team/app", tag, image(t, "amd64", registrytest.Tar(files))); err != nil {
+		if _, err := s.registry.Push("team/app", tag, image(t, "amd64", fake.Tar(files))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -235,7 +235,7 @@ func TestCheckOfAnArchive(t *testing.T) {
 	}
 	arm := image(t, "arm64", demoRoot(demoReleased, "arm64"))
 	platforms := []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
-	if err := p.AppendIndex(registrytest.NewIndex(registrytest.Child{Add: clean, Platform: &platforms[0]}, registrytest.Child{Add: arm, Platform: &platforms[1]})); err != nil {
+	if err := p.AppendIndex(fake.NewIndex(fake.Child{Add: clean, Platform: &platforms[0]}, fake.Child{Add: arm, Platform: &platforms[1]})); err != nil {
 		t.Fatal(err)
 	}
 	check := func(code int, args []string, out ...string) {
@@ -275,7 +275,7 @@ warn contains {"rule": "seen", "msg": sprintf("%s %s %s %v", [input.image.regist
 
 func TestCheckTakesTheLoginsOfDocker(t *testing.T) {
 	s := checking(t, "")
-	reg, err := registrytest.Start(registrytest.Options{Auth: registrytest.AuthBearer, Username: "ci", Password: "s3cret-of-docker"})
+	reg, err := fake.Start(fake.Options{Auth: fake.AuthBearer, Username: "ci", Password: "s3cret-of-docker"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,8 +328,8 @@ func TestCheckTakesTheLoginsOfDocker(t *testing.T) {
 func TestCheckSpeaksOfFlags(t *testing.T) {
 	s := checking(t, "")
 	img := image(t, "amd64", demoRoot(demoUpdated, "amd64"))
-	start := func(o registrytest.Options) (host string) {
-		reg, err := registrytest.Start(o)
+	start := func(o fake.Options) (host string) {
+		reg, err := fake.Start(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -339,7 +339,7 @@ func TestCheckSpeaksOfFlags(t *testing.T) {
 		}
 		return reg.Host
 	}
-	plain, closed := start(registrytest.Options{}), start(registrytest.Options{Auth: registrytest.AuthBasic, Username: "a", Password: "b"})
+	plain, closed := start(fake.Options{}), start(fake.Options{Auth: fake.AuthBasic, Username: "a", Password: "b"})
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)

@@ -23,7 +23,7 @@ import (
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/registry"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/webhooks"
 )
 
@@ -57,7 +57,7 @@ Exit status: 0 when every verdict was the expected one.`,
 type demo struct {
 	out      io.Writer
 	dir      string
-	registry *registrytest.Registry
+	registry *fake.Registry
 	app      *app
 	server   *running
 	api      *client
@@ -74,7 +74,7 @@ func runDemo(ctx context.Context, out io.Writer, log *slog.Logger, stay bool) (e
 		return fmt.Errorf("making a temporary directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
-	if d.registry, err = registrytest.Start(registrytest.Options{}); err != nil {
+	if d.registry, err = fake.Start(fake.Options{}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.registry.Close()) }()

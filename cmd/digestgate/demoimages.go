@@ -9,7 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // The file systems of the demo are those of Debian 12 as far as a scanner looks
@@ -42,7 +42,7 @@ func demoRoot(packages [][3]string, arch string) []byte {
 		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nPriority: required\nSection: libs\nInstalled-Size: 1024\n"+
 			"Maintainer: Debian <debian@example.org>\nArchitecture: %s\nSource: %s\nVersion: %s\nDescription: %s\n\n", p[0], arch, p[1], p[2], p[0])
 	}
-	return registrytest.Tar(map[string]string{
+	return fake.Tar(map[string]string{
 		"etc/os-release": demoOSRelease, "etc/debian_version": "12.4\n", "var/lib/dpkg/status": status.String(),
 		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\napp:x:65532:65532:app:/:/sbin/nologin\n",
 	})
@@ -56,7 +56,7 @@ type demoImages struct {
 }
 
 // pushDemoImages builds the images and pushes them.
-func pushDemoImages(reg *registrytest.Registry) (d demoImages, err error) {
+func pushDemoImages(reg *fake.Registry) (d demoImages, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return d, err
@@ -67,7 +67,7 @@ func pushDemoImages(reg *registrytest.Registry) (d demoImages, err error) {
 	}
 	config := v1.Config{User: "65532", Entrypoint: []string{"/app"}, Env: []string{"PATH=/usr/bin:/bin"}, Labels: map[string]string{"team": "shop"}}
 	push := func(tags []string, repo, arch string, layers ...[]byte) (gate.Digest, error) {
-		img, err := registrytest.NewImage(registrytest.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: arch}, Config: config}, layers...)
+		img, err := fake.NewImage(fake.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: arch}, Config: config}, layers...)
 		if err != nil {
 			return "", err
 		}
@@ -80,7 +80,7 @@ func pushDemoImages(reg *registrytest.Registry) (d demoImages, err error) {
 		return digest, nil
 	}
 	updated := demoRoot(demoUpdated, runtime.GOARCH)
-	binary := registrytest.Tar(map[string]string{"usr/local/bin/digestgate": string(program)})
+	binary := fake.Tar(map[string]string{"usr/local/bin/digestgate": string(program)})
 	if d.vulnerable, err = push([]string{"1.0"}, "shop/web", runtime.GOARCH, demoRoot(demoReleased, runtime.GOARCH)); err != nil {
 		return d, err
 	}
@@ -88,7 +88,7 @@ func pushDemoImages(reg *registrytest.Registry) (d demoImages, err error) {
 	if d.clean, err = push([]string{"2.0", "latest"}, "shop/api", runtime.GOARCH, updated, binary); err != nil {
 		return d, err
 	}
-	extra := registrytest.Tar(map[string]string{"etc/app.conf": "log = info\n"})
+	extra := fake.Tar(map[string]string{"etc/app.conf": "log = info\n"})
 	if d.unseen, err = push([]string{"0.1"}, "shop/tool", runtime.GOARCH, updated, extra); err != nil {
 		return d, err
 	}
@@ -96,15 +96,15 @@ func pushDemoImages(reg *registrytest.Registry) (d demoImages, err error) {
 }
 
 // pushDemoIndex pushes an index whose arm64 image missed the updates.
-func pushDemoIndex(reg *registrytest.Registry, repo, tag string, config v1.Config, d *demoImages) error {
-	var members []registrytest.Child
+func pushDemoIndex(reg *fake.Registry, repo, tag string, config v1.Config, d *demoImages) error {
+	var members []fake.Child
 	for _, m := range []struct {
 		arch     string
 		packages [][3]string
 	}{{"amd64", demoUpdated}, {"arm64", demoReleased}} {
 		p := v1.Platform{OS: "linux", Architecture: m.arch}
-		img, err := registrytest.NewImage(registrytest.ImageOptions{Platform: p, Config: config}, demoRoot(m.packages, m.arch),
-			registrytest.Tar(map[string]string{"etc/worker.conf": "queue = default\n"}))
+		img, err := fake.NewImage(fake.ImageOptions{Platform: p, Config: config}, demoRoot(m.packages, m.arch),
+			fake.Tar(map[string]string{"etc/worker.conf": "queue = default\n"}))
 		if err != nil {
 			return err
 		}
@@ -113,9 +113,9 @@ func pushDemoIndex(reg *registrytest.Registry, repo, tag string, config v1.Confi
 			return err
 		}
 		d.children = append(d.children, gate.Digest(h.String()))
-		members = append(members, registrytest.Child{Add: img, Platform: &p})
+		members = append(members, fake.Child{Add: img, Platform: &p})
 	}
-	digest, err := reg.PushIndex(repo, tag, registrytest.NewIndex(members...))
+	digest, err := reg.PushIndex(repo, tag, fake.NewIndex(members...))
 	d.index = digest
 	return err
 }

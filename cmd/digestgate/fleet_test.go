@@ -19,7 +19,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/advisory"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 )
@@ -29,7 +29,7 @@ import (
 type fleet struct {
 	t          *testing.T
 	dir        string
-	registry   *registrytest.Registry
+	registry   *fake.Registry
 	advisories string // a link
 	policy     string
 	store      store.Config
@@ -49,7 +49,7 @@ deny contains {"rule": "fixable-critical", "msg": v.id} if {
 // newFleet prepares processes on the Redis at url; extra is YAML of them all.
 func newFleet(t *testing.T, url, extra string) *fleet {
 	t.Helper()
-	reg, err := registrytest.Start(registrytest.Options{})
+	reg, err := fake.Start(fake.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

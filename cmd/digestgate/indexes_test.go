@@ -9,7 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 const (
@@ -44,7 +44,7 @@ func (s *server) put(repo, tag, mediaType string, manifest map[string]any) (gate
 
 func (s *server) pushOdd(repo, tag string, o oddImage) (gate.Digest, int) {
 	s.t.Helper()
-	img, err := registrytest.NewImage(registrytest.ImageOptions{Docker: true, Config: v1.Config{User: "1000"}}, demoRoot(o.packages, "amd64"))
+	img, err := fake.NewImage(fake.ImageOptions{Docker: true, Config: v1.Config{User: "1000"}}, demoRoot(o.packages, "amd64"))
 	if err != nil {
 		s.t.Fatal(err)
 	}

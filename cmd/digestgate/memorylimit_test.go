@@ -18,7 +18,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // What operations.md tells operators to give: 384 MiB for the server, and the
@@ -130,7 +130,7 @@ func (s *server) watchMemory(group *memoryGroup) func() (server, all int64) {
 // pushLayers pushes an image of layers as they are, or in gzip.
 func (s *server) pushLayers(repo, tag string, layers ...[]byte) gate.Digest {
 	s.t.Helper()
-	img, err := registrytest.NewImage(registrytest.ImageOptions{}, layers...)
+	img, err := fake.NewImage(fake.ImageOptions{}, layers...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func debianOf(n int, name, version string) []byte {
 	for i := range n {
 		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nArchitecture: amd64\nSource: expat\nVersion: %s\n\n", numbered(name, i), numbered(version, i))
 	}
-	return registrytest.Tar(map[string]string{"etc/os-release": demoOSRelease, "var/lib/dpkg/status": status.String()})
+	return fake.Tar(map[string]string{"etc/os-release": demoOSRelease, "var/lib/dpkg/status": status.String()})
 }
 
 // keys is a layer of n files that each hold what looks like an access key.
@@ -178,7 +178,7 @@ func keys(n int) []byte {
 	for i := range n {
 		files[fmt.Sprintf("app/k%d.env", i)] = fmt.Sprintf("AWS_ACCESS_KEY_ID=AKIA%016X\nGITHUB=ghp_%036d\n", i, i)
 	}
-	return registrytest.Tar(files)
+	return fake.Tar(files)
 }
 
 // pushLargeIndex pushes an index with one image, and as many children beside it as

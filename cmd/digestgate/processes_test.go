@@ -11,7 +11,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
 
@@ -87,8 +87,8 @@ func TestProcessesOnOneRedis(t *testing.T) {
 	})
 
 	t.Run("killed_synchronisation_goes_on_elsewhere", func(t *testing.T) {
-		f.registry.Fail(registrytest.Fault{Path: "/v2/_catalog", Hang: true})
-		f.registry.Fail(registrytest.Fault{Path: "/api/v2.0/**", Hang: true})
+		f.registry.Fail(fake.Fault{Path: "/v2/_catalog", Hang: true})
+		f.registry.Fail(fake.Fault{Path: "/api/v2.0/**", Hang: true})
 		lost := a.pushDebian("team/lost", "v1", demoUpdated, nil)
 		if err := a.client().call(t.Context(), http.MethodPost, "/registries/hub/sync", map[string]any{"full": true}, nil); err != nil {
 			t.Fatal(err)

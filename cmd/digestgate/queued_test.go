@@ -9,7 +9,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // TestImageIsThereFromThe202: whoever has a 202 finds the image queued, in a whole
@@ -18,7 +18,7 @@ func TestImageIsThereFromThe202(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "")
 	s.start()
-	s.registry.Fail(registrytest.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}})
+	s.registry.Fail(fake.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}})
 	see := func(d gate.Digest) (v view.ImageDetail) {
 		t.Helper()
 		if err := s.client().call(t.Context(), http.MethodGet, "/images/"+string(d), nil, &v); err != nil {

@@ -13,7 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // quickstart runs examples/quickstart/run.sh in a copy of its folder, as a user
@@ -40,13 +40,13 @@ func TestQuickstart(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("the script needs curl")
 	}
-	reg, err := registrytest.Start(registrytest.Options{})
+	reg, err := fake.Start(fake.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
 	for tag, packages := range map[string][][3]string{"released": demoReleased, "updated": demoUpdated} {
-		img, err := registrytest.NewImage(registrytest.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}},
+		img, err := fake.NewImage(fake.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}},
 			demoRoot(packages, runtime.GOARCH))
 		if err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func TestPrintQuota(t *testing.T) {
@@ -108,16 +108,16 @@ func TestQuotaOfAServer(t *testing.T) {
 // pushPlatforms pushes an index of two platforms with the same layers.
 func (s *server) pushPlatforms(repo, tag string) gate.Digest {
 	s.t.Helper()
-	var children []registrytest.Child
+	var children []fake.Child
 	for _, arch := range []string{"amd64", "arm64"} {
 		p := v1.Platform{OS: "linux", Architecture: arch}
-		img, err := registrytest.NewImage(registrytest.ImageOptions{Platform: p, Config: v1.Config{User: "65532"}}, demoRoot(demoUpdated, "amd64"))
+		img, err := fake.NewImage(fake.ImageOptions{Platform: p, Config: v1.Config{User: "65532"}}, demoRoot(demoUpdated, "amd64"))
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		children = append(children, registrytest.Child{Add: img, Platform: &p})
+		children = append(children, fake.Child{Add: img, Platform: &p})
 	}
-	d, err := s.registry.PushIndex(repo, tag, registrytest.NewIndex(children...))
+	d, err := s.registry.PushIndex(repo, tag, fake.NewIndex(children...))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
 
@@ -25,12 +25,12 @@ func TestRedisExample(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("the script needs curl")
 	}
-	reg, err := registrytest.Start(registrytest.Options{})
+	reg, err := fake.Start(fake.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
-	img, err := registrytest.NewImage(registrytest.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}},
+	img, err := fake.NewImage(fake.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}},
 		demoRoot(demoReleased, runtime.GOARCH))
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/scanner/registry"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func TestDifferences(t *testing.T) {
@@ -159,7 +159,7 @@ func (s *server) said(mark int, parts ...string) int {
 func TestReload(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "")
-	other, err := registrytest.Start(registrytest.Options{})
+	other, err := fake.Start(fake.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	mark = s.said(mark, `msg="configuration reloaded"`, "registries[other]: added ("+other.Host+")")
-	img, err := registrytest.NewImage(registrytest.ImageOptions{}, demoRoot(demoUpdated, "amd64"), registrytest.Tar(map[string]string{"x": "other"}))
+	img, err := fake.NewImage(fake.ImageOptions{}, demoRoot(demoUpdated, "amd64"), fake.Tar(map[string]string{"x": "other"}))
 	if err != nil {
 		t.Fatal(err)
 	}

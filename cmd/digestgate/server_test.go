@@ -22,7 +22,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/advisory"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -34,7 +34,7 @@ type server struct {
 	t        *testing.T
 	dir      string
 	config   string
-	registry *registrytest.Registry
+	registry *fake.Registry
 	layer    string   // digest of the last layer that was pushed
 	cwd      string   // where it is started; "" is this directory
 	env      []string // besides that of the test
@@ -69,7 +69,7 @@ func (l *logText) String() string {
 // newServer prepares a server; extra is YAML that is put after the usual keys.
 func newServer(t *testing.T, extra string) *server {
 	t.Helper()
-	reg, err := registrytest.Start(registrytest.Options{})
+	reg, err := fake.Start(fake.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,9 +238,9 @@ func (s *server) pushDebian(repo, tag string, packages [][3]string, extra map[st
 	s.t.Helper()
 	layers := [][]byte{demoRoot(packages, "amd64")}
 	if extra != nil {
-		layers = append(layers, registrytest.Tar(extra))
+		layers = append(layers, fake.Tar(extra))
 	}
-	img, err := registrytest.NewImage(registrytest.ImageOptions{}, layers...)
+	img, err := fake.NewImage(fake.ImageOptions{}, layers...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func (s *server) pushDebian(repo, tag string, packages [][3]string, extra map[st
 // stall makes the registry hang in the middle of the last layer, the first
 // times that it is pulled (0: always).
 func (s *server) stall(times int) {
-	s.registry.Fail(registrytest.Fault{Method: "GET", Path: "/v2/**/blobs/" + s.layer, Times: times, After: 10, Stall: true})
+	s.registry.Fail(fake.Fault{Method: "GET", Path: "/v2/**/blobs/" + s.layer, Times: times, After: 10, Stall: true})
 }
 
 func scanned(v view.ImageDetail) bool { return v.State == gate.StateScanned && v.Verdict != nil }

@@ -23,7 +23,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/registry"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 var (
@@ -39,7 +39,7 @@ func must[T any](v T, err error) T {
 }
 
 func testImage(seed uint64, p v1.Platform) v1.Image {
-	return must(registrytest.RandomImage(seed, p, 3000, 5000))
+	return must(fake.RandomImage(seed, p, 3000, 5000))
 }
 
 // saved is what docker save writes.
@@ -226,7 +226,7 @@ func TestForms(t *testing.T) {
 
 func TestPlatforms(t *testing.T) {
 	one, two := testImage(1, amd64), testImage(2, arm64)
-	index := registrytest.NewIndex(registrytest.Child{Add: one, Platform: &amd64}, registrytest.Child{Add: two, Platform: &arm64})
+	index := fake.NewIndex(fake.Child{Add: one, Platform: &amd64}, fake.Child{Add: two, Platform: &arm64})
 	whole := laidOut(t, func(p layout.Path) error { return p.AppendIndex(index) })
 	flat := laidOut(t, func(p layout.Path) error { // as crane and Bazel write it
 		return errors.Join(p.AppendImage(one, layout.WithPlatform(amd64)), p.AppendImage(two, layout.WithPlatform(arm64)))
@@ -321,7 +321,7 @@ func TestRefused(t *testing.T) {
 		"empty_file":     {file(t, nil), "it is empty"},
 		"text":           {file(t, []byte("hello")), "it is not a tar archive"},
 		"cut_short":      {file(t, docker[:len(docker)/2]), "it ends in the middle, or is damaged"},
-		"other_tar":      {file(t, registrytest.Tar(map[string]string{"a": "b"})), "neither index.json nor manifest.json"},
+		"other_tar":      {file(t, fake.Tar(map[string]string{"a": "b"})), "neither index.json nor manifest.json"},
 		"empty_folder":   {t.TempDir(), "neither index.json nor manifest.json"},
 		"xz":             {file(t, []byte("\xfd7zXZ\x00....")), "packed with xz"},
 		"bzip2":          {file(t, []byte("BZh91AY&SY")), "packed with bzip2"},
@@ -329,10 +329,10 @@ func TestRefused(t *testing.T) {
 		"damaged_gzip":   {file(t, []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x00abc")), "cannot be read to its end"},
 		"no_image":       {laidOut(t, func(layout.Path) error { return nil }), "it holds no image"},
 		"lacks_a_layer":  {lacking, "it lacks layer sha256:"},
-		"lacks_a_file":   {file(t, registrytest.Tar(map[string]string{"manifest.json": `[{"Config":"c","Layers":["l"]}]`})), `it lacks the file "c"`},
-		"damaged_list":   {file(t, registrytest.Tar(map[string]string{"manifest.json": `{}`})), "is not the JSON list that docker save writes"},
-		"damaged_index":  {file(t, registrytest.Tar(map[string]string{"index.json": `[]`})), "is not the JSON of an index"},
-		"damaged_digest": {file(t, registrytest.Tar(map[string]string{"index.json": `{"manifests":[{"digest":"../../etc"}]}`})), "not a digest"},
+		"lacks_a_file":   {file(t, fake.Tar(map[string]string{"manifest.json": `[{"Config":"c","Layers":["l"]}]`})), `it lacks the file "c"`},
+		"damaged_list":   {file(t, fake.Tar(map[string]string{"manifest.json": `{}`})), "is not the JSON list that docker save writes"},
+		"damaged_index":  {file(t, fake.Tar(map[string]string{"index.json": `[]`})), "is not the JSON of an index"},
+		"damaged_digest": {file(t, fake.Tar(map[string]string{"index.json": `{"manifests":[{"digest":"../../etc"}]}`})), "not a digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tmp := t.TempDir()

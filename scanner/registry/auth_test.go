@@ -12,13 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 const secret = "s3cret-passw0rd"
 
-func bearer(tls bool) registrytest.Options {
-	return registrytest.Options{TLS: tls, Auth: registrytest.AuthBearer, Username: "robot", Password: secret, ExpiresIn: "300"}
+func bearer(tls bool) fake.Options {
+	return fake.Options{TLS: tls, Auth: fake.AuthBearer, Username: "robot", Password: secret, ExpiresIn: "300"}
 }
 
 // never fails the test if a secret shows in an error.
@@ -51,9 +51,9 @@ func TestForeignRealmGetsNothing(t *testing.T) { // N05
 			r := newRig(t, o, func(_ *Config, o *Options) { o.resolver = nowhere() })
 			switch name {
 			case "https_same_host":
-				r.Fail(registrytest.Fault{Path: anyManifest, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="https://[::1]:9/token"`}}})
+				r.Fail(fake.Fault{Path: anyManifest, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="https://[::1]:9/token"`}}})
 			case "user_at_own_host":
-				r.Fail(registrytest.Fault{Path: anyManifest, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://x:y@` + r.Host + `/token"`}}})
+				r.Fail(fake.Fault{Path: anyManifest, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://x:y@` + r.Host + `/token"`}}})
 			}
 			_, err := r.client.Head(t.Context(), r.loc, "1")
 			if !errors.Is(err, gate.ErrRegistryAuth) {
@@ -87,7 +87,7 @@ func TestRealmAtTokenHost(t *testing.T) {
 	}
 	asked := tokens.Requests()
 	if len(asked) == 0 || !strings.HasPrefix(asked[0].Authorization, "Basic ") ||
-		asked[0].Query != "account=x&scope=repository%3Ateam%2Fapp%3Apull&service=registrytest" {
+		asked[0].Query != "account=x&scope=repository%3Ateam%2Fapp%3Apull&service=registry" {
 		t.Errorf("the token host was asked %+v", asked)
 	}
 	for _, q := range r.Requests() {
@@ -154,7 +154,7 @@ func TestEndless401(t *testing.T) { // N04
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, bearer(false))
-			f := registrytest.Fault{Path: anyManifest, Status: 401, Header: http.Header{}}
+			f := fake.Fault{Path: anyManifest, Status: 401, Header: http.Header{}}
 			if challenge == "" {
 				challenge = `Bearer realm="URL/token",service="s"`
 			}
@@ -180,8 +180,8 @@ func TestEndless401(t *testing.T) { // N04
 	t.Run("on_every_hop_of_a_redirect", func(t *testing.T) {
 		r := newRig(t, bearer(false))
 		for range 10 {
-			r.Fail(registrytest.Fault{Path: anyManifest, Times: 1, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + r.URL + `/token"`}}})
-			r.Fail(registrytest.Fault{Path: anyManifest, Times: 1, Status: 302, Header: http.Header{"Location": {"/v2/team/app/manifests/2"}}})
+			r.Fail(fake.Fault{Path: anyManifest, Times: 1, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + r.URL + `/token"`}}})
+			r.Fail(fake.Fault{Path: anyManifest, Times: 1, Status: 302, Header: http.Header{"Location": {"/v2/team/app/manifests/2"}}})
 		}
 		_, err := r.client.Head(t.Context(), r.loc, "1")
 		if !errors.Is(err, gate.ErrRegistryAuth) || r.Count("", "/token") != maxExchanges {
@@ -191,8 +191,8 @@ func TestEndless401(t *testing.T) { // N04
 	t.Run("between_server_errors", func(t *testing.T) {
 		r := newRig(t, bearer(false))
 		for range 10 {
-			r.Fail(registrytest.Fault{Path: anyManifest, Times: 1, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + r.URL + `/token"`}}})
-			r.Fail(registrytest.Fault{Path: anyManifest, Times: 1, Status: 500})
+			r.Fail(fake.Fault{Path: anyManifest, Times: 1, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + r.URL + `/token"`}}})
+			r.Fail(fake.Fault{Path: anyManifest, Times: 1, Status: 500})
 		}
 		_, err := r.client.Head(t.Context(), r.loc, "1")
 		if err == nil || r.Count("", "/token") > maxExchanges {
@@ -203,23 +203,23 @@ func TestEndless401(t *testing.T) { // N04
 
 func TestTokenAnswers(t *testing.T) { // N04, N09
 	tests := map[string]struct {
-		fault registrytest.Fault
+		fault fake.Fault
 		want  error
 	}{
-		"endless":        {registrytest.Fault{Body: []byte(`{"token":"x`), Flood: 1 << 30, Unsized: true}, gate.ErrRegistryAuth},
-		"too_large":      {registrytest.Fault{Body: []byte(`{"token":"x"}` + strings.Repeat(" ", maxTokenBytes))}, gate.ErrRegistryAuth},
-		"no_json":        {registrytest.Fault{Body: []byte(secret)}, gate.ErrRegistryAuth},
-		"no_token":       {registrytest.Fault{Body: []byte(`{"password":"` + secret + `"}`)}, gate.ErrRegistryAuth},
-		"header_in_it":   {registrytest.Fault{Body: []byte(`{"token":"x\r\nHost: evil"}`)}, gate.ErrRegistryAuth},
-		"zero_expiry":    {registrytest.Fault{Body: []byte(`{"token":"t","expires_in":0}`)}, nil},
-		"huge_expiry":    {registrytest.Fault{Body: []byte(`{"access_token":"t","expires_in":1e12}`)}, nil},
-		"odd_expiry":     {registrytest.Fault{Body: []byte(`{"token":"t","expires_in":"soon"}`)}, nil},
-		"wrong_password": {registrytest.Fault{Status: 401}, gate.ErrRegistryAuth},
-		"limited":        {registrytest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, gate.ErrRegistryUnavailable},
-		"down":           {registrytest.Fault{Status: 503}, gate.ErrRegistryUnavailable},
-		"gone":           {registrytest.Fault{Status: 404}, gate.ErrRegistryAuth},
-		"redirect":       {registrytest.Fault{Status: 302, Header: http.Header{"Location": {"http://127.0.0.1:1/"}}}, gate.ErrRegistryAuth},
-		"reset":          {registrytest.Fault{Body: []byte(`{}`), Reset: true}, gate.ErrRegistryUnavailable},
+		"endless":        {fake.Fault{Body: []byte(`{"token":"x`), Flood: 1 << 30, Unsized: true}, gate.ErrRegistryAuth},
+		"too_large":      {fake.Fault{Body: []byte(`{"token":"x"}` + strings.Repeat(" ", maxTokenBytes))}, gate.ErrRegistryAuth},
+		"no_json":        {fake.Fault{Body: []byte(secret)}, gate.ErrRegistryAuth},
+		"no_token":       {fake.Fault{Body: []byte(`{"password":"` + secret + `"}`)}, gate.ErrRegistryAuth},
+		"header_in_it":   {fake.Fault{Body: []byte(`{"token":"x\r\nHost: evil"}`)}, gate.ErrRegistryAuth},
+		"zero_expiry":    {fake.Fault{Body: []byte(`{"token":"t","expires_in":0}`)}, nil},
+		"huge_expiry":    {fake.Fault{Body: []byte(`{"access_token":"t","expires_in":1e12}`)}, nil},
+		"odd_expiry":     {fake.Fault{Body: []byte(`{"token":"t","expires_in":"soon"}`)}, nil},
+		"wrong_password": {fake.Fault{Status: 401}, gate.ErrRegistryAuth},
+		"limited":        {fake.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, gate.ErrRegistryUnavailable},
+		"down":           {fake.Fault{Status: 503}, gate.ErrRegistryUnavailable},
+		"gone":           {fake.Fault{Status: 404}, gate.ErrRegistryAuth},
+		"redirect":       {fake.Fault{Status: 302, Header: http.Header{"Location": {"http://127.0.0.1:1/"}}}, gate.ErrRegistryAuth},
+		"reset":          {fake.Fault{Body: []byte(`{}`), Reset: true}, gate.ErrRegistryUnavailable},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestTokenAnswers(t *testing.T) { // N04, N09
 			tt.fault.Path = "/token"
 			r.Fail(tt.fault)
 			if tt.want == nil {
-				r.Fail(registrytest.Fault{Path: anyManifest, Skip: 1, Status: 404}) // takes any token
+				r.Fail(fake.Fault{Path: anyManifest, Skip: 1, Status: 404}) // takes any token
 			}
 			_, err := r.client.Head(t.Context(), r.loc, "1")
 			if tt.want == nil {
@@ -250,8 +250,8 @@ func TestTokenAnswers(t *testing.T) { // N04, N09
 
 func TestRedirects(t *testing.T) { // N06
 	content := []byte("content of a layer")
-	setup := func(t *testing.T, o registrytest.Options, change ...func(*Config, *Options)) (rig, *registrytest.Registry, gate.Digest) {
-		cdn := start(t, registrytest.Options{})
+	setup := func(t *testing.T, o fake.Options, change ...func(*Config, *Options)) (rig, *fake.Registry, gate.Digest) {
+		cdn := start(t, fake.Options{})
 		change = append(change, func(c *Config, _ *Options) { c.BlobHosts = append(c.BlobHosts, cdn.Host) })
 		r := newRig(t, o, change...)
 		d, _ := r.PutBlob(content)
@@ -260,7 +260,7 @@ func TestRedirects(t *testing.T) { // N06
 	}
 	t.Run("blob_to_another_host_without_credentials", func(t *testing.T) {
 		r, cdn, d := setup(t, bearer(false))
-		r.Fail(registrytest.Fault{Path: anyBlob, Skip: 1, Status: 307, Header: http.Header{"Location": {cdn.URL + "/v2/cdn/blobs/" + string(d) + "?signature=s3cr3t"}}})
+		r.Fail(fake.Fault{Path: anyBlob, Skip: 1, Status: 307, Header: http.Header{"Location": {cdn.URL + "/v2/cdn/blobs/" + string(d) + "?signature=s3cr3t"}}})
 		got, err := r.blob(t.Context(), d, int64(len(content)))
 		if err != nil || string(got) != string(content) {
 			t.Fatalf("got %q, %v", got, err)
@@ -271,9 +271,9 @@ func TestRedirects(t *testing.T) { // N06
 		}
 	})
 	t.Run("blob_that_asks_for_credentials_elsewhere", func(t *testing.T) {
-		other := start(t, registrytest.Options{Auth: registrytest.AuthBasic, Username: "robot", Password: secret})
+		other := start(t, fake.Options{Auth: fake.AuthBasic, Username: "robot", Password: secret})
 		r, _, d := setup(t, bearer(false), func(c *Config, _ *Options) { c.BlobHosts = []string{other.Host} }) // may be connected to
-		r.Fail(registrytest.Fault{Path: anyBlob, Skip: 1, Status: 307, Header: http.Header{"Location": {other.URL + "/v2/x/blobs/" + string(d) + "?signature=s3cr3t"}}})
+		r.Fail(fake.Fault{Path: anyBlob, Skip: 1, Status: 307, Header: http.Header{"Location": {other.URL + "/v2/x/blobs/" + string(d) + "?signature=s3cr3t"}}})
 		_, err := r.blob(t.Context(), d, int64(len(content)))
 		if !errors.Is(err, gate.ErrRegistryUnavailable) {
 			t.Errorf("got %v", err)
@@ -286,30 +286,30 @@ func TestRedirects(t *testing.T) { // N06
 		}
 	})
 	t.Run("resumes_through_the_redirect", func(t *testing.T) {
-		r, cdn, d := setup(t, registrytest.Options{})
-		r.Fail(registrytest.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {cdn.URL + "/v2/cdn/blobs/" + string(d)}}})
-		cdn.Fail(registrytest.Fault{After: 5, Reset: true, Times: 1})
+		r, cdn, d := setup(t, fake.Options{})
+		r.Fail(fake.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {cdn.URL + "/v2/cdn/blobs/" + string(d)}}})
+		cdn.Fail(fake.Fault{After: 5, Reset: true, Times: 1})
 		got, err := r.blob(t.Context(), d, int64(len(content)))
 		if err != nil || string(got) != string(content) || cdn.Requests()[1].Range != "bytes=5-17" {
 			t.Errorf("got %q, %v, %+v", got, err, cdn.Requests())
 		}
 	})
-	for name, to := range map[string]func(r rig, cdn *registrytest.Registry, d gate.Digest) (path, location string){
-		"tag_to_another_host": func(rig, *registrytest.Registry, gate.Digest) (string, string) {
+	for name, to := range map[string]func(r rig, cdn *fake.Registry, d gate.Digest) (path, location string){
+		"tag_to_another_host": func(rig, *fake.Registry, gate.Digest) (string, string) {
 			return anyManifest, "http://198.51.100.1/v2/x/manifests/1"
 		},
-		"endless": func(r rig, _ *registrytest.Registry, d gate.Digest) (string, string) {
+		"endless": func(r rig, _ *fake.Registry, d gate.Digest) (string, string) {
 			return anyBlob, r.URL + "/v2/x/blobs/" + string(d)
 		},
-		"user_in_location": func(_ rig, cdn *registrytest.Registry, d gate.Digest) (string, string) {
+		"user_in_location": func(_ rig, cdn *fake.Registry, d gate.Digest) (string, string) {
 			return anyBlob, "http://u:p@" + cdn.Host + "/v2/x/blobs/" + string(d)
 		},
-		"other_scheme": func(rig, *registrytest.Registry, gate.Digest) (string, string) { return anyBlob, "file:///etc/passwd" },
+		"other_scheme": func(rig, *fake.Registry, gate.Digest) (string, string) { return anyBlob, "file:///etc/passwd" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, cdn, d := setup(t, registrytest.Options{})
+			r, cdn, d := setup(t, fake.Options{})
 			path, location := to(r, cdn, d)
-			r.Fail(registrytest.Fault{Path: path, Status: 302, Header: http.Header{"Location": {location}}})
+			r.Fail(fake.Fault{Path: path, Status: 302, Header: http.Header{"Location": {location}}})
 			var err error
 			if path == anyManifest {
 				_, err = r.client.Resolve(t.Context(), r.loc, "1")
@@ -330,8 +330,8 @@ func TestRedirects(t *testing.T) { // N06
 			t.Fatal(err)
 		}
 		dead.Close()
-		r, _, d := setup(t, registrytest.Options{}, func(c *Config, _ *Options) { c.TokenHosts = []string{dead.Addr().String()} })
-		r.Fail(registrytest.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {"http://" + dead.Addr().String() + "/x?signature=s3cr3t"}}})
+		r, _, d := setup(t, fake.Options{}, func(c *Config, _ *Options) { c.TokenHosts = []string{dead.Addr().String()} })
+		r.Fail(fake.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {"http://" + dead.Addr().String() + "/x?signature=s3cr3t"}}})
 		_, err = r.client.Blob(t.Context(), r.loc, d, int64(len(content)))
 		if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("got %v", err)
@@ -339,8 +339,8 @@ func TestRedirects(t *testing.T) { // N06
 		noSecret(t, err)
 	})
 	t.Run("https_to_http", func(t *testing.T) {
-		r, cdn, d := setup(t, registrytest.Options{TLS: true})
-		r.Fail(registrytest.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {cdn.URL + "/v2/cdn/blobs/" + string(d)}}})
+		r, cdn, d := setup(t, fake.Options{TLS: true})
+		r.Fail(fake.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {cdn.URL + "/v2/cdn/blobs/" + string(d)}}})
 		_, err := r.client.Blob(t.Context(), r.loc, d, int64(len(content)))
 		if !errors.Is(err, gate.ErrRegistryUnavailable) || len(cdn.Requests()) != 0 {
 			t.Errorf("got %v, %d requests in clear", err, len(cdn.Requests()))
@@ -349,9 +349,9 @@ func TestRedirects(t *testing.T) { // N06
 }
 
 func TestPasswordFileIsReadAgain(t *testing.T) {
-	for _, auth := range []registrytest.Auth{registrytest.AuthBasic, registrytest.AuthBearer} {
+	for _, auth := range []fake.Auth{fake.AuthBasic, fake.AuthBearer} {
 		t.Run(string(auth), func(t *testing.T) {
-			o := registrytest.Options{Auth: auth, Username: "robot", Password: secret}
+			o := fake.Options{Auth: auth, Username: "robot", Password: secret}
 			var name string
 			r := newRig(t, o, func(c *Config, _ *Options) {
 				name = c.PasswordFile
@@ -381,12 +381,12 @@ func TestPasswordFileIsReadAgain(t *testing.T) {
 }
 
 func TestAnonymousPull(t *testing.T) {
-	r := newRig(t, registrytest.Options{Auth: registrytest.AuthBearer, Anonymous: true})
+	r := newRig(t, fake.Options{Auth: fake.AuthBearer, Anonymous: true})
 	want, _ := r.push(t, "1", 10)
 	if got, err := r.client.Head(t.Context(), r.loc, "1"); err != nil || got != want {
 		t.Errorf("got %q, %v", got, err)
 	}
-	private := newRig(t, registrytest.Options{Auth: registrytest.AuthBasic, Username: "x", Password: "y"}, func(c *Config, _ *Options) { c.Username, c.PasswordFile = "", "" })
+	private := newRig(t, fake.Options{Auth: fake.AuthBasic, Username: "x", Password: "y"}, func(c *Config, _ *Options) { c.Username, c.PasswordFile = "", "" })
 	if _, err := private.client.Head(t.Context(), private.loc, "1"); !errors.Is(err, gate.ErrRegistryAuth) || !strings.Contains(err.Error(), "configure username") {
 		t.Errorf("got %v", err)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 const anyBlob = "/v2/**/blobs/*"
@@ -25,7 +25,7 @@ func randomBytes(n int) []byte {
 
 // timeoutsFor are short for what stands still or crawls, and patient with the
 // rest: what a stall of the machine breaks off is asked for once more.
-func timeoutsFor(faults ...registrytest.Fault) timeouts {
+func timeoutsFor(faults ...fake.Fault) timeouts {
 	o := patient()
 	for _, f := range faults {
 		if f.Stall && f.Status != 0 { // an error's body
@@ -43,23 +43,23 @@ func timeoutsFor(faults ...registrytest.Fault) timeouts {
 func TestBlobSurvivesFaults(t *testing.T) { // N02
 	content := randomBytes(300_000)
 	tests := map[string]struct {
-		faults []registrytest.Fault
+		faults []fake.Fault
 		ranges []string // Range headers of the requests
 	}{
 		"none":              {nil, []string{""}},
-		"reset":             {[]registrytest.Fault{{After: 100_000, Reset: true, Times: 1}}, []string{"", "bytes=100000-299999"}},
-		"reset_before_data": {[]registrytest.Fault{{Reset: true, Times: 1}}, nil},
-		"reset_three_times": {[]registrytest.Fault{{After: 50_000, Reset: true, Times: 3}}, []string{"", "bytes=50000-299999", "bytes=100000-299999", "bytes=150000-299999"}},
-		"ranges_ignored":    {[]registrytest.Fault{{After: 100_000, Reset: true, Times: 1}, {NoRange: true}}, []string{"", "bytes=100000-299999"}},
-		"cut":               {[]registrytest.Fault{{After: 100_000, Cut: true, Times: 1}}, []string{"", "bytes=100000-299999"}},
-		"drip":              {[]registrytest.Fault{{After: 100_000, Drip: 20 * time.Millisecond, Times: 1}}, nil},
-		"bad_gateway_twice": {[]registrytest.Fault{{Status: 502, Times: 2}}, []string{"", "", ""}},
-		"unsized":           {[]registrytest.Fault{{Unsized: true}}, []string{""}},
+		"reset":             {[]fake.Fault{{After: 100_000, Reset: true, Times: 1}}, []string{"", "bytes=100000-299999"}},
+		"reset_before_data": {[]fake.Fault{{Reset: true, Times: 1}}, nil},
+		"reset_three_times": {[]fake.Fault{{After: 50_000, Reset: true, Times: 3}}, []string{"", "bytes=50000-299999", "bytes=100000-299999", "bytes=150000-299999"}},
+		"ranges_ignored":    {[]fake.Fault{{After: 100_000, Reset: true, Times: 1}, {NoRange: true}}, []string{"", "bytes=100000-299999"}},
+		"cut":               {[]fake.Fault{{After: 100_000, Cut: true, Times: 1}}, []string{"", "bytes=100000-299999"}},
+		"drip":              {[]fake.Fault{{After: 100_000, Drip: 20 * time.Millisecond, Times: 1}}, nil},
+		"bad_gateway_twice": {[]fake.Fault{{Status: 502, Times: 2}}, []string{"", "", ""}},
+		"unsized":           {[]fake.Fault{{Unsized: true}}, []string{""}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.timeouts = timeoutsFor(tt.faults...) })
+			r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.timeouts = timeoutsFor(tt.faults...) })
 			d, err := r.PutBlob(content)
 			if err != nil {
 				t.Fatal(err)
@@ -86,29 +86,29 @@ func TestBlobSurvivesFaults(t *testing.T) { // N02
 func TestBlobGivesUp(t *testing.T) { // N02, N08, S12
 	content := randomBytes(300_000)
 	tests := map[string]struct {
-		fault    registrytest.Fault
+		fault    fake.Fault
 		size     int64
 		want     error
 		requests int // at most
 	}{
-		"always_reset":    {registrytest.Fault{After: 1000, Reset: true}, 300_000, gate.ErrRegistryUnavailable, maxResumes + 1},
-		"reset_at_once":   {registrytest.Fault{Reset: true}, 300_000, gate.ErrRegistryUnavailable, (maxResumes + 1) * (maxRetries + 1)},
-		"always_stalls":   {registrytest.Fault{After: 1000, Stall: true}, 300_000, gate.ErrRegistryUnavailable, 1},
-		"always_drips":    {registrytest.Fault{Drip: 20 * time.Millisecond}, 300_000, gate.ErrRegistryUnavailable, 4},
-		"always_500":      {registrytest.Fault{Status: 500}, 300_000, gate.ErrRegistryUnavailable, maxRetries + 1},
-		"other_content":   {registrytest.Fault{Body: randomBytes(300_001)[1:]}, 300_000, gate.ErrIntegrity, 1},
-		"one_byte_more":   {registrytest.Fault{}, 299_999, gate.ErrIntegrity, 1},
-		"one_byte_less":   {registrytest.Fault{}, 300_001, gate.ErrIntegrity, 1},
-		"endless_unsized": {registrytest.Fault{Body: content, Unsized: true, Flood: 1 << 30}, 300_000, gate.ErrIntegrity, 1},
-		"unsized_too_big": {registrytest.Fault{Unsized: true}, 299_999, gate.ErrIntegrity, 1},
-		"not_found":       {registrytest.Fault{Status: 404}, 300_000, gate.ErrNotFound, 1},
-		"forbidden":       {registrytest.Fault{Status: 403}, 300_000, gate.ErrRegistryAuth, 1},
-		"stalled_error":   {registrytest.Fault{Status: 400, Body: content, Stall: true}, 300_000, gate.ErrRegistryUnavailable, maxRetries + 1},
+		"always_reset":    {fake.Fault{After: 1000, Reset: true}, 300_000, gate.ErrRegistryUnavailable, maxResumes + 1},
+		"reset_at_once":   {fake.Fault{Reset: true}, 300_000, gate.ErrRegistryUnavailable, (maxResumes + 1) * (maxRetries + 1)},
+		"always_stalls":   {fake.Fault{After: 1000, Stall: true}, 300_000, gate.ErrRegistryUnavailable, 1},
+		"always_drips":    {fake.Fault{Drip: 20 * time.Millisecond}, 300_000, gate.ErrRegistryUnavailable, 4},
+		"always_500":      {fake.Fault{Status: 500}, 300_000, gate.ErrRegistryUnavailable, maxRetries + 1},
+		"other_content":   {fake.Fault{Body: randomBytes(300_001)[1:]}, 300_000, gate.ErrIntegrity, 1},
+		"one_byte_more":   {fake.Fault{}, 299_999, gate.ErrIntegrity, 1},
+		"one_byte_less":   {fake.Fault{}, 300_001, gate.ErrIntegrity, 1},
+		"endless_unsized": {fake.Fault{Body: content, Unsized: true, Flood: 1 << 30}, 300_000, gate.ErrIntegrity, 1},
+		"unsized_too_big": {fake.Fault{Unsized: true}, 299_999, gate.ErrIntegrity, 1},
+		"not_found":       {fake.Fault{Status: 404}, 300_000, gate.ErrNotFound, 1},
+		"forbidden":       {fake.Fault{Status: 403}, 300_000, gate.ErrRegistryAuth, 1},
+		"stalled_error":   {fake.Fault{Status: 400, Body: content, Stall: true}, 300_000, gate.ErrRegistryUnavailable, maxRetries + 1},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.timeouts = timeoutsFor(tt.fault) })
+			r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.timeouts = timeoutsFor(tt.fault) })
 			d, err := r.PutBlob(content)
 			if err != nil {
 				t.Fatal(err)
@@ -128,10 +128,10 @@ func TestBlobGivesUp(t *testing.T) { // N02, N08, S12
 
 func TestBlobRefusesAnotherRange(t *testing.T) {
 	content := randomBytes(300_000)
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	d, _ := r.PutBlob(content)
-	r.Fail(registrytest.Fault{Path: anyBlob, After: 100_000, Reset: true, Times: 1})
-	r.Fail(registrytest.Fault{Path: anyBlob, Status: 206, Body: content[100_000:], Header: http.Header{"Content-Range": {"bytes 0-299999/300000"}}})
+	r.Fail(fake.Fault{Path: anyBlob, After: 100_000, Reset: true, Times: 1})
+	r.Fail(fake.Fault{Path: anyBlob, Status: 206, Body: content[100_000:], Header: http.Header{"Content-Range": {"bytes 0-299999/300000"}}})
 	if _, err := r.blob(t.Context(), d, int64(len(content))); !errors.Is(err, gate.ErrRegistryUnavailable) {
 		t.Errorf("got %v", err)
 	}
@@ -141,9 +141,9 @@ func TestBlobStopsWithItsContext(t *testing.T) {
 	content := randomBytes(300_000)
 	for name, cause := range map[string]error{"cancelled_job": gate.ErrCancelled, "plain_cancel": nil} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{})
+			r := newRig(t, fake.Options{})
 			d, _ := r.PutBlob(content)
-			r.Fail(registrytest.Fault{Path: anyBlob, After: 1000, Stall: true})
+			r.Fail(fake.Fault{Path: anyBlob, After: 1000, Stall: true})
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			rc, err := r.client.Blob(ctx, r.loc, d, int64(len(content)))
@@ -171,7 +171,7 @@ func TestBlobStopsWithItsContext(t *testing.T) {
 }
 
 func TestBlobAfterClose(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	d, _ := r.PutBlob([]byte("content"))
 	rc, err := r.client.Blob(t.Context(), r.loc, d, 7)
 	if err != nil {
@@ -186,7 +186,7 @@ func TestBlobAfterClose(t *testing.T) {
 }
 
 func TestBlobChecksItsArguments(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	d, _ := r.PutBlob(nil)
 	if b, err := r.blob(t.Context(), d, 0); err != nil || len(b) != 0 {
 		t.Errorf("empty blob: got %d bytes, %v", len(b), err)
@@ -210,7 +210,7 @@ func TestBlobChecksItsArguments(t *testing.T) {
 func TestBlobWaitsForItsReader(t *testing.T) {
 	t.Parallel()
 	const window = time.Second
-	r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
+	r := newRig(t, fake.Options{}, func(_ *Config, o *Options) {
 		o.timeouts = patient()
 		o.timeouts.window, o.timeouts.minRate = window, 900
 	})

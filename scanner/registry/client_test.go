@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 var _ gate.Source = (*Client)(nil)
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is a registry with a client for it.
 type rig struct {
-	*registrytest.Registry
+	*fake.Registry
 	client *Client
 	loc    gate.Location
 }
@@ -37,9 +37,9 @@ func patient() timeouts {
 	return o
 }
 
-func start(t *testing.T, o registrytest.Options) *registrytest.Registry {
+func start(t *testing.T, o fake.Options) *fake.Registry {
 	t.Helper()
-	r, err := registrytest.Start(o)
+	r, err := fake.Start(o)
 	if err != nil {
 		t.Fatalf("Start: %v", err)
 	}
@@ -62,7 +62,7 @@ func file(t *testing.T, content string) string {
 }
 
 // configFor is the configuration that suits a test registry.
-func configFor(t *testing.T, r *registrytest.Registry, o registrytest.Options) Config {
+func configFor(t *testing.T, r *fake.Registry, o fake.Options) Config {
 	t.Helper()
 	c := DefaultConfig()
 	c.Name, c.Type, c.Host, c.PlainHTTP = "test", "distribution", r.Host, !o.TLS
@@ -88,7 +88,7 @@ func newClient(t *testing.T, o Options) *Client {
 	return c
 }
 
-func newRig(t *testing.T, o registrytest.Options, change ...func(*Config, *Options)) rig {
+func newRig(t *testing.T, o fake.Options, change ...func(*Config, *Options)) rig {
 	t.Helper()
 	r := start(t, o)
 	cfg, opts := configFor(t, r, o), Options{}
@@ -102,7 +102,7 @@ func newRig(t *testing.T, o registrytest.Options, change ...func(*Config, *Optio
 // push stores a small image and returns its digest.
 func (r rig) push(t *testing.T, tag string, sizes ...int) (gate.Digest, v1.Image) {
 	t.Helper()
-	img, err := registrytest.RandomImage(1, v1.Platform{}, sizes...)
+	img, err := fake.RandomImage(1, v1.Platform{}, sizes...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,12 +114,12 @@ func (r rig) push(t *testing.T, tag string, sizes ...int) (gate.Digest, v1.Image
 }
 
 func TestReadsAnImage(t *testing.T) {
-	for name, o := range map[string]registrytest.Options{
+	for name, o := range map[string]fake.Options{
 		"plain":        {},
 		"tls":          {TLS: true},
-		"basic":        {TLS: true, Auth: registrytest.AuthBasic, Username: "robot$gate", Password: "s3cret:with colon"},
-		"bearer":       {TLS: true, Auth: registrytest.AuthBearer, Username: "robot$gate", Password: "s3cret", ExpiresIn: "300"},
-		"plain_bearer": {Auth: registrytest.AuthBearer, Username: "u", Password: "p"},
+		"basic":        {TLS: true, Auth: fake.AuthBasic, Username: "robot$gate", Password: "s3cret:with colon"},
+		"bearer":       {TLS: true, Auth: fake.AuthBearer, Username: "robot$gate", Password: "s3cret", ExpiresIn: "300"},
+		"plain_bearer": {Auth: fake.AuthBearer, Username: "u", Password: "p"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, o)
@@ -188,9 +188,9 @@ func (r rig) blob(ctx context.Context, d gate.Digest, size int64) ([]byte, error
 }
 
 func TestConcurrentUse(t *testing.T) {
-	r := newRig(t, registrytest.Options{TLS: true, Auth: registrytest.AuthBearer, Username: "u", Password: "p", ExpiresIn: "1"})
+	r := newRig(t, fake.Options{TLS: true, Auth: fake.AuthBearer, Username: "u", Password: "p", ExpiresIn: "1"})
 	want, _ := r.push(t, "1", 1000, 200_000)
-	r.Fail(registrytest.Fault{Path: anyBlob, After: 5000, Reset: true, Times: 3})
+	r.Fail(fake.Fault{Path: anyBlob, After: 5000, Reset: true, Times: 3})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -216,7 +216,7 @@ func TestConcurrentUse(t *testing.T) {
 
 func BenchmarkBlob(b *testing.B) {
 	const size = 64 << 20
-	r, err := registrytest.Start(registrytest.Options{})
+	r, err := fake.Start(fake.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -247,15 +247,15 @@ func BenchmarkBlob(b *testing.B) {
 // TestReplace: a client serves the registries of another from then on; what is
 // open stays open, and what has not changed keeps what was learnt.
 func TestReplace(t *testing.T) {
-	o := registrytest.Options{Username: "robot", Password: "secret"}
+	o := fake.Options{Username: "robot", Password: "secret"}
 	r := newRig(t, o)
 	d, _ := r.push(t, "v1", 100_000)
 	if _, err := r.client.Head(t.Context(), r.loc, "v1"); err != nil {
 		t.Fatal(err)
 	}
 	old, _ := r.client.named("test")
-	other := start(t, registrytest.Options{})
-	added := configFor(t, other, registrytest.Options{})
+	other := start(t, fake.Options{})
+	added := configFor(t, other, fake.Options{})
 	added.Name = "added"
 	r.client.Replace(newClient(t, Options{Registries: []Config{old.cfg, added}}))
 	if kept, _ := r.client.named("test"); kept != old {
@@ -276,7 +276,7 @@ func TestReplace(t *testing.T) {
 	if _, err := r.client.Head(t.Context(), gate.Location{Registry: "added", Repository: "team/app"}, "v1"); !errors.Is(err, gate.ErrRegistryNotTrusted) {
 		t.Errorf("the removed registry: got %v, want ErrRegistryNotTrusted", err)
 	}
-	tlsOptions := registrytest.Options{TLS: true}
+	tlsOptions := fake.Options{TLS: true}
 	withFile := configFor(t, start(t, tlsOptions), tlsOptions)
 	r.client.Replace(newClient(t, Options{Registries: []Config{withFile}}))
 	first, _ := r.client.named("test")

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func validConfig() Config {
@@ -20,7 +20,7 @@ func validConfig() Config {
 }
 
 func TestValidConfigurations(t *testing.T) {
-	ca := start(t, registrytest.Options{TLS: true}).CAPEM()
+	ca := start(t, fake.Options{TLS: true}).CAPEM()
 	for name, change := range map[string]func(*Config){
 		"smallest": func(*Config) {},
 		"ports": func(c *Config) {

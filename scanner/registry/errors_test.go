@@ -16,7 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 const anyManifest = "/v2/**/manifests/*"
@@ -47,42 +47,42 @@ func (c *clock) advance(d time.Duration) {
 
 func TestMapsAnswers(t *testing.T) {
 	tests := map[string]struct {
-		fault    registrytest.Fault
+		fault    fake.Fault
 		want     error
 		requests int
 		text     string
 	}{
-		"404":                 {registrytest.Fault{Status: 404}, gate.ErrNotFound, 1, "answered 404"},
-		"410":                 {registrytest.Fault{Status: 410}, gate.ErrNotFound, 1, ""},
-		"manifest_unknown":    {registrytest.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)}, gate.ErrNotFound, 1, "400 MANIFEST_UNKNOWN"},
-		"401":                 {registrytest.Fault{Status: 401}, gate.ErrRegistryAuth, 1, "401"},
-		"403":                 {registrytest.Fault{Status: 403}, gate.ErrRegistryAuth, 1, "check username, passwordFile"},
-		"denied":              {registrytest.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"DENIED"}]}`)}, gate.ErrRegistryAuth, 1, ""},
-		"400":                 {registrytest.Fault{Status: 400, Body: []byte("Client sent an HTTP request to an HTTPS server.")}, gate.ErrRegistryUnavailable, 1, "remove plainHTTP"},
-		"412_harbor_policy":   {registrytest.Fault{Status: 412, Body: []byte(`{"errors":[{"code":"PROJECTPOLICYVIOLATION"}]}`)}, gate.ErrRegistryRefused, 1, "answered 412 PROJECTPOLICYVIOLATION: the registry refuses this image: blocked by its own policy or removed; look at"},
-		"409":                 {registrytest.Fault{Status: 409}, gate.ErrRegistryRefused, 1, "blocked by its own policy or removed"},
-		"423":                 {registrytest.Fault{Status: 423}, gate.ErrRegistryRefused, 1, "blocked by its own policy or removed"},
-		"451":                 {registrytest.Fault{Status: 451, Body: []byte(`{"errors":[{"code":"DENIED"}]}`)}, gate.ErrRegistryRefused, 1, "451 DENIED: the registry refuses"},
-		"500":                 {registrytest.Fault{Status: 500}, gate.ErrRegistryUnavailable, 3, "500"},
-		"502":                 {registrytest.Fault{Status: 502}, gate.ErrRegistryUnavailable, 3, ""},
-		"503":                 {registrytest.Fault{Status: 503}, gate.ErrRegistryUnavailable, 3, ""},
-		"500_with_not_found":  {registrytest.Fault{Status: 500, Body: []byte(`{"errors":[{"code":"NAME_UNKNOWN"}]}`)}, gate.ErrRegistryUnavailable, 3, ""},
-		"204":                 {registrytest.Fault{Status: 204}, gate.ErrRegistryUnavailable, 1, "204"},
-		"hostile_error_text":  {registrytest.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"<b>x\u001b","message":"<script>"}]}`)}, gate.ErrRegistryUnavailable, 1, ""},
-		"endless_error":       {registrytest.Fault{Status: 404, Flood: 1 << 30}, gate.ErrNotFound, 1, ""}, // N09
-		"endless_forbidden":   {registrytest.Fault{Status: 403, Body: []byte(`{"errors":[{"code":"`), Flood: 1 << 30}, gate.ErrRegistryAuth, 1, ""},
-		"endless_manifest":    {registrytest.Fault{Body: []byte("{"), Flood: 1 << 30, Unsized: true}, gate.ErrIntegrity, 1, "over the limit"},
-		"announced_too_large": {registrytest.Fault{Body: []byte("{"), Header: http.Header{"Content-Length": {"1000000000"}}, After: 1, Stall: true}, gate.ErrIntegrity, 1, "over the limit"},
-		"huge_header":         {registrytest.Fault{Status: 200, Header: http.Header{"X-Huge": {strings.Repeat("x", 1<<20)}}}, gate.ErrRegistryUnavailable, 3, ""}, // N09
-		"reset":               {registrytest.Fault{Body: []byte("{}"), After: 1, Reset: true}, gate.ErrRegistryUnavailable, 3, ""},
-		"truncated":           {registrytest.Fault{Body: []byte("{}"), Header: http.Header{"Content-Length": {"100"}}, After: 2, Reset: true}, gate.ErrRegistryUnavailable, 3, ""},
-		"no_header":           {registrytest.Fault{Hang: true}, gate.ErrRegistryUnavailable, 1, "did not answer in time"},
-		"stalls_in_the_body":  {registrytest.Fault{Body: []byte("{}"), After: 1, Stall: true}, gate.ErrRegistryUnavailable, 1, "did not answer in time"}, // N08
+		"404":                 {fake.Fault{Status: 404}, gate.ErrNotFound, 1, "answered 404"},
+		"410":                 {fake.Fault{Status: 410}, gate.ErrNotFound, 1, ""},
+		"manifest_unknown":    {fake.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)}, gate.ErrNotFound, 1, "400 MANIFEST_UNKNOWN"},
+		"401":                 {fake.Fault{Status: 401}, gate.ErrRegistryAuth, 1, "401"},
+		"403":                 {fake.Fault{Status: 403}, gate.ErrRegistryAuth, 1, "check username, passwordFile"},
+		"denied":              {fake.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"DENIED"}]}`)}, gate.ErrRegistryAuth, 1, ""},
+		"400":                 {fake.Fault{Status: 400, Body: []byte("Client sent an HTTP request to an HTTPS server.")}, gate.ErrRegistryUnavailable, 1, "remove plainHTTP"},
+		"412_harbor_policy":   {fake.Fault{Status: 412, Body: []byte(`{"errors":[{"code":"PROJECTPOLICYVIOLATION"}]}`)}, gate.ErrRegistryRefused, 1, "answered 412 PROJECTPOLICYVIOLATION: the registry refuses this image: blocked by its own policy or removed; look at"},
+		"409":                 {fake.Fault{Status: 409}, gate.ErrRegistryRefused, 1, "blocked by its own policy or removed"},
+		"423":                 {fake.Fault{Status: 423}, gate.ErrRegistryRefused, 1, "blocked by its own policy or removed"},
+		"451":                 {fake.Fault{Status: 451, Body: []byte(`{"errors":[{"code":"DENIED"}]}`)}, gate.ErrRegistryRefused, 1, "451 DENIED: the registry refuses"},
+		"500":                 {fake.Fault{Status: 500}, gate.ErrRegistryUnavailable, 3, "500"},
+		"502":                 {fake.Fault{Status: 502}, gate.ErrRegistryUnavailable, 3, ""},
+		"503":                 {fake.Fault{Status: 503}, gate.ErrRegistryUnavailable, 3, ""},
+		"500_with_not_found":  {fake.Fault{Status: 500, Body: []byte(`{"errors":[{"code":"NAME_UNKNOWN"}]}`)}, gate.ErrRegistryUnavailable, 3, ""},
+		"204":                 {fake.Fault{Status: 204}, gate.ErrRegistryUnavailable, 1, "204"},
+		"hostile_error_text":  {fake.Fault{Status: 400, Body: []byte(`{"errors":[{"code":"<b>x\u001b","message":"<script>"}]}`)}, gate.ErrRegistryUnavailable, 1, ""},
+		"endless_error":       {fake.Fault{Status: 404, Flood: 1 << 30}, gate.ErrNotFound, 1, ""}, // N09
+		"endless_forbidden":   {fake.Fault{Status: 403, Body: []byte(`{"errors":[{"code":"`), Flood: 1 << 30}, gate.ErrRegistryAuth, 1, ""},
+		"endless_manifest":    {fake.Fault{Body: []byte("{"), Flood: 1 << 30, Unsized: true}, gate.ErrIntegrity, 1, "over the limit"},
+		"announced_too_large": {fake.Fault{Body: []byte("{"), Header: http.Header{"Content-Length": {"1000000000"}}, After: 1, Stall: true}, gate.ErrIntegrity, 1, "over the limit"},
+		"huge_header":         {fake.Fault{Status: 200, Header: http.Header{"X-Huge": {strings.Repeat("x", 1<<20)}}}, gate.ErrRegistryUnavailable, 3, ""}, // N09
+		"reset":               {fake.Fault{Body: []byte("{}"), After: 1, Reset: true}, gate.ErrRegistryUnavailable, 3, ""},
+		"truncated":           {fake.Fault{Body: []byte("{}"), Header: http.Header{"Content-Length": {"100"}}, After: 2, Reset: true}, gate.ErrRegistryUnavailable, 3, ""},
+		"no_header":           {fake.Fault{Hang: true}, gate.ErrRegistryUnavailable, 1, "did not answer in time"},
+		"stalls_in_the_body":  {fake.Fault{Body: []byte("{}"), After: 1, Stall: true}, gate.ErrRegistryUnavailable, 1, "did not answer in time"}, // N08
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
+			r := newRig(t, fake.Options{}, func(_ *Config, o *Options) {
 				o.timeouts = patient()
 				if strings.Contains(tt.text, "in time") {
 					o.timeouts.header, o.timeouts.small = 300*time.Millisecond, 500*time.Millisecond
@@ -112,13 +112,13 @@ func TestMapsAnswers(t *testing.T) {
 }
 
 func TestRecoversFromFlapping(t *testing.T) { // N02
-	for name, f := range map[string]registrytest.Fault{
+	for name, f := range map[string]fake.Fault{
 		"503_twice":   {Status: 503, Times: 2},
 		"reset_once":  {Body: []byte("{}"), Reset: true, Times: 1},
 		"reset_in_it": {After: 20, Reset: true, Times: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{})
+			r := newRig(t, fake.Options{})
 			want, _ := r.push(t, "1", 10)
 			f.Path = anyManifest
 			r.Fail(f)
@@ -151,17 +151,17 @@ func TestHonoursRetryAfter(t *testing.T) { // N01
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			clk := newClock()
-			r, other := start(t, registrytest.Options{}), start(t, registrytest.Options{})
-			a, b := configFor(t, r, registrytest.Options{}), configFor(t, other, registrytest.Options{})
+			r, other := start(t, fake.Options{}), start(t, fake.Options{})
+			a, b := configFor(t, r, fake.Options{}), configFor(t, other, fake.Options{})
 			b.Name = "other"
 			client := newClient(t, Options{Registries: []Config{a, b}, Now: clk.now})
-			img, _ := registrytest.RandomImage(1, v1.Platform{}, 10)
-			for _, x := range []*registrytest.Registry{r, other} {
+			img, _ := fake.RandomImage(1, v1.Platform{}, 10)
+			for _, x := range []*fake.Registry{r, other} {
 				if _, err := x.Push("app", "1", img); err != nil {
 					t.Fatal(err)
 				}
 			}
-			f := registrytest.Fault{Path: anyManifest, Status: 429, Times: 1, Header: http.Header{}}
+			f := fake.Fault{Path: anyManifest, Status: 429, Times: 1, Header: http.Header{}}
 			if tt.value != "" {
 				f.Header.Set("Retry-After", tt.value)
 			}
@@ -238,9 +238,9 @@ func TestPausesGrow(t *testing.T) {
 
 func TestDeadHostRests(t *testing.T) { // N02: breaker per host
 	clk := newClock()
-	r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.Now = clk.now })
+	r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.Now = clk.now })
 	r.push(t, "1", 10)
-	r.Fail(registrytest.Fault{Path: anyManifest, Status: 500})
+	r.Fail(fake.Fault{Path: anyManifest, Status: 500})
 	for range 20 {
 		if _, err := r.client.Head(t.Context(), r.loc, "1"); !errors.Is(err, gate.ErrRegistryUnavailable) {
 			t.Fatalf("got %v", err)
@@ -260,8 +260,8 @@ func TestDeadHostRests(t *testing.T) { // N02: breaker per host
 }
 
 func TestCallersDeadlineIsATimeout(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
-	r.Fail(registrytest.Fault{Path: anyManifest, Hang: true})
+	r := newRig(t, fake.Options{})
+	r.Fail(fake.Fault{Path: anyManifest, Hang: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
@@ -286,8 +286,8 @@ func TestWordsFailuresBelowHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	tlsServer := start(t, registrytest.Options{TLS: true})
-	plainServer := start(t, registrytest.Options{})
+	tlsServer := start(t, fake.Options{TLS: true})
+	plainServer := start(t, fake.Options{})
 	tests := map[string]struct {
 		change func(*Config)
 		text   string
@@ -300,7 +300,7 @@ func TestWordsFailuresBelowHTTP(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			cfg := configFor(t, plainServer, registrytest.Options{})
+			cfg := configFor(t, plainServer, fake.Options{})
 			tt.change(&cfg)
 			o := Options{Registries: []Config{cfg}, resolver: nowhere()}
 			_, err := newClient(t, o).Head(t.Context(), gate.Location{Registry: "test", Repository: "app"}, "1")
@@ -310,7 +310,7 @@ func TestWordsFailuresBelowHTTP(t *testing.T) {
 		})
 	}
 	t.Run("insecure_skip_verify", func(t *testing.T) {
-		cfg := configFor(t, tlsServer, registrytest.Options{})
+		cfg := configFor(t, tlsServer, fake.Options{})
 		cfg.PlainHTTP, cfg.InsecureSkipVerify = false, true
 		_, err := newClient(t, Options{Registries: []Config{cfg}}).Head(t.Context(), gate.Location{Registry: "test", Repository: "app"}, "1")
 		if !errors.Is(err, gate.ErrNotFound) {
@@ -359,9 +359,9 @@ func TestAskedWait(t *testing.T) {
 		}
 	}
 	clk := newClock()
-	r := start(t, registrytest.Options{})
-	client := newClient(t, Options{Registries: []Config{configFor(t, r, registrytest.Options{})}, Now: clk.now})
-	r.Fail(registrytest.Fault{Path: anyManifest, Status: http.StatusServiceUnavailable, Times: 1, Header: http.Header{"Retry-After": {"7200"}}})
+	r := start(t, fake.Options{})
+	client := newClient(t, Options{Registries: []Config{configFor(t, r, fake.Options{})}, Now: clk.now})
+	r.Fail(fake.Fault{Path: anyManifest, Status: http.StatusServiceUnavailable, Times: 1, Header: http.Header{"Retry-After": {"7200"}}})
 	for _, passed := range []time.Duration{0, 10 * time.Minute} { // the second finds the pause
 		clk.advance(passed)
 		_, err := client.Head(t.Context(), gate.Location{Registry: "test", Repository: "app"}, "1")

@@ -15,7 +15,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/outbound"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func TestGuardPermitsWhatIsConfigured(t *testing.T) {
@@ -109,12 +109,12 @@ func nameServer(t *testing.T, addresses ...string) (*net.Resolver, *atomic.Int32
 }
 
 func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's own name
-	victim := start(t, registrytest.Options{})
+	victim := start(t, fake.Options{})
 	_, port, _ := net.SplitHostPort(victim.Host)
 	loc := gate.Location{Registry: "test", Repository: "app"}
 
 	t.Run("host", func(t *testing.T) {
-		cfg := configFor(t, victim, registrytest.Options{})
+		cfg := configFor(t, victim, fake.Options{})
 		cfg.Host = "reg.example.com:" + port
 		resolver, asked := nameServer(t, "127.0.0.1")
 		c := newClient(t, Options{Registries: []Config{cfg}, resolver: resolver})
@@ -127,7 +127,7 @@ func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's
 		}
 	})
 	t.Run("redirect", func(t *testing.T) {
-		r := start(t, registrytest.Options{})
+		r := start(t, fake.Options{})
 		for name, to := range map[string]string{
 			"name_for_loopback": "http://cdn.example.net:" + port + "/x",
 			"literal_loopback":  victim.URL + "/x",
@@ -139,10 +139,10 @@ func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's
 		} {
 			t.Run(name, func(t *testing.T) {
 				resolver, _ := nameServer(t, "127.0.0.1")
-				c := newClient(t, Options{Registries: []Config{configFor(t, r, registrytest.Options{})}, resolver: resolver})
+				c := newClient(t, Options{Registries: []Config{configFor(t, r, fake.Options{})}, resolver: resolver})
 				d, _ := r.PutBlob([]byte("content"))
 				r.Reset()
-				r.Fail(registrytest.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {to}}})
+				r.Fail(fake.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {to}}})
 				_, err := c.Blob(t.Context(), loc, d, 7)
 				if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(fmt.Sprint(err), "refusing to connect") {
 					t.Errorf("got %v", err)
@@ -158,7 +158,7 @@ func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's
 // A name that was harmless when it was looked at first and leads inside when it
 // is connected to: there is no first look, only the connection counts.
 func TestRebinding(t *testing.T) {
-	victim := start(t, registrytest.Options{})
+	victim := start(t, fake.Options{})
 	_, port, _ := net.SplitHostPort(victim.Host)
 	resolver, _ := nameServer(t, "93.184.215.14", "127.0.0.1")
 	if _, err := resolver.LookupNetIP(t.Context(), "ip4", "cdn.example.net"); err != nil {

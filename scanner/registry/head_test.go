@@ -8,18 +8,18 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // headRefusals are answers to HEAD that say nothing about GET.
-func headRefusals() map[string]registrytest.Fault {
-	faults := map[string]registrytest.Fault{
+func headRefusals() map[string]fake.Fault {
+	faults := map[string]fake.Fault{
 		"no_digest":  {Status: 200},
 		"login_page": {Status: 302, Header: http.Header{"Location": {"http://198.51.100.1/login"}}},
 		"broken":     {Body: []byte{}, Reset: true},
 	}
 	for _, status := range []int{204, 304, 400, 402, 403, 404, 405, 406, 409, 410, 412, 415, 418, 423, 451, 501} {
-		faults[fmt.Sprint(status)] = registrytest.Fault{Status: status}
+		faults[fmt.Sprint(status)] = fake.Fault{Status: status}
 	}
 	return faults
 }
@@ -31,7 +31,7 @@ func TestHeadRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clock := newClock()
-			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.Now = clock.now })
+			r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.Now = clock.now })
 			want, _ := r.push(t, "1", 10)
 			f.Method, f.Path = http.MethodHead, anyManifest
 			r.Fail(f)
@@ -66,9 +66,9 @@ func TestHeadAndGetRefused(t *testing.T) {
 		"policy":    {412, ``, gate.ErrRegistryRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{})
+			r := newRig(t, fake.Options{})
 			r.push(t, "1", 10)
-			r.Fail(registrytest.Fault{Path: "/v2/**/manifests/2", Status: c.status, Body: []byte(c.body)})
+			r.Fail(fake.Fault{Path: "/v2/**/manifests/2", Status: c.status, Body: []byte(c.body)})
 			for n := 1; n <= 2; n++ {
 				_, err := r.client.Head(t.Context(), r.loc, "2")
 				if !errors.Is(err, c.want) || r.Count(http.MethodHead, "/2") != n || r.Count(http.MethodGet, "/2") != n {
@@ -85,16 +85,16 @@ func TestHeadAndGetRefused(t *testing.T) {
 // TestHeadThatIsAnAnswer: 401, 429 and 5xx are about the registry, and cost no GET.
 func TestHeadThatIsAnAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault registrytest.Fault
+		fault fake.Fault
 		want  error
 	}{
-		"401": {registrytest.Fault{Status: 401, Header: http.Header{"Www-Authenticate": {"Basic"}}}, gate.ErrRegistryAuth},
-		"429": {registrytest.Fault{Status: 429}, gate.ErrRegistryUnavailable},
-		"500": {registrytest.Fault{Status: 500}, gate.ErrRegistryUnavailable},
-		"503": {registrytest.Fault{Status: 503}, gate.ErrRegistryUnavailable},
+		"401": {fake.Fault{Status: 401, Header: http.Header{"Www-Authenticate": {"Basic"}}}, gate.ErrRegistryAuth},
+		"429": {fake.Fault{Status: 429}, gate.ErrRegistryUnavailable},
+		"500": {fake.Fault{Status: 500}, gate.ErrRegistryUnavailable},
+		"503": {fake.Fault{Status: 503}, gate.ErrRegistryUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{})
+			r := newRig(t, fake.Options{})
 			r.push(t, "1", 10)
 			c.fault.Method, c.fault.Path = http.MethodHead, anyManifest
 			r.Fail(c.fault)
@@ -109,7 +109,7 @@ func TestHeadThatIsAnAnswer(t *testing.T) {
 // a host one that refuses HEAD.
 func TestHeadThatWorkedOnce(t *testing.T) {
 	clock := newClock()
-	r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.Now = clock.now })
+	r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.Now = clock.now })
 	r.push(t, "1", 10)
 	head := func() {
 		t.Helper()
@@ -118,7 +118,7 @@ func TestHeadThatWorkedOnce(t *testing.T) {
 		}
 	}
 	head()
-	r.Fail(registrytest.Fault{Method: http.MethodHead, Path: anyManifest, Status: 404})
+	r.Fail(fake.Fault{Method: http.MethodHead, Path: anyManifest, Status: 404})
 	head()
 	head()
 	if n := r.Count(http.MethodHead, ""); n != 3 {

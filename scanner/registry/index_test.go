@@ -11,7 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func platformOf(s string) *v1.Platform {
@@ -24,14 +24,14 @@ func platformOf(s string) *v1.Platform {
 
 // child makes an image for a platform; named says whether its descriptor says
 // so.
-func child(t *testing.T, seed uint64, platform string, named bool) registrytest.Child {
+func child(t *testing.T, seed uint64, platform string, named bool) fake.Child {
 	t.Helper()
 	p := platformOf(platform)
-	img, err := registrytest.RandomImage(seed, *p, 10)
+	img, err := fake.RandomImage(seed, *p, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := registrytest.Child{Add: img}
+	c := fake.Child{Add: img}
 	if named {
 		c.Platform = p
 	}
@@ -53,35 +53,35 @@ func judged(m gate.Manifest) []string {
 
 func TestExpandsIndexes(t *testing.T) {
 	attestation := child(t, 90, "unknown/unknown", true)
-	nested := func(children ...registrytest.Child) registrytest.Child {
-		return registrytest.Child{Add: registrytest.NewIndex(children...)}
+	nested := func(children ...fake.Child) fake.Child {
+		return fake.Child{Add: fake.NewIndex(children...)}
 	}
 	tests := map[string]struct {
-		children []registrytest.Child
+		children []fake.Child
 		want     []string
 		why      string
 	}{
-		"two_platforms":          {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/arm64", true)}, []string{"+linux/amd64", "+linux/arm64"}, ""},
-		"attestation_is_skipped": {[]registrytest.Child{child(t, 1, "linux/amd64", true), attestation}, []string{"+linux/amd64"}, ""},
-		"unknown_os_only":        {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "unknown/amd64", true)}, []string{"+linux/amd64", "unknown/amd64"}, ""},
-		"unknown_with_variant":   {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "unknown/unknown/v1", true)}, []string{"+linux/amd64", "unknown/unknown/v1"}, ""},
-		"every_match_is_judged":  {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/386", true), child(t, 3, "linux/arm/v7", true), child(t, 4, "linux/arm64/v8", true)}, []string{"+linux/amd64", "+linux/386", "+linux/arm/v7", "+linux/arm64/v8"}, ""},
-		"amd64_variants":         {[]registrytest.Child{child(t, 1, "linux/amd64/v1", true), child(t, 2, "linux/amd64/v3", true)}, []string{"+linux/amd64/v1", "+linux/amd64/v3"}, ""}, // Docker takes the highest
-		"same_platform_twice":    {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/amd64", true)}, []string{"+linux/amd64", "+linux/amd64"}, ""},
-		"linux_not_configured":   {[]registrytest.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/s390x", true)}, []string{"+linux/amd64", "linux/s390x"}, ""},
-		"other_capitals":         {[]registrytest.Child{child(t, 1, "Linux/AMD64", true)}, []string{"+Linux/AMD64"}, ""},
-		"no_platform":            {[]registrytest.Child{child(t, 1, "linux/amd64", false), child(t, 2, "linux/s390x", false), child(t, 3, "windows/amd64", false)}, []string{"+", "+", "+"}, ""},
-		"nested":                 {[]registrytest.Child{nested(child(t, 1, "linux/amd64", true)), nested(nested(child(t, 2, "linux/arm64", true)))}, []string{"+linux/amd64", "+linux/arm64"}, ""},
-		"nested_too_deep":        {[]registrytest.Child{nested(nested(nested(child(t, 1, "linux/amd64", true))))}, []string{}, "nested deeper than 2"},
-		"windows_only":           {[]registrytest.Child{child(t, 1, "windows/amd64", true)}, []string{"windows/amd64"}, "no Linux platform: the index is for windows/amd64"},
-		"none_configured":        {[]registrytest.Child{child(t, 1, "linux/s390x", true)}, []string{"linux/s390x"}, "no configured platform"},
-		"attestations_only":      {[]registrytest.Child{attestation}, []string{}, "no images"},
+		"two_platforms":          {[]fake.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/arm64", true)}, []string{"+linux/amd64", "+linux/arm64"}, ""},
+		"attestation_is_skipped": {[]fake.Child{child(t, 1, "linux/amd64", true), attestation}, []string{"+linux/amd64"}, ""},
+		"unknown_os_only":        {[]fake.Child{child(t, 1, "linux/amd64", true), child(t, 2, "unknown/amd64", true)}, []string{"+linux/amd64", "unknown/amd64"}, ""},
+		"unknown_with_variant":   {[]fake.Child{child(t, 1, "linux/amd64", true), child(t, 2, "unknown/unknown/v1", true)}, []string{"+linux/amd64", "unknown/unknown/v1"}, ""},
+		"every_match_is_judged":  {[]fake.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/386", true), child(t, 3, "linux/arm/v7", true), child(t, 4, "linux/arm64/v8", true)}, []string{"+linux/amd64", "+linux/386", "+linux/arm/v7", "+linux/arm64/v8"}, ""},
+		"amd64_variants":         {[]fake.Child{child(t, 1, "linux/amd64/v1", true), child(t, 2, "linux/amd64/v3", true)}, []string{"+linux/amd64/v1", "+linux/amd64/v3"}, ""}, // Docker takes the highest
+		"same_platform_twice":    {[]fake.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/amd64", true)}, []string{"+linux/amd64", "+linux/amd64"}, ""},
+		"linux_not_configured":   {[]fake.Child{child(t, 1, "linux/amd64", true), child(t, 2, "linux/s390x", true)}, []string{"+linux/amd64", "linux/s390x"}, ""},
+		"other_capitals":         {[]fake.Child{child(t, 1, "Linux/AMD64", true)}, []string{"+Linux/AMD64"}, ""},
+		"no_platform":            {[]fake.Child{child(t, 1, "linux/amd64", false), child(t, 2, "linux/s390x", false), child(t, 3, "windows/amd64", false)}, []string{"+", "+", "+"}, ""},
+		"nested":                 {[]fake.Child{nested(child(t, 1, "linux/amd64", true)), nested(nested(child(t, 2, "linux/arm64", true)))}, []string{"+linux/amd64", "+linux/arm64"}, ""},
+		"nested_too_deep":        {[]fake.Child{nested(nested(nested(child(t, 1, "linux/amd64", true))))}, []string{}, "nested deeper than 2"},
+		"windows_only":           {[]fake.Child{child(t, 1, "windows/amd64", true)}, []string{"windows/amd64"}, "no Linux platform: the index is for windows/amd64"},
+		"none_configured":        {[]fake.Child{child(t, 1, "linux/s390x", true)}, []string{"linux/s390x"}, "no configured platform"},
+		"attestations_only":      {[]fake.Child{attestation}, []string{}, "no images"},
 		"empty":                  {nil, []string{}, "no images"},
 	}
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			d, err := r.PushIndex(r.loc.Repository, "", registrytest.NewIndex(tt.children...))
+			d, err := r.PushIndex(r.loc.Repository, "", fake.NewIndex(tt.children...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,9 +106,9 @@ func TestExpandsIndexes(t *testing.T) {
 // noted with the image that it is about, and is never a child. Only what is in the
 // same index can be spoken of.
 func TestAttestationsInAnIndex(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	image, other := child(t, 1, "linux/amd64", true), child(t, 2, "linux/arm64", true)
-	digestOf := func(c registrytest.Child) gate.Digest {
+	digestOf := func(c fake.Child) gate.Digest {
 		t.Helper()
 		h, err := c.Add.(v1.Image).Digest()
 		if err != nil {
@@ -116,28 +116,28 @@ func TestAttestationsInAnIndex(t *testing.T) {
 		}
 		return gate.Digest(h.String())
 	}
-	about := func(seed uint64, kind, digest string) registrytest.Child {
+	about := func(seed uint64, kind, digest string) fake.Child {
 		c := child(t, seed, "unknown/unknown", true)
 		c.Annotations = map[string]string{"vnd.docker.reference.type": kind, "vnd.docker.reference.digest": digest}
 		return c
 	}
 	first, second := about(90, "attestation-manifest", string(digestOf(image))), about(91, "attestation-manifest", string(digestOf(other)))
-	nested := registrytest.Child{Add: registrytest.NewIndex(other, second)}
+	nested := fake.Child{Add: fake.NewIndex(other, second)}
 	for name, tt := range map[string]struct {
-		children []registrytest.Child
+		children []fake.Child
 		want     []gate.Attestation
 	}{
-		"buildkit":               {[]registrytest.Child{image, first}, []gate.Attestation{{Digest: digestOf(first), Subject: digestOf(image)}}},
-		"before_its_image":       {[]registrytest.Child{first, image}, []gate.Attestation{{Digest: digestOf(first), Subject: digestOf(image)}}},
-		"nested":                 {[]registrytest.Child{image, nested}, []gate.Attestation{{Digest: digestOf(second), Subject: digestOf(other)}}},
-		"about_what_is_outside":  {[]registrytest.Child{image, second}, nil},
-		"of_another_type":        {[]registrytest.Child{image, about(92, "sbom", string(digestOf(image)))}, nil},
-		"about_no_digest":        {[]registrytest.Child{image, about(93, "attestation-manifest", "v1")}, nil},
-		"without_annotations":    {[]registrytest.Child{image, child(t, 94, "unknown/unknown", true)}, nil},
-		"on_a_runnable_platform": {[]registrytest.Child{image, {Add: other.Add, Platform: other.Platform, Annotations: first.Annotations}}, nil},
+		"buildkit":               {[]fake.Child{image, first}, []gate.Attestation{{Digest: digestOf(first), Subject: digestOf(image)}}},
+		"before_its_image":       {[]fake.Child{first, image}, []gate.Attestation{{Digest: digestOf(first), Subject: digestOf(image)}}},
+		"nested":                 {[]fake.Child{image, nested}, []gate.Attestation{{Digest: digestOf(second), Subject: digestOf(other)}}},
+		"about_what_is_outside":  {[]fake.Child{image, second}, nil},
+		"of_another_type":        {[]fake.Child{image, about(92, "sbom", string(digestOf(image)))}, nil},
+		"about_no_digest":        {[]fake.Child{image, about(93, "attestation-manifest", "v1")}, nil},
+		"without_annotations":    {[]fake.Child{image, child(t, 94, "unknown/unknown", true)}, nil},
+		"on_a_runnable_platform": {[]fake.Child{image, {Add: other.Add, Platform: other.Platform, Annotations: first.Annotations}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := r.PushIndex(r.loc.Repository, "", registrytest.NewIndex(tt.children...))
+			d, err := r.PushIndex(r.loc.Repository, "", fake.NewIndex(tt.children...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,8 +162,8 @@ func TestConfiguredPlatformsDecide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.Platforms = platforms })
-	d, err := r.PushIndex(r.loc.Repository, "", registrytest.NewIndex(child(t, 1, "linux/amd64", true), child(t, 2, "linux/arm/v6", true), child(t, 3, "linux/arm64", true)))
+	r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.Platforms = platforms })
+	d, err := r.PushIndex(r.loc.Repository, "", fake.NewIndex(child(t, 1, "linux/amd64", true), child(t, 2, "linux/arm/v6", true), child(t, 3, "linux/arm64", true)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,8 +201,8 @@ func descriptorFor(i int, mediaType string, platform map[string]string) map[stri
 
 // TestChildrenWithoutPlatformAreJudged: whatever they say of themselves.
 func TestChildrenWithoutPlatformAreJudged(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
-	put := func(a registrytest.Artifact) map[string]any {
+	r := newRig(t, fake.Options{})
+	put := func(a fake.Artifact) map[string]any {
 		d, err := r.PutArtifact(r.loc.Repository, "", a)
 		if err != nil {
 			t.Fatal(err)
@@ -210,7 +210,7 @@ func TestChildrenWithoutPlatformAreJudged(t *testing.T) {
 		return map[string]any{"mediaType": ociImage, "digest": d, "size": 1}
 	}
 	layer := blobOf(ociLayer, "layer")
-	hidden, err := r.PushIndex(r.loc.Repository, "", registrytest.NewIndex(child(t, 1, "linux/amd64", true)))
+	hidden, err := r.PushIndex(r.loc.Repository, "", fake.NewIndex(child(t, 1, "linux/amd64", true)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,18 +224,18 @@ func TestChildrenWithoutPlatformAreJudged(t *testing.T) {
 	}{
 		"missing_child":            {descriptorFor(1, ociImage, nil), true},
 		"configuration_missing":    {descriptorFor(2, ociImage, nil), true},
-		"configuration_unreadable": {put(registrytest.Artifact{Config: blobOf(typeOCIConfig, "no"), Layers: []registrytest.Blob{layer}}), true},
-		"configuration_empty":      {put(registrytest.Artifact{Config: blobOf(typeOCIConfig, "{}"), Layers: []registrytest.Blob{layer}}), true},
-		"configuration_html":       {put(registrytest.Artifact{Config: blobOf("text/html", "{}"), Layers: []registrytest.Blob{layer}}), true},
-		"other_architecture":       {put(registrytest.Artifact{Config: configOf(1, `"os":"linux","architecture":"s390x",`), Layers: []registrytest.Blob{layer}}), true},
-		"windows":                  {put(registrytest.Artifact{Config: configOf(1, `"os":"windows","architecture":"amd64",`), Layers: []registrytest.Blob{layer}}), true},
-		"no_architecture":          {put(registrytest.Artifact{Config: configOf(1, `"os":"linux",`), Layers: []registrytest.Blob{layer}}), true},
-		"odd_layer":                {put(registrytest.Artifact{Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{blobOf("text/plain", "x")}}), true},
-		"signature":                {put(registrytest.Artifact{Config: configOf(1, ""), Layers: []registrytest.Blob{blobOf(signatureTypes[0], "{}")}}), true},
-		"attestation":              {put(registrytest.Artifact{Config: configOf(1, `"os":"unknown","architecture":"unknown",`), Layers: []registrytest.Blob{blobOf(inToto, "{}")}}), true},
-		"artifact":                 {put(registrytest.Artifact{ArtifactType: "application/vnd.example"}), true},
+		"configuration_unreadable": {put(fake.Artifact{Config: blobOf(typeOCIConfig, "no"), Layers: []fake.Blob{layer}}), true},
+		"configuration_empty":      {put(fake.Artifact{Config: blobOf(typeOCIConfig, "{}"), Layers: []fake.Blob{layer}}), true},
+		"configuration_html":       {put(fake.Artifact{Config: blobOf("text/html", "{}"), Layers: []fake.Blob{layer}}), true},
+		"other_architecture":       {put(fake.Artifact{Config: configOf(1, `"os":"linux","architecture":"s390x",`), Layers: []fake.Blob{layer}}), true},
+		"windows":                  {put(fake.Artifact{Config: configOf(1, `"os":"windows","architecture":"amd64",`), Layers: []fake.Blob{layer}}), true},
+		"no_architecture":          {put(fake.Artifact{Config: configOf(1, `"os":"linux",`), Layers: []fake.Blob{layer}}), true},
+		"odd_layer":                {put(fake.Artifact{Config: configOf(1, linuxAMD64), Layers: []fake.Blob{blobOf("text/plain", "x")}}), true},
+		"signature":                {put(fake.Artifact{Config: configOf(1, ""), Layers: []fake.Blob{blobOf(signatureTypes[0], "{}")}}), true},
+		"attestation":              {put(fake.Artifact{Config: configOf(1, `"os":"unknown","architecture":"unknown",`), Layers: []fake.Blob{blobOf(inToto, "{}")}}), true},
+		"artifact":                 {put(fake.Artifact{ArtifactType: "application/vnd.example"}), true},
 		"artifact_by_descriptor":   {with(descriptorFor(4, ociImage, nil), "artifactType", "application/vnd.example"), true},
-		"chart":                    {put(registrytest.Artifact{Config: blobOf(typeHelmConfig, "{}"), Layers: []registrytest.Blob{blobOf("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "x")}}), true},
+		"chart":                    {put(fake.Artifact{Config: blobOf(typeHelmConfig, "{}"), Layers: []fake.Blob{blobOf("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "x")}}), true},
 		"hidden_index":             {map[string]any{"mediaType": ociImage, "digest": hidden, "size": 1}, true},
 		"unknown_media_type":       {descriptorFor(3, "text/plain", nil), true},
 		"no_media_type":            {descriptorFor(3, "", nil), true},
@@ -264,7 +264,7 @@ func TestChildrenWithoutPlatformAreJudged(t *testing.T) {
 // TestChildrenWithOtherDigests: what we cannot read spoils an index only where a
 // node would choose it.
 func TestChildrenWithOtherDigests(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	amd64, arm64, s390x := map[string]string{"os": "linux", "architecture": "amd64"}, map[string]string{"os": "linux", "architecture": "arm64"}, map[string]string{"os": "linux", "architecture": "s390x"}
 	named := func(digest, mediaType string, platform map[string]string) map[string]any {
 		d := descriptorFor(1, mediaType, platform)
@@ -309,7 +309,7 @@ func TestChildrenWithOtherDigests(t *testing.T) {
 // TestIndexesByOtherWords: what a descriptor calls its content decides nothing
 // that the content does not say.
 func TestIndexesByOtherWords(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	img, _ := r.push(t, "", 10)
 	nested := putIndex(t, r, descriptorFor(7, ociImage, map[string]string{"os": "linux", "architecture": "arm64"}))
 	call := func(d gate.Digest, mediaType, platform string) map[string]any {
@@ -349,7 +349,7 @@ func TestIndexesByOtherWords(t *testing.T) {
 }
 
 func TestIndexLimits(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	amd64 := map[string]string{"os": "linux", "architecture": "amd64"}
 	many := func(n int) []map[string]any {
 		var out []map[string]any

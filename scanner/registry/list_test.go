@@ -11,15 +11,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // fill puts an artifact under the given tags of each repository.
-func fill(t *testing.T, r *registrytest.Registry, repositories []string, tags ...string) {
+func fill(t *testing.T, r *fake.Registry, repositories []string, tags ...string) {
 	t.Helper()
 	for _, repo := range repositories {
 		for _, tag := range tags {
-			if _, err := r.PutArtifact(repo, tag, registrytest.Artifact{Annotations: map[string]string{"tag": tag}}); err != nil {
+			if _, err := r.PutArtifact(repo, tag, fake.Artifact{Annotations: map[string]string{"tag": tag}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -29,23 +29,23 @@ func fill(t *testing.T, r *registrytest.Registry, repositories []string, tags ..
 func TestListsRepositoriesAndTags(t *testing.T) {
 	held := []string{"library/a", "library/b/c", "other/d", "team/e"}
 	tags := []string{"latest", "v1", "v2", "v3", "v4"}
-	basic := registrytest.Options{Auth: registrytest.AuthBasic, Username: "robot$gate", Password: "secret"}
+	basic := fake.Options{Auth: fake.AuthBasic, Username: "robot$gate", Password: "secret"}
 	bearer := basic
-	bearer.Auth = registrytest.AuthBearer
+	bearer.Auth = fake.AuthBearer
 	for name, c := range map[string]struct {
 		kind    string
-		o       registrytest.Options
+		o       fake.Options
 		digests bool
 	}{
 		"catalog":          {kind: "distribution"},
-		"catalog_pages":    {kind: "distribution", o: registrytest.Options{PageSize: 2}},
+		"catalog_pages":    {kind: "distribution", o: fake.Options{PageSize: 2}},
 		"catalog_token":    {kind: "quay", o: bearer},
-		"harbor":           {kind: "harbor", o: registrytest.Options{Harbor: true}, digests: true},
-		"harbor_basic":     {kind: "harbor", o: registrytest.Options{Harbor: true, NoCatalog: true, Auth: registrytest.AuthBearer, Username: "robot$gate", Password: "secret"}, digests: true},
-		"harbor_projects":  {kind: "harbor", o: registrytest.Options{Harbor: true, HarborProjectsOnly: true, NoCatalog: true}, digests: true},
-		"harbor_robot":     {kind: "harbor", o: registrytest.Options{Harbor: true, HarborPublic: []string{"team"}, NoCatalog: true}, digests: true},
-		"harbor_private":   {kind: "harbor", o: registrytest.Options{Harbor: true, HarborPublic: []string{}, NoCatalog: true}, digests: true},
-		"harbor_other_api": {kind: "harbor", o: registrytest.Options{PageSize: 3}},
+		"harbor":           {kind: "harbor", o: fake.Options{Harbor: true}, digests: true},
+		"harbor_basic":     {kind: "harbor", o: fake.Options{Harbor: true, NoCatalog: true, Auth: fake.AuthBearer, Username: "robot$gate", Password: "secret"}, digests: true},
+		"harbor_projects":  {kind: "harbor", o: fake.Options{Harbor: true, HarborProjectsOnly: true, NoCatalog: true}, digests: true},
+		"harbor_robot":     {kind: "harbor", o: fake.Options{Harbor: true, HarborPublic: []string{"team"}, NoCatalog: true}, digests: true},
+		"harbor_private":   {kind: "harbor", o: fake.Options{Harbor: true, HarborPublic: []string{}, NoCatalog: true}, digests: true},
+		"harbor_other_api": {kind: "harbor", o: fake.Options{PageSize: 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, c.o, func(cfg *Config, _ *Options) { cfg.Type, cfg.Exclude = c.kind, []string{"other/**"} })
@@ -77,15 +77,15 @@ func TestListsRepositoriesAndTags(t *testing.T) {
 // names it, and what it may not list is said.
 func TestHarborProjects(t *testing.T) {
 	held := []string{"library/a", "other/d", "team/e", "team/f"}
-	robot := registrytest.Options{Harbor: true, HarborPublic: []string{"other"}, NoCatalog: true}
-	denied := func(projects ...string) registrytest.Options {
+	robot := fake.Options{Harbor: true, HarborPublic: []string{"other"}, NoCatalog: true}
+	denied := func(projects ...string) fake.Options {
 		o := robot
 		o.HarborDenied = projects
 		return o
 	}
 	for name, c := range map[string]struct {
 		include []string
-		o       registrytest.Options
+		o       fake.Options
 		want    []string
 		note    string // a part of it
 		err     error
@@ -96,7 +96,7 @@ func TestHarborProjects(t *testing.T) {
 		"one_of_all_denied":    {o: denied("library"), want: []string{"other/d", "team/e", "team/f"}, note: "project library"},
 		"everything_denied":    {include: []string{"library/**", "team/**"}, o: denied("library", "team"), err: gate.ErrRegistryAuth},
 		"no_such_project":      {include: []string{"library/**", "gone/**"}, o: denied("gone"), want: []string{"library/a"}, note: "project gone"},
-		"catalog_in_its_stead": {include: []string{"library/**"}, o: registrytest.Options{}, want: []string{"library/a"}},
+		"catalog_in_its_stead": {include: []string{"library/**"}, o: fake.Options{}, want: []string{"library/a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, c.o, func(cfg *Config, _ *Options) { cfg.Type, cfg.Include = "harbor", c.include })
@@ -113,7 +113,7 @@ func TestHarborProjects(t *testing.T) {
 }
 
 func TestHarborPages(t *testing.T) {
-	r := newRig(t, registrytest.Options{Harbor: true}, func(cfg *Config, _ *Options) { cfg.Type = "harbor" })
+	r := newRig(t, fake.Options{Harbor: true}, func(cfg *Config, _ *Options) { cfg.Type = "harbor" })
 	var tags []string
 	for n := range 250 {
 		tags = append(tags, fmt.Sprintf("t%03d", n))
@@ -143,7 +143,7 @@ func TestConfiguredRepositories(t *testing.T) {
 		"both":                 {kind: "distribution", include: []string{"org/z", "team/*"}, want: []string{"org/z", "team/app"}, complete: true, asks: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{}, func(cfg *Config, _ *Options) { cfg.Type, cfg.Include = c.kind, c.include })
+			r := newRig(t, fake.Options{}, func(cfg *Config, _ *Options) { cfg.Type, cfg.Include = c.kind, c.include })
 			fill(t, r.Registry, []string{"team/app"}, "v1")
 			list, err := r.client.Repositories(t.Context(), "test")
 			if diff := cmp.Diff(c.want, list.Names); err != nil || diff != "" || list.Complete != c.complete || (list.Note == "") != c.complete {
@@ -191,8 +191,8 @@ func TestHostileLists(t *testing.T) {
 		"array":           {body: []byte(`[1]`), requests: 1, err: gate.ErrRegistryUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{})
-			r.Fail(registrytest.Fault{Path: "/v2/**/tags/list", Body: c.body, Header: c.header})
+			r := newRig(t, fake.Options{})
+			r.Fail(fake.Fault{Path: "/v2/**/tags/list", Body: c.body, Header: c.header})
 			list, err := r.client.Tags(t.Context(), r.loc)
 			if !errors.Is(err, c.err) || len(list.Tags) != c.tags || list.Complete != c.complete {
 				t.Errorf("Tags: %d tags, complete %t, note %q, %v", len(list.Tags), list.Complete, list.Note, err)
@@ -211,16 +211,16 @@ func TestHostileLists(t *testing.T) {
 
 func TestListFaults(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault registrytest.Fault
+		fault fake.Fault
 		err   error
 	}{
-		"refused": {registrytest.Fault{Status: 403}, gate.ErrRegistryAuth},
-		"down":    {registrytest.Fault{Status: 500}, gate.ErrRegistryUnavailable},
-		"limited": {registrytest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, gate.ErrRegistryUnavailable},
-		"broken":  {registrytest.Fault{Reset: true}, gate.ErrRegistryUnavailable},
+		"refused": {fake.Fault{Status: 403}, gate.ErrRegistryAuth},
+		"down":    {fake.Fault{Status: 500}, gate.ErrRegistryUnavailable},
+		"limited": {fake.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, gate.ErrRegistryUnavailable},
+		"broken":  {fake.Fault{Reset: true}, gate.ErrRegistryUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{})
+			r := newRig(t, fake.Options{})
 			r.Fail(c.fault)
 			_, err := r.client.Repositories(t.Context(), "test")
 			var wait *gate.RetryAfterError
@@ -229,7 +229,7 @@ func TestListFaults(t *testing.T) {
 			}
 		})
 	}
-	if _, err := newRig(t, registrytest.Options{}).client.Repositories(t.Context(), "nobody"); !errors.Is(err, gate.ErrRegistryNotTrusted) {
+	if _, err := newRig(t, fake.Options{}).client.Repositories(t.Context(), "nobody"); !errors.Is(err, gate.ErrRegistryNotTrusted) {
 		t.Errorf("Repositories of an unknown registry: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // paging is a registry with lists of total names, whose pages have at most size
@@ -152,13 +152,13 @@ func TestLinks(t *testing.T) {
 		"hostile":        "<\xff\x9b31m\u202e>; rel=\"next\"",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{})
-			r.Fail(registrytest.Fault{Path: "/v2/**/tags/list", Body: []byte(`{"tags":["t1","t2"]}`), Header: http.Header{"Link": {link}}})
+			r := newRig(t, fake.Options{})
+			r.Fail(fake.Fault{Path: "/v2/**/tags/list", Body: []byte(`{"tags":["t1","t2"]}`), Header: http.Header{"Link": {link}}})
 			list, err := r.client.Tags(t.Context(), r.loc)
 			if err != nil || len(list.Tags) != 2 || list.Complete || !strings.Contains(list.Note, "only 2 tags are looked at") || len(list.Note) > 400 || list.Note != gate.Printable(list.Note, 400) {
 				t.Errorf("got %+v, %v, want two tags of an incomplete list that says so", list, err)
 			}
-			r.Fail(registrytest.Fault{Path: "/v2/_catalog", Body: []byte(`{"repositories":["a","b"]}`), Header: http.Header{"Link": {link}}})
+			r.Fail(fake.Fault{Path: "/v2/_catalog", Body: []byte(`{"repositories":["a","b"]}`), Header: http.Header{"Link": {link}}})
 			if name == "same_page" {
 				return // it is another page here
 			}
@@ -175,8 +175,8 @@ func TestLinks(t *testing.T) {
 		"empty":           {``},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{})
-			r.Fail(registrytest.Fault{Path: "/v2/**/tags/list", Body: []byte(`{"tags":["t1","t2"]}`), Header: http.Header{"Link": links}})
+			r := newRig(t, fake.Options{})
+			r.Fail(fake.Fault{Path: "/v2/**/tags/list", Body: []byte(`{"tags":["t1","t2"]}`), Header: http.Header{"Link": links}})
 			if list, err := r.client.Tags(t.Context(), r.loc); err != nil || !list.Complete || list.Note != "" {
 				t.Errorf("got %+v, %v, want a complete list", list, err)
 			}

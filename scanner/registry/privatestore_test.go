@@ -11,15 +11,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // redirecting is a registry with a login whose blobs are in a store of its own
 // host, reached by signed addresses, as Harbor with an internal object store
 // and the clouds do it. Only the store has the blobs' content.
-func redirecting(t *testing.T, change func(*Config, *registrytest.Registry)) (r rig, store *registrytest.Registry, image v1.Image) {
+func redirecting(t *testing.T, change func(*Config, *fake.Registry)) (r rig, store *fake.Registry, image v1.Image) {
 	t.Helper()
-	store = start(t, registrytest.Options{})
+	store = start(t, fake.Options{})
 	r = newRig(t, bearer(false), func(c *Config, _ *Options) { change(c, store) })
 	_, image = r.push(t, "1.0", 1000, 200_000)
 	m, err := image.Manifest()
@@ -31,14 +31,14 @@ func redirecting(t *testing.T, change func(*Config, *registrytest.Registry)) (r 
 	}
 	for _, d := range append(m.Layers, m.Config) {
 		address := store.URL + "/v2/bucket/blobs/" + d.Digest.String() + "?signature=s3cr3t"
-		r.Fail(registrytest.Fault{Path: "/v2/**/blobs/" + d.Digest.String(), Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {address}}})
+		r.Fail(fake.Fault{Path: "/v2/**/blobs/" + d.Digest.String(), Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {address}}})
 	}
 	return r, store, image
 }
 
 func TestPrivateObjectStore(t *testing.T) {
 	t.Run("configured", func(t *testing.T) {
-		r, store, image := redirecting(t, func(c *Config, s *registrytest.Registry) { c.BlobHosts = []string{s.Host} })
+		r, store, image := redirecting(t, func(c *Config, s *fake.Registry) { c.BlobHosts = []string{s.Host} })
 		d, err := r.client.Head(t.Context(), r.loc, "1.0")
 		if err != nil {
 			t.Fatal(err)
@@ -69,13 +69,13 @@ func TestPrivateObjectStore(t *testing.T) {
 			}
 		}
 	})
-	for name, change := range map[string]func(*Config, *registrytest.Registry){
-		"not_configured": func(*Config, *registrytest.Registry) {},
-		"other_port": func(c *Config, s *registrytest.Registry) {
+	for name, change := range map[string]func(*Config, *fake.Registry){
+		"not_configured": func(*Config, *fake.Registry) {},
+		"other_port": func(c *Config, s *fake.Registry) {
 			host, _, _ := net.SplitHostPort(s.Host)
 			c.BlobHosts = []string{host + ":1"}
 		},
-		"other_name": func(c *Config, s *registrytest.Registry) {
+		"other_name": func(c *Config, s *fake.Registry) {
 			_, port, _ := net.SplitHostPort(s.Host)
 			c.BlobHosts = []string{"localhost:" + port}
 		},
@@ -106,7 +106,7 @@ func TestPrivateObjectStore(t *testing.T) {
 // TestStoreLeadsInside: a store that may be redirected to is trusted no further:
 // where it redirects to is judged again when it is connected to.
 func TestStoreLeadsInside(t *testing.T) {
-	victim := start(t, registrytest.Options{})
+	victim := start(t, fake.Options{})
 	_, port, _ := net.SplitHostPort(victim.Host)
 	for name, c := range map[string]struct{ to, what string }{
 		"metadata":        {"http://169.254.169.254/latest/meta-data/iam/security-credentials/", "link-local address 169.254.169.254"},
@@ -117,14 +117,14 @@ func TestStoreLeadsInside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resolver, _ := nameServer(t, "127.0.0.1")
-			store := start(t, registrytest.Options{})
-			r := newRig(t, registrytest.Options{}, func(cfg *Config, o *Options) { cfg.BlobHosts, o.resolver = []string{store.Host}, resolver })
+			store := start(t, fake.Options{})
+			r := newRig(t, fake.Options{}, func(cfg *Config, o *Options) { cfg.BlobHosts, o.resolver = []string{store.Host}, resolver })
 			d, err := r.PutBlob([]byte("content"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Fail(registrytest.Fault{Path: anyBlob, Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {store.URL + "/v2/bucket/blobs/" + string(d)}}})
-			store.Fail(registrytest.Fault{Status: http.StatusFound, Header: http.Header{"Location": {c.to}}})
+			r.Fail(fake.Fault{Path: anyBlob, Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {store.URL + "/v2/bucket/blobs/" + string(d)}}})
+			store.Fail(fake.Fault{Status: http.StatusFound, Header: http.Header{"Location": {c.to}}})
 			_, err = r.blob(t.Context(), d, 7)
 			if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "refusing to connect") || !strings.Contains(err.Error(), c.what) {
 				t.Errorf("got %v, want %q refused", err, c.what)
@@ -139,20 +139,20 @@ func TestStoreLeadsInside(t *testing.T) {
 // TestNameThatTurnsInside is rebinding through the whole client: the name leads
 // to the registry's store at first, and inside on the next connection.
 func TestNameThatTurnsInside(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	_, port, _ := net.SplitHostPort(r.Host)
 	resolver, asked := nameServer(t, "198.51.100.1", "127.0.0.1")
 	if ips, err := resolver.LookupNetIP(t.Context(), "ip4", "store.example.net"); err != nil || ips[0].String() != "198.51.100.1" {
 		t.Fatalf("first look: %v, %v", ips, err)
 	}
-	cfg := configFor(t, r.Registry, registrytest.Options{})
+	cfg := configFor(t, r.Registry, fake.Options{})
 	cfg.BlobHosts = []string{"store.example.net:" + port} // even where it is configured
 	c := newClient(t, Options{Registries: []Config{cfg}, resolver: resolver})
 	d, err := r.PutBlob([]byte("content"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Fail(registrytest.Fault{Path: anyBlob, Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"http://store.example.net:" + port + "/x"}}})
+	r.Fail(fake.Fault{Path: anyBlob, Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"http://store.example.net:" + port + "/x"}}})
 	_, err = c.Blob(t.Context(), r.loc, d, 7)
 	if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "loopback address 127.0.0.1") {
 		t.Errorf("got %v, want the loopback address refused", err)

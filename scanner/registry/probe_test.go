@@ -13,30 +13,30 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func TestProbe(t *testing.T) {
-	login := registrytest.Options{TLS: true, Auth: registrytest.AuthBearer, Username: "u", Password: "p"}
+	login := fake.Options{TLS: true, Auth: fake.AuthBearer, Username: "u", Password: "p"}
 	foreign := login
 	foreign.Realm = "https://tokens.example.com/token"
 	for name, c := range map[string]struct {
-		o      registrytest.Options
+		o      fake.Options
 		change func(*Config)
 		want   string // results in the order of the steps; the test's certificate lives a day
 		words  string // in a text or an advice
 	}{
 		"all_well":         {login, nil, "ok warning ok ok ok", "credentials are accepted"},
-		"plain":            {registrytest.Options{}, nil, "ok warning ok ok ok", "plainHTTP"},
+		"plain":            {fake.Options{}, nil, "ok warning ok ok ok", "plainHTTP"},
 		"unknown_ca":       {login, func(c *Config) { c.CAFile = "" }, "ok failed skipped skipped skipped", "caFile"},
 		"insecure":         {login, func(c *Config) { c.CAFile, c.InsecureSkipVerify = "", true }, "ok warning ok ok ok", "insecureSkipVerify"},
-		"no_tls_there":     {registrytest.Options{}, func(c *Config) { c.PlainHTTP = false }, "ok failed skipped skipped skipped", "plainHTTP"},
+		"no_tls_there":     {fake.Options{}, func(c *Config) { c.PlainHTTP = false }, "ok failed skipped skipped skipped", "plainHTTP"},
 		"wrong_password":   {login, func(c *Config) { c.Username = "other" }, "ok warning failed failed skipped", "robot$name"},
 		"no_credentials":   {login, func(c *Config) { c.Username, c.PasswordFile = "", "" }, "ok warning failed failed skipped", "configure username"},
 		"foreign_realm":    {foreign, nil, "ok warning failed failed skipped", "add it to tokenHosts"},
-		"no_catalog":       {registrytest.Options{NoCatalog: true}, func(c *Config) { c.Include = []string{"team/app", "other/**"} }, "ok warning ok failed ok", "without wildcards"},
-		"service_without":  {registrytest.Options{}, func(c *Config) { c.Type = "ghcr" }, "ok warning ok warning skipped", "name repositories in include"},
-		"empty_repository": {registrytest.Options{}, func(c *Config) { c.Include = []string{"none/here"} }, "ok warning ok ok failed", "404"},
+		"no_catalog":       {fake.Options{NoCatalog: true}, func(c *Config) { c.Include = []string{"team/app", "other/**"} }, "ok warning ok failed ok", "without wildcards"},
+		"service_without":  {fake.Options{}, func(c *Config) { c.Type = "ghcr" }, "ok warning ok warning skipped", "name repositories in include"},
+		"empty_repository": {fake.Options{}, func(c *Config) { c.Include = []string{"none/here"} }, "ok warning ok ok failed", "404"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, c.o, func(cfg *Config, _ *Options) {
@@ -76,20 +76,20 @@ func TestProbe(t *testing.T) {
 // also behind an index.
 func TestProbeReadsContent(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*Config, *registrytest.Registry)
-		fault  *registrytest.Fault
+		change func(*Config, *fake.Registry)
+		fault  *fake.Fault
 		index  bool
 		want   gate.ProbeResult
 		words  string
 	}{
 		"store_not_configured": {want: gate.ProbeFailed, words: "blobHosts"},
-		"store_configured":     {change: func(c *Config, s *registrytest.Registry) { c.BlobHosts = []string{s.Host} }, want: gate.ProbeOK, words: "can be read"},
+		"store_configured":     {change: func(c *Config, s *fake.Registry) { c.BlobHosts = []string{s.Host} }, want: gate.ProbeOK, words: "can be read"},
 		"index":                {index: true, want: gate.ProbeFailed, words: "blobHosts"},
-		"pull_denied":          {fault: &registrytest.Fault{Method: "GET", Path: "/v2/**/manifests/*", Status: 403}, want: gate.ProbeFailed, words: "permission to pull"},
-		"blob_is_gone":         {fault: &registrytest.Fault{Path: "/v2/**/blobs/*", Status: 404}, want: gate.ProbeFailed, words: "404"},
+		"pull_denied":          {fault: &fake.Fault{Method: "GET", Path: "/v2/**/manifests/*", Status: 403}, want: gate.ProbeFailed, words: "permission to pull"},
+		"blob_is_gone":         {fault: &fake.Fault{Path: "/v2/**/blobs/*", Status: 404}, want: gate.ProbeFailed, words: "404"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, store, image := redirecting(t, func(cfg *Config, s *registrytest.Registry) {
+			r, store, image := redirecting(t, func(cfg *Config, s *fake.Registry) {
 				if c.change != nil {
 					c.change(cfg, s)
 				}
@@ -141,7 +141,7 @@ func TestProbeOfWhatIsNotThere(t *testing.T) {
 }
 
 func TestJudgeCertificates(t *testing.T) {
-	r := newRig(t, registrytest.Options{TLS: true})
+	r := newRig(t, fake.Options{TLS: true})
 	s := r.client.sessions["test"]
 	host, _, _ := net.SplitHostPort(r.Host)
 	p := &prober{session: s}

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // storeOf is a server of the test's own that records what it was asked.
@@ -45,8 +45,8 @@ func serveStore(t *testing.T, handle http.HandlerFunc) *storeOf {
 // TestManifestsAreRedirected: registry.k8s.io and registries with their manifests
 // in an object store.
 func TestManifestsAreRedirected(t *testing.T) {
-	setup := func(t *testing.T, configured bool) (rig, *registrytest.Registry, gate.Digest) {
-		other := start(t, registrytest.Options{})
+	setup := func(t *testing.T, configured bool) (rig, *fake.Registry, gate.Digest) {
+		other := start(t, fake.Options{})
 		r := newRig(t, bearer(false), func(c *Config, _ *Options) {
 			if configured {
 				c.BlobHosts = []string{other.Host}
@@ -57,7 +57,7 @@ func TestManifestsAreRedirected(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ref := range []string{"1", string(d)} {
-			r.Fail(registrytest.Fault{Path: "/v2/team/app/manifests/" + ref, Status: 307, Header: http.Header{"Location": {other.URL + "/v2/mirror/app/manifests/" + ref}}})
+			r.Fail(fake.Fault{Path: "/v2/team/app/manifests/" + ref, Status: 307, Header: http.Header{"Location": {other.URL + "/v2/mirror/app/manifests/" + ref}}})
 		}
 		return r, other, d
 	}
@@ -79,7 +79,7 @@ func TestManifestsAreRedirected(t *testing.T) {
 	})
 	t.Run("other_bytes_for_a_digest", func(t *testing.T) {
 		r, other, d := setup(t, true)
-		other.Fail(registrytest.Fault{Path: anyManifest, Body: []byte(`{"schemaVersion":2}`)})
+		other.Fail(fake.Fault{Path: anyManifest, Body: []byte(`{"schemaVersion":2}`)})
 		if _, err := r.client.Resolve(t.Context(), r.loc, string(d)); !errors.Is(err, gate.ErrIntegrity) {
 			t.Errorf("got %v, want ErrIntegrity", err)
 		}
@@ -108,31 +108,31 @@ func TestSameHostOutsideTheAPI(t *testing.T) {
 	content := []byte("content of a layer")
 	for name, c := range map[string]struct {
 		location string // "HOST" is the registry's URL, "ALIAS" that of an alias
-		wants    func(r *registrytest.Registry, w http.ResponseWriter, req *http.Request) bool
-		auth     registrytest.Auth
+		wants    func(r *fake.Registry, w http.ResponseWriter, req *http.Request) bool
+		auth     fake.Auth
 		sent     []string // schemes of Authorization, hop by hop
 		fails    error
 	}{
-		"signed_address": {location: "HOST/_storage_proxy/sig/x", wants: func(_ *registrytest.Registry, w http.ResponseWriter, req *http.Request) bool {
+		"signed_address": {location: "HOST/_storage_proxy/sig/x", wants: func(_ *fake.Registry, w http.ResponseWriter, req *http.Request) bool {
 			if req.Header.Get("Authorization") != "" {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
 			return req.Header.Get("Authorization") == ""
 		}, sent: []string{""}},
-		"s3": {location: "HOST/bucket/x?X-Amz-Signature=1", wants: func(_ *registrytest.Registry, w http.ResponseWriter, req *http.Request) bool {
+		"s3": {location: "HOST/bucket/x?X-Amz-Signature=1", wants: func(_ *fake.Registry, w http.ResponseWriter, req *http.Request) bool {
 			if req.Header.Get("Authorization") != "" {
 				w.WriteHeader(http.StatusBadRequest)
 			}
 			return req.Header.Get("Authorization") == ""
 		}, sent: []string{""}},
-		"dots": {location: "HOST/v2/%2e%2e/_storage_proxy/x", wants: func(_ *registrytest.Registry, w http.ResponseWriter, req *http.Request) bool {
+		"dots": {location: "HOST/v2/%2e%2e/_storage_proxy/x", wants: func(_ *fake.Registry, w http.ResponseWriter, req *http.Request) bool {
 			if req.Header.Get("Authorization") != "" {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
 			return req.Header.Get("Authorization") == ""
 		}, sent: []string{""}},
 		"asks_for_basic": {location: "HOST/artifactory/x", wants: basicOrChallenge, sent: []string{"", "Basic"}},
-		"asks_for_token": {location: "HOST/artifactory/x", wants: func(r *registrytest.Registry, w http.ResponseWriter, req *http.Request) bool {
+		"asks_for_token": {location: "HOST/artifactory/x", wants: func(r *fake.Registry, w http.ResponseWriter, req *http.Request) bool {
 			if strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ") {
 				return true
 			}
@@ -140,20 +140,20 @@ func TestSameHostOutsideTheAPI(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return false
 		}, sent: []string{"", "Bearer"}},
-		"expired_signature": {location: "HOST/_storage_proxy/x", wants: func(_ *registrytest.Registry, w http.ResponseWriter, _ *http.Request) bool {
+		"expired_signature": {location: "HOST/_storage_proxy/x", wants: func(_ *fake.Registry, w http.ResponseWriter, _ *http.Request) bool {
 			w.WriteHeader(http.StatusUnauthorized)
 			return false
 		}, sent: []string{""}, fails: gate.ErrRegistryUnavailable},
-		"expired_signature_403": {location: "HOST/_storage_proxy/x", wants: func(_ *registrytest.Registry, w http.ResponseWriter, _ *http.Request) bool {
+		"expired_signature_403": {location: "HOST/_storage_proxy/x", wants: func(_ *fake.Registry, w http.ResponseWriter, _ *http.Request) bool {
 			w.WriteHeader(http.StatusForbidden)
 			return false
 		}, sent: []string{""}, fails: gate.ErrRegistryUnavailable},
-		"refuses_its_own_challenge": {location: "HOST/artifactory/x", wants: func(_ *registrytest.Registry, w http.ResponseWriter, _ *http.Request) bool {
+		"refuses_its_own_challenge": {location: "HOST/artifactory/x", wants: func(_ *fake.Registry, w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			w.WriteHeader(http.StatusUnauthorized)
 			return false
 		}, sent: []string{"", "Basic"}, fails: gate.ErrRegistryAuth},
-		"alias": {location: "ALIAS/_storage/x", wants: func(_ *registrytest.Registry, _ http.ResponseWriter, req *http.Request) bool {
+		"alias": {location: "ALIAS/_storage/x", wants: func(_ *fake.Registry, _ http.ResponseWriter, req *http.Request) bool {
 			return req.Header.Get("Authorization") == ""
 		}, sent: []string{""}},
 		"alias_asks": {location: "ALIAS/_storage/x", wants: basicOrChallenge, sent: []string{"", "Basic"}},
@@ -185,7 +185,7 @@ func TestSameHostOutsideTheAPI(t *testing.T) {
 				mu.Lock()
 				sent = append(sent, scheme)
 				mu.Unlock()
-				if c.wants(&registrytest.Registry{URL: front.url}, w, req) {
+				if c.wants(&fake.Registry{URL: front.url}, w, req) {
 					_, _ = w.Write(content)
 				}
 			}
@@ -212,7 +212,7 @@ func TestSameHostOutsideTheAPI(t *testing.T) {
 	}
 }
 
-func basicOrChallenge(_ *registrytest.Registry, w http.ResponseWriter, req *http.Request) bool {
+func basicOrChallenge(_ *fake.Registry, w http.ResponseWriter, req *http.Request) bool {
 	if _, password, ok := req.BasicAuth(); ok && password == secret {
 		return true
 	}
@@ -224,7 +224,7 @@ func basicOrChallenge(_ *registrytest.Registry, w http.ResponseWriter, req *http
 // TestForeignHostsGetNothing: whatever a host that is not host or aliases answers,
 // and wherever it sends on to, no credentials come to it.
 func TestForeignHostsGetNothing(t *testing.T) {
-	for _, auth := range []registrytest.Auth{registrytest.AuthBasic, registrytest.AuthBearer} {
+	for _, auth := range []fake.Auth{fake.AuthBasic, fake.AuthBearer} {
 		for name, answer := range map[string]func(registry string, w http.ResponseWriter, req *http.Request){
 			"basic":  func(_ string, w http.ResponseWriter, _ *http.Request) { unauthorized(w, `Basic realm="x"`, 401) },
 			"digest": func(_ string, w http.ResponseWriter, _ *http.Request) { unauthorized(w, `Digest realm="x"`, 401) },
@@ -253,7 +253,7 @@ func TestForeignHostsGetNothing(t *testing.T) {
 			t.Run(string(auth)+"_"+name, func(t *testing.T) {
 				var r rig
 				store := serveStore(t, func(w http.ResponseWriter, req *http.Request) { answer(r.URL, w, req) })
-				r = newRig(t, registrytest.Options{Auth: auth, Username: "robot$gate", Password: secret}, func(c *Config, _ *Options) {
+				r = newRig(t, fake.Options{Auth: auth, Username: "robot$gate", Password: secret}, func(c *Config, _ *Options) {
 					c.BlobHosts, c.TokenHosts = []string{store.host}, []string{store.host} // trusted with tokens, and yet no redirect brings one
 				})
 				content := []byte("content")
@@ -266,7 +266,7 @@ func TestForeignHostsGetNothing(t *testing.T) {
 				}
 				manifest, _ := r.push(t, "1", 10)
 				for _, path := range []string{"blobs/" + string(d), "manifests/" + string(manifest)} {
-					r.Fail(registrytest.Fault{Path: "/v2/team/app/" + path, Status: 307, Header: http.Header{"Location": {store.url + "/elsewhere?sig=1"}}})
+					r.Fail(fake.Fault{Path: "/v2/team/app/" + path, Status: 307, Header: http.Header{"Location": {store.url + "/elsewhere?sig=1"}}})
 				}
 				_, err = r.blob(t.Context(), d, int64(len(content)))
 				_, second := r.client.Resolve(t.Context(), r.loc, string(manifest))
@@ -316,7 +316,7 @@ func TestReferer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Fail(registrytest.Fault{Path: anyBlob, Skip: 1, Status: 307, Header: http.Header{"Location": {first.url + "/x?sig=1"}}})
+	r.Fail(fake.Fault{Path: anyBlob, Skip: 1, Status: 307, Header: http.Header{"Location": {first.url + "/x?sig=1"}}})
 	if got, err := r.blob(t.Context(), d, int64(len(content))); err != nil || string(got) != string(content) {
 		t.Fatalf("got %q, %v", got, err)
 	}

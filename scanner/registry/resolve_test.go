@@ -12,7 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 const (
@@ -21,11 +21,11 @@ const (
 	inToto   = "application/vnd.in-toto+json"
 )
 
-func blobOf(mediaType, content string) registrytest.Blob {
-	return registrytest.Blob{MediaType: mediaType, Content: []byte(content)}
+func blobOf(mediaType, content string) fake.Blob {
+	return fake.Blob{MediaType: mediaType, Content: []byte(content)}
 }
 
-func configOf(layers int, platform string) registrytest.Blob {
+func configOf(layers int, platform string) fake.Blob {
 	ids := make([]string, layers)
 	for i := range ids {
 		ids[i] = fmt.Sprintf("sha256:%064x", i)
@@ -46,44 +46,44 @@ func TestClassifiesManifests(t *testing.T) {
 	bundle := blobOf(bundlePrefix+".v0.3+json", "{}")
 	foreign := blobOf("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "x")
 	tests := map[string]struct {
-		artifact registrytest.Artifact
+		artifact fake.Artifact
 		tag      string
 		kind     gate.ManifestKind
 		subject  gate.Digest
 		why      string // part of Unassessable
 	}{
-		"image":                               {artifact: registrytest.Artifact{Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage},
-		"image_that_claims_to_be_a_signature": {artifact: registrytest.Artifact{ArtifactType: signatureTypes[1], Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage},
-		"image_tagged_as_a_signature":         {artifact: registrytest.Artifact{Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{layer}}, tag: registrytest.CosignTag(subject, "sig"), kind: gate.KindImage},
-		"image_with_a_signature_layer":        {artifact: registrytest.Artifact{Config: configOf(2, linuxAMD64), Layers: []registrytest.Blob{layer, blobOf(signatureTypes[0], "{}")}}, kind: gate.KindImage, why: "layer 1 has the unknown type"},
-		"no_layers":                           {artifact: registrytest.Artifact{Config: configOf(0, linuxAMD64)}, kind: gate.KindImage, why: "no layers"},
-		"encrypted":                           {artifact: registrytest.Artifact{Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{blobOf(ociLayer+"+encrypted", "x")}}, kind: gate.KindImage, why: "layer 0 is encrypted"},
-		"foreign":                             {artifact: registrytest.Artifact{Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{foreign}}, kind: gate.KindImage, why: "layer 0 is foreign"},
-		"windows":                             {artifact: registrytest.Artifact{Config: configOf(1, `"os":"windows","architecture":"amd64","os.version":"10.0",`), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "no Linux platform: the image is for windows/amd64"},
-		"windows_with_foreign_layers":         {artifact: registrytest.Artifact{Config: configOf(1, `"os":"windows",`), Layers: []registrytest.Blob{foreign}}, kind: gate.KindImage, why: "no Linux platform"},
-		"fewer_diff_ids_than_layers":          {artifact: registrytest.Artifact{Config: configOf(1, linuxAMD64), Layers: []registrytest.Blob{layer, layer}}, kind: gate.KindImage, why: "lists 1 layers, its manifest 2"},
-		"too_many_layers":                     {artifact: registrytest.Artifact{Config: configOf(MaxLayers+1, linuxAMD64), Layers: slices.Repeat([]registrytest.Blob{layer}, MaxLayers+1)}, kind: gate.KindImage, why: "1001 layers, the limit is 1000"},
-		"large_configuration":                 {artifact: registrytest.Artifact{Config: blobOf(typeOCIConfig, strings.Repeat(" ", MaxConfigBytes)+"{}"), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "configuration has 4194306 bytes"},
-		"diff_id_is_none":                     {artifact: registrytest.Artifact{Config: blobOf(typeOCIConfig, `{"os":"linux","rootfs":{"diff_ids":["sha256:x"]}}`), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "something that is not a digest"},
-		"configuration_is_no_json":            {artifact: registrytest.Artifact{Config: blobOf(typeOCIConfig, "no"), Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "not valid JSON"},
-		"cosign_attestation":                  {artifact: registrytest.Artifact{Config: configOf(1, ""), Layers: []registrytest.Blob{blobOf(attestationTypes[0], "{}")}}, tag: registrytest.CosignTag(subject, "att"), kind: gate.KindAttestation},
-		"cosign_sbom":                         {artifact: registrytest.Artifact{Config: configOf(1, ""), Layers: []registrytest.Blob{blobOf("text/spdx+json", "{}")}}, tag: registrytest.CosignTag(subject, "sbom"), kind: gate.KindSBOM},
-		"cosign_bundle_signature": {artifact: registrytest.Artifact{ArtifactType: bundle.MediaType, Layers: []registrytest.Blob{bundle}, Subject: subject,
+		"image":                               {artifact: fake.Artifact{Config: configOf(1, linuxAMD64), Layers: []fake.Blob{layer}}, kind: gate.KindImage},
+		"image_that_claims_to_be_a_signature": {artifact: fake.Artifact{ArtifactType: signatureTypes[1], Config: configOf(1, linuxAMD64), Layers: []fake.Blob{layer}}, kind: gate.KindImage},
+		"image_tagged_as_a_signature":         {artifact: fake.Artifact{Config: configOf(1, linuxAMD64), Layers: []fake.Blob{layer}}, tag: fake.CosignTag(subject, "sig"), kind: gate.KindImage},
+		"image_with_a_signature_layer":        {artifact: fake.Artifact{Config: configOf(2, linuxAMD64), Layers: []fake.Blob{layer, blobOf(signatureTypes[0], "{}")}}, kind: gate.KindImage, why: "layer 1 has the unknown type"},
+		"no_layers":                           {artifact: fake.Artifact{Config: configOf(0, linuxAMD64)}, kind: gate.KindImage, why: "no layers"},
+		"encrypted":                           {artifact: fake.Artifact{Config: configOf(1, linuxAMD64), Layers: []fake.Blob{blobOf(ociLayer+"+encrypted", "x")}}, kind: gate.KindImage, why: "layer 0 is encrypted"},
+		"foreign":                             {artifact: fake.Artifact{Config: configOf(1, linuxAMD64), Layers: []fake.Blob{foreign}}, kind: gate.KindImage, why: "layer 0 is foreign"},
+		"windows":                             {artifact: fake.Artifact{Config: configOf(1, `"os":"windows","architecture":"amd64","os.version":"10.0",`), Layers: []fake.Blob{layer}}, kind: gate.KindImage, why: "no Linux platform: the image is for windows/amd64"},
+		"windows_with_foreign_layers":         {artifact: fake.Artifact{Config: configOf(1, `"os":"windows",`), Layers: []fake.Blob{foreign}}, kind: gate.KindImage, why: "no Linux platform"},
+		"fewer_diff_ids_than_layers":          {artifact: fake.Artifact{Config: configOf(1, linuxAMD64), Layers: []fake.Blob{layer, layer}}, kind: gate.KindImage, why: "lists 1 layers, its manifest 2"},
+		"too_many_layers":                     {artifact: fake.Artifact{Config: configOf(MaxLayers+1, linuxAMD64), Layers: slices.Repeat([]fake.Blob{layer}, MaxLayers+1)}, kind: gate.KindImage, why: "1001 layers, the limit is 1000"},
+		"large_configuration":                 {artifact: fake.Artifact{Config: blobOf(typeOCIConfig, strings.Repeat(" ", MaxConfigBytes)+"{}"), Layers: []fake.Blob{layer}}, kind: gate.KindImage, why: "configuration has 4194306 bytes"},
+		"diff_id_is_none":                     {artifact: fake.Artifact{Config: blobOf(typeOCIConfig, `{"os":"linux","rootfs":{"diff_ids":["sha256:x"]}}`), Layers: []fake.Blob{layer}}, kind: gate.KindImage, why: "something that is not a digest"},
+		"configuration_is_no_json":            {artifact: fake.Artifact{Config: blobOf(typeOCIConfig, "no"), Layers: []fake.Blob{layer}}, kind: gate.KindImage, why: "not valid JSON"},
+		"cosign_attestation":                  {artifact: fake.Artifact{Config: configOf(1, ""), Layers: []fake.Blob{blobOf(attestationTypes[0], "{}")}}, tag: fake.CosignTag(subject, "att"), kind: gate.KindAttestation},
+		"cosign_sbom":                         {artifact: fake.Artifact{Config: configOf(1, ""), Layers: []fake.Blob{blobOf("text/spdx+json", "{}")}}, tag: fake.CosignTag(subject, "sbom"), kind: gate.KindSBOM},
+		"cosign_bundle_signature": {artifact: fake.Artifact{ArtifactType: bundle.MediaType, Layers: []fake.Blob{bundle}, Subject: subject,
 			Annotations: map[string]string{annotationBundlePredicate: "https://sigstore.dev/cosign/sign/v1"}}, kind: gate.KindSignature, subject: subject},
-		"cosign_bundle_attestation": {artifact: registrytest.Artifact{ArtifactType: bundle.MediaType, Layers: []registrytest.Blob{bundle}, Subject: subject,
+		"cosign_bundle_attestation": {artifact: fake.Artifact{ArtifactType: bundle.MediaType, Layers: []fake.Blob{bundle}, Subject: subject,
 			Annotations: map[string]string{annotationBundlePredicate: "https://slsa.dev/provenance/v1"}}, kind: gate.KindAttestation, subject: subject},
-		"notation":                    {artifact: registrytest.Artifact{ArtifactType: "application/vnd.cncf.notary.signature", Layers: []registrytest.Blob{blobOf("application/jose+json", "{}")}, Subject: subject}, kind: gate.KindSignature, subject: subject},
-		"buildkit_sbom":               {artifact: registrytest.Artifact{Config: configOf(1, `"os":"unknown","architecture":"unknown",`), Layers: []registrytest.Blob{sbomLayer}}, kind: gate.KindSBOM},
-		"buildkit_attestations":       {artifact: registrytest.Artifact{Config: configOf(2, `"os":"unknown","architecture":"unknown",`), Layers: []registrytest.Blob{sbomLayer, provenance}}, kind: gate.KindAttestation},
-		"cyclonedx":                   {artifact: registrytest.Artifact{ArtifactType: "application/vnd.cyclonedx+json", Layers: []registrytest.Blob{blobOf("application/vnd.cyclonedx+json", "{}")}, Subject: subject}, kind: gate.KindSBOM, subject: subject},
-		"syft":                        {artifact: registrytest.Artifact{Layers: []registrytest.Blob{blobOf("application/vnd.syft+json", "{}")}}, kind: gate.KindSBOM},
-		"harbor_sbom":                 {artifact: registrytest.Artifact{ArtifactType: "application/vnd.goharbor.harbor.sbom.v1", Layers: []registrytest.Blob{blobOf("application/octet-stream", "{}")}}, kind: gate.KindSBOM},
-		"wasm":                        {artifact: registrytest.Artifact{Config: blobOf("application/vnd.wasm.config.v1+json", "{}"), Layers: []registrytest.Blob{blobOf("application/vnd.wasm.content.layer.v1+wasm", "x")}}, kind: gate.KindArtifact},
-		"flux":                        {artifact: registrytest.Artifact{Config: blobOf("application/vnd.cncf.flux.config.v1+json", "{}"), Layers: []registrytest.Blob{blobOf("application/vnd.cncf.flux.content.v1.tar+gzip", "x")}}, kind: gate.KindArtifact},
-		"artifact_with_a_file_system": {artifact: registrytest.Artifact{ArtifactType: "application/vnd.example", Layers: []registrytest.Blob{layer}}, kind: gate.KindImage, why: "lists 0 layers, its manifest 1"},
-		"empty_artifact":              {artifact: registrytest.Artifact{ArtifactType: "application/vnd.example"}, kind: gate.KindArtifact},
+		"notation":                    {artifact: fake.Artifact{ArtifactType: "application/vnd.cncf.notary.signature", Layers: []fake.Blob{blobOf("application/jose+json", "{}")}, Subject: subject}, kind: gate.KindSignature, subject: subject},
+		"buildkit_sbom":               {artifact: fake.Artifact{Config: configOf(1, `"os":"unknown","architecture":"unknown",`), Layers: []fake.Blob{sbomLayer}}, kind: gate.KindSBOM},
+		"buildkit_attestations":       {artifact: fake.Artifact{Config: configOf(2, `"os":"unknown","architecture":"unknown",`), Layers: []fake.Blob{sbomLayer, provenance}}, kind: gate.KindAttestation},
+		"cyclonedx":                   {artifact: fake.Artifact{ArtifactType: "application/vnd.cyclonedx+json", Layers: []fake.Blob{blobOf("application/vnd.cyclonedx+json", "{}")}, Subject: subject}, kind: gate.KindSBOM, subject: subject},
+		"syft":                        {artifact: fake.Artifact{Layers: []fake.Blob{blobOf("application/vnd.syft+json", "{}")}}, kind: gate.KindSBOM},
+		"harbor_sbom":                 {artifact: fake.Artifact{ArtifactType: "application/vnd.goharbor.harbor.sbom.v1", Layers: []fake.Blob{blobOf("application/octet-stream", "{}")}}, kind: gate.KindSBOM},
+		"wasm":                        {artifact: fake.Artifact{Config: blobOf("application/vnd.wasm.config.v1+json", "{}"), Layers: []fake.Blob{blobOf("application/vnd.wasm.content.layer.v1+wasm", "x")}}, kind: gate.KindArtifact},
+		"flux":                        {artifact: fake.Artifact{Config: blobOf("application/vnd.cncf.flux.config.v1+json", "{}"), Layers: []fake.Blob{blobOf("application/vnd.cncf.flux.content.v1.tar+gzip", "x")}}, kind: gate.KindArtifact},
+		"artifact_with_a_file_system": {artifact: fake.Artifact{ArtifactType: "application/vnd.example", Layers: []fake.Blob{layer}}, kind: gate.KindImage, why: "lists 0 layers, its manifest 1"},
+		"empty_artifact":              {artifact: fake.Artifact{ArtifactType: "application/vnd.example"}, kind: gate.KindArtifact},
 	}
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			d, err := r.PutArtifact(r.loc.Repository, tt.tag, tt.artifact)
@@ -113,12 +113,12 @@ func TestClassifiesManifests(t *testing.T) {
 }
 
 func TestClassifiesPushedArtifacts(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	subject, _ := r.push(t, "1", 10)
 	if _, err := r.PushSignature(r.loc.Repository, subject); err != nil {
 		t.Fatal(err)
 	}
-	m, err := r.client.Resolve(t.Context(), r.loc, registrytest.CosignTag(subject, "sig"))
+	m, err := r.client.Resolve(t.Context(), r.loc, fake.CosignTag(subject, "sig"))
 	if err != nil || m.Kind != gate.KindSignature || m.Subject != "" { // the tag is no part of it
 		t.Errorf("signature: got %+v, %v", m, err)
 	}
@@ -131,8 +131,8 @@ func TestClassifiesPushedArtifacts(t *testing.T) {
 }
 
 func TestRefusesForeignURLs(t *testing.T) { // S28
-	r := newRig(t, registrytest.Options{})
-	other := start(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
+	other := start(t, fake.Options{})
 	config := configOf(1, linuxAMD64)
 	cd, _ := r.PutBlob(config.Content)
 	body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[{"mediaType":%q,"digest":"sha256:%064d","size":5,"urls":["%s/x","http://169.254.169.254/latest"]}]}`,
@@ -195,12 +195,12 @@ func TestRefusesAmbiguousManifests(t *testing.T) { // S10, S11, S14
 		"annotations_differ_in_case":   {ociImage, ok(`"annotations":{"a":"1","A":"2"},`), nil},
 		"annotations_twice":            {ociImage, ok(`"annotations":{"a":"1","a":"2"},`), gate.ErrUnassessable},
 	}
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			defer r.Reset()
-			r.Fail(registrytest.Fault{Path: "/v2/**/manifests/*", Body: []byte(tt.body), Header: map[string][]string{"Content-Type": {tt.contentType}}})
-			_, err := r.client.Resolve(t.Context(), r.loc, string(registrytest.DigestOf([]byte(tt.body))))
+			r.Fail(fake.Fault{Path: "/v2/**/manifests/*", Body: []byte(tt.body), Header: map[string][]string{"Content-Type": {tt.contentType}}})
+			_, err := r.client.Resolve(t.Context(), r.loc, string(fake.DigestOf([]byte(tt.body))))
 			if tt.want == nil {
 				// The configuration does not exist: good enough for "read".
 				if !errors.Is(err, gate.ErrNotFound) && err != nil {
@@ -219,21 +219,21 @@ func TestRefusesAmbiguousManifests(t *testing.T) { // S10, S11, S14
 }
 
 func TestRefusesWrongContent(t *testing.T) { // W19, N15, S12
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	good, _ := r.push(t, "1", 10)
-	img, _ := registrytest.RandomImage(2, v1.Platform{}, 20)
+	img, _ := fake.RandomImage(2, v1.Platform{}, 20)
 	other, _ := img.RawManifest()
 	asImage := map[string][]string{"Content-Type": {ociImage}}
 
 	t.Run("unknown_digest", func(t *testing.T) {
-		_, err := r.client.Resolve(t.Context(), r.loc, string(registrytest.DigestOf([]byte("nothing"))))
+		_, err := r.client.Resolve(t.Context(), r.loc, string(fake.DigestOf([]byte("nothing"))))
 		if !errors.Is(err, gate.ErrNotFound) {
 			t.Errorf("got %v, want ErrNotFound", err)
 		}
 	})
 	t.Run("other_content_for_a_digest", func(t *testing.T) {
 		defer r.Reset()
-		r.Fail(registrytest.Fault{Path: "/v2/**/manifests/*", Body: other, Header: asImage})
+		r.Fail(fake.Fault{Path: "/v2/**/manifests/*", Body: other, Header: asImage})
 		for _, call := range []func() error{
 			func() error { _, err := r.client.Resolve(t.Context(), r.loc, string(good)); return err },
 			func() error { _, err := r.client.Image(t.Context(), r.loc, good); return err },
@@ -245,14 +245,14 @@ func TestRefusesWrongContent(t *testing.T) { // W19, N15, S12
 	})
 	t.Run("header_names_the_wanted_digest", func(t *testing.T) {
 		defer r.Reset()
-		r.Fail(registrytest.Fault{Path: "/v2/**/manifests/*", Body: other, Header: map[string][]string{"Content-Type": {ociImage}, "Docker-Content-Digest": {string(good)}}})
+		r.Fail(fake.Fault{Path: "/v2/**/manifests/*", Body: other, Header: map[string][]string{"Content-Type": {ociImage}, "Docker-Content-Digest": {string(good)}}})
 		if _, err := r.client.Resolve(t.Context(), r.loc, "1"); !errors.Is(err, gate.ErrIntegrity) {
 			t.Errorf("got %v, want ErrIntegrity", err)
 		}
 	})
 	t.Run("signed_schema1_with_a_forged_header", func(t *testing.T) { // S11: ggcr believes the header here
 		defer r.Reset()
-		r.Fail(registrytest.Fault{Path: "/v2/**/manifests/*", Body: []byte(`{"schemaVersion":1,"fsLayers":[]}`),
+		r.Fail(fake.Fault{Path: "/v2/**/manifests/*", Body: []byte(`{"schemaVersion":1,"fsLayers":[]}`),
 			Header: map[string][]string{"Content-Type": {typeSchema1Signed}, "Docker-Content-Digest": {string(good)}}})
 		if m, err := r.client.Resolve(t.Context(), r.loc, string(good)); !errors.Is(err, gate.ErrIntegrity) {
 			t.Errorf("got %+v, %v, want ErrIntegrity", m, err)
@@ -263,7 +263,7 @@ func TestRefusesWrongContent(t *testing.T) { // W19, N15, S12
 	})
 	t.Run("tag_alternates", func(t *testing.T) {
 		defer r.Reset()
-		r.Fail(registrytest.Fault{Path: "/v2/**/manifests/*", Times: 1, Body: other, Header: asImage})
+		r.Fail(fake.Fault{Path: "/v2/**/manifests/*", Times: 1, Body: other, Header: asImage})
 		if _, err := r.client.Resolve(t.Context(), r.loc, "1"); !errors.Is(err, gate.ErrNotFound) {
 			t.Errorf("got %v: the configuration of the first answer does not exist", err)
 		}
@@ -287,7 +287,7 @@ func TestRefusesWrongContent(t *testing.T) { // W19, N15, S12
 }
 
 func TestRefusesNames(t *testing.T) { // R07 and its like must not reach an address
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	for _, repo := range []string{"", "a/../b", "a//b", "/a", "a/", "A/b", "a/./b", "a%2fb", "a?b", "a/-b", strings.Repeat("a", 256), "a\nb", ".."} {
 		loc := gate.Location{Registry: "test", Repository: repo}
 		if _, err := r.client.Resolve(t.Context(), loc, "1"); !errors.Is(err, gate.ErrRefInvalid) {
@@ -308,9 +308,9 @@ func TestRefusesNames(t *testing.T) { // R07 and its like must not reach an addr
 }
 
 func TestHeadWithoutDigest(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	want, _ := r.push(t, "1", 10)
-	for name, f := range map[string]registrytest.Fault{
+	for name, f := range map[string]fake.Fault{
 		"no_header":   {Method: "HEAD", Status: 200},
 		"bad_header":  {Method: "HEAD", Status: 200, Header: map[string][]string{"Docker-Content-Digest": {"sha256:zz"}}},
 		"not_allowed": {Method: "HEAD", Status: 405},
@@ -330,7 +330,7 @@ func TestHeadWithoutDigest(t *testing.T) {
 }
 
 func TestRawManifest(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	want, img := r.push(t, "1", 10)
 	body, got, err := r.client.RawManifest(t.Context(), r.loc, "1")
 	raw, _ := img.RawManifest()

@@ -10,14 +10,14 @@ import (
 	specs "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // putImage stores a manifest of one layer whose parts are called as told.
 func putImage(t *testing.T, r rig, manifestType, configType, layerType, config string) gate.Digest {
 	t.Helper()
 	parts := []map[string]any{}
-	for _, p := range []registrytest.Blob{blobOf(configType, config), blobOf(layerType, "layer")} {
+	for _, p := range []fake.Blob{blobOf(configType, config), blobOf(layerType, "layer")} {
 		d, err := r.PutBlob(p.Content)
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +44,7 @@ func putImage(t *testing.T, r rig, manifestType, configType, layerType, config s
 func TestWhatRunsIsAnImage(t *testing.T) {
 	const dockerLayer = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 	config := string(configOf(1, linuxAMD64).Content)
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	for _, manifestType := range []string{typeDockerManifest, typeOCIManifest, ""} {
 		for _, configType := range []string{typeDockerConfig, typeOCIConfig, "application/octet-stream", "text/html", "application/json", "", typeHelmConfig,
 			"application/vnd.oci.empty.v1+json", signatureTypes[1], bundlePrefix + ".v0.3+json", "application/spdx+json"} {
@@ -81,7 +81,7 @@ func TestWhatRunsIsAnImage(t *testing.T) {
 // TestPlatformOfAConfiguration: what a configuration leaves out is what a node
 // takes it for.
 func TestPlatformOfAConfiguration(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	for words, tt := range map[string]struct{ platform, why string }{
 		``:                                     {"linux", ""},
 		`"architecture":"amd64",`:              {"linux/amd64", ""},
@@ -146,9 +146,9 @@ func TestNodesChoose(t *testing.T) {
 // TestOverTheLimit: that a manifest is too large is a fact about its digest only
 // when the bytes have it.
 func TestOverTheLimit(t *testing.T) {
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	body := []byte(fmt.Sprintf(`{"schemaVersion":2,"x":%q,"manifests":[]}`, strings.Repeat("x", MaxManifestBytes)))
-	right, other := registrytest.DigestOf(body), registrytest.DigestOf([]byte("other"))
+	right, other := fake.DigestOf(body), fake.DigestOf([]byte("other"))
 	for name, tt := range map[string]struct {
 		ref     gate.Digest
 		body    []byte
@@ -163,7 +163,7 @@ func TestOverTheLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer r.Reset()
-			r.Fail(registrytest.Fault{Path: "/v2/**/manifests/*", Body: tt.body, Unsized: tt.unsized})
+			r.Fail(fake.Fault{Path: "/v2/**/manifests/*", Body: tt.body, Unsized: tt.unsized})
 			for _, call := range []func() error{
 				func() error { _, err := r.client.Resolve(t.Context(), r.loc, string(tt.ref)); return err },
 				func() error { _, err := r.client.Image(t.Context(), r.loc, tt.ref); return err },

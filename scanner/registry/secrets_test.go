@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 func TestDockerConfig(t *testing.T) {
@@ -167,7 +167,7 @@ func helper(t *testing.T, script string) string {
 
 func TestHelperLogsIn(t *testing.T) {
 	runs := helper(t, `echo '{"ServerURL":"x","Username":"AWS","Secret":"short-lived"}'`)
-	o := registrytest.Options{Auth: registrytest.AuthBasic, Username: "AWS", Password: "short-lived"}
+	o := fake.Options{Auth: fake.AuthBasic, Username: "AWS", Password: "short-lived"}
 	now := time.Unix(1_790_000_000, 0)
 	r := newRig(t, o, func(c *Config, opts *Options) {
 		c.Username, c.PasswordFile, c.Credentials.Helper = "", "", "test"
@@ -193,12 +193,12 @@ func TestHelperLogsIn(t *testing.T) {
 // TestHelperIsAskedAgain: a login that the registry does not take any more is
 // not used for the rest of its time.
 func TestHelperIsAskedAgain(t *testing.T) {
-	for name, auth := range map[string]registrytest.Auth{"basic": registrytest.AuthBasic, "bearer": registrytest.AuthBearer} {
+	for name, auth := range map[string]fake.Auth{"basic": fake.AuthBasic, "bearer": fake.AuthBearer} {
 		t.Run(name, func(t *testing.T) {
 			runs := helper(t, `[ -f "$0.later" ] && password=new || password=old
 : >"$0.later"
 echo '{"ServerURL":"x","Username":"AWS","Secret":"'$password'"}'`)
-			r := newRig(t, registrytest.Options{Auth: auth, Username: "AWS", Password: "new"}, func(c *Config, _ *Options) {
+			r := newRig(t, fake.Options{Auth: auth, Username: "AWS", Password: "new"}, func(c *Config, _ *Options) {
 				c.Username, c.PasswordFile, c.Credentials.Helper = "", "", "test"
 			})
 			r.push(t, "v1", 10)
@@ -229,7 +229,7 @@ func TestLoginsOfClouds(t *testing.T) {
 		"tcr": {"tcr", "tcr$digestgate", "TENCENTCLOUD_SECRET_ID"},
 		"swr": {"swr", "cn-north-4@AKIDEXAMPLE", "HUAWEICLOUD_SDK_AK"},
 	} {
-		o := registrytest.Options{Auth: registrytest.AuthBearer, Username: c.user, Password: "short-lived"}
+		o := fake.Options{Auth: fake.AuthBearer, Username: c.user, Password: "short-lived"}
 		t.Run(name+"_helper", func(t *testing.T) {
 			dir := t.TempDir()
 			text := `#!/bin/sh

@@ -13,7 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // twoImages is a registry with two images, of which the second is forbidden.
@@ -21,9 +21,9 @@ func twoImages(t *testing.T, change ...func(*Config, *Options)) (r rig, good, ba
 	t.Helper()
 	clock = newClock()
 	change = append(change, func(_ *Config, o *Options) { o.Now = clock.now })
-	r = newRig(t, registrytest.Options{}, change...)
+	r = newRig(t, fake.Options{}, change...)
 	good, _ = r.push(t, "good", 10)
-	img, err := registrytest.RandomImage(7, v1.Platform{}, 30)
+	img, err := fake.RandomImage(7, v1.Platform{}, 30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func twoImages(t *testing.T, change ...func(*Config, *Options)) (r rig, good, ba
 }
 
 func (r rig) forbid(repo, ref string) {
-	r.Fail(registrytest.Fault{Path: "/v2/" + repo + "/manifests/" + ref, Status: 403, Body: []byte(`{"errors":[{"code":"DENIED","message":"x"}]}`)})
+	r.Fail(fake.Fault{Path: "/v2/" + repo + "/manifests/" + ref, Status: 403, Body: []byte(`{"errors":[{"code":"DENIED","message":"x"}]}`)})
 }
 
 func (r rig) resolve(t *testing.T, ref string) error {
@@ -108,7 +108,7 @@ func TestForbiddenManifest(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Reset()
-		r.Fail(registrytest.Fault{Path: anyManifest, Status: 403})
+		r.Fail(fake.Fault{Path: anyManifest, Status: 403})
 		wantCredentials(t, "by tag", r.resolve(t, "good"))
 		wantCredentials(t, "by digest", r.resolve(t, string(good)))
 	})
@@ -132,7 +132,7 @@ func TestForbiddenManifest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Fail(registrytest.Fault{Path: anyBlob, Status: 403})
+		r.Fail(fake.Fault{Path: anyBlob, Status: 403})
 		_, err = r.blob(t.Context(), img.Layers[0].Digest, img.Layers[0].Size)
 		wantCredentials(t, "a layer", err)
 	})
@@ -166,7 +166,7 @@ func TestRefusedInAQuietRepository(t *testing.T) {
 		}
 	}
 	clock.advance(2 * servedFor)
-	r.Fail(registrytest.Fault{Path: "/v2/team/app/manifests/" + string(good), Status: 403})
+	r.Fail(fake.Fault{Path: "/v2/team/app/manifests/" + string(good), Status: 403})
 	wantCredentials(t, "when the other one is forbidden too", r.resolve(t, string(bad)))
 }
 
@@ -248,20 +248,20 @@ func TestTokensAreBounded(t *testing.T) {
 // TestRefusalSaysWhatToDo: in the words of the product.
 func TestRefusalSaysWhatToDo(t *testing.T) {
 	for kind, want := range map[string]string{"harbor": "deployment security", "jfrog": "Xray", "distribution": "its policies"} {
-		r := newRig(t, registrytest.Options{}, func(c *Config, _ *Options) { c.Type = kind })
-		r.Fail(registrytest.Fault{Path: anyManifest, Status: 412})
+		r := newRig(t, fake.Options{}, func(c *Config, _ *Options) { c.Type = kind })
+		r.Fail(fake.Fault{Path: anyManifest, Status: 412})
 		err := r.resolve(t, "1")
 		wantRefused(t, kind, err)
 		if !strings.Contains(fmt.Sprint(err), want) || strings.Contains(fmt.Sprint(err), "%!") {
 			t.Errorf("%s: got %v, want %q in it", kind, err, want)
 		}
 	}
-	r := newRig(t, registrytest.Options{})
+	r := newRig(t, fake.Options{})
 	d, _ := r.PutBlob([]byte("layer"))
-	r.Fail(registrytest.Fault{Path: anyBlob, Status: 451})
+	r.Fail(fake.Fault{Path: anyBlob, Status: 451})
 	_, err := r.blob(t.Context(), d, 5)
 	wantRefused(t, "a layer", err)
-	r.Fail(registrytest.Fault{Path: "/v2/**/tags/list", Status: 409})
+	r.Fail(fake.Fault{Path: "/v2/**/tags/list", Status: 409})
 	if _, err := r.client.Tags(t.Context(), r.loc); !errors.Is(err, gate.ErrRegistryUnavailable) {
 		t.Errorf("a list is not an image: got %v", err)
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // TestStalledBodies: a body of which no byte comes costs one idle time, not one
@@ -15,15 +15,15 @@ import (
 func TestStalledBodies(t *testing.T) {
 	content := randomBytes(3000)
 	now := time.Date(2026, 11, 30, 1, 0, 0, 0, time.UTC)
-	r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) {
-		o.timeouts, o.Now = timeoutsFor(registrytest.Fault{Stall: true}), func() time.Time { return now }
+	r := newRig(t, fake.Options{}, func(_ *Config, o *Options) {
+		o.timeouts, o.Now = timeoutsFor(fake.Fault{Stall: true}), func() time.Time { return now }
 	})
 	d, _ := r.push(t, "1.0", 1000)
 	layer, err := r.PutBlob(content)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Fail(registrytest.Fault{Path: "/v2/**/blobs/" + string(layer), After: 10, Stall: true, Times: stallBreak + 1})
+	r.Fail(fake.Fault{Path: "/v2/**/blobs/" + string(layer), After: 10, Stall: true, Times: stallBreak + 1})
 	asked := func() (n int) {
 		for _, q := range r.Requests() {
 			if q.Path == "/v2/"+r.loc.Repository+"/blobs/"+string(layer) {
@@ -72,19 +72,19 @@ func TestWrongSizeInTheManifest(t *testing.T) {
 	content := randomBytes(300_000)
 	for name, tt := range map[string]struct {
 		size      int64
-		fault     registrytest.Fault
+		fault     fake.Fault
 		permanent bool
 	}{
-		"too_small":         {299_000, registrytest.Fault{}, true},
-		"too_large":         {301_000, registrytest.Fault{}, true},
-		"too_small_unsized": {1, registrytest.Fault{Unsized: true}, true},
-		"too_large_unsized": {301_000, registrytest.Fault{Unsized: true}, true},
-		"cut":               {301_000, registrytest.Fault{Body: content[:200_000]}, false},
-		"longer":            {300_000, registrytest.Fault{Body: append(content[:300_000:300_000], 1)}, false},
-		"other_bytes":       {300_000, registrytest.Fault{Body: randomBytes(300_001)[1:]}, false},
+		"too_small":         {299_000, fake.Fault{}, true},
+		"too_large":         {301_000, fake.Fault{}, true},
+		"too_small_unsized": {1, fake.Fault{Unsized: true}, true},
+		"too_large_unsized": {301_000, fake.Fault{Unsized: true}, true},
+		"cut":               {301_000, fake.Fault{Body: content[:200_000]}, false},
+		"longer":            {300_000, fake.Fault{Body: append(content[:300_000:300_000], 1)}, false},
+		"other_bytes":       {300_000, fake.Fault{Body: randomBytes(300_001)[1:]}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.timeouts = patient() })
+			r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.timeouts = patient() })
 			d, err := r.PutBlob(content)
 			if err != nil {
 				t.Fatal(err)
@@ -110,7 +110,7 @@ func TestWrongSizeOfAConfiguration(t *testing.T) {
 		"long":  {MaxConfigBytes + 1<<20, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, registrytest.Options{}, func(_ *Config, o *Options) { o.timeouts = patient() })
+			r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.timeouts = patient() })
 			d, err := r.PutBlob(randomBytes(tt.bytes))
 			if err != nil {
 				t.Fatal(err)

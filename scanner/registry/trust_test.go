@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // TestCertificatesAreReadAgain: a registry's authority is replaced while the
 // client is used.
 func TestCertificatesAreReadAgain(t *testing.T) {
-	o := registrytest.Options{TLS: true}
+	o := fake.Options{TLS: true}
 	wrong := string(start(t, o).CAPEM())
 	var seconds atomic.Int64
 	began := time.Now() // the certificates live for a day

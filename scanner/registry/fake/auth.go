@@ -1,4 +1,4 @@
-package registrytest
+package fake
 
 import (
 	"crypto/subtle"
@@ -29,13 +29,13 @@ func (r *Registry) knows(req *http.Request) bool {
 }
 
 func (r *Registry) challenge(w http.ResponseWriter, _ *http.Request) {
-	value := `Basic realm="registrytest"`
+	value := `Basic realm="registry"`
 	if r.options.Auth == AuthBearer {
 		realm := r.options.Realm
 		if realm == "" {
 			realm = r.URL + "/token"
 		}
-		value = fmt.Sprintf(`Bearer realm=%q,service="registrytest",scope="repository:any:pull"`, realm)
+		value = fmt.Sprintf(`Bearer realm=%q,service="registry",scope="repository:any:pull"`, realm)
 	}
 	w.Header().Set("WWW-Authenticate", value)
 	w.Header().Set("Content-Type", "application/json")

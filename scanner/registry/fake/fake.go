@@ -1,4 +1,4 @@
-// Package registrytest is a container registry in the process, for tests and
+// Package fake is a container registry in the process, for tests and
 // the demonstration: go-containerregistry's in-memory registry on a real
 // listener, with a recorder that says what was asked of it (the oracle of what
 // left the client), optional authentication with a token server of its own,
@@ -6,7 +6,7 @@
 //
 // Content is put directly into memory, past authentication, recorder and
 // faults. Everything is safe for concurrent use.
-package registrytest
+package fake
 
 import (
 	"context"
