@@ -27,7 +27,9 @@ func (s *site) ask(l *lookup.Lookup, image string) gate.Answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return l.Decide(s.ctx, ref, gate.Request{Namespace: "team-a", Operation: "CREATE"})
+	a := l.Decide(s.ctx, ref, gate.Request{Namespace: "team-a", Operation: "CREATE"})
+	l.Settle() // what is written beside the answer
+	return a
 }
 
 func (s *site) at(repo, suffix string) string { return s.registry.Host + "/" + repo + suffix }

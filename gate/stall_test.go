@@ -85,7 +85,7 @@ func (s split) Head(ctx context.Context, loc gate.Location, tag string) (gate.Di
 }
 
 // review is the AdmissionReview of a Pod.
-func review(t *testing.T, images ...string) []byte {
+func review(t testing.TB, images ...string) []byte {
 	t.Helper()
 	var containers []map[string]string
 	for i, image := range images {

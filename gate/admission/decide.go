@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/digestgate/digestgate/gate"
@@ -21,6 +22,23 @@ type Decider interface {
 	// Decide answers whether the reference may run for the request. It returns no
 	// error: a failure is an Answer with its code, and refuses.
 	Decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer
+}
+
+// A Together is a Decider that reads once for all references of a review;
+// lookup.Lookup implements it.
+type Together interface {
+	// Rounds begins the answers for the references of one review. It reads nothing
+	// itself and does not wait.
+	Rounds(refs []gate.Reference) gate.Rounds
+}
+
+// alone are the rounds of a Decider that looks at each reference for itself.
+type alone struct{ Decider }
+
+func (alone) Read(context.Context) {}
+
+func (a alone) Decide(ctx context.Context, ref gate.Reference, req gate.Request) (gate.Answer, bool) {
+	return a.Decider.Decide(ctx, ref, req), true
 }
 
 // Limits of one review.
@@ -64,13 +82,8 @@ func decide(ctx context.Context, d Decider, places []place, req gate.Request, he
 		return nil, err
 	}
 	// Room for every answer: whoever comes late blocks nowhere.
-	q := &questions{decider: d, groups: groups, places: places, request: req, results: make(chan result, len(places))}
-	for _, w := range held.begin(min(parallel, len(groups))) {
-		go func() {
-			defer w.leave()
-			q.work(gate.WithWaiter(ctx, w.wait))
-		}()
-	}
+	q := &questions{groups: groups, places: places, request: req, results: make(chan result, len(places)), rounds: roundsOf(d, groups)}
+	q.start(ctx, held, held.begin(min(parallel, len(groups))), 1)
 	missing := 0
 	for _, g := range groups {
 		missing += len(g.places)
@@ -92,15 +105,35 @@ func decide(ctx context.Context, d Decider, places []place, req gate.Request, he
 	return out, nil
 }
 
-// questions are the references of a review, of which workers take one after
-// the other. Nothing but next changes.
+// roundsOf begins the rounds of the references.
+func roundsOf(d Decider, groups []group) gate.Rounds {
+	t, ok := d.(Together)
+	if !ok || len(groups) == 0 {
+		return alone{d}
+	}
+	refs := make([]gate.Reference, len(groups))
+	for i, g := range groups {
+		refs[i] = g.ref
+	}
+	return t.Rounds(refs)
+}
+
+// questions are the references of a review that have no answer yet. Nothing of it
+// changes but next in one round; the round after it has its own.
 type questions struct {
-	decider Decider
+	rounds  gate.Rounds
 	groups  []group
-	next    atomic.Int32
 	places  []place
 	request gate.Request
 	results chan result
+
+	next atomic.Int32 // of groups
+	read sync.Once
+	bug  error // of reading
+
+	mu    sync.Mutex
+	left  int     // workers
+	again []group // for the next round
 }
 
 type result struct {
@@ -108,24 +141,68 @@ type result struct {
 	answer gate.Answer
 }
 
+// start has workers answer a round. The last of them starts the next one, if there is
+// to be one, before it leaves, so that the review keeps what it holds.
+func (q *questions) start(ctx context.Context, held *stay, workers []*worker, round int) {
+	q.left = len(workers)
+	for _, w := range workers {
+		go func() {
+			defer w.leave()
+			q.work(gate.WithWaiter(ctx, w.wait), round)
+			if again := q.end(); len(again) > 0 && ctx.Err() == nil {
+				n := &questions{rounds: q.rounds, groups: again, places: q.places, request: q.request, results: q.results}
+				n.start(ctx, held, held.more(min(parallel, len(again))), round+1)
+			}
+		}()
+	}
+}
+
+// end is the end of one worker; the last is told what the next round is for.
+func (q *questions) end() []group {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.left--; q.left > 0 {
+		return nil
+	}
+	return q.again
+}
+
 // work asks until nothing is left or ctx ends.
-func (q *questions) work(ctx context.Context) {
+func (q *questions) work(ctx context.Context, round int) {
+	q.read.Do(func() { q.bug = readAhead(ctx, q.rounds) })
 	for {
 		i := int(q.next.Add(1)) - 1
 		if i >= len(q.groups) || ctx.Err() != nil {
 			return
 		}
-		ref := q.groups[i].ref
-		for _, at := range q.groups[i].places {
-			answer := ask(ctx, q.decider, ref, forContainer(q.request, q.places[at]))
+		g := q.groups[i]
+		for n, at := range g.places {
+			answer, ok := q.ask(ctx, g.ref, forContainer(q.request, q.places[at]), round)
+			if !ok {
+				q.mu.Lock()
+				q.again = append(q.again, group{g.ref, g.places[n:]})
+				q.mu.Unlock()
+				break
+			}
 			q.results <- result{at, answer}
 			// What the first asked resolved, the others of the group share:
 			// one review never judges two digests for one tag.
-			if ref.Digest == "" && answer.Digest.Valid() {
-				ref = ref.Pin(answer.Digest)
+			if g.ref.Digest == "" && answer.Digest.Valid() {
+				g.ref = g.ref.Pin(answer.Digest)
 			}
 		}
 	}
+}
+
+// readAhead reads for a round; a panic in it is a bug, and no answer.
+func readAhead(ctx context.Context, r gate.Rounds) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reading what a review needs: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	r.Read(ctx)
+	return nil
 }
 
 // forContainer is the request with the name of the container or volume.
@@ -173,15 +250,25 @@ func refReason(err error) gate.Answer {
 	return a
 }
 
-// ask asks the decider and checks that its answer is one.
-func ask(ctx context.Context, d Decider, ref gate.Reference, req gate.Request) (a gate.Answer) {
+// ask asks for one reference and checks that its answer is one. ok is false when it
+// has none in this round.
+func (q *questions) ask(ctx context.Context, ref gate.Reference, req gate.Request, round int) (a gate.Answer, ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			a = refusedFor(fmt.Errorf("deciding about %q: panic: %v\n%s", ref.String(), p, debug.Stack()))
+			a, ok = refusedFor(fmt.Errorf("deciding about %q: panic: %v\n%s", ref.String(), p, debug.Stack())), true
 		}
 	}()
-	a = d.Decide(ctx, ref, req)
-	return consistent(a, ref)
+	if q.bug != nil {
+		return refusedFor(q.bug), true
+	}
+	a, ok = q.rounds.Decide(ctx, ref, req)
+	switch {
+	case ok:
+		return consistent(a, ref), true
+	case round < gate.MaxRounds:
+		return gate.Answer{}, false
+	}
+	return refusedFor(fmt.Errorf("deciding about %q: no answer after %d rounds", ref.String(), round)), true
 }
 
 // consistent turns an answer that contradicts itself into CodeInternal: an allow

@@ -71,12 +71,18 @@ func (r *room) stay(bytes, stages int, release func()) *stay {
 
 // begin counts the workers of a stage in, each of which calls its own leave when
 // it ends.
-func (s *stay) begin(workers int) []*worker {
+func (s *stay) begin(workers int) []*worker { return s.workers(workers, 1) }
+
+// more counts further workers of a stage that has begun in. A worker that is counted
+// in calls it.
+func (s *stay) more(workers int) []*worker { return s.workers(workers, 0) }
+
+func (s *stay) workers(workers, stages int) []*worker {
 	list := make([]*worker, workers)
 	for i := range list {
 		list[i] = &worker{stay: s, active: true}
 	}
-	s.count(workers, 1)
+	s.count(workers, stages)
 	return list
 }
 

@@ -10,7 +10,7 @@ import (
 
 // index judges every child that a configured platform matches; the worst one
 // counts, the first of several equally bad.
-func (l *Lookup) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+func (l look) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	var want []gate.Digest
 	for _, c := range m.Children {
 		if !c.JudgedOn(l.parts.Platforms) {
@@ -26,7 +26,7 @@ func (l *Lookup) index(ctx context.Context, m gate.Manifest, loc gate.Location, 
 	if len(want) == 0 {
 		return refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessablePlatforms, nil))
 	}
-	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Digests: want})
+	res, err := l.reader.Read(ctx, gate.ReadRequest{Digests: want})
 	if err != nil {
 		return refusedFor(err)
 	}
@@ -53,10 +53,10 @@ func (l *Lookup) index(ctx context.Context, m gate.Manifest, loc gate.Location, 
 // child answers for one child of an index. The index calls it an image; if our
 // own read found something else, a node would not run it. One that nobody has read
 // is asked for where the index lies.
-func (l *Lookup) child(ctx context.Context, entry gate.Entry, c gate.Child, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+func (l look) child(ctx context.Context, entry gate.Entry, c gate.Child, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	var a gate.Answer
 	rec := entry.Record
-	l.readAgain(ctx, entry, c.Digest, loc, req)
+	l.readAgain(entry, c.Digest, loc, req)
 	switch k := rec.Manifest.Kind; {
 	case k == gate.KindImage, k == gate.KindUnknown && rec.InventoryID != "":
 		a = l.image(ctx, entry, c.Digest, loc, ref, req)
@@ -75,16 +75,17 @@ func (l *Lookup) child(ctx context.Context, entry gate.Entry, c gate.Child, loc 
 
 // readAgain queues the reading of what a version before recorded without it. The
 // answer is from what is recorded, and does not wait; the budget is for what is new.
-func (l *Lookup) readAgain(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, req gate.Request) {
+func (l *Lookup) readAgain(entry gate.Entry, digest gate.Digest, loc gate.Location, req gate.Request) {
 	if !entry.Record.Doubtful() || req.DryRun || entry.Copied {
 		return
 	}
 	job := gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
-	err := l.writeAside(ctx, func(ctx context.Context) error {
+	l.optional(func(ctx context.Context) error {
 		_, _, err := l.parts.Queue.Enqueue(ctx, job)
 		return err
+	}, func(err error) {
+		if err != nil && !gate.NotTaken(err) { // which writeAside has logged
+			l.parts.Log.Warn("queuing a digest to be read again", "digest", digest, "location", gate.Printable(loc.String(), 200), "error", err)
+		}
 	})
-	if err != nil && !gate.NotTaken(err) { // which writeAside has logged
-		l.parts.Log.Warn("queuing a digest to be read again", "digest", digest, "location", gate.Printable(loc.String(), 200), "error", err)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -65,10 +66,14 @@ type Standing interface {
 
 // Resolver reads tags; gate/pipeline implements it.
 type Resolver interface {
-	// Look asks the registry, which is at host, which digest a tag names and writes
-	// nothing. Errors: those of the registry and of r; ErrBusy when the registry is
-	// at another host by now.
-	Look(ctx context.Context, r gate.RecordReader, key gate.TagKey, host string, asRecorded bool) (gate.Looked, error)
+	// HeadTag asks the registry, which is at host, which digest a tag names. The
+	// answer counts only for a digest that was read before. Errors: those of the
+	// registry, ErrNotFound when it has no such tag; ErrOtherHost when the registry
+	// is at another host by now.
+	HeadTag(ctx context.Context, key gate.TagKey, host string) (gate.Digest, error)
+	// ReadTag reads the manifest that a tag names. Errors: those of HeadTag, and
+	// those of what was read.
+	ReadTag(ctx context.Context, key gate.TagKey, host string) (gate.Manifest, error)
 	// Note records what a look found and asks for nothing. Errors: those of the
 	// store.
 	Note(ctx context.Context, found gate.Looked, loc gate.Location) error
@@ -118,8 +123,15 @@ type Lookup struct {
 	usedUp   usedUp
 	silences silences
 	writes   writeHealth
-	// kept are readings of tags that the store did not take, by TagKey.String.
+	writer   writer
+	// kept are readings of tags that the store has not taken, by TagKey.String.
 	kept *otter.Cache[string, keptReading]
+	// heads are what registries have said last, by host and tag. events counts their
+	// answers and the ends of writing them, which orders them and the reads.
+	heads  *otter.Cache[string, *headed]
+	events atomic.Int64
+	// remembered says what to read ahead.
+	remembered remembered
 }
 
 // rememberAsked bounds asked, in bytes. All entries weigh the same, because the keys
@@ -131,28 +143,8 @@ func New(parts Parts, o Options, m *Metrics) *Lookup {
 	return &Lookup{
 		parts: parts, options: o, metrics: m,
 		asked: newWeighed(rememberAsked, func(askedKey, time.Time) int64 { return 0 }),
-		kept:  newKeptReadings(),
+		kept:  newKeptReadings(), heads: newHeads(), remembered: newRemembered(),
 	}
-}
-
-// Decide answers for one reference. It never returns an allow for an error;
-// the caller bounds its time with ctx, which may carry a [gate.Waiter].
-func (l *Lookup) Decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
-	var changed <-chan struct{}
-	if l.options.Wait > 0 {
-		changed = l.parts.Changed() // before the look, so that no change is missed
-	}
-	a := l.decide(ctx, ref, req)
-	// Without a digest, or without asking for a scan, there is nothing to wait
-	// for.
-	if l.options.Wait > 0 && a.Digest != "" && !req.DryRun && notYet(a) {
-		a = l.wait(ctx, ref, req, a, changed)
-	}
-	l.metrics.looked(a.Code)
-	if !req.DryRun && a.Permits() {
-		l.options.Established.Note(req.Cluster, req.Namespace)
-	}
-	return a
 }
 
 func notYet(a gate.Answer) bool { return a.Code == gate.CodePending || a.Code == gate.CodeUnscanned }
@@ -192,7 +184,7 @@ func (l *Lookup) wait(ctx context.Context, ref gate.Reference, req gate.Request,
 			return a
 		}
 		first, changed = false, l.parts.Changed()
-		next := l.decide(ctx, ref, req)
+		next := l.lookAgain(ctx, ref, req)
 		if ctx.Err() != nil {
 			return a
 		}
@@ -208,35 +200,10 @@ func after(d time.Duration) <-chan struct{} {
 	return done
 }
 
-func (l *Lookup) decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
-	loc, host, refused := l.locate(ref)
-	if refused != nil {
-		return *refused
-	}
-	names := named{digest: ref.Digest}
-	if ref.Digest == "" {
-		if l.options.RequireDigest {
-			return refuse(gate.ErrDigestRequired, refusal.Say(refusal.DigestRequiredOf, refusal.P{"repository": ref.Repository}))
-		}
-		if names, refused = l.resolveTag(ctx, gate.TagKey{Location: loc, Tag: ref.Tag}, host); refused != nil {
-			return *refused
-		}
-	}
-	digest := names.digest
-	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{digest}})
-	if err != nil {
-		return refusedFor(err)
-	}
-	entry := res.Digests[digest]
-	if entry.Record.Manifest.Kind == gate.KindUnknown && names.manifest.Digest == digest {
-		// We have read and hashed it a moment ago; only the store does not know.
-		entry.Record.Manifest = names.manifest
-		entry.Record.Manifest.Hashed = true
-	}
-	a := l.answer(ctx, entry, digest, loc, ref, req)
-	a.Digest = digest
-	a.Warnings = append(names.warnings, a.Warnings...)
-	return a
+// look is a lookup that reads from what was read for its review.
+type look struct {
+	*Lookup
+	reader gate.Reader
 }
 
 // locate finds the configured registry of a reference and applies the rules
@@ -267,9 +234,9 @@ func (l *Lookup) locate(ref gate.Reference) (loc gate.Location, host string, ref
 }
 
 // answer is for what a digest turned out to be.
-func (l *Lookup) answer(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+func (l look) answer(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	m := entry.Record.Manifest
-	l.readAgain(ctx, entry, digest, loc, req)
+	l.readAgain(entry, digest, loc, req)
 	switch {
 	case m.Unassessable != "" || m.Kind == gate.KindImage:
 		return l.image(ctx, entry, digest, loc, ref, req)
@@ -282,9 +249,9 @@ func (l *Lookup) answer(ctx context.Context, entry gate.Entry, digest gate.Diges
 }
 
 // image evaluates one platform's image and queues what is missing.
-func (l *Lookup) image(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+func (l look) image(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	entry.Record.Digest = digest
-	q := l.parts.Standing.Question(l.parts.Reader, entry, loc, gate.EventAdmission, l.metrics.matched)
+	q := l.parts.Standing.Question(l.reader, entry, loc, gate.EventAdmission, l.metrics.matched)
 	q.Host, q.Request = ref.Host, &req
 	if ref.Tag != "" { // our own reading, also when the digest is known by now
 		q.Tags = []string{ref.Tag}
@@ -321,7 +288,7 @@ func (l *Lookup) image(ctx context.Context, entry gate.Entry, digest gate.Digest
 			a.Text = refusal.Say(refusal.PendingAdvisories, nil)
 		}
 		if _, seen := entry.Record.At(loc); !seen && !req.DryRun && !entry.Copied {
-			l.noteLocation(ctx, loc, digest, req)
+			l.noteLocation(loc, digest, req)
 		}
 	case gate.StateCancelled:
 		a.Text = refusal.Say(refusal.UnscannedCancelled, nil)

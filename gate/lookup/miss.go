@@ -17,25 +17,25 @@ const queueTimeout = 2 * time.Second
 
 // noteLocation queues a resolve of a known digest at a location it was not seen
 // at. The answer does not depend on it, so that a failure is only logged.
-func (l *Lookup) noteLocation(ctx context.Context, loc gate.Location, digest gate.Digest, req gate.Request) {
+func (l *Lookup) noteLocation(loc gate.Location, digest gate.Digest, req gate.Request) {
 	job := gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
 	var over overspent
 	var outcome gate.Enqueued
-	err := l.writeAside(ctx, func(ctx context.Context) (err error) {
+	l.optional(func(ctx context.Context) (err error) {
 		if over, err = l.spend(ctx, job); over == "" && err == nil {
 			_, outcome, err = l.parts.Queue.Enqueue(ctx, job)
 		}
 		return err
+	}, func(err error) {
+		switch {
+		case err == nil && over == "":
+			l.metrics.missed(string(outcome))
+		case err == nil:
+			l.metrics.missed("over_budget")
+		case !gate.NotTaken(err): // otherwise writeAside has logged it
+			l.parts.Log.Warn("queuing a resolve for a new location", "location", gate.Printable(loc.String(), 200), "error", err)
+		}
 	})
-	switch {
-	case err == nil && over == "":
-		l.metrics.missed(string(outcome))
-	case err == nil:
-		l.metrics.missed("over_budget")
-	}
-	if err != nil && !gate.NotTaken(err) { // which writeAside has logged
-		l.parts.Log.Warn("queuing a resolve for a new location", "location", gate.Printable(loc.String(), 200), "error", err)
-	}
 }
 
 // spendWindow is the window of the namespaces' budgets.

@@ -11,73 +11,231 @@ import (
 	"github.com/digestgate/digestgate/gate/refusal"
 )
 
-// tagReadTimeout bounds one read of a tag, which several requests share and
-// none of them may cancel for the others.
-const tagReadTimeout = 8 * time.Second
-
 // named is what a tag names for one review.
 type named struct {
 	digest   gate.Digest
 	warnings []string
-	// manifest is what was read of the digest just now, if the store did not take
-	// it; of an unknown kind otherwise.
+	// manifest is what was read of the digest just now, of an unknown kind otherwise.
 	manifest gate.Manifest
 }
 
-// resolveTag finds the digest that a tag names (DESIGN.md §7) in the registry at host.
-// A clean mapping confirmed within TagMaxAge needs no call; otherwise the registry is
-// asked, once for all requests that wait for the same tag. If it does not answer, or
-// did not a moment ago, a clean mapping confirmed within TagGrace serves, with a
-// warning. What the registry says counts even if the store does not take it.
-func (l *Lookup) resolveTag(ctx context.Context, key gate.TagKey, host string) (named, *gate.Answer) {
-	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{key}})
+// tagQuestion is what one review knows of a tag. One goroutine at a time works on it.
+type tagQuestion struct {
+	ref  gate.Reference
+	key  gate.TagKey
+	host string
+	// mapping is what was stored of the tag for host when it was last read, at now by
+	// the store's clock.
+	mapping gate.TagMapping
+	now     time.Time
+	since   int64 // of Lookup.events, before that read
+
+	tries    int // how often the registry was asked
+	head     *headed
+	manifest *gate.Manifest // that the registry was asked for, because it is not recorded
+
+	done    bool // the following is the answer
+	names   named
+	refused *gate.Answer
+}
+
+// maxTries is how often a registry is asked for a tag that is pushed meanwhile. A
+// request may join a question that began before it, and that twice in bad luck; the
+// third begins after it.
+const maxTries = 3
+
+// resolveTag finds the digest that a tag names (DESIGN.md §7). A clean mapping
+// confirmed within TagMaxAge needs no call; otherwise the registry is asked, once for
+// all requests that wait for the same tag, and the next round tells what is recorded
+// of its answer: ok is false until then. If it does not answer, or did not a moment
+// ago, a clean mapping confirmed within TagGrace serves, with a warning. What the
+// registry says counts whether or not the store takes it.
+func (r *Rounds) resolveTag(ctx context.Context, q *tagQuestion) (n named, refused *gate.Answer, ok bool) {
+	if !q.done && q.head == nil {
+		q.names, q.refused, q.done = r.stored(ctx, q)
+	} else if !q.done {
+		q.names, q.refused, q.done = r.confirm(ctx, q)
+	}
+	return q.names, q.refused, q.done
+}
+
+// stored answers from what is stored, or asks the registry.
+func (r *Rounds) stored(ctx context.Context, q *tagQuestion) (n named, refused *gate.Answer, done bool) {
+	res, err := r.read.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{q.key}})
 	if err != nil {
 		a := refusedFor(err)
-		return named{}, &a
+		return named{}, &a, true
 	}
-	mapping := res.Tags[key].At(host)
-	if mapping.Usable(res.Now, l.options.TagMaxAge) {
-		return named{digest: mapping.Digest}, nil
+	q.mapping, q.now = res.Tags[q.key].At(q.host), res.Now
+	if q.mapping.Usable(q.now, r.options.TagMaxAge) {
+		return named{digest: q.mapping.Digest}, nil, true
 	}
+	newest := r.newest(q.key, q.host, q.mapping)
 	if res.Copied { // what a registry says now could not be recorded
-		return l.copiedTag(key, l.newest(key, host, mapping).TagMapping, res.Now)
+		n, refused = r.copiedTag(q.key, newest.TagMapping, q.now)
+		return n, refused, true
 	}
-	newest := l.newest(key, host, mapping)
-	if newest.Usable(res.Now, l.options.TagMaxAge) {
-		return l.unwrittenTag(key, newest.Digest, newest.words), nil
+	if newest.Usable(q.now, r.options.TagMaxAge) {
+		return r.keptTag(newest), nil, true
 	}
-	graced := newest.Usable(res.Now, l.options.TagGrace)
-	if graced && l.silences.remembered(key.Registry, l.parts.Now()) {
-		return l.gracedTag(newest.TagMapping, res.Now, "did not answer"), nil
+	if newest.Usable(q.now, r.options.TagGrace) && r.silences.remembered(q.key.Registry, r.parts.Now()) {
+		return r.gracedTag(newest.TagMapping, q.now, "did not answer"), nil, true
 	}
-	r, err := l.readTag(ctx, key, host)
-	newest = l.newest(key, host, mapping) // it may be known by now that the tag has moved
-	graced = newest.Usable(res.Now, l.options.TagGrace)
+	return r.ask(ctx, q)
+}
+
+// ask asks the registry which digest a tag names. Its answer needs another round.
+func (r *Rounds) ask(ctx context.Context, q *tagQuestion) (n named, refused *gate.Answer, done bool) {
+	if q.tries++; q.tries > maxTries {
+		return r.noAnswer(q, fmt.Errorf("reading tag %q of %q: it is being pushed again and again: %w", q.key.Tag, q.key.Location, gate.ErrBusy))
+	}
+	h, err := r.shareHead(ctx, q)
+	if err != nil {
+		return r.noAnswer(q, err)
+	}
+	q.head, q.manifest = h, nil
+	return named{}, nil, false
+}
+
+// confirm answers from what the registry has said and from what is recorded since. An
+// answer that a push has overtaken does not count, which matters most to a request
+// that came after the push and joined a question from before it. What the store has
+// from a later read stands. A dirty tag is used only once the store has taken the
+// reading: the order of the mark and the reading is decided there.
+func (r *Rounds) confirm(ctx context.Context, q *tagQuestion) (n named, refused *gate.Answer, done bool) {
+	h := q.head
+	res, err := r.read.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{q.key}})
+	if err == nil && res.Copied {
+		err = fmt.Errorf("reading tag %q of %q: the store does not answer: %w", q.key.Tag, q.key.Location, gate.ErrStoreUnavailable)
+	}
+	if err != nil {
+		r.bar(q.key, q.host, h.digest, h.readAt)
+		return r.noAnswer(q, err)
+	}
+	stored := res.Tags[q.key]
+	q.mapping, q.now = stored.At(q.host), res.Now
 	switch {
-	case err == nil && r.unwritten == nil:
-		return named{digest: r.Digest}, nil
-	case err == nil:
-		n := l.unwrittenTag(key, r.Digest, gate.StoreWords(r.unwritten))
-		n.manifest = r.manifest
-		return n, nil
-	case r.unwritten != nil: // and dirty
-	case errors.Is(err, gate.ErrStoreUnavailable): // it was there a moment ago
-		return l.copiedTag(key, newest.TagMapping, res.Now)
-	case graced && errors.Is(err, gate.ErrRegistryRefused):
-		return l.gracedTag(newest.TagMapping, res.Now, "refuses this image now"), nil
-	case graced && unanswered(err):
-		return l.gracedTag(newest.TagMapping, res.Now, explain.Instead(gate.CauseOf(err, l.parts.Now()), l.parts.Now())), nil
+	case overtakes(stored, q.host, h.readAt):
+		return r.ask(ctx, q)
+	case !q.mapping.Dirty && q.mapping.Gone && !q.mapping.ReadAt.Before(h.readAt):
+		return r.absent(q)
+	case !q.mapping.Dirty && q.mapping.Digest != "" && !q.mapping.ReadAt.Before(h.readAt):
+		return named{digest: q.mapping.Digest}, nil, true
 	}
-	a := unresolved(key, r, err, l.parts.Now())
-	return named{}, &a
+	found, more, err := r.found(ctx, q)
+	if err != nil {
+		return r.noAnswer(q, err)
+	}
+	if more {
+		return named{}, nil, false
+	}
+	w := r.record(h, found)
+	if q.mapping.Dirty {
+		return r.written(ctx, q, found, w)
+	}
+	if found.Manifest.Digest == "" {
+		return r.absent(q)
+	}
+	n = named{digest: found.Manifest.Digest}
+	if found.Read {
+		n.manifest = found.Manifest
+	}
+	if words := r.soon(ctx, w); words != "" {
+		n.warnings = r.unwrittenTag(q.key, n.digest, words).warnings
+	}
+	return n, nil, true
+}
+
+// overtakes reports whether a tag was pushed after a reading of it from a host began.
+// A later read of another host may have cleared a mark that this reading has not seen.
+func overtakes(stored gate.TagMapping, host string, readAt time.Time) bool {
+	moved := stored.Host != "" && stored.Host != host
+	return (stored.Dirty || moved && !stored.DirtyAt.IsZero()) && !stored.DirtyAt.Before(readAt)
+}
+
+// found is the manifest of what a registry has named: the recorded one, or if nobody
+// has read it before, what the registry serves. more is true when the images of an
+// index that was read just now have to be read first.
+func (r *Rounds) found(ctx context.Context, q *tagQuestion) (found gate.Looked, more bool, err error) {
+	h := q.head
+	if h.digest == "" {
+		return gate.Looked{}, false, nil
+	}
+	if q.manifest != nil {
+		return gate.Looked{Manifest: *q.manifest, Read: true}, false, nil
+	}
+	res, err := r.read.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{h.digest}})
+	if err != nil {
+		r.bar(q.key, q.host, h.digest, h.readAt)
+		return gate.Looked{}, false, err
+	}
+	if m := res.Digests[h.digest].Record.Manifest; m.Kind != gate.KindUnknown {
+		m.Digest = h.digest
+		return gate.Looked{Manifest: m}, false, nil
+	}
+	m, err := r.shareManifest(ctx, q, h)
+	switch {
+	case errors.Is(err, gate.ErrNotFound):
+		return gate.Looked{}, false, nil
+	case err != nil:
+		r.bar(q.key, q.host, h.digest, h.readAt)
+		return gate.Looked{}, false, err
+	}
+	q.manifest = &m
+	return gate.Looked{Manifest: m, Read: true}, m.Kind == gate.KindIndex || m.Digest != h.digest, nil
+}
+
+// written answers for a dirty tag, once the store has taken what was read.
+func (r *Rounds) written(ctx context.Context, q *tagQuestion, found gate.Looked, w *tagWrite) (n named, refused *gate.Answer, done bool) {
+	m, err := w.wait(ctx)
+	switch {
+	case err != nil && gate.NotTaken(err):
+		a := refusedFor(fmt.Errorf("reading tag %q of %q: it was pushed, and the store does not take what it names now: %w",
+			q.key.Tag, q.key.Location, errors.Join(gate.ErrStoreUnavailable, err)))
+		a.Text = refusal.Say(refusal.TagUnwritten, refusal.P{"tag": q.key.Tag, "why": gate.StoreWords(err)})
+		return named{}, &a, true
+	case err != nil:
+		return r.noAnswer(q, err)
+	case m.Gone || m.Digest == "":
+		return r.absent(q)
+	case m.Dirty:
+		q.mapping = m
+		return r.ask(ctx, q)
+	}
+	n = named{digest: m.Digest}
+	if found.Read && found.Manifest.Digest == m.Digest {
+		n.manifest = found.Manifest
+	}
+	return n, nil, true
+}
+
+// absent refuses a tag that the registry does not have.
+func (r *Rounds) absent(q *tagQuestion) (n named, refused *gate.Answer, done bool) {
+	return r.noAnswer(q, fmt.Errorf("reading tag %q of %q: the registry does not have it: %w", q.key.Tag, q.key.Location, gate.ErrNotFound))
+}
+
+// noAnswer answers when a registry has not said what a tag names: from what was
+// known of it, if that may serve, or with a refusal.
+func (r *Rounds) noAnswer(q *tagQuestion, err error) (n named, refused *gate.Answer, done bool) {
+	newest := r.newest(q.key, q.host, q.mapping) // it may be known by now that the tag has moved
+	graced := newest.Usable(q.now, r.options.TagGrace)
+	switch {
+	case errors.Is(err, gate.ErrStoreUnavailable): // it was there a moment ago
+		n, refused = r.copiedTag(q.key, newest.TagMapping, q.now)
+		return n, refused, true
+	case graced && errors.Is(err, gate.ErrRegistryRefused):
+		return r.gracedTag(newest.TagMapping, q.now, "refuses this image now"), nil, true
+	case graced && unanswered(err):
+		return r.gracedTag(newest.TagMapping, q.now, explain.Instead(gate.CauseOf(err, r.parts.Now()), r.parts.Now())), nil, true
+	}
+	a := unresolved(q.key, err, r.parts.Now())
+	return named{}, &a, true
 }
 
 // unresolved is the refusal when nobody can tell what a tag names.
-func unresolved(key gate.TagKey, r reading, err error, now time.Time) gate.Answer {
+func unresolved(key gate.TagKey, err error, now time.Time) gate.Answer {
 	a := refusedFor(err)
 	switch {
-	case r.unwritten != nil:
-		a.Text = refusal.Say(refusal.TagUnwritten, refusal.P{"tag": key.Tag, "why": gate.StoreWords(r.unwritten)})
 	case errors.Is(err, errNoRoom):
 		a.Text = refusal.Say(refusal.BusyTags, refusal.P{"registry": key.Registry})
 	case errors.Is(err, gate.ErrOtherHost):
@@ -108,6 +266,14 @@ func (l *Lookup) gracedTag(m gate.TagMapping, now time.Time, why string) named {
 	return named{digest: m.Digest, warnings: []string{fmt.Sprintf("the registry %s; tag %q was %s when confirmed %s ago", why, m.Tag, m.Digest, age)}}
 }
 
+// keptTag answers from a reading of ours that is not stored, or not yet.
+func (l *Lookup) keptTag(kept keptReading) named {
+	if kept.words == "" {
+		return named{digest: kept.Digest}
+	}
+	return l.unwrittenTag(kept.TagKey, kept.Digest, kept.words)
+}
+
 // unwrittenTag answers from a reading that the store did not take.
 func (l *Lookup) unwrittenTag(key gate.TagKey, d gate.Digest, words string) named {
 	l.metrics.fellBack("unwritten")
@@ -130,100 +296,4 @@ func (l *Lookup) copiedTag(key gate.TagKey, m gate.TagMapping, now time.Time) (n
 func unanswered(err error) bool {
 	return errors.Is(err, gate.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) ||
 		gate.Any(err, func(c gate.ErrorClass) bool { return c.Fault == gate.FaultRegistry && c.Retry })
-}
-
-// readTag reads a tag. A read that a push has overtaken is no answer, which
-// matters most to a request that came after the push and joined an earlier
-// read; a second one began after it. A push that the store cannot be told to
-// forget is not overtaken by any read: the error comes with the reading then.
-func (l *Lookup) readTag(ctx context.Context, key gate.TagKey, host string) (reading, error) {
-	for range 2 {
-		r, err := l.shareRead(ctx, key, host)
-		switch {
-		case err != nil:
-			return reading{}, err
-		case r.Dirty && r.unwritten != nil:
-			return r, fmt.Errorf("reading tag %q of %q: it was pushed, and the store does not take what it names now: %w",
-				key.Tag, key.Location, errors.Join(gate.ErrStoreUnavailable, r.unwritten))
-		case r.Gone || r.Digest == "":
-			return reading{}, fmt.Errorf("reading tag %q of %q: a later read did not find it: %w", key.Tag, key.Location, gate.ErrNotFound)
-		case !r.Dirty:
-			return r, nil
-		}
-	}
-	return reading{}, fmt.Errorf("reading tag %q of %q: it is being pushed again and again: %w", key.Tag, key.Location, gate.ErrBusy)
-}
-
-// errNoRoom: too many wait for the same already. It is ErrBusy with a text of
-// its own.
-var errNoRoom = fmt.Errorf("no room to wait: %w", gate.ErrBusy)
-
-// shareRead is one read of a tag for all who wait for it. Who waits holds no
-// place of those who need the store only.
-func (l *Lookup) shareRead(ctx context.Context, key gate.TagKey, host string) (r reading, err error) {
-	noRoom := gate.Aside(ctx, key.Registry, func() { r, err = l.awaitRead(ctx, key, host) })
-	switch {
-	case errors.Is(noRoom, gate.ErrBusy):
-		return reading{}, fmt.Errorf("reading tag %q of %q: %w: %w", key.Tag, key.Location, errNoRoom, noRoom)
-	case noRoom != nil && err == nil:
-		return reading{}, fmt.Errorf("reading tag %q of %q: %w", key.Tag, key.Location, noRoom)
-	}
-	return r, err
-}
-
-func (l *Lookup) awaitRead(ctx context.Context, key gate.TagKey, host string) (reading, error) {
-	began := l.parts.Now()
-	done := l.tags.DoChan(host+"\n"+key.String(), func() (any, error) { return l.readOnce(context.WithoutCancel(ctx), key, host) })
-	// Leave the caller time to use the grace after a registry that hangs.
-	wait := tagReadTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = time.Until(deadline) * 4 / 5
-	}
-	limit := time.NewTimer(wait)
-	defer limit.Stop()
-	select {
-	case r := <-done:
-		m, _ := r.Val.(reading)
-		return m, r.Err
-	case <-limit.C:
-		if wait >= silentAfter {
-			l.silences.silent(key.Registry, began, l.parts.Now())
-		}
-		return reading{}, fmt.Errorf("reading tag %q of %q: no answer within %s: %w", key.Tag, key.Location, wait.Round(time.Millisecond), gate.ErrTimeout)
-	case <-ctx.Done():
-		return reading{}, fmt.Errorf("reading tag %q of %q: %w", key.Tag, key.Location, errors.Join(gate.ErrTimeout, context.Cause(ctx)))
-	}
-}
-
-// readOnce reads a tag for all who wait for it; ctx is that of nobody.
-func (l *Lookup) readOnce(ctx context.Context, key gate.TagKey, host string) (r reading, err error) {
-	// Nobody else recovers in this goroutine; a panic would end the process.
-	defer func() {
-		if p := recover(); p != nil {
-			r, err = reading{}, fmt.Errorf("reading tag %q of %q: panic: %s", key.Tag, key.Location, gate.Printable(fmt.Sprint(p), 300))
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, tagReadTimeout)
-	defer cancel()
-	done, err := l.silences.call(ctx, key.Registry)
-	if err != nil {
-		return reading{}, err
-	}
-	defer done()
-	// Who has missed the end of the last read by a moment begins another.
-	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{key}})
-	switch {
-	case err != nil:
-		return reading{}, err
-	case res.Copied:
-		return reading{}, fmt.Errorf("reading tag %q of %q: the store does not answer: %w", key.Tag, key.Location, gate.ErrStoreUnavailable)
-	case res.Tags[key].At(host).Usable(res.Now, l.options.TagMaxAge):
-		return reading{TagMapping: res.Tags[key]}, nil
-	}
-	began := l.parts.Now()
-	r, err = l.confirm(ctx, key, host, res.Now)
-	if !errors.Is(err, gate.ErrStoreUnavailable) && (errors.Is(err, gate.ErrTimeout) || ctx.Err() != nil && errors.Is(err, gate.ErrRegistryUnavailable)) {
-		l.silences.silent(key.Registry, began, l.parts.Now())
-	}
-	return r, err
 }

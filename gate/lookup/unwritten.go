@@ -2,9 +2,8 @@ package lookup
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +27,9 @@ type writeHealth struct {
 	mu    sync.Mutex
 	until time.Time // nothing is tried before
 	cause error     // nil: the last write was taken
+	slow  int       // writes that are under way for longer than soonAfter
+	// late are the ends of writes that an answer has waited for in vain.
+	late []<-chan struct{}
 }
 
 // refused is why nothing should be tried now, nil when it should.
@@ -38,6 +40,51 @@ func (w *writeHealth) refused(now time.Time) error {
 		return nil
 	}
 	return w.cause
+}
+
+// slowNow reports whether a write is under way for longer than usual.
+func (w *writeHealth) slowNow() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late = slices.DeleteFunc(w.late, func(end <-chan struct{}) bool {
+		select {
+		case <-end:
+			return true
+		default:
+			return false
+		}
+	})
+	return w.slow+len(w.late) > 0
+}
+
+// inVain notes that an answer has not waited for the end of a write any longer.
+func (w *writeHealth) inVain(end <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Contains(w.late, end) {
+		w.late = append(w.late, end)
+	}
+}
+
+// begin notes a write that is under way; end tells that it is over.
+func (w *writeHealth) begin() (end func()) {
+	slow, over := false, false
+	timer := time.AfterFunc(soonAfter, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !over {
+			slow = true
+			w.slow++
+		}
+	})
+	return func() {
+		timer.Stop()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if over = true; slow {
+			w.slow--
+		}
+	}
 }
 
 // note learns from a write that was tried. It logs the first failure and the
@@ -65,6 +112,7 @@ func (l *Lookup) writeAside(ctx context.Context, write func(context.Context) err
 	}
 	bounded, cancel := context.WithTimeout(ctx, queueTimeout)
 	defer cancel()
+	defer l.writes.begin()()
 	err := write(bounded)
 	if ctx.Err() == nil { // otherwise the caller has gone, which says nothing of the store
 		l.writes.note(l.parts.Log, err, l.parts.Now())
@@ -77,10 +125,10 @@ func (l *Lookup) writeAside(ctx context.Context, write func(context.Context) err
 // 5,000.
 const keptReadingBytes = 8 << 20
 
-// keptReading is what a tag named by a read of ours that the store did not take.
+// keptReading is what a tag named by a read of ours that the store has not taken.
 type keptReading struct {
 	gate.TagMapping
-	words string // why, for everybody
+	words string // why, for everybody; "" while it is being written
 }
 
 func newKeptReadings() *otter.Cache[string, keptReading] {
@@ -93,7 +141,8 @@ func newKeptReadings() *otter.Cache[string, keptReading] {
 // ours that could not be stored. Nothing of ours stands against a dirty mapping.
 func (l *Lookup) newest(key gate.TagKey, host string, stored gate.TagMapping) keptReading {
 	kept, ok := l.kept.GetIfPresent(key.String())
-	if !ok || kept.Host != host || stored.Dirty || !kept.ReadAt.After(stored.ReadAt) || kept.Dirty && kept.Digest == stored.Digest {
+	if !ok || kept.Host != host || stored.Dirty || !kept.ReadAt.After(stored.ReadAt) || kept.Dirty && kept.Digest == stored.Digest ||
+		!stored.DirtyAt.IsZero() && !stored.DirtyAt.Before(kept.ReadAt) {
 		return keptReading{TagMapping: stored}
 	}
 	return kept
@@ -104,87 +153,20 @@ func (l *Lookup) newest(key gate.TagKey, host string, stored gate.TagMapping) ke
 // what a node would get, so that it serves no more, whatever the registry or the
 // store does afterwards. It must be called before a better reading is kept.
 func (l *Lookup) bar(key gate.TagKey, host string, d gate.Digest, readAt time.Time) {
-	l.kept.Set(key.String(), keptReading{TagMapping: gate.TagMapping{TagKey: key, Digest: d, Host: host, ReadAt: readAt, Dirty: true}})
+	l.keep(keptReading{TagMapping: gate.TagMapping{TagKey: key, Digest: d, Host: host, ReadAt: readAt, Dirty: true}})
 }
 
-// A reading is what a tag names by a read of the registry.
-type reading struct {
-	gate.TagMapping
-	manifest  gate.Manifest // of the digest
-	unwritten error         // why it could not be recorded, nil when it was
+// keep keeps a reading unless there is a later one of the same host.
+func (l *Lookup) keep(r keptReading) {
+	name := r.TagKey.String()
+	if old, ok := l.kept.GetIfPresent(name); !ok || old.Host != r.Host || !old.ReadAt.After(r.ReadAt) {
+		l.kept.Set(name, r)
+	}
 }
 
-// confirm reads a tag from its registry at host and records what it names; readAt is
-// the store's time at the start. The reading stands although it could not be recorded, unless the
-// tag is dirty: then a push has said that it moved, and that mark stays.
-//
-// Errors: those of Source, of reading the store, and what the store says against
-// what was read.
-func (l *Lookup) confirm(ctx context.Context, key gate.TagKey, host string, readAt time.Time) (reading, error) {
-	found, err := l.parts.Resolver.Look(ctx, l.parts.Reader, key, host, true)
-	absent := errors.Is(err, gate.ErrNotFound)
-	if err == nil || answers(err) {
-		l.silences.answered(key.Registry, l.parts.Now())
-	}
-	if err != nil && !absent {
-		if found.Manifest.Digest != "" {
-			l.bar(key, host, found.Manifest.Digest, readAt)
-		}
-		return reading{}, err
-	}
-	r := reading{manifest: found.Manifest}
-	err = l.writeAside(ctx, func(ctx context.Context) (err error) {
-		if !absent {
-			if err := l.parts.Resolver.Note(ctx, found, key.Location); err != nil {
-				return err
-			}
-		}
-		r.TagMapping, err = l.parts.Tags.PutTag(ctx, key, found.Manifest.Digest, readAt, host)
-		return err
-	})
-	if err == nil {
+// recorded forgets a reading that the store has taken.
+func (l *Lookup) recorded(key gate.TagKey, readAt time.Time) {
+	if old, ok := l.kept.GetIfPresent(key.String()); ok && old.ReadAt.Equal(readAt) {
 		l.kept.Invalidate(key.String())
-		return r, nil
 	}
-	l.bar(key, host, found.Manifest.Digest, readAt)
-	if !gate.NotTaken(err) {
-		return reading{}, err
-	}
-	return l.unwritten(ctx, key, host, found, readAt, err)
-}
-
-// answers reports whether a registry has said something with an error.
-func answers(err error) bool {
-	return errors.Is(err, gate.ErrUnassessable) ||
-		gate.Any(err, func(c gate.ErrorClass) bool {
-			return c.Fault == gate.FaultRegistry && c.Err != gate.ErrRegistryUnavailable
-		})
-}
-
-// unwritten is the reading of a tag that the store did not take: what it has of
-// the tag now stands, if that is from a later read, or dirty.
-func (l *Lookup) unwritten(ctx context.Context, key gate.TagKey, host string, found gate.Looked, readAt time.Time, cause error) (reading, error) {
-	res, err := l.parts.Reader.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{key}})
-	if err == nil && res.Copied {
-		err = fmt.Errorf("reading tag %q of %q again: the store does not answer: %w", key.Tag, key.Location, gate.ErrStoreUnavailable)
-	}
-	if err != nil {
-		return reading{}, errors.Join(cause, err)
-	}
-	stored := res.Tags[key].At(host)
-	switch {
-	case stored.Dirty:
-		return reading{TagMapping: stored, unwritten: cause}, nil
-	case !stored.ReadAt.Before(readAt) && (stored.Digest != "" || stored.Gone):
-		return reading{TagMapping: stored}, nil
-	}
-	d := found.Manifest.Digest
-	r := reading{
-		TagMapping: gate.TagMapping{TagKey: key, Digest: d, Host: host, ReadAt: readAt, Gone: d == ""},
-		manifest:   found.Manifest, unwritten: cause,
-	}
-	if !found.Read { // else the next review would find nothing recorded of it
-		l.kept.Set(key.String(), keptReading{r.TagMapping, gate.StoreWords(cause)})
-	}
-	return r, nil
 }

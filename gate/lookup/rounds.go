@@ -1,0 +1,285 @@
+package lookup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
+)
+
+// Rounds answer for the references of one review; see gate.Rounds. What they read is
+// kept for this review, so that one read serves all its images:
+//
+//   - the tags, the digests, what the tags named and the indexes consisted of last
+//     time: all of it, when nothing has changed;
+//   - the records of what has changed;
+//   - the images of indexes that are new.
+//
+// Each answer is made from what was read, as if it had been read for its image alone.
+// What was remembered only says what to read. Tags that a registry is asked for come
+// back in the next round, where one read tells of all of them whether they were pushed
+// meanwhile and what is recorded of what they name.
+type Rounds struct {
+	*Lookup
+	read    *ahead
+	digests []gate.Digest  // of references by digest
+	tags    []*tagQuestion // of references by tag
+	began   bool
+	changed <-chan struct{} // since before anything was read
+}
+
+// Rounds begins the answers for the references of one review. Those that are refused
+// whatever is recorded of them need nothing read.
+func (l *Lookup) Rounds(refs []gate.Reference) gate.Rounds { return l.rounds(refs) }
+
+func (l *Lookup) rounds(refs []gate.Reference) *Rounds {
+	r := &Rounds{Lookup: l, read: newAhead(l.parts.Reader)}
+	if l.options.Wait > 0 {
+		r.changed = l.parts.Changed()
+	}
+	for _, ref := range refs {
+		loc, host, refused := l.locate(ref)
+		switch {
+		case refused != nil:
+		case ref.Digest != "":
+			r.digests = append(r.digests, ref.Digest)
+		case !l.options.RequireDigest:
+			r.tags = append(r.tags, &tagQuestion{ref: ref, key: gate.TagKey{Location: loc, Tag: ref.Tag}, host: host})
+		}
+	}
+	return r
+}
+
+// Decide answers for one reference. It never returns an allow for an error; the caller
+// bounds its time with ctx, which may carry a [gate.Waiter].
+func (l *Lookup) Decide(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
+	return inRounds(ctx, l.rounds([]gate.Reference{ref}), ref, req)
+}
+
+// inRounds answers for the only reference of a review.
+func inRounds(ctx context.Context, r gate.Rounds, ref gate.Reference, req gate.Request) gate.Answer {
+	for range gate.MaxRounds {
+		r.Read(ctx)
+		if a, ok := r.Decide(ctx, ref, req); ok {
+			return a
+		}
+	}
+	return refusedFor(fmt.Errorf("deciding about %q: no answer after %d rounds", ref.String(), gate.MaxRounds))
+}
+
+// Decide implements gate.Rounds. A request that waits for a scan is answered from
+// what it reads after each change.
+func (r *Rounds) Decide(ctx context.Context, ref gate.Reference, req gate.Request) (gate.Answer, bool) {
+	a, ok := r.decide(ctx, ref, req)
+	if !ok {
+		return gate.Answer{}, false
+	}
+	// Without a digest, or without asking for a scan, there is nothing to wait
+	// for.
+	if r.options.Wait > 0 && a.Digest != "" && !req.DryRun && notYet(a) {
+		a = r.wait(ctx, ref, req, a, r.changed)
+	}
+	r.metrics.looked(a.Code)
+	if !req.DryRun && a.Permits() {
+		r.options.Established.Note(req.Cluster, req.Namespace)
+	}
+	return a, true
+}
+
+// once is Rounds that wait for no scan and count nothing.
+type once struct{ *Rounds }
+
+func (o once) Decide(ctx context.Context, ref gate.Reference, req gate.Request) (gate.Answer, bool) {
+	return o.decide(ctx, ref, req)
+}
+
+// lookAgain is the answer by what is recorded now.
+func (l *Lookup) lookAgain(ctx context.Context, ref gate.Reference, req gate.Request) gate.Answer {
+	return inRounds(ctx, once{l.rounds([]gate.Reference{ref})}, ref, req)
+}
+
+func (r *Rounds) decide(ctx context.Context, ref gate.Reference, req gate.Request) (gate.Answer, bool) {
+	loc, host, refused := r.locate(ref)
+	if refused != nil {
+		return *refused, true
+	}
+	names := named{digest: ref.Digest}
+	if ref.Digest == "" {
+		if r.options.RequireDigest {
+			return refuse(gate.ErrDigestRequired, refusal.Say(refusal.DigestRequiredOf, refusal.P{"repository": ref.Repository})), true
+		}
+		q := r.question(ref)
+		if key := (gate.TagKey{Location: loc, Tag: ref.Tag}); q == nil || q.key != key || q.host != host {
+			err := fmt.Errorf("resolving tag %q of %q: %w", key.Tag, loc, gate.ErrOtherHost)
+			return unresolved(key, err, r.parts.Now()), true
+		}
+		var ok bool
+		if names, refused, ok = r.resolveTag(ctx, q); !ok {
+			return gate.Answer{}, false
+		}
+		if refused != nil {
+			return *refused, true
+		}
+		r.remembered.noteTag(q.key, names.digest)
+	}
+	digest := names.digest
+	res, err := r.read.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{digest}})
+	if err != nil {
+		return refusedFor(err), true
+	}
+	entry := res.Digests[digest]
+	if entry.Record.Manifest.Kind == gate.KindUnknown && names.manifest.Digest == digest {
+		// We have read and hashed it a moment ago; only the store does not know.
+		entry.Record.Manifest = names.manifest
+		entry.Record.Manifest.Hashed = true
+	}
+	a := look{r.Lookup, r.read}.answer(ctx, entry, digest, loc, ref, req)
+	a.Digest = digest
+	a.Warnings = append(slices.Clone(names.warnings), a.Warnings...)
+	return a, true
+}
+
+// question is that of a reference by tag.
+func (r *Rounds) question(ref gate.Reference) *tagQuestion {
+	i := slices.IndexFunc(r.tags, func(q *tagQuestion) bool { return q.ref == ref })
+	if i < 0 {
+		return nil
+	}
+	return r.tags[i]
+}
+
+// Read implements gate.Rounds. An error is not told: what was not read is read for
+// its image, and answered for it.
+func (r *Rounds) Read(ctx context.Context) {
+	for _, q := range r.tags {
+		q.since = r.events.Load()
+	}
+	want, again := r.first(), []gate.TagKey(nil)
+	if r.began {
+		want, again = r.asked()
+	}
+	r.began = true
+	r.read.forget(again)
+	for range 3 { // what is remembered, what has changed, what that consists of
+		if done, err := r.read.fill(ctx, bounded(want)); err != nil || !done {
+			break
+		}
+		want = r.next()
+	}
+}
+
+// bounded is as much of a request as one read takes.
+func bounded(req gate.ReadRequest) gate.ReadRequest {
+	req.Tags = req.Tags[:min(len(req.Tags), maxAhead)]
+	req.Digests = req.Digests[:min(len(req.Digests), maxAhead-len(req.Tags))]
+	return req
+}
+
+// first is what all references need, as far as it is remembered.
+func (r *Rounds) first() (want gate.ReadRequest) {
+	var children []gate.Digest
+	add := func(d gate.Digest) {
+		all := r.remembered.with(d)
+		want.Digests, children = append(want.Digests, d), append(children, all[1:]...)
+	}
+	for _, d := range r.digests {
+		add(d)
+	}
+	for _, q := range r.tags {
+		want.Tags = append(want.Tags, q.key)
+		if d := r.remembered.tag(q.key); d != "" {
+			add(d)
+		}
+	}
+	want.Digests = append(want.Digests, children...)
+	return want
+}
+
+// asked is what those need that a registry was asked for: what is recorded of the tag
+// by now, and of what it names. again are the tags.
+func (r *Rounds) asked() (want gate.ReadRequest, again []gate.TagKey) {
+	for _, q := range r.tags {
+		if q.done || q.head == nil {
+			continue
+		}
+		again = append(again, q.key)
+		if q.head.digest != "" {
+			want.Digests = append(want.Digests, r.remembered.with(q.head.digest)...)
+		}
+		want.Digests = append(want.Digests, r.manifestOf(q)...)
+	}
+	want.Tags = again
+	return want, again
+}
+
+// manifestOf is what was read of a tag's manifest just now.
+func (r *Rounds) manifestOf(q *tagQuestion) []gate.Digest {
+	if q.manifest == nil {
+		return nil
+	}
+	return append([]gate.Digest{q.manifest.Digest}, r.judged(*q.manifest)...)
+}
+
+// next is what is needed of what was read by now, and remembers it.
+func (r *Rounds) next() (want gate.ReadRequest) {
+	var children []gate.Digest
+	look := func(d gate.Digest) {
+		e, ok := r.read.entry(d)
+		switch {
+		case !ok:
+			all := r.remembered.with(d)
+			want.Digests, children = append(want.Digests, d), append(children, all[1:]...)
+		case e.Record.Manifest.Kind == gate.KindIndex:
+			list := r.judged(e.Record.Manifest)
+			r.remembered.noteChildren(d, list)
+			children = append(children, list...)
+		}
+	}
+	for _, d := range r.digests {
+		look(d)
+	}
+	for _, q := range r.tags {
+		for _, d := range r.namedBy(q) {
+			look(d)
+		}
+	}
+	want.Digests = append(want.Digests, children...)
+	return want
+}
+
+// namedBy is what a tag may turn out to name, by what was read of it and what its
+// registry has said.
+func (r *Rounds) namedBy(q *tagQuestion) (digests []gate.Digest) {
+	stored, read := r.read.tag(q.key)
+	if q.done || !read {
+		return nil
+	}
+	if q.head != nil {
+		if q.head.digest != "" {
+			digests = append(digests, q.head.digest)
+		}
+		return append(digests, r.manifestOf(q)...)
+	}
+	at := stored.At(q.host)
+	if at.Dirty || at.Gone {
+		return nil
+	}
+	if d := r.newest(q.key, q.host, at).Digest; d.Valid() {
+		r.remembered.noteTag(q.key, d)
+		digests = append(digests, d)
+	}
+	return digests
+}
+
+// judged are the children of an index that are looked up.
+func (l *Lookup) judged(m gate.Manifest) (list []gate.Digest) {
+	for _, c := range m.Children {
+		if c.JudgedOn(l.parts.Platforms) && c.Digest.Valid() {
+			list = append(list, gate.Digest(strings.Clone(string(c.Digest))))
+		}
+	}
+	return list
+}

@@ -1,0 +1,25 @@
+package gate
+
+import "context"
+
+// Rounds answer for the references of one review together: what they need is read
+// once for all of them, never for each. A caller alternates the two methods. Read
+// reads what the references without an answer need next; then Decide is asked for
+// each of them, and those for which it has no answer yet are asked again after the
+// next Read. A lookup that asks registries needs several rounds, at most
+// [MaxRounds].
+type Rounds interface {
+	// Read reads ahead. It is called by one goroutine, while nothing else is asked.
+	// What cannot be read is read by Decide for its reference alone, so that an error
+	// concerns nobody else.
+	Read(ctx context.Context)
+	// Decide answers for one reference of the review, as a single question would be
+	// answered. ok is false when another round is needed. It may be called from
+	// several goroutines, for different references at a time.
+	Decide(ctx context.Context, ref Reference, req Request) (a Answer, ok bool)
+}
+
+// MaxRounds is how many rounds one review may take: a tag is asked for, asked for
+// again because it was pushed meanwhile, its manifest is read, and the images of that
+// are read. One more is a bug.
+const MaxRounds = 6
