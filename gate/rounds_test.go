@@ -12,7 +12,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/lookup"
-	"github.com/digestgate/digestgate/scanner/registry/registrytest"
+	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
 // readCount counts what admission reads of the store.
@@ -129,16 +129,16 @@ func (s *site) pushMany(n int, indexes bool, generation int) (digests []gate.Dig
 // pushIndexOf pushes an index of images for amd64 and arm64.
 func (s *site) pushIndexOf(repo, tag string, images ...uint64) gate.Digest {
 	s.t.Helper()
-	var members []registrytest.Child
+	var members []fake.Child
 	for i, seed := range images {
 		p := v1.Platform{OS: "linux", Architecture: []string{"amd64", "arm64"}[i%2]}
-		img, err := registrytest.RandomImage(seed, p, 50)
+		img, err := fake.RandomImage(seed, p, 50)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		members = append(members, registrytest.Child{Add: img, Platform: &p})
+		members = append(members, fake.Child{Add: img, Platform: &p})
 	}
-	d, err := s.registry.PushIndex(repo, tag, registrytest.NewIndex(members...))
+	d, err := s.registry.PushIndex(repo, tag, fake.NewIndex(members...))
 	if err != nil {
 		s.t.Fatal(err)
 	}
