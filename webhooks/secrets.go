@@ -84,7 +84,7 @@ func newSecrets(c Config, now func() time.Time, log *slog.Logger) (*secrets, err
 func (s *secrets) warnShort(file string, secret []byte) {
 	if n := guessed(s.auth, secret); n < gate.MinSecret {
 		s.log.Warn("webhook secret is short enough to be guessed; use a longer one, such as the output of: openssl rand -hex 24",
-			"file", file, "bytes", n, "want", gate.MinSecret)
+			"file", file, "bytes", n, "least", gate.MinSecret)
 	}
 }
 

@@ -248,7 +248,7 @@ func (a *app) openAnalyzer(ctx context.Context) error {
 	a.onClose(a.analyzer.Close)
 	isolation := a.analyzer.Report().Isolation()
 	if len(isolation.Missing) > 0 {
-		a.log.Warn("analysis is less isolated than it could be", "level", isolation.Level, "missing", strings.Join(isolation.Missing, ", "))
+		a.log.Warn("analysis is less isolated than it could be", "isolation", isolation.Level, "missing", strings.Join(isolation.Missing, ", "))
 	}
 	reached := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "digestgate_analysis_isolated", Help: "1 when the probe child could reach nothing at start, 0 when it could.",

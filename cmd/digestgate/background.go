@@ -130,7 +130,7 @@ func (r rescans) Rescan(ctx context.Context, kind schedule.Kind, tick time.Time)
 	if err != nil {
 		return err
 	}
-	r.log.Info("rescan done", "kind", kind, "tick", tick, "images", swept.Seen, "matched", swept.Matched,
+	r.log.Info("rescan done", "rescan", kind, "tick", tick, "images", swept.Seen, "matched", swept.Matched,
 		"evaluated", swept.Evaluated, "queued", swept.Queued, "failed", swept.Failed)
 	return nil
 }

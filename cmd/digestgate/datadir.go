@@ -28,11 +28,11 @@ func openDataDir(dir string, log *slog.Logger) error {
 		return nil
 	}
 	if err = os.Chmod(dir, mode&0o700); err == nil {
-		log.Warn("others could read the data directory; now only its owner can", "dir", dir, "mode", fmt.Sprintf("%#o", mode))
+		log.Warn("others could read the data directory; now only its owner can", "dataDir", dir, "fileMode", fmt.Sprintf("%#o", mode))
 		return nil
 	}
 	if mode&0o007 == 0 || ownVolume(dir, info) {
-		log.Warn("others can read the data directory, and its mode cannot be changed; its files are for their owner only", "dir", dir, "mode", fmt.Sprintf("%#o", mode), "error", err)
+		log.Warn("others can read the data directory, and its mode cannot be changed; its files are for their owner only", "dataDir", dir, "fileMode", fmt.Sprintf("%#o", mode), "error", err)
 		return nil
 	}
 	return fmt.Errorf("others can use the data directory %q (dataDir, mode %#o), and its mode cannot be changed: run chmod 0700 as its owner, or name a directory below it: %w", dir, mode, errors.Join(err, gate.ErrInvalid))

@@ -152,7 +152,7 @@ func TestOperationsPage(t *testing.T) {
 		}
 	})
 	t.Run("log_lines", func(t *testing.T) {
-		rows := logRow.FindAllStringSubmatch(page, -1)
+		rows := logRow.FindAllStringSubmatch(read(t, "../../docs/log.md"), -1)
 		if len(rows) < 10 {
 			t.Errorf("%d rows were found", len(rows))
 		}

@@ -118,7 +118,7 @@ func (r *reloader) refuse(cause string, err error) {
 	r.agrees.Set(0)
 	// The number makes each line new, so that thinlog holds none back: a signal is answered.
 	r.refusals++
-	r.log.Error("configuration not reloaded: the earlier one stays in force", "cause", cause, "error", text, "refusal", r.refusals)
+	r.log.Error("configuration not reloaded: the earlier one stays in force", "cause", cause, "error", text, "refusals", r.refusals)
 }
 
 // reload puts the modes, namespaces and registries of a valid configuration in

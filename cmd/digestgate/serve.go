@@ -92,7 +92,7 @@ func serve(cmd *cobra.Command, o *rootOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	log.Info("digestgate serves", "after", time.Since(began).Round(time.Millisecond))
+	log.Info("digestgate serves", "duration", time.Since(began).Round(time.Millisecond))
 	if a.token.Created {
 		log.Info("admin token made", "file", a.token.Path)
 		// Only a person gets to see the token itself, and only once.

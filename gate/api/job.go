@@ -65,7 +65,7 @@ func (s *server) cancelJob(ctx context.Context, in *jobInput) (*jobOutput, error
 	if err != nil {
 		return nil, s.problem(ctx, "cancelling the job", err)
 	}
-	s.Log.InfoContext(ctx, "job cancelled", "job", j.ID, "kind", j.Kind, "key", gate.Printable(j.Key, 200))
+	s.Log.InfoContext(ctx, "job cancelled", "job", j.ID, "jobKind", j.Kind, "jobKey", gate.Printable(j.Key, 200))
 	return &jobOutput{view.OfJob(j)}, nil
 }
 

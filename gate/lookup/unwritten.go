@@ -95,7 +95,7 @@ func (w *writeHealth) note(log *slog.Logger, err error, now time.Time) {
 	switch {
 	case err != nil && gate.NotTaken(err):
 		if w.cause == nil {
-			log.Error("the store takes no writes of admission, decisions are made from what is read", "cause", gate.StoreWords(err), "error", err)
+			log.Error("the store takes no writes of admission, decisions are made from what is read", "reason", gate.StoreWords(err), "error", err)
 		}
 		w.cause, w.until = err, now.Add(writePause)
 	case err == nil && w.cause != nil:

@@ -159,7 +159,7 @@ func (s *Scheduler) run(ctx context.Context, e entry, st state) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("rescan begins", "schedule", e.Name, "kind", e.Kind, "tick", st.Tick, "attempt", st.Attempt)
+	s.log.Info("rescan begins", "schedule", e.Name, "rescan", e.Kind, "tick", st.Tick, "attempt", st.Attempt)
 	start, tick := time.Now(), st.Tick
 	err = agree.HoldLease(ctx, lease, func(ctx context.Context) error {
 		next := st
@@ -183,7 +183,7 @@ func (s *Scheduler) run(ctx context.Context, e entry, st state) error {
 	case err != nil:
 		s.log.Error("rescan failed and is tried again", "schedule", e.Name, "tick", st.Tick, "attempt", st.Attempt, "duration", took, "error", err)
 	default:
-		s.log.Info("rescan ends", "schedule", e.Name, "kind", e.Kind, "tick", st.Tick, "duration", took)
+		s.log.Info("rescan ends", "schedule", e.Name, "rescan", e.Kind, "tick", st.Tick, "duration", took)
 	}
 	return s.finish(ctx, e, st, err)
 }

@@ -176,7 +176,7 @@ func (w *Worker) work(ctx context.Context, job gate.Job) {
 		class = c.Label
 	}
 	w.o.Metrics.ended(job.Kind, class, w.o.Now().Sub(started))
-	attrs := []any{"job", job.ID, "kind", job.Kind, "key", gate.Printable(job.Key, 200), "attempt", job.Attempts, "result", class,
+	attrs := []any{"job", job.ID, "jobKind", job.Kind, "jobKey", gate.Printable(job.Key, 200), "attempt", job.Attempts, "result", class,
 		"duration", w.o.Now().Sub(started).Round(time.Millisecond)}
 	switch {
 	case finishErr != nil && !errors.Is(finishErr, gate.ErrFenced) && !errors.Is(finishErr, gate.ErrCancelled):

@@ -152,7 +152,7 @@ func (m *Manager) Refresh(ctx context.Context) (changed bool, err error) {
 		problem = gate.Printable(err.Error(), 500)
 	}
 	if problem != "" && problem != m.problem {
-		m.log.Error("advisory data cannot be used", "path", m.config.Path, "error", problem, "loaded", m.loaded != nil)
+		m.log.Error("advisory data cannot be used", "dir", m.config.Path, "error", problem, "loaded", m.loaded != nil)
 	}
 	m.problem = problem
 	m.mu.Unlock()
@@ -268,7 +268,7 @@ func (m *Manager) load(ctx context.Context, db *Database, g gate.Generation, for
 	keep := []gate.Digest{db.Content, m.previous}
 	m.mu.Unlock()
 	if former.Number > 0 && g.UpdatedAt.Before(former.UpdatedAt) {
-		m.log.Warn("older advisory data replaces newer", "generation", g.Number, "updatedAt", g.UpdatedAt, "former", former.UpdatedAt)
+		m.log.Warn("older advisory data replaces newer", "generation", g.Number, "updatedAt", g.UpdatedAt, "formerUpdatedAt", former.UpdatedAt)
 	}
 	m.log.Info("advisory data is in use", "generation", g.Number, "content", g.Content.Short(), "updatedAt", g.UpdatedAt,
 		"advisories", db.Summary.Advisories())

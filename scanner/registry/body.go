@@ -49,6 +49,6 @@ func (p *pauses) body(kind bodyKind, host string, whole bool) {
 	h.failures++
 	if over := h.failures - stallBreak; over >= 0 {
 		h.rest(p.now(), min(firstStallBreak<<min(over, 10), maxStallBreak), "its last bodies stopped arriving", false, time.Time{})
-		p.log.Warn("registry host is paused", "host", host, "for", string(kind), "until", h.until, "reason", h.reason)
+		p.log.Warn("registry host is paused", "host", host, "requests", string(kind), "until", h.until, "reason", h.reason)
 	}
 }

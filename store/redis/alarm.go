@@ -52,11 +52,12 @@ func (a *alarms) raise(kind alarm, name string, err error) {
 // tell writes a line; one that was forged or put back is more than damage:
 // somebody writes to Redis who should not.
 func (a *alarms) tell(kind alarm, r repeats) {
-	message := "stored value cannot be read and counts as absent"
-	if kind.reason != "damaged" {
-		message = "stored value is not believed and counts as absent"
+	attrs := []any{"thing", kind.thing, "name", gate.Printable(r.name, 200), "count", r.count, "error", r.err}
+	if kind.reason == "damaged" {
+		a.log.Error("stored value cannot be read and counts as absent", attrs...)
+		return
 	}
-	a.log.Error(message, "thing", kind.thing, "name", gate.Printable(r.name, 200), "count", r.count, "error", r.err)
+	a.log.Error("stored value is not believed and counts as absent", attrs...)
 }
 
 // more tells what was counted. A kind of which nothing came is told at once again.

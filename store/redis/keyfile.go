@@ -96,5 +96,5 @@ func (k *keyFile) reload() {
 		return
 	}
 	k.content, k.current = content, fresh
-	k.log.Info("MAC keys read again", "file", k.path, "keys", len(fresh))
+	k.log.Info("MAC keys read again", "file", k.path, "macKeys", len(fresh))
 }

@@ -61,12 +61,12 @@ func (s *Store) examine(ctx context.Context) error {
 	}
 	log := s.options.Logger
 	if policy := info["maxmemory_policy"]; info["maxmemory"] != "0" && strings.HasPrefix(policy, "allkeys-") {
-		log.Warn("redis may evict records of the gate: set maxmemory-policy noeviction", "policy", policy)
+		log.Warn("redis may evict records of the gate: set maxmemory-policy noeviction", "maxmemoryPolicy", policy)
 	}
 	if info["aof_enabled"] == "0" {
-		log.Warn("redis loses what it has not saved when it stops: set appendonly yes", "aof_enabled", "0")
+		log.Warn("redis loses what it has not saved when it stops: set appendonly yes", "appendonly", "no")
 	}
-	log.Info("store opened", "store", "redis", "version", info["redis_version"], "mode", info["redis_mode"], "prefix", s.keys.prefix)
+	log.Info("store opened", "store", "redis", "redisVersion", info["redis_version"], "redisMode", info["redis_mode"], "prefix", s.keys.prefix)
 	return nil
 }
 

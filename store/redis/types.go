@@ -147,9 +147,9 @@ func (s *Store) checkTypes(ctx context.Context, keys []string) error {
 		}
 		if strange {
 			s.options.Logger.Error("a key in redis holds a value of another type, written by another program",
-				"key", gate.Printable(key, 200), "type", has, "want", want)
+				"redisKey", gate.Printable(key, 200), "type", has, "want", want)
 		} else {
-			s.options.Logger.Info("a key in redis has its type again", "key", gate.Printable(key, 200))
+			s.options.Logger.Info("a key in redis has its type again", "redisKey", gate.Printable(key, 200))
 		}
 	}
 	return nil

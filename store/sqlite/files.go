@@ -82,7 +82,7 @@ func (s *Store) whole() error {
 	case changed && err != nil:
 		s.options.Logger.Error("the store's files are gone", "error", err)
 	case changed:
-		s.options.Logger.Info("the store's files are back", "path", s.path)
+		s.options.Logger.Info("the store's files are back", "file", s.path)
 	}
 	return err
 }

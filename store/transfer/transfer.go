@@ -191,7 +191,7 @@ func (c *Copy) begin(ctx context.Context) (*progress, error) {
 	case !p.Finished.IsZero():
 		return p, nil
 	case p.Position == position:
-		c.Log.Info("the copy continues", "section", p.Section, "after", p.After)
+		c.Log.Info("the copy continues", "section", p.Section, "cursor", p.After)
 		return p, nil
 	default:
 		c.Log.Info("the source has changed since, the copy starts from the beginning")
