@@ -13,8 +13,12 @@ import (
 
 // Lists are the lists that views need; gate/catalog implements them.
 type Lists interface {
+	// Accessories are the signatures and other artifacts that refer to a digest.
 	Accessories(ctx context.Context, d gate.Digest) ([]gate.Accessory, error)
+	// Places are the locations of a digest with their tags, none for an unknown one.
 	Places(ctx context.Context, d gate.Digest) ([]gate.Place, error)
+	// Jobs is a page of jobs, and the cursor of the next page, "" at the end.
+	// gate.ErrInvalid: the cursor is not one of this list.
 	Jobs(ctx context.Context, f gate.JobFilter) ([]gate.Job, string, error)
 }
 
