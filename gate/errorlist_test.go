@@ -14,7 +14,6 @@ import (
 // all the same, each with the reason.
 var listsAllowed = map[string]string{
 	"gate/pipeline/confirm.go: ofTheTag": "which answers are about one tag and not about its repository is asked only there",
-	"gate/lookup/tag.go: readOnce":       "three questions of which each needs its own answer, not a list",
 	"cmd/digestgate/exit.go: inWords":    "which names of classes say nothing beside a cause is a matter of this output",
 }
 
