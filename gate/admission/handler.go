@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/listener"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // Limits of requests.
@@ -190,11 +191,11 @@ func readError(err error) error {
 }
 
 func busy(err error) error {
-	return &httpError{http.StatusServiceUnavailable, "digestgate: BUSY: too many reviews at once; try again", err}
+	return &httpError{http.StatusServiceUnavailable, "digestgate: BUSY: " + refusal.English(refusal.Usual(gate.CodeBusy)), err}
 }
 
 func tooLarge() error {
-	return &httpError{http.StatusRequestEntityTooLarge, "digestgate: TOO_LARGE: a review may have 7 MiB", gate.ErrTooLarge}
+	return &httpError{http.StatusRequestEntityTooLarge, "digestgate: TOO_LARGE: " + refusal.English(refusal.Say(refusal.TooLargeReview, refusal.P{"most": "7 MiB"})), gate.ErrTooLarge}
 }
 
 // callerTimeout is what the API server says that it waits.

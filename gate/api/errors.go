@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // statuses maps the failures that a caller of the API can cause or must know
@@ -16,7 +17,7 @@ import (
 var statuses = []struct {
 	err    error
 	status int
-	words  string
+	words  refusal.Key
 }{
 	{gate.ErrUnauthorized, http.StatusUnauthorized, ""},
 	{gate.ErrDigestInvalid, http.StatusUnprocessableEntity, ""},
@@ -24,10 +25,10 @@ var statuses = []struct {
 	{gate.ErrRefAmbiguous, http.StatusUnprocessableEntity, ""},
 	{gate.ErrDigestRequired, http.StatusUnprocessableEntity, ""},
 	{gate.ErrRegistryNotTrusted, http.StatusUnprocessableEntity, ""},
-	{gate.ErrStoreUnavailable, http.StatusServiceUnavailable, "the store did not answer; try again"},
-	{gate.ErrTimeout, http.StatusServiceUnavailable, "no answer in time; try again"},
-	{gate.ErrResource, http.StatusServiceUnavailable, "this machine lacks something, the log says what; try again later"},
-	{gate.ErrBusy, http.StatusServiceUnavailable, "too much is waiting already; try again later"},
+	{gate.ErrStoreUnavailable, http.StatusServiceUnavailable, refusal.ServerStore},
+	{gate.ErrTimeout, http.StatusServiceUnavailable, refusal.ServerTimeout},
+	{gate.ErrResource, http.StatusServiceUnavailable, refusal.ServerResource},
+	{gate.ErrBusy, http.StatusServiceUnavailable, refusal.ServerBusy},
 	{gate.ErrInvalid, http.StatusUnprocessableEntity, ""},
 	{gate.ErrNotFound, http.StatusNotFound, ""},
 	{gate.ErrConflict, http.StatusConflict, ""},
@@ -36,7 +37,7 @@ var statuses = []struct {
 }
 
 // statusOf is the HTTP status of a failure, with the words of a 503.
-func statusOf(err error) (status int, words string) {
+func statusOf(err error) (status int, words refusal.Key) {
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
 			return s.status, s.words
@@ -45,7 +46,7 @@ func statusOf(err error) (status int, words string) {
 	if class, _ := gate.Classify(err); errors.Is(class.Err, gate.ErrTimeout) {
 		return statusOf(class.Err) // a bare context error
 	}
-	return http.StatusInternalServerError, "internal error; the log has the details"
+	return http.StatusInternalServerError, refusal.ServerInternal
 }
 
 // problem turns a failure into the answer. Only the caller's own mistakes are
@@ -56,7 +57,7 @@ func (s *server) problem(ctx context.Context, doing string, err error) error {
 		return huma.NewError(status, gate.Printable(err.Error(), 1000))
 	}
 	s.Log.ErrorContext(ctx, "api request failed", "doing", doing, "error", err)
-	problem := huma.NewError(status, doing+": "+words)
+	problem := huma.NewError(status, doing+": "+refusal.English(refusal.Say(words, nil)))
 	if status == http.StatusServiceUnavailable {
 		return huma.ErrorWithHeaders(problem, http.Header{"Retry-After": {"5"}})
 	}

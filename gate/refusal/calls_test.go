@@ -14,37 +14,43 @@ import (
 
 // dynamic are the files that choose a key by a table of their own; tests beside them
 // walk it with Fits.
-var dynamic = map[string]bool{"gate/explain/obstacle.go": true, "gate/lookup/why.go": true}
+var dynamic = map[string]bool{"gate/explain/obstacle.go": true, "gate/lookup/why.go": true, "gate/api/errors.go": true}
+
+// marks are in sentences of refusals only.
+var marks = []string{"try again", "a bare Pod", "the operators must", "ask the operators", "tell the operators", "POST /api/v1/scans", "retries by itself"}
+
+// TestSentencesStandOnce: no other package of the program words a refusal.
+func TestSentencesStandOnce(t *testing.T) {
+	read(t, func(file string, parsed *ast.File) {
+		if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "gate/refusal/") || strings.HasPrefix(file, "examples/") {
+			return
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			for _, mark := range marks {
+				if strings.Contains(lit.Value, mark) {
+					t.Errorf("%s: %s is worded outside gate/refusal", file, lit.Value)
+				}
+			}
+			return true
+		})
+	})
+}
 
 // TestCalls reads every use of the table: a call of Say gives exactly the parameters of
 // its key, and each key is said somewhere.
 func TestCalls(t *testing.T) {
 	keys, names := declared(t), map[string]bool{}
 	calls := 0
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if name := d.Name(); name == "testdata" || name == "tools" || strings.HasPrefix(name, ".") && name != ".." {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if !strings.HasSuffix(path, ".go") {
-			return nil
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			return err
-		}
-		file, _ := filepath.Rel("../..", path)
-		file = filepath.ToSlash(file)
+	read(t, func(file string, parsed *ast.File) {
 		prefix := "refusal"
 		if parsed.Name.Name == "refusal" {
 			prefix = ""
 		}
-		test := strings.HasSuffix(path, "_test.go")
+		test := strings.HasSuffix(file, "_test.go")
 		ast.Inspect(parsed, func(n ast.Node) bool {
 			if prefix != "" && !test {
 				if e, ok := n.(ast.Expr); ok {
@@ -77,11 +83,7 @@ func TestCalls(t *testing.T) {
 			}
 			return true
 		})
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if calls < 60 {
 		t.Errorf("only %d calls were read; the walk is broken", calls)
 	}
@@ -89,6 +91,43 @@ func TestCalls(t *testing.T) {
 		if usual[table[key].Code] != key && !names[name] {
 			t.Errorf("%s (%s) is never said", name, key)
 		}
+	}
+}
+
+// read parses every Go file of the project, named from its root.
+func read(t *testing.T, look func(file string, parsed *ast.File)) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == "testdata" || name == "tools" || strings.HasPrefix(name, ".") && name != ".." {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		file, err := filepath.Rel("../..", path)
+		if err != nil {
+			return err
+		}
+		files++
+		look(filepath.ToSlash(file), parsed)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 300 {
+		t.Errorf("only %d files were read; the walk is broken", files)
 	}
 }
 

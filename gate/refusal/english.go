@@ -103,6 +103,7 @@ var english = Language{
 		ReviewInvalid:     {Say: "the review is not well formed"},
 		ReviewUser:        {Say: "the policies read the name of the user, which has {bytes} bytes, more than {most}", Do: "use an account with a shorter name"},
 		TooLarge:          {Say: "too many images in one object"},
+		TooLargeReview:    {Say: "a review may have {most}", Do: "make the object smaller"},
 		TemplateBlank:     {Say: "no image is named yet", Do: "something must fill it in before there are Pods, as OpenShift does from the annotation image.openshift.io/triggers"},
 
 		// STORE_UNAVAILABLE.
@@ -122,6 +123,13 @@ var english = Language{
 		BusyTags:      {Say: "too many reviews wait for registry {registry} already", Do: "try again, or use the digest"},
 		TagPushed:     {Say: "tag {tag} is being pushed", Do: "try again, or use the digest"},
 		RegistryMoved: {Say: "registry {registry} was given another host in the configuration while it was read", Do: "try again"},
+
+		// Answers of the API that are about the server and not about an image.
+		ServerStore:    {Say: "the store did not answer", Do: "try again"},
+		ServerTimeout:  {Say: "no answer in time", Do: "try again"},
+		ServerResource: {Say: "this machine lacks something, the log says what", Do: "try again later"},
+		ServerBusy:     {Say: "too much is waiting already", Do: "try again later"},
+		ServerInternal: {Say: "internal error", Do: "the log has the details"},
 
 		// Causes: why a job waits or has failed, as a part of another text.
 		Registry:           {Say: "registry {name}"},

@@ -102,6 +102,7 @@ const (
 	ReviewInvalid     Key = "review.invalid"
 	ReviewUser        Key = "review.user"
 	TooLarge          Key = "too_large"
+	TooLargeReview    Key = "too_large.review"
 	TemplateBlank     Key = "template.blank"
 
 	// STORE_UNAVAILABLE.
@@ -121,6 +122,13 @@ const (
 	BusyTags      Key = "busy.tags"
 	TagPushed     Key = "tag.pushed"
 	RegistryMoved Key = "registry.moved"
+
+	// Answers of the API that are about the server and not about an image.
+	ServerStore    Key = "server.store"
+	ServerTimeout  Key = "server.timeout"
+	ServerResource Key = "server.resource"
+	ServerBusy     Key = "server.busy"
+	ServerInternal Key = "server.internal"
 
 	// Causes: why a job waits or has failed, as a part of another text.
 	Registry           Key = "cause.registry"

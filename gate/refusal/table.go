@@ -123,6 +123,7 @@ var table = map[Key]Meaning{
 	ReviewInvalid:     {Code: gate.CodeReviewInvalid, Who: Author},
 	ReviewUser:        {Code: gate.CodeReviewInvalid, Params: map[string]Kind{"bytes": Number, "most": Number}, Who: Author},
 	TooLarge:          {Code: gate.CodeTooLarge, Who: Author},
+	TooLargeReview:    {Code: gate.CodeTooLarge, Params: map[string]Kind{"most": Name}, Who: Author},
 	TemplateBlank:     {Code: gate.CodeRefInvalid, Who: Author},
 
 	// STORE_UNAVAILABLE.
@@ -142,6 +143,13 @@ var table = map[Key]Meaning{
 	BusyTags:      {Code: gate.CodeBusy, Params: map[string]Kind{"registry": Quote}, Who: Nobody},
 	TagPushed:     {Code: gate.CodeBusy, Params: map[string]Kind{"tag": Quote}, Who: Nobody},
 	RegistryMoved: {Code: gate.CodeBusy, Params: map[string]Kind{"registry": Quote}, Who: Nobody},
+
+	// Answers of the API that are about the server and not about an image.
+	ServerStore:    {Who: Nobody},
+	ServerTimeout:  {Who: Nobody},
+	ServerResource: {Who: Operators},
+	ServerBusy:     {Who: Nobody},
+	ServerInternal: {Who: Operators},
 
 	// Causes: why a job waits or has failed, as a part of another text.
 	Registry:           {Params: map[string]Kind{"name": Quote}, Who: Nobody},
