@@ -28,11 +28,14 @@ type Written struct {
 	// Version is the record's now. One more than a version that was read before says
 	// that nothing else was written in between.
 	Version int64
+	// Same: it was stored already, by another or by a try before, and nothing was
+	// written.
+	Same bool
 }
 
 // Follows reports whether a record that was read at a version differs from the stored
 // one by this write alone.
-func (w Written) Follows(version int64) bool { return w.Version == version+1 }
+func (w Written) Follows(version int64) bool { return !w.Same && w.Version == version+1 }
 
 // Basis is what a standing verdict was evaluated from. A verdict whose basis is not
 // the record's any more must not replace one of what came after it.

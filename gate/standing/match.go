@@ -125,7 +125,7 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 	}
 	k.Record.TakeFindings(written.ID, f)
 	k.Inventory, k.Findings = inv, f
-	if fc := compare(rec, older, inv, k.Record, f); !fc.Same() {
+	if fc := compare(rec, older, inv, k.Record, f); !written.Same && !fc.Same() {
 		c.Findings = fc
 	}
 	if !written.Follows(rec.Version) {

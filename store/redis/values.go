@@ -42,11 +42,11 @@ func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key s
 			thing, gate.Printable(string(d), 100), len(value.Data), maxLarge, gate.ErrTooLarge)
 	}
 	err = s.update(ctx, "storing the "+thing+" of", d, nil, func(r *record, _ map[string]gate.LocationState) (*change, error) {
-		written = gate.Written{ID: value.ID, Version: r.Version}
+		written = gate.Written{ID: value.ID, Version: r.Version, Same: true}
 		if changed, err := rule(&r.Body, value); err != nil || !changed {
 			return nil, err
 		}
-		written.Version++
+		written.Version, written.Same = r.Version+1, false
 		return &change{value: string(value.Data), valueKey: key}, nil
 	})
 	return written, err

@@ -53,7 +53,7 @@ func (s *Store) PutFindings(ctx context.Context, f *gate.Findings, replaces stri
 	}
 	return update(ctx, s, "storing the findings of", f.Digest, func(t *tx, r *record) (gate.Written, bool, error) {
 		if changed, err := r.body.PutFindings(v, f, replaces); err != nil || !changed {
-			return gate.Written{ID: v.ID, Version: r.version}, false, err
+			return gate.Written{ID: v.ID, Version: r.version, Same: true}, false, err
 		}
 		return gate.Written{ID: v.ID, Version: r.version + 1}, true, t.exec(`INSERT INTO findings (digest, id, data) VALUES (?1, ?2, ?3)
 			ON CONFLICT (digest) DO UPDATE SET id = ?2, data = ?3`, string(r.digest), v.ID, v.Data)

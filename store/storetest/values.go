@@ -97,8 +97,8 @@ var valueCases = []testCase{
 		again, err := e.s.PutFindings(e.ctx, f, "")
 		e.no(err)
 		same("the same findings", again, first.ID)
-		if again.Version != first.Version {
-			e.Errorf("writing the same findings again made version %d of %d", again.Version, first.Version)
+		if again.Version != first.Version || !again.Same || first.Same || inv.Same {
+			e.Errorf("writing the same findings again: got %+v after %+v", again, first)
 		}
 		_, err = e.s.AddLocation(e.ctx, digest("a"), app)
 		e.no(err)
