@@ -159,6 +159,27 @@ func unknown(linked string, names map[string]bool) bool {
 	return !names[parts[0]] || !names[parts[len(parts)-1]]
 }
 
+// TestCommentsHaveNoRefusedPhrases: the comments of packages and of exported names are
+// pages too, in go doc.
+func TestCommentsHaveNoRefusedPhrases(t *testing.T) {
+	t.Parallel()
+	set, seen := token.NewFileSet(), 0
+	for _, f := range sources(t, set, false) {
+		for _, d := range docs(set, f) {
+			if d.name != "" && !ast.IsExported(d.name) {
+				continue
+			}
+			seen++
+			for _, problem := range refused(d.text) {
+				t.Errorf("%s: %s (docs/writing.md)\n\tin: %.200s", d.at, problem, d.text)
+			}
+		}
+	}
+	if seen < 500 {
+		t.Errorf("only %d comments were found", seen)
+	}
+}
+
 func TestStale(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

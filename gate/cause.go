@@ -162,9 +162,9 @@ func (k CauseKind) ofRegistry() bool {
 	return false
 }
 
-// ContentText is what an error says of hashed bytes: the text of the innermost
-// error that has one, without its class. What is wrapped around it says where the
-// bytes were read, which is nobody's business elsewhere.
+// ContentText is what an error says of hashed bytes: the text of the innermost error
+// that has one, without its class. What is wrapped around it says where the bytes were
+// read, which must not be shown elsewhere.
 func ContentText(err, class error) string {
 	text := ""
 	for err != nil && err != class {

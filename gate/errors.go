@@ -259,7 +259,7 @@ func Hope(err error) (most int) {
 	return most
 }
 
-// RetryAfterError carries how long a registry is left alone. It wraps
+// RetryAfterError carries how long requests to a registry are paused. It wraps
 // ErrRegistryUnavailable (429, 503) or ErrRegistryAuth.
 type RetryAfterError struct {
 	// After is how long it is not asked again.
@@ -283,8 +283,8 @@ func (e *RetryAfterError) Error() string {
 // Unwrap gives access to the sentinel.
 func (e *RetryAfterError) Unwrap() error { return e.Err }
 
-// RetryAfter is how long what err is about is left alone; ok is false when nothing
-// asked for that.
+// RetryAfter is how long requests to what err is about are paused; ok is false when no
+// answer asked for a pause.
 func RetryAfter(err error) (after time.Duration, ok bool) {
 	var wait *RetryAfterError
 	if !errors.As(err, &wait) {

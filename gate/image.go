@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Digest names content by its hash: "sha256:" and 64 lower-case hexadecimal
-// digits. It is the identity of an image; everything stored hangs on it.
-// Other algorithms are refused: no supported registry produces them and a
-// fallback to a tag would be a wrong answer.
+// Digest names content by its hash: "sha256:" and 64 lower-case hexadecimal digits. It
+// is the identity of an image; everything that is stored is stored under it. Other
+// algorithms are refused: no supported registry produces them and a fallback to a tag
+// would be a wrong answer.
 type Digest string
 
 // ParseDigest accepts exactly the form that [Digest] describes and wraps

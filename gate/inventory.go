@@ -54,7 +54,7 @@ const (
 	NotLookedAt Coverage = "notLookedAt"
 )
 
-// RiskStatus is the coverage of one risk with its reason in words.
+// RiskStatus is the coverage of one risk with its reason as a sentence.
 type RiskStatus struct {
 	Coverage Coverage `json:"coverage"`
 	// Reason is "" for a risk that was looked at with nothing left out; for a
@@ -229,8 +229,8 @@ type Application struct {
 	Packages []Package `json:"packages"`
 }
 
-// Secret is a place where something that looks like a credential lies. The
-// matched text is never stored.
+// Secret is a place with something that looks like a credential. The matched text is
+// never stored.
 type Secret struct {
 	Rule      string `json:"rule"`
 	Category  string `json:"category"`

@@ -102,8 +102,8 @@ const RefusedWait = time.Hour
 // JobState is the state of a job.
 type JobState string
 
-// The states of a job. Queued jobs may wait for NotBefore; parked ones wait
-// for quota. Done, failed and cancelled are final until somebody asks again.
+// The states of a job. Queued jobs may wait for NotBefore; parked ones wait for quota.
+// Done, failed and cancelled are final until a new request.
 const (
 	JobQueued    JobState = "queued"
 	JobRunning   JobState = "running"
@@ -143,9 +143,9 @@ type Progress struct {
 	LayersAgain int `json:"layersAgain"`
 }
 
-// JobRequest asks for work. The store turns it into a new job, joins it to the
-// live one of the same key (raising its priority where the ask is more
-// urgent), or leaves a finished one alone where the trigger may not restart it.
+// JobRequest asks for work. The store turns it into a new job, joins it to the live one
+// of the same key (raising its priority where the request is more urgent), or leaves a
+// finished one as it is where the trigger may not restart it.
 type JobRequest struct {
 	Kind     JobKind
 	Location Location // where the digest may be read
@@ -288,8 +288,7 @@ const (
 	EnqueuedNew Enqueued = "new"
 	// EnqueuedJoined: the key had a live job.
 	EnqueuedJoined Enqueued = "joined"
-	// EnqueuedLeft: a finished job was left alone; this trigger may not restart
-	// it.
+	// EnqueuedLeft: a finished job stays as it is; this trigger may not restart it.
 	EnqueuedLeft Enqueued = "left"
 )
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// PushKind is what an event from a registry is to us.
+// PushKind is what an event from a registry means here.
 type PushKind string
 
 // The kinds of event.

@@ -86,9 +86,10 @@ func (r Record) Confirmed() bool {
 	return r.Manifest.Hashed || r.Manifest.Kind == KindImage && r.InventoryID != ""
 }
 
-// Doubtful reports whether reading the manifest again may change what a version
-// before recorded of it: an index may have a child that was left out, an image may
-// be called unassessable on somebody's word, and what is called no image may be one.
+// Doubtful reports whether reading the manifest again may change what a version before
+// recorded of it: an index may have a child that was left out, an image may be called
+// unassessable on the word of another manifest, and a digest that was taken for
+// something else may be an image.
 func (r Record) Doubtful() bool {
 	if r.Confirmed() || r.Manifest.Kind == KindUnknown {
 		return false

@@ -71,10 +71,10 @@ const (
 // truncated, for the ID of whatever local image has it (LocalResolve in its
 // CRI plug-in), while the grammar means docker.io/library/sha256.
 //
-// ErrRefInvalid: everything else. A host with capitals (resolved like its
-// lower-case form, but another key for credentials, mirrors and trust), a port
-// that is no port, a host over 253 bytes, and digests other than sha256 (which
-// ones the grammar accepts depends on what a program links).
+// ErrRefInvalid: everything else. A host with capitals (resolved like its lower-case
+// form, but another key for credentials, mirrors and trust), a port that is not a
+// number, a host over 253 bytes, and digests other than sha256 (which ones the grammar
+// accepts depends on what a program links).
 func ParseReference(s string) (Reference, error) {
 	refuse := func(err error, reason string) (Reference, error) {
 		return Reference{}, &ReferenceError{Raw: s, Reason: reason, Err: err}

@@ -9,9 +9,9 @@ import (
 // guessing at the rates that a server answers; shorter ones are warned about.
 const MinSecret = 16
 
-// SecretText is what a file with one secret holds, without white space around it
-// and without the byte order mark that some editors write in front: nobody sends
-// it. ErrInvalid for UTF-16, which would never match.
+// SecretText is what a file with one secret holds, without white space around it and
+// without the byte order mark that some editors write in front: no client sends it.
+// ErrInvalid for UTF-16, which would never match.
 func SecretText(raw []byte) ([]byte, error) {
 	text, err := PlainText(raw)
 	return bytes.TrimSpace(text), err

@@ -22,7 +22,7 @@ type StandingChange struct {
 }
 
 // MaxChanged is how many findings, and verdicts, of a kind a change holds in full. An
-// old image has hundreds of findings; what people are told of is shorter.
+// old image has hundreds of findings; the part that people are told is shorter.
 const MaxChanged = 100
 
 // Empty reports whether nothing became different.

@@ -19,8 +19,8 @@ func (f *StoreFault) Error() string { return f.Words + ": " + f.Err.Error() }
 // Unwrap gives access to the sentinel.
 func (f *StoreFault) Unwrap() error { return f.Err }
 
-// StoreWords is what a store said of its fault in words for everybody, or what
-// can be said without: it never holds the text of a foreign error.
+// StoreWords is what a store said of its fault, fit for every reader, or what can be
+// said without it: it never holds the text of a foreign error.
 func StoreWords(err error) string {
 	var f *StoreFault
 	switch {

@@ -9,9 +9,9 @@ import (
 // where its bytes were read.
 var placePrefix = regexp.MustCompile(`(?:(?:resolving|reading image|reading manifest|reading tag|reading from|confirming tag) "[^"]*"|analy[sz]ing sha256:[0-9a-f]+): `)
 
-// WhyUnassessable says in words, to a person who asks at a location, why the digest
-// can never be analysed; "" when it can. It follows from hashed bytes, and names no
-// other place: what an earlier version has recorded with one is cut.
+// WhyUnassessable says, to a person who asks at a location, why the digest can never be
+// analysed; "" when it can. It follows from hashed bytes, and names no other place:
+// what an earlier version has recorded with one is cut.
 func (r Record) WhyUnassessable(at Location) string {
 	text := placePrefix.ReplaceAllString(r.Manifest.Unassessable, "")
 	text = strings.TrimSuffix(text, ": "+ErrUnassessable.Error())

@@ -36,7 +36,7 @@ const (
 	rulePackage = "digestgate"
 	ruleDeny    = "deny"
 	ruleWarn    = "warn"
-	// testingPackage is the library of `policy test`; nobody else may add to it.
+	// testingPackage is the library of `policy test`; no set may add to it.
 	testingPackage = "digestgate.testing"
 )
 

@@ -39,7 +39,7 @@ type Status struct {
 	Slots     int `json:"slots"`
 }
 
-// Problems are what people should look at, in words.
+// Problems are what people should look at, one sentence each.
 func (s Status) Problems() []string {
 	var list []string
 	for _, p := range []struct{ before, text string }{

@@ -2,8 +2,8 @@ package store
 
 import "sync"
 
-// Broadcast wakes everybody who waits for the next change; see Feed.Changed.
-// It is safe for concurrent use.
+// Broadcast wakes all who wait for the next change; see Feed.Changed. It is safe for
+// concurrent use.
 type Broadcast struct {
 	mu sync.Mutex
 	ch chan struct{}

@@ -23,8 +23,8 @@ type Body struct {
 	FindingsSize  int `json:"findingsSize,omitempty"`
 }
 
-// Shown is the record as gate knows it. An analysis says nothing about what is no
-// image: versions before have analysed what an index called one.
+// Shown is the record as gate knows it. An analysis says nothing about a digest that is
+// not an image: earlier versions analysed what an index called one.
 func (b *Body) Shown() gate.Record {
 	out := b.Record
 	if k := out.Manifest.Kind; out.Manifest.Unassessable == "" && (k == gate.KindImage || k == gate.KindUnknown) {

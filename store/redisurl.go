@@ -63,11 +63,11 @@ func (c Config) Shared() bool {
 //	redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB    a master that sentinels watch
 //	redis+cluster://HOST:PORT,HOST:PORT               a cluster; it has database 0 only
 //
-// The scheme rediss, rediss+sentinel or rediss+cluster means TLS. Ports default
-// to 6379, 26379 for sentinels; the database to 0. A password is refused: it
-// belongs into a file. Sentinels that want a password are given one with
-// ?sentinelPasswordFile=PATH&sentinelUsername=NAME after the URL. gate.ErrInvalid says what is wrong and never quotes the
-// URL's credentials.
+// The scheme rediss, rediss+sentinel or rediss+cluster means TLS. Ports default to
+// 6379, 26379 for sentinels; the database to 0. A password is refused: it goes in a
+// file. Sentinels that want a password are given one with
+// ?sentinelPasswordFile=PATH&sentinelUsername=NAME after the URL. gate.ErrInvalid says
+// what is wrong and never quotes the URL's credentials.
 func ParseRedis(storeURL string) (RedisTarget, error) {
 	invalid := func(format string, args ...any) (RedisTarget, error) {
 		return RedisTarget{}, fmt.Errorf(format+": %w", append(args, gate.ErrInvalid)...)

@@ -14,8 +14,8 @@ const (
 	// MaxValue is the largest inventory or findings as JSON, in bytes: half of
 	// what a Redis string may hold, before compression.
 	MaxValue = 256 << 20
-	// MaxTags is how many tags one job confirms; an ask that would add one
-	// more is gate.ErrBusy, so that its sender comes back when the job is done.
+	// MaxTags is how many tags one job confirms; a request that would add one more is
+	// gate.ErrBusy, so that its sender comes back when the job is done.
 	MaxTags = 1000
 	// MaxKey is the longest key of a job in bytes: a registry's name, a
 	// repository of 255 bytes and a digest fit many times.
@@ -99,10 +99,9 @@ func NextPull(oldest, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// MayRestart reports whether an ask of trigger starts the finished job again;
-// see [Scheduler]. Whoever asks for an analysis that is done has seen that the
-// digest has no inventory, or uses Force: the scheduler knows nothing of
-// records.
+// MayRestart reports whether a request of trigger starts the finished job again; see
+// [Scheduler]. The caller that requests an analysis that is done has seen that the
+// digest has no inventory, or uses Force: the scheduler knows nothing of records.
 func MayRestart(job gate.Job, trigger gate.Trigger, now time.Time) bool {
 	switch job.State {
 	case gate.JobDone:
@@ -155,7 +154,7 @@ func VerbFor(r gate.Result, attempts int) (Verb, time.Duration) {
 }
 
 // RefusedFor is how long a registry may refuse an image before the job is failed
-// (DESIGN.md §5 rule 3): a policy that nobody changed in a day is meant.
+// (DESIGN.md §5 rule 3): a policy that stays for a day is meant.
 const RefusedFor = 24 * time.Hour
 
 // Refusal is what a result says of a registry that refuses an image.

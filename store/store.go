@@ -125,7 +125,7 @@ type Charges interface {
 	// Serve is given back by Finish, Cancel or the expiry in Claim.
 	// gate.ErrFenced when the lease is lost.
 	Serve(ctx context.Context, lease gate.Lease) error
-	// Avoid counts n asks that were answered without a charge.
+	// Avoid counts n requests that were answered without a charge.
 	Avoid(ctx context.Context, period string, n int64) error
 	// Quota returns what a period has used and avoided.
 	Quota(ctx context.Context, period string) (gate.QuotaUse, error)

@@ -36,10 +36,10 @@ func WithClient(client *http.Client) AuthOption {
 	return func(o *authOptions) { o.client = client }
 }
 
-// NewAuthenticator reads the secrets of c; an error names the key that is
-// wrong. There is no authenticator without a secret except by auth none.
-// Nothing is called: auth oidc asks its issuer at the first delivery. log, which
-// may be nil, is told of secrets that are short or cannot be read again.
+// NewAuthenticator reads the secrets of c; an error names the key that is wrong. There
+// is no authenticator without a secret except by auth none. Nothing is called: auth
+// oidc asks its issuer at the first delivery. log, which may be nil, gets a line for a
+// secret that is short or cannot be read again.
 func NewAuthenticator(c Config, now func() time.Time, log *slog.Logger, options ...AuthOption) (*Authenticator, error) {
 	if problems, _ := c.shape(); len(problems) > 0 {
 		return nil, problems[0]

@@ -25,8 +25,8 @@ const (
 	// AuthToken: ?token=SECRET or /webhooks/{name}/SECRET, for senders that can
 	// set nothing but a URL. Proxies in between may log it.
 	AuthToken = "token"
-	// AuthNone: everybody who reaches the endpoint is believed to be the
-	// registry. Pushes are hints, so the harm is load, not a wrong verdict.
+	// AuthNone: every client that reaches the endpoint is taken for the registry.
+	// Pushes are hints, so the harm is load, not a wrong verdict.
 	AuthNone = "none"
 	// AuthOIDC: a bearer token in Authorization that Issuer has signed for
 	// Audience and for one of the listed accounts.

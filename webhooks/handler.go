@@ -66,8 +66,8 @@ type Options struct {
 	Seen    Witness          // nobody is told
 }
 
-// Witness is told of each authenticated delivery that was answered, when all
-// it asked for is durable. It must not wait; intake.LastEvents implements it.
+// Witness sees each authenticated delivery that was answered, when all work that it
+// caused is durable. It must not wait; intake.LastEvents implements it.
 type Witness interface {
 	// Seen notes the newest delivery of a registry, and what it led to.
 	Seen(registry string, state gate.PushState, at time.Time)

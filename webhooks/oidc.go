@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// issuerEvery is how long after a look at the issuer the next one is due.
-	// Anybody can send a token with a made-up key, and each would be a reason
-	// to read the keys again. Issuers publish a key long before they use it.
+	// issuerEvery is how long after a look at the issuer the next one is due. Every
+	// client can send a token with a made-up key, and each would be a reason to read
+	// the keys again. Issuers publish a key long before they use it.
 	issuerEvery = 10 * time.Second
 	// issuerTimeout is below what senders wait: Pub/Sub gives 10 s by default.
 	issuerTimeout = 5 * time.Second

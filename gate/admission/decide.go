@@ -43,9 +43,9 @@ func (a alone) Decide(ctx context.Context, ref gate.Reference, req gate.Request)
 
 // Limits of one review.
 const (
-	// maxPlaces bounds containers and image volumes, maxImages the distinct
-	// references among them. Nobody runs Pods of that size; the node's own
-	// limits end far below.
+	// maxPlaces bounds containers and image volumes, maxImages the distinct references
+	// among them. No cluster runs Pods of that size; the node's own limits end far
+	// below.
 	maxPlaces = 1000
 	maxImages = 200
 	// parallel is how many references of one review are looked up at once: a

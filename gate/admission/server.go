@@ -23,11 +23,10 @@ const (
 	maxStreams = 100
 )
 
-// NewServer is the server of the admission listener; ServeTLS it with empty
-// file names. Reviews are small and callers are API servers, so that a slow
-// header or body is somebody else: 5 s and 10 s, as the body of a review must
-// arrive well within its caller's timeout. An answer takes at most the longest
-// timeout of Kubernetes.
+// NewServer is the server of the admission listener; ServeTLS it with empty file names.
+// Reviews are small and callers are API servers, so that a slow header or body is from
+// another client: 5 s and 10 s, as the body of a review must arrive well within its
+// caller's timeout. An answer takes at most the longest timeout of Kubernetes.
 func NewServer(h http.Handler, c *certificate.Certificate, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

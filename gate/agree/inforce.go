@@ -35,9 +35,9 @@ func NewActivations(s Store, k Kind, by, program string) *Activations {
 	return &Activations{kind: k, store: s, by: by, program: program}
 }
 
-// Active is what is in force; ok is false when nothing ever was, and when what
-// the store has is not to be believed. Errors: those of the store;
-// gate.ErrStoreUnavailable also for a value that is not readable.
+// Active is what is in force; ok is false when nothing ever was, and when what the
+// store has is not to be believed. Errors: those of the store; gate.ErrStoreUnavailable
+// also for a value that cannot be read.
 func (a *Activations) Active(ctx context.Context) (active Activation, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()

@@ -78,11 +78,11 @@ func generalMessages() Messages {
 // force, by what the process remembers. It is never asked about equal contents.
 type Rule func(m Memory, found Content, active Activation) bool
 
-// ByHistory is the rule for contents without an order: only a change on this
-// side replaces what is in force, and only one that is not behind others. What
-// never was in force is new. What was, after our last content, reaches us late,
-// and others are further; so does what a process finds that remembers nothing.
-// What was in force before our last content is a way back.
+// ByHistory is the rule for contents without an order: only a change on this side
+// replaces what is in force, and only one that is not behind others. What never was in
+// force is new. What was, after our last content, reaches us late, and others have
+// newer content; so does what a process finds that remembers nothing. What was in force
+// before our last content is a way back.
 func ByHistory(m Memory, found Content, active Activation) bool {
 	if found.Digest == m.Content {
 		return false // nothing changed here
@@ -91,9 +91,9 @@ func ByHistory(m Memory, found Content, active Activation) bool {
 	return last == 0 || last < m.Since
 }
 
-// ByTime is the rule for contents that have a time: forwards, what is newer than
-// what is in force; backwards, what is older than what this process had before,
-// which somebody wants. A process that remembers nothing only goes forwards.
+// ByTime is the rule for contents that have a time: forwards, what is newer than what
+// is in force; backwards, what is older than what this process had before, which the
+// operator wants. A process that remembers nothing only goes forwards.
 func ByTime(m Memory, found Content, active Activation) bool {
 	switch {
 	case m.Content == "":

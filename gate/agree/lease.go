@@ -10,10 +10,10 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// A lease lets one of all processes do a piece of work. It lies in a setting,
-// with whatever else there is to know of the work; who wants it writes himself
-// in by compare-and-set, and whoever has it extends it. There is no leader, and
-// a process that dies is not waited for longer than the lease.
+// A lease lets one of all processes do a piece of work. It is in a setting, with
+// whatever else there is to know of the work; a process that wants it writes its name
+// in by compare-and-set, and the process that has it extends it. There is no leader,
+// and a process that dies is not waited for longer than the lease.
 
 // HoldLease does work while renew extends the lease, three times in its length.
 // renew returns ErrConflict or ErrFenced when another process has taken it. Then,
@@ -71,8 +71,8 @@ func LoadState(ctx context.Context, s Settings, name string, state any) (version
 	return version, json.Unmarshal(value, state) == nil, nil
 }
 
-// SaveState writes state over the given version, and notes the new one;
-// ErrConflict when somebody else has.
+// SaveState writes state over the given version, and notes the new one; ErrConflict
+// when another process has written since.
 func SaveState(ctx context.Context, s Settings, name string, state any, version *int64) error {
 	value, err := json.Marshal(state)
 	if err != nil {

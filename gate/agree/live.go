@@ -52,7 +52,7 @@ type loaded[T any] struct {
 	activation Activation
 }
 
-// LiveStatus says in words what keeps what is found here, or what is in force,
+// LiveStatus has a sentence for what keeps what is found here, or what is in force,
 // from being in use; all is "" when all is well.
 type LiveStatus struct {
 	Differs string // what is found here is not what is in force

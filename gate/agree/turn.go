@@ -18,9 +18,9 @@ const (
 	turnPoll = 2 * time.Second
 )
 
-// Turn lets one of all processes on a store do a piece of work that each of
-// them would do. There is no leader: whoever comes first does it, and when it
-// dies another one takes it up. The work must be harmless to repeat.
+// Turn lets one of all processes on a store do a piece of work that each of them would
+// do. There is no leader: the process that comes first does it, and when it dies
+// another one takes it up. The work must be harmless to repeat.
 type Turn struct {
 	store   TimedSettings
 	setting string

@@ -26,7 +26,7 @@ type Token struct {
 // reach of guessing at the rates a server answers.
 const minToken = 16
 
-// NewToken is a token that nobody guesses; the beginning lets a search for leaked
+// NewToken is a token that cannot be guessed; the beginning lets a search for leaked
 // secrets recognise it.
 func NewToken() string { return "dg_" + rand.Text() }
 

@@ -21,8 +21,8 @@ const (
 	pollEvery = time.Second
 )
 
-// Follow applies the feed until ctx ends. It begins where the file left off and
-// builds the projection anew when the feed no longer reaches back that far.
+// Follow applies the feed until ctx ends. It begins where the file left off and builds
+// the projection again when the feed no longer reaches back that far.
 func (c *Catalog) Follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := c.source.Changed()

@@ -30,11 +30,10 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Certificate is the serving certificate and the authorities of clients. It
-// follows its files: [Certificate.Run] looks at their content, because what
-// matters is swapped in many ways (the kubelet moves a symbolic link, others
-// write in place). A pair that does not fit together is half-written: the old
-// one goes on serving.
+// Certificate is the serving certificate and the authorities of clients. It follows its
+// files: [Certificate.Run] looks at their content, because what matters is swapped in
+// many ways (the kubelet moves a symbolic link, others write in place). A pair that
+// does not fit together is half-written: the old one stays in use.
 type Certificate struct {
 	options Options
 	current atomic.Pointer[loaded]

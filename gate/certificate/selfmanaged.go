@@ -22,10 +22,10 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Lifetimes of self-managed certificates. The authority is what operators put
-// into webhook configurations, so it outlives the installation; the serving
-// certificate is renewed by itself long before anybody would notice. A
-// certificate begins an hour early for clocks that differ.
+// Lifetimes of self-managed certificates. The authority is what operators put into
+// webhook configurations, so it outlives the installation; the serving certificate is
+// renewed automatically long before it expires. A certificate begins an hour early for
+// clocks that differ.
 const (
 	authorityLife = 10 * 365 * 24 * time.Hour
 	servingLife   = 365 * 24 * time.Hour
@@ -42,8 +42,8 @@ type selfManaged struct {
 	now   func() time.Time
 }
 
-// AuthorityFile is where the authority of self-managed certificates lies in a
-// data directory, with its key.
+// AuthorityFile is where the authority of self-managed certificates is in a data
+// directory, with its key.
 func AuthorityFile(dataDir string) string { return filepath.Join(dataDir, "tls", "authority.pem") }
 
 // NewAuthority makes an authority as its file holds it: for replicas that are

@@ -21,11 +21,11 @@ const arrival = time.Second
 // retry is how often a caller that has found no room looks again.
 const retry = 20 * time.Millisecond
 
-// Connections bounds the connections of one server. When there is no room, the
-// one makes room that has waited longest and does nothing: first those that
-// never had a request that arrived whole, then idle ones. If all are busy, new
-// ones wait for a while, and then take the place of any, so that nobody keeps all
-// places by never being idle: of one between two requests if there is one.
+// Connections bounds the connections of one server. When there is no room, the one
+// makes room that has waited longest and does nothing: first those that never had a
+// request that arrived whole, then idle ones. If all are busy, new ones wait for a
+// while, and then take the place of any, so that no caller keeps all places by never
+// being idle: of one between two requests if there is one.
 type Connections struct {
 	limit int
 	freed chan struct{} // capacity 1: look again
@@ -244,8 +244,8 @@ func Working(ctx context.Context) (done func()) {
 	})
 }
 
-// Gone reports whether the connection of a request was closed because it was in
-// the way of others, so that there is nobody to be answered.
+// Gone reports whether the connection of a request was closed because it was in the way
+// of others, so that no caller waits for the answer.
 func Gone(ctx context.Context) bool { return connectionOf(ctx).gone() }
 
 // Serving is next with every request worked on from its beginning, for

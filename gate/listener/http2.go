@@ -2,9 +2,9 @@ package listener
 
 import "net/http"
 
-// HTTP2 bounds what one connection of HTTP/2 may hold: streams at a time, and
-// the bytes that it has sent and nobody has read. The library would take 1 MiB
-// of frames and 1 MiB of bodies from each connection.
+// HTTP2 bounds what one connection of HTTP/2 may hold: streams at a time, and the bytes
+// that it has sent and no handler has read. The library would take 1 MiB of frames and
+// 1 MiB of bodies from each connection.
 func HTTP2(streams int) *http.HTTP2Config {
 	return &http.HTTP2Config{
 		MaxConcurrentStreams: streams,

@@ -9,7 +9,7 @@ const (
 	// patience is how long there may be no connection that makes room before busy
 	// ones do: short beside the 10 s that an API server waits for a review.
 	patience = 2 * time.Second
-	// tenure is how long a connection is kept whatever it does, so that everybody
+	// tenure is how long a connection is kept whatever it does, so that every caller
 	// gets something done, and as many callers a second get in as there are places.
 	tenure = time.Second
 )

@@ -22,15 +22,15 @@ const (
 	awayFor = time.Second
 )
 
-// RecordCopy is a Reader that keeps local copies of small records and tags.
-// They are always read from the store; only when it does not answer the copies
-// serve, for grace after the last contact. Within a second of such a failure
-// nobody waits for the store again whose answer is in the copies; Follow asks
-// it meanwhile, and everything reads from it again as soon as it answers. (The large values need no copy: the
-// evaluator keeps what it made of them under the ids that the record names.)
-// Copies are of facts, never of decisions: policies run again on them. Follow
-// keeps them as they were at the last contact, however long ago an admission
-// read them. Safe for concurrent use.
+// RecordCopy is a Reader that keeps local copies of small records and tags. They are
+// always read from the store; only when it does not answer the copies serve, for grace
+// after the last contact. Within a second of such a failure no review waits for the
+// store again whose answer is in the copies; Follow asks it meanwhile, and everything
+// reads from it again as soon as it answers. (The large values need no copy: the
+// evaluator keeps what it made of them under the ids that the record names.) Copies are
+// of facts, never of decisions: policies run again on them. Follow keeps them as they
+// were at the last contact, however long ago an admission read them. Safe for
+// concurrent use.
 type RecordCopy struct {
 	reader  gate.Reader
 	grace   time.Duration

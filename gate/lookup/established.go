@@ -26,11 +26,11 @@ const (
 	establishedTimeout = 5 * time.Second
 )
 
-// Established remembers the namespaces that have had an image admitted. Half of
-// what all namespaces together may queue is kept for them, so that a user who
-// invents namespaces cannot use it up. It is shared through the store; what one
-// replica has seen, others know within twenty seconds. A nil Established knows
-// nobody. Safe for concurrent use.
+// Established remembers the namespaces that have had an image admitted. Half of what
+// all namespaces together may queue is kept for them, so that a user who invents
+// namespaces cannot use it up. It is shared through the store; what one replica has
+// seen, others know within twenty seconds. A nil Established knows no namespace. Safe
+// for concurrent use.
 type Established struct {
 	store agree.Settings
 	log   *slog.Logger

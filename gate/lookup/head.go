@@ -84,7 +84,7 @@ func (l *Lookup) shareHead(ctx context.Context, q *tagQuestion) (h *headed, err 
 
 // headOnce asks for all who wait; ctx is that of nobody.
 func (l *Lookup) headOnce(ctx context.Context, q tagQuestion, name string) (*headed, error) {
-	// Who has missed the end of the last call by a moment need not begin another.
+	// A caller that has just missed the end of the last call need not begin another.
 	if last, ok := l.heads.GetIfPresent(name); ok && l.serves(last, q) {
 		return last, nil
 	}

@@ -55,8 +55,8 @@ type Budget interface {
 // Standing makes and answers questions about stored digests; gate/standing
 // implements it.
 type Standing interface {
-	// Question makes the question about a stored digest at a location. matched,
-	// unless nil, is told of each match that is made for it.
+	// Question makes the question about a stored digest at a location. matched, unless
+	// nil, is called with the outcome of each match that is made for it.
 	Question(r gate.Reader, e gate.Entry, loc gate.Location, event gate.Event, matched func(error)) gate.Question
 	// Evaluate answers it with the active policies.
 	Evaluate(ctx context.Context, q gate.Question) gate.Decision

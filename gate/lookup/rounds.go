@@ -20,8 +20,8 @@ import (
 //
 // Each answer is made from what was read, as if it had been read for its image alone.
 // What was remembered only says what to read. Tags that a registry is asked for come
-// back in the next round, where one read tells of all of them whether they were pushed
-// meanwhile and what is recorded of what they name.
+// back in the next round, where one read says for all of them whether they were pushed
+// meanwhile and what is recorded about the digests that they name.
 type Rounds struct {
 	*Lookup
 	read    *ahead

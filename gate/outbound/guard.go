@@ -1,7 +1,7 @@
 // Package outbound guards what digestgate connects to: registries, the issuers of
-// tokens, whoever is notified. The address is checked at the moment of connecting,
-// so that neither a name that changes its mind nor a redirect leads to loopback,
-// link-local or metadata addresses.
+// tokens, the receivers of notifications. The address is checked at the moment of
+// connecting, so that neither a name that changes its mind nor a redirect leads to
+// loopback, link-local or metadata addresses.
 package outbound
 
 import (
@@ -18,7 +18,7 @@ import (
 type reach int
 
 const (
-	// reachPublic: anybody, as far as this guard is concerned.
+	// reachPublic: every caller, as far as this guard is concerned.
 	reachPublic reach = iota
 	// reachPrivate: configured hosts only.
 	reachPrivate
@@ -123,9 +123,9 @@ type Guard struct {
 }
 
 // NewGuard makes a guard that knows the endpoints ("host:port", see [Endpoint]) that
-// somebody has configured: they may have private addresses, and loopback or
-// link-local ones if they say so themselves. timeout covers resolving and
-// connecting, 0 is none; a nil resolver is the system's.
+// are configured: they may have private addresses, and loopback or link-local ones if
+// they say so themselves. timeout covers resolving and connecting, 0 is none; a nil
+// resolver is the system's.
 func NewGuard(configured []string, timeout time.Duration, resolver *net.Resolver) *Guard {
 	g := &Guard{configured: map[string]bool{}, timeout: timeout, resolver: resolver}
 	for _, e := range configured {
@@ -159,8 +159,8 @@ func (g *Guard) LookupNetIP(ctx context.Context, host string) ([]netip.Addr, err
 	return resolver.LookupNetIP(ctx, "ip", host)
 }
 
-// Check permits a connection to address ("ip:port") for somebody who asked for
-// target ("host:port"); otherwise the error is a [*BlockedError].
+// Check permits a connection to address ("ip:port") for a caller that asked for target
+// ("host:port"); otherwise the error is a [*BlockedError].
 func (g *Guard) Check(target, address string) error {
 	target = strings.ToLower(target)
 	ap, err := netip.ParseAddrPort(address)

@@ -48,9 +48,9 @@ type Stopped struct{ Job gate.Job }
 
 func (s *Stopped) Error() string { return s.Job.Error }
 
-// Ended waits for the end of a job and returns it. show is told of the job at each look.
-// Errors: [Stopped] for a job that waits after a failure, those of the store, and the
-// cause of the end of ctx.
+// Ended waits for the end of a job and returns it. show is called with the job at each
+// look. Errors: [Stopped] for a job that waits after a failure, those of the store, and
+// the cause of the end of ctx.
 func Ended(ctx context.Context, w Watched, id string, show func(gate.Job)) (job gate.Job, err error) {
 	err = Await(ctx, w.Changed, awaitEvery, func(ctx context.Context) (bool, error) {
 		if job, err = w.Job(ctx, id); err != nil {

@@ -50,8 +50,7 @@ func Read(ctx context.Context, q *gate.Quota, now time.Time, usage Usage, waitin
 	return s, nil
 }
 
-// Forecast is what a period comes to if digests go on arriving at the pace they
-// do.
+// Forecast is what a period comes to if digests keep arriving at the present pace.
 type Forecast struct {
 	// Known is false for a period that never ends.
 	Known bool
@@ -68,12 +67,12 @@ type Forecast struct {
 // enough to hold a working day of a month and of a week.
 const youngPart = 10
 
-// Ahead looks ahead to the end of the period of now. The pace is what the
-// period has needed so far (used and waiting) by the time that has passed. In
-// its first tenth a single busy minute would say too much, and a quiet one too
-// little: there the pace is that of a whole tenth which ends now, of which the
-// part before this period went at the pace of the previous one. It goes on
-// evenly to the end; nights and weekends are not known.
+// Ahead looks ahead to the end of the period of now. The pace is what the period has
+// needed so far (used and waiting) by the time that has passed. In its first tenth a
+// single busy minute would say too much, and a quiet one too little: there the pace is
+// that of a whole tenth which ends now, of which the part before this period went at
+// the pace of the previous one. The pace stays the same to the end; nights and weekends
+// are not known.
 //
 // Without a previous period the forecast of a young one is too low rather than
 // absurdly high.

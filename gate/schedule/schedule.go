@@ -2,10 +2,10 @@
 // tick of a schedule, on one of all replicas, it asks for a rescan.
 //
 // A tick is the time at which a schedule should run. The store's setting
-// "schedule/NAME" holds the last tick that was begun, so that it is begun once
-// whatever the number of replicas and restarts. A tick whose rescan was cut
-// short (crash, stop, error) is taken up again, so a rescan must be harmless
-// to repeat. Ticks that nobody was there for are made up for by one run.
+// "schedule/NAME" holds the last tick that was begun, so that it is begun once whatever
+// the number of replicas and restarts. A tick whose rescan was cut short (crash, stop,
+// error) is taken up again, so a rescan must be harmless to repeat. One run makes up
+// for all ticks at which no process ran.
 //
 // It does not know what a rescan does, and it does not hold work that has to
 // happen more often than by the minute.
@@ -87,8 +87,8 @@ func New(list []Config, store Store, work Rescanner, log *slog.Logger) (*Schedul
 	return s, nil
 }
 
-// Run serves all schedules until ctx ends and every rescan has returned. A
-// rescan in progress is cancelled and taken up again by whoever comes next.
+// Run serves all schedules until ctx ends and every rescan has returned. A rescan in
+// progress is cancelled, and the next process takes it up again.
 func (s *Scheduler) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, e := range s.entries {

@@ -13,13 +13,13 @@ import (
 // Question makes the question about a stored digest at a location. The large values
 // are read only when the evaluator does not have them.
 //
-// Where the stored findings are of an older generation than the one that this
-// process has loaded, or of another matcher, or cannot be read, the stored
-// inventory is matched in process and the answer is from that: new advisories
-// decide at once, before the sweep has reached the image, and a record that
-// somebody has put back decides nothing that the present data would not
-// (docs/adr/0008). Findings of a newer generation than ours stay: a replica
-// that lags must not replace them. matched, unless nil, is told of each match.
+// Where the stored findings are of an older generation than the one that this process
+// has loaded, or of another matcher, or cannot be read, the stored inventory is matched
+// in process and the answer is from that: new advisories decide at once, before the
+// sweep has reached the image, and a record that was put back decides nothing that the
+// present data would not (docs/adr/0008). Findings of a newer generation than ours
+// stay: a replica that lags must not replace them. matched, unless nil, is called with
+// the outcome of each match.
 func (s *Standing) Question(r gate.Reader, e gate.Entry, loc gate.Location, event gate.Event, matched func(error)) gate.Question {
 	q := gate.Question{
 		Event: event, Now: s.Now(), Digest: e.Record.Digest, Location: loc, Record: e.Record, State: e.State(),

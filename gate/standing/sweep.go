@@ -98,11 +98,11 @@ func (s *Sweeper) rematch(ctx context.Context, k gate.Known, swept *Swept) error
 	return p.Match(ctx, k, o)
 }
 
-// When the charges of analysed digests are looked at, which costs a round trip
-// for each. What a shared store loses is its last second, or the lag of its
-// replica, so that every sweep looks at the digests that were analysed within
-// the hour. The first sweep of a process and one a day look at all, for what
-// was lost while nobody swept.
+// When the charges of analysed digests are looked at, which costs a round trip for
+// each. What a shared store loses is its last second, or the lag of its replica, so
+// that every sweep looks at the digests that were analysed within the hour. The first
+// sweep of a process and one a day look at all, for what was lost while no process
+// swept.
 const (
 	auditFresh = time.Hour
 	auditEvery = 24 * time.Hour

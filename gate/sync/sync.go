@@ -87,9 +87,9 @@ const (
 // manifests it asks for the digest only (HEAD). A tag counts as moved or gone
 // only when the resolve has read it.
 //
-// One run of a registry is under way at a time, whatever the number of
-// replicas. It goes on where it stopped after a crash, a stop or a time in
-// which the registry did not answer. A Syncer is safe for concurrent use.
+// One run of a registry is under way at a time, whatever the number of replicas. It
+// continues where it stopped after a crash, a stop or a time in which the registry did
+// not answer. A Syncer is safe for concurrent use.
 type Syncer struct {
 	registries *gate.Registries
 	source     Source

@@ -53,7 +53,7 @@ func ofAccessories(list []gate.Accessory) []Accessory {
 	return out
 }
 
-// Place is where an image lies.
+// Place is where an image is located.
 type Place struct {
 	Registry   string   `json:"registry"`
 	Repository string   `json:"repository"`

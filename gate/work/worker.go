@@ -74,8 +74,8 @@ func NewWorker(queue Queue, o Options) *Worker {
 // worker stops; such a job returns to the queue and burns no attempt.
 var errStopping = fmt.Errorf("worker is stopping: %w", gate.ErrBusy)
 
-// Run works until ctx ends. Then it claims nothing more, lets running jobs go
-// on for grace, and at last cancels them; they return to the queue unburnt.
+// Run works until ctx ends. Then it claims nothing more, lets running jobs continue for
+// grace, and at last cancels them; they return to the queue unburnt.
 func (w *Worker) Run(ctx context.Context, grace time.Duration) {
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)

@@ -25,10 +25,9 @@ type Database struct {
 	Summary   Summary
 }
 
-// Inspect reads a directory completely, checks it and says what it holds. It
-// is meant for directories that nobody writes to: a file that shrinks meanwhile
-// is reported as corrupt. Errors wrap gate.ErrInvalid; a context that ends,
-// gate.ErrTimeout.
+// Inspect reads a directory completely, checks it and says what it holds. It is meant
+// for directories that no process writes to: a file that shrinks meanwhile is reported
+// as corrupt. Errors wrap gate.ErrInvalid; a context that ends, gate.ErrTimeout.
 func Inspect(ctx context.Context, dir string, now time.Time) (*Database, error) {
 	meta, err := readMetadata(dir, now)
 	if err != nil {

@@ -38,10 +38,10 @@ func (d Difference) Empty() bool {
 	return len(d.Packages) == 0 && len(d.Buckets) == 0 && len(d.Vulnerabilities) == 0 && !d.RedHat
 }
 
-// Diff compares two directories with advisory data by walking both in key
-// order. It opens the files itself, so that matching goes on meanwhile, and it
-// does not take a reordered list for a change: two builds of Trivy's database
-// from the same input differ in that. Errors: gate.ErrInvalid, gate.ErrTimeout.
+// Diff compares two directories with advisory data by walking both in key order. It
+// opens the files itself, so that matching continues meanwhile, and it does not take a
+// reordered list for a change: two builds of Trivy's database from the same input
+// differ in that. Errors: gate.ErrInvalid, gate.ErrTimeout.
 func Diff(ctx context.Context, oldDir, newDir string) (d Difference, err error) {
 	err = guarded(func() error {
 		older, err := openReadOnly(filepath.Join(oldDir, databaseFile))

@@ -1,7 +1,7 @@
-// Package advisory keeps the advisory data that matching needs: it opens,
-// checks and copies a database in Trivy's format, activates it as a generation,
-// swaps it while matching goes on, compares two generations, and builds such a
-// database from advisory sources.
+// Package advisory keeps the advisory data that matching needs: it opens, checks and
+// copies a database in Trivy's format, activates it as a generation, swaps it while
+// matching continues, compares two generations, and builds such a database from
+// advisory sources.
 //
 // A database is a directory with two files: trivy.db, a bbolt file, and
 // metadata.json with its schema version and the time of the data. The

@@ -13,9 +13,9 @@ import (
 	"github.com/digestgate/digestgate/gate/agree"
 )
 
-// Loader takes a generation into use; scanner/match implements it. dir holds
-// trivy.db and metadata.json, is complete, and nobody writes to it. When Load
-// fails the former generation stays in use.
+// Loader takes a generation into use; scanner/match implements it. dir holds trivy.db
+// and metadata.json, is complete, and no process writes to it. When Load fails the
+// former generation stays in use.
 type Loader interface {
 	// Load takes the generation in dir into use; see Loader for what an error means.
 	Load(ctx context.Context, dir string, g gate.Generation) error
@@ -84,10 +84,10 @@ func NewManager(o Options) *Manager {
 // watchEvery is how often the directory is looked at: two calls of stat.
 const watchEvery = 15 * time.Second
 
-// Open loads the data at Path. If that cannot be used, the generation that was
-// active before a restart is taken from its copy, and Status says why. An error
-// means that nothing is loaded: it wraps gate.ErrAdvisoriesUnavailable, the
-// server may run, and [Manager.Run] goes on trying.
+// Open loads the data at Path. If that cannot be used, the generation that was active
+// before a restart is taken from its copy, and Status says why. An error means that
+// nothing is loaded: it wraps gate.ErrAdvisoriesUnavailable, the server may run, and
+// [Manager.Run] keeps trying.
 func (m *Manager) Open(ctx context.Context) error {
 	_, err := m.Refresh(ctx)
 	if err == nil {

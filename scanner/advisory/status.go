@@ -16,7 +16,7 @@ const (
 	Missing Freshness = "missing" // nothing is loaded; no image can be matched
 )
 
-// Status is what people and /readyz are told of the advisory data.
+// Status is what people and /readyz see of the advisory data.
 type Status struct {
 	Freshness  Freshness       `json:"freshness"`
 	Path       string          `json:"path"`

@@ -140,7 +140,7 @@ func setName(child string, c Config) string {
 	return fmt.Sprintf("%s+%x", child, sum[:4])
 }
 
-// secretsUnit is the search for secrets as a child is told.
+// secretsUnit is the search for secrets, as the request to a child has it.
 func secretsUnit(c Config) protocol.Secrets {
 	return protocol.Secrets{Enabled: configured(c, gate.RiskSecrets), SkipPaths: c.Secrets.SkipPaths, MaxFileBytes: int64(c.Secrets.MaxFileBytes)}
 }

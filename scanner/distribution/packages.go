@@ -9,12 +9,11 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Contents says how packages and databases contradict the family and release
-// that were decided: packages of another manager, databases that nobody reads,
-// the package that brings the release files of another distribution, packages
-// built for another release. "" when they agree, or as far as the family is not
-// known. rebuilt says that a supplier rebuilt the packages: their versions are
-// its own.
+// Contents says how packages and databases contradict the family and release that were
+// decided: packages of another manager, databases that no manager reads, the package
+// that brings the release files of another distribution, packages built for another
+// release. "" when they agree, or as far as the family is not known. rebuilt says that
+// a supplier rebuilt the packages: their versions are its own.
 func Contents(family, release string, facts *gate.Distribution, pkgs []gate.Package, rebuilt bool) string {
 	f := families[family]
 	if f != nil {

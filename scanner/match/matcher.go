@@ -43,7 +43,7 @@ func New(log *slog.Logger, now func() time.Time) *Matcher {
 
 // Load takes the database in dir into use as generation g: matches that begin
 // afterwards use it, matches that run finish with the former one or begin again.
-// Nobody may write to dir from now on. After an error (gate.ErrInvalid,
+// Nothing may write to dir from now on. After an error (gate.ErrInvalid,
 // gate.ErrAdvisoriesUnavailable) the former generation is still in use.
 func (m *Matcher) Load(ctx context.Context, dir string, g gate.Generation) error {
 	if err := ctx.Err(); err != nil {

@@ -34,9 +34,9 @@ const (
 	// stepGrace is how long a match may run on while a swap waits. Ordinary
 	// images are done in that time.
 	stepGrace = 20 * time.Millisecond
-	// maxFindings bounds what one image may have. Images with kernel headers of
-	// old releases reach 20,000; beyond this bound it is no image that anybody
-	// would read the findings of, and it is unassessable.
+	// maxFindings bounds what one image may have. Images with kernel headers of old
+	// releases reach 20,000; beyond this bound no reader would look at the findings,
+	// and the image is unassessable.
 	maxFindings = 50_000
 )
 

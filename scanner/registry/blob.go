@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// maxResumes bounds how often one transfer goes on after a break without
-	// having moved resumeProgress bytes in between. A flaky line thus finishes
-	// a large layer, and a registry that breaks every time ends.
+	// maxResumes bounds how often one transfer continues after a break without having
+	// moved resumeProgress bytes in between. A flaky line thus finishes a large layer,
+	// and a registry that breaks every time ends.
 	maxResumes     = 5
 	resumeProgress = 16 << 20
 )

@@ -18,9 +18,9 @@ const (
 // host's name: those have no spaces.
 func (k bodyKind) of(host string) string { return string(k) + " of " + host }
 
-// stallBreak bodies in a row that stand still make the host be left alone for
-// them: each has cost a slot for timeouts.idle, so the rest begins with twice that
-// and doubles up to maxStallBreak.
+// stallBreak bodies in a row that stand still pause the host for them: each has cost a
+// slot for timeouts.idle, so the rest begins with twice that and doubles up to
+// maxStallBreak.
 const (
 	stallBreak      = 3
 	firstStallBreak = time.Minute

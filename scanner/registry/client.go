@@ -129,11 +129,11 @@ func (c *Client) session(loc gate.Location) (*session, error) {
 	return s, checkRepository(loc.Repository)
 }
 
-// Blob streams a blob of size bytes (as its descriptor says). The reader
-// resumes broken transfers by itself, ends one of which no byte comes for 30 s, and returns gate.ErrIntegrity instead of
-// io.EOF when the bytes are not those of the digest; whoever stops before
-// io.EOF has read unchecked bytes. ctx covers the whole stream. The caller
-// closes it. Errors of Blob and of Read: those of gate.Source.
+// Blob streams a blob of size bytes (as its descriptor says). The reader resumes broken
+// transfers by itself, ends one of which no byte comes for 30 s, and returns
+// gate.ErrIntegrity instead of io.EOF when the bytes are not those of the digest; a
+// caller that stops before io.EOF has read unchecked bytes. ctx covers the whole
+// stream. The caller closes it. Errors of Blob and of Read: those of gate.Source.
 func (c *Client) Blob(ctx context.Context, loc gate.Location, digest gate.Digest, size int64) (io.ReadCloser, error) {
 	s, err := c.session(loc)
 	if err == nil {

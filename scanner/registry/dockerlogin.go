@@ -14,10 +14,10 @@ var errNoLogin = errors.New("no login")
 const helperHasNone = "credentials not found in native keychain"
 
 // DockerLogin reports whether the docker configuration in a file has a login for a
-// repository of host, so that the file can be named in [CredentialsConfig]. Where
-// the file leaves it to a credential helper, the helper is run; one that does not
-// know the host is no error. Errors: a file that cannot be read, a login of a kind
-// that is not supported, a helper that is missing or fails.
+// repository of host, so that the file can be named in [CredentialsConfig]. Where the
+// file leaves it to a credential helper, the helper is run; one that does not know the
+// host is not an error. Errors: a file that cannot be read, a login of a kind that is
+// not supported, a helper that is missing or fails.
 func DockerLogin(ctx context.Context, file, host, repository string) (bool, error) {
 	_, helper, err := readDockerConfig(file, host, repository)
 	if err == nil && helper != "" {

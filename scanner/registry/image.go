@@ -7,9 +7,9 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Image is one platform's image as its manifest and configuration describe it.
-// Both documents have been checked against their digests; what they say is
-// still the claim of whoever pushed them.
+// Image is one platform's image as its manifest and configuration describe it. Both
+// documents have been checked against their digests; what they say is still the claim
+// of the client that pushed them.
 type Image struct {
 	Digest    gate.Digest // of the manifest
 	MediaType string
@@ -32,9 +32,9 @@ type Layer struct {
 	DiffID gate.Digest
 }
 
-// Image reads the manifest and the configuration of one platform's image, two
-// requests. Errors: those of gate.Source; gate.ErrUnassessable when Resolve
-// sets Manifest.Unassessable and when the digest is no image at all.
+// Image reads the manifest and the configuration of one platform's image, two requests.
+// Errors: those of gate.Source; gate.ErrUnassessable when Resolve sets
+// Manifest.Unassessable and when the digest is not an image at all.
 func (c *Client) Image(ctx context.Context, loc gate.Location, digest gate.Digest) (Image, error) {
 	img, err := c.image(ctx, loc, digest)
 	if err != nil {

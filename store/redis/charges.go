@@ -13,7 +13,7 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
-// Avoid counts asks that were answered without a charge. An ask whose answer is
+// Avoid counts requests that were answered without a charge. A request whose answer is
 // lost on its way may be counted twice: the figure is for people.
 func (s *Store) Avoid(ctx context.Context, period string, n int64) error {
 	what := fmt.Sprintf("counting %d avoided charges", n)

@@ -78,8 +78,8 @@ func faultOf(err error) *fault {
 	return nil
 }
 
-// failedIn is failed, where the end of ctx counts as a time-out whatever the
-// client makes of it: it reports a deadline on the connection as one of the
+// failedIn is failed for a call under ctx: when ctx has ended, the error is a time-out,
+// whatever the client returned: it reports a deadline on the connection as one of the
 // network.
 func (s *Store) failedIn(ctx context.Context, what string, err error) error {
 	var timeout net.Error

@@ -119,7 +119,7 @@ func (s *Store) Job(ctx context.Context, id string) (gate.Job, error) {
 // jobsPage is how many jobs one command fetches: some hundred kilobytes.
 const jobsPage = 200
 
-// Jobs returns the jobs with the ids that exist; all lie in the scheduler's slot.
+// Jobs returns the jobs with the ids that exist; all are in the scheduler's slot.
 func (s *Store) Jobs(ctx context.Context, ids []string) (map[string]gate.Job, error) {
 	what := fmt.Sprintf("reading %d jobs", len(ids))
 	jobs := make(map[string]gate.Job, len(ids))

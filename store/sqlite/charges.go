@@ -24,7 +24,7 @@ func (s *Store) Serve(ctx context.Context, lease gate.Lease) error {
 	return err
 }
 
-// Avoid counts asks that were answered without a charge.
+// Avoid counts requests that were answered without a charge.
 func (s *Store) Avoid(ctx context.Context, period string, n int64) error {
 	what := fmt.Sprintf("counting %d avoided charges", n)
 	if n < 0 {

@@ -80,9 +80,9 @@ type Store struct {
 	close   func() error
 }
 
-// Open opens or creates the store at path, which may also be a sqlite:// URL.
-// Missing directories are made. It refuses a file that another process uses,
-// that is no store, or that a newer version has written; such errors wrap
+// Open opens or creates the store at path, which may also be a sqlite:// URL. Missing
+// directories are made. It refuses a file that another process uses, that is not a
+// store, or that a newer version has written; such errors wrap
 // gate.ErrStoreUnavailable, a wrong path gate.ErrInvalid.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if strings.Contains(path, "://") {

@@ -9,9 +9,9 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
-// Retention runs the cases about what is removed in time on a store that keeps
-// jobs for an hour. tidy makes the store remove what it may, and returns the
-// store that goes on.
+// Retention runs the cases about what is removed in time on a store that keeps jobs for
+// an hour. tidy makes the store remove what it may, and returns the store to continue
+// with.
 func Retention(t *testing.T, h Harness, tidy func(store.Store) store.Store) {
 	e := newEnv(t, h)
 	fail := gate.Result{Err: gate.ErrScanFailed, Final: true}

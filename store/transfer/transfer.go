@@ -1,10 +1,10 @@
 // Package transfer copies everything from one store to another and compares the
 // two afterwards.
 //
-// A copy notes in the target where it stands. While it is not finished the target
-// serves nobody: [Refuse] is what a server asks first. Broken off, it goes on
-// where it was when it is run again; when the source has changed meanwhile it
-// begins anew, which costs time and harms nothing.
+// A copy notes in the target where it stands. While it is not finished no server starts
+// on the target: each calls [Refuse] first. After an interruption it continues where it
+// stopped when it is run again; when the source has changed meanwhile it starts from
+// the beginning, which costs time and harms nothing.
 //
 // It takes no lock: the source's servers must be stopped. That they were is seen
 // afterwards, when the source's feed has not moved.
@@ -52,8 +52,8 @@ type progress struct {
 	Finished time.Time     `json:"finished,omitzero"`
 }
 
-// Refuse answers gate.ErrConflict in words when a copy to the store is not
-// finished.
+// Refuse returns gate.ErrConflict, with a sentence for the operator, when a copy to the
+// store is not finished.
 func Refuse(ctx context.Context, s store.Settings) error {
 	p, _, err := load(ctx, s)
 	if err != nil || p == nil || !p.Finished.IsZero() {
@@ -118,10 +118,9 @@ const (
 	importers = 16
 )
 
-// Run copies what is not in the target, marks it as finished and compares. Errors
-// are those of the stores, and gate.ErrConflict when the target must not be
-// copied to or the source is in use. Differences are no error, but an unfinished
-// copy.
+// Run copies what is not in the target, marks it as finished and compares. Errors are
+// those of the stores, and gate.ErrConflict when the target must not be copied to or
+// the source is in use. Differences are not an error but an unfinished copy.
 func (c *Copy) Run(ctx context.Context) (Result, error) {
 	r := Result{Seen: Counts{}, Written: Counts{}, Compared: Counts{}, Differences: []string{}}
 	p, err := c.begin(ctx)

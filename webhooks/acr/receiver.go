@@ -66,7 +66,7 @@ func (a artifact) host() string {
 	return a.InstanceName + "-registry." + a.RegionID + ".cr.aliyuncs.com"
 }
 
-// event says what an event of EventBridge is to us.
+// event says what an event of EventBridge means here.
 func event(name string, data artifact) (kind gate.PushKind, reason string) {
 	switch {
 	case name == "cr:Artifact:PushCompleted":

@@ -73,7 +73,7 @@ func (m message) kind() string {
 	return m.Type
 }
 
-// action says what the action of a webhook is to us.
+// action says what the action of a webhook means here.
 func action(name string) (kind gate.PushKind, reason string) {
 	switch name {
 	case "push":

@@ -72,7 +72,7 @@ func Parse(d webhooks.Delivery) ([]gate.Push, error) {
 	return pushes, nil
 }
 
-// push says what one event is to us.
+// push says what one event means here.
 func (e event) push() gate.Push {
 	switch e.Action {
 	case "push":

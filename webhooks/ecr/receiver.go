@@ -55,8 +55,8 @@ type detail struct {
 	Tag        string `json:"image-tag"`
 }
 
-// event says what an event is to us. One detail-type carries pushes, deletes
-// and changes of storage.
+// event says what an event means here. One detail-type carries pushes, deletes and
+// changes of storage.
 func event(detailType string, d detail) (kind gate.PushKind, reason string) {
 	switch detailType {
 	case "ECR Image Action":

@@ -1,8 +1,7 @@
-// Package harborevents reads the body that Harbor sends and that others have
-// taken over from it: Harbor 1.x and 2.x, Tencent's TCR and Huawei's SWR differ
-// in the names of their events and in little else. A [Dialect] is that
-// difference as data; the receivers harbor, harborv1, tcr and swr each have
-// one. It is no receiver itself.
+// Package harborevents reads the body that Harbor sends and that others have taken over
+// from it: Harbor 1.x and 2.x, Tencent's TCR and Huawei's SWR differ in the names of
+// their events and in little else. A [Dialect] is that difference as data; the
+// receivers harbor, harborv1, tcr and swr each have one. It is not a receiver itself.
 //
 // Sources: goharbor/harbor src/pkg/notifier/model/event.go (2.x) and
 // src/core/notifier/model/event.go (1.10.9).
@@ -19,8 +18,8 @@ import (
 	"github.com/digestgate/digestgate/webhooks"
 )
 
-// Meaning is what an event is to us: pushed, deleted, or ignored with the
-// reason that the sender's operator is told.
+// Meaning is what an event means here: pushed, deleted, or ignored with the reason that
+// the sender's operator is told.
 type Meaning struct {
 	Kind   gate.PushKind
 	Reason string // of gate.PushIgnored

@@ -14,8 +14,8 @@ type goneKey struct {
 	loc    gate.Location
 }
 
-// memory is the part of a store that takes pushes in. It refuses what no
-// receiver may lead to.
+// memory is the part of a store that takes pushes in. It refuses requests that a
+// receiver must never cause.
 type memory struct {
 	mu      sync.Mutex
 	jobs    map[string]gate.Job
@@ -118,7 +118,7 @@ func (m *memory) touched() bool {
 	return len(m.jobs)+len(m.dirty)+len(m.gone) > 0 || m.avoided > 0
 }
 
-// misused returns the first request that no receiver may lead to.
+// misused returns the first request that a receiver must never cause.
 func (m *memory) misused() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package document reads a configuration that people write: YAML documents and
-// single values, over the defaults in a Go struct. It reports everything that
-// is wrong at once, each with the place where it was written, in words that say
-// nothing about Go; and it bounds what reading may cost.
+// Package document reads a configuration that people write: YAML documents and single
+// values, over the defaults in a Go struct. It reports everything that is wrong at
+// once, each with the place where it was written, in sentences that say nothing about
+// Go; and it bounds what reading may cost.
 //
 // It does not know what a key means: that is for the packages whose
 // configuration it is, whose findings [Document.Add] puts beside its own.
@@ -215,7 +215,7 @@ func (d *Document) Add(path, text string) {
 	d.problems = append(d.problems, d.at(path, text))
 }
 
-// Warn is Add for what is no reason to refuse.
+// Warn is Add for a problem that does not refuse the configuration.
 func (d *Document) Warn(path, text string) { d.warnings = append(d.warnings, d.at(path, text)) }
 
 // Given reports whether a key was written anywhere.

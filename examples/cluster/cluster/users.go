@@ -14,7 +14,7 @@ import (
 	"text/template"
 )
 
-// User is somebody whom the API server knows.
+// User is a person that the API server knows.
 type User string
 
 // The users of a cluster.

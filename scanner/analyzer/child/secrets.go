@@ -129,8 +129,8 @@ func (f *failing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// censor removes the secret's text and its surroundings. Only where it lies
-// leaves this process.
+// censor removes the secret's text and its surroundings. Only its place leaves this
+// process.
 func censor(s *ftypes.Secret) {
 	for i := range s.Findings {
 		f := &s.Findings[i]

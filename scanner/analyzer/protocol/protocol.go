@@ -145,11 +145,11 @@ type FailureClass string
 
 // The classes of failure.
 const (
-	// FailureCorrupt: the bytes are no readable layer or configuration.
+	// FailureCorrupt: the bytes are not a layer or configuration that can be read.
 	FailureCorrupt FailureClass = "corrupt"
 	// FailureTooLarge: a stated limit on sizes or numbers was reached.
 	FailureTooLarge FailureClass = "tooLarge"
-	// FailureUndecidable: nobody can tell what a container would see.
+	// FailureUndecidable: it cannot be known what a container would see.
 	FailureUndecidable FailureClass = "undecidable"
 	// FailureDiskFull: the file system of the temporary directory is full.
 	FailureDiskFull FailureClass = "diskFull"

@@ -72,8 +72,8 @@ const (
 	aufsLinks      = ".wh..wh.plnk"
 )
 
-// NewEntry takes what is needed of a header. problem is not empty when nobody
-// can tell what a container would see of a layer with such an entry.
+// NewEntry takes what is needed of a header. problem is not empty when it cannot be
+// known what a container would see of a layer with such an entry.
 func NewEntry(h *tar.Header) (e Entry, problem string) {
 	e = Entry{Name: path.Clean(h.Name), Mode: uint32(h.Mode) & 0o7777}
 	switch h.Typeflag {

@@ -45,8 +45,8 @@ const (
 	maxRootHops = 8
 )
 
-// Undecidable says why nobody can tell what a container would see. It makes an
-// image unassessable.
+// Undecidable says why it cannot be known what a container would see. It makes an image
+// unassessable.
 type Undecidable struct {
 	Layer  int // from 0, the base
 	Reason string

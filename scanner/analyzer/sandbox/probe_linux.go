@@ -15,11 +15,11 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Probe tries what a sandboxed process must not be able to do and returns what
-// succeeded, in words; nothing when the sandbox holds. It opens the named files
-// for reading, connects to address ("" for none), and tries sockets, processes,
-// programs, debugging, signals and kernel interfaces. Use it in a process that
-// does nothing else: what succeeds has effects.
+// Probe tries what a sandboxed process must not be able to do and returns a sentence
+// for each that succeeded; nothing when the sandbox holds. It opens the named files for
+// reading, connects to address ("" for none), and tries sockets, processes, programs,
+// debugging, signals and kernel interfaces. Use it in a process that does nothing else:
+// what succeeds has effects.
 func Probe(files []string, address string) []string {
 	var reached []string
 	for _, a := range attempts(address) {

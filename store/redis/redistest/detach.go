@@ -2,13 +2,13 @@ package redistest
 
 import "fmt"
 
-// Detach stops the replica of shard i and breaks its link: what the master
-// acknowledges from now on is lost with its Crash, which lets the replica go
-// on. Crash it within 30 s, later the replica finds its data too old.
+// Detach stops the replica of shard i and breaks its link: what the master acknowledges
+// from now on is lost with its Crash, which lets the replica continue. Crash it within
+// 30 s, later the replica finds its data too old.
 func (c *ClusterServers) Detach(i int) error { return detach(c.shard(i)) }
 
-// Detach stops the replica and breaks its link: what the master acknowledges
-// from now on is lost with its Crash, which lets the replica go on.
+// Detach stops the replica and breaks its link: what the master acknowledges from now
+// on is lost with its Crash, which lets the replica continue.
 func (s *SentinelServers) Detach() error { return detach(s.pair.servers) }
 
 func detach(servers []*Server) error {

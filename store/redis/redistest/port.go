@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// Ports are chosen below 32768, where Linux takes those of outgoing connections
-// and of listeners on port 0 from, so that nobody takes the port of a server
-// while it is down; and so that port + busOffset, where a member of a cluster
-// listens as well, is below too.
+// Ports are chosen below 32768, where Linux takes those of outgoing connections and of
+// listeners on port 0 from, so that no program takes the port of a server while it is
+// down; and so that port + busOffset, where a member of a cluster listens as well, is
+// below too.
 const (
 	firstPort = 10000
 	endPort   = 22768

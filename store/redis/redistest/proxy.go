@@ -99,8 +99,8 @@ func (p *FaultProxy) Cut() {
 	}
 }
 
-// Blackhole accepts connections and requests and loses them: nothing reaches
-// the server, nothing comes back, nobody is told. Heal resets the connections
+// Blackhole accepts connections and requests and loses them: nothing reaches the
+// server, nothing comes back, and no side learns of it. Heal resets the connections
 // that were in it.
 func (p *FaultProxy) Blackhole() { p.set(func() { p.mode = swallow }) }
 
@@ -135,8 +135,7 @@ func (p *FaultProxy) Lost() int {
 	return p.lost
 }
 
-// Heal ends all faults. It fails when, after Cut, somebody else has taken the
-// port.
+// Heal ends all faults. It fails when, after Cut, another program has taken the port.
 func (p *FaultProxy) Heal() error {
 	p.set(func() { p.mode, p.delay, p.rules = forward, 0, nil })
 	p.mu.Lock()

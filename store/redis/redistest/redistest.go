@@ -9,10 +9,10 @@
 // keep apart by a Prefix: a cluster needs three seconds to start, a subtest
 // should need none.
 //
-// It knows nothing of digestgate and is no model of Redis: what a test sees is
-// what Redis does. It is neither fast nor safe enough for anything but tests.
-// Everything is safe for concurrent use. Faults answer with errors instead of
-// ending the test, so that goroutines can cause them.
+// It knows nothing of digestgate and is not a model of Redis: what a test sees is what
+// Redis does. It is neither fast nor safe enough for anything but tests. Everything is
+// safe for concurrent use. Faults answer with errors instead of ending the test, so
+// that goroutines can cause them.
 package redistest
 
 import (

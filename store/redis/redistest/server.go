@@ -109,11 +109,11 @@ func (s *Server) Kill() error {
 	return s.process.kill()
 }
 
-// Pause stops the process with SIGSTOP: the system goes on accepting
-// connections and requests for it, and nobody answers.
+// Pause stops the process with SIGSTOP: the system still accepts connections and
+// requests for it, and no answer comes.
 func (s *Server) Pause() error { return s.stopped(true, syscall.SIGSTOP) }
 
-// Resume lets a paused process go on.
+// Resume lets a paused process continue.
 func (s *Server) Resume() error { return s.stopped(false, syscall.SIGCONT) }
 
 func (s *Server) stopped(paused bool, sig syscall.Signal) error {
