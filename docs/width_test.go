@@ -98,3 +98,23 @@ func TestWide(t *testing.T) {
 		})
 	}
 }
+
+// TestPagesSayForWhomTheyAre: the first paragraph of a page names its readers. Decisions
+// and lists of pages have a form of their own.
+func TestPagesSayForWhomTheyAre(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for _, page := range pages(t, false) {
+		if !strings.HasPrefix(page.name, "docs/") || strings.HasPrefix(page.name, "docs/adr/") || strings.HasSuffix(page.name, "/README.md") {
+			continue
+		}
+		seen++
+		_, body, _ := strings.Cut(page.text, "\n\n")
+		if !strings.HasPrefix(body, "For ") && !strings.HasPrefix(body, "This page is for ") {
+			t.Errorf("%s: the page does not begin with its readers; write: For operators who …: at the end of this page …", page.name)
+		}
+	}
+	if seen < 30 {
+		t.Errorf("only %d pages were found", seen)
+	}
+}
