@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -177,6 +178,17 @@ func TestCommentsHaveNoRefusedPhrases(t *testing.T) {
 	}
 	if seen < 500 {
 		t.Errorf("only %d comments were found", seen)
+	}
+	// Inside the code too, but for what only a reader of the package meets.
+	for _, f := range sources(t, set, false) {
+		for _, c := range f.Comments {
+			text := strings.Join(strings.Fields(c.Text()), " ")
+			for _, p := range phrases {
+				if hit := p.pattern.FindString(text); hit != "" && slices.Contains([]string{"goes on", "anew", "belongs into", "gives way", "not readable"}, p.name) {
+					t.Errorf("%s: the comment has %q: write %s (docs/writing.md)", set.Position(c.Pos()), hit, p.instead)
+				}
+			}
+		}
 	}
 }
 

@@ -194,10 +194,10 @@ type Job struct {
 	// Tried says that a claim of it has ended and it has returned to the queue:
 	// jobs that have not been tried are served before it.
 	Tried bool `json:"tried,omitempty"`
-	// Again says that an ask with new facts arrived while the job ran; it is
-	// queued once more when it ends.
+	// Again says that a request with new facts arrived while the job ran; it is queued
+	// once more when it ends.
 	Again bool `json:"again,omitempty"`
-	// Repeat marks the run that serves such an ask.
+	// Repeat marks the run that serves such a request.
 	Repeat bool `json:"repeat,omitempty"`
 
 	CreatedAt  time.Time `json:"createdAt"`

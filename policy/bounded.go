@@ -128,8 +128,8 @@ func boundedFunction(name string, size, work estimate, known *patterns) (*rego.F
 	}
 }
 
-// ending makes an error end the evaluation at once, whatever it is nested in;
-// OPA would collect errors and go on.
+// ending makes an error end the evaluation at once, whatever it is nested in; OPA would
+// collect errors and continue.
 func ending(name string, err error) error {
 	var e *topdown.Error
 	switch {

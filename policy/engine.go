@@ -151,9 +151,8 @@ func (e *Engine) failure(q gate.Question, doing string, err error) gate.Reason {
 	return condition(gate.OutcomeDeny, gate.CodeInternal, refusal.Say(refusal.InternalLogged, refusal.P{"doing": doing}))
 }
 
-// facts gets the shared part of the input, from the cache or by Load. Callers
-// that miss at the same time share one Load, which goes on when one of them
-// gives up.
+// facts gets the shared part of the input, from the cache or by Load. Callers that miss
+// at the same time share one Load, which continues when one of them gives up.
 func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
 	key := inputKey{q.Record.InventoryID, q.Record.FindingsID}
 	if fs, ok := e.inputs.get(key); ok {

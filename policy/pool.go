@@ -10,10 +10,10 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// pool bounds how many evaluations run at once and how long a caller waits for
-// one. OPA looks at its context between steps only, so an evaluation may go on
-// after its caller was answered; it keeps its slot until it ends, and a policy
-// that never ends costs a slot and not the process.
+// pool bounds how many evaluations run at once and how long a caller waits for one. OPA
+// looks at its context between steps only, so an evaluation may continue after its
+// caller was answered; it keeps its slot until it ends, and a policy that never ends
+// costs a slot and not the process.
 type pool struct {
 	slots  chan struct{}
 	budget time.Duration

@@ -50,21 +50,19 @@ type Store interface {
 
 // Scheduler is the queue: one live job per key, leases, attempts, priorities.
 type Scheduler interface {
-	// Enqueue makes the request durable before it returns. An ask for a key
-	// that has a live job joins it: a more urgent trigger raises its priority,
-	// its tags are added, Force is kept if either has it, and a running job is
-	// marked to run again when the ask brings a tag that it may not have read
-	// (see gate.Job.Again). A finished job is started again by any trigger
-	// except: failed, by an admission miss only after gate.AdmissionRestart;
-	// cancelled, only by gate.TriggerAPI and, for resolve jobs, by a push.
-	// A done job is always started again: who asks for an analysis without
-	// Force has seen that the record has no inventory, which the scheduler
-	// cannot know. A job that is started again has a new id and keeps the tags
-	// that a failed or cancelled one left unconfirmed.
-	// Errors: gate.ErrInvalid, gate.ErrDigestInvalid and gate.ErrTooLarge for a
-	// request without sense; gate.ErrBusy when the job has MaxTags tags.
-	// The outcome says which of these happened; the job is the one that
-	// stands for the key afterwards.
+	// Enqueue makes the request durable before it returns. A request for a key that has
+	// a live job joins it: a more urgent trigger raises its priority, its tags are
+	// added, Force is kept if either has it, and a running job is marked to run again
+	// when the request brings a tag that it may not have read (see gate.Job.Again). A
+	// finished job is started again by any trigger except: failed, by an admission miss
+	// only after gate.AdmissionRestart; cancelled, only by gate.TriggerAPI and, for
+	// resolve jobs, by a push. A done job is always started again: who asks for an
+	// analysis without Force has seen that the record has no inventory, which the
+	// scheduler cannot know. A job that is started again has a new id and keeps the
+	// tags that a failed or cancelled one left unconfirmed. Errors: gate.ErrInvalid,
+	// gate.ErrDigestInvalid and gate.ErrTooLarge for a request without sense;
+	// gate.ErrBusy when the job has MaxTags tags. The outcome says which of these
+	// happened; the job is the one that stands for the key afterwards.
 	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
 
 	// Claim leases the next job to the worker, or returns gate.ErrNoJob.
@@ -221,12 +219,12 @@ type Settings interface {
 // is appended after what it names is durable; a crash between the two is
 // repaired by the job's next claim, which writes again.
 type Feed interface {
-	// Changes returns up to limit changes after seq, oldest first, and the
-	// sequence to go on from. Changes older than the feed's retention are
-	// gone: gate.ErrConflict tells the reader to rebuild from Scan, as it does
-	// one that is ahead of the store, or whose number is neither a change's nor
-	// the one before: the store has lost the change that it followed last. A job that was removed is told like any
-	// change; its reader finds gate.ErrNotFound and drops it.
+	// Changes returns up to limit changes after seq, oldest first, and the sequence to
+	// continue from. Changes older than the feed's retention are gone: gate.ErrConflict
+	// tells the reader to rebuild from Scan, as it does one that is ahead of the store,
+	// or whose number is neither a change's nor the one before: the store has lost the
+	// change that it followed last. A job that was removed is told like any change; its
+	// reader finds gate.ErrNotFound and drops it.
 	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
 	// Changed returns a channel that is closed at the next change made through
 	// this process (remote changes are found by polling).

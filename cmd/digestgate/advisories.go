@@ -53,7 +53,7 @@ func newAdvisoriesBuildCommand() *cobra.Command {
 				return err
 			}
 			if result.Undated != "" {
-				// A script that builds every night goes on; verdicts say STALE.
+				// A script that builds every night continues; verdicts say STALE.
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: the time of the data is not known, so the data counts as older than advisories.maxAge: %s. Build again with --updated-at TIME (RFC 3339), the time at which the sources were fetched\n",
 					result.Undated)
 			}

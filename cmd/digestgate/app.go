@@ -222,7 +222,7 @@ func (a *app) openAdvisories(ctx context.Context) error {
 	a.advisories.Describe(a.metrics)
 	err := a.advisories.Open(ctx)
 	if errors.Is(err, gate.ErrAdvisoriesUnavailable) {
-		// Images are analysed and wait; what is known goes on being decided.
+		// Images are analysed and wait; known images are still decided.
 		a.log.Warn("no advisories are loaded, new images stay PENDING until they are", "error", err)
 		return nil
 	}

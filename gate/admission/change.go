@@ -39,11 +39,10 @@ func (o object) nothing() change {
 	return c
 }
 
-// since compares an object with the one that it replaces, place by place. A
-// place is kept when the old object has one with the same list, name and text;
-// order does not matter. Two containers that swap their images have changed,
-// and so has a further container that repeats an image: both make a node pull
-// again.
+// since compares an object with the one that it replaces, place by place. A place is
+// kept when the old object has one with the same list, name and text; order does not
+// matter. Two containers that swap their images have changed, and so has another
+// container that repeats an image: both make a node pull again.
 //
 // A template is judged as a whole unless all of it is kept: each of its
 // containers starts again in new Pods, and nothing is stuck without it.

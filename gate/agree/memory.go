@@ -80,8 +80,8 @@ func newMemories(k Kind, dataDir string) memories {
 	return memories{k, filepath.Join(dataDir, filepath.FromSlash(k.File))}
 }
 
-// load reads what is remembered of a store. What is not there, not readable, or
-// of another store, counts as nothing.
+// load reads what is remembered of a store. A memory that is missing, cannot be read,
+// or is of another store, counts as nothing.
 func (s memories) load(store string) Memory {
 	nothing := Memory{Store: store}
 	if s.path == "" {

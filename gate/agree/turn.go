@@ -100,7 +100,7 @@ func (t *Turn) run(ctx context.Context, st turnState, work func(context.Context)
 	return err
 }
 
-// load reads the state. A value that is not readable counts as done long ago.
+// load reads the state. A value that cannot be read counts as done long ago.
 func (t *Turn) load(ctx context.Context) (time.Time, turnState, error) {
 	now, err := t.store.Now(ctx)
 	if err != nil {

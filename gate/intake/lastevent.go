@@ -116,8 +116,8 @@ func (l *LastEvents) load(ctx context.Context, registry string) error {
 	return nil
 }
 
-// take notes a stored value. One that is not readable counts as none; the next
-// event replaces it.
+// take notes a stored value. One that cannot be read counts as none; the next event
+// replaces it.
 func (l *LastEvents) take(registry string, value []byte) {
 	var stored LastEvent
 	if json.Unmarshal(value, &stored) == nil {

@@ -176,8 +176,8 @@ func (e *Established) again(cluster string) {
 	e.clusters[cluster].unsent = true
 }
 
-// merge takes in what is stored, and returns what is to be stored instead, nil
-// when nothing is new. A value that is not readable counts as none.
+// merge takes in what is stored, and returns what is to be stored instead, nil when
+// nothing is new. A value that cannot be read counts as none.
 func (e *Established) merge(cluster string, stored []byte) []byte {
 	var days map[string]int64
 	_ = json.Unmarshal(stored, &days)

@@ -63,8 +63,8 @@ func (p *Pipeline) resolve(ctx context.Context, run *gate.Run) error {
 	case queued || job.Repeat:
 		return nil
 	}
-	// The intake has counted the asks that joined this job, for which it may
-	// run again; this is the job's own.
+	// The intake has counted the requests that joined this job, for which it may run
+	// again; this is the job's own.
 	return p.Scheduler.Avoid(ctx, p.Quota.Period(p.Now()).Key, 1)
 }
 

@@ -87,9 +87,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// current is a reading that is fresh, ok false when there is none in time. The
-// read goes on by itself when it is not waited for any longer, so that one
-// that never ends holds up a scrape for no more than its time.
+// current is a reading that is fresh, ok false when there is none in time. The read
+// continues when its caller has stopped waiting, so that one that never ends holds up a
+// scrape for no more than its time.
 func (m *Metrics) current() (s State, ok bool) {
 	m.mu.Lock()
 	if s, ok := m.fresh(); ok {

@@ -33,9 +33,9 @@ func (st state) again(now time.Time) state {
 	return st
 }
 
-// load reads the state of a schedule and makes it when there is none:
-// ErrConflict when another replica does so at the same time. A value that is
-// not readable counts as none; the schedule goes on from now.
+// load reads the state of a schedule and makes it when there is none: ErrConflict when
+// another replica does so at the same time. A value that cannot be read counts as none;
+// the schedule continues from now.
 func (s *Scheduler) load(ctx context.Context, e entry, now time.Time) (state, error) {
 	var st state
 	version, readable, err := agree.LoadState(ctx, s.store, e.setting(), &st)

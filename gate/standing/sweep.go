@@ -89,7 +89,7 @@ func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
 func (s *Sweeper) rematch(ctx context.Context, k gate.Known, swept *Swept) error {
 	p := s.standing
 	o := gate.Occasion{Event: gate.EventRescan}
-	// Without a generation what is known goes on being decided.
+	// Without a generation known images are still decided.
 	if _, loaded := p.Matcher.Generation(); !loaded || p.current(k.Record) || p.overtaken(k.Record) {
 		swept.Evaluated++
 		return p.RenewVerdicts(ctx, k, o)

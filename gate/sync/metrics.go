@@ -33,8 +33,8 @@ const (
 // The results of an attempt at a run, as labels.
 const (
 	syncEnded   = "done"
-	syncFailed  = "failed"  // it rests and goes on
-	syncStopped = "stopped" // with this process; it goes on elsewhere
+	syncFailed  = "failed"  // it waits and continues
+	syncStopped = "stopped" // with this process; it continues elsewhere
 	syncTaken   = "taken"   // by another replica
 )
 

@@ -65,8 +65,8 @@ type syncAsk struct {
 	version int64
 }
 
-// next decides what to do when nobody holds a run: go on with one, begin one,
-// or wait until Until.
+// next decides what to do when no process holds a run: continue one, begin one, or wait
+// until Until.
 func (st syncState) next(now time.Time, plan Config, ask syncAsk) (next syncState, due bool) {
 	if !st.Done && !st.Started.IsZero() {
 		st.Attempt++
@@ -110,8 +110,8 @@ func dueAt(last time.Time, every time.Duration) time.Time {
 	return last.Add(every)
 }
 
-// load reads the state of a registry. A value that is not readable counts as
-// none: the registry is compared from the beginning, which is harmless.
+// load reads the state of a registry. A value that cannot be read counts as none: the
+// registry is compared from the beginning, which is harmless.
 func (s *Syncer) load(ctx context.Context, registry string) (syncState, error) {
 	st := syncState{}
 	version, readable, err := agree.LoadState(ctx, s.store, agree.SettingSync(registry), &st)
@@ -147,7 +147,7 @@ func (s *Syncer) asked(ctx context.Context, registry string) (syncAsk, error) {
 	return a, nil
 }
 
-// ask writes an ask. A full one that waits is not made smaller by a later one.
+// ask writes a request. A full one that waits is not made smaller by a later one.
 func (s *Syncer) ask(ctx context.Context, registry string, full bool) error {
 	for range 10 {
 		now, err := s.store.Now(ctx)

@@ -37,7 +37,7 @@ type Options struct {
 	Kinds       []gate.JobKind
 	Concurrency int
 	MaxAttempts int
-	Lease       time.Duration // default 30 s: a killed worker's job goes on within 35 s
+	Lease       time.Duration // default 30 s: a killed worker's job continues within 35 s
 	Poll        time.Duration // default 2 s: how often an idle worker looks without being woken
 	Registries  *gate.Registries
 	Quota       *gate.Quota
@@ -165,8 +165,8 @@ func (w *Worker) work(ctx context.Context, job gate.Job) {
 	if errors.Is(err, gate.ErrRegistryRefused) {
 		result.After = max(result.After, refusedWait())
 	}
-	// The result is written even while stopping: without it the job would
-	// only go on when its lease has run out.
+	// The result is written even while stopping: without it the job would only continue
+	// when its lease has run out.
 	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.o.Lease)
 	defer cancel()
 	after, finishErr := w.queue.Finish(finish, job.Lease(), result)

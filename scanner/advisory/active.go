@@ -44,9 +44,9 @@ func (m *Manager) numbered(db *Database, number int64) gate.Generation {
 	return gate.Generation{Number: number, Content: db.Content, UpdatedAt: db.UpdatedAt, ActivatedAt: m.now().UTC()}
 }
 
-// agree brings the data found at Path and the active generation together and
-// returns the generation to match with: the active one if it is of that data,
-// else one with a lower number, whose findings give way to those of the active.
+// agree brings the data found at Path and the active generation together and returns
+// the generation to match with: the active one if it is of that data, else one with a
+// lower number, whose findings are replaced by those of the active one.
 func (m *Manager) agree(ctx context.Context, db *Database) (gate.Generation, error) {
 	view, err := m.member.Look(ctx, db.content())
 	if err != nil {

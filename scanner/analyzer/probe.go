@@ -114,7 +114,7 @@ func notPermitted(err error) bool {
 	return false
 }
 
-// checkIsolation refuses to go on under scan.isolation: strict.
+// checkIsolation refuses to start under scan.isolation: strict.
 func checkIsolation(want Isolation, r Report) error {
 	if want != Strict || len(r.Reached) == 0 {
 		return nil

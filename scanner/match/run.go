@@ -95,7 +95,7 @@ func (r *run) pause(ctx context.Context) error {
 	if r.superseded != nil && r.superseded() {
 		return errSuperseded
 	}
-	// The swap was another matcher's, or this run has begun anew too often.
+	// The swap was another matcher's, or this run has started again too often.
 	if err := connection.acquire(ctx, r.gen.db); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ const (
 	maxPausedHost  = 300
 )
 
-// pausedError says that a host is left alone for a while and nothing was sent.
+// pausedError says that a host is paused and nothing was sent.
 type pausedError struct {
 	host   string
 	after  time.Duration

@@ -12,12 +12,12 @@ import (
 // longer one is a mistake and is shown to nobody.
 const maxAsked = 366 * 24 * time.Hour
 
-// parseRetryAfter reads a Retry-After header (RFC 9110 10.2.3: seconds or a
-// date). Registries also send what is neither, such as ghcr.io's "35.852µs, allowed:
+// parseRetryAfter reads a Retry-After header (RFC 9110 10.2.3: seconds or a date).
+// Registries also send what is neither, such as ghcr.io's "35.852µs, allowed:
 // 44000/minute": numbers with a fraction or a unit are understood, text after a comma
-// is ignored. after is how long the host is left alone, in [minPause, maxPause]. asked
-// is the wait that the registry requested, zero for one that makes no sense: a time in
-// the past, or further away than maxAsked. ok is false when the value means nothing.
+// is ignored. after is how long the host is paused, in [minPause, maxPause]. asked is
+// the wait that the registry requested, zero for one that makes no sense: a time in the
+// past, or further away than maxAsked. ok is false when the value means nothing.
 func parseRetryAfter(value string, now time.Time) (after, asked time.Duration, ok bool) {
 	value = strings.TrimSpace(value)
 	if value == "" || len(value) > 200 {

@@ -37,10 +37,10 @@ func (t transports) closeIdle() {
 	t.foreign.CloseIdleConnections()
 }
 
-// trust makes the transports, and makes them anew when the file of certificates
-// has changed: what is open goes on, nothing new uses a connection that was
-// trusted by the former file. A file that has become unusable leaves the last
-// one in force and is logged. Safe for concurrent use.
+// trust makes the transports, and makes them again when the file of certificates has
+// changed: open connections continue, nothing new uses a connection that was trusted by
+// the former file. A file that has become unusable leaves the last one in force and is
+// logged. Safe for concurrent use.
 type trust struct {
 	file string // "" is the system's certificates alone
 	name string // of the registry, for the log

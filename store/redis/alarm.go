@@ -10,8 +10,8 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// alarmEvery is how often the log says more of the same: often enough to see
-// whether it goes on, and a few megabytes a day at most.
+// alarmEvery is how often the log says more of the same: often enough to see whether it
+// continues, and a few megabytes a day at most.
 const alarmEvery = time.Minute
 
 // alarms tell the operator of values that count as absent; nobody else can be

@@ -132,8 +132,8 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// storedJob is a job as enqueue.lua makes it. One that waited goes on waiting;
-// what waited for quota is parked by the next claim if there still is none.
+// storedJob is a job as enqueue.lua makes it. One that waited still waits; what waited
+// for quota is parked by the next claim if there still is none.
 func storedJob(j store.JobPiece) map[string]any {
 	state := slices.Index(stateNames[:], j.State)
 	if j.State == gate.JobQueued && !j.NotBefore.IsZero() {

@@ -22,10 +22,10 @@ func (m mends) ask(d gate.Digest) {
 // mendTimeout bounds the mending of one record; after a failure the next one waits.
 const mendTimeout, mendAgain = 10 * time.Second, time.Second
 
-// mendRecords empties records that this process refuses, so that all processes
-// know as little, and ask for the analysis again, which is free. Otherwise those
-// that have not seen the later one would go on believing the earlier one, find
-// nothing to do about it, and this process would refuse the image for as long.
+// mendRecords empties records that this process refuses, so that all processes know as
+// little, and ask for the analysis again, which is free. Otherwise those that have not
+// seen the later one would keep believing the earlier one, find nothing to do about it,
+// and this process would refuse the image for as long.
 func (s *Store) mendRecords(ctx context.Context) {
 	for {
 		select {

@@ -99,8 +99,8 @@ func (s *Store) Restore(ctx context.Context, digest gate.Digest, period string, 
 	})
 }
 
-// waive lets the live job of a digest that has been charged meanwhile go on
-// without a charge of its own.
+// waive lets the live job of a digest that has been charged meanwhile continue without
+// a charge of its own.
 func (t *tx) waive(digest gate.Digest) error {
 	j, err := scanJob(t.row(`SELECT `+jobColumns+` FROM jobs WHERE kind = 2 AND key = ? AND superseded = 0`, string(digest)))
 	if errors.Is(err, sql.ErrNoRows) {

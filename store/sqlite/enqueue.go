@@ -98,7 +98,7 @@ func (t *tx) join(j *job, req gate.JobRequest) error {
 	if req.Force && !j.Force {
 		j.Force, changed, again = true, true, true
 	}
-	// A running resolve may have read the tag before whatever this ask is
+	// A running resolve may have read the tag before the push that this request is
 	// about, also when it is a tag that the job knows.
 	if req.Kind == gate.JobResolve && req.Tag != "" {
 		again = true

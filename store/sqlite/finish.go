@@ -132,9 +132,9 @@ func (t *tx) finish(j *job, result gate.Result) error {
 	return t.requeue(j, 0)
 }
 
-// end ends a claimed or waiting job for good, unless an ask with new facts has
-// arrived meanwhile: then it is queued once more, as if it had been asked for
-// again. A cancelled job never is.
+// end ends a claimed or waiting job for good, unless a request with new facts has
+// arrived meanwhile: then it is queued once more, as if it had been asked for again. A
+// cancelled job never is.
 func (t *tx) end(j *job, state int) error {
 	if j.Again && state != stateCancelled {
 		j.Attempts, j.Repeat, j.Tried, j.place, j.RefusedSince = 0, true, false, t.now, time.Time{}

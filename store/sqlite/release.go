@@ -8,8 +8,8 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
-// batch bounds what one claim puts in order besides its own job, so that no
-// claim takes long; the next one goes on.
+// batch bounds what one claim puts in order besides its own job, so that no claim takes
+// long; the next one continues.
 const batch = 500
 
 // expire takes back the jobs whose lease has run out. Each loses an attempt:

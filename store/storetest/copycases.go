@@ -93,7 +93,7 @@ var copyCases = []copyCase{
 		to.take(all)
 		key := gate.TagKey{Location: app, Tag: name("t", 1)}
 		to.advance(time.Hour)
-		from.advance(time.Minute) // both go on, to the later of which more has happened
+		from.advance(time.Minute) // both continue, to the later of which more has happened
 		_, err := to.s.PutTag(to.ctx, key, digest("other"), to.now(), "")
 		to.no(err)
 		_, err = to.s.PutSetting(to.ctx, "schedule/nightly", []byte("three"), 2)

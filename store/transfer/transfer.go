@@ -148,7 +148,7 @@ func (c *Copy) Run(ctx context.Context) (Result, error) {
 		return r, fmt.Errorf("the source has changed while it was copied: stop every server that uses it and run this again: %w", gate.ErrConflict)
 	}
 	if len(r.Differences) > 0 {
-		p.Section, p.After = "", "" // the next run begins anew
+		p.Section, p.After = "", "" // the next run starts from the beginning
 		return r, c.note(ctx, p)
 	}
 	p.Finished, err = c.To.Now(ctx)
@@ -158,7 +158,7 @@ func (c *Copy) Run(ctx context.Context) (Result, error) {
 	return r, err
 }
 
-// begin finds out where to go on.
+// begin finds out where to continue.
 func (c *Copy) begin(ctx context.Context) (*progress, error) {
 	from, err := c.From.Now(ctx)
 	if err != nil {

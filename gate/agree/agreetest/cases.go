@@ -272,7 +272,8 @@ var cases = []testCase{
 		if former, err := os.ReadFile(filepath.Join(a.data, "former")); err != nil || !bytes.Equal(former, whole) {
 			e.Errorf("the former file was written into: %q, %v", former, err)
 		}
-		// A directory where the file should be: nothing is remembered, all else goes on.
+		// A directory where the file should be: nothing is remembered, all else
+		// continues.
 		if err := os.Remove(a.file()); err != nil {
 			e.Fatal(err)
 		}

@@ -4,9 +4,8 @@ package child
 
 import "io"
 
-// ahead reads from another reader in a goroutine, a few blocks ahead, so that
-// unpacking and analysing go on side by side. It is for one reader; close ends
-// the goroutine.
+// ahead reads from another reader in a goroutine, a few blocks ahead, so that unpacking
+// and analysing run side by side. It is for one reader; close ends the goroutine.
 type ahead struct {
 	blocks chan block
 	free   chan []byte

@@ -141,7 +141,7 @@ func (n *notes) carry(l protocol.Part, visible func(path string) bool) {
 }
 
 // configSecrets searches the whole configuration (environment, labels, history,
-// whatever else is in it), written anew so that no escape hides a text.
+// whatever else is in it), written again so that no escape hides a text.
 func configSecrets(raw []byte) (*ftypes.Secret, error) {
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {

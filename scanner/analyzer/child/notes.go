@@ -203,10 +203,10 @@ func riskOf(t analyzer.Type) gate.Risk {
 	return gate.RiskVulnerabilities
 }
 
-// swallowed are the messages of the log records with which Trivy drops an error
-// and goes on as if there were nothing (analyzer.go, fsutils, parallel, dpkg.go,
-// jar/parse.go, applier/docker.go in v0.74.0). Nothing else
-// tells that a file was not understood.
+// swallowed are the messages of the log records with which Trivy drops an error and
+// continues as if it had not occurred (analyzer.go, fsutils, parallel, dpkg.go,
+// jar/parse.go, applier/docker.go in v0.74.0). Nothing else tells that a file was not
+// understood.
 var swallowed = map[string]bool{
 	"Analysis error":              true,
 	"Walk error":                  true,

@@ -46,7 +46,7 @@ type Fault struct {
 	Drip time.Duration
 	// Cut ends the body properly, as if it were complete.
 	Cut bool
-	// Flood goes on with this many bytes of zeros after the body.
+	// Flood sends this many bytes of zeros after the body.
 	Flood int64
 
 	hits    int

@@ -32,7 +32,7 @@ func detach(servers []*Server) error {
 }
 
 // crash kills the master of two servers and lets the other, if it was detached,
-// go on; it returns both.
+// continue; it returns both.
 func crash(servers []*Server) (dead, replica *Server, err error) {
 	if dead, err = withRole("master", servers); err != nil {
 		return nil, nil, err

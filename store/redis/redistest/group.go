@@ -72,8 +72,8 @@ func (g *group) attempt(name string, configure func(s *Server, port int) error) 
 	}
 }
 
-// configure writes redis.conf, anew for another port. Starting again leaves it
-// alone, because Sentinels write to it.
+// configure writes redis.conf, again for another port. Starting again leaves it alone,
+// because Sentinels write to it.
 func (g *group) configure(s *Server, port int, role []string) error {
 	data := filepath.Join(s.dir, "data")
 	if err := os.MkdirAll(data, 0o700); err != nil {

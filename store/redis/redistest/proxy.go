@@ -146,8 +146,8 @@ func (p *FaultProxy) Heal() error {
 	return p.listen()
 }
 
-// set changes what happens to bytes. Connections in a black hole have lost
-// some and cannot go on when it ends.
+// set changes what happens to bytes. Connections in a black hole have lost some and
+// cannot continue when it ends.
 func (p *FaultProxy) set(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -19,8 +19,8 @@ const hangTime = 200 * time.Millisecond
 // written to: containers/storage does, on a whiteout whose parent is the pipe.
 var errHang = errors.New("the unpacker hangs")
 
-// unlessHanging runs f, which unpacks into dir, on this thread. When f waits for
-// a named pipe, the pipe is opened, so that f goes on, and the error says so.
+// unlessHanging runs f, which unpacks into dir, on this thread. When f waits for a
+// named pipe, the pipe is opened, so that f continues, and the error says so.
 func unlessHanging(dir string, f func() error) error {
 	root := fmt.Sprintf("/proc/self/task/%d/root", unix.Gettid())
 	host, err := os.Readlink(root)
