@@ -40,6 +40,9 @@ type Reason struct {
 	Rule     string   `json:"rule"`
 	Msg      string   `json:"msg"`
 	Findings []string `json:"findings"`
+	// Text is what Msg says, for other languages; the zero Text where a rule said it,
+	// or an earlier version recorded it.
+	Text Text `json:"text,omitzero"`
 }
 
 // Decision is the result of evaluate for one platform's image. Code is "" when

@@ -48,7 +48,7 @@ func none(code gate.Code, text gate.Text) gate.Reason {
 }
 
 func condition(action gate.Outcome, code gate.Code, text gate.Text) gate.Reason {
-	return gate.Reason{Action: action, Code: code, Msg: gate.Printable(refusal.English(text), maxMsgBytes), Findings: []string{}}
+	return gate.Reason{Action: action, Code: code, Msg: gate.Printable(refusal.English(text), maxMsgBytes), Text: text, Findings: []string{}}
 }
 
 // conditions judges what is known of an image apart from its findings: risks

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -321,16 +320,17 @@ func refuse(sentinel error, text gate.Text) gate.Answer {
 // describe is the text for a refused person when no rule spoke: the conditions
 // that the evaluator found.
 func describe(d gate.Decision) gate.Text {
-	var parts []string
+	var parts []gate.Text
 	for _, r := range d.Reasons {
-		if r.Action == gate.OutcomeDeny && r.Rule == "" {
-			parts = append(parts, r.Msg)
+		switch {
+		case r.Action != gate.OutcomeDeny || r.Rule != "":
+		case r.Text.IsZero():
+			parts = append(parts, refusal.Say(refusal.Detail, refusal.P{"text": r.Msg}))
+		default:
+			parts = append(parts, r.Text)
 		}
 	}
-	if len(parts) == 0 {
-		return gate.Text{}
-	}
-	return refusal.Say(refusal.Detail, refusal.P{"text": strings.Join(parts, "; ")})
+	return refusal.All(parts...)
 }
 
 func sentence(r gate.Reason) string {

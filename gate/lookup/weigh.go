@@ -87,7 +87,27 @@ func weighManifest(m gate.Manifest) int64 {
 func weighDecision(d gate.Decision) int64 {
 	n := bytesOf(d.Outcome) + bytesOf(d.Code) + bytesOf(d.PolicyRevision) + slots(d.Reasons)
 	for _, r := range d.Reasons {
-		n += bytesOf(r.Action) + bytesOf(r.Code) + bytesOf(r.Rule, r.Msg) + slots(r.Findings) + bytesOf(r.Findings...)
+		n += bytesOf(r.Action) + bytesOf(r.Code) + bytesOf(r.Rule, r.Msg) + slots(r.Findings) + bytesOf(r.Findings...) + weighText(r.Text)
+	}
+	return n
+}
+
+// places are what a map takes before what its keys and values point at: a header, and
+// groups of eight (internal/runtime/maps).
+func places[V any](m map[string]V) int64 {
+	if m == nil {
+		return 0
+	}
+	return 48 + int64(len(m)+7)/8*(8+8*(sizeOf[string]()+sizeOf[V]()))
+}
+
+func weighText(t gate.Text) int64 {
+	n := bytesOf(t.Key) + places(t.Values) + places(t.Texts)
+	for name, value := range t.Values {
+		n += bytesOf(name, value)
+	}
+	for name, inner := range t.Texts {
+		n += bytesOf(name) + weighText(inner)
 	}
 	return n
 }

@@ -34,6 +34,17 @@ func filled(v reflect.Value, n int) {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		filled(v.Elem(), n)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		for i := range n {
+			value := reflect.New(v.Type().Elem()).Elem()
+			if text, ok := value.Addr().Interface().(*gate.Text); ok { // texts in texts end here
+				*text = gate.Text{Key: strings.Repeat("x", n), Values: map[string]string{"x": "y"}}
+			} else {
+				filled(value, n)
+			}
+			v.SetMapIndex(reflect.ValueOf(fmt.Sprintf("%08d", i)), value)
+		}
 	}
 }
 
@@ -58,7 +69,15 @@ func reached(v reflect.Value) int64 {
 		if !v.IsNil() {
 			n = int64(v.Type().Elem().Size()) + reached(v.Elem())
 		}
-	case reflect.Map, reflect.Interface:
+	case reflect.Map:
+		if v.IsNil() {
+			return 0
+		}
+		n = 48 + int64(v.Len()+7)/8*(8+8*int64(v.Type().Key().Size()+v.Type().Elem().Size()))
+		for _, key := range v.MapKeys() {
+			n += reached(key) + reached(v.MapIndex(key))
+		}
+	case reflect.Interface:
 		panic(fmt.Sprintf("%s is not weighed", v.Type()))
 	}
 	return n
