@@ -60,10 +60,35 @@ func TestStoreCalls(t *testing.T) {
 		check("the resolve of a known digest with another tag", most(s.each(c)[gate.JobResolve]),
 			"Now Read ADDLOCATION PUTTAG PUTVERDICTS AVOID")
 
+		s.push("team/copy", "v1", 1)
+		s.event("team/copy", "v1", d)
+		check("the resolve of a known digest at another location", most(s.each(c)[gate.JobResolve]),
+			"Now Read ADDLOCATION PUTTAG PUTVERDICTS AVOID")
+
+		s.push("team/app", "v3", 1)
+		s.push("team/app", "v4", 1)
+		s.event("team/app", "v3", d)
+		s.event("team/app", "v4", d)
+		check("the resolve of a known digest with two tags", most(s.each(c)[gate.JobResolve]),
+			"Now Now Read ADDLOCATION PUTTAG PUTTAG PUTVERDICTS AVOID")
+
+		if _, err := s.Scan(s.ctx, s.at("team/app", ":v4"), false); err != nil {
+			t.Fatal(err)
+		}
+		check("the resolve of a tag of a known digest", most(s.each(c)[gate.JobResolve]),
+			"Now Read ADDLOCATION PUTTAG PUTVERDICTS AVOID")
+
 		index, _ := s.pushIndex("team/multi", "v1")
 		s.event("team/multi", "v1", index)
 		check("the resolve of an index of two with a tag", most(s.each(c)[gate.JobResolve]),
 			"Now Read PUTMANIFEST ADDLOCATION PUTTAG PUTMANIFEST ADDLOCATION ENQUEUE PUTMANIFEST ADDLOCATION ENQUEUE")
+
+		s.analyzer.set = "set-2"
+		if _, err := s.Scan(s.ctx, s.at("team/app", "@"+string(d)), true); err != nil {
+			t.Fatal(err)
+		}
+		check("an analysis that repeats another", most(s.each(c)[gate.JobAnalyze]),
+			"FENCE Read SERVE PUTINVENTORY Findings PUTFINDINGS PUTVERDICTS")
 
 		sweeper := s.sweeper(listed{d})
 		s.rematch(sweeper)

@@ -94,49 +94,26 @@ func (p *Pipeline) sightOf(ctx context.Context, key gate.TagKey, seen []*sight) 
 			return s, false, nil
 		}
 	}
-	found, entry, err := p.know(ctx, p.Records, key, digest, false)
+	found, entry, err := p.know(ctx, key, digest)
 	if err != nil {
 		return nil, false, err
 	}
 	return &sight{Looked: found, known: map[gate.Digest]gate.Known{digest: {Entry: entry}}}, true, nil
 }
 
-// Look asks the registry, which is at host, what digest a tag names and writes
-// nothing. A digest that HEAD reports counts only when it was read and hashed before;
-// otherwise the manifest is read. asRecorded takes a doubtful record as it is. With
-// an error other than ErrNotFound the digest is what HEAD has reported, if it did.
-// ErrBusy: the registry is no longer at host, so that it is not known which was read.
-func (p *Pipeline) Look(ctx context.Context, r gate.RecordReader, key gate.TagKey, host string, asRecorded bool) (gate.Looked, error) {
-	var found gate.Looked
-	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
-	if err == nil {
-		found, _, err = p.know(ctx, r, key, digest, asRecorded)
+// know completes a look: what the digest is that HEAD has reported for a tag. It counts
+// only when it was read and hashed before; otherwise the manifest is read. entry is what
+// is recorded of that digest.
+func (p *Pipeline) know(ctx context.Context, key gate.TagKey, digest gate.Digest) (found gate.Looked, entry gate.Entry, err error) {
+	if entry, err = gate.ReadEntry(ctx, p.Records, digest); err != nil {
+		return found, entry, err
 	}
-	if p.Registries.HostOf(key.Registry) != host {
-		return gate.Looked{}, gate.ErrOtherHost
-	}
-	return found, err
-}
-
-// know completes a look: what the digest is that HEAD has reported for a tag. entry is
-// what is recorded of that digest.
-func (p *Pipeline) know(ctx context.Context, r gate.RecordReader, key gate.TagKey, digest gate.Digest, asRecorded bool) (_ gate.Looked, entry gate.Entry, err error) {
-	reported := gate.Looked{Manifest: gate.Manifest{Digest: digest}}
-	if entry, err = gate.ReadEntry(ctx, r, digest); err != nil {
-		return reported, entry, err
-	}
-	if m := entry.Record.Manifest; m.Kind != gate.KindUnknown && (asRecorded || !entry.Record.Doubtful()) {
+	if m := entry.Record.Manifest; m.Kind != gate.KindUnknown && !entry.Record.Doubtful() {
 		m.Digest = digest
 		return gate.Looked{Manifest: m}, entry, nil
 	}
 	m, err := p.Source.Resolve(ctx, key.Location, key.Tag)
-	switch {
-	case errors.Is(err, gate.ErrNotFound):
-		return gate.Looked{}, entry, err
-	case err != nil:
-		return reported, entry, err
-	}
-	return gate.Looked{Manifest: m, Read: true}, entry, nil
+	return gate.Looked{Manifest: m, Read: true}, entry, err
 }
 
 // putTags stores which tags name a sight, and returns those that do: one that was read

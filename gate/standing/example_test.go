@@ -52,3 +52,33 @@ func ExampleMatcher() {
 	}
 	// Output: event-stream 3.3.6 OWN-2018-1 CRITICAL
 }
+
+// denials is told what became different, and keeps the images that may not run any
+// more. It only writes down: whoever is told of it waits elsewhere.
+type denials struct{ lines []string }
+
+var _ standing.Changes = (*denials)(nil)
+
+func (d *denials) Changed(_ context.Context, c gate.StandingChange) {
+	for _, v := range c.Verdicts {
+		if v.After.Outcome == gate.OutcomeDeny && !v.First() {
+			d.lines = append(d.lines, fmt.Sprintf("%s: %s, now %s by %v", v.Location, v.Before.Outcome, v.After.Outcome, v.After.Rules))
+		}
+	}
+}
+
+// A change is told once, after it was written, by the process that has written it.
+func ExampleChanges() {
+	var d denials
+	d.Changed(context.Background(), gate.StandingChange{
+		Event:    gate.EventRescan,
+		Findings: &gate.FindingsChange{Found: gate.ChangedFindings{Total: gate.Counts{Critical: 1}}},
+		Verdicts: []gate.VerdictChange{{
+			Location: gate.Location{Registry: "hub", Repository: "team/app"},
+			Before:   gate.VerdictRef{Outcome: gate.OutcomeAllow},
+			After:    gate.VerdictRef{Outcome: gate.OutcomeDeny, Code: gate.CodePolicy, Rules: []string{"fixable-critical"}},
+		}},
+	})
+	fmt.Println(d.lines)
+	// Output: [hub/team/app: allow, now deny by [fixable-critical]]
+}
