@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
@@ -24,8 +26,8 @@ import (
 // scannedDemo is the demo's server with its images scanned.
 func scannedDemo(tb testing.TB) *demo {
 	tb.Helper()
-	tb.Setenv("DIGESTGATE_ANALYZER", analyzerPath(tb))
-	d := &demo{out: io.Discard, dir: tb.TempDir()}
+	tb.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(tb))
+	d := &demo{out: io.Discard, dir: tb.TempDir(), version: "dev", http: http.DefaultClient}
 	var err error
 	if d.registry, err = fake.Start(fake.Options{}); err != nil {
 		tb.Fatal(err)

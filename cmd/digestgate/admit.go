@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -56,7 +54,7 @@ Exit status: 0 all allowed, 1 error, 2 at least one denied.`,
 			}
 			defer in.Close()
 			a := &admitting{out: cmd.OutOrStdout(), notes: cmd.ErrOrStderr()}
-			a.open = func() (answerer, func() error, error) { return o.reviewer(cmd, server, caFile, cluster) }
+			a.open = func() (answerer, func() error, error) { return reviewer(o, cmd, server, caFile, cluster) }
 			return a.all(cmd.Context(), in, inputName(file))
 		},
 	}
@@ -67,11 +65,8 @@ Exit status: 0 all allowed, 1 error, 2 at least one denied.`,
 	return cmd
 }
 
-// answerer answers one review.
-type answerer func(ctx context.Context, body []byte) ([]byte, error)
-
 // reviewer chooses between a running server and the store; done releases it.
-func (o *rootOptions) reviewer(cmd *cobra.Command, server, caFile, cluster string) (answerer, func() error, error) {
+func reviewer(o *rootOptions, cmd *cobra.Command, server, caFile, cluster string) (answerer, func() error, error) {
 	if server != "" {
 		answer, err := remoteReviewer(server, caFile)
 		return answer, func() error { return nil }, err
@@ -84,7 +79,7 @@ func (o *rootOptions) reviewer(cmd *cobra.Command, server, caFile, cluster strin
 		return nil, nil, fmt.Errorf("--cluster %s is none of admission.clusters", gate.Quoted(cluster, 100))
 	}
 	c.Roles = []string{roleAdmission}
-	a, err := (&app{config: c, log: o.logger(cmd.ErrOrStderr()), metrics: prometheus.NewRegistry(), asking: true}).open(cmd.Context())
+	a, err := (&app{config: c, version: o.version, log: o.logger(cmd.ErrOrStderr()), metrics: prometheus.NewRegistry(), asking: true}).open(cmd.Context())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -96,45 +91,6 @@ func (o *rootOptions) reviewer(cmd *cobra.Command, server, caFile, cluster strin
 		}
 		return resp.JSON(), nil
 	}, a.close, nil
-}
-
-func remoteReviewer(server, caFile string) (answerer, error) {
-	transport, err := trusting(caFile)
-	if err != nil {
-		return nil, err
-	}
-	url := strings.TrimSuffix(server, "/")
-	if !strings.Contains(url, admission.BasePath) {
-		url += admission.BasePath
-	}
-	client := &http.Client{Timeout: 30 * time.Second, Transport: transport}
-	return func(ctx context.Context, body []byte) ([]byte, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Content-Type", "application/json")
-		res, err := client.Do(req)
-		if err != nil {
-			return nil, connectError(err, server, caFile, "admission", "admission.tls.certFile")
-		}
-		defer res.Body.Close()
-		out, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
-		if err == nil && res.StatusCode != http.StatusOK {
-			var p problem
-			if json.Unmarshal(out, &p) != nil || p.Detail == "" {
-				p.Detail = strings.TrimSpace(string(out))
-			}
-			err = fmt.Errorf("the server answered %d: %s", res.StatusCode, gate.Printable(p.Detail, 500))
-			if res.StatusCode == http.StatusNotFound {
-				err = fmt.Errorf("%w; is %s the admission listener of digestgate?", err, gate.Printable(server, 200))
-			}
-			if plainToTLS(res.StatusCode, out) {
-				err = fmt.Errorf("%w; write https:// instead of http://", err)
-			}
-		}
-		return out, err
-	}, nil
 }
 
 // inputName is what a file of the command line is called in messages.
@@ -160,14 +116,6 @@ func sayPassed(w io.Writer, passed admission.Passed, reviewed int) {
 	if reviewed == 0 {
 		fmt.Fprintln(w, "no object was reviewed: none is of a kind with containers")
 	}
-}
-
-// count is a number with its noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // admitting answers the objects of one input as they are read.

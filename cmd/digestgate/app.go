@@ -44,6 +44,7 @@ import (
 // need each other, and closed in the reverse order.
 type app struct {
 	config  Config
+	version string // of this program
 	log     *slog.Logger
 	metrics *prometheus.Registry
 	asking  bool // a command that leaves the policies and the advisories in force alone
@@ -84,8 +85,8 @@ type app struct {
 }
 
 // newApp assembles a process. On an error everything that was made is closed.
-func newApp(ctx context.Context, c Config, log *slog.Logger) (*app, error) {
-	return (&app{config: c, log: log, metrics: prometheus.NewRegistry()}).open(ctx)
+func newApp(ctx context.Context, c Config, log *slog.Logger, version string) (*app, error) {
+	return (&app{config: c, version: version, log: log, metrics: prometheus.NewRegistry()}).open(ctx)
 }
 
 func (a *app) open(ctx context.Context) (_ *app, err error) {
@@ -217,7 +218,7 @@ func (a *app) openAdvisories(ctx context.Context) error {
 	}
 	a.advisories = advisory.NewManager(advisory.Options{
 		Config: a.config.Advisories, DataDir: a.config.DataDir, Store: a.store, Place: a.config.storePlace(),
-		Loader: a.matcher, Log: a.log, Now: time.Now, Process: processName(), Program: version, Observe: a.asking,
+		Loader: a.matcher, Log: a.log, Now: time.Now, Process: processName(), Program: a.version, Observe: a.asking,
 	})
 	a.advisories.Describe(a.metrics)
 	err := a.advisories.Open(ctx)

@@ -10,13 +10,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 )
 
 // Some editors put a byte order mark in front of what they save, or save UTF-16. Every
 // file that a configuration names is read without the mark, or refused with its name.
 func TestConfigCheckReadsWhatEditorsSave(t *testing.T) {
 	t.Parallel()
-	pair, ca := issueCertificate(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "localhost")
+	pair, ca := programtest.Certificate(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "localhost")
 	certText := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
 	der, err := x509.MarshalECPrivateKey(pair.PrivateKey.(*ecdsa.PrivateKey))
 	if err != nil {

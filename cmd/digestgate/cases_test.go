@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
@@ -14,7 +16,7 @@ import (
 // (testdata/cases, OCI layouts), with a starter rule against each finding.
 func TestCases(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	t.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -68,7 +69,7 @@ Exit status: 0 allowed (also with warnings), 1 error, 2 denied, 3 no verdict.`,
 			if verbose {
 				log = o.logger(cmd.ErrOrStderr())
 			}
-			k := &check{checkOptions: options, config: c, environ: o.environ, stdin: cmd.InOrStdin(), log: log, progress: cmd.ErrOrStderr()}
+			k := &check{checkOptions: options, config: c, environ: o.environ, version: o.version, stdin: cmd.InOrStdin(), log: log, progress: cmd.ErrOrStderr()}
 			result, err := k.run(cmd.Context())
 			if err != nil {
 				return err
@@ -95,6 +96,7 @@ type check struct {
 	checkOptions
 	config   Config
 	environ  []string
+	version  string // of this program
 	stdin    io.Reader
 	log      *slog.Logger
 	progress io.Writer
@@ -116,7 +118,7 @@ func (k *check) run(ctx context.Context) (_ checkResult, err error) {
 	if err := k.prepare(ctx); err != nil {
 		return checkResult{}, err
 	}
-	a, err := (&app{config: k.config, log: k.log, metrics: prometheus.NewRegistry(), local: k.local}).open(ctx)
+	a, err := (&app{config: k.config, version: k.version, log: k.log, metrics: prometheus.NewRegistry(), local: k.local}).open(ctx)
 	if err != nil {
 		return checkResult{}, k.explain(err)
 	}
@@ -136,21 +138,21 @@ func (k *check) run(ctx context.Context) (_ checkResult, err error) {
 		a.standing.For = k.request()
 	}
 	background, cancel := context.WithCancel(ctx)
-	s := &running{log: k.log, cancel: cancel}
-	defer s.work.Wait()
+	var working sync.WaitGroup
+	defer working.Wait()
 	defer cancel()
 	for _, w := range a.workers() {
-		s.work.Go(func() { w.Run(background, 0) })
+		working.Go(func() { w.Run(background, 0) })
 	}
 	job, err := a.pipeline.Scan(ctx, k.ref.String(), false)
 	if err != nil {
 		return checkResult{}, err
 	}
-	v, err := a.settle(ctx, job, k.progress)
+	v, err := settle(ctx, a, job, k.progress)
 	if err != nil {
 		return checkResult{}, k.explain(err)
 	}
-	result, err := a.checked(ctx, v)
+	result, err := checked(ctx, a, v)
 	if err == nil {
 		k.resultInFlags(&result)
 	}

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -30,7 +32,7 @@ func checking(t *testing.T, extra string) *server {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	t.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	return newServer(t, extra)
 }
 

@@ -23,7 +23,7 @@ type checkResult struct {
 }
 
 // checked adds the findings to an image. A platform without an inventory has none.
-func (a *app) checked(ctx context.Context, v view.ImageDetail) (checkResult, error) {
+func checked(ctx context.Context, a *app, v view.ImageDetail) (checkResult, error) {
 	result := checkResult{ImageDetail: v, Findings: []view.FindingsDetail{}}
 	seen := map[gate.Digest]bool{}
 	for _, p := range v.Platforms {
@@ -42,23 +42,6 @@ func (a *app) checked(ctx context.Context, v view.ImageDetail) (checkResult, err
 		result.Compared = result.Compared || notCompared(found) == ""
 	}
 	return result, nil
-}
-
-// notCompared says why the packages of a platform were not compared with
-// advisories, "" when they were.
-func notCompared(f view.FindingsDetail) string {
-	risk := f.Risks[gate.RiskVulnerabilities]
-	switch {
-	case risk.Coverage == gate.NotLookedAt || risk.Coverage == "":
-		return "vulnerabilities were not looked for (scan.risks)"
-	case f.MatchedAt == nil:
-		return "no advisory data was there"
-	case f.Unassessable != "":
-		return gate.Printable(f.Unassessable, 300)
-	case f.Packages == 0:
-		return "no package was found in the image"
-	}
-	return ""
 }
 
 // printCheck prints an image with its verdict and its findings, and returns the

@@ -14,7 +14,7 @@ import (
 // settle waits until a resolve and the analyses that it has queued have ended, and
 // returns the image. A job that waits for a registry says why, and this command does
 // not wait with it.
-func (a *app) settle(ctx context.Context, resolve gate.Job, progress io.Writer) (view.ImageDetail, error) {
+func settle(ctx context.Context, a *app, resolve gate.Job, progress io.Writer) (view.ImageDetail, error) {
 	shown := map[string]gate.Progress{}
 	entry, err := pipeline.Settled(ctx, a.store, resolve, func(job gate.Job) {
 		if job.Progress != shown[job.ID] {
@@ -35,16 +35,6 @@ func (a *app) settle(ctx context.Context, resolve gate.Job, progress io.Writer) 
 		return view.ImageDetail{}, err
 	}
 	return view.Views{Reader: a.store, Lists: a.catalog}.Detail(ctx, entry)
-}
-
-func describeProgress(p gate.Progress) string {
-	switch p.Phase {
-	case gate.PhaseLayers:
-		return fmt.Sprintf("layer %d of %d (%d known), %.1f of %.1f MB", p.LayersDone, p.LayersTotal, p.LayersKnown, float64(p.Bytes)/1e6, float64(p.BytesTotal)/1e6)
-	case "":
-		return "starting"
-	}
-	return string(p.Phase)
 }
 
 // unreadable is the error of a job that has not led to an image.

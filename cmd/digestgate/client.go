@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,24 +105,6 @@ func singleToken(raw []byte, where string) (string, error) {
 		return "", fmt.Errorf("reading the API token in %s: %w", where, err)
 	}
 	return string(value), nil
-}
-
-// trusting is a transport that checks servers with the certificates in a file,
-// with those of the system for "".
-func trusting(caFile string) (*http.Transport, error) {
-	t := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
-	if caFile == "" {
-		return t, nil
-	}
-	pem, err := gate.ReadSmallFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading --ca-file: %w", err)
-	}
-	t.TLSClientConfig.RootCAs = x509.NewCertPool()
-	if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca-file %q holds no certificate in PEM (-----BEGIN CERTIFICATE-----): %w", caFile, gate.ErrInvalid)
-	}
-	return t, nil
 }
 
 // problem is a refusal of the API (RFC 9457).

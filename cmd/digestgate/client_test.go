@@ -1,16 +1,9 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 )
 
 func TestClientToken(t *testing.T) {
@@ -64,37 +59,14 @@ func TestClientToken(t *testing.T) {
 	}
 }
 
-// certificate is one that signs itself, for names and a time.
-func issueCertificate(t *testing.T, from, until time.Time, names ...string) (tls.Certificate, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: from, NotAfter: until, DNSNames: names,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := os.WriteFile(file, append([]byte("\ufeff"), text...), 0o600); err != nil { // as some editors save it
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
-}
-
 // Each way in which a server cannot be called names the flag or the file to mend.
 func TestClientSaysWhatToDoAboutCertificates(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	valid, ca := issueCertificate(t, now.Add(-time.Hour), now.Add(time.Hour), "localhost")
-	_, otherCA := issueCertificate(t, now.Add(-time.Hour), now.Add(time.Hour), "localhost")
-	expired, expiredCA := issueCertificate(t, now.Add(-2*time.Hour), now.Add(-time.Hour), "localhost")
-	early, earlyCA := issueCertificate(t, now.Add(time.Hour), now.Add(2*time.Hour), "localhost")
+	valid, ca := programtest.Certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "localhost")
+	_, otherCA := programtest.Certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "localhost")
+	expired, expiredCA := programtest.Certificate(t, now.Add(-2*time.Hour), now.Add(-time.Hour), "localhost")
+	early, earlyCA := programtest.Certificate(t, now.Add(time.Hour), now.Add(2*time.Hour), "localhost")
 	server := func(c *tls.Certificate) (port string) {
 		s := httptest.NewUnstartedServer(http.NotFoundHandler())
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)

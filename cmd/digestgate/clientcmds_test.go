@@ -8,13 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
 )
 
 // TestClientCommands asks a running server with every command that does.
 func TestClientCommands(t *testing.T) {
-	t.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	s := newServer(t, "")
 	s.start()
 	token := filepath.Join(s.dir, "data", "admin-token")

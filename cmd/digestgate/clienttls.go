@@ -71,3 +71,21 @@ func plainToTLS(status int, body []byte) bool {
 	text := strings.ToLower(string(body[:min(len(body), 1000)]))
 	return status == http.StatusBadRequest && strings.Contains(text, "http request") && strings.Contains(text, "https")
 }
+
+// trusting is a transport that checks servers with the certificates in a file,
+// with those of the system for "".
+func trusting(caFile string) (*http.Transport, error) {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	if caFile == "" {
+		return t, nil
+	}
+	pem, err := gate.ReadSmallFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading --ca-file: %w", err)
+	}
+	t.TLSClientConfig.RootCAs = x509.NewCertPool()
+	if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--ca-file %q holds no certificate in PEM (-----BEGIN CERTIFICATE-----): %w", caFile, gate.ErrInvalid)
+	}
+	return t, nil
+}

@@ -61,12 +61,12 @@ Exit status: 0 usable, with or without warnings; 1 not usable.`,
 	return cmd
 }
 
-func newVersionCommand() *cobra.Command {
+func newVersionCommand(o *rootOptions) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version of the program and of what it is built with",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprint(cmd.OutOrStdout(), versionText())
+			_, err := fmt.Fprint(cmd.OutOrStdout(), versionText(o.version))
 			return err
 		},
 	}

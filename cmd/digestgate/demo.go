@@ -46,7 +46,7 @@ Exit status: 0 when every verdict was the expected one.`,
 			if o.logLevel == "debug" {
 				log = o.logger(cmd.ErrOrStderr())
 			}
-			return runDemo(cmd.Context(), cmd.OutOrStdout(), log, stay)
+			return runDemo(cmd.Context(), cmd.OutOrStdout(), log, o.version, stay)
 		},
 	}
 	cmd.Flags().BoolVar(&stay, "stay", false, "keep the server running for exploring")
@@ -57,10 +57,11 @@ Exit status: 0 when every verdict was the expected one.`,
 type demo struct {
 	out      io.Writer
 	dir      string
+	version  string // of this program
 	registry *fake.Registry
 	app      *app
 	server   *running
-	api      *client
+	http     *http.Client
 	images   demoImages
 	wrong    int // verdicts that were not the expected ones
 }
@@ -68,8 +69,8 @@ type demo struct {
 // demoRegistry is the configured name of the demo's registry.
 const demoRegistry = "demo-harbor"
 
-func runDemo(ctx context.Context, out io.Writer, log *slog.Logger, stay bool) (err error) {
-	d := &demo{out: out}
+func runDemo(ctx context.Context, out io.Writer, log *slog.Logger, version string, stay bool) (err error) {
+	d := &demo{out: out, version: version, http: &http.Client{Timeout: 30 * time.Second}}
 	if d.dir, err = os.MkdirTemp("", "digestgate-demo-"); err != nil {
 		return fmt.Errorf("making a temporary directory: %w", err)
 	}
@@ -127,13 +128,12 @@ func (d *demo) start(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if d.app, err = newApp(ctx, c, log); err != nil {
+	if d.app, err = newApp(ctx, c, log, d.version); err != nil {
 		return err
 	}
 	if d.server, err = d.app.start(ctx); err != nil {
 		return errors.Join(err, d.app.close())
 	}
-	d.api = &client{server: d.url("http"), token: d.app.token.Value, http: &http.Client{Timeout: 30 * time.Second}}
 	d.say("  registry:          %s (in this process)", d.registry.Host)
 	d.say("  webhooks and API:  %s", d.url("http"))
 	d.say("  admission:         %s (TLS, own certificate)", d.url("admission"))

@@ -15,6 +15,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/digestgate/digestgate/gate"
@@ -108,7 +110,7 @@ func (f *fleet) process(url string, listeners int, args ...string) *server {
 		url = f.store.URL
 	}
 	s := &server{t: f.t, dir: f.t.TempDir(), registry: f.registry, listeners: listeners, args: args,
-		env: []string{"DIGESTGATE_ANALYZER=" + analyzerPath(f.t)}}
+		env: []string{"DIGESTGATE_ANALYZER=" + programtest.AnalyzerPath(f.t)}}
 	s.config = filepath.Join(s.dir, "config.yaml")
 	f.write(s.config, fmt.Sprintf(`
 dataDir: %[1]s/data

@@ -109,3 +109,20 @@ func cell(s string, limit int) string {
 
 // layer is the layer that brought something, by the hash of its unpacked bytes.
 func layer(d gate.Digest) string { return cell(d.Short(), 80) }
+
+// notCompared says why the packages of a platform were not compared with
+// advisories, "" when they were.
+func notCompared(f view.FindingsDetail) string {
+	risk := f.Risks[gate.RiskVulnerabilities]
+	switch {
+	case risk.Coverage == gate.NotLookedAt || risk.Coverage == "":
+		return "vulnerabilities were not looked for (scan.risks)"
+	case f.MatchedAt == nil:
+		return "no advisory data was there"
+	case f.Unassessable != "":
+		return gate.Printable(f.Unassessable, 300)
+	case f.Packages == 0:
+		return "no package was found in the image"
+	}
+	return ""
+}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
@@ -83,7 +85,7 @@ func (s *server) pushOdd(repo, tag string, o oddImage) (gate.Digest, int) {
 
 // TestWhatANodeWouldRunIsJudged: by its contents, through both programs.
 func TestWhatANodeWouldRunIsJudged(t *testing.T) {
-	t.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	s := newServer(t, "")
 	const repo = "team/app"
 	const allowed, denied, undecided = exitAllow, exitDeny, exitNoVerdict

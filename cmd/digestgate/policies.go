@@ -27,7 +27,7 @@ func (a *app) openPolicies(ctx context.Context) error {
 		Config: a.config.Policy, Risks: a.config.Scan.Risks, MaxAge: maxAge, DenyStale: a.config.Advisories.Stale == advisory.StaleDeny,
 		Trial: policy.ChildTrial(policy.DefaultBudget, self, policyTrialName), Log: a.log,
 		Store: a.store, Shared: a.config.Store.Shared(), Observe: a.asking,
-		Place: a.config.storePlace(), DataDir: a.config.DataDir, Process: processName(), Program: version,
+		Place: a.config.storePlace(), DataDir: a.config.DataDir, Process: processName(), Program: a.version,
 	}
 	if a.policies, err = policy.New(ctx, o); err != nil {
 		return err

@@ -47,7 +47,7 @@ copy. This command puts them in force on purpose.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			active, err := policy.NewActivations(s, processName(), version).Activate(cmd.Context(), files)
+			active, err := policy.NewActivations(s, processName(), o.version).Activate(cmd.Context(), files)
 			if err != nil {
 				return err
 			}

@@ -33,8 +33,8 @@ func (a *app) public(hooks http.Handler, withAPI bool) http.Handler {
 	if withAPI {
 		api.Register(e, api.Options{
 			Reader: a.store, Lists: a.catalog.Fresh(), Jobs: a.store, Scans: a.pipeline, Usage: a.store, Quota: a.quota, Obstacles: a.explain.Obstacles,
-			Policies:   policy.NewActivations(a.store, processName(), version),
-			Registries: a.registryParts(), Version: version, Authorized: a.token.Matches, Now: time.Now, Log: a.log,
+			Policies:   policy.NewActivations(a.store, processName(), a.version),
+			Registries: a.registryParts(), Version: a.version, Authorized: a.token.Matches, Now: time.Now, Log: a.log,
 		})
 	}
 	served := working(e)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.yaml.in/yaml/v3"
 
@@ -28,7 +30,7 @@ func quickstart(t *testing.T, environ ...string) (string, error) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("sh", filepath.Join(dir, "quickstart", "run.sh"))
-	cmd.Env = append(os.Environ(), "DIGESTGATE="+programIn(t, dir), "DIGESTGATE_ANALYZER="+analyzerPath(t),
+	cmd.Env = append(os.Environ(), "DIGESTGATE="+programIn(t, dir), "DIGESTGATE_ANALYZER="+programtest.AnalyzerPath(t),
 		"DIGESTGATE_LISTEN_HTTP=127.0.0.1:0", "DIGESTGATE_LISTEN_ADMISSION=127.0.0.1:0", "DIGESTGATE_LISTEN_PRIVATE=127.0.0.1:0")
 	cmd.Env = append(cmd.Env, environ...)
 	out, err := cmd.CombinedOutput()

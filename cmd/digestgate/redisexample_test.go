@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/scanner/registry/fake"
@@ -60,7 +62,7 @@ func TestRedisExample(t *testing.T) {
 			}
 			port := freePort(t, 6000+2000*i)
 			cmd := exec.Command("sh", filepath.Join(dir, "redis", "run.sh"))
-			cmd.Env = append(os.Environ(), "DIGESTGATE="+programIn(t, dir), "DIGESTGATE_ANALYZER="+analyzerPath(t), "REDIS_PORT="+port)
+			cmd.Env = append(os.Environ(), "DIGESTGATE="+programIn(t, dir), "DIGESTGATE_ANALYZER="+programtest.AnalyzerPath(t), "REDIS_PORT="+port)
 			cmd.Env = append(cmd.Env, c.environ...)
 			out, err := cmd.CombinedOutput()
 			if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -217,10 +216,4 @@ func forFormat(o *rootOptions, flags *clientFlags, format string) (*client, erro
 		return nil, err
 	}
 	return flags.client(o.environ)
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

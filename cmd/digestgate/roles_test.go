@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 )
 
 // TestRolesHaveWhatTheyNeed starts each role alone: it has the parts that it
@@ -14,7 +16,7 @@ import (
 func TestRolesHaveWhatTheyNeed(t *testing.T) {
 	for _, role := range allRoles() {
 		t.Run(role, func(t *testing.T) {
-			t.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+			t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 			a := bareApp(t, func(c *Config) {
 				c.Roles = []string{role}
 				c.Listen = ListenConfig{HTTP: "127.0.0.1:0", Admission: "127.0.0.1:0", Private: "127.0.0.1:0"}

@@ -2,10 +2,11 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -26,7 +27,7 @@ func TestScripts(t *testing.T) {
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"listening": listening},
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+			env.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 			return nil
 		},
 	})
@@ -69,25 +70,4 @@ func programIn(t testing.TB, dir string) string {
 		t.Fatal(err)
 	}
 	return program
-}
-
-// analyzerPath finds the analyser, or builds it: the tests of this package are
-// about the whole program.
-func analyzerPath(t testing.TB) string {
-	t.Helper()
-	if path := os.Getenv("DIGESTGATE_ANALYZER"); path != "" {
-		return path
-	}
-	path := filepath.Join("..", "..", "bin", "digestgate-analyzer")
-	t.Logf("building the analyser into %s, because DIGESTGATE_ANALYZER names none: usually 5 to 10 minutes the first time, seconds later", path)
-	cmd := exec.Command("go", "build", "-o", path, "../digestgate-analyzer")
-	cmd.Env = append(os.Environ(), "GOEXPERIMENT=jsonv2", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the analyser: %v\n%s", err, out)
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

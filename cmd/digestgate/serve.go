@@ -82,8 +82,8 @@ func serve(cmd *cobra.Command, o *rootOptions) (err error) {
 		return configError(err)
 	}
 	l.warn()
-	l.sayStart(log, source.file)
-	a, err := newApp(ctx, l.Config, log)
+	l.sayStart(log, o.version, source.file)
+	a, err := newApp(ctx, l.Config, log, o.version)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/advisory"
@@ -74,7 +76,7 @@ func newServer(t *testing.T, extra string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
-	s := &server{t: t, dir: t.TempDir(), registry: reg, env: []string{"DIGESTGATE_ANALYZER=" + analyzerPath(t)}}
+	s := &server{t: t, dir: t.TempDir(), registry: reg, env: []string{"DIGESTGATE_ANALYZER=" + programtest.AnalyzerPath(t)}}
 	_, err = advisory.Build(t.Context(), advisory.BuildOptions{
 		From: os.DirFS("demo/advisories"), Out: filepath.Join(s.dir, "advisories"),
 	})

@@ -10,7 +10,7 @@ import (
 
 // sayStart writes the first lines of a server's log: what runs here, read from
 // where. They come before anything that can take long or fail.
-func (l *loaded) sayStart(log *slog.Logger, file string) {
+func (l *loaded) sayStart(log *slog.Logger, version, file string) {
 	if file == "" {
 		file = "none, defaults only"
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sync/errgroup"
 
@@ -31,7 +33,7 @@ func TestRedisScripts(t *testing.T) {
 		Dir:  "testdata/redis",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"listening": listening},
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+			env.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 			env.Setenv("REDIS", server.URL())
 			env.Setenv("DELIVERIES", deliveries)
 			return nil

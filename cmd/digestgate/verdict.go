@@ -19,13 +19,6 @@ func noVerdict(format string, args ...any) error {
 	return exitError{code: exitNoVerdict, text: fmt.Sprintf(format, args...)}
 }
 
-func validFormat(format string) error {
-	if format != "table" && format != "json" {
-		return fmt.Errorf("--format %q: want table or json", format)
-	}
-	return nil
-}
-
 // judged is a verdict in the words of a command: deny is what the policies have
 // refused. What could not be judged, which admission refuses too, is none.
 func judged(v *view.Verdict) *view.Verdict {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
 )
@@ -23,7 +25,7 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestCheckDecidesWithoutAServer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // whose rest is this test's
-	t.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	s := newServer(t, "")
 	clean := s.pushDebian("team/app", "clean", demoUpdated, nil)
 	s.pushDebian("team/app", "bad", demoReleased, nil)
@@ -68,7 +70,7 @@ func TestCheckDecidesWithoutAServer(t *testing.T) {
 }
 
 func TestWaitReplayAndAdmitAskTheServer(t *testing.T) {
-	t.Setenv("DIGESTGATE_ANALYZER", analyzerPath(t))
+	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	s := newServer(t, "")
 	s.start()
 	clean := s.pushDebian("team/app", "clean", demoUpdated, nil)

@@ -8,7 +8,7 @@ import (
 )
 
 // versionText says what an operator quotes in a report.
-func versionText() string {
+func versionText(version string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "digestgate %s\n%s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	info, ok := debug.ReadBuildInfo()

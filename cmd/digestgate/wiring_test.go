@@ -20,7 +20,7 @@ func bareApp(t *testing.T, change func(*Config)) *app {
 	c.Roles = []string{roleWebhooks, roleAPI}
 	c.Advisories.Repositories = nil
 	change(&c)
-	a, err := newApp(t.Context(), c, slog.New(slog.DiscardHandler))
+	a, err := newApp(t.Context(), c, slog.New(slog.DiscardHandler), "dev")
 	if err != nil {
 		t.Fatal(err)
 	}
