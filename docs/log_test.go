@@ -184,7 +184,7 @@ func place(set *token.FileSet, n ast.Node) string {
 var dynamic = map[string]string{
 	"gate/agree/live.go":                "the Messages and Words of a kind, which are read where they are written",
 	"gate/agree/member.go":              "the Messages and Words of a kind, which are read where they are written",
-	"cmd/digestgate/log.go":             "the handler hands on what it gets",
+	"cmd/digestgate/app/log.go":         "the handler hands on what it gets",
 	"cmd/digestgate/thinlog/thinlog.go": "its one key is a constant",
 }
 

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
+	"github.com/digestgate/digestgate/cmd/digestgate/local"
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -75,7 +77,7 @@ func image(t *testing.T, arch string, layers ...[]byte) v1.Image {
 
 func TestCheckShowsWhatWasFound(t *testing.T) {
 	s := checking(t, "")
-	img := image(t, "amd64", demoRoot(demoReleased, "amd64"), fake.Tar(map[string]string{"app/id_rsa": privateKey}))
+	img := image(t, "amd64", demo.Root(demo.Released, "amd64"), fake.Tar(map[string]string{"app/id_rsa": privateKey}))
 	if _, err := s.registry.Push("team/app", "bad", img); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,7 @@ func TestCheckShowsWhatWasFound(t *testing.T) {
 	if first, second := strings.Index(stdout, "CRITICAL"), strings.Index(stdout, "\nHIGH"); first < 0 || second < first {
 		t.Errorf("the worst finding is not first:\n%s", stdout)
 	}
-	var got checkResult
+	var got local.CheckResult
 	stdout = expect(t, 2, []string{s.registry.Host + "/team/app:bad", "-c", s.config, "--format", "json"})
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
@@ -128,7 +130,7 @@ func TestCheckSaysWhatWasNotCompared(t *testing.T) {
 	}
 	expect(t, 0, at("scratch"), `^vulnerabilities +not compared: no package was found in the image$`, `!0 critical`, `^verdict +(allow|warn)$`)
 	expect(t, 3, at("future"), `^vulnerabilities +not compared: .*99`, `!0 critical`, `^verdict +none$`, `^  none +UNASSESSABLE: `, `no verdict: UNASSESSABLE`, `!deny`)
-	var got checkResult
+	var got local.CheckResult
 	if err := json.Unmarshal([]byte(expect(t, 3, at("future", "--format", "json"))), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +141,7 @@ func TestCheckSaysWhatWasNotCompared(t *testing.T) {
 
 func TestCheckWithoutAdvisoriesPullsNothing(t *testing.T) {
 	s := checking(t, "")
-	s.pushDebian("team/app", "clean", demoUpdated, nil)
+	s.pushDebian("team/app", "clean", demo.Updated, nil)
 	s.registry.Reset()
 	image := s.registry.Host + "/team/app:clean"
 	expect(t, 3, []string{image, "-c", s.config, "--set", "advisories.path="}, `no verdict: there is no advisory data .* so nothing was pulled: advisories.path is empty`, `!invalid input`)
@@ -151,7 +153,7 @@ func TestCheckWithoutAdvisoriesPullsNothing(t *testing.T) {
 
 func TestCheckForANamespace(t *testing.T) {
 	s := checking(t, "admission: {namespaces: {team-warn: {mode: warn}}}")
-	s.pushDebian("team/app", "clean", demoUpdated, nil)
+	s.pushDebian("team/app", "clean", demo.Updated, nil)
 	rule := write(t, filepath.Join(s.dir, "rules", "a.rego"), `package digestgate
 
 deny contains {"rule": "shop-only", "msg": sprintf("%s %s of %s", [input.event, input.request.kind, input.request.namespace])} if {
@@ -180,7 +182,7 @@ func TestCheckOfAPlatform(t *testing.T) {
 	if _, err := pushIndexOf(s, "team/app", "multi"); err != nil { // arm64 has findings
 		t.Fatal(err)
 	}
-	s.pushDebian("team/app", "single", demoUpdated, nil)
+	s.pushDebian("team/app", "single", demo.Updated, nil)
 	at := func(tag string, platform ...string) []string {
 		args := []string{s.registry.Host + "/team/app:" + tag, "-c", s.config}
 		for _, p := range platform {
@@ -193,11 +195,11 @@ func TestCheckOfAPlatform(t *testing.T) {
 	expect(t, 2, at("multi", "linux/amd64", "linux/arm64"), `^linux/amd64 sha256:|^linux/arm64 sha256:`)
 	expect(t, 3, at("multi", "linux/s390x"), `verdict +none`)
 	// A platform that the registry has lost: what is known of the other is shown.
-	var d demoImages
-	if err := pushDemoIndex(s.registry, "team/app", "half", v1.Config{User: "65532"}, &d); err != nil {
+	var d demo.Images
+	if err := demo.PushIndex(s.registry, "team/app", "half", v1.Config{User: "65532"}, &d); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.registry.Delete("team/app", string(d.children[1])); err != nil {
+	if err := s.registry.Delete("team/app", string(d.Children[1])); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, 3, at("half"), `verdict +none`, `^vulnerabilities +0 critical, .*; not compared: linux/arm64`, `platform +linux/arm64 .*`)
@@ -211,8 +213,8 @@ func TestCheckOfAPlatform(t *testing.T) {
 
 func TestCheckOfAnArchive(t *testing.T) {
 	s := checking(t, "")
-	bad := image(t, "amd64", demoRoot(demoReleased, "amd64"))
-	clean := image(t, "amd64", demoRoot(demoUpdated, "amd64"))
+	bad := image(t, "amd64", demo.Root(demo.Released, "amd64"))
+	clean := image(t, "amd64", demo.Root(demo.Updated, "amd64"))
 	save := func(file string, images map[string]v1.Image) string {
 		refs := map[name.Reference]v1.Image{}
 		for n, img := range images {
@@ -235,7 +237,7 @@ func TestCheckOfAnArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arm := image(t, "arm64", demoRoot(demoReleased, "arm64"))
+	arm := image(t, "arm64", demo.Root(demo.Released, "arm64"))
 	platforms := []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
 	if err := p.AppendIndex(fake.NewIndex(fake.Child{Add: clean, Platform: &platforms[0]}, fake.Child{Add: arm, Platform: &platforms[1]})); err != nil {
 		t.Fatal(err)
@@ -282,7 +284,7 @@ func TestCheckTakesTheLoginsOfDocker(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
-	if _, err := reg.Push("team/app", "1", image(t, "amd64", demoRoot(demoUpdated, "amd64"))); err != nil {
+	if _, err := reg.Push("team/app", "1", image(t, "amd64", demo.Root(demo.Updated, "amd64"))); err != nil {
 		t.Fatal(err)
 	}
 	auth := base64.StdEncoding.EncodeToString([]byte("ci:s3cret-of-docker"))
@@ -329,7 +331,7 @@ func TestCheckTakesTheLoginsOfDocker(t *testing.T) {
 // flags: there is no configuration in which a key could be corrected.
 func TestCheckSpeaksOfFlags(t *testing.T) {
 	s := checking(t, "")
-	img := image(t, "amd64", demoRoot(demoUpdated, "amd64"))
+	img := image(t, "amd64", demo.Root(demo.Updated, "amd64"))
 	start := func(o fake.Options) (host string) {
 		reg, err := fake.Start(o)
 		if err != nil {

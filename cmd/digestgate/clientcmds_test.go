@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/client"
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 
 	"github.com/digestgate/digestgate/gate"
@@ -33,8 +35,8 @@ func TestClientCommands(t *testing.T) {
 		}
 		return stdout
 	}
-	bad := s.pushDebian("team/app", "bad", demoReleased, map[string]string{"app/id_rsa": privateKey})
-	clean := s.pushDebian("team/app", "clean", demoUpdated, nil)
+	bad := s.pushDebian("team/app", "bad", demo.Released, map[string]string{"app/id_rsa": privateKey})
+	clean := s.pushDebian("team/app", "clean", demo.Updated, nil)
 	index, err := pushIndexOf(s, "team/app", "multi")
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +97,7 @@ func TestClientCommands(t *testing.T) {
 	ask(0, []string{"findings", at("bad")}, `^linux/amd64 +`+string(bad), `^CRITICAL +CVE-2024-45491 +libexpat1 +2\.5\.0-1 +2\.5\.0-1\+deb12u1 +sha256:`, `app/id_rsa`)
 	ask(0, []string{"findings", string(clean)}, `^no vulnerability found in \d+ packages$`)
 	ask(0, []string{"findings", at("multi")}, `^linux/amd64 +sha256:`, `^linux/arm64 +sha256:`, `CVE-2024-45491`)
-	var found struct{ Findings []platformFindings }
+	var found struct{ Findings []client.PlatformFindings }
 	if err := json.Unmarshal([]byte(ask(0, []string{"findings", at("bad"), "--severity", "HIGH", "--format", "json"})), &found); err != nil || len(found.Findings) != 1 {
 		t.Fatalf("findings: %+v, %v", found, err)
 	}
@@ -107,7 +109,7 @@ func TestClientCommands(t *testing.T) {
 	ask(1, []string{"findings", at("bad"), "--severity", "high"}, `--severity "high": want one of CRITICAL`)
 
 	// jobs and cancel.
-	slow := s.pushDebian("team/app", "slow", demoUpdated, map[string]string{"b": strings.Repeat("b", 1<<16)})
+	slow := s.pushDebian("team/app", "slow", demo.Updated, map[string]string{"b": strings.Repeat("b", 1<<16)})
 	s.stall(0)
 	ask(0, []string{"scan", at("slow"), "--format", "json"}, `"jobs": \[`)
 	ask(1, []string{"findings", string(slow)[:20] + "zz"}, `is not a digest`)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/intake"
@@ -40,12 +41,12 @@ func TestConfigurationPage(t *testing.T) {
 		got[row[1]] = row[2]
 	}
 	want := map[string]string{}
-	defaultsOf(t, "", reflect.ValueOf(DefaultConfig()), want)
+	defaultsOf(t, "", reflect.ValueOf(app.DefaultConfig()), want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("keys and defaults (-program +page):\n%s", diff)
 	}
 	documented := slices.Collect(maps.Keys(got))
-	for _, path := range keyPaths() {
+	for _, path := range app.KeyPaths() {
 		if !slices.Contains(documented, path) {
 			t.Errorf("key %s is not documented", path)
 		}
@@ -73,7 +74,7 @@ func defaultsOf(t *testing.T, prefix string, v reflect.Value, into map[string]st
 		}
 		element := reflect.New(value.Type().Elem()).Elem()
 		if path == "registries" {
-			element.Set(reflect.ValueOf(RegistryConfig{Config: registry.DefaultConfig()}))
+			element.Set(reflect.ValueOf(app.RegistryConfig{Config: registry.DefaultConfig()}))
 		}
 		if value.Kind() == reflect.Map {
 			defaultsOf(t, path+".NAME.", element, into)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/store/sqlite"
@@ -68,7 +69,7 @@ func TestRegistryExamples(t *testing.T) {
 
 // exampleConfig loads the configuration of an example in a copy of its folder,
 // with a secret in each file that it names for one.
-func exampleConfig(t *testing.T, dir string) Config {
+func exampleConfig(t *testing.T, dir string) app.Config {
 	t.Helper()
 	work := t.TempDir()
 	if err := os.CopyFS(work, os.DirFS(dir)); err != nil {
@@ -84,7 +85,7 @@ func exampleConfig(t *testing.T, dir string) Config {
 	}
 	// Which files those are is in the configuration, which is loaded though they
 	// are missing.
-	c, _ := configSource{file: "config.yaml"}.load()
+	c, _ := app.ConfigSource{File: "config.yaml"}.Load()
 	for _, r := range c.Registries {
 		for i, name := range r.Webhook.SecretFiles {
 			secret := "secret-" + r.Name + string(rune('a'+i))
@@ -97,7 +98,7 @@ func exampleConfig(t *testing.T, dir string) Config {
 			placeSecret(t, r.PasswordFile, "password")
 		}
 	}
-	c, err := configSource{file: "config.yaml"}.load()
+	c, err := app.ConfigSource{File: "config.yaml"}.Load()
 	if err != nil {
 		t.Fatalf("loading the example's configuration:\n%v", err)
 	}
@@ -130,14 +131,14 @@ func senderOf(t *testing.T, list []webhooks.Endpoint, delivery string) webhooks.
 
 // exampleHandler is what serves the configuration's endpoints, over an empty
 // store.
-func exampleHandler(t *testing.T, c Config, list []webhooks.Endpoint) *webhooks.Handler {
+func exampleHandler(t *testing.T, c app.Config, list []webhooks.Endpoint) *webhooks.Handler {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "digestgate.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	registries, err := gate.NewRegistries(c.registries())
+	registries, err := gate.NewRegistries(c.RegistryList())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,8 +153,8 @@ func exampleHandler(t *testing.T, c Config, list []webhooks.Endpoint) *webhooks.
 	return h
 }
 
-func replayExample(t *testing.T, c Config, delivery string) {
-	list, err := endpoints(c.Registries, time.Now, slog.New(slog.DiscardHandler))
+func replayExample(t *testing.T, c app.Config, delivery string) {
+	list, err := app.Endpoints(c.Registries, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func replayExample(t *testing.T, c Config, delivery string) {
 	server := httptest.NewServer(exampleHandler(t, c, list))
 	t.Cleanup(server.Close)
 	url := server.URL + webhooks.Prefix + sender.Name
-	i := slices.IndexFunc(c.Registries, func(r RegistryConfig) bool { return r.Name == sender.Name })
+	i := slices.IndexFunc(c.Registries, func(r app.RegistryConfig) bool { return r.Name == sender.Name })
 	if c.Registries[i].Webhook.Auth != webhooks.AuthNone {
 		refused, err := webhooks.Post(t.Context(), server.Client(), url, rec, nil)
 		if err != nil || refused.Status != http.StatusUnauthorized {

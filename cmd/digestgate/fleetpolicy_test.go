@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/store/redis/redistest"
@@ -86,7 +87,7 @@ func TestPoliciesOfSeveralProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := a.pushDebian("team/app", "v1", demoUpdated, nil)
+	d := a.pushDebian("team/app", "v1", demo.Updated, nil)
 	a.deliver(hookSecret, "team/app", "v1", d)
 	a.until(d, time.Minute, scanned)
 	asks := func() []func(string) answer { return []func(string) answer{a.reviewer(a), b.reviewer(a)} }

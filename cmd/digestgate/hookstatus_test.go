@@ -18,6 +18,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/webhooks"
 )
@@ -96,7 +97,7 @@ func newHookSite(t *testing.T) *hookSite {
 		"away":            {Issuer: s.issuerAway, Audience: hookAudience, Emails: []string{hookAccount}},
 	}
 	var entries []map[string]any
-	for _, r := range receivers() {
+	for _, r := range app.Receivers() {
 		rec, host := recordingOf(t, r)
 		for way, hook := range hooks {
 			h := hookRegistry{receiver: r, recording: rec, name: r.Type + "." + way, hook: hook}

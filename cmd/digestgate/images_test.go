@@ -3,6 +3,7 @@ package main
 import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/gate"
 )
 
@@ -13,9 +14,9 @@ const privateKey = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAu1SU1LfVLPH
 
 // pushIndexOf pushes the demo's index: linux/amd64 up to date, linux/arm64 not.
 func pushIndexOf(s *server, repo, tag string) (gate.Digest, error) {
-	var d demoImages
-	if err := pushDemoIndex(s.registry, repo, tag, v1.Config{User: "65532"}, &d); err != nil {
+	var d demo.Images
+	if err := demo.PushIndex(s.registry, repo, tag, v1.Config{User: "65532"}, &d); err != nil {
 		return "", err
 	}
-	return d.index, nil
+	return d.Index, nil
 }

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+	"github.com/digestgate/digestgate/cmd/digestgate/show"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -46,7 +48,7 @@ func (s *server) put(repo, tag, mediaType string, manifest map[string]any) (gate
 
 func (s *server) pushOdd(repo, tag string, o oddImage) (gate.Digest, int) {
 	s.t.Helper()
-	img, err := fake.NewImage(fake.ImageOptions{Docker: true, Config: v1.Config{User: "1000"}}, demoRoot(o.packages, "amd64"))
+	img, err := fake.NewImage(fake.ImageOptions{Docker: true, Config: v1.Config{User: "1000"}}, demo.Root(o.packages, "amd64"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -88,8 +90,8 @@ func TestWhatANodeWouldRunIsJudged(t *testing.T) {
 	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	s := newServer(t, "")
 	const repo = "team/app"
-	const allowed, denied, undecided = exitAllow, exitDeny, exitNoVerdict
-	good := s.pushDebian(repo, "", demoUpdated, nil)
+	const allowed, denied, undecided = show.ExitAllow, show.ExitDeny, show.ExitNoVerdict
+	good := s.pushDebian(repo, "", demo.Updated, nil)
 
 	for name, tt := range map[string]struct {
 		o    oddImage
@@ -110,7 +112,7 @@ func TestWhatANodeWouldRunIsJudged(t *testing.T) {
 		"config_is_a_list":    {oddImage{manifestType: ociManifest, configType: ociConfig, config: map[string]any{"os": []string{"linux"}}}, undecided, undecided},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for packages, want := range map[*[][3]string]int{&demoReleased: tt.bad, &demoUpdated: tt.fine} {
+			for packages, want := range map[*[][3]string]int{&demo.Released: tt.bad, &demo.Updated: tt.fine} {
 				tt.o.packages = *packages
 				d, size := s.pushOdd(repo, "", tt.o)
 				child := map[string]any{"mediaType": tt.o.manifestType, "digest": d, "size": size}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/scanner/match"
 )
 
@@ -19,7 +20,7 @@ func program() int {
 	// Trivy's logging package installs a handler that keeps every record for
 	// ever; ours replaces it before anything is said.
 	slog.SetDefault(slog.New(match.DependencyLog(slog.NewTextHandler(os.Stderr, nil))))
-	ctx, stop := untilSignal(context.Background())
+	ctx, stop := app.UntilSignal(context.Background())
 	defer stop()
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }

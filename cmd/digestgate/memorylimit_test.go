@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
@@ -42,18 +43,18 @@ func TestStaysWithinItsMemory(t *testing.T) {
 	peak := s.watchMemory(group)
 
 	const repo = "team/hostile"
-	good := s.pushDebian("team/app", "v1", demoReleased, nil)
-	s.pushDebian(repo, "", demoReleased, nil) // the same, for the index
+	good := s.pushDebian("team/app", "v1", demo.Released, nil)
+	s.pushDebian(repo, "", demo.Released, nil) // the same, for the index
 	hostile := map[string]struct {
 		digest gate.Digest
 		state  gate.State
 		says   string // of what is unassessable
 	}{
-		"whiteouts":   {s.pushLayers(repo, "whiteouts", demoRoot(demoReleased, "amd64"), whiteouts(t, 1_500_000)), gate.StateScanned, ""},
+		"whiteouts":   {s.pushLayers(repo, "whiteouts", demo.Root(demo.Released, "amd64"), whiteouts(t, 1_500_000)), gate.StateScanned, ""},
 		"packages":    {s.pushLayers(repo, "packages", debianOf(500_000, "p%d", "1")), gate.StateScanned, ""},
 		"findings":    {s.pushLayers(repo, "findings", debianOf(8_000, "libexpat1", "2.5.0-1~%d")), gate.StateScanned, ""},
 		"findings2":   {s.pushLayers(repo, "findings2", debianOf(30_000, "libexpat1", "2.5.0-1~%d")), gate.StateUnassessable, "the inventory takes"},
-		"secrets":     {s.pushLayers(repo, "secrets", demoRoot(demoReleased, "amd64"), keys(3_000)), gate.StateScanned, ""},
+		"secrets":     {s.pushLayers(repo, "secrets", demo.Root(demo.Released, "amd64"), keys(3_000)), gate.StateScanned, ""},
 		"large_index": {s.pushLargeIndex(repo, "large_index", good), gate.StateUnassessable, "more than 200 descriptors"},
 	}
 	for name, h := range hostile {
@@ -169,7 +170,7 @@ func debianOf(n int, name, version string) []byte {
 	for i := range n {
 		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nArchitecture: amd64\nSource: expat\nVersion: %s\n\n", numbered(name, i), numbered(version, i))
 	}
-	return fake.Tar(map[string]string{"etc/os-release": demoOSRelease, "var/lib/dpkg/status": status.String()})
+	return fake.Tar(map[string]string{"etc/os-release": demo.OSRelease, "var/lib/dpkg/status": status.String()})
 }
 
 // keys is a layer of n files that each hold what looks like an access key.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
 
@@ -35,7 +36,7 @@ func TestAdmissionThroughAnOutage(t *testing.T) {
 	a := f.process("redis://"+proxy.Addr()+"/0", 3, "serve", "--roles", "webhooks,api,admission")
 	worker.start()
 	a.start()
-	known, vulnerable, unknown := a.pushDebian("team/app", "v1", demoUpdated, nil), a.pushDebian("team/app", "v2", demoReleased, nil), a.pushDebian("team/app", "v3", demoUpdated, map[string]string{"x": "y"})
+	known, vulnerable, unknown := a.pushDebian("team/app", "v1", demo.Updated, nil), a.pushDebian("team/app", "v2", demo.Released, nil), a.pushDebian("team/app", "v3", demo.Updated, map[string]string{"x": "y"})
 	f.use("complete")
 	if status, text := a.deliver(hookSecret, "team/app", "v1", known); status != http.StatusAccepted {
 		t.Fatalf("delivery: %d %s", status, text)
@@ -127,7 +128,7 @@ func TestAdmissionThroughAnOutage(t *testing.T) {
 			status, text, _ := a.ready()
 			return status == http.StatusOK && strings.Contains(text, "ok    store")
 		})
-		unknown = a.pushDebian("team/app", "v4", demoUpdated, map[string]string{"z": fault.name})
+		unknown = a.pushDebian("team/app", "v4", demo.Updated, map[string]string{"z": fault.name})
 	}
 }
 

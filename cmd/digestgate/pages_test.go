@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/webhooks"
 )
@@ -46,7 +47,7 @@ func pageRegistries(t *testing.T, page string, s sites) (hooked map[string]any, 
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, _ := configSource{file: file}.load() // which files it names; they are missing
+		c, _ := app.ConfigSource{File: file}.Load() // which files it names; they are missing
 		for _, r := range c.Registries {
 			for _, secret := range append(r.Webhook.SecretFiles, r.PasswordFile) {
 				if secret != "" {
@@ -54,7 +55,7 @@ func pageRegistries(t *testing.T, page string, s sites) (hooked map[string]any, 
 				}
 			}
 		}
-		c, err := configSource{file: file}.load()
+		c, err := app.ConfigSource{File: file}.Load()
 		if err != nil {
 			t.Errorf("%s: configuration %d: %v", page, i, err)
 		}
@@ -73,7 +74,7 @@ func pageRegistries(t *testing.T, page string, s sites) (hooked map[string]any, 
 func TestRegistryPages(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/registries/*.md")
-	if err != nil || len(pages) < len(receivers()) {
+	if err != nil || len(pages) < len(app.Receivers()) {
 		t.Fatalf("pages: %q, %v", pages, err)
 	}
 	s := &server{t: t, dir: t.TempDir(), listeners: 2}

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
+	"github.com/digestgate/digestgate/cmd/digestgate/local"
+	"github.com/digestgate/digestgate/cmd/digestgate/show"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +16,7 @@ import (
 func runPolicy(t *testing.T, stdin []byte, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := newPolicyCommand(&rootOptions{})
+	cmd := local.NewPolicyCommand(&app.Options{})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs(args)
 	cmd.SetIn(bytes.NewReader(stdin))
@@ -23,7 +26,7 @@ func runPolicy(t *testing.T, stdin []byte, args ...string) (code int, stdout, st
 	if err != nil {
 		errs.WriteString(err.Error())
 	}
-	return exitCode(err), out.String(), errs.String()
+	return show.ExitCode(err), out.String(), errs.String()
 }
 
 func TestPolicyCommands(t *testing.T) {
@@ -101,13 +104,13 @@ func TestPolicyTestThatSkipsEverything(t *testing.T) {
 }
 
 func TestExitCode(t *testing.T) {
-	if got := exitCode(nil); got != 0 {
+	if got := show.ExitCode(nil); got != 0 {
 		t.Errorf("no error: got %d", got)
 	}
-	if got := exitCode(os.ErrNotExist); got != 1 {
+	if got := show.ExitCode(os.ErrNotExist); got != 1 {
 		t.Errorf("an error: got %d", got)
 	}
-	if got := exitCode(exitError{code: exitNoVerdict}); got != 3 {
+	if got := show.ExitCode(show.ExitError{Code: show.ExitNoVerdict}); got != 3 {
 		t.Errorf("exitError: got %d", got)
 	}
 }

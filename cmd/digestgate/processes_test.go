@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
@@ -52,7 +53,7 @@ func TestProcessesOnOneRedis(t *testing.T) {
 		}
 	})
 
-	d := a.pushDebian("team/app", "v1", demoReleased, nil)
+	d := a.pushDebian("team/app", "v1", demo.Released, nil)
 	a.deliver(hookSecret, "team/app", "v1", d)
 	b.until(d, time.Minute, scanned)
 	onA, onB := a.reviewer(a), b.reviewer(a) // one authority
@@ -73,11 +74,11 @@ func TestProcessesOnOneRedis(t *testing.T) {
 	})
 
 	t.Run("cancel_reaches_the_worker", func(t *testing.T) {
-		stuck := a.pushDebian("team/app", "stuck", demoUpdated, map[string]string{"big": strings.Repeat("x", 1<<20)})
+		stuck := a.pushDebian("team/app", "stuck", demo.Updated, map[string]string{"big": strings.Repeat("x", 1<<20)})
 		a.stall(0)
 		b.deliver(hookSecret, "team/app", "stuck", stuck)
 		v := a.until(stuck, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateScanning && v.Job != nil })
-		if err := a.client().call(t.Context(), http.MethodPost, "/jobs/"+v.Job.ID+"/cancel", nil, nil); err != nil {
+		if err := a.client().Call(t.Context(), http.MethodPost, "/jobs/"+v.Job.ID+"/cancel", nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		took := eventually(t, "the analysis ends", time.Minute, func() bool { return strings.Contains(worker.log.String(), "result=cancelled") })
@@ -89,8 +90,8 @@ func TestProcessesOnOneRedis(t *testing.T) {
 	t.Run("killed_synchronisation_goes_on_elsewhere", func(t *testing.T) {
 		f.registry.Fail(fake.Fault{Path: "/v2/_catalog", Hang: true})
 		f.registry.Fail(fake.Fault{Path: "/api/v2.0/**", Hang: true})
-		lost := a.pushDebian("team/lost", "v1", demoUpdated, nil)
-		if err := a.client().call(t.Context(), http.MethodPost, "/registries/hub/sync", map[string]any{"full": true}, nil); err != nil {
+		lost := a.pushDebian("team/lost", "v1", demo.Updated, nil)
+		if err := a.client().Call(t.Context(), http.MethodPost, "/registries/hub/sync", map[string]any{"full": true}, nil); err != nil {
 			t.Fatal(err)
 		}
 		var holder int
@@ -129,7 +130,7 @@ func (f *fleet) rollingRestart(t *testing.T, replicas []*server, worker *server)
 	const images = 24
 	var pushed []gate.Digest
 	for i := range images {
-		pushed = append(pushed, replicas[0].pushDebian("team/app", fmt.Sprint("r", i), demoUpdated, map[string]string{"n": fmt.Sprint(i)}))
+		pushed = append(pushed, replicas[0].pushDebian("team/app", fmt.Sprint("r", i), demo.Updated, map[string]string{"n": fmt.Sprint(i)}))
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	acknowledged := map[gate.Digest]bool{}

@@ -21,7 +21,7 @@ func TestImageIsThereFromThe202(t *testing.T) {
 	s.registry.Fail(fake.Fault{Path: "/v2/**", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1200"}}})
 	see := func(d gate.Digest) (v view.ImageDetail) {
 		t.Helper()
-		if err := s.client().call(t.Context(), http.MethodGet, "/images/"+string(d), nil, &v); err != nil {
+		if err := s.client().Call(t.Context(), http.MethodGet, "/images/"+string(d), nil, &v); err != nil {
 			t.Fatalf("%s: %v", d.Short(), err)
 		}
 		return v

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -47,9 +49,9 @@ func TestQuickstart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
-	for tag, packages := range map[string][][3]string{"released": demoReleased, "updated": demoUpdated} {
+	for tag, packages := range map[string][][3]string{"released": demo.Released, "updated": demo.Updated} {
 		img, err := fake.NewImage(fake.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}},
-			demoRoot(packages, runtime.GOARCH))
+			demo.Root(packages, runtime.GOARCH))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +106,7 @@ func TestShippedConfigurations(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := configSource{file: file}.load()
+		_, err := app.ConfigSource{File: file}.Load()
 		if err == nil {
 			return
 		}
@@ -161,7 +163,7 @@ func isConfiguration(t *testing.T, text string) bool {
 		return false
 	}
 	first := doc.Content[0].Content[0].Value
-	return slices.ContainsFunc(keyPaths(), func(path string) bool { return path == first || strings.HasPrefix(path, first+".") })
+	return slices.ContainsFunc(app.KeyPaths(), func(path string) bool { return path == first || strings.HasPrefix(path, first+".") })
 }
 
 // yamlBlocks are the fenced blocks of a page that are marked as YAML.

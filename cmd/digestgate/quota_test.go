@@ -13,6 +13,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/client"
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
@@ -41,7 +43,7 @@ func TestPrintQuota(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := printQuota(&out, c.view); err != nil {
+			if err := client.PrintQuota(&out, c.view); err != nil {
 				t.Fatal(err)
 			}
 			for _, text := range c.says {
@@ -74,7 +76,7 @@ func TestQuotaOfAServer(t *testing.T) {
 			t.Errorf("charge of %s: got %+v", p.Platform, c)
 		}
 	}
-	late := s.pushDebian("team/app", "late", demoUpdated, map[string]string{"a": "b"})
+	late := s.pushDebian("team/app", "late", demo.Updated, map[string]string{"a": "b"})
 	s.deliver(hookSecret, "team/app", "late", late)
 	s.until(late, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateQuotaExhausted })
 	if _, answer := s.deliver(hookSecret, "team/copy", "multi", v.Platforms[0].Digest); !strings.Contains(answer, `"known"`) {
@@ -111,7 +113,7 @@ func (s *server) pushPlatforms(repo, tag string) gate.Digest {
 	var children []fake.Child
 	for _, arch := range []string{"amd64", "arm64"} {
 		p := v1.Platform{OS: "linux", Architecture: arch}
-		img, err := fake.NewImage(fake.ImageOptions{Platform: p, Config: v1.Config{User: "65532"}}, demoRoot(demoUpdated, "amd64"))
+		img, err := fake.NewImage(fake.ImageOptions{Platform: p, Config: v1.Config{User: "65532"}}, demo.Root(demo.Updated, "amd64"))
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/webhooks"
 )
@@ -33,7 +34,7 @@ func TestEveryReceiverIsListed(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range receivers() {
+	for _, r := range app.Receivers() {
 		listed = append(listed, strings.ReplaceAll(r.Type, "-", ""))
 		if _, err := os.Stat("../../docs/registries/" + r.Type + ".md"); err != nil {
 			t.Errorf("receiver %q has no page: %v", r.Type, err)
@@ -56,21 +57,21 @@ func TestEndpoints(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	entry := func(kind string, hook webhooks.Config) RegistryConfig {
-		r := RegistryConfig{Config: registry.DefaultConfig(), Webhook: hook}
+	entry := func(kind string, hook webhooks.Config) app.RegistryConfig {
+		r := app.RegistryConfig{Config: registry.DefaultConfig(), Webhook: hook}
 		r.Name, r.Type, r.Host = kind, kind, kind+".example.com"
 		return r
 	}
 	good := webhooks.Config{Auth: webhooks.AuthHeader, SecretFiles: []string{secret}}
-	list, err := endpoints([]RegistryConfig{entry("quay", good), entry("harbor", webhooks.Config{}), entry("jfrog", good)}, time.Now, slog.New(slog.DiscardHandler))
+	list, err := app.Endpoints([]app.RegistryConfig{entry("quay", good), entry("harbor", webhooks.Config{}), entry("jfrog", good)}, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil || len(list) != 2 || list[0].Receiver.Type != "quay" || list[1].Name != "jfrog" {
 		t.Errorf("endpoints: got %+v, %v, want quay and jfrog", list, err)
 	}
-	for want, r := range map[string]RegistryConfig{
+	for want, r := range map[string]app.RegistryConfig{
 		`registries[0].webhook: events of registries of type "unheard-of"`: entry("unheard-of", good),
 		"registries[0].webhook.secretFiles":                                entry("quay", webhooks.Config{Auth: webhooks.AuthHeader}),
 	} {
-		if _, err := endpoints([]RegistryConfig{r}, time.Now, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := app.Endpoints([]app.RegistryConfig{r}, time.Now, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("endpoints: got %v, want %q", err, want)
 		}
 	}

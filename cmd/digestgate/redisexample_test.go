@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,7 +34,7 @@ func TestRedisExample(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = reg.Close() })
 	img, err := fake.NewImage(fake.ImageOptions{Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}},
-		demoRoot(demoReleased, runtime.GOARCH))
+		demo.Root(demo.Released, runtime.GOARCH))
 	if err != nil {
 		t.Fatal(err)
 	}

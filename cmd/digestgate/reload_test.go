@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
@@ -61,7 +62,7 @@ func TestReload(t *testing.T) {
 		}
 	}
 	s.start()
-	d := s.pushDebian("team/app", "v1", demoUpdated, nil)
+	d := s.pushDebian("team/app", "v1", demo.Updated, nil)
 	s.deliver(hookSecret, "team/app", "v1", d)
 	s.until(d, time.Minute, scanned)
 	ask := s.reviewer(s)
@@ -98,7 +99,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	mark = s.said(mark, `msg="configuration reloaded"`, "registries[other]: added ("+other.Host+")")
-	img, err := fake.NewImage(fake.ImageOptions{}, demoRoot(demoUpdated, "amd64"), fake.Tar(map[string]string{"x": "other"}))
+	img, err := fake.NewImage(fake.ImageOptions{}, demo.Root(demo.Updated, "amd64"), fake.Tar(map[string]string{"x": "other"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
 
@@ -83,7 +84,7 @@ func TestRollingRestartRefusesNothing(t *testing.T) {
 		b.moved(s)
 	}
 	a := replicas[0]
-	d := a.pushDebian("team/app", "v1", demoUpdated, nil)
+	d := a.pushDebian("team/app", "v1", demo.Updated, nil)
 	a.deliver(hookSecret, "team/app", "v1", d)
 	a.until(d, time.Minute, scanned)
 	for _, s := range replicas {
@@ -201,7 +202,7 @@ func TestStoppingServesOn(t *testing.T) {
 			return ask(c) == 1
 		})
 	}
-	if status, text := s.deliver(hookSecret, "team/app", "v1", s.pushDebian("team/app", "v1", demoUpdated, nil)); status != http.StatusAccepted {
+	if status, text := s.deliver(hookSecret, "team/app", "v1", s.pushDebian("team/app", "v1", demo.Updated, nil)); status != http.StatusAccepted {
 		t.Errorf("a delivery while stopping: %d %s", status, text)
 	}
 	// The second signal does not wait.

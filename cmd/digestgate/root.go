@@ -6,6 +6,11 @@ import (
 	"io"
 	"os"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
+	"github.com/digestgate/digestgate/cmd/digestgate/client"
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
+	"github.com/digestgate/digestgate/cmd/digestgate/local"
+	"github.com/digestgate/digestgate/cmd/digestgate/show"
 	"github.com/spf13/cobra"
 )
 
@@ -21,13 +26,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "digestgate: %s\n", inWords(err))
+		fmt.Fprintf(stderr, "digestgate: %s\n", show.InWords(err))
 	}
-	return exitCode(err)
+	return show.ExitCode(err)
 }
 
 func newRootCommand(environ []string) *cobra.Command {
-	o := newRootOptions(environ, version)
+	o := app.NewOptions(environ, version)
 	root := &cobra.Command{
 		Use:           "digestgate",
 		Short:         "The gate between container registries and Kubernetes",
@@ -35,15 +40,15 @@ func newRootCommand(environ []string) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	o.addFlags(root)
+	o.AddFlags(root)
 	root.AddCommand(
-		newServeCommand(o), newWorkerCommand(o), newCheckCommand(o), newWaitCommand(o), newAdmitCommand(o),
-		newReplayCommand(o), newRegistriesCommand(o), newQuotaCommand(o),
-		newImagesCommand(o), newFindingsCommand(o), newJobsCommand(o), newScanCommand(o), newCancelCommand(o), newDemoCommand(o), newConfigCommand(o), newVersionCommand(o),
-		newAdvisoriesCommand(o), newPolicyCommand(o), newPolicyTrialCommand(), newStoreCommand(o),
+		app.NewServeCommand(o), app.NewWorkerCommand(o), local.NewCheckCommand(o), client.NewWaitCommand(o), local.NewAdmitCommand(o),
+		client.NewReplayCommand(o), client.NewRegistriesCommand(o), client.NewQuotaCommand(o),
+		client.NewImagesCommand(o), client.NewFindingsCommand(o), client.NewJobsCommand(o), client.NewScanCommand(o), client.NewCancelCommand(o), demo.NewCommand(o), local.NewConfigCommand(o), local.NewVersionCommand(o),
+		local.NewAdvisoriesCommand(o), local.NewPolicyCommand(o), app.NewPolicyTrialCommand(), local.NewStoreCommand(o),
 	)
 	root.Version = version
-	root.SetVersionTemplate(versionText(version))
+	root.SetVersionTemplate(app.VersionText(version))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath())
 	})

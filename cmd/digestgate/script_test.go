@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,7 +15,7 @@ import (
 // TestMain lets the test binary stand for the program: in scripts, and as the
 // child in which policies are tried.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == policyTrialName {
+	if len(os.Args) > 1 && os.Args[1] == app.PolicyTrialName {
 		main() // started by a server in this process
 	}
 	testscript.Main(m, map[string]func(){

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/client"
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 
 	"github.com/digestgate/digestgate/gate"
@@ -175,13 +177,13 @@ func (s *server) end(sig os.Signal) int {
 	return s.cmd.ProcessState.ExitCode()
 }
 
-func (s *server) client() *client {
+func (s *server) client() *client.Client {
 	s.t.Helper()
 	token, err := os.ReadFile(filepath.Join(s.dir, "data", "admin-token"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return &client{server: s.urls["http"], token: strings.TrimSpace(string(token)), http: &http.Client{Timeout: time.Minute}}
+	return &client.Client{Server: s.urls["http"], Token: strings.TrimSpace(string(token)), HTTP: &http.Client{Timeout: time.Minute}}
 }
 
 // deliver sends a push event of Harbor and returns the status and the body.
@@ -214,7 +216,7 @@ func (s *server) until(d gate.Digest, limit time.Duration, ok func(view.ImageDet
 	defer cancel()
 	var v view.ImageDetail
 	for {
-		err := s.client().call(ctx, http.MethodGet, "/images/"+string(d), nil, &v)
+		err := s.client().Call(ctx, http.MethodGet, "/images/"+string(d), nil, &v)
 		if err == nil && ok(v) {
 			return v
 		}
@@ -229,7 +231,7 @@ func (s *server) until(d gate.Digest, limit time.Duration, ok func(view.ImageDet
 func (s *server) quota() view.QuotaView {
 	s.t.Helper()
 	var q view.QuotaView
-	if err := s.client().call(s.t.Context(), http.MethodGet, "/quota", nil, &q); err != nil {
+	if err := s.client().Call(s.t.Context(), http.MethodGet, "/quota", nil, &q); err != nil {
 		s.t.Fatal(err)
 	}
 	return q
@@ -238,7 +240,7 @@ func (s *server) quota() view.QuotaView {
 // pushDebian pushes an image of Debian 12 with the given packages.
 func (s *server) pushDebian(repo, tag string, packages [][3]string, extra map[string]string) gate.Digest {
 	s.t.Helper()
-	layers := [][]byte{demoRoot(packages, "amd64")}
+	layers := [][]byte{demo.Root(packages, "amd64")}
 	if extra != nil {
 		layers = append(layers, fake.Tar(extra))
 	}
@@ -277,7 +279,7 @@ func TestKilledServerResumesAndChargesOnce(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "")
 	s.start()
-	d := s.pushDebian("team/app", "v1", demoReleased, map[string]string{"a": strings.Repeat("x", 1<<20)})
+	d := s.pushDebian("team/app", "v1", demo.Released, map[string]string{"a": strings.Repeat("x", 1<<20)})
 	s.stall(0)
 	if status, answer := s.deliver(hookSecret, "team/app", "v1", d); status != http.StatusAccepted {
 		t.Fatalf("delivery: %d %s", status, answer)
@@ -306,7 +308,7 @@ func TestKilledChildIsRetriedAndChargedOnce(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "scan: {maxAttempts: 2}")
 	s.start()
-	d := s.pushDebian("team/app", "v1", demoUpdated, nil)
+	d := s.pushDebian("team/app", "v1", demo.Updated, nil)
 	s.stall(1)
 	s.deliver(hookSecret, "team/app", "v1", d)
 	s.until(d, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateScanning })
@@ -349,7 +351,7 @@ func TestGracefulStopBurnsNothing(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "scan: {maxAttempts: 1}")
 	s.start()
-	d := s.pushDebian("team/app", "v1", demoUpdated, nil)
+	d := s.pushDebian("team/app", "v1", demo.Updated, nil)
 	s.stall(0)
 	s.deliver(hookSecret, "team/app", "v1", d)
 	s.until(d, time.Minute, func(v view.ImageDetail) bool { return v.State == gate.StateScanning })
@@ -408,15 +410,15 @@ func TestServerRefusesWhatItShould(t *testing.T) {
 		})
 	}
 	c := s.client()
-	err := c.call(t.Context(), http.MethodPost, "/scans", map[string]any{"images": []string{s.registry.Host + "/a:b", "evil.example/x", "??"}}, nil)
+	err := c.Call(t.Context(), http.MethodPost, "/scans", map[string]any{"images": []string{s.registry.Host + "/a:b", "evil.example/x", "??"}}, nil)
 	if err == nil || !strings.Contains(err.Error(), "422") || !strings.Contains(err.Error(), "evil.example") || !strings.Contains(err.Error(), "??") {
 		t.Errorf("scans of images that cannot be: %v", err)
 	}
 	var jobs struct{ Jobs []view.Job }
-	if err := c.call(t.Context(), http.MethodGet, "/jobs", nil, &jobs); err != nil || len(jobs.Jobs) != 0 {
+	if err := c.Call(t.Context(), http.MethodGet, "/jobs", nil, &jobs); err != nil || len(jobs.Jobs) != 0 {
 		t.Errorf("jobs after refused requests: %+v, %v", jobs, err)
 	}
-	if strings.Contains(s.log.String(), hookSecret) || strings.Contains(s.log.String(), c.token) {
+	if strings.Contains(s.log.String(), hookSecret) || strings.Contains(s.log.String(), c.Token) {
 		t.Error("a secret is in the log")
 	}
 	s.openAPI()

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
+	"github.com/digestgate/digestgate/cmd/digestgate/show"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sync/errgroup"
@@ -58,7 +59,7 @@ func TestUnfinishedCopyServesNobody(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	code := run(t.Context(), []string{"serve", "--data-dir", dir}, nil, &bytes.Buffer{}, &stderr)
-	if code != exitFailure || !strings.Contains(stderr.String(), `the copy of "redis://there" to this store, begun at 2026-11-28T12:00:00Z, is not finished`) {
+	if code != show.ExitFailure || !strings.Contains(stderr.String(), `the copy of "redis://there" to this store, begun at 2026-11-28T12:00:00Z, is not finished`) {
 		t.Errorf("exit %d, %s", code, stderr.String())
 	}
 }
@@ -123,11 +124,11 @@ func TestInterruptedCopy(t *testing.T) {
 			break
 		}
 	}
-	if err == nil || cmdCode(err) != exitFailure || !strings.Contains(said, "interrupted; run the same command again, it continues where it stopped") {
+	if err == nil || cmdCode(err) != show.ExitFailure || !strings.Contains(said, "interrupted; run the same command again, it continues where it stopped") {
 		t.Fatalf("interrupted: %v\n%s", err, said)
 	}
 	serve := exec.Command(program, "serve", "--data-dir", t.TempDir(), "--set", "store.url="+cluster.URL(), "--set", "store.prefix="+prefix, "--set", "store.macKeyFile="+key)
-	if out, err := serve.CombinedOutput(); cmdCode(err) != exitFailure || !strings.Contains(string(out), "is not finished: run the same digestgate store copy again") {
+	if out, err := serve.CombinedOutput(); cmdCode(err) != show.ExitFailure || !strings.Contains(string(out), "is not finished: run the same digestgate store copy again") {
 		t.Errorf("serving half a copy: %v\n%s", err, out)
 	}
 	out, said, err := copyTo(prefix, false)

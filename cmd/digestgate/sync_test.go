@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/gate/view"
 )
@@ -27,14 +28,14 @@ func TestRegistryCommands(t *testing.T) {
 	if err := os.WriteFile(s.config, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	lost := s.pushDebian("team/app", "v1", demoUpdated, nil)
+	lost := s.pushDebian("team/app", "v1", demo.Updated, nil)
 	s.start()
 	s.until(lost, time.Minute, scanned) // by the first run, which nobody asked for
 	eventually(t, "the end of the first run", time.Minute, func() bool {
 		var run view.Sync
-		return s.client().call(t.Context(), http.MethodGet, "/registries/hub/sync", nil, &run) == nil && run.State == registrysync.Done
+		return s.client().Call(t.Context(), http.MethodGet, "/registries/hub/sync", nil, &run) == nil && run.State == registrysync.Done
 	})
-	later := s.pushDebian("team/later", "v1", demoReleased, nil)
+	later := s.pushDebian("team/later", "v1", demo.Released, nil)
 	command := func(want int, args ...string) string {
 		t.Helper()
 		var out, problems bytes.Buffer

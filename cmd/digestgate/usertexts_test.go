@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,7 +14,7 @@ import (
 // What is typed wrongly is named as it was typed, and nothing is passed over.
 func TestWhatIsTypedWrongly(t *testing.T) {
 	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, envPrefix) {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, app.EnvPrefix) {
 			t.Setenv(name, "")
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/cmd/digestgate/programtest"
 
 	"github.com/digestgate/digestgate/gate"
@@ -27,9 +28,9 @@ func TestCheckDecidesWithoutAServer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // whose rest is this test's
 	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	s := newServer(t, "")
-	clean := s.pushDebian("team/app", "clean", demoUpdated, nil)
-	s.pushDebian("team/app", "bad", demoReleased, nil)
-	s.pushDebian("team/app", "leak", demoUpdated, map[string]string{"app/id_rsa": privateKey})
+	clean := s.pushDebian("team/app", "clean", demo.Updated, nil)
+	s.pushDebian("team/app", "bad", demo.Released, nil)
+	s.pushDebian("team/app", "leak", demo.Updated, map[string]string{"app/id_rsa": privateKey})
 	index, err := pushIndexOf(s, "team/app", "multi")
 	if err != nil {
 		t.Fatal(err)
@@ -73,8 +74,8 @@ func TestWaitReplayAndAdmitAskTheServer(t *testing.T) {
 	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	s := newServer(t, "")
 	s.start()
-	clean := s.pushDebian("team/app", "clean", demoUpdated, nil)
-	s.pushDebian("team/app", "bad", demoReleased, nil)
+	clean := s.pushDebian("team/app", "clean", demo.Updated, nil)
+	s.pushDebian("team/app", "bad", demo.Released, nil)
 	token := filepath.Join(s.dir, "data", "admin-token")
 	wait := func(image string, more ...string) (int, string, string) {
 		return command(t, append([]string{"wait", s.registry.Host + "/team/app" + image, "--server", s.urls["http"], "--token-file", token}, more...)...)
@@ -91,7 +92,7 @@ func TestWaitReplayAndAdmitAskTheServer(t *testing.T) {
 	if code, _, errs := wait(":none"); code != 3 || !strings.Contains(errs, "cannot be read") {
 		t.Errorf("no such tag: exit %d\n%s", code, errs)
 	}
-	slow := s.pushDebian("team/app", "slow", demoUpdated, map[string]string{"b": "b"})
+	slow := s.pushDebian("team/app", "slow", demo.Updated, map[string]string{"b": "b"})
 	s.stall(0)
 	if code, _, errs := wait(":slow", "--timeout", "3s"); code != 3 || !strings.Contains(errs, "no verdict within 3s") {
 		t.Errorf("no verdict in time (%s): exit %d\n%s", slow.Short(), code, errs)

@@ -1,0 +1,176 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/policy"
+	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/store"
+	"github.com/digestgate/digestgate/store/redis"
+)
+
+// used reports whether this process does one of the roles.
+func (c Config) used(roles ...string) bool {
+	return slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(c.Roles, r) })
+}
+
+// note is a finding about a file; where only roles use it that this process
+// does not have, it is a warning.
+func (l *loaded) note(path string, err error, roles ...string) {
+	for _, text := range separate(err) {
+		if len(roles) == 0 || l.used(roles...) {
+			l.Places.Add(path, text)
+			continue
+		}
+		l.Places.Warn(path, text+"; this process does not use it (roles)")
+	}
+}
+
+// openFiles reads what a server needs at its start: what the parts have not
+// read when they were validated.
+func (l *loaded) openFiles() {
+	l.openPair("http.tls", l.HTTP.TLS.CertFile, l.HTTP.TLS.KeyFile, roleWebhooks, roleAPI)
+	t := l.Admission.TLS
+	l.openPair("admission.tls", t.CertFile, t.KeyFile, RoleAdmission)
+	l.openAuthorities("admission.tls.clientCAFile", t.ClientCAFile, RoleAdmission)
+	if file := l.Auth.AdminTokenFile; file != "" {
+		l.note("auth.adminTokenFile", api.CheckToken(file))
+	}
+	l.openStoreFiles()
+}
+
+func (l *loaded) openStoreFiles() {
+	c := l.Store
+	if !c.Shared() {
+		return // which refuses the files
+	}
+	if c.PasswordFile != "" {
+		text, err := gate.ReadSmallFile(c.PasswordFile)
+		if err == nil && strings.TrimSpace(string(text)) == "" {
+			err = fmt.Errorf("%q is empty; write the password of Redis into it", c.PasswordFile)
+		}
+		l.note("store.passwordFile", err)
+	}
+	l.openAuthorities("store.caFile", c.CAFile)
+	if c.MACKeyFile != "" {
+		_, err := redis.ReadKeys(c.MACKeyFile)
+		l.note("store.macKeyFile", err)
+	}
+	if t, err := store.ParseRedis(c.URL); err == nil && t.SentinelPasswordFile != "" {
+		_, err := gate.ReadSmallFile(t.SentinelPasswordFile)
+		l.note("store.url", err)
+	}
+}
+
+func (l *loaded) openPair(path, certFile, keyFile string, roles ...string) {
+	if certFile == "" || keyFile == "" {
+		return // one alone is refused
+	}
+	certificate, certErr := gate.ReadSmallFile(certFile)
+	l.note(path+".certFile", certErr, roles...)
+	key, keyErr := gate.ReadSmallFile(keyFile)
+	l.note(path+".keyFile", keyErr, roles...)
+	if certErr != nil || keyErr != nil {
+		return
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		err = fmt.Errorf("%q and %q are not a certificate and its key in PEM: %w", certFile, keyFile, err)
+		l.note(path+".certFile", err, roles...)
+		return
+	}
+	if pair.Leaf != nil && time.Now().After(pair.Leaf.NotAfter) {
+		l.Places.Warn(path+".certFile", fmt.Sprintf("the certificate in %q expired on %s; callers will refuse it", certFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)))
+	}
+}
+
+func (l *loaded) openAuthorities(path, file string, roles ...string) {
+	if file == "" {
+		return
+	}
+	text, err := gate.ReadSmallFile(file)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(text) {
+		err = fmt.Errorf("%q holds no certificate in PEM", file)
+	}
+	l.note(path, err, roles...)
+}
+
+// OpenAll opens everything else that is named, for `config check`: a server
+// starts without advisory data and follows it, and tries policies itself.
+func (l *loaded) OpenAll(ctx context.Context) {
+	l.openFiles()
+	l.openPolicies(ctx)
+	l.openAdvisories(ctx)
+	for i, r := range l.Registries {
+		if r.Webhook.Enabled() {
+			for file, text := range r.Webhook.ShortSecrets() {
+				l.Places.Warn(fmt.Sprintf("registries[%d].webhook.secretFiles[%d]", i, file), text)
+			}
+		}
+		helper := r.Credentials.Helper
+		if helper == "" {
+			continue
+		}
+		if _, err := exec.LookPath("docker-credential-" + helper); errors.Is(err, exec.ErrNotFound) {
+			l.note(fmt.Sprintf("registries[%d].credentials.helper", i),
+				fmt.Errorf("the program docker-credential-%s is not on the PATH; install it, or use another way for credentials", helper), needs[partSource]...)
+		}
+	}
+}
+
+// openPolicies tries the policies as a server does before it uses them.
+func (l *loaded) openPolicies(ctx context.Context) {
+	files, err := policy.Read(l.Policy.Paths)
+	var set *policy.Set
+	if err == nil {
+		set, err = TryPolicies(ctx, files)
+	}
+	var problems policy.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems {
+			l.note("policy.paths", errors.New(p.String()), needs[partPolicies]...)
+		}
+		return
+	}
+	l.note("policy.paths", err, needs[partPolicies]...)
+	if set == nil {
+		return
+	}
+	for _, always := range set.Always() {
+		l.Places.Warn("policy.paths", always+" denies without any condition: every image is refused as POLICY")
+	}
+}
+
+// openAdvisories checks the database completely, as a server does before it
+// uses it.
+func (l *loaded) openAdvisories(ctx context.Context) {
+	c := l.Advisories
+	if c.Path == "" {
+		return // the warning is that of a configuration that admits nothing
+	}
+	db, err := advisory.Inspect(ctx, c.Path, time.Now())
+	if err != nil {
+		l.note("advisories.path", err, needs[partAdvisories]...)
+		return
+	}
+	if advisory.FreshnessOf(db.UpdatedAt, time.Now(), c.MaxAge) != advisory.Stale {
+		return
+	}
+	meaning := map[advisory.StaleAction]string{
+		advisory.StaleDeny: "every image is refused as STALE until newer data is there", advisory.StaleWarn: "every decision has a warning",
+	}[c.Stale]
+	if meaning != "" {
+		l.Places.Warn("advisories.path", fmt.Sprintf("the data in %q is of %s, older than advisories.maxAge (%s): %s",
+			c.Path, db.UpdatedAt.UTC().Format(time.RFC3339), c.MaxAge, meaning))
+	}
+}

@@ -1,0 +1,195 @@
+package local
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory"
+)
+
+// NewAdvisoriesCommand builds and describes advisory databases.
+func NewAdvisoriesCommand(o *app.Options) *cobra.Command {
+	cmd := &cobra.Command{Use: "advisories", Short: "Build and inspect advisory databases"}
+	cmd.AddCommand(newAdvisoriesBuildCommand(), newAdvisoriesStatusCommand(o))
+	return cmd
+}
+
+func newAdvisoriesBuildCommand() *cobra.Command {
+	var from, out, updatedAt string
+	cmd := &cobra.Command{
+		Use:   "build --from DIR --out DIR",
+		Short: "Build an advisory database from OSV, Alpine secdb and Debian data",
+		Long: "Builds a database in Trivy's format from every .json and .yaml file below --from. The output is complete\n" +
+			"or not there, and the same sources give the same bytes. Formats: docs/advisories.md.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := isDirectory(from); err != nil {
+				return fmt.Errorf("--from %q: %w; name the directory that holds the .json and .yaml files of the sources", from, err)
+			}
+			options := advisory.BuildOptions{From: os.DirFS(from), Out: out}
+			if updatedAt != "" {
+				t, err := time.Parse(time.RFC3339, updatedAt)
+				if err != nil {
+					return fmt.Errorf("--updated-at %s is not a time; write it as RFC 3339 has it, such as 2026-04-27T20:14:33Z: %w", gate.Printable(updatedAt, 60), gate.ErrInvalid)
+				}
+				if now := time.Now(); t.After(now.Add(gate.ClockSkew)) {
+					return fmt.Errorf("--updated-at %s is in the future (it is %s now); give the time at which the sources were fetched: %w",
+						updatedAt, now.UTC().Format(time.RFC3339), gate.ErrInvalid)
+				}
+				options.UpdatedAt = t
+			}
+			result, err := advisory.Build(cmd.Context(), options)
+			if err != nil {
+				return err
+			}
+			if result.Undated != "" {
+				// A script that builds every night continues; verdicts say STALE.
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: the time of the data is not known, so the data counts as older than advisories.maxAge: %s. Build again with --updated-at TIME (RFC 3339), the time at which the sources were fetched\n",
+					result.Undated)
+			}
+			return printBuilt(cmd.OutOrStdout(), result)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&from, "from", "", "directory with the sources")
+	flags.StringVar(&out, "out", "", "directory to make; an existing database is replaced")
+	flags.StringVar(&updatedAt, "updated-at", "", "time of the data in RFC 3339: when the sources were fetched (default: what they state)")
+	for _, name := range []string{"from", "out"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // the flag is defined two lines above
+		}
+	}
+	return cmd
+}
+
+// isDirectory says in words why a path is not a directory that can be read.
+func isDirectory(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", errors.Unwrap(err))
+	}
+	defer d.Close()
+	if info, err := d.Stat(); err != nil || !info.IsDir() {
+		return errors.Join(errors.New("is not a directory"), err)
+	}
+	return nil
+}
+
+func printBuilt(w io.Writer, r advisory.BuildResult) error {
+	var errs []error
+	say := func(format string, args ...any) {
+		_, err := fmt.Fprintf(w, format, args...)
+		errs = append(errs, err)
+	}
+	say("built %s from %d files: %d advisories, %d vulnerabilities\n", r.Dir, r.Files, r.Summary.Advisories(), r.Summary.Vulnerabilities)
+	for _, reason := range slices.Sorted(maps.Keys(r.Skipped)) {
+		say("left out: %d %s\n", r.Skipped[reason], gate.Printable(reason, 120))
+	}
+	return errors.Join(append(errs, printDatabase(w, &r.Database))...)
+}
+
+// databaseStatus is what "advisories status" prints.
+type databaseStatus struct {
+	Path       string                    `json:"path"`
+	Content    gate.Digest               `json:"content"`
+	UpdatedAt  time.Time                 `json:"updatedAt"`
+	AgeSeconds int64                     `json:"ageSeconds"` // -1: not known
+	Freshness  advisory.Freshness        `json:"freshness"`
+	MaxAge     string                    `json:"maxAge"`
+	Bytes      int64                     `json:"bytes"`
+	Ecosystems []advisory.EcosystemCount `json:"ecosystems"`
+}
+
+func newAdvisoriesStatusCommand(o *app.Options) *cobra.Command {
+	var path, format string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Check the advisory database at advisories.path and say what it holds",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := o.Load()
+			if err != nil {
+				return err
+			}
+			if path == "" {
+				path = config.Advisories.Path
+			}
+			if path == "" {
+				return fmt.Errorf("advisories.path is empty, and downloading from advisories.repositories is not in this version: build a database with \"digestgate advisories build\" and name it there or with --path: %w", gate.ErrAdvisoriesUnavailable)
+			}
+			now := time.Now()
+			db, err := advisory.Inspect(cmd.Context(), path, now)
+			if err != nil {
+				return err
+			}
+			fresh := advisory.FreshnessOf(db.UpdatedAt, now, config.Advisories.MaxAge)
+			seconds := int64(-1)
+			if gate.AgeKnown(db.UpdatedAt) {
+				seconds = int64(now.Sub(db.UpdatedAt).Seconds())
+			}
+			switch format {
+			case "json":
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				return enc.Encode(databaseStatus{
+					Path: path, Content: db.Content, UpdatedAt: db.UpdatedAt, AgeSeconds: seconds,
+					Freshness: fresh, MaxAge: config.Advisories.MaxAge.String(), Bytes: db.Summary.Bytes, Ecosystems: db.Summary.Ecosystems(),
+				})
+			case "table":
+				if err := printDatabase(cmd.OutOrStdout(), db); err != nil {
+					return err
+				}
+				old := "of unknown age"
+				if gate.AgeKnown(db.UpdatedAt) && !db.UpdatedAt.After(now.Add(gate.ClockSkew)) {
+					old = age(now.Sub(db.UpdatedAt)) + " old"
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe data is %s: %s, advisories.maxAge is %s.\n", fresh, old, config.Advisories.MaxAge)
+				return err
+			}
+			return fmt.Errorf("--format is %q, want table or json: %w", format, gate.ErrInvalid)
+		},
+	}
+	cmd.Flags().StringVar(&path, "path", "", "directory of the database (default: advisories.path)")
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	return cmd
+}
+
+func printDatabase(w io.Writer, db *advisory.Database) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "path\t%s\n", db.Dir)
+	fmt.Fprintf(t, "content\t%s\n", db.Content)
+	fmt.Fprintf(t, "data of\t%s\n", dataTime(db.UpdatedAt))
+	fmt.Fprintf(t, "size\t%.1f MiB\n\n", float64(db.Summary.Bytes)/(1<<20))
+	fmt.Fprintf(t, "ecosystem\tbuckets\tpackages\tadvisories\n")
+	for _, e := range db.Summary.Ecosystems() {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", gate.Printable(e.Ecosystem, 60), e.Buckets, e.Packages, e.Advisories)
+	}
+	return t.Flush() // a failed write shows here
+}
+
+// dataTime is the time of advisory data for people.
+func dataTime(t time.Time) string {
+	if !gate.AgeKnown(t) {
+		return "unknown time: the sources state none"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// age shows days where hours would be hard to read.
+func age(d time.Duration) string {
+	if d >= 72*time.Hour {
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+	return d.Round(time.Minute).String()
+}
