@@ -12,8 +12,9 @@ import (
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
-// The file systems of the demo are those of Debian 12 as far as a scanner looks
-// at them: os-release and the package database, with real versions.
+// OSRelease is /etc/os-release of the demo's file systems, which are those of Debian 12
+// as far as a scanner looks at them: that file and the package database, with real
+// versions.
 const OSRelease = `PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
 NAME="Debian GNU/Linux"
 VERSION_ID="12"

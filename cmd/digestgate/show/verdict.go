@@ -76,7 +76,7 @@ func PrintVerdict(w io.Writer, format string, v view.ImageDetail) error {
 	return VerdictError(v)
 }
 
-// CountsOf is the line of counts of what a server tells of an image.
+// CountsOf is the line of counts of an image, as a server has it.
 func CountsOf(v view.ImageDetail) string {
 	if v.Advisories == nil || v.Verdict != nil && v.Verdict.Code == gate.CodeUnassessable {
 		return "not compared"
