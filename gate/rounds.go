@@ -19,7 +19,7 @@ type Rounds interface {
 	Decide(ctx context.Context, ref Reference, req Request) (a Answer, ok bool)
 }
 
-// MaxRounds is how many rounds one review may take: a tag is asked for, asked for
-// again because it was pushed meanwhile, its manifest is read, and the images of that
-// are read. One more is a bug.
-const MaxRounds = 6
+// MaxRounds is how many rounds one review may take: three times a tag is asked for,
+// because it is pushed meanwhile, and its manifest is read, each time in a round; the
+// last one tells what came of it. One more is a bug.
+const MaxRounds = 7

@@ -23,7 +23,7 @@ type headed struct {
 	host   string
 	digest gate.Digest // "": there is no such tag
 	readAt time.Time   // the store's time when somebody began to ask
-	ended  int64       // of Lookup.events
+	ended  int64       // of Lookup.events; no other has the same
 
 	mu    sync.Mutex
 	got   *gate.Manifest // that was read of it
@@ -39,15 +39,30 @@ func (h *headed) open(since int64) bool {
 	return !h.spent && (h.write == nil || !h.write.ended() || h.write.at > since)
 }
 
-// rememberHeads bounds heads, in bytes. With the longest names an entry takes 1.6 kB;
-// only those of the last moment are ever used.
+// rememberHeads bounds heads, in bytes, with the manifests that were read. With the
+// longest names an entry without one takes 1.6 kB; only those of the last moment are
+// ever used.
 const rememberHeads = 4 << 20
 
 func newHeads() *otter.Cache[string, *headed] {
 	return newWeighed(rememberHeads, func(k string, h *headed) int64 {
-		return bytesOf(k) + sizeOf[headed]() + weighTagKey(h.key) + bytesOf(h.host) + bytesOf(h.digest)
+		return bytesOf(k) + sizeOf[headed]() + weighTagKey(h.key) + bytesOf(h.host) + bytesOf(h.digest) + h.weighManifest()
 	})
 }
+
+// weighManifest is what the manifest takes that was read. It is called by the cache:
+// nobody who holds mu may use that.
+func (h *headed) weighManifest() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.got == nil {
+		return 0
+	}
+	return sizeOf[gate.Manifest]() + weighManifest(*h.got)
+}
+
+// headName is the key of heads.
+func headName(key gate.TagKey, host string) string { return host + "\n" + key.String() }
 
 // errNoRoom: too many wait for the same already. It is ErrBusy with a text of
 // its own.
@@ -68,7 +83,7 @@ func aside(ctx context.Context, key gate.TagKey, wait func() error) (err error) 
 
 // shareHead asks a registry for a tag, once for all who wait for it.
 func (l *Lookup) shareHead(ctx context.Context, q *tagQuestion) (h *headed, err error) {
-	name, asked := q.host+"\n"+q.key.String(), *q
+	name, asked := headName(q.key, q.host), *q
 	err = aside(ctx, q.key, func() error {
 		value, err := l.await(ctx, q.key, name, func(ctx context.Context) (any, error) {
 			return l.headOnce(ctx, asked, name)
@@ -114,10 +129,12 @@ func (l *Lookup) serves(last *headed, q tagQuestion) bool {
 	return last.ended > q.since || q.tries == 1 && last.open(q.since) && q.now.Sub(last.readAt).Abs() <= l.options.TagMaxAge
 }
 
-// shareManifest reads the manifest that a tag names, once for all who wait for it.
+// shareManifest reads the manifest that a tag names, once for all who were told the
+// same of it: what another began to read before may be from before a push, which the
+// time of this answer would hide.
 func (l *Lookup) shareManifest(ctx context.Context, q *tagQuestion, h *headed) (m gate.Manifest, err error) {
 	err = aside(ctx, q.key, func() error {
-		value, err := l.await(ctx, q.key, "manifest\n"+q.host+"\n"+q.key.String(), func(ctx context.Context) (any, error) {
+		value, err := l.await(ctx, q.key, fmt.Sprintf("manifest\n%d", h.ended), func(ctx context.Context) (any, error) {
 			return l.manifestOnce(ctx, h)
 		})
 		m, _ = value.(gate.Manifest)
@@ -143,11 +160,20 @@ func (l *Lookup) manifestOnce(ctx context.Context, h *headed) (gate.Manifest, er
 		return err
 	})
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.spent = err != nil; err != nil {
+	if h.spent = err != nil; err == nil {
+		h.got = &m
+	}
+	h.mu.Unlock()
+	if err != nil {
 		return gate.Manifest{}, err
 	}
-	h.got = &m
+	// It is heavier now.
+	l.heads.ComputeIfPresent(headName(h.key, h.host), func(last *headed) (*headed, otter.ComputeOp) {
+		if last != h {
+			return last, otter.CancelOp
+		}
+		return h, otter.WriteOp
+	})
 	return m, nil
 }
 

@@ -100,8 +100,9 @@ func (r *Rounds) ask(ctx context.Context, q *tagQuestion) (n named, refused *gat
 // confirm answers from what the registry has said and from what is recorded since. An
 // answer that a push has overtaken does not count, which matters most to a request
 // that came after the push and joined a question from before it. What the store has
-// from a later read stands. A dirty tag is used only once the store has taken the
-// reading: the order of the mark and the reading is decided there.
+// from a later read stands, also if it says so only when this one is written. A dirty
+// tag is used only once the store has taken the reading: the order of the mark and the
+// reading is decided there.
 func (r *Rounds) confirm(ctx context.Context, q *tagQuestion) (n named, refused *gate.Answer, done bool) {
 	h := q.head
 	res, err := r.read.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{q.key}})
@@ -140,7 +141,11 @@ func (r *Rounds) confirm(ctx context.Context, q *tagQuestion) (n named, refused 
 	if found.Read {
 		n.manifest = found.Manifest
 	}
-	if words := r.soon(ctx, w); words != "" {
+	words := r.soon(ctx, w)
+	if w.contradicts(n.digest) {
+		return r.written(ctx, q, found, w)
+	}
+	if words != "" {
 		n.warnings = r.unwrittenTag(q.key, n.digest, words).warnings
 	}
 	return n, nil, true
@@ -185,7 +190,8 @@ func (r *Rounds) found(ctx context.Context, q *tagQuestion) (found gate.Looked, 
 	return gate.Looked{Manifest: m, Read: true}, m.Kind == gate.KindIndex || m.Digest != h.digest, nil
 }
 
-// written answers for a dirty tag, once the store has taken what was read.
+// written answers by what the store says once it has taken what was read: for a dirty
+// tag, and for one that was pushed or read again meanwhile.
 func (r *Rounds) written(ctx context.Context, q *tagQuestion, found gate.Looked, w *tagWrite) (n named, refused *gate.Answer, done bool) {
 	m, err := w.wait(ctx)
 	switch {

@@ -102,6 +102,12 @@ func (w *tagWrite) ended() bool {
 	}
 }
 
+// contradicts reports whether the store has taken the write and something else stands
+// than that the tag names d.
+func (w *tagWrite) contradicts(d gate.Digest) bool {
+	return w.ended() && w.err == nil && (w.mapping.Dirty || w.mapping.Gone || w.mapping.Digest != d)
+}
+
 // wait waits for the end; a write has bounded time.
 func (w *tagWrite) wait(ctx context.Context) (gate.TagMapping, error) {
 	limit := time.NewTimer(queueTimeout)
