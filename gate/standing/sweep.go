@@ -129,9 +129,9 @@ func (s *Sweeper) audit(ctx context.Context, rec gate.Record, swept *Swept) erro
 	return err
 }
 
-// Reanalyze queues the analysis of every digest whose inventory was made by
-// another analyzer set than the given, the present one; the digests were charged before,
-// so that this is free.
+// Reanalyze queues the analysis of every digest whose inventory was made by another
+// analyzer set than set, which is the present one. The digests were charged before, so
+// that this is free.
 func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
 	p := s.standing
 	s.mu.Lock()

@@ -11,10 +11,10 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// openDataDir makes the data directory, or takes from others what they may do
-// in an old one: it holds the admin token, keys and inventories. One of another
-// owner that others may use is refused, unless it is a volume of its own: on a
-// node everybody may write to an emptyDir of Kubernetes, which only one Pod sees.
+// openDataDir makes the data directory, or takes from others what they may do in an old
+// one: it holds the admin token, keys and inventories. One of another owner that others
+// may use is refused, unless it is a volume of its own: on a node every user may write
+// to an emptyDir of Kubernetes, which only one Pod sees.
 func openDataDir(dir string, log *slog.Logger) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the data directory (dataDir): %w", err)

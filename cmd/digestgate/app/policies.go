@@ -9,8 +9,8 @@ import (
 	"github.com/digestgate/digestgate/scanner/advisory"
 )
 
-// openPolicies loads the policies in force: of its own files on a store of its
-// own, of all processes on a shared one.
+// openPolicies loads the policies in force. On a store that belongs to this process
+// they come from its files; on a shared store all processes agree on them.
 func (a *App) openPolicies(ctx context.Context) error {
 	if !a.needs(partPolicies) {
 		return nil

@@ -69,7 +69,7 @@ func (o Options) lines(v release) []string {
 	// Redis itself must not start anything that a test did not ask for: no
 	// RDB dumps, no rewriting of the AOF. DEBUG is how tests stall a server.
 	lines := []string{`save ""`, "auto-aof-rewrite-percentage 0", "repl-diskless-sync-delay 0"}
-	if !v.before(7, 0) { // before, everybody may
+	if !v.before(7, 0) { // earlier servers let every user
 		lines = append(lines, "enable-debug-command local")
 	}
 	if o.AOF != "" {
