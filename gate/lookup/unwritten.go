@@ -158,15 +158,20 @@ func (l *Lookup) bar(key gate.TagKey, host string, d gate.Digest, readAt time.Ti
 
 // keep keeps a reading unless there is a later one of the same host.
 func (l *Lookup) keep(r keptReading) {
-	name := r.TagKey.String()
-	if old, ok := l.kept.GetIfPresent(name); !ok || old.Host != r.Host || !old.ReadAt.After(r.ReadAt) {
-		l.kept.Set(name, r)
-	}
+	l.kept.Compute(r.TagKey.String(), func(old keptReading, found bool) (keptReading, otter.ComputeOp) {
+		if found && old.Host == r.Host && old.ReadAt.After(r.ReadAt) {
+			return old, otter.CancelOp
+		}
+		return r, otter.WriteOp
+	})
 }
 
 // recorded forgets a reading that the store has taken.
 func (l *Lookup) recorded(key gate.TagKey, readAt time.Time) {
-	if old, ok := l.kept.GetIfPresent(key.String()); ok && old.ReadAt.Equal(readAt) {
-		l.kept.Invalidate(key.String())
-	}
+	l.kept.ComputeIfPresent(key.String(), func(old keptReading) (keptReading, otter.ComputeOp) {
+		if old.ReadAt.Equal(readAt) {
+			return old, otter.InvalidateOp
+		}
+		return old, otter.CancelOp
+	})
 }

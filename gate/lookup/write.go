@@ -35,11 +35,15 @@ type writer struct {
 // errFull: as many writes wait as may.
 var errFull = fmt.Errorf("%d writes of admission wait: %w", maxWrites, errors.Join(gate.ErrStoreUnavailable, gate.ErrTimeout))
 
-// start runs a write beside its caller, or not at all when too many wait.
-func (w *writer) start(write func()) error {
+// start runs a write beside its caller, or not at all when too many wait. An optional
+// one leaves half of the room to the others.
+func (w *writer) start(optional bool, write func()) error {
 	w.once.Do(func() {
 		w.running, w.waiting = make(chan struct{}, maxWriters), make(chan struct{}, maxWrites)
 	})
+	if optional && len(w.waiting) >= maxWrites/2 {
+		return errFull
+	}
 	select {
 	case w.waiting <- struct{}{}:
 	default:
@@ -61,7 +65,11 @@ func (l *Lookup) Settle() { l.writer.all.Wait() }
 // beside writes, beside the review, something that the answer does not depend on. done
 // is called with what became of it.
 func (l *Lookup) beside(write func(context.Context) error, done func(error)) {
-	err := l.writer.start(func() {
+	l.write(false, write, done)
+}
+
+func (l *Lookup) write(optional bool, write func(context.Context) error, done func(error)) {
+	err := l.writer.start(optional, func() {
 		var err error
 		defer func() {
 			if p := recover(); p != nil { // nobody else does here
@@ -77,10 +85,11 @@ func (l *Lookup) beside(write func(context.Context) error, done func(error)) {
 }
 
 // optional is beside for what the next review would find out again: while a write
-// takes longer than usual it is not even begun.
+// takes longer than usual it is not even begun, and many of them at once keep nobody's
+// tag from being written.
 func (l *Lookup) optional(write func(context.Context) error, done func(error)) {
 	if !l.writes.slowNow() {
-		l.beside(write, done)
+		l.write(true, write, done)
 	}
 }
 
