@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/refusal"
@@ -29,6 +31,11 @@ type Rounds struct {
 	tags    []*tagQuestion // of references by tag
 	began   bool
 	changed <-chan struct{} // since before anything was read
+
+	rounds int          // that have begun
+	asking atomic.Int64 // tags without an answer
+	mu     sync.Mutex
+	held   map[heldKey]gate.Answer // of who will wait for a scan
 }
 
 // Rounds begins the answers for the references of one review. Those that are refused
@@ -50,6 +57,7 @@ func (l *Lookup) rounds(refs []gate.Reference) *Rounds {
 			r.tags = append(r.tags, &tagQuestion{ref: ref, key: gate.TagKey{Location: loc, Tag: ref.Tag}, host: host})
 		}
 	}
+	r.asking.Store(int64(len(r.tags)))
 	return r
 }
 
@@ -71,15 +79,23 @@ func inRounds(ctx context.Context, r gate.Rounds, ref gate.Reference, req gate.R
 }
 
 // Decide implements gate.Rounds. A request that waits for a scan is answered from
-// what it reads after each change.
+// what it reads after each change. The wait begins when it is known of all tags what
+// they name and their scans are queued, so that all scans of a Pod are waited for
+// together.
 func (r *Rounds) Decide(ctx context.Context, ref gate.Reference, req gate.Request) (gate.Answer, bool) {
-	a, ok := r.decide(ctx, ref, req)
+	a, ok := r.holding(heldKey{ref, req.Container})
 	if !ok {
-		return gate.Answer{}, false
+		if a, ok = r.decide(ctx, ref, req); !ok {
+			return gate.Answer{}, false
+		}
 	}
 	// Without a digest, or without asking for a scan, there is nothing to wait
 	// for.
 	if r.options.Wait > 0 && a.Digest != "" && !req.DryRun && notYet(a) {
+		if r.asking.Load() > 0 && r.rounds < gate.MaxRounds {
+			r.hold(heldKey{ref, req.Container}, a)
+			return gate.Answer{}, false
+		}
 		a = r.wait(ctx, ref, req, a, r.changed)
 	}
 	r.metrics.looked(a.Code)
@@ -157,6 +173,7 @@ func (r *Rounds) Read(ctx context.Context) {
 	for _, q := range r.tags {
 		q.since = r.events.Load()
 	}
+	r.rounds++
 	want, again := r.first(), []gate.TagKey(nil)
 	if r.began {
 		want, again = r.asked()

@@ -35,6 +35,7 @@ type tagQuestion struct {
 	manifest *gate.Manifest // that the registry was asked for, because it is not recorded
 
 	done    bool // the following is the answer
+	counted bool // as done
 	names   named
 	refused *gate.Answer
 }
@@ -55,6 +56,10 @@ func (r *Rounds) resolveTag(ctx context.Context, q *tagQuestion) (n named, refus
 		q.names, q.refused, q.done = r.stored(ctx, q)
 	} else if !q.done {
 		q.names, q.refused, q.done = r.confirm(ctx, q)
+	}
+	if q.done && !q.counted {
+		q.counted = true
+		r.asking.Add(-1)
 	}
 	return q.names, q.refused, q.done
 }
