@@ -89,8 +89,7 @@ func (r *Rounds) Decide(ctx context.Context, ref gate.Reference, req gate.Reques
 			return gate.Answer{}, false
 		}
 	}
-	// Without a digest, or without asking for a scan, there is nothing to wait
-	// for.
+	// Without a digest, or a request for a scan, there is nothing to wait for.
 	if r.options.Wait > 0 && a.Digest != "" && !req.DryRun && notYet(a) {
 		if r.asking.Load() > 0 && r.rounds < gate.MaxRounds {
 			r.hold(heldKey{ref, req.Container}, a)
