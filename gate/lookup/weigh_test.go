@@ -176,6 +176,27 @@ func TestCachesHoldNoMoreThanTheirBytes(t *testing.T) {
 			return held{bound: keptReadingBytes, offer: func(i int) { m := mapped(i, 255); l.bar(m.TagKey, m.Host, m.Digest, time.Time{}) },
 				weight: func() int64 { l.kept.CleanUp(); return int64(l.kept.WeightedSize()) }, count: l.kept.EstimatedSize}
 		},
+		"registry_answers": func() held {
+			l := New(Parts{}, Options{}, nil)
+			return held{bound: rememberHeads, offer: func(i int) {
+				m := mapped(i, 255)
+				h := &headed{key: m.TagKey, host: m.Host, digest: m.Digest}
+				if i%2 == 0 {
+					h.got = &gate.Manifest{Digest: digest(i), Children: make([]gate.Child, 5)}
+				}
+				l.heads.Set(name(i, 300), h)
+			}, weight: func() int64 { l.heads.CleanUp(); return int64(l.heads.WeightedSize()) }, count: l.heads.EstimatedSize}
+		},
+		"remembered_tags": func() held {
+			r := newRemembered()
+			return held{bound: rememberNamed, offer: func(i int) { r.noteTag(mapped(i, 255).TagKey, digest(i)) },
+				weight: func() int64 { r.named.CleanUp(); return int64(r.named.WeightedSize()) }, count: r.named.EstimatedSize}
+		},
+		"remembered_indexes": func() held {
+			r := newRemembered()
+			return held{bound: rememberChildren, offer: func(i int) { r.noteChildren(digest(i), []gate.Digest{digest(i + 1), digest(i + 2)}) },
+				weight: func() int64 { r.children.CleanUp(); return int64(r.children.WeightedSize()) }, count: r.children.EstimatedSize}
+		},
 		"asked": func() held {
 			l := New(Parts{Budget: freeBudget{}, Now: time.Now}, Options{NewDigestsPerHour: 1}, nil)
 			return held{bound: rememberAsked, offer: func(i int) {

@@ -29,7 +29,33 @@ type writer struct {
 	once    sync.Once
 	running chan struct{}
 	waiting chan struct{}
-	all     sync.WaitGroup
+
+	mu   sync.Mutex
+	all  int
+	idle chan struct{} // closed when all of them have ended; nil when nobody waits for it
+}
+
+// count changes how many writes there are.
+func (w *writer) count(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all += n; w.all == 0 && w.idle != nil {
+		close(w.idle)
+		w.idle = nil
+	}
+}
+
+// settle waits until there are none.
+func (w *writer) settle() {
+	w.mu.Lock()
+	if w.all > 0 && w.idle == nil {
+		w.idle = make(chan struct{})
+	}
+	idle := w.idle
+	w.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
 }
 
 // errFull: as many writes wait as may.
@@ -49,18 +75,20 @@ func (w *writer) start(optional bool, write func()) error {
 	default:
 		return errFull
 	}
-	w.all.Go(func() {
+	w.count(1)
+	go func() {
+		defer w.count(-1)
 		defer func() { <-w.waiting }()
 		w.running <- struct{}{}
 		defer func() { <-w.running }()
 		write()
-	})
+	}()
 	return nil
 }
 
 // Settle waits until nothing that reviews have begun is still being written. It is
 // for the end of a process and for tests, once no more reviews begin.
-func (l *Lookup) Settle() { l.writer.all.Wait() }
+func (l *Lookup) Settle() { l.writer.settle() }
 
 // beside writes, beside the review, something that the answer does not depend on. done
 // is called with what became of it.

@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
@@ -27,3 +29,6 @@ func (s *Store) Floor(ctx context.Context) (int64, error) {
 
 // Resign is one look of resignValues.
 func (s *Store) Resign(ctx context.Context) (int, error) { return s.resign(ctx) }
+
+// HookReads has a hook called for what admission reads.
+func (s *Store) HookReads(h redis.Hook) { s.reads.AddHook(h) }

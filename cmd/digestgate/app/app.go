@@ -75,6 +75,7 @@ type App struct {
 	lastEvents  *intake.LastEvents
 	lookupStats *lookup.Metrics    // of lookups and what they fall back on
 	copies      *lookup.RecordCopy // what admission knows when the store is away
+	answers     *lookup.Lookup     // what admission asks
 	hooks       *webhooks.Handler
 	reviewer    *admission.Reviewer
 	established *lookup.Established // namespaces that had an image admitted

@@ -30,6 +30,12 @@ func (a *App) follow(ctx context.Context, s *Running) {
 	if a.copies != nil {
 		s.work.Go(func() { a.copies.Follow(ctx, a.Store) })
 	}
+	if a.answers != nil {
+		s.work.Go(func() {
+			<-ctx.Done()
+			a.answers.Settle() // what was read of tags is recorded
+		})
+	}
 	if a.established != nil {
 		s.work.Go(func() { a.established.Run(ctx) })
 	}

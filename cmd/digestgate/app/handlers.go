@@ -157,10 +157,11 @@ func (a *App) Lookup() *lookup.Lookup {
 	}
 	a.established = lookup.NewEstablished(clusters, a.Store, a.Log, time.Now)
 	o.Established = a.established
-	return lookup.New(lookup.Parts{
+	a.answers = lookup.New(lookup.Parts{
 		Reader: a.copies, Standing: a.Standing, Resolver: a.Pipeline, Explain: a.explain, Queue: a.Store, Tags: a.Store, Budget: a.Store,
 		Changed: a.Store.Changed, Registries: a.Registries, Platforms: a.Pipeline.Platforms, Now: time.Now, Log: a.Log,
 	}, o, a.lookupStats)
+	return a.answers
 }
 
 // admissionNames are the names in a self-managed certificate: what API servers
