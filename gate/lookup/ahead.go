@@ -10,9 +10,9 @@ import (
 
 // maxAhead bounds how many digests and tags one read ahead asks for, so that a Pod
 // of many large indexes cannot make it so slow that the store counts as away for
-// everybody. It is enough for 40 images by tag with 10 platforms each. What exceeds it
+// everybody. It is enough for 200 images by tag with two platforms each. What exceeds it
 // is read for its reference alone.
-const maxAhead = 500
+const maxAhead = 1000
 
 // ahead is what was read for one review: a Reader that answers from it, and reads
 // what it does not have. Nothing in it is older than the review. Safe for concurrent
