@@ -12,12 +12,12 @@ import (
 // Limits of the listener. An API server has at most 200 requests in flight that
 // change something (--max-mutating-requests-inflight), and a review is one stream
 // for each of them. One that has lost its connections dials a new one for every
-// review that waits, before the first can carry them all: two servers at once find
-// room. Connections that are silent after the handshake take some 60 KiB each, and a
+// review that waits, before the first can carry them all, and some twice: two servers
+// at once open 600 and find room. Connections that are silent after the handshake take some 60 KiB each, and a
 // flood costs some 40 KiB for each stream before anything of it is read.
 const (
 	// MaxConnections is how many connections the listener keeps.
-	MaxConnections = 512
+	MaxConnections = 768
 	// maxStreams is what clients believe to be allowed before they are told, and
 	// the least that RFC 9113 (section 6.5.2) recommends.
 	maxStreams = 100
