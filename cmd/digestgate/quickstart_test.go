@@ -72,7 +72,7 @@ func TestQuickstart(t *testing.T) {
 			[]string{`"state":"scanned"`, `"used":1`, "exit status 0", `"allowed": true`, "Everything was as expected."}},
 		{"image_that_is_not_there", []string{"IMAGE=" + reg.Host + "/team/app:updated", "PLAIN_HTTP=1", "DIGEST=sha256:" + strings.Repeat("0", 64)}, true,
 			[]string{"NOT AS EXPECTED: there is no verdict", "not found"}},
-		{"server_that_cannot_start", []string{"DIGESTGATE_LISTEN_HTTP=127.0.0.1:99999"}, true, []string{"NOT AS EXPECTED: the process server ended", "listen.http"}},
+		{"server_that_cannot_start", []string{"DIGESTGATE_LISTEN_HTTP=192.0.2.1:8080"}, true, []string{"NOT AS EXPECTED: the process server ended", "listen.http"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

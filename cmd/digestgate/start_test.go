@@ -89,7 +89,7 @@ func TestStrangeKeyInRedis(t *testing.T) {
 	}
 	s.wantReady(http.StatusServiceUnavailable, "fail  store", key, "zset")
 	eventually(t, "the log names the key", time.Minute, func() bool {
-		return strings.Contains(s.log.String(), `msg="a key in redis holds a value of another type, written by another program" key={fleet}:delayed`)
+		return strings.Contains(s.log.String(), `msg="a key in redis holds a value of another type, written by another program" redisKey={fleet}:delayed`)
 	})
 	if err := server.Do("del", key).Err(); err != nil {
 		t.Fatal(err)
