@@ -72,6 +72,16 @@ func TestStoreCalls(t *testing.T) {
 		check("the resolve of a known digest with two tags", most(s.each(c)[gate.JobResolve]),
 			"Now Now Read ADDLOCATION PUTTAG PUTTAG PUTVERDICTS AVOID")
 
+		// Both tags have moved on to a digest that is known by now.
+		moved := s.push("team/app", "v5", 2)
+		s.event("team/app", "v5", moved)
+		s.each(c)
+		s.push("team/app", "v6", 2)
+		s.event("team/app", "v5", d)
+		s.event("team/app", "v6", d)
+		check("the resolve of two tags that name another known digest", most(s.each(c)[gate.JobResolve]),
+			"Now Read Now Read ADDLOCATION PUTVERDICTS ADDLOCATION PUTTAG PUTTAG PUTVERDICTS AVOID")
+
 		if _, err := s.Scan(s.ctx, s.at("team/app", ":v4"), false); err != nil {
 			t.Fatal(err)
 		}

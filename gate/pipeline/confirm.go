@@ -82,15 +82,14 @@ func (p *Pipeline) confirmTag(ctx context.Context, key gate.TagKey, seen []*sigh
 	return s, nil
 }
 
-// sightOf is what a tag names: one of those seen whose manifest was read, or a fresh
-// one.
+// sightOf is what a tag names: one of those seen, or a fresh one.
 func (p *Pipeline) sightOf(ctx context.Context, key gate.TagKey, seen []*sight) (_ *sight, fresh bool, err error) {
 	digest, err := p.Source.Head(ctx, key.Location, key.Tag)
 	if err != nil {
 		return nil, false, err
 	}
 	for _, s := range seen {
-		if s.Read && s.Manifest.Digest == digest {
+		if s.Manifest.Digest == digest {
 			return s, false, nil
 		}
 	}
