@@ -17,6 +17,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/certificate"
+	"github.com/digestgate/digestgate/gate/certificate/certificatetest"
 )
 
 // allowAll is the cheapest decider: what is measured is admission itself.
@@ -67,7 +68,7 @@ func BenchmarkTLS(b *testing.B) {
 		b.Fatal(err)
 	}
 	url := serve(b, c, allowAll) + BasePath + "?timeout=10s"
-	cl := client(b, func(config *tls.Config) { config.RootCAs = pool(c.CABundle()) })
+	cl := certificatetest.Client(b, func(config *tls.Config) { config.RootCAs = certificatetest.Pool(c.CABundle()) })
 	body := threeImages(b)
 	const callers = 16
 	var left atomic.Int64

@@ -3,15 +3,14 @@ package admission
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
 
 	"github.com/digestgate/digestgate/gate/certificate"
+	"github.com/digestgate/digestgate/gate/certificate/certificatetest"
 	"github.com/digestgate/digestgate/gate/listener"
 )
 
@@ -23,27 +22,15 @@ func TestServer_reconnecting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	// Connections end after the server, so that their log is not the test's.
 	server := NewServer(newHandler(t, allowAll, Options{}), served, slog.New(slog.DiscardHandler))
-	bounded := listener.Bound(server, MaxConnections).Listen(l)
-	done := make(chan error, 1)
-	go func() { done <- server.ServeTLS(bounded, "", "") }()
-	t.Cleanup(func() {
-		if err := errors.Join(server.Close(), <-done); !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	url := "https://" + l.Addr().String() + BasePath + "?timeout=10s"
+	url := certificatetest.Serve(t, server, listener.Bound(server, MaxConnections).Listen) + BasePath + "?timeout=10s"
 	body := threeImages(t)
-	roots := pool(served.CABundle())
+	roots := certificatetest.Pool(served.CABundle())
 	var reviews sync.WaitGroup
 	begin := make(chan struct{})
 	for range 2 {
-		api := client(t, func(c *tls.Config) { c.RootCAs = roots })
+		api := certificatetest.Client(t, func(c *tls.Config) { c.RootCAs = roots })
 		for range 200 {
 			reviews.Go(func() {
 				<-begin

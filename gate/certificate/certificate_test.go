@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/certificate/certificatetest"
 )
 
 // answered is what the server of these tests answers.
@@ -29,41 +29,12 @@ const answered = http.StatusNoContent
 // serve starts a server on loopback that answers everything.
 func serve(t testing.TB, c *Certificate) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := &http.Server{
 		Handler:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answered) }),
 		TLSConfig: c.TLSConfig(),
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
-	done := make(chan error, 1)
-	go func() { done <- server.ServeTLS(listener, "", "") }()
-	t.Cleanup(func() {
-		if err := errors.Join(server.Close(), <-done); !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	return "https://" + listener.Addr().String()
-}
-
-func client(t testing.TB, change func(*tls.Config)) *http.Client {
-	config := &tls.Config{}
-	if change != nil {
-		change(config)
-	}
-	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-func pool(pems ...[]byte) *x509.CertPool {
-	p := x509.NewCertPool()
-	for _, b := range pems {
-		p.AppendCertsFromPEM(b)
-	}
-	return p
+	return certificatetest.Serve(t, server, nil)
 }
 
 func own(t testing.TB, dir string, names ...string) *issued {
@@ -93,7 +64,7 @@ func TestCertificate_selfManaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := serve(t, first)
-	resp, err := client(t, func(c *tls.Config) { c.RootCAs = pool(first.CABundle()) }).Post(url, "application/json", strings.NewReader("{}"))
+	resp, err := certificatetest.Client(t, func(c *tls.Config) { c.RootCAs = certificatetest.Pool(first.CABundle()) }).Post(url, "application/json", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatalf("a client that trusts the bundle: %v", err)
 	}
@@ -195,7 +166,7 @@ func TestCertificate_swap(t *testing.T) {
 		wg.Go(func() {
 			for !stop.Load() {
 				// A connection for each request: each sees a handshake.
-				cl := client(t, func(c *tls.Config) { c.RootCAs = pool(ca.certPEM) })
+				cl := certificatetest.Client(t, func(c *tls.Config) { c.RootCAs = certificatetest.Pool(ca.certPEM) })
 				resp, err := cl.Post(url, "application/json", strings.NewReader("{}"))
 				if err != nil || resp.StatusCode != answered {
 					t.Errorf("during the swap: %v %v", resp, err)
@@ -208,7 +179,7 @@ func TestCertificate_swap(t *testing.T) {
 		})
 	}
 	serial := func() string {
-		conn, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), &tls.Config{RootCAs: pool(ca.certPEM)})
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), &tls.Config{RootCAs: certificatetest.Pool(ca.certPEM)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,8 +250,8 @@ func TestCertificate_clients(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			cl := client(t, func(config *tls.Config) {
-				config.RootCAs = pool(c.CABundle())
+			cl := certificatetest.Client(t, func(config *tls.Config) {
+				config.RootCAs = certificatetest.Pool(c.CABundle())
 				if test.cert != nil {
 					// GetClientCertificate sends it whatever the server asks for.
 					config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return test.cert, nil }
@@ -301,8 +272,8 @@ func TestCertificate_clients(t *testing.T) {
 			t.Fatal("Refresh: the new authorities went unnoticed")
 		}
 		cert := issue(other, time.Now(), false)
-		resp, err := client(t, func(config *tls.Config) {
-			config.RootCAs, config.Certificates = pool(c.CABundle()), []tls.Certificate{*cert}
+		resp, err := certificatetest.Client(t, func(config *tls.Config) {
+			config.RootCAs, config.Certificates = certificatetest.Pool(c.CABundle()), []tls.Certificate{*cert}
 		}).Post(url, "application/json", strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
@@ -336,7 +307,7 @@ func TestCertificate_protocols(t *testing.T) {
 	}
 	addr := strings.TrimPrefix(serve(t, c), "https://")
 	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool(c.CABundle()), MinVersion: version, MaxVersion: version})
+		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: certificatetest.Pool(c.CABundle()), MinVersion: version, MaxVersion: version})
 		if (err == nil) != want {
 			t.Errorf("%s: got %v, want success %v", tls.VersionName(version), err, want)
 		}
@@ -349,13 +320,13 @@ func TestCertificate_protocols(t *testing.T) {
 		for _, s := range tls.InsecureCipherSuites() {
 			weak = append(weak, s.ID)
 		}
-		if conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool(c.CABundle()), MaxVersion: tls.VersionTLS12, CipherSuites: weak}); err == nil {
+		if conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: certificatetest.Pool(c.CABundle()), MaxVersion: tls.VersionTLS12, CipherSuites: weak}); err == nil {
 			t.Errorf("accepted %s", tls.CipherSuiteName(conn.ConnectionState().CipherSuite))
 			conn.Close()
 		}
 	})
 	t.Run("plaintext", func(t *testing.T) {
-		resp, err := client(t, nil).Post("http://"+addr, "application/json", strings.NewReader("{}"))
+		resp, err := certificatetest.Client(t, nil).Post("http://"+addr, "application/json", strings.NewReader("{}"))
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode != 400 {
