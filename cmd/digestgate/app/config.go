@@ -195,13 +195,17 @@ func (c Config) validateTwice(list *Findings) {
 // listeners are the addresses by their keys, in the order of the documentation.
 func (l ListenConfig) listeners() []listenerAddress {
 	return []listenerAddress{
-		{"listen.http", l.HTTP, roleAPI}, {"listen.webhooks", l.Webhooks, roleWebhooks}, {"listen.admission", l.Admission, RoleAdmission},
-		{"listen.private", l.Private, ""}, {"listen.debug", l.Debug, ""},
+		{"listen.http", l.HTTP, []string{roleAPI, roleWebhooks}}, {"listen.webhooks", l.Webhooks, []string{roleWebhooks}},
+		{"listen.admission", l.Admission, []string{RoleAdmission}}, {"listen.private", l.Private, nil}, {"listen.debug", l.Debug, nil},
 	}
 }
 
-// listenerAddress is one of them, and the role that it is for; "" for any.
-type listenerAddress struct{ key, address, role string }
+// listenerAddress is one of them. Only a process with one of the roles listens on it;
+// nil: every process does.
+type listenerAddress struct {
+	key, address string
+	roles        []string
+}
 
 // validateAddresses refuses addresses that cannot be listened on, and two listeners
 // of one port.
@@ -222,7 +226,7 @@ func (c Config) validateAddresses(list *Findings) {
 			list.bad(l.key, "%q: port %q is not a number from 0 to 65535", l.address, port)
 			continue
 		}
-		if l.role != "" && !slices.Contains(c.Roles, l.role) && (l.key != "listen.http" || !slices.Contains(c.Roles, roleWebhooks)) {
+		if l.roles != nil && !slices.ContainsFunc(l.roles, func(role string) bool { return slices.Contains(c.Roles, role) }) {
 			continue // nothing listens there
 		}
 		for _, other := range ports[number] {
