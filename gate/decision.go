@@ -107,8 +107,12 @@ type Question struct {
 	// Request is nil outside admission.
 	Request *Request
 	// Load fetches the large values that Record names. It is called at most
-	// once, and not at all when the engine has them cached.
+	// once, and not at all when the engine needs neither.
 	Load func(ctx context.Context) (*Inventory, *Findings, error)
+	// LoadFindings fetches the findings that Record names, where nothing of the
+	// inventory is needed; nil when they cannot be had without it. After an error of
+	// it Load is called.
+	LoadFindings func(ctx context.Context) (*Findings, error)
 }
 
 // Verdict is the standing decision for one location: evaluated without a

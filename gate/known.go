@@ -62,13 +62,15 @@ func (r *Record) Locate(loc Location) {
 	r.Locations[i].Gone = false
 }
 
-// TakeInventory makes the record name an inventory. Findings of another stay.
+// TakeInventory makes the record name an inventory, with its summary. Findings of another stay.
 func (r *Record) TakeInventory(id string, inv *Inventory) {
 	r.InventoryID, r.AnalyzerSet, r.AnalyzedAt = id, inv.AnalyzerSet, inv.AnalyzedAt
+	r.Summary.Inventory = inv.Summarize(id)
 }
 
 // TakeFindings makes the record name findings, with their summary.
 func (r *Record) TakeFindings(id string, f *Findings) {
 	r.FindingsID, r.FindingsOf, r.Generation, r.Matcher = id, f.InventoryID, f.Generation, f.Matcher
 	r.Advisories, r.MatchedAt, r.Counts = f.Advisories, f.MatchedAt, f.Count()
+	r.Summary.Findings = f.Summarize(id)
 }

@@ -52,6 +52,8 @@ type Record struct {
 	Matcher     string    `json:"matcher,omitempty"`
 	MatchedAt   time.Time `json:"matchedAt,omitzero"`
 	Counts      Counts    `json:"counts"`
+	// Summary is of both values; see [Record.Summarized].
+	Summary Summary `json:"summary,omitzero"`
 
 	Locations []LocationState `json:"locations"`
 }

@@ -37,6 +37,9 @@ func (s *Standing) Question(r gate.Reader, e gate.Entry, loc gate.Location, even
 		q.Record.FindingsID = fmt.Sprintf("%s, matched again with %s by %s", rec.FindingsID, g.Content, s.Matcher.Version())
 		q.Record.FindingsOf, q.Record.Generation, q.Record.Advisories, q.Record.Matcher = rec.InventoryID, g.Number, g.Content, s.Matcher.Version()
 	}
+	if !outdated {
+		q.LoadFindings = func(ctx context.Context) (*gate.Findings, error) { return r.Findings(ctx, rec.Digest) }
+	}
 	q.Load = func(ctx context.Context) (*gate.Inventory, *gate.Findings, error) {
 		inv, err := r.Inventory(ctx, rec.Digest)
 		if err != nil {

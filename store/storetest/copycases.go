@@ -40,6 +40,7 @@ var copyCases = []copyCase{
 		if len(f.Vulnerabilities) != 2 {
 			to.Errorf("got %+v", f)
 		}
+		to.wantSummary("scanned")
 		if e := to.entry("tried"); e.State() != gate.StateUnassessable {
 			to.Errorf("the digest that could not be assessed is %s", e.State())
 		}

@@ -72,6 +72,24 @@ var valueCases = []testCase{
 			e.Fatalf("got %+v", r)
 		}
 	}},
+	{"the_record_summarizes_the_values_that_it_names", func(e *env) {
+		e.scanned("a", 1)
+		if r := e.record("a"); r.Summarized() {
+			e.Fatalf("without findings: got %+v", r.Summary)
+		}
+		e.no(PutFindings(e.ctx, e.s, findings("a", e.record("a").InventoryID, 4)))
+		e.wantSummary("a")
+		other := inventory("a", "set-2")
+		other.OS.Name, other.Secrets = "13", []gate.Secret{{Rule: "r", Path: "p"}}
+		e.no(PutInventory(e.ctx, e.s, 2, other))
+		r := e.record("a")
+		if s := r.Summary; s.Inventory.Of != r.InventoryID || s.Inventory.Release != "13" || s.Inventory.Secrets != 1 || s.Findings.Of != r.FindingsID {
+			e.Fatalf("after another inventory: got %+v", s)
+		}
+		e.no(PutFindings(e.ctx, e.s, findings("a", r.InventoryID, 5)))
+		e.no(e.s.PutManifest(e.ctx, manifest("a")))
+		e.wantSummary("a")
+	}},
 	{"writes_say_what_they_led_to", func(e *env) {
 		e.no(e.s.PutManifest(e.ctx, manifest("a")))
 		same := func(what string, got gate.Written, want string) {
@@ -258,4 +276,18 @@ var verdictCases = []testCase{
 			e.Fatalf("a verdict made a record")
 		}
 	}},
+}
+
+// wantSummary compares the summary of a record with the values that are stored.
+func (e *env) wantSummary(name string) {
+	e.Helper()
+	r := e.record(name)
+	inv, err := e.s.Inventory(e.ctx, digest(name))
+	e.no(err)
+	f, err := e.s.Findings(e.ctx, digest(name))
+	e.no(err)
+	want := gate.Summary{Inventory: inv.Summarize(r.InventoryID), Findings: f.Summarize(r.FindingsID)}
+	if diff := cmp.Diff(want, r.Summary); diff != "" || !r.Summarized() {
+		e.Errorf("the summary of %s (-want +got):\n%s", name, diff)
+	}
 }

@@ -1,0 +1,224 @@
+package gate
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"math"
+	"time"
+	"unicode/utf8"
+)
+
+// SummaryFormat is the version of [Summary]. A reader takes no other for one: then
+// the large values answer, as they do for records of versions before there were
+// summaries.
+const SummaryFormat = 1
+
+// maxSummaryText bounds each text of a summary, in bytes, so that a summary stays
+// below 1 kB. What an image has longer is left to the large values.
+const maxSummaryText = 64
+
+// Summary is what a record holds of its large values beside their ids: what most
+// questions about an image need, so that neither is read. Each half names the
+// value that it was made from, and says nothing about another.
+type Summary struct {
+	Inventory InventorySummary `json:"inventory,omitzero"`
+	Findings  FindingsSummary  `json:"findings,omitzero"`
+}
+
+// InventorySummary is the half that depends on the inventory alone.
+type InventorySummary struct {
+	Format int    `json:"format,omitempty"` // SummaryFormat
+	Of     string `json:"of,omitempty"`     // the id of the inventory, "" for no summary
+
+	// Incomplete are the risks whose coverage is neither complete nor notLookedAt,
+	// in the order of [Risks], each once; what is missing stands in the inventory.
+	Incomplete        []Risk    `json:"incomplete,omitempty"`
+	DistributionFiles bool      `json:"distributionFiles,omitempty"`
+	PackageDatabase   bool      `json:"packageDatabase,omitempty"`
+	Family            string    `json:"family,omitempty"`  // of the distribution
+	Release           string    `json:"release,omitempty"` // OS.Name
+	EOL               bool      `json:"eol,omitempty"`
+	Platform          string    `json:"platform,omitempty"`
+	Isolation         string    `json:"isolation,omitempty"`
+	Created           time.Time `json:"created,omitzero"`
+	Size              int64     `json:"size,omitempty"` // of the compressed layers, bytes
+	User              string    `json:"user,omitempty"` // of the configuration
+	Secrets           int       `json:"secrets,omitempty"`
+
+	// RisksAlike and SecretsAlike are hashes: inventories with the same one have the
+	// same coverage and reasons, or the same secrets but for their layers.
+	RisksAlike   string `json:"risksAlike,omitempty"`
+	SecretsAlike string `json:"secretsAlike,omitempty"`
+}
+
+// FindingsSummary is the half that depends on the findings alone.
+type FindingsSummary struct {
+	Format int    `json:"format,omitempty"` // SummaryFormat
+	Of     string `json:"of,omitempty"`     // the id of the findings, "" for no summary
+
+	Generation   int64     `json:"generation,omitempty"`
+	Advisories   Digest    `json:"advisories,omitempty"`
+	UpdatedAt    time.Time `json:"updatedAt,omitzero"`
+	Unassessable bool      `json:"unassessable,omitempty"`
+	EOL          bool      `json:"eol,omitempty"`
+	Gaps         int       `json:"gaps,omitempty"`
+	// Vulnerabilities is their number; [Record.Counts] has them by severity.
+	Vulnerabilities int `json:"vulnerabilities,omitempty"`
+
+	// VulnerabilitiesAlike and GapsAlike are hashes: findings with the same one have
+	// the same vulnerabilities but for their layers and for when each was first seen,
+	// or the same gaps. So have most builds of one application on one base.
+	VulnerabilitiesAlike string `json:"vulnerabilitiesAlike,omitempty"`
+	GapsAlike            string `json:"gapsAlike,omitempty"`
+}
+
+// Summarized reports whether the record's summary is that of the values that it
+// names. Otherwise nothing of the half that is not may be used.
+func (r *Record) Summarized() bool { return r.InventorySummarized() && r.FindingsSummarized() }
+
+// InventorySummarized is [Record.Summarized] of the inventory's half.
+func (r *Record) InventorySummarized() bool {
+	s := &r.Summary.Inventory
+	return s.Format == SummaryFormat && s.Of != "" && s.Of == r.InventoryID
+}
+
+// FindingsSummarized is [Record.Summarized] of the half of the findings.
+func (r *Record) FindingsSummarized() bool {
+	s := &r.Summary.Findings
+	return s.Format == SummaryFormat && s.Of != "" && s.Of == r.FindingsID
+}
+
+// Summarize makes the summary of an inventory with an id; it is the zero value when
+// the inventory has a text that is too long or not one.
+func (inv *Inventory) Summarize(id string) InventorySummary {
+	s := InventorySummary{
+		Format: SummaryFormat, Of: id,
+		DistributionFiles: inv.DistributionFiles, PackageDatabase: inv.PackageDatabase,
+		Family: inv.OS.Family, Release: inv.OS.Name, EOL: inv.OS.EOL,
+		Platform: inv.Platform.String(), Isolation: inv.Isolation.Level,
+		Created: inv.Created, Size: inv.Size, User: inv.Config.User,
+		Secrets: len(inv.Secrets),
+	}
+	for _, text := range []string{s.Family, s.Release, s.Platform, s.Isolation, s.User} {
+		if len(text) > maxSummaryText || !utf8.ValidString(text) {
+			return InventorySummary{}
+		}
+	}
+	for _, r := range Risks() {
+		if status, ok := inv.Risks[r]; ok && status.Coverage != Complete && status.Coverage != NotLookedAt {
+			s.Incomplete = append(s.Incomplete, r)
+		}
+	}
+	s.RisksAlike, s.SecretsAlike = risksAlike(inv.Risks), secretsAlike(inv.Secrets)
+	return s
+}
+
+// Summarize makes the summary of findings with an id.
+func (f *Findings) Summarize(id string) FindingsSummary {
+	return FindingsSummary{
+		Format: SummaryFormat, Of: id,
+		Generation: f.Generation, Advisories: f.Advisories, UpdatedAt: f.UpdatedAt,
+		Unassessable: f.Unassessable != "", EOL: f.EOL, Gaps: len(f.Gaps), Vulnerabilities: len(f.Vulnerabilities),
+		VulnerabilitiesAlike: vulnerabilitiesAlike(f.Vulnerabilities), GapsAlike: gapsAlike(f.Gaps),
+	}
+}
+
+func risksAlike(risks map[Risk]RiskStatus) string {
+	a := newAlike()
+	for _, r := range Risks() {
+		status, ok := risks[r]
+		a.flag(ok)
+		a.text(string(status.Coverage), status.Reason)
+	}
+	return a.sum()
+}
+
+// secretsAlike is "" for none.
+func secretsAlike(secrets []Secret) string {
+	if len(secrets) == 0 {
+		return ""
+	}
+	a := newAlike()
+	for i := range secrets {
+		s := &secrets[i]
+		a.text(s.Rule, s.Category, s.Severity, s.Title, s.Path)
+		a.number(int64(s.StartLine))
+		a.number(int64(s.EndLine))
+	}
+	return a.sum()
+}
+
+// gapsAlike is "" for none.
+func gapsAlike(gaps []Gap) string {
+	if len(gaps) == 0 {
+		return ""
+	}
+	a := newAlike()
+	for _, g := range gaps {
+		a.text(g.Package, g.Version, g.Reason)
+	}
+	return a.sum()
+}
+
+// vulnerabilitiesAlike is "" for none.
+func vulnerabilitiesAlike(list []Vulnerability) string {
+	if len(list) == 0 {
+		return ""
+	}
+	a := newAlike()
+	for i := range list {
+		v := &list[i]
+		a.text(v.ID, v.Package, v.PackageID, v.Type, v.Path, v.InstalledVersion, v.FixedVersion,
+			v.Status, string(v.Severity), v.SeveritySource, v.Title, v.URL, v.PURL)
+		a.number(int64(math.Float64bits(v.CVSS)))
+		a.flag(v.PublishedAt != nil)
+		if v.PublishedAt != nil {
+			a.number(v.PublishedAt.Unix())
+			a.number(int64(v.PublishedAt.Nanosecond()))
+		}
+	}
+	return a.sum()
+}
+
+// alike hashes values, each with its length or of one length, so that no two lists
+// are written alike.
+type alike struct {
+	hash hash.Hash
+	buf  []byte
+}
+
+func newAlike() *alike { return &alike{sha256.New(), make([]byte, 0, 4096)} }
+
+func (a *alike) text(list ...string) {
+	for _, s := range list {
+		a.number(int64(len(s)))
+		a.buf = append(a.buf, s...)
+	}
+	if len(a.buf) > 3072 {
+		a.flush()
+	}
+}
+
+func (a *alike) number(n int64) { a.buf = binary.LittleEndian.AppendUint64(a.buf, uint64(n)) }
+
+func (a *alike) flag(v bool) {
+	if v {
+		a.buf = append(a.buf, 1)
+		return
+	}
+	a.buf = append(a.buf, 0)
+}
+
+func (a *alike) flush() {
+	a.hash.Write(a.buf)
+	a.buf = a.buf[:0]
+}
+
+// sum is 24 of the hash's bytes: finding two that are alike takes 2^96 tries.
+func (a *alike) sum() string {
+	a.flush()
+	var sum [sha256.Size]byte
+	return base64.RawURLEncoding.EncodeToString(a.hash.Sum(sum[:0])[:24])
+}
