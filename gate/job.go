@@ -241,6 +241,17 @@ func (j Job) Lease() Lease { return Lease{JobID: j.ID, Epoch: j.Epoch} }
 type Limits struct {
 	Concurrency  int
 	PullsPerHour int // analyses started in the last 60 minutes
+	// Rest is for how long from now nothing is sent to the registry, as the worker that
+	// claims knows it; 0 for one that is asked. Meanwhile the jobs of the registry that
+	// could only come back are passed over: its resolves, and what of its other jobs has
+	// been tried. An analysis that has not may find its image in another registry.
+	Rest time.Duration
+}
+
+// Rests reports whether a job of the kind, tried or not, is passed over for as long as
+// Rest says.
+func (l Limits) Rests(kind JobKind, tried bool) bool {
+	return l.Rest > 0 && (kind == JobResolve || tried)
 }
 
 // Period is a span of the quota: its key ("2026-11", "none") and the limit

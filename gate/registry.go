@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 )
@@ -109,6 +110,16 @@ func (t *Registries) Limits() map[string]Limits {
 		m[r.Name] = r.Limits
 	}
 	return m
+}
+
+// Rest is a time in which nothing is sent to a registry: it has asked to wait, or its
+// last requests all failed.
+type Rest struct {
+	Left time.Duration // until it is asked again; not positive: it does not rest
+	// Kind is what the rest is called to people who are refused, and Until the time that
+	// the registry itself named, if it did.
+	Kind  CauseKind
+	Until time.Time
 }
 
 // CanonicalHost is the one spelling under which hosts are compared: lower

@@ -80,7 +80,8 @@ type Scheduler interface {
 	// because another has more jobs, or jobs that take longer. Every class that
 	// waits gets at least every tenth claim (of those for the same kinds, and
 	// except for gate.ClaimRequest.Yielding); a registry at its limits is passed
-	// over and another's job is served. Limits.Concurrency holds for each kind of
+	// over and another's job is served, and so is one that rests (see
+	// gate.Limits.Rest), however many of its jobs wait. Limits.Concurrency holds for each kind of
 	// job separately, so that long analyses do not keep tags from being confirmed;
 	// pulls are counted from when a limit is set. An analyze job of a
 	// digest that was never charged reserves its charge in the period, or is

@@ -46,11 +46,14 @@ type Charges interface {
 	Charged(ctx context.Context, d gate.Digest) (gate.Charge, error)
 }
 
-// Explainer says why jobs do not run. Charges and Pulls may be nil, which says less.
+// Explainer says why jobs do not run. Charges, Pulls and Rests may be nil, which says
+// less.
 // It is safe for concurrent use.
 type Explainer struct {
-	Charges    Charges
-	Pulls      Pulls
+	Charges Charges
+	Pulls   Pulls
+	// Rests is whether a registry rests, as far as this process has met it.
+	Rests      func(registry string) gate.Rest
 	Registries *gate.Registries
 	Quota      *gate.Quota
 	Now        func() time.Time
@@ -92,6 +95,9 @@ func (s *Obstacles) Of(ctx context.Context, j gate.Job, at gate.Location) (o Obs
 		o.Text = refusal.Say(refusal.AttemptFailed, refusal.P{"why": o.Text})
 		return o, true
 	}
+	if o, rests := s.e.rests(j, at, now); rests {
+		return o, true
+	}
 	ctx, cancel := context.WithTimeout(ctx, obstacleTimeout)
 	defer cancel()
 	if s.needsQuota(ctx, j, now) {
@@ -107,6 +113,20 @@ func (s *Obstacles) Of(ctx context.Context, j gate.Job, at gate.Location) (o Obs
 	}
 	return Obstacle{Kind: gate.CausePulls, Until: next, Text: refusal.Say(refusal.CausePullsUntil,
 		refusal.P{"registry": registryFor(j.Location, at), "until": gate.Clock(next, now)})}, true
+}
+
+// rests is about a job that a claim passes over because its registry rests.
+func (e *Explainer) rests(j gate.Job, at gate.Location, now time.Time) (o Obstacle, ok bool) {
+	if e.Rests == nil {
+		return Obstacle{}, false
+	}
+	r := e.Rests(j.Location.Registry)
+	if !(gate.Limits{Rest: r.Left}).Rests(j.Kind, j.Tried) {
+		return Obstacle{}, false
+	}
+	o = Cause(gate.Cause{Kind: r.Kind, At: j.Location, Until: r.Until}, at, now)
+	o.Until = now.Add(r.Left)
+	return o, true
 }
 
 // Reason says for operators why a job waits or has failed: of a job they may know

@@ -40,11 +40,14 @@ type Options struct {
 	Lease       time.Duration // default 30 s: a killed worker's job continues within 35 s
 	Poll        time.Duration // default 2 s: how often an idle worker looks without being woken
 	Registries  *gate.Registries
-	Quota       *gate.Quota
-	Handlers    map[gate.JobKind]gate.Handler
-	Metrics     *Metrics
-	Log         *slog.Logger
-	Now         func() time.Time
+	// Rests is whether a registry rests, by its name; nil: none does. A claim passes over
+	// one that does, and the worker looks again when the first rest is over.
+	Rests    func(registry string) gate.Rest
+	Quota    *gate.Quota
+	Handlers map[gate.JobKind]gate.Handler
+	Metrics  *Metrics
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // Worker claims jobs and runs their handlers, Concurrency at a time.
@@ -116,7 +119,8 @@ func (w *Worker) Run(ctx context.Context, grace time.Duration) {
 func (w *Worker) claim(ctx context.Context) (job gate.Job, ok bool) {
 	for ctx.Err() == nil {
 		changed := w.queue.Changed()
-		job, err := w.queue.Claim(ctx, w.request())
+		req := w.request()
+		job, err := w.queue.Claim(ctx, req)
 		switch {
 		case err == nil:
 			if job.Priority == gate.PriorityRescan {
@@ -133,7 +137,7 @@ func (w *Worker) claim(ctx context.Context) (job gate.Job, ok bool) {
 		case <-ctx.Done():
 		case <-changed:
 		case <-w.freed:
-		case <-time.After(w.o.Poll):
+		case <-time.After(firstRest(req.Registries, w.o.Poll)):
 		}
 	}
 	return gate.Job{}, false
@@ -145,9 +149,33 @@ func (w *Worker) request() gate.ClaimRequest {
 		NoRescan:   w.o.Concurrency > 1 && int(w.rescans.Load()) >= w.o.Concurrency-1,
 		Yielding:   w.held.allBut(w.o.Concurrency - 1),
 		Single:     w.o.Concurrency == 1,
-		Registries: w.o.Registries.Limits(),
+		Registries: w.limits(),
 		Period:     w.o.Quota.Period(w.o.Now()),
 	}
+}
+
+// limits are those of the registries, with the rests that they are in now.
+func (w *Worker) limits() map[string]gate.Limits {
+	limits := w.o.Registries.Limits()
+	if w.o.Rests == nil {
+		return limits
+	}
+	for name, l := range limits {
+		l.Rest = max(w.o.Rests(name).Left, 0)
+		limits[name] = l
+	}
+	return limits
+}
+
+// firstRest is what is left of the rest that is over first, longest when no registry
+// rests.
+func firstRest(registries map[string]gate.Limits, longest time.Duration) time.Duration {
+	for _, l := range registries {
+		if l.Rest > 0 {
+			longest = min(longest, l.Rest)
+		}
+	}
+	return longest
 }
 
 // work runs one job to its end and tells the store.

@@ -120,6 +120,16 @@ func (c *Client) named(registry string) (*session, bool) {
 	return s, ok
 }
 
+// Rests is what is left of a registry's rest, by its configured name: while it rests
+// nothing is sent to it, and every call about it fails at once.
+func (c *Client) Rests(registry string) gate.Rest {
+	s, ok := c.named(registry)
+	if !ok {
+		return gate.Rest{}
+	}
+	return s.rest(s.pauses.now())
+}
+
 // session finds the registry of a location and checks its repository.
 func (c *Client) session(loc gate.Location) (*session, error) {
 	s, ok := c.named(loc.Registry)

@@ -259,6 +259,45 @@ func TestDeadHostRests(t *testing.T) { // N02: breaker per host
 	}
 }
 
+// TestRests: a registry rests while it has asked to wait, while its last requests all
+// failed, and while the server without whose tokens it is not read does.
+func TestRests(t *testing.T) {
+	clk := newClock()
+	r := newRig(t, fake.Options{}, func(_ *Config, o *Options) { o.Now = clk.now })
+	r.push(t, "1", 10)
+	rest := func() gate.Rest { return r.client.Rests(r.loc.Registry) }
+	ask := func() { _, _ = r.client.Head(t.Context(), r.loc, "1") }
+	if ask(); rest() != (gate.Rest{}) || r.client.Rests("unknown") != (gate.Rest{}) {
+		t.Errorf("a healthy registry: %+v", rest())
+	}
+	r.Fail(fake.Fault{Path: anyManifest, Status: 429, Header: http.Header{"Retry-After": {"120"}}})
+	ask()
+	if got, want := rest(), (gate.Rest{Left: 2 * time.Minute, Kind: gate.CauseAskedToWait, Until: clk.now().Add(2 * time.Minute).UTC()}); got != want {
+		t.Errorf("after a 429: %+v, want %+v", got, want)
+	}
+	r.Reset()
+	clk.advance(2 * time.Minute)
+	if ask(); rest() != (gate.Rest{}) {
+		t.Errorf("after the rest: %+v", rest())
+	}
+	r.Fail(fake.Fault{Path: anyManifest, Status: 500})
+	for range 20 {
+		ask()
+	}
+	if got := rest(); got.Left <= 0 || got.Kind != gate.CauseUnreachable {
+		t.Errorf("a dead host: %+v", got)
+	}
+	clk.advance(maxBreak)
+	s, _ := r.client.named(r.loc.Registry)
+	s.realm.Store("tokens.example.com:443")
+	for range breakAfter {
+		s.pauses.observe("tokens.example.com:443", nil)
+	}
+	if got := rest(); got.Left != firstBreak {
+		t.Errorf("a dead token server: %+v", got)
+	}
+}
+
 func TestCallersDeadlineIsATimeout(t *testing.T) {
 	r := newRig(t, fake.Options{})
 	r.Fail(fake.Fault{Path: anyManifest, Hang: true})

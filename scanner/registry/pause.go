@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -95,6 +96,17 @@ func (p *pauses) check(host string) error {
 		return &pausedError{host: host, after: left, reason: h.reason, asked: h.asked, wish: h.wish.Sub(p.now())}
 	}
 	return nil
+}
+
+// longest is the pause among hosts of which most is left; nil when none is paused.
+func (p *pauses) longest(hosts ...string) (paused *pausedError) {
+	for _, host := range hosts {
+		var one *pausedError
+		if errors.As(p.check(host), &one) && (paused == nil || one.after > paused.after) {
+			paused = one
+		}
+	}
+	return paused
 }
 
 // observe learns from one exchange: res is nil when there was no answer.

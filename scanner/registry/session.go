@@ -76,6 +76,8 @@ type session struct {
 	secrets  *credentialSource
 	// basic is set when the registry asked for Basic authentication.
 	basic atomic.Bool
+	// realm is the endpoint of the token server that was asked last, "" before.
+	realm atomic.Value
 	// credentialHosts are the endpoints that may see credentials; ownHosts are
 	// those of them that are the registry itself: host and aliases.
 	credentialHosts, ownHosts map[string]bool
@@ -143,6 +145,24 @@ func newTransport(g *outbound.Guard, t timeouts, cas *x509.CertPool, insecure bo
 }
 
 func (s *session) close() { s.trust.transports().closeIdle() }
+
+// rest is what is left of the registry's rest: that of its own host, or of the server
+// without whose tokens it is not read.
+func (s *session) rest(now time.Time) (r gate.Rest) {
+	if s.local != nil {
+		return gate.Rest{}
+	}
+	realm, _ := s.realm.Load().(string)
+	paused := s.pauses.longest(s.origin, realm)
+	if paused == nil {
+		return gate.Rest{}
+	}
+	r = gate.Rest{Left: max(paused.after, 0), Kind: paused.kind()}
+	if paused.wish > 0 {
+		r.Until = now.Add(paused.wish).UTC()
+	}
+	return r
+}
 
 // hop sends one request to one host, without following redirects, and lets
 // the host's health learn from it.

@@ -94,6 +94,7 @@ func (s *session) exchange(ctx context.Context, ch challenge, c *call) (token, e
 	if l != (login{}) {
 		req.SetBasicAuth(l.user, l.password)
 	}
+	s.realm.Store(urlEndpoint(realm))
 	res, err := s.hop(req)
 	if err != nil {
 		return token{}, fmt.Errorf("asking %q for a token: %w", realm.Host, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -62,9 +63,9 @@ func (s *Store) claim(ctx context.Context, req gate.ClaimRequest, nonce string) 
 	if err != nil {
 		return gate.Job{}, fmt.Errorf("%s: %w", what, err)
 	}
-	s.limits.Store(&req.Registries)
+	s.limits.Store(&claimLimits{req.Registries, time.Now()})
 	answer, err := s.run(ctx, scriptClaim, args{
-		"worker": req.Worker, "mask": mask, "norescan": req.NoRescan, "yielding": req.Yielding, "single": req.Single, "limits": limits(req.Registries),
+		"worker": req.Worker, "mask": mask, "norescan": req.NoRescan, "yielding": req.Yielding, "single": req.Single, "limits": limits(req.Registries, 0),
 		"period": store.PeriodKey(req.Period.Key), "quota": req.Period.Limit, "lease": req.Lease.Microseconds(),
 		"max": store.Attempts(req.MaxAttempts), "waits": attemptWaits(), "rescan": int(gate.PriorityRescan), "classes": len(gate.Priorities()),
 		"patience": store.FairAfter, "lost": store.LostReason, "retention": s.options.JobRetention.Microseconds(), "nonce": nonce,
@@ -84,12 +85,23 @@ func (s *Store) claim(ctx context.Context, req gate.ClaimRequest, nonce string) 
 	return j, nil
 }
 
-// limits are those of the registries that have some, as the scripts take them.
-func limits(registries map[string]gate.Limits) map[string][2]int {
-	out := map[string][2]int{}
+// claimLimits are those of a claim, and when it was made.
+type claimLimits struct {
+	registries map[string]gate.Limits
+	at         time.Time
+}
+
+// now is how the scripts take them at present: a rest may be over by now.
+func (l *claimLimits) now() map[string][3]int64 { return limits(l.registries, time.Since(l.at)) }
+
+// limits are those of the registries that have some, as the scripts take them:
+// concurrency, pulls per hour, and what is left of a rest in microseconds since it was
+// as long as they say.
+func limits(registries map[string]gate.Limits, since time.Duration) map[string][3]int64 {
+	out := map[string][3]int64{}
 	for name, l := range registries {
 		if l != (gate.Limits{}) {
-			out[name] = [2]int{l.Concurrency, l.PullsPerHour}
+			out[name] = [3]int64{int64(l.Concurrency), int64(l.PullsPerHour), max((l.Rest - since + time.Microsecond - 1).Microseconds(), 0)}
 		}
 	}
 	return out

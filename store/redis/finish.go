@@ -19,7 +19,7 @@ func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Dur
 		return gate.Beat{}, fmt.Errorf("%s: by %s: %w", what, extend, gate.ErrInvalid)
 	}
 	answer, err := s.run(ctx, scriptHeartbeat, args{
-		"id": lease.JobID, "epoch": lease.Epoch, "extend": extend.Microseconds(), "progress": progressText(p), "limits": limits(*s.limits.Load()),
+		"id": lease.JobID, "epoch": lease.Epoch, "extend": extend.Microseconds(), "progress": progressText(p), "limits": s.limits.Load().now(),
 	})
 	rest, err := s.leased(ctx, what, lease.JobID, answer, err)
 	if err != nil {

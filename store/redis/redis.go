@@ -79,7 +79,7 @@ type Store struct {
 	alarms  *alarms
 	types   *types
 	feed    *store.Broadcast
-	limits  atomic.Pointer[map[string]gate.Limits] // of the latest claim
+	limits  atomic.Pointer[claimLimits] // of the latest claim
 	unheard unheard
 	mend    mends
 	untold  untold
@@ -104,7 +104,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000), turns: newTurns(),
 	}
 	s.alarms, s.types = newAlarms(s.options.Logger), newTypes()
-	s.limits.Store(&map[string]gate.Limits{})
+	s.limits.Store(&claimLimits{})
 	quiet()
 	what := fmt.Sprintf("opening the store at %s", gate.Printable(strings.Join(target.Addrs, ", "), 200))
 	file, err := openKeyFile(c.MACKeyFile, s.options.Logger)

@@ -50,7 +50,7 @@ type claim struct {
 
 func (c *claim) take() (*job, error) {
 	h := &c.writer.hints
-	h.limits = c.req.Registries
+	h.limits, h.limitsAt = c.req.Registries, c.now
 	if err := c.expire(store.Attempts(c.req.MaxAttempts)); err != nil {
 		return nil, err
 	}
@@ -69,11 +69,14 @@ func (c *claim) take() (*job, error) {
 	return c.lease(found)
 }
 
-// blocked reports whether the registry of a lane is at one of its limits. The
+// blocked reports whether the registry of a lane rests or is at one of its limits. The
 // limit of concurrency holds for each kind of job by itself, so that long
 // analyses do not keep tags from being confirmed.
 func (c *claim) blocked(l lane) (bool, error) {
 	limits := c.req.Registries[l.registry]
+	if limits.Rests(store.KindOf(l.kind), l.tried) && c.writer.hints.limitsAt+int64(limits.Rest) > c.now {
+		return true, nil
+	}
 	n := c.writer.hints.running.lanes[registryKind{l.registry, l.kind}]
 	if j := c.leaving; j != nil && j.Location.Registry == l.registry && store.KindBit(j.Kind) == l.kind {
 		n--

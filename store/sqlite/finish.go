@@ -61,7 +61,7 @@ func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Dur
 
 // urgent reports whether work that is more urgent than j waits, of a kind that
 // j's worker takes and that could be claimed if j gave its slot back. Jobs
-// whose registry is at its limits do not count: yielding to them would only
+// whose registry rests or is at its limits do not count: yielding to them would only
 // bring j back.
 func (t *tx) urgent(j *job) (bool, error) {
 	h := &t.writer.hints

@@ -108,6 +108,7 @@ type hints struct {
 	parked             bool
 	turns              map[int]turns
 	limits             map[string]gate.Limits // of the latest claim
+	limitsAt           int64                  // when that was
 	// ticks counts turns and arrivals in the rings. served has the tick of each
 	// registry's last turn. due says in which classes the last claim passed over a
 	// newcomer. A restart loses them, which costs one round at most.
@@ -125,7 +126,7 @@ func (t *tx) loadHints() error {
 	h := hints{
 		loaded: true, lanes: map[lane]*ring{}, running: newRunning(), turns: map[int]turns{},
 		served: map[served]int64{}, due: map[classOf]bool{},
-		limits: t.writer.hints.limits, appended: t.writer.hints.appended, parked: true,
+		limits: t.writer.hints.limits, limitsAt: t.writer.hints.limitsAt, appended: t.writer.hints.appended, parked: true,
 	}
 	if err := t.row(`SELECT coalesce(max(seq), 0) FROM jobs`).Scan(&h.seq); err != nil {
 		return err

@@ -159,6 +159,13 @@ var claimCases = []testCase{
 	}},
 }
 
+// claimRequestFor is a claim for jobs of one kind.
+func claimRequestFor(kind gate.JobKind) gate.ClaimRequest {
+	req := claimRequest()
+	req.Kinds = []gate.JobKind{kind}
+	return req
+}
+
 // takeBack makes the store take back what has lost its lease, with a claim that
 // finds nothing for itself.
 func (e *env) takeBack(maxAttempts int) {
@@ -272,6 +279,42 @@ var limitCases = []testCase{
 		if job := e.claimWith(req); job.Digest != digest(name("h", 2)) {
 			e.Fatalf("got %s", job.Key)
 		}
+	}},
+	{"registry_that_rests_is_passed_over", func(e *env) {
+		rest := func(d time.Duration) gate.ClaimRequest {
+			req := claimRequest()
+			req.Registries = map[string]gate.Limits{"harbor": {Rest: d}}
+			return req
+		}
+		e.enqueue(analyze("tried", gate.TriggerAdmission), gate.EnqueuedNew)
+		e.finish(e.claim(), gate.ErrBusy, gate.JobQueued)
+		for i := range 3 {
+			e.enqueue(resolve(name("r", i), "v1", gate.TriggerAdmission), gate.EnqueuedNew)
+		}
+		e.enqueue(gate.JobRequest{Kind: gate.JobResolve, Location: other, Digest: digest("q"), Trigger: gate.TriggerRescan}, gate.EnqueuedNew)
+		if job := e.claimWith(rest(time.Minute)); job.Location != other {
+			e.Fatalf("got %s, want the job of the other registry", job.Key)
+		}
+		e.claimNoneWith(rest(time.Nanosecond))
+		e.enqueue(analyze("fresh", gate.TriggerPush), gate.EnqueuedNew)
+		e.finish(e.wantNext(rest(time.Minute), "fresh"), nil, gate.JobDone) // it may be elsewhere
+		e.claimNoneWith(rest(time.Minute))
+		for range 3 {
+			if job := e.claimWith(rest(0)); job.Kind != gate.JobResolve {
+				e.Fatalf("got %s after the rest, want a resolve", job.Key)
+			}
+		}
+		e.wantNext(claimRequest(), "tried")
+	}},
+	{"work_of_a_registry_that_rests_is_not_urgent", func(e *env) {
+		e.enqueue(analyze("slow", gate.TriggerRescan), gate.EnqueuedNew)
+		req := claimRequest()
+		req.Registries = map[string]gate.Limits{"harbor": {Rest: time.Hour}}
+		rescan := e.claimWith(req)
+		e.enqueue(resolve("new", "v1", gate.TriggerPush), gate.EnqueuedNew)
+		e.wantUrgent(rescan, false)
+		e.claimNoneWith(claimRequestFor(gate.JobAnalyze))
+		e.wantUrgent(rescan, true)
 	}},
 	{"kinds_are_limited_apart", func(e *env) {
 		req := claimRequest()

@@ -31,6 +31,7 @@ func runProperties(t *testing.T, open func(t *testing.T) Harness) {
 	check("sharing", sharingProperty)
 	check("turns", turnsProperty)
 	check("sharing_of_classes", classSharingProperty)
+	check("resting", restingProperty)
 	check("tags", tagProperty)
 }
 

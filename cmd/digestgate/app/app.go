@@ -292,6 +292,7 @@ func (a *App) openPipeline(ctx context.Context) error {
 	}
 	if a.Source != nil {
 		a.Pipeline.Source, a.Pipeline.Platforms = a.Source, a.Source.Judges
+		a.explain.Rests = a.Source.Rests
 	}
 	if a.policies != nil {
 		a.Standing.Evaluator = a.policies

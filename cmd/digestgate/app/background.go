@@ -92,7 +92,7 @@ func (a *App) Workers() []*work.Worker {
 	make := func(kind gate.JobKind, concurrency int) *work.Worker {
 		return work.NewWorker(a.Store, work.Options{
 			Name: name + "/" + string(kind), Kinds: []gate.JobKind{kind}, Concurrency: concurrency,
-			MaxAttempts: a.Config.Scan.MaxAttempts, Registries: a.Registries, Quota: a.quota,
+			MaxAttempts: a.Config.Scan.MaxAttempts, Registries: a.Registries, Rests: a.Source.Rests, Quota: a.quota,
 			Handlers: a.Pipeline.Handlers(), Metrics: stats, Log: a.Log, Now: time.Now,
 		})
 	}

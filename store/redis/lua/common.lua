@@ -11,7 +11,7 @@ if now == 0 then
 end
 
 local READY, DELAYED, PARKED, RUNNING, DONE, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
-local ANALYZE = 2
+local RESOLVE, ANALYZE = 1, 2
 local RECORD, JOB = 0, 1
 local BATCH = 500 -- bounds what one claim puts in order besides its own job
 

@@ -189,13 +189,16 @@ local function head(l)
   end
 end
 
--- blocked says whether the registry of a lane is at one of its limits
--- (a.limits: registry → {concurrency, pulls per hour}). less is how many of its
+-- blocked says whether the registry of a lane rests or is at one of its limits
+-- (a.limits: registry → {concurrency, pulls per hour, µs of rest}). While it rests, its
+-- resolves are passed over, and of its other jobs what has been tried: the others may
+-- find their image in another registry. less is how many of its
 -- running jobs do not count.
 local HOUR = 3600 * 1000000
 local function blocked(l, less)
   local limits = a.limits[l.reg]
   if not limits then return false end
+  if limits[3] > 0 and (l.kind == RESOLVE or l.tried) then return true end
   if limits[1] > 0 and redis.call('SCARD', running(l.kind, l.reg)) - less >= limits[1] then
     local ghosts = 0 -- jobs that a server has evicted hold no place
     for _, id in ipairs(redis.call('SMEMBERS', running(l.kind, l.reg))) do
