@@ -169,6 +169,35 @@ func TestSmallProgramStaysSmall(t *testing.T) {
 	}
 }
 
+// TestAnalyzerLinksParsers: the child links what reads the files of an image and no
+// client of anything. Their initialisation would cost each child, and so each small
+// layer, more than its analysis.
+func TestAnalyzerLinksParsers(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "./cmd/digestgate-analyzer")
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "GOEXPERIMENT=jsonv2", "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	others := 0
+	for _, dep := range strings.Fields(string(out)) {
+		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") {
+			others++
+		}
+		for _, client := range []string{"k8s.io/client-go", "github.com/aws/", "cloud.google.com/", "google.golang.org/grpc", "helm.sh/",
+			"github.com/open-policy-agent/", "github.com/containerd/containerd", "github.com/aquasecurity/trivy/pkg/iac", "github.com/aquasecurity/trivy/pkg/misconf"} {
+			if strings.HasPrefix(dep, client) {
+				t.Errorf("digestgate-analyzer links %s", dep)
+			}
+		}
+	}
+	if others < 100 || others > 300 {
+		t.Errorf("digestgate-analyzer links %d packages that are not of Go's library; 246 are known to be needed", others)
+	}
+}
+
 // TestWordsStaySmall: gate stands on the standard library and a few parsers, so that
 // the child that parses hostile bytes, which links it, links no more of other people's
 // code for it.

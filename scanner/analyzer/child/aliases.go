@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"

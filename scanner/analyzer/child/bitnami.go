@@ -11,7 +11,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 
 	"github.com/digestgate/digestgate/gate"
 )

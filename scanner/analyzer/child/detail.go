@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/applier"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/applier"
 
 	"github.com/digestgate/digestgate/scanner/distribution"
 )

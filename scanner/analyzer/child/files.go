@@ -13,10 +13,10 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
 	"github.com/aquasecurity/trivy/pkg/semaphore"
 	xio "github.com/aquasecurity/trivy/pkg/x/io"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/digestgate/digestgate/gate"

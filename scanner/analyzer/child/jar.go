@@ -13,9 +13,9 @@ import (
 	"sync"
 
 	"github.com/aquasecurity/trivy/pkg/dependency/parser/java/jar"
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer/language"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer/language"
 
 	"github.com/digestgate/digestgate/gate"
 )

@@ -12,8 +12,8 @@ import (
 
 	"github.com/aquasecurity/trivy/pkg/dependency"
 	"github.com/aquasecurity/trivy/pkg/dependency/parser/nodejs/packagejson"
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 
 	"github.com/digestgate/digestgate/gate"
 )

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 )
 
 // Trivy's analysers take files by their name, wherever they are. Most of such

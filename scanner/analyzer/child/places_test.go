@@ -5,7 +5,7 @@ package child
 import (
 	"testing"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 )
 
 // TestInstalled has paths of trees that npm 11, pnpm 9, Yarn 1 and 4, pip 23,

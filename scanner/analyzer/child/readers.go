@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
 	"github.com/aquasecurity/trivy/pkg/semaphore"
 	xio "github.com/aquasecurity/trivy/pkg/x/io"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/digestgate/digestgate/scanner/distribution"

@@ -9,10 +9,10 @@ import (
 	"log/slog"
 	"path"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
-	"github.com/aquasecurity/trivy/pkg/fanal/secret"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
 	"github.com/aquasecurity/trivy/pkg/fanal/utils"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/secret"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/analyzer"
-	"github.com/aquasecurity/trivy/pkg/fanal/secret"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/secret"
 )
 
 // ownVersion is raised when the same bytes would give another result because of

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aquasecurity/trivy/pkg/fanal/secret"
 	"github.com/bmatcuk/doublestar/v4"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/secret"
 
 	"github.com/digestgate/digestgate/scanner/analyzer"
 )
