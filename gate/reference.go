@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/distribution/reference"
 )
 
 // Reference is an image reference as a node would understand it, in canonical
@@ -61,8 +59,8 @@ const (
 )
 
 // ParseReference reads an image reference with the grammar of the kubelet
-// (ParseNormalizedNamed of distribution/reference, and its default tag), and
-// then refuses the forms that the grammar accepts but that a node, a registry
+// (ParseNormalizedNamed of distribution/reference, and its default tag; see
+// splitReference), and then refuses the forms that the grammar accepts but that a node, a registry
 // or DNS might understand in different ways: security is lost exactly where
 // two parsers disagree. Every error is a [*ReferenceError].
 //
@@ -87,27 +85,23 @@ func ParseReference(s string) (Reference, error) {
 	case isImageID(s):
 		return refuse(ErrRefAmbiguous, "a node may take this for the ID of a local image; name a repository and a digest")
 	}
-	named, err := reference.ParseNormalizedNamed(s)
-	if err != nil {
+	p, ok := splitReference(s)
+	if !ok {
 		return refuse(ErrRefInvalid, whyInvalid(s))
 	}
-	named = reference.TagNameOnly(named)
-	r := Reference{Host: reference.Domain(named), Repository: reference.Path(named), Raw: s}
+	r := Reference{Host: p.host, Repository: p.repository, Tag: p.tag, Raw: s}
 	if reason := checkHost(r.Host); reason != "" {
 		return refuse(ErrRefInvalid, reason)
 	}
-	if digested, ok := named.(reference.Digested); ok {
-		r.Digest, err = ParseDigest(string(digested.Digest()))
-		if err != nil {
+	if p.digest != "" {
+		if r.Tag, r.Digest = "", Digest(p.digest); !r.Digest.Valid() {
 			return refuse(ErrRefInvalid, whyInvalid(s))
 		}
 		return r, nil
 	}
-	tagged, ok := named.(reference.Tagged)
-	if !ok { // TagNameOnly left a name alone: cannot happen
-		return refuse(ErrRefInvalid, "it has neither tag nor digest")
+	if r.Tag == "" {
+		r.Tag = defaultTag
 	}
-	r.Tag = tagged.Tag()
 	return r, nil
 }
 

@@ -111,12 +111,15 @@ func TestReference_pin(t *testing.T) {
 func FuzzParseReference(f *testing.F) {
 	for _, s := range []string{
 		"nginx", "docker.io/nginx:1", "index.docker.io/a/b", "reg.example.com:5000/a:b@sha256:" + testHex, "sha256:" + testHex,
-		testHex, "Foo/bar", "[::1]:5000/app", "reg.example.com:05000/app", "app@sha512:" + testHex + testHex, "localhost/a__b.c-d",
+		testHex, "Foo/bar", "[::1]:5000/app", "a_b.c/app:1", "reg.example.com:05000/app", "app@sha512:" + testHex + testHex, "localhost/a__b.c-d",
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := ParseReference(s)
+		if diff := againstLibrary(s, got, err); diff != "" {
+			t.Fatal(diff)
+		}
 		if err != nil {
 			if code := CodeOf(err); code != CodeRefInvalid && code != CodeRefAmbiguous {
 				t.Fatalf("ParseReference(%q): %v has code %s", s, err, code)
