@@ -45,9 +45,12 @@ func (k groupVersionKind) String() string {
 // sent in answer: not JSON, another kind or version, or no uid.
 func decodeReview(body []byte) (request, error) {
 	var r request
-	deep := depth(body, maxNesting) > maxNesting
-	if !json.Valid(body) || !utf8.Valid(body) {
-		return r, fmt.Errorf("decoding an AdmissionReview: not a JSON document: %w", gate.ErrReviewInvalid)
+	deep := false
+	if !plainJSON(body) {
+		if !json.Valid(body) || !utf8.Valid(body) {
+			return r, fmt.Errorf("decoding an AdmissionReview: not a JSON document: %w", gate.ErrReviewInvalid)
+		}
+		deep = depth(body, maxNesting) > maxNesting
 	}
 	var version, kind string
 	var raw []byte

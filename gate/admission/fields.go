@@ -185,10 +185,14 @@ func valueEnd(raw []byte, i int) int {
 	case '"':
 		return stringEnd(raw, i)
 	case '{', '[':
-		for depth := 0; i < len(raw); i++ {
+		for depth := 0; ; {
+			if i = bracketOrText(raw, i); i >= len(raw) {
+				return len(raw)
+			}
 			switch raw[i] {
 			case '"':
-				i = stringEnd(raw, i) - 1
+				i = stringEnd(raw, i)
+				continue
 			case '{', '[':
 				depth++
 			case '}', ']':
@@ -196,8 +200,8 @@ func valueEnd(raw []byte, i int) int {
 					return i + 1
 				}
 			}
+			i++
 		}
-		return len(raw)
 	}
 	for i < len(raw) && strings.IndexByte(",]}"+spaces, raw[i]) < 0 {
 		i++
@@ -206,20 +210,16 @@ func valueEnd(raw []byte, i int) int {
 }
 
 // stringEnd is the index after the string that starts at i: after the next
-// quotation mark with an even number of backslashes in front.
+// quotation mark that no backslash escapes.
 func stringEnd(raw []byte, i int) int {
-	for start := i + 1; start < len(raw); {
-		n := bytes.IndexByte(raw[start:], '"')
-		if n < 0 {
-			break
-		}
-		end := start + n
-		slashes := end
-		for slashes > start && raw[slashes-1] == '\\' {
-			slashes--
-		}
-		if start = end + 1; (end-slashes)%2 == 0 {
-			return start
+	for i++; i < len(raw); i++ {
+		i = plainEnd(raw, i)
+		switch {
+		case i >= len(raw):
+		case raw[i] == '"':
+			return i + 1
+		case raw[i] == '\\':
+			i++
 		}
 	}
 	return len(raw)
