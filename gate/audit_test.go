@@ -11,19 +11,20 @@ import (
 	"github.com/digestgate/digestgate/store/storetest"
 )
 
-// audited counts how often charges are looked at.
+// audited counts how many charges are looked at, and in how many calls.
 type audited struct {
 	standing.Scheduler
-	looks int
-	fail  error
+	looks, calls int
+	fail         error
 }
 
-func (a *audited) Charged(ctx context.Context, d gate.Digest) (gate.Charge, error) {
-	a.looks++
+func (a *audited) ChargesOf(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Charge, error) {
+	a.looks += len(digests)
+	a.calls++
 	if a.fail != nil {
-		return gate.Charge{}, a.fail
+		return nil, a.fail
 	}
-	return a.Scheduler.Charged(ctx, d)
+	return a.Scheduler.ChargesOf(ctx, digests)
 }
 
 // forgotten records an analysis of which the scheduler knows nothing, which is
@@ -90,7 +91,7 @@ func TestSweepRestoresLostCharges(t *testing.T) {
 }
 
 // TestSweepLooksAtFewCharges: a sweep runs every five minutes and must not cost
-// a round trip for each digest.
+// a round trip for each digest; those of a page take one.
 func TestSweepLooksAtFewCharges(t *testing.T) {
 	s := newSite(t, month(0))
 	counts := &audited{Scheduler: s.store}
@@ -101,10 +102,10 @@ func TestSweepLooksAtFewCharges(t *testing.T) {
 	sweeper := s.sweeper(listed{old, fresh, unknown})
 	looks := func(what string, want int) {
 		t.Helper()
-		counts.looks = 0
+		counts.looks, counts.calls = 0, 0
 		s.rematch(sweeper)
-		if counts.looks != want {
-			t.Errorf("%s looked at %d charges, want %d", what, counts.looks, want)
+		if counts.looks != want || counts.calls != min(want, 1) {
+			t.Errorf("%s looked at %d charges in %d calls, want %d in one", what, counts.looks, counts.calls, want)
 		}
 	}
 	counts.fail = errors.Join(gate.ErrStoreUnavailable, errors.New("down"))

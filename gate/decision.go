@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -53,6 +54,22 @@ type Decision struct {
 	Reasons        []Reason  `json:"reasons"`
 	PolicyRevision string    `json:"policyRevision"`
 	EvaluatedAt    time.Time `json:"evaluatedAt"`
+	// Until is when time alone may make another decision of the same question: the next
+	// turn of an age that the rules or the conditions see, or the start or end of an
+	// exception. Zero: not known, so that it has to be evaluated again. It is never
+	// stored.
+	Until time.Time `json:"-"`
+}
+
+// Same reports whether two decisions differ by their times at most.
+func (d Decision) Same(o Decision) bool {
+	return d.Outcome == o.Outcome && d.Code == o.Code && d.PolicyRevision == o.PolicyRevision &&
+		slices.EqualFunc(d.Reasons, o.Reasons, Reason.same)
+}
+
+func (r Reason) same(o Reason) bool {
+	return r.Action == o.Action && r.Code == o.Code && r.Rule == o.Rule && r.Msg == o.Msg &&
+		slices.Equal(r.Findings, o.Findings) && r.Text.same(o.Text)
 }
 
 // Event is why an evaluation takes place.

@@ -1,5 +1,7 @@
 package gate
 
+import "maps"
+
 // Text is what is said to a person, before it is put into words: a key of the table in
 // gate/refusal and the values of its parameters. It is made there (refusal.Say) and put
 // into words there (refusal.English). The zero Text says nothing.
@@ -16,3 +18,8 @@ type Text struct {
 
 // IsZero reports whether t says nothing.
 func (t Text) IsZero() bool { return t.Key == "" }
+
+// same reports whether two texts say the same.
+func (t Text) same(o Text) bool {
+	return t.Key == o.Key && maps.Equal(t.Values, o.Values) && maps.EqualFunc(t.Texts, o.Texts, Text.same)
+}

@@ -78,8 +78,8 @@ func (c *storeCalls) Findings(ctx context.Context, d gate.Digest) (*gate.Finding
 
 func (c *storeCalls) Now(ctx context.Context) (time.Time, error) { return c.called("Now").Now(ctx) }
 
-func (c *storeCalls) Charged(ctx context.Context, d gate.Digest) (gate.Charge, error) {
-	return c.called("Charged").Charged(ctx, d)
+func (c *storeCalls) ChargesOf(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Charge, error) {
+	return c.called("ChargesOf").ChargesOf(ctx, digests)
 }
 
 func (c *storeCalls) Fence(ctx context.Context, d gate.Digest, epoch int64) error {

@@ -58,7 +58,7 @@ func TestStoreCalls(t *testing.T) {
 		s.push("team/app", "v2", 1)
 		s.event("team/app", "v2", d)
 		check("the resolve of a known digest with another tag", most(s.each(c)[gate.JobResolve]),
-			"Now Read ADDLOCATION PUTTAG PUTVERDICTS AVOID")
+			"Now Read ADDLOCATION PUTTAG AVOID")
 
 		s.push("team/copy", "v1", 1)
 		s.event("team/copy", "v1", d)
@@ -70,7 +70,7 @@ func TestStoreCalls(t *testing.T) {
 		s.event("team/app", "v3", d)
 		s.event("team/app", "v4", d)
 		check("the resolve of a known digest with two tags", most(s.each(c)[gate.JobResolve]),
-			"Now Now Read ADDLOCATION PUTTAG PUTTAG PUTVERDICTS AVOID")
+			"Now Now Read ADDLOCATION PUTTAG PUTTAG AVOID")
 
 		// Both tags have moved on to a digest that is known by now.
 		moved := s.push("team/app", "v5", 2)
@@ -80,13 +80,13 @@ func TestStoreCalls(t *testing.T) {
 		s.event("team/app", "v5", d)
 		s.event("team/app", "v6", d)
 		check("the resolve of two tags that name another known digest", most(s.each(c)[gate.JobResolve]),
-			"Now Read Now Read ADDLOCATION PUTVERDICTS ADDLOCATION PUTTAG PUTTAG PUTVERDICTS AVOID")
+			"Now Read Now Read ADDLOCATION ADDLOCATION PUTTAG PUTTAG AVOID")
 
 		if _, err := s.Scan(s.ctx, s.at("team/app", ":v4"), false); err != nil {
 			t.Fatal(err)
 		}
 		check("the resolve of a tag of a known digest", most(s.each(c)[gate.JobResolve]),
-			"Now Read ADDLOCATION PUTTAG PUTVERDICTS AVOID")
+			"Now Read ADDLOCATION PUTTAG AVOID")
 
 		index, _ := s.pushIndex("team/multi", "v1")
 		s.event("team/multi", "v1", index)
@@ -98,15 +98,21 @@ func TestStoreCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("an analysis that repeats another", most(s.each(c)[gate.JobAnalyze]),
-			"FENCE Read SERVE PUTINVENTORY Findings PUTFINDINGS PUTVERDICTS")
+			"FENCE Read SERVE PUTINVENTORY Findings PUTFINDINGS")
 
 		sweeper := s.sweeper(listed{d})
 		s.rematch(sweeper)
-		check("a sweep of a digest with nothing new", strings.Join(c.take(), " "), "Read Charged PUTVERDICTS")
+		check("a sweep of a digest with nothing new", strings.Join(c.take(), " "), "Read ChargesOf")
 		s.clock.Advance(time.Minute)
 		s.matcher.activate(2)
 		s.rematch(sweeper)
 		check("a sweep of a digest after a new generation", strings.Join(c.take(), " "),
-			"Read Charged Inventory Findings PUTFINDINGS PUTVERDICTS")
+			"Read ChargesOf Inventory Findings PUTFINDINGS")
+		s.clock.Advance(time.Minute)
+		s.matcher.bad[d] = gate.SeverityCritical
+		s.matcher.activate(3)
+		s.rematch(sweeper)
+		check("a sweep of a digest whose verdict changes", strings.Join(c.take(), " "),
+			"Read ChargesOf Inventory Findings PUTFINDINGS PUTVERDICTS")
 	})
 }

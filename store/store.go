@@ -131,6 +131,9 @@ type Charges interface {
 	// Charged returns the charge of a digest, the zero Charge when it never was
 	// charged.
 	Charged(ctx context.Context, digest gate.Digest) (gate.Charge, error)
+	// ChargesOf returns the charges of many digests in one call; those that never were
+	// charged are missing from the answer.
+	ChargesOf(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Charge, error)
 	// Restore gives a digest that has no charge one that is served, counts it
 	// as used in the period, beyond the limit if need be, and reports that it
 	// did. A live job of the digest then needs no charge any more; a parked one

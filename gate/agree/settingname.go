@@ -9,6 +9,7 @@ const (
 	SettingAnalyzerSet   = "analyzer/set"
 	SettingAdminToken    = "auth/admin-token"
 	SettingAuthority     = "admission/authority"
+	SettingAsked         = "admission/asked"
 	SettingCopyProgress  = SettingsOfCopies + "progress"
 	SettingsOfCopies     = "copy/" // those that say how a copy of the store stands, and are not copied
 	settingNamespaces    = "admission-namespaces/"
@@ -50,6 +51,7 @@ type SettingUse struct {
 func SettingUses() []SettingUse {
 	return []SettingUse{
 		{SettingAuthority, "the authority of admission's own certificates, sealed"},
+		{SettingAsked, "the digests that admission was asked for last"},
 		{SettingNamespaces("CLUSTER"), "namespaces that have had an image admitted"},
 		{SettingAdvisories, "which advisory data is in force"},
 		{SettingAnalyzerSet, "the analysers of the worker that started last"},

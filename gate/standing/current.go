@@ -52,12 +52,19 @@ type Current struct {
 	// others on it.
 	Store  agree.TimedSettings
 	Shared bool
-	Log    *slog.Logger
+	// Ready brings what a sweep lists up to date with the store. After an error the sweep
+	// waits: it would miss images.
+	Ready func(ctx context.Context) error
+	Log   *slog.Logger
 }
 
 // Run sweeps when the advisories or the policies changed, and now and then for
-// what depends on the time, until ctx ends.
+// what depends on the time, until ctx ends. The first sweep waits for a list of all
+// images.
 func (c *Current) Run(ctx context.Context) {
+	if !c.ready(ctx) {
+		return
+	}
 	repeat(ctx, c.Advisories.Changed, c.Policies.Revision, evaluateEvery, c.rematch)
 }
 
@@ -83,6 +90,30 @@ func repeat(ctx context.Context, changes func() <-chan struct{}, revision func()
 			case <-compare.C:
 				waiting = revision() == done
 			}
+		}
+	}
+}
+
+// readyWait is how long the first sweep waits after a list that could not be built; it
+// doubles with each time, up to readyMost.
+const (
+	readyWait = time.Second
+	readyMost = time.Minute
+)
+
+// ready waits until the list of images is complete as of its call; false when ctx ends
+// before. Until then stored verdicts stand, and admission matches by itself.
+func (c *Current) ready(ctx context.Context) bool {
+	for wait := readyWait; ; wait = min(2*wait, readyMost) {
+		err := c.Ready(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err() == nil
+		}
+		c.Log.Error("the list of stored images is not complete, the sweep waits for it", "error", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
 		}
 	}
 }
@@ -126,6 +157,9 @@ func (c *Current) sweepsFor() string {
 // and evaluated again. Errors: those of the store, and ErrNotFound while the set of
 // analysers is not known.
 func (c *Current) Rescan(ctx context.Context, content bool) (Swept, error) {
+	if err := c.Ready(ctx); err != nil {
+		return Swept{}, fmt.Errorf("listing stored images: %w", err)
+	}
 	if content {
 		set, err := c.Set(ctx)
 		if err != nil {

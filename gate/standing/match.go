@@ -119,7 +119,8 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 	}
 	f.InventoryID = rec.InventoryID
 	f.CarryFirstSeen(older, s.Now())
-	written, err := s.Records.PutFindings(ctx, f, rec.FindingsID)
+	var written gate.Written
+	writing(ctx, func() { written, err = s.Records.PutFindings(ctx, f, rec.FindingsID) })
 	if err != nil {
 		return err
 	}
@@ -167,11 +168,17 @@ func (s *Standing) evaluate(ctx context.Context, k *gate.Known, o gate.Occasion,
 		q.Tags = s.tags(ctx, k.Record.Digest, l.Location, o)
 		verdicts = append(verdicts, gate.Verdict{Decision: s.Evaluator.Evaluate(ctx, q), Location: l.Location})
 	}
-	if len(verdicts) == 0 {
+	changed := slices.DeleteFunc(slices.Clone(verdicts), func(v gate.Verdict) bool {
+		l, ok := k.Record.At(v.Location)
+		return ok && l.Verdict.Same(v.Decision)
+	})
+	if len(changed) == 0 {
 		return nil
 	}
-	replaced, err := s.Records.PutVerdicts(ctx, k.Record.Digest, k.Record.Basis(), verdicts)
-	c.Verdicts, c.MoreVerdicts = verdictChanges(replaced, verdicts)
+	var replaced []gate.Verdict
+	var err error
+	writing(ctx, func() { replaced, err = s.Records.PutVerdicts(ctx, k.Record.Digest, k.Record.Basis(), changed) })
+	c.Verdicts, c.MoreVerdicts = verdictChanges(replaced, changed)
 	return err
 }
 

@@ -27,6 +27,9 @@ func (s *Standing) Question(r gate.Reader, e gate.Entry, loc gate.Location, even
 	if reg, ok := s.Registries.ByName(loc.Registry); ok {
 		q.Host = reg.Host
 	}
+	if event == gate.EventAdmission {
+		s.Asked.Note(e.Record.Digest, q.Now)
+	}
 	g, loaded := s.Matcher.Generation()
 	q.Advisories = g
 	rec := e.Record

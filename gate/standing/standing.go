@@ -68,7 +68,11 @@ type Standing struct {
 	Changes Changes
 	Now     func() time.Time
 	Log     *slog.Logger
+	// Asked remembers what admission asks for; nil remembers nothing.
+	Asked *Asked
 
+	// front is what the next step of a sweep is for.
+	front front
 	// matching bounds what questions match; see Question.
 	matching matchSlots
 }

@@ -2,8 +2,6 @@ package standing
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -27,6 +25,11 @@ type Swept struct {
 	Failed    int // left for the next sweep
 }
 
+func (s *Swept) add(o Swept) {
+	s.Seen, s.Matched, s.Evaluated = s.Seen+o.Seen, s.Matched+o.Matched, s.Evaluated+o.Evaluated
+	s.Queued, s.Charged, s.Failed = s.Queued+o.Queued, s.Charged+o.Charged, s.Failed+o.Failed
+}
+
 // Sweeper keeps stored answers current: it goes over every digest with an
 // inventory. Sweeps do not overlap; one that is asked for while another runs
 // waits for it. The last verdicts stay in force meanwhile.
@@ -43,18 +46,23 @@ type Scheduler interface {
 	// Enqueue queues an analysis, or joins the live job. After an error the next sweep
 	// queues it.
 	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
-	// Charged is the charge of a digest, the zero Charge when there is none.
-	Charged(ctx context.Context, d gate.Digest) (gate.Charge, error)
+	// ChargesOf are the charges of many digests; those without one are missing. After an
+	// error the next sweep looks again.
+	ChargesOf(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Charge, error)
 	// Restore gives a digest a charge that the store has lost and reports whether it
 	// did; a charge that is there stays. Repeating it is harmless.
 	Restore(ctx context.Context, d gate.Digest, period string, at time.Time) (added bool, err error)
 }
 
-// SweepOptions say what is swept; all are needed.
+// SweepOptions say what is swept; all but Asked are needed.
 type SweepOptions struct {
 	Digests   Digests
 	Scheduler Scheduler
 	Quota     *gate.Quota
+	// Asked lists the digests that admission was asked for lately, here or in another
+	// process, the last one first: they are swept before the others. nil lists none.
+	// Errors end the sweep; the next one begins again.
+	Asked func(ctx context.Context) ([]gate.Digest, error)
 }
 
 // NewSweeper makes a sweeper over what is listed.
@@ -64,25 +72,19 @@ func NewSweeper(s *Standing, o SweepOptions) *Sweeper {
 
 // Rematch matches every digest whose findings are not of the active generation
 // and matcher, and evaluates the others again. It pulls nothing. It charges
-// nothing either, but for charges that the store has lost: see [Sweeper.audit].
+// nothing either, but for charges that the store has lost: see audits.page.
 func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
-	p := s.standing
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	began, audited := p.Now(), true
-	all := began.Sub(s.audited).Abs() >= auditEvery
-	swept, err := s.sweep(ctx, func(k gate.Known, swept *Swept) error {
-		var auditing error
-		rec := k.Record
-		if rec.InventoryID != "" && (all || began.Sub(rec.AnalyzedAt).Abs() < auditFresh) {
-			auditing = s.audit(ctx, rec, swept)
-			audited = audited && auditing == nil
-		}
-		return errors.Join(auditing, s.rematch(ctx, k, swept))
+	audits := s.audits()
+	swept, err := s.sweep(ctx, task{
+		page: func(ctx context.Context, read []gate.Known, swept *Swept) ([]gate.Known, error) {
+			audits.page(ctx, read, swept)
+			return read, nil
+		},
+		visit: s.rematch,
 	})
-	if all && audited && err == nil {
-		s.audited = began
-	}
+	audits.end(err)
 	return swept, err
 }
 
@@ -98,37 +100,6 @@ func (s *Sweeper) rematch(ctx context.Context, k gate.Known, swept *Swept) error
 	return p.Match(ctx, k, o)
 }
 
-// When the charges of analysed digests are looked at, which costs a round trip for
-// each. What a shared store loses is its last second, or the lag of its replica, so
-// that every sweep looks at the digests that were analysed within the hour. The first
-// sweep of a process and one a day look at all, for what was lost while no process
-// swept.
-const (
-	auditFresh = time.Hour
-	auditEvery = 24 * time.Hour
-)
-
-// audit charges an analysed digest that has no charge: the scheduler's part of
-// a shared store may have lost it while the record, which is located elsewhere,
-// survived (DESIGN.md §5 rule 6). Without it a forced analysis would charge the
-// digest a second time, in another period.
-func (s *Sweeper) audit(ctx context.Context, rec gate.Record, swept *Swept) error {
-	p := s.standing
-	charge, err := s.o.Scheduler.Charged(ctx, rec.Digest)
-	if err != nil || charge.Served {
-		return err
-	}
-	at := rec.AnalyzedAt
-	if at.IsZero() {
-		at = p.Now()
-	}
-	added, err := s.o.Scheduler.Restore(ctx, rec.Digest, s.o.Quota.Period(at).Key, at)
-	if added {
-		swept.Charged++
-	}
-	return err
-}
-
 // Reanalyze queues the analysis of every digest whose inventory was made by another
 // analyzer set than set, which is the present one. The digests were charged before, so
 // that this is free.
@@ -136,7 +107,7 @@ func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
 	p := s.standing
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sweep(ctx, func(k gate.Known, swept *Swept) error {
+	return s.sweep(ctx, task{visit: func(ctx context.Context, k gate.Known, swept *Swept) error {
 		rec := k.Record
 		if rec.AnalyzerSet == set {
 			return nil
@@ -152,39 +123,5 @@ func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
 			return err
 		}
 		return nil // nowhere to pull it from any more: what is known stays
-	})
-}
-
-// sweepPage is how many digests are read at a time. What is written of one that has
-// changed since is refused, and read again.
-const sweepPage = 200
-
-// sweep visits every digest with an inventory; s.mu is held.
-func (s *Sweeper) sweep(ctx context.Context, visit func(gate.Known, *Swept) error) (swept Swept, err error) {
-	var after gate.Digest
-	for {
-		page, err := s.o.Digests.Scanned(ctx, after, sweepPage)
-		if err != nil || len(page) == 0 {
-			return swept, err
-		}
-		after = page[len(page)-1]
-		res, err := s.standing.Records.Read(ctx, gate.ReadRequest{Digests: page})
-		if err != nil {
-			return swept, err
-		}
-		for _, d := range page {
-			if ctx.Err() != nil {
-				return swept, fmt.Errorf("sweeping: %w", errors.Join(gate.ErrTimeout, context.Cause(ctx)))
-			}
-			swept.Seen++
-			err := visit(gate.Known{Entry: res.Digests[d]}, &swept)
-			if errors.Is(err, gate.ErrAdvisoriesUnavailable) {
-				return swept, err
-			}
-			if err != nil {
-				swept.Failed++
-				s.standing.Log.Warn("sweeping a digest", "digest", d, "error", err)
-			}
-		}
-	}
+	}})
 }

@@ -77,6 +77,35 @@ func (s *Store) Charged(ctx context.Context, digest gate.Digest) (gate.Charge, e
 	return gate.Charge{Period: c.Period, At: timeOf(c.At), Served: c.Served}, nil
 }
 
+// ChargesOf returns the charges of many digests.
+func (s *Store) ChargesOf(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Charge, error) {
+	charges := make(map[gate.Digest]gate.Charge, len(digests))
+	if len(digests) == 0 {
+		return charges, nil
+	}
+	what := fmt.Sprintf("reading the charges of %d digests", len(digests))
+	fields := make([]string, len(digests))
+	for i, d := range digests {
+		fields[i] = string(d)
+	}
+	stored, err := s.client.HMGet(ctx, s.keys.charges(), fields...).Result()
+	if err != nil {
+		return nil, s.failedIn(ctx, what, err)
+	}
+	for i, value := range stored {
+		packed, ok := value.(string)
+		if !ok {
+			continue // there is none
+		}
+		var c charge
+		if err := msgpack.Unmarshal([]byte(packed), &c); err != nil {
+			return nil, s.failed(what, err)
+		}
+		charges[digests[i]] = gate.Charge{Period: c.Period, At: timeOf(c.At), Served: c.Served}
+	}
+	return charges, nil
+}
+
 // Restore charges a digest that was analysed and has no charge.
 func (s *Store) Restore(ctx context.Context, digest gate.Digest, period string, at time.Time) (added bool, err error) {
 	what := fmt.Sprintf("restoring the charge of %s", gate.Printable(string(digest), 100))

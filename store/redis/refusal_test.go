@@ -60,6 +60,9 @@ var calls = []struct {
 		_, _, err := s.Setting(ctx, "kept")
 		return err
 	}},
+	{"charges_of", false, func(ctx context.Context, s *redis.Store, d gate.Digest) error {
+		return second(s.ChargesOf(ctx, []gate.Digest{d}))
+	}},
 	{"charged", false, func(ctx context.Context, s *redis.Store, d gate.Digest) error { return second(s.Charged(ctx, d)) }},
 	{"changes", false, func(ctx context.Context, s *redis.Store, _ gate.Digest) error {
 		_, _, err := s.Changes(ctx, 0, 10)

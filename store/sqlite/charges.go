@@ -74,6 +74,26 @@ func (s *Store) Charged(ctx context.Context, digest gate.Digest) (gate.Charge, e
 	return c, nil
 }
 
+// ChargesOf returns the charges of many digests.
+func (s *Store) ChargesOf(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Charge, error) {
+	charges := make(map[gate.Digest]gate.Charge, len(digests))
+	err := s.queries.list(ctx, func(row scanner) error {
+		var d gate.Digest
+		var c gate.Charge
+		var at int64
+		err := row.Scan(&d, &c.Period, &at, &c.Served)
+		if err == nil {
+			c.At = timeOf(at)
+			charges[d] = c
+		}
+		return err
+	}, listCharges, texts(digests))
+	if err != nil {
+		return nil, storeError(fmt.Sprintf("reading the charges of %d digests", len(digests)), err)
+	}
+	return charges, nil
+}
+
 // Restore charges a digest that was analysed and has no charge.
 func (s *Store) Restore(ctx context.Context, digest gate.Digest, period string, at time.Time) (bool, error) {
 	what := fmt.Sprintf("restoring the charge of %s", gate.Printable(string(digest), 100))

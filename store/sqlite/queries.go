@@ -31,8 +31,9 @@ const (
 	listLocations = `SELECT ` + locationColumns + ` FROM locations WHERE digest IN `
 	// 2 is store.KindAnalyze. The predicate is that of the index jobs_current; without
 	// it the query would read the whole table.
-	listJobs = `SELECT ` + jobColumns + ` FROM jobs WHERE kind = 2 AND superseded = 0 AND key IN `
-	listTags = `SELECT ` + tagColumns + ` FROM tags WHERE key IN `
+	listJobs    = `SELECT ` + jobColumns + ` FROM jobs WHERE kind = 2 AND superseded = 0 AND key IN `
+	listCharges = `SELECT digest, period, at, served FROM charges WHERE digest IN `
+	listTags    = `SELECT ` + tagColumns + ` FROM tags WHERE key IN `
 )
 
 // listSizes are the lengths for which lists are prepared; a shorter list
@@ -48,7 +49,7 @@ func (q *queries) prepare(ctx context.Context, db *sql.DB) error {
 		queryJob, queryChecked, queryQuota, queryPull, queryCharged, querySetting, queryInventory, queryFindings,
 		queryChanges, queryFeedEnds, queryScanJobs, queryScanTags, queryScanDigests,
 	}
-	for _, list := range []string{listRecords, listLocations, listJobs, listTags} {
+	for _, list := range []string{listRecords, listLocations, listJobs, listCharges, listTags} {
 		for _, n := range listSizes {
 			texts = append(texts, listQuery(list, n))
 		}

@@ -275,6 +275,7 @@ func everyMethod(ctx context.Context, s store.Store) map[string]error {
 	errs["Avoid"] = s.Avoid(ctx, "p", 1)
 	_, errs["Quota"] = s.Quota(ctx, "p")
 	_, errs["Charged"] = s.Charged(ctx, digest("a"))
+	_, errs["ChargesOf"] = s.ChargesOf(ctx, []gate.Digest{digest("a")})
 	_, errs["Restore"] = s.Restore(ctx, digest("a"), "p", time.Unix(1, 0))
 	_, errs["Spend"] = s.Spend(ctx, "b", 1, time.Hour)
 	errs["Fence"] = s.Fence(ctx, digest("a"), 1)

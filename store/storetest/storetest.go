@@ -237,6 +237,11 @@ func (e *env) wantCharged(name, want string) {
 	if got.Period != want || got.At.IsZero() != (want == "") {
 		e.Fatalf("Charged(%s): got %+v, want period %q", name, got, want)
 	}
+	several, err := e.s.ChargesOf(e.ctx, []gate.Digest{digest("never charged"), digest(name)})
+	one, there := several[digest(name)]
+	if err != nil || one != got || there != (want != "") || len(several) > 1 {
+		e.Fatalf("ChargesOf(%s): got %+v, %v, want %+v", name, several, err, got)
+	}
 }
 
 func (e *env) now() time.Time {

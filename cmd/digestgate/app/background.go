@@ -27,6 +27,9 @@ func (a *App) follow(ctx context.Context, s *Running) {
 	if a.Catalog != nil {
 		s.work.Go(func() { a.Catalog.Follow(ctx) })
 	}
+	if a.has(RoleAdmission) {
+		s.work.Go(func() { a.Standing.Asked.Run(ctx, a.Store, a.Log) })
+	}
 	if a.copies != nil {
 		s.work.Go(func() { a.copies.Follow(ctx, a.Store) })
 	}
@@ -103,7 +106,7 @@ func (a *App) Workers() []*work.Worker {
 func (a *App) current() *standing.Current {
 	return &standing.Current{
 		Sweeper: a.sweeper, Advisories: a.Advisories, Policies: a.policies, Set: a.analyzerSet,
-		Store: a.Store, Shared: a.Config.Store.Shared(), Log: a.Log,
+		Store: a.Store, Shared: a.Config.Store.Shared(), Ready: a.Catalog.CatchUp, Log: a.Log,
 	}
 }
 

@@ -1,0 +1,232 @@
+package standing
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
+)
+
+// Asked remembers which digests admission was asked for last: what runs, or is about
+// to. A sweep takes these before the others. It holds at most askedMost; where
+// processes share a store, each adds what it was asked for to one setting, which a
+// restart survives too. It orders work and decides nothing.
+//
+// Its methods are safe for concurrent use; the nil value remembers nothing.
+type Asked struct {
+	mu sync.RWMutex
+	at map[gate.Digest]int64 // Unix minutes
+	// shared are the minutes that the setting has, as of the last look.
+	shared map[gate.Digest]int64
+}
+
+const (
+	// askedMost is how many digests are remembered. Clusters run 500 to 5,000 images; in
+	// the setting, which takes 1 MiB, a digest takes 48 bytes.
+	askedMost = 10_000
+	// askedFine is how far the time of the last review may be behind, so that most reviews
+	// find it written down already.
+	askedFine = 10 // minutes
+	// askedShared is how far the time in the setting may be behind: a cluster that runs
+	// the same images writes it once an hour.
+	askedShared = 60 // minutes
+	// shareEvery is how often a process looks whether it has something to add.
+	shareEvery = time.Minute
+)
+
+// Note remembers that admission was asked for a digest at a time.
+func (a *Asked) Note(d gate.Digest, at time.Time) {
+	if a == nil {
+		return
+	}
+	minute := at.Unix() / 60
+	a.mu.RLock()
+	last, known := a.at[d]
+	a.mu.RUnlock()
+	if known && minute-last < askedFine {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.at == nil {
+		a.at = map[gate.Digest]int64{}
+	}
+	a.at[gate.Digest(strings.Clone(string(d)))] = minute // it may be a part of a large text
+	if len(a.at) > askedMost+askedMost/4 {
+		a.at = newest(a.at, askedMost)
+	}
+}
+
+// Lately lists the digests that admission was asked for, here or as the setting had it
+// at the last look, the last one first.
+func (a *Asked) Lately() []gate.Digest {
+	if a == nil {
+		return nil
+	}
+	a.mu.RLock()
+	all := merge(a.at, a.shared)
+	a.mu.RUnlock()
+	return inOrder(all)[:min(len(all), askedMost)]
+}
+
+// Run adds to the setting now and then what it does not have yet, until ctx ends.
+// Without a store that answers, the order of sweeps is that of this process alone.
+func (a *Asked) Run(ctx context.Context, s agree.Settings, log *slog.Logger) {
+	tick := time.NewTicker(shareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := a.Share(ctx, s); err != nil && ctx.Err() == nil {
+			log.Debug("sharing what admission was asked for", "error", err)
+		}
+	}
+}
+
+// Share adds to the setting what it does not have, or has with a time that is an hour
+// behind. Errors: those of the store; the next call repeats it.
+func (a *Asked) Share(ctx context.Context, s agree.Settings) error {
+	a.mu.RLock()
+	here := merge(a.at, nil)
+	a.mu.RUnlock()
+	if !adds(here, a.lastShared()) {
+		return nil
+	}
+	return agree.UpdateSetting(ctx, s, agree.SettingAsked, func(value []byte) ([]byte, error) {
+		there := unpackAsked(value)
+		all := newest(merge(here, there), askedMost)
+		a.setShared(all)
+		if !adds(here, there) {
+			return nil, nil
+		}
+		return packAsked(all)
+	})
+}
+
+// Look takes over what the setting has and returns Lately. Errors: those of the store.
+func (a *Asked) Look(ctx context.Context, s agree.Settings) ([]gate.Digest, error) {
+	value, _, err := s.Setting(ctx, agree.SettingAsked)
+	if err != nil && !errors.Is(err, gate.ErrNotFound) {
+		return nil, err
+	}
+	a.setShared(unpackAsked(value))
+	return a.Lately(), nil
+}
+
+func (a *Asked) lastShared() map[gate.Digest]int64 {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.shared
+}
+
+// setShared takes a map that is not changed any more.
+func (a *Asked) setShared(m map[gate.Digest]int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.shared = m
+}
+
+// adds reports whether the newest of here are not in there, or much older.
+func adds(here, there map[gate.Digest]int64) bool {
+	for d, minute := range here {
+		if last, known := there[d]; !known || minute-last >= askedShared {
+			return len(there) < askedMost || minute > oldest(there)
+		}
+	}
+	return false
+}
+
+func oldest(m map[gate.Digest]int64) int64 {
+	first, least := true, int64(0)
+	for _, minute := range m {
+		if first || minute < least {
+			first, least = false, minute
+		}
+	}
+	return least
+}
+
+// merge is a new map with the later of two times of each digest.
+func merge(a, b map[gate.Digest]int64) map[gate.Digest]int64 {
+	all := make(map[gate.Digest]int64, max(len(a), len(b)))
+	for _, m := range []map[gate.Digest]int64{a, b} {
+		for d, minute := range m {
+			all[d] = max(all[d], minute)
+		}
+	}
+	return all
+}
+
+// newest keeps the n last ones.
+func newest(m map[gate.Digest]int64, n int) map[gate.Digest]int64 {
+	if len(m) <= n {
+		return m
+	}
+	kept := make(map[gate.Digest]int64, n)
+	for _, d := range inOrder(m)[:n] {
+		kept[d] = m[d]
+	}
+	return kept
+}
+
+// inOrder lists the digests, the last one first.
+func inOrder(m map[gate.Digest]int64) []gate.Digest {
+	list := make([]gate.Digest, 0, len(m))
+	for d := range m {
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(x, y gate.Digest) int { return cmp.Or(cmp.Compare(m[y], m[x]), cmp.Compare(x, y)) })
+	return list
+}
+
+// askedSetting is the value of the setting: for each digest its 32 bytes and 4 bytes of
+// Unix minutes.
+type askedSetting struct {
+	Packed []byte `json:"packed"`
+}
+
+const (
+	askedPrefix = "sha256:"
+	askedEach   = 32 + 4
+)
+
+func packAsked(m map[gate.Digest]int64) ([]byte, error) {
+	var b bytes.Buffer
+	for _, d := range inOrder(m) {
+		raw, err := hex.DecodeString(strings.TrimPrefix(string(d), askedPrefix))
+		if err != nil || len(raw) != 32 || !d.Valid() {
+			continue
+		}
+		b.Write(raw)
+		_ = binary.Write(&b, binary.BigEndian, uint32(m[d])) // to memory
+	}
+	return json.Marshal(askedSetting{b.Bytes()})
+}
+
+// unpackAsked reads a value. One that cannot be read counts as empty: it orders work
+// only.
+func unpackAsked(value []byte) map[gate.Digest]int64 {
+	var s askedSetting
+	if len(value) == 0 || json.Unmarshal(value, &s) != nil {
+		return nil
+	}
+	m := make(map[gate.Digest]int64, len(s.Packed)/askedEach)
+	for p := s.Packed; len(p) >= askedEach && len(m) < askedMost; p = p[askedEach:] {
+		m[gate.Digest(askedPrefix+hex.EncodeToString(p[:32]))] = int64(binary.BigEndian.Uint32(p[32:askedEach]))
+	}
+	return m
+}
