@@ -23,3 +23,15 @@ type Rounds interface {
 // because it is pushed meanwhile, and its manifest is read, each time in a round; the
 // last one tells what came of it. One more is a bug.
 const MaxRounds = 7
+
+// Prompt are Rounds of which some references need nothing but what is in the memory of
+// this process. Their answers are given by the goroutine of the review itself.
+type Prompt interface {
+	Rounds
+	// AtOnce answers for one reference as Decide would, if the answer is at hand. ok is
+	// false when anything had to be read, waited for, evaluated or queued for it; then
+	// nothing has happened, and the reference is asked for by Read and Decide. It takes
+	// no lock that is held over a read or a write of a store, because nothing ends a
+	// review that is held up here. It is called by one goroutine before the first Read.
+	AtOnce(ctx context.Context, ref Reference, req Request) (a Answer, ok bool)
+}

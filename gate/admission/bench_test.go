@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -25,6 +26,23 @@ var allowAll = deciderFunc(func(_ context.Context, ref gate.Reference, _ gate.Re
 	return gate.Answer{Outcome: gate.OutcomeAllow, Digest: ref.Digest}
 })
 
+// promptly is a decider of which all answers are at hand.
+type promptly struct{ deciderFunc }
+
+func (p promptly) Rounds([]gate.Reference) gate.Rounds { return promptRounds{p.deciderFunc} }
+
+type promptRounds struct{ deciderFunc }
+
+func (promptRounds) Read(context.Context) {}
+
+func (p promptRounds) Decide(ctx context.Context, ref gate.Reference, req gate.Request) (gate.Answer, bool) {
+	return p.deciderFunc(ctx, ref, req), true
+}
+
+func (p promptRounds) AtOnce(ctx context.Context, ref gate.Reference, req gate.Request) (gate.Answer, bool) {
+	return p.deciderFunc(ctx, ref, req), true
+}
+
 // threeImages is the review of a Pod with three images, as kubectl apply and
 // an API server make it.
 func threeImages(tb testing.TB) []byte {
@@ -32,13 +50,33 @@ func threeImages(tb testing.TB) []byte {
 }
 
 // BenchmarkHandler is one warm review of a Pod with three images through the
-// handler, without network.
+// handler, without network: whose answers are at hand, whose answers are asked for,
+// with its line in a log, and refused because there is no place in flight.
 func BenchmarkHandler(b *testing.B) {
+	b.Run("at_once", func(b *testing.B) { benchmarkHandler(b, promptly{allowAll}, Options{}) })
+	b.Run("asked", func(b *testing.B) { benchmarkHandler(b, allowAll, Options{}) })
+	b.Run("logged", func(b *testing.B) {
+		benchmarkHandler(b, promptly{allowAll}, Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	})
+	b.Run("busy", func(b *testing.B) {
+		r := full(b, Options{MaxInFlight: 1, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		body, ctx := threeImages(b), impatient(b)
+		b.ReportAllocs()
+		for b.Loop() {
+			if resp, err := r.Review(ctx, body, DefaultCluster); err != nil || resp.Code != gate.CodeBusy {
+				b.Fatalf("got %+v, %v", resp, err)
+			}
+		}
+	})
+}
+
+func benchmarkHandler(b *testing.B, d Decider, o Options) {
 	rec, err := NewRecorder(prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
 	}
-	h := newHandler(b, allowAll, Options{Recorder: rec})
+	o.Recorder = rec
+	h := newHandler(b, d, o)
 	body := threeImages(b)
 	reader := bytes.NewReader(body)
 	req := httptest.NewRequest(http.MethodPost, BasePath+"?timeout=10s", nil)
@@ -67,7 +105,7 @@ func BenchmarkTLS(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	url := serve(b, c, allowAll) + BasePath + "?timeout=10s"
+	url := serve(b, c, promptly{allowAll}) + BasePath + "?timeout=10s"
 	cl := certificatetest.Client(b, func(config *tls.Config) { config.RootCAs = certificatetest.Pool(c.CABundle()) })
 	body := threeImages(b)
 	const callers = 16

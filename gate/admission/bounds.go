@@ -34,6 +34,17 @@ func short(raw []byte, limit int) (string, error) {
 	return s, err
 }
 
+// word is short for the few words that nearly all reviews are made of, which need no
+// memory of their own.
+func word(raw []byte) (string, error) {
+	for _, w := range [...]string{`"v1"`, `""`, `"Pod"`, `"CREATE"`, `"UPDATE"`, `"DELETE"`, `"apps"`, `"ReplicaSet"`, `"Deployment"`} {
+		if string(raw) == w {
+			return w[1 : len(w)-1], nil
+		}
+	}
+	return short(raw, maxName)
+}
+
 // named is short for the names of containers and volumes.
 func named(raw []byte) (string, error) {
 	s, err := short(raw, maxLabel)
@@ -47,12 +58,25 @@ func named(raw []byte) (string, error) {
 func namespaceName(raw []byte) (string, error) {
 	s, err := text(raw)
 	switch {
-	case err != nil || s == "" || namePattern.MatchString(s):
+	case err != nil || s == "" || isLabel(s):
 		return s, err
 	case len(s) > maxLabel:
 		return "", fmt.Errorf("%d bytes, more than the %d of a namespace's name: %w", len(s), maxLabel, gate.ErrReviewInvalid)
 	}
 	return "", fmt.Errorf("%s is not the name of a namespace (lower-case letters, digits and hyphens): %w", gate.Quoted(s, 80), gate.ErrReviewInvalid)
+}
+
+// isLabel is namePattern, which took 1 µs of each review.
+func isLabel(s string) bool {
+	if s == "" || len(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 // uid is the JSON token of a string, "" for anything else or an empty one. The

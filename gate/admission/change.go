@@ -23,20 +23,20 @@ type change struct {
 
 // everything is the change of a request that brings in the whole object.
 func (o object) everything() change {
-	c := change{doubts: o.doubts}
-	for i := range o.places {
-		c.fresh = append(c.fresh, i)
-	}
-	return c
+	return change{doubts: o.doubts, fresh: o.all()}
 }
 
 // nothing is the change of a request that brings in no image.
 func (o object) nothing() change {
-	c := change{known: o.doubts}
-	for i := range o.places {
-		c.kept = append(c.kept, i)
+	return change{known: o.doubts, kept: o.all()}
+}
+
+func (o object) all() []int {
+	list := make([]int, len(o.places))
+	for i := range list {
+		list[i] = i
 	}
-	return c
+	return list
 }
 
 // since compares an object with the one that it replaces, place by place. A place is

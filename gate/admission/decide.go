@@ -64,45 +64,122 @@ type checkedPlace struct {
 // blank: the image is to be filled in before there is a Pod.
 func (j checkedPlace) blank() bool { return strings.TrimSpace(j.image) == "" }
 
-// group is one reference and the indexes of the places that name it.
+// group is one reference and the indexes of the places that name it: the first, and
+// nearly always no other.
 type group struct {
-	ref    gate.Reference
-	places []int
+	ref   gate.Reference
+	first int
+	rest  []int
 }
 
-// decide asks for every place, each distinct reference together, and returns
-// when all are answered or ctx ends; then the missing ones are CodeTimeout.
-// It is one stage of the review's stay, which may end later than decide returns.
-// The error is ErrTooLarge.
-func decide(ctx context.Context, d Decider, places []place, req gate.Request, held *stay) ([]checkedPlace, error) {
-	out := make([]checkedPlace, len(places))
-	groups, err := sortOut(places, out)
-	if err != nil {
-		held.begin(0)
-		return nil, err
+func (g group) len() int { return 1 + len(g.rest) }
+
+func (g group) at(n int) int {
+	if n == 0 {
+		return g.first
+	}
+	return g.rest[n-1]
+}
+
+// from is the group without the places before the n-th.
+func (g group) from(n int) group {
+	if n == 0 {
+		return g
+	}
+	return group{g.ref, g.rest[n-1], g.rest[n:]}
+}
+
+// stage asks for every place of a list, for each distinct reference once.
+type stage struct {
+	places []place        // of the whole object
+	out    []checkedPlace // likewise
+	rounds gate.Rounds
+	groups []group // without an answer
+}
+
+// newStage begins to ask for the places of some indexes. What cannot be asked for is
+// answered. The error is ErrTooLarge.
+func newStage(d Decider, places []place, indexes []int, out []checkedPlace) (stage, error) {
+	s := stage{places: places, out: out}
+	if len(indexes) == 0 {
+		return s, nil
+	}
+	var err error
+	if s.groups, err = sortOut(places, indexes, out); err != nil {
+		return stage{}, err
+	}
+	s.rounds = roundsOf(d, s.groups)
+	return s, nil
+}
+
+// open is 1 while there are references without an answer.
+func (s *stage) open() int { return min(len(s.groups), 1) }
+
+// atOnce answers what needs nothing to be read. The goroutine of the review does it.
+func (s *stage) atOnce(ctx context.Context, req gate.Request) {
+	prompt, ok := s.rounds.(gate.Prompt)
+	if !ok || len(s.groups) == 0 {
+		return
+	}
+	left := s.groups[:0]
+	for _, g := range s.groups {
+		for n := range g.len() {
+			at := g.at(n)
+			answer, ok := askAtOnce(ctx, prompt, g.ref, forContainer(req, &s.places[at]))
+			if !ok {
+				left = append(left, g.from(n))
+				break
+			}
+			s.out[at].answer = answer
+			g.ref = pinned(g.ref, answer)
+		}
+	}
+	s.groups = left
+}
+
+// pinned: what the first asked resolved, the others of the group share. One review
+// never judges two digests for one tag.
+func pinned(ref gate.Reference, a gate.Answer) gate.Reference {
+	if ref.Digest == "" && a.Digest.Valid() {
+		return ref.Pin(a.Digest)
+	}
+	return ref
+}
+
+// finish asks for what is left, and returns when all is answered or ctx ends; then the
+// missing ones are CodeTimeout. It is one stage of the review's stay, which may end
+// later than finish returns.
+func (s *stage) finish(ctx context.Context, req gate.Request, held *stay) {
+	missing := 0
+	for _, g := range s.groups {
+		missing += g.len()
+	}
+	if missing == 0 {
+		return
 	}
 	// Room for every answer: whoever comes late blocks nowhere.
-	q := &questions{groups: groups, places: places, request: req, results: make(chan result, len(places)), rounds: roundsOf(d, groups)}
-	q.start(ctx, held, held.begin(min(parallel, len(groups))), 1)
-	missing := 0
-	for _, g := range groups {
-		missing += len(g.places)
+	q := &questions{groups: s.groups, places: s.places, request: req, results: make(chan result, missing), rounds: s.rounds}
+	q.start(ctx, held, held.begin(min(parallel, len(s.groups))), 1)
+	waits := make([]int, 0, missing)
+	for _, g := range s.groups {
+		for n := range g.len() {
+			waits = append(waits, g.at(n))
+		}
 	}
 	for missing > 0 {
 		select {
 		case r := <-q.results:
-			out[r.place].answer = r.answer
+			s.out[r.place].answer = r.answer
 			missing--
 		case <-ctx.Done():
 			for len(q.results) > 0 { // only this goroutine receives
 				r := <-q.results
-				out[r.place].answer = r.answer
+				s.out[r.place].answer = r.answer
 			}
-			timeOut(out, context.Cause(ctx))
-			return out, nil
+			timeOut(s.out, waits, context.Cause(ctx))
+			return
 		}
 	}
-	return out, nil
 }
 
 // roundsOf begins the rounds of the references.
@@ -176,20 +253,17 @@ func (q *questions) work(ctx context.Context, round int) {
 			return
 		}
 		g := q.groups[i]
-		for n, at := range g.places {
-			answer, ok := q.ask(ctx, g.ref, forContainer(q.request, q.places[at]), round)
+		for n := range g.len() {
+			at := g.at(n)
+			answer, ok := q.ask(ctx, g.ref, forContainer(q.request, &q.places[at]), round)
 			if !ok {
 				q.mu.Lock()
-				q.again = append(q.again, group{g.ref, g.places[n:]})
+				q.again = append(q.again, g.from(n))
 				q.mu.Unlock()
 				break
 			}
 			q.results <- result{at, answer}
-			// What the first asked resolved, the others of the group share:
-			// one review never judges two digests for one tag.
-			if g.ref.Digest == "" && answer.Digest.Valid() {
-				g.ref = g.ref.Pin(answer.Digest)
-			}
+			g.ref = pinned(g.ref, answer)
 		}
 	}
 }
@@ -206,37 +280,55 @@ func readAhead(ctx context.Context, r gate.Rounds) (err error) {
 }
 
 // forContainer is the request with the name of the container or volume.
-func forContainer(req gate.Request, p place) gate.Request {
+func forContainer(req gate.Request, p *place) gate.Request {
 	req.Container = p.name
 	return req
 }
 
-// sortOut parses the references: what cannot be asked for is answered in out,
-// the rest is grouped by what is written.
-func sortOut(places []place, out []checkedPlace) ([]group, error) {
-	groups := make([]group, 0, min(len(places), maxImages))
-	index := make(map[string]int, cap(groups))
-	for i, p := range places {
-		out[i].place = p
-		if at, ok := index[p.image]; ok {
-			if at >= 0 {
-				groups[at].places = append(groups[at].places, i)
+// fewPlaces is up to where comparing each image with all before it is quicker than a
+// map; nearly all Pods have fewer.
+const fewPlaces = 16
+
+// sortOut parses the references of the places of some indexes: what cannot be asked for
+// is answered in out, the rest is grouped by what is written.
+func sortOut(places []place, indexes []int, out []checkedPlace) ([]group, error) {
+	groups := make([]group, 0, min(len(indexes), maxImages))
+	// By the first place that names an image: its group, or -1 without one.
+	var few [fewPlaces]int
+	groupOf, distinct := few[:], 0
+	var firsts map[string]int
+	if len(indexes) > fewPlaces {
+		groupOf, firsts = make([]int, len(indexes)), make(map[string]int, maxImages)
+	}
+	for n, i := range indexes {
+		p := &places[i]
+		out[i].place = *p
+		first, again := firsts[p.image]
+		for m := 0; firsts == nil && m < n && !again; m++ {
+			first, again = m, places[indexes[m]].image == p.image
+		}
+		if again {
+			if at := groupOf[first]; at >= 0 {
+				groups[at].rest = append(groups[at].rest, i)
 			} else {
-				out[i].answer = out[-at-1].answer
+				out[i].answer = out[indexes[first]].answer
 			}
 			continue
 		}
-		if len(index) == maxImages {
+		if distinct == maxImages {
 			return nil, fmt.Errorf("request.object has more than %d different images: %w", maxImages, gate.ErrTooLarge)
+		}
+		distinct++
+		if firsts != nil {
+			firsts[p.image] = n
 		}
 		ref, err := gate.ParseReference(p.image)
 		if err != nil {
-			out[i].answer = refReason(err)
-			index[p.image] = -i - 1
+			out[i].answer, groupOf[n] = refReason(err), -1
 			continue
 		}
-		index[p.image] = len(groups)
-		groups = append(groups, group{ref, []int{i}})
+		groupOf[n] = len(groups)
+		groups = append(groups, group{ref: ref, first: i})
 	}
 	return groups, nil
 }
@@ -271,15 +363,27 @@ func (q *questions) ask(ctx context.Context, ref gate.Reference, req gate.Reques
 	return refusedFor(fmt.Errorf("deciding about %q: no answer after %d rounds", ref.String(), round)), true
 }
 
+// askAtOnce asks for one reference that may need nothing to be read.
+func askAtOnce(ctx context.Context, prompt gate.Prompt, ref gate.Reference, req gate.Request) (a gate.Answer, ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			a, ok = refusedFor(fmt.Errorf("deciding about %q: panic: %v\n%s", ref.String(), p, debug.Stack())), true
+		}
+	}()
+	if a, ok = prompt.AtOnce(ctx, ref, req); !ok {
+		return gate.Answer{}, false
+	}
+	return consistent(a, ref), true
+}
+
 // consistent turns an answer that contradicts itself into CodeInternal: an allow
 // without evidence, a refusal without a reason, a digest that is not the one
 // asked for.
 func consistent(a gate.Answer, ref gate.Reference) gate.Answer {
-	_, known := codes[a.Code]
-	switch {
-	case a.Permits() && (ref.Digest == "" || ref.Digest == a.Digest):
+	if a.Permits() && (ref.Digest == "" || ref.Digest == a.Digest) {
 		return a
-	case known && a.Outcome != gate.OutcomeAllow && a.Outcome != gate.OutcomeWarn:
+	}
+	if _, known := codes[a.Code]; known && a.Outcome != gate.OutcomeAllow && a.Outcome != gate.OutcomeWarn {
 		if a.Outcome == "" {
 			a.Outcome = gate.OutcomeNone
 		}
@@ -295,9 +399,9 @@ func refusedFor(err error) gate.Answer {
 	return gate.Answer{Outcome: gate.OutcomeNone, Code: gate.CodeOf(err), Err: err}
 }
 
-// timeOut answers for every place that has no answer yet.
-func timeOut(out []checkedPlace, cause error) {
-	for i := range out {
+// timeOut answers for those of some places that have no answer yet.
+func timeOut(out []checkedPlace, waits []int, cause error) {
+	for _, i := range waits {
 		if out[i].answer.Outcome == "" {
 			out[i].answer = refusedFor(fmt.Errorf("waiting for a decision about %s: %w", gate.Quoted(out[i].image, 300), errors.Join(gate.ErrTimeout, cause)))
 		}

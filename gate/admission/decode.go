@@ -109,7 +109,7 @@ func (r *request) field(name, value []byte) (err error) {
 	case "namespace":
 		r.namespace, err = namespaceName(value)
 	case "operation":
-		r.operation, err = short(value, maxName)
+		r.operation, err = word(value)
 	case "dryRun":
 		r.dryRun = string(value) == "true"
 		if s := string(value); s != "true" && s != "false" && s != "null" {
@@ -122,8 +122,11 @@ func (r *request) field(name, value []byte) (err error) {
 				r.user, err = username(value)
 			case "groups":
 				err = elements("groups", value, func(_ int, value []byte) error {
-					group, err := text(value)
-					r.node = r.node || group == nodeGroup
+					if isNull(value) {
+						return nil
+					}
+					group, err := unquoted(value)
+					r.node = r.node || string(group) == nodeGroup
 					return err
 				})
 			}
@@ -141,11 +144,11 @@ func decodeKind(raw []byte) (k groupVersionKind, err error) {
 	err = members(raw, func(name, value []byte) (err error) {
 		switch string(name) {
 		case "group":
-			k.group, err = short(value, maxName)
+			k.group, err = word(value)
 		case "version":
-			k.version, err = short(value, maxName)
+			k.version, err = word(value)
 		case "kind":
-			k.kind, err = short(value, maxName)
+			k.kind, err = word(value)
 		}
 		return err
 	})

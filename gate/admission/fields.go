@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -28,9 +27,9 @@ func members(raw []byte, each func(name, value []byte) error) error {
 	if len(raw) == 0 || raw[0] != '{' {
 		return fmt.Errorf("want an object, got %s: %w", sample(raw), gate.ErrReviewInvalid)
 	}
-	var array [fewNames][]byte // keeps them off the heap
-	seen := seenNames{few: array[:0]}
-	for i := 1; ; {
+	var few [fewNames][]byte // on the stack
+	var many map[string]struct{}
+	for i, n := 1, 0; ; n++ {
 		i = skip(raw, i, ",")
 		if i >= len(raw) || raw[i] == '}' {
 			return nil
@@ -40,10 +39,21 @@ func members(raw []byte, each func(name, value []byte) error) error {
 		if err != nil {
 			return err
 		}
-		if err := seen.add(name); err != nil {
-			return err
+		again := false
+		if n < fewNames {
+			for m := 0; m < n && !again; m++ {
+				again = bytes.Equal(few[m], name)
+			}
+			few[n] = name
+		} else {
+			many = withNames(many, few[:])
+			_, again = many[string(name)]
+			many[string(name)] = struct{}{}
 		}
-		if seen.count() > maxMembers {
+		if again {
+			return twice(name)
+		}
+		if n == maxMembers {
 			return fmt.Errorf("object with more than %d members: %w", maxMembers, gate.ErrReviewInvalid)
 		}
 		i = skip(raw, end, ":")
@@ -75,26 +85,36 @@ func (n *seenNames) add(name []byte) error {
 	if n.many != nil {
 		_, again = n.many[string(name)]
 	} else {
-		again = slices.ContainsFunc(n.few, func(other []byte) bool { return bytes.Equal(other, name) })
+		for _, other := range n.few {
+			again = again || bytes.Equal(other, name)
+		}
 	}
 	if again {
-		return fmt.Errorf("name %s occurs twice: %w", gate.Quoted(string(name), 60), gate.ErrReviewInvalid)
+		return twice(name)
 	}
 	if n.many == nil && len(n.few) < fewNames {
 		n.few = append(n.few, name)
 		return nil
 	}
-	if n.many == nil {
-		n.many = make(map[string]struct{}, 2*fewNames)
-		for _, other := range n.few {
-			n.many[string(other)] = struct{}{}
-		}
-	}
+	n.many = withNames(n.many, n.few)
 	n.many[string(name)] = struct{}{}
 	return nil
 }
 
-func (n *seenNames) count() int { return max(len(n.few), len(n.many)) }
+// withNames is a set, or the one of the first names when it is nil.
+func withNames(set map[string]struct{}, names [][]byte) map[string]struct{} {
+	if set == nil {
+		set = make(map[string]struct{}, 2*fewNames)
+		for _, name := range names {
+			set[string(name)] = struct{}{}
+		}
+	}
+	return set
+}
+
+func twice(name []byte) error {
+	return fmt.Errorf("name %s occurs twice: %w", gate.Quoted(string(name), 60), gate.ErrReviewInvalid)
+}
 
 // elements calls each for the elements of a JSON array at a path, which errors
 // name; null and nil, an absent member, are empty.

@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -125,8 +124,8 @@ func (h *Handler) serve(w http.ResponseWriter, req *http.Request, start time.Tim
 		w.Header().Set("Allow", http.MethodPost)
 		return Response{}, &httpError{http.StatusMethodNotAllowed, "digestgate: only POST is served here", nil}
 	}
-	if kind, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return Response{}, &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: want Content-Type application/json", err}
+	if err := wantJSON(req.Header.Get("Content-Type")); err != nil {
+		return Response{}, err
 	}
 	if req.Header.Get("Content-Encoding") != "" {
 		return Response{}, &httpError{http.StatusUnsupportedMediaType, "digestgate: REVIEW_INVALID: want a body without Content-Encoding", nil}
@@ -139,9 +138,9 @@ func (h *Handler) serve(w http.ResponseWriter, req *http.Request, start time.Tim
 		return Response{}, readError(err)
 	}
 	defer body.Release()
-	ctx, cancel := context.WithDeadline(req.Context(), start.Add(budget(callerTimeout(req))))
-	defer cancel()
-	resp, err := h.reviewer.Review(ctx, body.Bytes(), name)
+	t := span{ctx: req.Context(), until: start.Add(budget(callerTimeout(req)))}
+	defer t.end()
+	resp, err := h.reviewer.review(&t, body.Bytes(), name)
 	switch {
 	case errors.Is(err, gate.ErrReviewInvalid):
 		return Response{}, &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: " + ownText(err), err}
@@ -178,6 +177,18 @@ func (h *Handler) authenticate(req *http.Request) (string, error) {
 	return found, nil
 }
 
+// wantJSON refuses another content type.
+func wantJSON(contentType string) error {
+	if contentType == "application/json" {
+		return nil // nearly always; the parser below makes a map
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != "application/json" {
+		return &httpError{http.StatusBadRequest, "digestgate: REVIEW_INVALID: want Content-Type application/json", err}
+	}
+	return nil
+}
+
 // readError is the answer for a body that could not be read.
 func readError(err error) error {
 	var limit *http.MaxBytesError
@@ -200,7 +211,11 @@ func tooLarge() error {
 
 // callerTimeout is what the API server says that it waits.
 func callerTimeout(req *http.Request) time.Duration {
-	d, err := time.ParseDuration(req.URL.Query().Get("timeout"))
+	timeout, plain := strings.CutPrefix(req.URL.RawQuery, "timeout=")
+	if !plain || strings.ContainsAny(timeout, "&;%+=") {
+		timeout = req.URL.Query().Get("timeout")
+	}
+	d, err := time.ParseDuration(timeout)
 	if err != nil || d <= 0 {
 		return DefaultTimeout
 	}

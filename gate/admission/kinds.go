@@ -67,23 +67,28 @@ func readObject(kind groupVersionKind, raw []byte) (object, error) {
 	}
 	o := object{template: row.template}
 	spec := raw
-	for _, step := range strings.Split(row.spec, ".") {
+	var array [2]about // in the order of the text
+	identity := array[:0]
+	first := true
+	for rest, step := row.spec, ""; rest != "" && spec != nil; first = false {
+		step, rest, _ = strings.Cut(rest, ".")
 		var next []byte
 		err := members(spec, func(name, value []byte) error {
-			if string(name) == step {
+			switch {
+			case string(name) == step:
 				next = value
+			case first && (string(name) == "kind" || string(name) == "metadata"):
+				identity = append(identity, about{string(name) == "kind", value})
 			}
 			return nil
 		})
 		if err != nil {
 			return o, fmt.Errorf("reading request.object down to %q: %w", step, err)
 		}
-		if spec = next; next == nil {
-			break
-		}
+		spec = next
 	}
 	var err error
-	if o.name, err = objectName(raw, kind.kind); err != nil {
+	if o.name, err = objectName(identity, kind.kind); err != nil {
 		return o, err
 	}
 	if o.places, o.doubts, err = podSpec(spec, row.spec); err != nil {
@@ -107,32 +112,41 @@ func instead(kind groupVersionKind) string {
 	return ""
 }
 
+// about is a member that says what an object is: its kind, or else its metadata.
+type about struct {
+	kind  bool
+	value []byte
+}
+
 // objectName is the name in the metadata, or its prefix for a Pod that gets
 // its name later. An object that says it is of another kind is refused.
-func objectName(raw []byte, want string) (string, error) {
+func objectName(identity []about, want string) (string, error) {
 	var name, generate string
-	err := members(raw, func(key, value []byte) error {
-		switch string(key) {
-		case "kind":
-			if kind, err := text(value); err != nil || kind != want {
-				return fmt.Errorf("request.object is of kind %s, request.kind says %q: %w", gate.Quoted(kind, 60), want, gate.ErrReviewInvalid)
+	var err error
+	for _, part := range identity {
+		if part.kind {
+			if kind, _ := unquoted(part.value); string(kind) != want {
+				err = fmt.Errorf("request.object is of kind %s, request.kind says %q: %w", gate.Quoted(string(kind), 60), want, gate.ErrReviewInvalid)
+				break
 			}
-		case "metadata":
-			return members(value, func(key, value []byte) (err error) {
-				switch string(key) {
-				case "name":
-					name, err = short(value, maxName)
-				case "generateName":
-					generate, err = short(value, maxName)
-				}
-				if err != nil {
-					err = fmt.Errorf("request.object: metadata.%s: %w", key, err)
-				}
-				return err
-			})
+			continue
 		}
-		return nil
-	})
+		err = members(part.value, func(key, value []byte) (err error) {
+			switch string(key) {
+			case "name":
+				name, err = short(value, maxName)
+			case "generateName":
+				generate, err = short(value, maxName)
+			}
+			if err != nil {
+				err = fmt.Errorf("request.object: metadata.%s: %w", key, err)
+			}
+			return err
+		})
+		if err != nil {
+			break
+		}
+	}
 	if name == "" {
 		name = generate
 	}

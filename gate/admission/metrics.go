@@ -3,9 +3,13 @@ package admission
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/digestgate/digestgate/gate"
 )
 
 // Recorder counts reviews. A nil Recorder counts nothing. Labels are closed
@@ -16,6 +20,16 @@ type Recorder struct {
 	inFlight prometheus.Gauge
 	waiting  prometheus.Gauge
 	rejected *prometheus.CounterVec
+	// counters are those of reviews that were needed by now: finding one by its labels
+	// takes longer than all the rest that is counted of a review.
+	counters atomic.Pointer[map[labels]prometheus.Counter]
+}
+
+// labels are those of a review.
+type labels struct {
+	outcome Outcome
+	code    gate.Code
+	mode    Mode
 }
 
 // NewRecorder registers the metrics.
@@ -54,13 +68,11 @@ func NewRecorder(reg prometheus.Registerer) (*Recorder, error) {
 	return r, nil
 }
 
-// begin counts a review in; the result counts it out.
-func (r *Recorder) begin() func() {
-	if r == nil {
-		return func() {}
+// inside counts a review in, or out with -1.
+func (r *Recorder) inside(reviews float64) {
+	if r != nil {
+		r.inFlight.Add(reviews)
 	}
-	r.inFlight.Inc()
-	return r.inFlight.Dec
 }
 
 // waits says how many reviews wait.
@@ -70,16 +82,32 @@ func (r *Recorder) waits(reviews int) {
 	}
 }
 
-func (r *Recorder) end(resp Response, took time.Duration) {
+func (r *Recorder) end(resp *Response, took time.Duration) {
 	if r == nil {
 		return
 	}
-	code := string(resp.Code)
+	r.counter(labels{resp.Outcome, resp.Code, resp.Mode}).Inc()
+	r.duration.Observe(took.Seconds())
+}
+
+func (r *Recorder) counter(l labels) prometheus.Counter {
+	known := r.counters.Load()
+	if known != nil {
+		if c, ok := (*known)[l]; ok {
+			return c
+		}
+	}
+	code := string(l.code)
 	if code == "" {
 		code = "none"
 	}
-	r.reviews.WithLabelValues(string(resp.Outcome), code, string(resp.Mode)).Inc()
-	r.duration.Observe(took.Seconds())
+	c := r.reviews.WithLabelValues(string(l.outcome), code, string(l.mode))
+	next := map[labels]prometheus.Counter{l: c}
+	if known != nil {
+		maps.Copy(next, *known)
+	}
+	r.counters.CompareAndSwap(known, &next) // another one has to be found again
+	return c
 }
 
 func (r *Recorder) reject(status int) {

@@ -26,11 +26,11 @@ func (p place) element() string {
 // path is the place as people write it, for example
 // spec.initContainers[1].image.
 func (p place) path() string {
-	s := p.element() + ".image"
+	field := ".image"
 	if p.list == "volumes" {
-		s += ".reference"
+		field = ".image.reference"
 	}
-	return s
+	return p.prefix + "." + p.list + "[" + strconv.Itoa(p.index) + "]" + field
 }
 
 // doubt is a field that this version does not know and that may name an image.
@@ -72,6 +72,9 @@ func podSpec(raw []byte, prefix string) ([]place, []doubt, error) {
 	}
 	var places []place
 	for i, list := range podLists {
+		if lists[i] == nil {
+			continue
+		}
 		err := elements(prefix+"."+list.name, lists[i], func(n int, value []byte) error {
 			at := place{prefix: prefix, list: list.name, index: n}
 			e, err := list.read(at, value)
@@ -79,6 +82,9 @@ func podSpec(raw []byte, prefix string) ([]place, []doubt, error) {
 				return fmt.Errorf("%s: %w", at.element(), err)
 			}
 			if e.found {
+				if places == nil {
+					places = make([]place, 0, 4)
+				}
 				places = append(places, e.place)
 			}
 			for _, d := range e.doubts {

@@ -221,11 +221,12 @@ func (r *Response) warn(w string) {
 
 func images(checked []checkedPlace, details Details) []Image {
 	list := make([]Image, len(checked))
-	for i, j := range checked {
+	for i := range checked {
+		j := &checked[i]
 		list[i] = Image{Path: j.path(), Reference: j.image, Digest: j.answer.Digest, Outcome: j.answer.Outcome, Code: j.answer.Code}
 		if !j.answer.Permits() { // what is admitted was parsed, and is printable
 			list[i].Reference = gate.Printable(withoutUserinfo(j.image), 320)
-			list[i].Text = fit(j, details, maxMessage)
+			list[i].Text = fit(*j, details, maxMessage)
 		}
 	}
 	return list
@@ -236,9 +237,9 @@ func images(checked []checkedPlace, details Details) []Image {
 func digests(list []Image) string {
 	var b strings.Builder
 	b.Grow(min(len(list)*(len("sha256:")+65), maxDigests))
-	for i, image := range list {
-		same := func(other Image) bool { return other.Digest == image.Digest }
-		if image.Digest == "" || b.Len() > maxDigests || slices.ContainsFunc(list[:i], same) {
+	for i := range list {
+		image := &list[i]
+		if image.Digest == "" || b.Len() > maxDigests || hasDigest(list[:i], image.Digest) {
 			continue
 		}
 		if b.Len() > 0 {
@@ -249,13 +250,26 @@ func digests(list []Image) string {
 	return b.String()
 }
 
+func hasDigest(list []Image, digest gate.Digest) bool {
+	for i := range list {
+		if list[i].Digest == digest {
+			return true
+		}
+	}
+	return false
+}
+
 // maxDigests bounds the digests in a log line and an audit entry, in bytes:
 // those of about 27 images.
 const maxDigests = 2000
 
 // JSON is the AdmissionReview to send.
 func (r *Response) JSON() []byte {
-	b := make([]byte, 0, 512+len(r.Message))
+	size := 400 + len(r.uid) + 2*len(r.Message) + len(r.digests)
+	for _, w := range r.Warnings {
+		size += len(w) + 3
+	}
+	b := make([]byte, 0, size)
 	b = append(b, `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
 	b = append(b, r.uid...)
 	b = append(b, `,"allowed":`...)
@@ -298,4 +312,13 @@ func (r *Response) JSON() []byte {
 
 // appendString writes a JSON string. For printable ASCII, and all our text is,
 // Go's quoting is JSON's.
-func appendString(b []byte, s string) []byte { return strconv.AppendQuoteToASCII(b, s) }
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return strconv.AppendQuoteToASCII(b, s)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}

@@ -3,7 +3,6 @@ package admission
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/listener"
 )
 
 // Times of one review (DESIGN.md §7).
@@ -62,6 +62,8 @@ type Reviewer struct {
 	room    *room
 	// processors bounds those that reading what was sent may take.
 	processors chan struct{}
+	// unread thins the lines of reviews that were refused before they were read.
+	unread listener.Thinner
 }
 
 // NewReviewer makes a reviewer for a configuration that Validate accepts.
@@ -112,60 +114,57 @@ func (r *Reviewer) Reconfigure(c Config) {
 // an error. Its own error means that the body holds no review that could be
 // answered (ErrReviewInvalid, or a bug), or that there was no time to read it
 // (ErrBusy).
-func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (resp Response, err error) {
+func (r *Reviewer) Review(ctx context.Context, body []byte, cluster string) (Response, error) {
+	until, ok := ctx.Deadline()
+	if !ok {
+		until = time.Now().Add(budget(DefaultTimeout))
+	}
+	t := span{ctx: ctx, until: until}
+	defer t.end()
+	return r.review(&t, body, cluster)
+}
+
+func (r *Reviewer) review(t *span, body []byte, cluster string) (resp Response, err error) {
 	start := time.Now()
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, budget(DefaultTimeout))
-		defer cancel()
-	}
-	defer r.metrics.begin()()
-	req, err := r.decode(ctx, body)
-	if err != nil {
-		return Response{}, err
-	}
-	req.size = len(body)
-	terms := r.terms.Load()
-	resp = Response{uid: req.uid, Cluster: cluster, Mode: terms.config.mode(req.namespace)}
-	v := &conclusion{}
-	func() {
-		defer func() {
-			if p := recover(); p != nil {
-				*v = conclusion{err: fmt.Errorf("reviewing: panic: %v\n%s", p, debug.Stack())}
+	r.metrics.inside(1)
+	defer r.metrics.inside(-1)
+	terms, v, req := r.terms.Load(), &conclusion{}, request{}
+	taken, refused, err := r.early(t, body, terms)
+	if refused != nil {
+		req, v.err = *refused, err
+	} else {
+		if req, err = r.decode(t, body, terms, v); err != nil {
+			if taken {
+				r.leave()
 			}
-		}()
-		r.decide(ctx, terms, &req, cluster, v)
-	}()
+			return Response{}, err
+		}
+		req.size = len(body)
+		r.decide(t, &req, cluster, v, taken)
+	}
+	resp = Response{uid: req.uid, Cluster: cluster, Mode: terms.config.mode(req.namespace)}
 	resp.conclude(v, terms.config)
-	r.metrics.end(resp, time.Since(start))
-	r.logReview(ctx, &req, v, resp, time.Since(start))
+	took := time.Since(start)
+	r.metrics.end(&resp, took)
+	r.logReview(t.ctx, &req, v, &resp, start, took, refused != nil)
 	return resp, nil
 }
 
-// decode guards decodeReview: a panic in it is a bug and no answer.
-func (r *Reviewer) decode(ctx context.Context, body []byte) (req request, err error) {
+// decode reads a body, and the object in it where it is to be judged. Its error means
+// that there is no review; a panic is a bug, and no answer.
+func (r *Reviewer) decode(t *span, body []byte, terms *terms, v *conclusion) (req request, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("decoding an AdmissionReview: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	err = r.reading(ctx, func() (err error) {
-		req, err = decodeReview(body)
+	err = r.reading(t, func() (err error) {
+		if req, err = decodeReview(body); err == nil {
+			v.prepare(terms, &req)
+		}
 		return err
 	})
 	return req, err
-}
-
-// reading runs what does nothing but read what a caller has sent, as often at
-// once as there are processors; the others wait until ctx ends (ErrBusy).
-func (r *Reviewer) reading(ctx context.Context, read func() error) error {
-	select {
-	case r.processors <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("reading an AdmissionReview: %d others are being read: %w", cap(r.processors), gate.ErrBusy)
-	}
-	defer func() { <-r.processors }()
-	return read()
 }
 
 // conclusion is what was found out about a review before the mode applies.
@@ -176,6 +175,10 @@ type conclusion struct {
 	template bool
 	checked  []checkedPlace // in the order of the places
 	notes    []string       // warnings that belong to no place
+
+	asks   bool // the places have to be looked up
+	places []place
+	change change
 }
 
 // pass is a reason for not judging.
@@ -188,8 +191,9 @@ const (
 	passMirror    pass = "mirror"    // shows what a node runs in any case
 )
 
-// decide fills v; a panic in it is caught by its caller.
-func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, cluster string, v *conclusion) {
+// prepare finds out what has to be asked for a request, if anything.
+func (v *conclusion) prepare(terms *terms, req *request) {
+	defer v.guard()
 	switch {
 	case req.invalid == nil && terms.exempt[req.namespace]:
 		v.pass = passExempt
@@ -204,38 +208,52 @@ func (r *Reviewer) decide(ctx context.Context, terms *terms, req *request, clust
 		v.err = fmt.Errorf("request.operation is %s: %w", gate.Quoted(req.operation, 40), gate.ErrReviewInvalid)
 		return
 	}
-	var o object
-	var c change
-	v.err = r.reading(ctx, func() (err error) {
-		o, err = readObject(req.kind, req.object)
-		v.name, v.template = o.name, o.template
-		if err != nil {
-			return err
-		}
-		c = v.change(req, o)
-		return c.refusal()
-	})
-	if v.err != nil {
+	o, err := readObject(req.kind, req.object)
+	v.name, v.template = o.name, o.template
+	if err != nil {
+		v.err = err
 		return
+	}
+	v.places, v.change = o.places, v.changeOf(req, o)
+	v.err = v.change.refusal()
+	v.asks = v.err == nil
+}
+
+// guard, deferred, makes a panic a conclusion.
+func (v *conclusion) guard() {
+	if p := recover(); p != nil {
+		*v = conclusion{err: fmt.Errorf("reviewing: panic: %v\n%s", p, debug.Stack())}
+	}
+}
+
+// decide looks the places up; taken says that a place in flight was taken for it.
+func (r *Reviewer) decide(t *span, req *request, cluster string, v *conclusion, taken bool) {
+	defer v.guard()
+	if !v.asks {
+		if taken {
+			r.leave()
+		}
+		return
+	}
+	if !taken {
+		if err := r.slot(t); err != nil {
+			v.err = err
+			return
+		}
 	}
 	question := gate.Request{
 		Cluster: cluster, Namespace: req.namespace, Kind: req.kind.kind, Name: req.name,
 		Operation: req.operation, User: req.user.name, LongUser: req.user.long, DryRun: req.dryRun,
 	}
 	if question.Name == "" {
-		question.Name = o.name
+		question.Name = v.name
 	}
-	release, err := r.slot(ctx)
-	if err != nil {
-		v.err = err
-		return
-	}
-	v.checked, v.err = r.decideChange(ctx, o.places, c, question, r.room.stay(req.size, 2, release))
+	v.checked, v.err = r.decideChange(t, v.places, v.change, question, req.size)
 }
 
-// change says what a request does to the places of its object, and notes what
+// changeOf says what a request does to the places of its object, and notes what
 // is said about it whatever the images are.
-func (v *conclusion) change(req *request, o object) change {
+func (v *conclusion) changeOf(req *request, o object) change {
 	c := o.everything()
 	if req.operation == "UPDATE" && req.oldObject != nil {
 		// An old object that cannot be read is no reason to pass.
@@ -255,64 +273,48 @@ func (v *conclusion) change(req *request, o object) change {
 	return c
 }
 
-// decideChange judges what is fresh, and then looks up what is kept, without
-// side effects and for a moment only: the two stages of its stay.
-func (r *Reviewer) decideChange(ctx context.Context, places []place, c change, q gate.Request, held *stay) ([]checkedPlace, error) {
+// decideChange judges what is fresh, and looks up what is kept, without side effects
+// and for a moment only: the two stages of its stay. What can be answered at once needs
+// none. The place in flight is given back when nothing needs it any more.
+func (r *Reviewer) decideChange(t *span, places []place, c change, q gate.Request, size int) ([]checkedPlace, error) {
+	staying := false
+	defer func() {
+		if !staying {
+			r.leave()
+		}
+	}()
 	checked := make([]checkedPlace, len(places))
-	fresh, err := decide(ctx, r.decider, pick(places, c.fresh), q, held)
+	fresh, err := newStage(r.decider, places, c.fresh, checked)
 	if err != nil {
-		held.begin(0)
 		return nil, err
 	}
-	for n, i := range c.fresh {
-		checked[i] = fresh[n]
-	}
-	ctx, cancel := context.WithTimeout(ctx, unchangedBudget)
-	defer cancel()
-	q.DryRun = true
+	look := q
+	look.DryRun = true
 	// Too many to look up is no reason to refuse what is there already.
-	kept, err := decide(ctx, r.decider, pick(places, c.kept), q, held)
-	if err != nil {
-		for _, i := range c.kept {
-			checked[i].answer = refusedFor(err)
-		}
+	kept, tooMany := newStage(r.decider, places, c.kept, checked)
+	if !t.over() {
+		fresh.atOnce(t.ctx, q)
+		kept.atOnce(t.ctx, look)
 	}
-	for n, i := range c.kept {
-		if err == nil {
-			checked[i] = kept[n]
-		}
+	if stages := fresh.open() + kept.open(); stages > 0 {
+		staying = true
+		held := r.room.stay(size, stages, r.leave)
+		fresh.finish(t.waiting(), q, held)
+		ctx, cancel := context.WithTimeout(t.waiting(), unchangedBudget)
+		kept.finish(ctx, look, held)
+		cancel()
+	}
+	for _, i := range c.kept {
 		checked[i].place, checked[i].kept = places[i], true
+		if tooMany != nil {
+			checked[i].answer = refusedFor(tooMany)
+		}
 	}
 	return checked, nil
 }
 
-func pick(places []place, indexes []int) []place {
-	list := make([]place, len(indexes))
-	for n, i := range indexes {
-		list[n] = places[i]
-	}
-	return list
-}
-
-// slot takes a place among the reviews in flight; ErrBusy when none gets free
-// in time.
-func (r *Reviewer) slot(ctx context.Context) (release func(), err error) {
-	release = func() { <-r.slots }
-	select {
-	case r.slots <- struct{}{}:
-		return release, nil
-	default:
-	}
-	timer := time.NewTimer(slotWait)
-	defer timer.Stop()
-	select {
-	case r.slots <- struct{}{}:
-		return release, nil
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return nil, fmt.Errorf("%d reviews are in flight: %w", cap(r.slots), gate.ErrBusy)
-}
+// leave gives a place in flight back.
+func (r *Reviewer) leave() { <-r.slots }
 
 // budget is how long a review may take when the caller waits timeout.
 func budget(timeout time.Duration) time.Duration {
@@ -322,49 +324,3 @@ func budget(timeout time.Duration) time.Duration {
 
 // requestID names one internal error in the message and in the log.
 func requestID() string { return rand.Text()[:12] }
-
-// logReview writes the one line of a review.
-func (r *Reviewer) logReview(ctx context.Context, req *request, v *conclusion, resp Response, took time.Duration) {
-	level := slog.LevelInfo
-	switch {
-	case resp.Code == gate.CodeInternal:
-		level = slog.LevelError
-	case resp.Code != "" && resp.status >= 500:
-		level = slog.LevelWarn
-	}
-	if !r.log.Enabled(ctx, level) {
-		return
-	}
-	name := req.name
-	if name == "" {
-		name = v.name
-	}
-	attrs := []slog.Attr{
-		slog.String("uid", gate.Printable(req.uid[1:len(req.uid)-1], 64)), slog.String("cluster", resp.Cluster),
-		slog.String("namespace", gate.Printable(req.namespace, 64)), slog.String("kind", gate.Printable(req.kind.String(), 100)),
-		slog.String("name", gate.Printable(name, 100)), slog.String("operation", gate.Printable(req.operation, 20)),
-		slog.String("user", req.user.printable()), slog.Bool("dryRun", req.dryRun),
-		slog.String("mode", string(resp.Mode)), slog.String("outcome", string(resp.Outcome)), slog.Bool("allowed", resp.Allowed),
-		slog.String("code", string(resp.Code)), slog.Int("images", len(v.checked)), slog.String("digests", resp.digests),
-		slog.Duration("duration", took),
-	}
-	if resp.requestID != "" {
-		attrs = append(attrs, slog.String("request", resp.requestID))
-	}
-	if resp.Message != "" {
-		attrs = append(attrs, slog.String("message", resp.Message))
-	}
-	if err := v.cause(); err != nil {
-		attrs = append(attrs, slog.String("error", gate.Printable(scrub(err.Error()), 4000)))
-	}
-	r.log.LogAttrs(ctx, level, "admission review", attrs...)
-}
-
-// cause is every error behind a conclusion, for the operator.
-func (v *conclusion) cause() error {
-	errs := []error{v.err}
-	for _, j := range v.checked {
-		errs = append(errs, j.answer.Err)
-	}
-	return errors.Join(errs...)
-}

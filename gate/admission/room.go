@@ -66,7 +66,7 @@ type stay struct {
 // stay begins with a place in flight, which release gives back; bytes is the size
 // of the review's body, stages how often it will begin.
 func (r *room) stay(bytes, stages int, release func()) *stay {
-	return &stay{room: r, bytes: int64(bytes) + waitingWeight, stages: stages, release: release, waits: map[string]int{}}
+	return &stay{room: r, bytes: int64(bytes) + waitingWeight, stages: stages, release: release}
 }
 
 // begin counts the workers of a stage in, each of which calls its own leave when
@@ -189,6 +189,9 @@ func (r *room) enter(s *stay, registry string) error {
 		return fmt.Errorf("%d reviews (%d bytes) wait: %w", all.reviews-1, all.bytes-s.bytes, gate.ErrBusy)
 	}
 	r.all, r.registries[registry] = all, one
+	if s.waits == nil {
+		s.waits = map[string]int{}
+	}
 	s.waits[registry]++
 	r.gauge(r.all.reviews)
 	return nil

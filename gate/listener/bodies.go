@@ -166,7 +166,9 @@ func classSize(class int) int64 { return firstBuffer << class }
 func (b *Bodies) keep(text []byte) {
 	for class := range classes {
 		if classSize(class) == int64(cap(text)) {
-			b.spare[class].Put(&text)
+			spare := text // only this moves to the heap
+			b.spare[class].Put(&spare)
+			return
 		}
 	}
 }
