@@ -3,12 +3,8 @@ package advisory
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"reflect"
-	"slices"
-	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -23,10 +19,11 @@ type PackageKey struct{ Bucket, Package string }
 type Difference struct {
 	// Packages have other advisories than before, in a bucket that both have.
 	Packages []PackageKey
-	// Buckets exist on one side only: every image of that release or language
-	// is touched, also one that had been unassessable.
+	// Buckets exist on one side only, or have another source, by which Trivy chooses
+	// among the severities of vendors: every image of that release or language is
+	// touched, also one that had been unassessable.
 	Buckets []string
-	// Vulnerabilities have other severities, scores, titles or links.
+	// Vulnerabilities have another title, time, score or URL, or other severities.
 	Vulnerabilities []string
 	// RedHat says that the mapping from content sets to products changed, which
 	// touches every image of that family.
@@ -39,9 +36,8 @@ func (d Difference) Empty() bool {
 }
 
 // Diff compares two directories with advisory data by walking both in key order. It
-// opens the files itself, so that matching continues meanwhile, and it does not take a
-// reordered list for a change: two builds of Trivy's database from the same input
-// differ in that. Errors: gate.ErrInvalid, gate.ErrTimeout.
+// opens the files itself, so that matching continues meanwhile. A set in another order is
+// no change: two builds of Trivy's database from the same input differ in that. Errors: gate.ErrInvalid, gate.ErrTimeout.
 func Diff(ctx context.Context, oldDir, newDir string) (d Difference, err error) {
 	err = guarded(func() error {
 		older, err := openReadOnly(filepath.Join(oldDir, databaseFile))
@@ -77,8 +73,8 @@ func (d *Difference) roots(ctx context.Context, a, b *bolt.Tx) error {
 		case name == redHatCPEBucket:
 			d.RedHat = side != 0 || !equalBuckets(x, y)
 		case !isAdvisoryBucket(name):
-			// The source of a bucket is a name and a link.
-		case side != 0:
+			// The sources of buckets are compared with these.
+		case side != 0 || !sameSource(a, b, key):
 			d.Buckets = append(d.Buckets, name)
 		default:
 			return mergeJoin(x.Cursor(), y.Cursor(), func(pkg, _, _ []byte, side int) error {
@@ -98,9 +94,7 @@ func (d *Difference) details(x, y *bolt.Bucket) error {
 		return fmt.Errorf("bucket %q is missing", detailBucket)
 	}
 	return mergeJoin(x.Cursor(), y.Cursor(), func(id, v, w []byte, side int) error {
-		// What changes without any finding changing is left out: upstream
-		// touches thousands of dates and descriptions a week.
-		if side != 0 || !equalJSON(v, w, "Description", "LastModifiedDate", "CweIDs") {
+		if side != 0 || !sameDetail(string(id), v, w) {
 			d.Vulnerabilities = append(d.Vulnerabilities, string(id))
 		}
 		return nil
@@ -153,7 +147,7 @@ func equalBuckets(x, y *bolt.Bucket) bool {
 		case v == nil:
 			same = equalBuckets(x.Bucket(key), y.Bucket(key))
 		default:
-			same = equalJSON(v, w)
+			same = sameValue(v, w)
 		}
 		if !same {
 			return errStop
@@ -165,53 +159,3 @@ func equalBuckets(x, y *bolt.Bucket) bool {
 
 // errStop ends a walk early.
 var errStop = fmt.Errorf("found a difference")
-
-// equalJSON compares two values, first as bytes and then with lists sorted and
-// the named fields of the object left out.
-func equalJSON(a, b []byte, without ...string) bool {
-	if bytes.Equal(a, b) {
-		return true
-	}
-	x, y := canonical(a, without), canonical(b, without)
-	return x != nil && reflect.DeepEqual(x, y)
-}
-
-// canonical is nil for what is no JSON: it then equals nothing.
-func canonical(data []byte, without []string) any {
-	var v any
-	if err := json.Unmarshal(data, &v); err != nil {
-		return nil
-	}
-	if object, ok := v.(map[string]any); ok {
-		for _, name := range without {
-			delete(object, name)
-		}
-	}
-	return sortLists(v)
-}
-
-// sortLists sorts every list by the JSON of its elements.
-func sortLists(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k := range v {
-			v[k] = sortLists(v[k])
-		}
-	case []any:
-		type element struct {
-			value any
-			text  string
-		}
-		elements := make([]element, len(v))
-		for i := range v {
-			value := sortLists(v[i])
-			text, _ := json.Marshal(value) // it came from JSON
-			elements[i] = element{value, string(text)}
-		}
-		slices.SortFunc(elements, func(a, b element) int { return strings.Compare(a.text, b.text) })
-		for i := range elements {
-			v[i] = elements[i].value
-		}
-	}
-	return v
-}
