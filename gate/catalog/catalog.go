@@ -20,8 +20,11 @@ import (
 //go:embed schema.sql
 var schema string
 
+//go:embed holdings.sql
+var holdingsSchema string
+
 // schemaVersion is stored in PRAGMA user_version.
-const schemaVersion = 4
+const schemaVersion = 5
 
 // Source is the part of the store that the catalog follows; the methods are
 // those of store.Feed, store.Store and store.Scheduler.
@@ -111,7 +114,7 @@ func open(ctx context.Context, path string, source Source, log *slog.Logger) (*C
 	switch {
 	case err != nil:
 	case tables == 0:
-		_, err = db.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
+		_, err = db.ExecContext(ctx, schema+holdingsSchema+fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 	case version != schemaVersion:
 		err = fmt.Errorf("schema version is %d, want %d", version, schemaVersion)
 	default:

@@ -222,6 +222,7 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 		for _, table := range []string{"meta", "images", "locations", "children", "attestations", "tags", "jobs"} {
 			w.exec("DELETE FROM " + table)
 		}
+		w.forgetHeld()
 		if w.err != nil {
 			return w.err
 		}

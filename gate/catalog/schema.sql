@@ -19,7 +19,8 @@ CREATE TABLE images (
 	analyzed_at  INTEGER NOT NULL,       -- Unix microseconds, 0 never
 	seen_at      INTEGER NOT NULL,       -- newest location
 	accessory    INTEGER NOT NULL,       -- shown with the image that it is about
-	subject      TEXT NOT NULL           -- what the manifest says that it is about, or ''
+	subject      TEXT NOT NULL,          -- what the manifest says that it is about, or ''
+	inventory    BLOB, findings BLOB     -- what their ids hash; NULL without, or of others
 ) WITHOUT ROWID;
 CREATE INDEX images_subject ON images (subject, digest) WHERE subject != '';
 CREATE INDEX images_seen ON images (seen_at DESC, digest);

@@ -100,10 +100,10 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 		}
 	}
 	w.exec(`INSERT OR REPLACE INTO images (digest, kind, platform, state, decision, has_inventory, generation,
-		critical, high, medium, low, unknown, size, analyzed_at, seen_at, accessory, subject) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		critical, high, medium, low, unknown, size, analyzed_at, seen_at, accessory, subject, inventory, findings) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		d, r.Manifest.Kind, r.Manifest.Platform.String(), w.stateWith(d, e.State()), decision, r.InventoryID != "", r.Generation,
 		r.Counts.Critical, r.Counts.High, r.Counts.Medium, r.Counts.Low, r.Counts.Unknown, r.Manifest.Size,
-		micros(r.AnalyzedAt), micros(seenAt), r.Manifest.Accessory(), r.Manifest.Subject)
+		micros(r.AnalyzedAt), micros(seenAt), r.Manifest.Accessory(), r.Manifest.Subject, rawID(r.InventoryID), rawID(currentFindings(r)))
 	if r.Manifest.Kind == gate.KindIndex {
 		for _, c := range r.Manifest.Children {
 			if c.Judged && r.Manifest.Unassessable == "" {

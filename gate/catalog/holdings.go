@@ -1,0 +1,249 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Contents are the large values of the store; gate.Reader has them.
+type Contents interface {
+	// Read returns the records that say which values are present.
+	// gate.ErrStoreUnavailable: try again.
+	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
+	// Inventory returns the present inventory of a digest. gate.ErrNotFound: there is
+	// none; gate.ErrStoreUnavailable: try again.
+	Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error)
+	// Findings returns the present findings of a digest. gate.ErrNotFound: there are
+	// none; gate.ErrStoreUnavailable: try again.
+	Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error)
+}
+
+// HoldingsOptions are what Holdings are made of; all are needed.
+type HoldingsOptions struct {
+	Contents Contents
+	// Lookups names what findings depend on. Values of one Format are compared with
+	// one another; when the format changes, everything is read again.
+	Lookups func(*gate.Inventory, *gate.Findings) gate.Lookups
+	Format  string
+}
+
+// Holdings is the part of the catalog that knows which image holds which packages and
+// has which vulnerabilities, in both directions. Records do not say that: inventories
+// are read once for each that is new, and findings likewise, some time after the
+// catalog shows the record. What an image held is known by the ids of the two values,
+// which are hashes of them, so that what is kept here is never wrong about them; it
+// may be missing. It is safe for concurrent use.
+type Holdings struct {
+	c *Catalog
+	o HoldingsOptions
+
+	stepping sync.Mutex // one step at a time; guards the rest
+	ready    bool       // the format was compared
+	tidied   time.Time
+
+	segmentSets int
+}
+
+// Holdings opens this part of the catalog.
+func (c *Catalog) Holdings(o HoldingsOptions) *Holdings {
+	return &Holdings{c: c, o: o, segmentSets: segmentSets}
+}
+
+const (
+	// heldPage is how many images are read and written in one transaction: 64 of 340
+	// packages take 0.3 s, nearly all of it for reading.
+	heldPage = 64
+	// heldEvery is how often new images are looked for: one row.
+	heldEvery = time.Second
+)
+
+// Run reads what is new until ctx ends.
+func (h *Holdings) Run(ctx context.Context) {
+	failed := ""
+	for ctx.Err() == nil {
+		more, err := h.Step(ctx)
+		switch {
+		case err == nil:
+			failed = ""
+		case ctx.Err() == nil && err.Error() != failed: // once, while it stays the same
+			failed = err.Error()
+			h.c.log.Warn("reading what images hold", "error", err)
+		}
+		if more && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(heldEvery):
+		}
+	}
+}
+
+// CatchUp reads everything that the catalog shows now and is not read yet. Errors: as
+// for Step.
+func (h *Holdings) CatchUp(ctx context.Context) error {
+	for {
+		if more, err := h.Step(ctx); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// Step reads one page of new images and reports whether there may be more. What cannot
+// be read, or changes meanwhile, is left out: it counts as unknown until its record
+// changes. Errors: those of the store, gate.ErrResource and gate.ErrTimeout.
+func (h *Holdings) Step(ctx context.Context) (more bool, err error) {
+	h.stepping.Lock()
+	defer h.stepping.Unlock()
+	if !h.ready {
+		if err := h.format(ctx); err != nil {
+			return false, err
+		}
+		h.ready = true
+	}
+	var last int64
+	page, err := all(ctx, h.c, "reading which images are new", func(rows *sql.Rows) (d gate.Digest, err error) {
+		return d, rows.Scan(&last, &d)
+	}, "SELECT id, digest FROM stale ORDER BY id LIMIT ?", heldPage)
+	if err != nil {
+		return false, err
+	}
+	if len(page) == 0 {
+		return false, h.tidy(ctx)
+	}
+	read, err := h.read(ctx, page)
+	if err != nil {
+		return false, err
+	}
+	if err := h.write(ctx, last, read); err != nil {
+		return false, err
+	}
+	return true, h.segment(ctx)
+}
+
+// format forgets everything that was kept in another format.
+func (h *Holdings) format(ctx context.Context) error {
+	var kept string
+	err := h.c.db.QueryRowContext(ctx, "SELECT term FROM terms WHERE id = 0").Scan(&kept)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return failure("reading the format of what images hold", err)
+	}
+	want := "format\x00" + h.o.Format
+	if kept == want {
+		return nil
+	}
+	return h.c.write(ctx, func(w *writer) error {
+		w.forgetHeld()
+		w.exec("INSERT OR REPLACE INTO terms (id, term) VALUES (0, ?)", want)
+		w.exec("INSERT INTO stale (digest) SELECT digest FROM images WHERE inventory IS NOT NULL AND findings IS NOT NULL")
+		return w.err
+	})
+}
+
+// forgetHeld empties the tables of what images hold, but for the format.
+func (w *writer) forgetHeld() {
+	for _, table := range []string{"stale", "held", "postings", "segments", "sets", "terms WHERE id != 0"} {
+		w.exec("DELETE FROM " + table)
+	}
+}
+
+// holding is what one image was read to hold.
+type holding struct {
+	digest              gate.Digest
+	inventory, findings []byte
+	generation          int64
+	advisories          gate.Digest
+	lookups             gate.Lookups
+}
+
+// read fetches the values of a page. The records are read before and after, so that
+// the values are those that the ids name.
+func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding, err error) {
+	before, err := h.o.Contents.Read(ctx, gate.ReadRequest{Digests: page})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range page {
+		rec := before.Digests[d].Record
+		one := holding{digest: d, inventory: rawID(rec.InventoryID), findings: rawID(currentFindings(rec))}
+		if one.inventory == nil || one.findings == nil {
+			continue
+		}
+		inv, err := h.o.Contents.Inventory(ctx, d)
+		var f *gate.Findings
+		if err == nil {
+			f, err = h.o.Contents.Findings(ctx, d)
+		}
+		if errors.Is(err, gate.ErrNotFound) || errors.Is(err, gate.ErrConflict) {
+			continue // lost, or of a newer version
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !named(rec, inv, f) {
+			continue
+		}
+		one.generation, one.advisories, one.lookups = f.Generation, f.Advisories, h.o.Lookups(inv, f)
+		read = append(read, one)
+	}
+	after, err := h.o.Contents.Read(ctx, gate.ReadRequest{Digests: page})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(read, func(one holding) bool {
+		x, y := before.Digests[one.digest].Record, after.Digests[one.digest].Record
+		return x.InventoryID != y.InventoryID || x.FindingsID != y.FindingsID
+	}), nil
+}
+
+// named reports whether a record may name these values.
+func named(rec gate.Record, inv *gate.Inventory, f *gate.Findings) bool {
+	return inv.AnalyzerSet == rec.AnalyzerSet && inv.AnalyzedAt.Equal(rec.AnalyzedAt) &&
+		f.InventoryID == rec.InventoryID && f.Generation == rec.Generation && f.Advisories == rec.Advisories &&
+		f.Matcher == rec.Matcher && f.MatchedAt.Equal(rec.MatchedAt)
+}
+
+// currentFindings is the id of findings of the present inventory, "" when there are
+// none.
+func currentFindings(rec gate.Record) string {
+	if rec.FindingsOf != rec.InventoryID {
+		return ""
+	}
+	return rec.FindingsID
+}
+
+// rawID are the bytes of the hash in an id, nil for what is none.
+func rawID(id string) []byte {
+	text, ok := strings.CutPrefix(id, "sha256:")
+	raw, err := hex.DecodeString(text)
+	if !ok || err != nil || len(raw) != 32 {
+		return nil
+	}
+	return raw
+}
+
+// Stale is how many images are not read yet.
+func (h *Holdings) Stale(ctx context.Context) (n int, err error) {
+	if err := h.c.db.QueryRowContext(ctx, "SELECT count(*) FROM stale").Scan(&n); err != nil {
+		return 0, failure("counting images that are not read", err)
+	}
+	return n, nil
+}
+
+// Sequence is how far the catalog has followed the feed.
+func (h *Holdings) Sequence(ctx context.Context) (int64, error) {
+	seq, built, err := h.c.position(ctx)
+	if err == nil && !built {
+		err = fmt.Errorf("the catalog is not built yet: %w", gate.ErrConflict)
+	}
+	return seq, err
+}
