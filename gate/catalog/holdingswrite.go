@@ -152,7 +152,9 @@ func (h *Holdings) segment(ctx context.Context) error {
 
 // querier is the database or a snapshot of it.
 type querier interface {
+	// QueryContext returns rows. Its errors are those of SQLite; see failure.
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	// QueryRowContext returns one row; its errors come with the row.
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 

@@ -37,7 +37,7 @@ func (d Difference) Empty() bool {
 
 // Diff compares two directories with advisory data by walking both in key order. It
 // opens the files itself, so that matching continues meanwhile. A set in another order is
-// no change: two builds of Trivy's database from the same input differ in that. Errors: gate.ErrInvalid, gate.ErrTimeout.
+// not a change: two builds of Trivy's database from the same input differ in that. Errors: gate.ErrInvalid, gate.ErrTimeout.
 func Diff(ctx context.Context, oldDir, newDir string) (d Difference, err error) {
 	err = guarded(func() error {
 		older, err := openReadOnly(filepath.Join(oldDir, databaseFile))
