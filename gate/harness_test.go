@@ -331,7 +331,7 @@ func (s *site) claim() gate.ClaimRequest {
 
 func (s *site) entry(d gate.Digest) gate.Entry {
 	s.t.Helper()
-	res, err := s.store.Read(s.ctx, gate.ReadRequest{Digests: []gate.Digest{d}})
+	res, err := s.store.Read(s.ctx, gate.ReadRequest{Digests: []gate.Digest{d}, AllJobs: true})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -68,6 +68,17 @@ type TagKey struct {
 
 func (k TagKey) String() string { return k.Location.String() + ":" + k.Tag }
 
+// ParseTagKey reverses [TagKey.String]: a registry's name holds no slash and a tag no
+// colon.
+func ParseTagKey(s string) (TagKey, bool) {
+	registry, rest, ok := strings.Cut(s, "/")
+	colon := strings.LastIndexByte(rest, ':')
+	if !ok || colon < 0 {
+		return TagKey{}, false
+	}
+	return TagKey{Location: Location{Registry: registry, Repository: rest[:colon]}, Tag: rest[colon+1:]}, true
+}
+
 // Platform is an operating system and processor architecture in the terms of
 // the OCI image index specification.
 type Platform struct {

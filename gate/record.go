@@ -67,6 +67,12 @@ type LocationState struct {
 	Verdict Decision `json:"verdict"`
 }
 
+// Settled reports whether the state of the image follows from the record alone: it has
+// an inventory, cannot be assessed, or is not one image. Otherwise its newest job tells.
+func (r Record) Settled() bool {
+	return r.Manifest.Unassessable != "" || r.InventoryID != "" || r.Manifest.Kind != KindUnknown && r.Manifest.Kind != KindImage
+}
+
 // Known reports whether anything is stored of the digest.
 func (r Record) Known() bool { return r.Version > 0 }
 
@@ -200,10 +206,14 @@ func (m TagMapping) At(host string) TagMapping {
 type ReadRequest struct {
 	Digests []Digest
 	Tags    []TagKey
+	// AllJobs asks for the newest job of every digest, also where the state of the image
+	// does not depend on it (see [Record.Settled]), because its activity is shown.
+	AllJobs bool
 }
 
 // Entry is one digest as read: its record (zero when unknown) and its newest
-// analyze job (nil when none).
+// analyze job. The job is nil when there is none, and when it was not asked for: see
+// ReadRequest.AllJobs.
 type Entry struct {
 	Record Record
 	Job    *Job

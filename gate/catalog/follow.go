@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -151,7 +150,7 @@ func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) 
 		case gate.ChangeRecord:
 			want(gate.Digest(ch.Key))
 		case gate.ChangeTag:
-			if key, ok := parseTagKey(ch.Key); ok {
+			if key, ok := gate.ParseTagKey(ch.Key); ok {
 				req.Tags = append(req.Tags, key)
 			}
 		case gate.ChangeJob:
@@ -200,17 +199,6 @@ func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) 
 		}
 		return w.err
 	})
-}
-
-// parseTagKey reverses gate.TagKey.String: a registry's name holds no slash and
-// a tag no colon.
-func parseTagKey(s string) (gate.TagKey, bool) {
-	registry, rest, ok := strings.Cut(s, "/")
-	colon := strings.LastIndexByte(rest, ':')
-	if !ok || colon < 0 {
-		return gate.TagKey{}, false
-	}
-	return gate.TagKey{Location: gate.Location{Registry: registry, Repository: rest[:colon]}, Tag: rest[colon+1:]}, true
 }
 
 // rebuild empties the projection and fills it from a scan.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 )
 
 // maxAhead bounds how many digests and tags one read ahead asks for, so that a Pod
@@ -15,15 +16,16 @@ import (
 const maxAhead = 1000
 
 // ahead is what was read for one review: a Reader that answers from it, and reads
-// what it does not have. Nothing in it is older than the review. Safe for concurrent
-// use.
+// what it does not have. Nothing in it is older than the review. What the store has copies
+// of that need no read is taken from them, and kept to the end of the review like
+// everything else. Safe for concurrent use.
 type ahead struct {
-	reader gate.Reader
+	reader  gate.Reader
+	current *copies.Copies // nil where only a read tells what is stored now
 
 	mu      sync.Mutex
-	digests map[gate.Digest]gate.Entry
-	tags    map[gate.TagKey]tagRead
-	now     time.Time // the store's clock at the latest read
+	digests table[gate.Digest, *gate.Entry]
+	tags    table[gate.TagKey, tagRead]
 }
 
 // tagRead is what a read said of a tag; without a mapping there is none.
@@ -33,10 +35,6 @@ type tagRead struct {
 	copied  bool
 }
 
-func newAhead(r gate.Reader) *ahead {
-	return &ahead{reader: r, digests: map[gate.Digest]gate.Entry{}, tags: map[gate.TagKey]tagRead{}}
-}
-
 // fill reads in one call what of a request is not here yet. done is false when
 // there was nothing to read.
 func (a *ahead) fill(ctx context.Context, want gate.ReadRequest) (done bool, err error) {
@@ -44,23 +42,20 @@ func (a *ahead) fill(ctx context.Context, want gate.ReadRequest) (done bool, err
 	if len(want.Digests)+len(want.Tags) == 0 {
 		return false, nil
 	}
-	_, err = a.fetch(ctx, want)
-	return true, err
+	return true, a.fetch(ctx, want)
 }
 
 // missing is what of a request is not here, each once.
 func (a *ahead) missing(req gate.ReadRequest) (missing gate.ReadRequest) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	digests, tags := map[gate.Digest]bool{}, map[gate.TagKey]bool{}
 	for _, d := range req.Digests {
-		if _, ok := a.digests[d]; !ok && !digests[d] {
+		if a.entry(d) == nil && !digests[d] {
 			digests[d] = true
 			missing.Digests = append(missing.Digests, d)
 		}
 	}
 	for _, k := range req.Tags {
-		if _, ok := a.tags[k]; !ok && !tags[k] {
+		if _, ok := a.tag(k); !ok && !tags[k] {
 			tags[k] = true
 			missing.Tags = append(missing.Tags, k)
 		}
@@ -69,25 +64,25 @@ func (a *ahead) missing(req gate.ReadRequest) (missing gate.ReadRequest) {
 }
 
 // fetch reads from the store and keeps what it answers.
-func (a *ahead) fetch(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
+func (a *ahead) fetch(ctx context.Context, req gate.ReadRequest) error {
 	res, err := a.reader.Read(ctx, req)
 	if err != nil {
-		return gate.ReadResult{}, err
+		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.now = res.Now
 	for _, d := range req.Digests {
-		a.digests[d] = res.Digests[d]
+		e := res.Digests[d]
+		a.digests.set(d, &e)
 	}
 	for _, k := range req.Tags {
 		read := tagRead{now: res.Now, copied: res.Copied}
 		if m, ok := res.Tags[k]; ok {
 			read.mapping = &m
 		}
-		a.tags[k] = read
+		a.tags.set(k, read)
 	}
-	return res, nil
+	return nil
 }
 
 // forget has tags read again: what is here of them is from before a registry was
@@ -96,54 +91,72 @@ func (a *ahead) forget(tags []gate.TagKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, k := range tags {
-		delete(a.tags, k)
+		a.tags.remove(k)
 	}
 }
 
-// Read implements gate.Reader. Of a request that is here in part the rest is read.
+// entry is what is here of a digest, nil when it has to be read. It is not modified.
+func (a *ahead) entry(d gate.Digest) *gate.Entry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e, ok := a.digests.get(d); ok || a.current == nil {
+		return e
+	}
+	known := a.current.Entry(d)
+	if known == nil || !known.Record.Settled() {
+		return nil
+	}
+	a.digests.set(d, &known.Entry)
+	return &known.Entry
+}
+
+// tag is what is here of a tag; ok is false when it has to be read.
+func (a *ahead) tag(k gate.TagKey) (read tagRead, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if read, ok = a.tags.get(k); ok || a.current == nil {
+		return read, ok
+	}
+	known := a.current.Tag(k)
+	if known == nil {
+		return read, false
+	}
+	read = tagRead{mapping: &known.TagMapping, now: a.current.Now()}
+	a.tags.set(k, read)
+	return read, true
+}
+
+// readEntry is what is here of a digest, or what a read for it alone says. It is not
+// modified. Errors: those of the store.
+func (a *ahead) readEntry(ctx context.Context, d gate.Digest) (*gate.Entry, error) {
+	if e := a.entry(d); e != nil {
+		return e, nil
+	}
+	if err := a.fetch(ctx, gate.ReadRequest{Digests: []gate.Digest{d}}); err != nil {
+		return nil, err
+	}
+	return a.entry(d), nil
+}
+
+// readTag is readEntry for a tag. The age of a mapping is counted at the time when it was
+// read.
+func (a *ahead) readTag(ctx context.Context, k gate.TagKey) (m gate.TagMapping, read tagRead, err error) {
+	read, ok := a.tag(k)
+	if !ok {
+		if err := a.fetch(ctx, gate.ReadRequest{Tags: []gate.TagKey{k}}); err != nil {
+			return m, read, err
+		}
+		read, _ = a.tag(k)
+	}
+	if read.mapping != nil {
+		m = *read.mapping
+	}
+	return m, read, nil
+}
+
+// Read implements gate.Reader: it reads. What was read ahead is for entry and tag.
 func (a *ahead) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
-	if want := a.missing(req); len(want.Digests)+len(want.Tags) > 0 {
-		if _, err := a.fetch(ctx, want); err != nil {
-			return gate.ReadResult{}, err
-		}
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	res := gate.ReadResult{Digests: make(map[gate.Digest]gate.Entry, len(req.Digests)), Tags: make(map[gate.TagKey]gate.TagMapping, len(req.Tags)), Now: a.now}
-	for _, d := range req.Digests {
-		e := a.digests[d]
-		res.Digests[d] = e
-		res.Copied = res.Copied || e.Copied
-	}
-	for _, k := range req.Tags {
-		read := a.tags[k]
-		// The age of a mapping is counted at the time when it was read.
-		res.Now = read.now
-		res.Copied = res.Copied || read.copied
-		if read.mapping != nil {
-			res.Tags[k] = *read.mapping
-		}
-	}
-	return res, nil
-}
-
-// entry is what is here of a digest.
-func (a *ahead) entry(d gate.Digest) (gate.Entry, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	e, ok := a.digests[d]
-	return e, ok
-}
-
-// tag is what is here of a tag, the zero mapping when it is not known.
-func (a *ahead) tag(k gate.TagKey) (gate.TagMapping, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	read, ok := a.tags[k]
-	if !ok || read.mapping == nil {
-		return gate.TagMapping{}, ok
-	}
-	return *read.mapping, true
+	return a.reader.Read(ctx, req)
 }
 
 // Inventory reads from the store.

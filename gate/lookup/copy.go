@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 )
 
 const (
@@ -22,23 +21,42 @@ const (
 	awayFor = time.Second
 )
 
-// RecordCopy is a Reader that keeps local copies of small records and tags. They are
-// always read from the store; only when it does not answer the copies serve, for grace
-// after the last contact. Within a second of such a failure no review waits for the
-// store again whose answer is in the copies; Follow asks it meanwhile, and everything
-// reads from it again as soon as it answers. (The large values need no copy: the
-// evaluator keeps what it made of them under the ids that the record names.) Copies are
-// of facts, never of decisions: policies run again on them. Follow keeps them as they
-// were at the last contact, however long ago an admission read them. Safe for
-// concurrent use.
+// keeper is a Reader that has copies of what it has read; those of gate's stores are.
+type keeper interface {
+	gate.Reader
+	// Copies are the copies. current says that they are never older than what is stored,
+	// so that they answer without a read.
+	Copies() (c *copies.Copies, current bool)
+}
+
+// currentOf are the copies of a reader that need no read, nil when it has none.
+func currentOf(r gate.Reader) *copies.Copies {
+	if k, ok := r.(keeper); ok {
+		if c, current := k.Copies(); current {
+			return c
+		}
+	}
+	return nil
+}
+
+// RecordCopy is a Reader whose answers are those of the store; only when it does not
+// answer, copies of small records and tags serve, for grace after the last contact. Within
+// a second of such a failure no review waits for the store again whose answer is in the
+// copies; Follow asks it meanwhile, and everything reads from it again as soon as it
+// answers. (The large values need no copy: the evaluator keeps what it made of them under
+// the ids that the record names.) Copies are of facts, never of decisions: policies run
+// again on them. Follow keeps them as they were at the last contact, however long ago an
+// admission read them. The copies are those of the store, where it has some, so that
+// nothing is kept twice. Safe for concurrent use.
 type RecordCopy struct {
 	reader  gate.Reader
 	grace   time.Duration
 	now     func() time.Time
 	metrics *Metrics
 	log     *slog.Logger
-	entries *otter.Cache[gate.Digest, gate.Entry]
-	tags    *otter.Cache[string, gate.TagMapping] // by TagKey.String, as the feed names them
+	copies  *copies.Copies
+	own     bool // the copies are made here, of what was read
+	exact   bool // the copies are never outdated
 
 	mu      sync.Mutex
 	contact time.Time     // when the copies were last known to be current, by our clock
@@ -46,22 +64,19 @@ type RecordCopy struct {
 	away    time.Time     // the store failed; until then nobody need wait. Zero: it answers
 }
 
-// How much one replica keeps, in bytes. A record with a job takes about 2.5 kB and a
-// tag 0.5 kB, so there is room for 50,000 of each, more images than one cluster runs.
-// With long names, many places or many platforms there is room for fewer.
-const (
-	recordCopyBytes = 128 << 20
-	tagCopyBytes    = 32 << 20
-)
-
 // NewRecordCopy decorates r.
 func NewRecordCopy(r gate.Reader, grace time.Duration, now func() time.Time, m *Metrics, log *slog.Logger) *RecordCopy {
-	return &RecordCopy{
-		reader: r, grace: grace, now: now, metrics: m, log: log,
-		entries: newWeighed(recordCopyBytes, func(d gate.Digest, e gate.Entry) int64 { return bytesOf(d) + weighEntry(e) }),
-		tags:    newWeighed(tagCopyBytes, func(k string, m gate.TagMapping) int64 { return bytesOf(k) + weighTagMapping(m) }),
+	c := &RecordCopy{reader: r, grace: grace, now: now, metrics: m, log: log}
+	if k, ok := r.(keeper); ok {
+		c.copies, c.exact = k.Copies()
+	} else {
+		c.copies, c.own = copies.New(now), true
 	}
+	return c
 }
+
+// Copies are the copies that serve while the store does not answer.
+func (c *RecordCopy) Copies() (list *copies.Copies, current bool) { return c.copies, c.exact }
 
 // Read reads from the store, or from the copies when it does not answer.
 func (c *RecordCopy) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
@@ -86,9 +101,11 @@ func (c *RecordCopy) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadR
 func (c *RecordCopy) ask(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
 	bounded, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	turns := c.turns(req)
 	res, err := c.reader.Read(bounded, req)
 	if err == nil {
-		c.keep(req, res)
+		c.answered(res)
+		c.keep(req, res, turns)
 		return res, nil
 	}
 	if ctx.Err() == nil && bounded.Err() != nil {
@@ -124,30 +141,45 @@ func (c *RecordCopy) Serves() (until time.Time, ok bool) {
 	return until, !c.contact.IsZero() && !c.now().After(until)
 }
 
-func (c *RecordCopy) keep(req gate.ReadRequest, res gate.ReadResult) {
+// answered notes an answer of the store.
+func (c *RecordCopy) answered(res gate.ReadResult) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.away.IsZero() {
 		c.log.Info("the store answers again")
 	}
 	c.contact, c.skew, c.away = c.now(), res.Now.Sub(c.now()), time.Time{}
+}
+
+// turns are taken before a read whose answer is kept here, first of its digests.
+func (c *RecordCopy) turns(req gate.ReadRequest) (turns []copies.Turn) {
+	if !c.own {
+		return nil
+	}
 	for _, d := range req.Digests {
-		e := res.Digests[d]
-		if old, ok := c.entries.GetIfPresent(d); ok && old.Record.Version > e.Record.Version && e.Record.Known() {
-			continue // a read that began earlier and ended later
-		}
-		if e.Record.Known() {
-			c.entries.Set(d, e)
-		} else {
-			c.entries.Invalidate(d)
-		}
+		turns = append(turns, c.copies.EntryTurn(d))
 	}
 	for _, k := range req.Tags {
+		turns = append(turns, c.copies.TagTurn(k))
+	}
+	return turns
+}
+
+// keep keeps what was read, unless the reader does.
+func (c *RecordCopy) keep(req gate.ReadRequest, res gate.ReadResult, turns []copies.Turn) {
+	if !c.own {
+		return
+	}
+	for i, d := range req.Digests {
+		e := res.Digests[d]
+		c.copies.KeepEntry(d, copies.Entry{Entry: e, Proof: copies.Proof{Order: e.Record.Version}}, turns[i])
+	}
+	for i, k := range req.Tags {
+		var tag *copies.Tag
 		if m, ok := res.Tags[k]; ok {
-			c.tags.Set(k.String(), m)
-		} else {
-			c.tags.Invalidate(k.String())
+			tag = &copies.Tag{TagMapping: m}
 		}
+		c.copies.KeepTag(k, tag, turns[len(req.Digests)+i])
 	}
 }
 
@@ -162,16 +194,17 @@ func (c *RecordCopy) copied(req gate.ReadRequest) (gate.ReadResult, bool) {
 	c.mu.Unlock()
 	res := gate.ReadResult{Digests: map[gate.Digest]gate.Entry{}, Tags: map[gate.TagKey]gate.TagMapping{}, Now: c.now().Add(skew), Copied: true}
 	for _, d := range req.Digests {
-		e, ok := c.entries.GetIfPresent(d)
-		if !ok {
+		known := c.copies.Entry(d)
+		if known == nil {
 			return gate.ReadResult{}, false
 		}
+		e := known.Entry
 		e.Copied = true
 		res.Digests[d] = e
 	}
 	for _, k := range req.Tags {
-		if m, ok := c.tags.GetIfPresent(k.String()); ok {
-			res.Tags[k] = m
+		if t := c.copies.Tag(k); t != nil {
+			res.Tags[k] = t.TagMapping
 		}
 	}
 	return res, true

@@ -95,32 +95,38 @@ func (c *RecordCopy) follow(ctx context.Context, feed Changes, after int64) (int
 	changes, next, err := feed.Changes(looking, after, followPage)
 	if errors.Is(err, gate.ErrConflict) { // the feed does not reach back that far
 		if next, err = feed.Scan(ctx, func(gate.Item) error { return nil }); err == nil {
-			c.entries.InvalidateAll()
-			c.tags.InvalidateAll()
+			c.copies.DropAll()
 		}
 		return next, err
 	}
 	if err != nil {
 		return after, err
 	}
+	if c.exact {
+		return next, nil // its writer has dropped what has changed
+	}
 	var req gate.ReadRequest
 	for _, ch := range changes {
 		switch d := gate.Digest(ch.Key); ch.Kind {
 		case gate.ChangeRecord:
-			if _, ok := c.entries.GetIfPresent(d); ok {
+			if c.copies.Entry(d) != nil {
 				req.Digests = append(req.Digests, d)
 			}
 		case gate.ChangeTag:
-			c.tags.Invalidate(ch.Key)
+			if k, ok := gate.ParseTagKey(ch.Key); ok {
+				c.copies.DropTag(k)
+			}
 		}
 	}
 	if len(req.Digests) == 0 {
 		return next, nil
 	}
+	turns := c.turns(req)
 	res, err := c.reader.Read(looking, req)
 	if err != nil {
 		return after, err
 	}
-	c.keep(req, res)
+	c.answered(res)
+	c.keep(req, res, turns)
 	return next, nil
 }

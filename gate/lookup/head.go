@@ -10,6 +10,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 )
 
 // tagReadTimeout bounds one call of a registry, which several requests share and
@@ -45,8 +46,8 @@ func (h *headed) open(since int64) bool {
 const rememberHeads = 4 << 20
 
 func newHeads() *otter.Cache[string, *headed] {
-	return newWeighed(rememberHeads, func(k string, h *headed) int64 {
-		return bytesOf(k) + sizeOf[headed]() + weighTagKey(h.key) + bytesOf(h.host) + bytesOf(h.digest) + h.weighManifest()
+	return copies.Weighed(rememberHeads, func(k string, h *headed) int64 {
+		return copies.BytesOf(k) + copies.SizeOf[headed]() + copies.WeighTagKey(h.key) + copies.BytesOf(h.host) + copies.BytesOf(h.digest) + h.weighManifest()
 	})
 }
 
@@ -58,7 +59,7 @@ func (h *headed) weighManifest() int64 {
 	if h.got == nil {
 		return 0
 	}
-	return sizeOf[gate.Manifest]() + weighManifest(*h.got)
+	return copies.SizeOf[gate.Manifest]() + copies.WeighManifest(*h.got)
 }
 
 // headName is the key of heads.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 )
 
 // scriptedTags is a registry whose manifests read says.
@@ -86,7 +87,7 @@ func TestManifestsCount(t *testing.T) {
 	held := int64(0)
 	for h := range l.heads.Values() {
 		if h.got != nil {
-			held += weighManifest(*h.got)
+			held += copies.WeighManifest(*h.got)
 		}
 	}
 	if held > rememberHeads {

@@ -26,8 +26,7 @@ func (l look) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref
 	if len(want) == 0 {
 		return refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessablePlatforms, nil))
 	}
-	res, err := l.reader.Read(ctx, gate.ReadRequest{Digests: want})
-	if err != nil {
+	if _, err := l.reader.fill(ctx, gate.ReadRequest{Digests: want}); err != nil {
 		return refusedFor(err)
 	}
 	var worst *gate.Answer
@@ -36,7 +35,11 @@ func (l look) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref
 		if !c.JudgedOn(l.parts.Platforms) {
 			continue
 		}
-		a := l.child(ctx, res.Digests[c.Digest], c, loc, ref, req)
+		entry, err := l.reader.readEntry(ctx, c.Digest)
+		if err != nil {
+			return refusedFor(err)
+		}
+		a := l.child(ctx, *entry, c, loc, ref, req)
 		for _, w := range a.Warnings {
 			if !slices.Contains(warnings, w) {
 				warnings = append(warnings, w)

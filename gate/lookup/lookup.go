@@ -11,11 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 	"github.com/digestgate/digestgate/gate/explain"
 	"github.com/digestgate/digestgate/gate/refusal"
 )
@@ -123,14 +123,17 @@ type Lookup struct {
 	silences silences
 	writes   writeHealth
 	writer   writer
-	// kept are readings of tags that the store has not taken, by TagKey.String.
-	kept *otter.Cache[string, keptReading]
+	// kept are readings of tags that the store has not taken.
+	kept *otter.Cache[gate.TagKey, keptReading]
 	// heads are what registries have said last, by host and tag. events counts their
 	// answers and the ends of writing them, which orders them and the reads.
 	heads  *otter.Cache[string, *headed]
 	events atomic.Int64
 	// remembered says what to read ahead.
 	remembered remembered
+	current    *copies.Copies // that answer without a read; nil: there are none
+	rules      *otter.Cache[gate.Location, ruling]
+	matched    func(error)
 }
 
 // rememberAsked bounds asked, in bytes. All entries weigh the same, because the keys
@@ -139,11 +142,15 @@ const rememberAsked = 12 << 20
 
 // New makes a lookup.
 func New(parts Parts, o Options, m *Metrics) *Lookup {
-	return &Lookup{
-		parts: parts, options: o, metrics: m,
-		asked: newWeighed(rememberAsked, func(askedKey, time.Time) int64 { return 0 }),
-		kept:  newKeptReadings(), heads: newHeads(), remembered: newRemembered(),
+	l := &Lookup{
+		parts: parts, options: o, metrics: m, matched: m.matched,
+		asked: copies.Weighed(rememberAsked, func(askedKey, time.Time) int64 { return 0 }),
+		kept:  newKeptReadings(), heads: newHeads(), current: currentOf(parts.Reader), rules: newRulings(),
 	}
+	if l.current == nil {
+		l.remembered = newRemembered()
+	}
+	return l
 }
 
 func notYet(a gate.Answer) bool { return a.Code == gate.CodePending || a.Code == gate.CodeUnscanned }
@@ -202,7 +209,7 @@ func after(d time.Duration) <-chan struct{} {
 // look is a lookup that reads from what was read for its review.
 type look struct {
 	*Lookup
-	reader gate.Reader
+	reader *ahead
 }
 
 // locate finds the configured registry of a reference and applies the rules
@@ -217,16 +224,10 @@ func (l *Lookup) locate(ref gate.Reference) (loc gate.Location, host string, ref
 		return no(refusal.Say(refusal.RegistryNotConfigured, refusal.P{"host": ref.Host}))
 	}
 	loc = gate.Location{Registry: reg.Name, Repository: ref.Repository}
-	allowed, listed := false, false
-	for _, rule := range l.options.Repositories {
-		match, _ := doublestar.Match(rule.Pattern, loc.String())
-		if match && !rule.Allowed {
-			return no(refusal.Say(refusal.RepositoryDenied, refusal.P{"repository": loc}))
-		}
-		listed = listed || rule.Allowed
-		allowed = allowed || match
-	}
-	if listed && !allowed {
+	switch l.ruling(loc) {
+	case ruledOut:
+		return no(refusal.Say(refusal.RepositoryDenied, refusal.P{"repository": loc}))
+	case unlisted:
 		return no(refusal.Say(refusal.RepositoryUnlisted, refusal.P{"repository": loc}))
 	}
 	return loc, gate.CanonicalHost(reg.Host), nil
@@ -250,7 +251,7 @@ func (l look) answer(ctx context.Context, entry gate.Entry, digest gate.Digest, 
 // image evaluates one platform's image and queues what is missing.
 func (l look) image(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	entry.Record.Digest = digest
-	q := l.parts.Standing.Question(l.reader, entry, loc, gate.EventAdmission, l.metrics.matched)
+	q := l.parts.Standing.Question(l.reader, entry, loc, gate.EventAdmission, l.matched)
 	q.Host, q.Request = ref.Host, &req
 	if ref.Tag != "" { // our own reading, also when the digest is known by now
 		q.Tags = []string{ref.Tag}

@@ -13,6 +13,7 @@ type Metrics struct {
 	fallback *prometheus.CounterVec
 	misses   *prometheus.CounterVec
 	matches  *prometheus.CounterVec
+	allowed  prometheus.Counter // of lookups, the most frequent one
 }
 
 // NewMetrics registers the metrics of lookups.
@@ -31,12 +32,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "digestgate_admission_matches_total", Help: "Inventories that admission matched itself, because their findings are older than the advisory data in use or are lost: ok, failed.",
 		}, []string{"result"}),
 	}
+	m.allowed = m.lookups.WithLabelValues("")
 	reg.MustRegister(m.lookups, m.fallback, m.misses, m.matches)
 	return m
 }
 
 func (m *Metrics) looked(code gate.Code) {
-	if m != nil {
+	switch {
+	case m == nil:
+	case code == "":
+		m.allowed.Inc()
+	default:
 		m.lookups.WithLabelValues(string(code)).Inc()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 )
 
 // How much is remembered of what to read ahead, in bytes. A tag takes about 0.5 kB
@@ -18,43 +19,52 @@ const (
 
 // remembered is what tags named and what indexes consisted of when they were last
 // looked up here. It says what to read ahead and nothing else: what a tag names and
-// what an index consists of is decided by what is read of them. Safe for concurrent
-// use.
+// what an index consists of is decided by what is read of them. Where copies answer without a
+// read nothing is remembered, and the zero value serves. Safe for concurrent use.
 type remembered struct {
-	named    *otter.Cache[string, gate.Digest] // by TagKey.String
+	named    *otter.Cache[gate.TagKey, gate.Digest]
 	children *otter.Cache[gate.Digest, []gate.Digest]
 }
 
 func newRemembered() remembered {
 	return remembered{
-		named: newWeighed(rememberNamed, func(k string, d gate.Digest) int64 { return bytesOf(k) + bytesOf(d) }),
-		children: newWeighed(rememberChildren, func(d gate.Digest, list []gate.Digest) int64 {
-			return bytesOf(d) + slots(list) + bytesOf(list...)
+		named: copies.Weighed(rememberNamed, func(k gate.TagKey, d gate.Digest) int64 { return copies.WeighTagKey(k) + copies.BytesOf(d) }),
+		children: copies.Weighed(rememberChildren, func(d gate.Digest, list []gate.Digest) int64 {
+			return copies.BytesOf(d) + copies.Slots(list) + copies.BytesOf(list...)
 		}),
 	}
 }
 
 // tag is what a tag named last time, "" when that is not known.
 func (r *remembered) tag(key gate.TagKey) gate.Digest {
-	d, _ := r.named.GetIfPresent(key.String())
+	if r.named == nil {
+		return ""
+	}
+	d, _ := r.named.GetIfPresent(key)
 	return d
 }
 
 // with is a digest and what it consisted of last time.
 func (r *remembered) with(d gate.Digest) []gate.Digest {
+	if r.children == nil {
+		return []gate.Digest{d}
+	}
 	children, _ := r.children.GetIfPresent(d)
 	return append([]gate.Digest{d}, children...)
 }
 
 // noteTag remembers what a tag names.
 func (r *remembered) noteTag(key gate.TagKey, d gate.Digest) {
-	if d != "" && r.tag(key) != d {
-		r.named.Set(key.String(), d)
+	if r.named != nil && d != "" && r.tag(key) != d {
+		r.named.Set(copies.Owned(key), d)
 	}
 }
 
 // noteChildren remembers what of an index is judged.
 func (r *remembered) noteChildren(d gate.Digest, children []gate.Digest) {
+	if r.children == nil {
+		return
+	}
 	if old, ok := r.children.GetIfPresent(d); !ok || !slices.Equal(old, children) {
 		r.children.Set(d, children)
 	}

@@ -26,9 +26,9 @@ import (
 // meanwhile and what is recorded about the digests that they name.
 type Rounds struct {
 	*Lookup
-	read    *ahead
-	digests []gate.Digest  // of references by digest
-	tags    []*tagQuestion // of references by tag
+	read    ahead
+	digests []gate.Digest // of references by digest
+	tags    []tagQuestion // of references by tag; they stay where they are
 	began   bool
 	changed <-chan struct{} // since before anything was read
 
@@ -43,7 +43,7 @@ type Rounds struct {
 func (l *Lookup) Rounds(refs []gate.Reference) gate.Rounds { return l.rounds(refs) }
 
 func (l *Lookup) rounds(refs []gate.Reference) *Rounds {
-	r := &Rounds{Lookup: l, read: newAhead(l.parts.Reader)}
+	r := &Rounds{Lookup: l, read: ahead{reader: l.parts.Reader, current: l.current}}
 	if l.options.Wait > 0 {
 		r.changed = l.parts.Changed()
 	}
@@ -52,9 +52,12 @@ func (l *Lookup) rounds(refs []gate.Reference) *Rounds {
 		switch {
 		case refused != nil:
 		case ref.Digest != "":
+			if r.digests == nil {
+				r.digests = make([]gate.Digest, 0, len(refs))
+			}
 			r.digests = append(r.digests, ref.Digest)
 		case !l.options.RequireDigest:
-			r.tags = append(r.tags, &tagQuestion{ref: ref, key: gate.TagKey{Location: loc, Tag: ref.Tag}, host: host})
+			r.tags = append(r.tags, tagQuestion{ref: ref, key: gate.TagKey{Location: loc, Tag: ref.Tag}, host: host})
 		}
 	}
 	r.asking.Store(int64(len(r.tags)))
@@ -141,17 +144,17 @@ func (r *Rounds) decide(ctx context.Context, ref gate.Reference, req gate.Reques
 		r.remembered.noteTag(q.key, names.digest)
 	}
 	digest := names.digest
-	res, err := r.read.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{digest}})
+	known, err := r.read.readEntry(ctx, digest)
 	if err != nil {
 		return refusedFor(err), true
 	}
-	entry := res.Digests[digest]
+	entry := *known
 	if entry.Record.Manifest.Kind == gate.KindUnknown && names.manifest.Digest == digest {
 		// We have read and hashed it a moment ago; only the store does not know.
 		entry.Record.Manifest = names.manifest
 		entry.Record.Manifest.Hashed = true
 	}
-	a := look{r.Lookup, r.read}.answer(ctx, entry, digest, loc, ref, req)
+	a := look{r.Lookup, &r.read}.answer(ctx, entry, digest, loc, ref, req)
 	a.Digest = digest
 	a.Warnings = append(slices.Clone(names.warnings), a.Warnings...)
 	return a, true
@@ -159,20 +162,25 @@ func (r *Rounds) decide(ctx context.Context, ref gate.Reference, req gate.Reques
 
 // question is that of a reference by tag.
 func (r *Rounds) question(ref gate.Reference) *tagQuestion {
-	i := slices.IndexFunc(r.tags, func(q *tagQuestion) bool { return q.ref == ref })
-	if i < 0 {
-		return nil
+	for i := range r.tags {
+		if r.tags[i].ref == ref {
+			return &r.tags[i]
+		}
 	}
-	return r.tags[i]
+	return nil
 }
 
 // Read implements gate.Rounds. An error is not told: what was not read is read for
 // its image, and answered for it.
 func (r *Rounds) Read(ctx context.Context) {
-	for _, q := range r.tags {
-		q.since = r.events.Load()
+	for i := range r.tags {
+		r.tags[i].since = r.events.Load()
 	}
 	r.rounds++
+	if !r.began && r.copied() {
+		r.began = true
+		return
+	}
 	want, again := r.first(), []gate.TagKey(nil)
 	if r.began {
 		want, again = r.asked()
@@ -180,11 +188,53 @@ func (r *Rounds) Read(ctx context.Context) {
 	r.began = true
 	r.read.forget(again)
 	for range 3 { // what is remembered, what has changed, what that consists of
-		if done, err := r.read.fill(ctx, bounded(want)); err != nil || !done {
+		if done, err := r.read.fill(ctx, bounded(want)); err != nil || !done && r.current == nil {
 			break
 		}
 		want = r.next()
 	}
+}
+
+// copied reports whether everything that the first round needs is there without a read.
+func (r *Rounds) copied() bool {
+	if r.current == nil {
+		return false
+	}
+	for _, d := range r.digests {
+		if !r.copiedDigest(d) {
+			return false
+		}
+	}
+	for i := range r.tags {
+		q := &r.tags[i]
+		read, ok := r.read.tag(q.key)
+		if !ok {
+			return false
+		}
+		at := read.mapping.At(q.host)
+		if at.Dirty || at.Gone {
+			continue // the registry is asked
+		}
+		if d := r.newest(q.key, q.host, at).Digest; d.Valid() && !r.copiedDigest(d) {
+			return false
+		}
+	}
+	return true
+}
+
+// copiedDigest reports whether a digest, and what is judged of an index, is there.
+func (r *Rounds) copiedDigest(d gate.Digest) bool {
+	e := r.read.entry(d)
+	if e == nil || e.Record.Manifest.Kind != gate.KindIndex {
+		return e != nil
+	}
+	for i := range e.Record.Manifest.Children {
+		c := &e.Record.Manifest.Children[i]
+		if c.JudgedOn(r.parts.Platforms) && r.read.entry(c.Digest) == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // bounded is as much of a request as one read takes.
@@ -204,7 +254,8 @@ func (r *Rounds) first() (want gate.ReadRequest) {
 	for _, d := range r.digests {
 		add(d)
 	}
-	for _, q := range r.tags {
+	for i := range r.tags {
+		q := &r.tags[i]
 		want.Tags = append(want.Tags, q.key)
 		if d := r.remembered.tag(q.key); d != "" {
 			add(d)
@@ -217,7 +268,8 @@ func (r *Rounds) first() (want gate.ReadRequest) {
 // asked is what those need that a registry was asked for: what is recorded of the tag
 // by now, and of what it names. again are the tags.
 func (r *Rounds) asked() (want gate.ReadRequest, again []gate.TagKey) {
-	for _, q := range r.tags {
+	for i := range r.tags {
+		q := &r.tags[i]
 		if q.done || q.head == nil {
 			continue
 		}
@@ -243,9 +295,9 @@ func (r *Rounds) manifestOf(q *tagQuestion) []gate.Digest {
 func (r *Rounds) next() (want gate.ReadRequest) {
 	var children []gate.Digest
 	look := func(d gate.Digest) {
-		e, ok := r.read.entry(d)
+		e := r.read.entry(d)
 		switch {
-		case !ok:
+		case e == nil:
 			all := r.remembered.with(d)
 			want.Digests, children = append(want.Digests, d), append(children, all[1:]...)
 		case e.Record.Manifest.Kind == gate.KindIndex:
@@ -257,8 +309,8 @@ func (r *Rounds) next() (want gate.ReadRequest) {
 	for _, d := range r.digests {
 		look(d)
 	}
-	for _, q := range r.tags {
-		for _, d := range r.namedBy(q) {
+	for i := range r.tags {
+		for _, d := range r.namedBy(&r.tags[i]) {
 			look(d)
 		}
 	}
@@ -269,9 +321,13 @@ func (r *Rounds) next() (want gate.ReadRequest) {
 // namedBy is what a tag may turn out to name, by what was read of it and what its
 // registry has said.
 func (r *Rounds) namedBy(q *tagQuestion) (digests []gate.Digest) {
-	stored, read := r.read.tag(q.key)
-	if q.done || !read {
+	read, ok := r.read.tag(q.key)
+	if q.done || !ok {
 		return nil
+	}
+	var stored gate.TagMapping
+	if read.mapping != nil {
+		stored = *read.mapping
 	}
 	if q.head != nil {
 		if q.head.digest != "" {

@@ -66,17 +66,17 @@ func (r *Rounds) resolveTag(ctx context.Context, q *tagQuestion) (n named, refus
 
 // stored answers from what is stored, or asks the registry.
 func (r *Rounds) stored(ctx context.Context, q *tagQuestion) (n named, refused *gate.Answer, done bool) {
-	res, err := r.read.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{q.key}})
+	stored, res, err := r.read.readTag(ctx, q.key)
 	if err != nil {
 		a := refusedFor(err)
 		return named{}, &a, true
 	}
-	q.mapping, q.now = res.Tags[q.key].At(q.host), res.Now
+	q.mapping, q.now = stored.At(q.host), res.now
 	if q.mapping.Usable(q.now, r.options.TagMaxAge) {
 		return named{digest: q.mapping.Digest}, nil, true
 	}
 	newest := r.newest(q.key, q.host, q.mapping)
-	if res.Copied { // what a registry says now could not be recorded
+	if res.copied { // what a registry says now could not be recorded
 		n, refused = r.copiedTag(q.key, newest.TagMapping, q.now)
 		return n, refused, true
 	}
@@ -110,16 +110,15 @@ func (r *Rounds) ask(ctx context.Context, q *tagQuestion) (n named, refused *gat
 // reading is decided there.
 func (r *Rounds) confirm(ctx context.Context, q *tagQuestion) (n named, refused *gate.Answer, done bool) {
 	h := q.head
-	res, err := r.read.Read(ctx, gate.ReadRequest{Tags: []gate.TagKey{q.key}})
-	if err == nil && res.Copied {
+	stored, res, err := r.read.readTag(ctx, q.key)
+	if err == nil && res.copied {
 		err = fmt.Errorf("reading tag %q of %q: the store does not answer: %w", q.key.Tag, q.key.Location, gate.ErrStoreUnavailable)
 	}
 	if err != nil {
 		r.bar(q.key, q.host, h.digest, h.readAt)
 		return r.noAnswer(q, err)
 	}
-	stored := res.Tags[q.key]
-	q.mapping, q.now = stored.At(q.host), res.Now
+	q.mapping, q.now = stored.At(q.host), res.now
 	switch {
 	case overtakes(stored, q.host, h.readAt):
 		return r.ask(ctx, q)
@@ -174,12 +173,12 @@ func (r *Rounds) found(ctx context.Context, q *tagQuestion) (found gate.Looked, 
 	if q.manifest != nil {
 		return gate.Looked{Manifest: *q.manifest, Read: true}, false, nil
 	}
-	res, err := r.read.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{h.digest}})
+	known, err := r.read.readEntry(ctx, h.digest)
 	if err != nil {
 		r.bar(q.key, q.host, h.digest, h.readAt)
 		return gate.Looked{}, false, err
 	}
-	if m := res.Digests[h.digest].Record.Manifest; m.Kind != gate.KindUnknown {
+	if m := known.Record.Manifest; m.Kind != gate.KindUnknown {
 		m.Digest = h.digest
 		return gate.Looked{Manifest: m}, false, nil
 	}

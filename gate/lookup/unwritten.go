@@ -10,6 +10,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 )
 
 // What admission writes besides its decision (where an image was seen, what a
@@ -131,16 +132,16 @@ type keptReading struct {
 	words string // why, for everybody; "" while it is being written
 }
 
-func newKeptReadings() *otter.Cache[string, keptReading] {
-	return newWeighed(keptReadingBytes, func(k string, r keptReading) int64 {
-		return bytesOf(k) + weighTagMapping(r.TagMapping) + bytesOf(r.words)
+func newKeptReadings() *otter.Cache[gate.TagKey, keptReading] {
+	return copies.Weighed(keptReadingBytes, func(_ gate.TagKey, r keptReading) int64 {
+		return copies.WeighTag(r.TagMapping) + copies.BytesOf(r.words)
 	})
 }
 
 // newest is what is known of a tag: the stored mapping, or a later reading of
 // ours that could not be stored. Nothing of ours stands against a dirty mapping.
 func (l *Lookup) newest(key gate.TagKey, host string, stored gate.TagMapping) keptReading {
-	kept, ok := l.kept.GetIfPresent(key.String())
+	kept, ok := l.kept.GetIfPresent(key)
 	if !ok || kept.Host != host || stored.Dirty || !kept.ReadAt.After(stored.ReadAt) || kept.Dirty && kept.Digest == stored.Digest ||
 		!stored.DirtyAt.IsZero() && !stored.DirtyAt.Before(kept.ReadAt) {
 		return keptReading{TagMapping: stored}
@@ -158,7 +159,8 @@ func (l *Lookup) bar(key gate.TagKey, host string, d gate.Digest, readAt time.Ti
 
 // keep keeps a reading unless there is a later one of the same host.
 func (l *Lookup) keep(r keptReading) {
-	l.kept.Compute(r.TagKey.String(), func(old keptReading, found bool) (keptReading, otter.ComputeOp) {
+	r.TagKey = copies.Owned(r.TagKey)
+	l.kept.Compute(r.TagKey, func(old keptReading, found bool) (keptReading, otter.ComputeOp) {
 		if found && old.Host == r.Host && old.ReadAt.After(r.ReadAt) {
 			return old, otter.CancelOp
 		}
@@ -168,7 +170,7 @@ func (l *Lookup) keep(r keptReading) {
 
 // recorded forgets a reading that the store has taken.
 func (l *Lookup) recorded(key gate.TagKey, readAt time.Time) {
-	l.kept.ComputeIfPresent(key.String(), func(old keptReading) (keptReading, otter.ComputeOp) {
+	l.kept.ComputeIfPresent(key, func(old keptReading) (keptReading, otter.ComputeOp) {
 		if old.ReadAt.Equal(readAt) {
 			return old, otter.InvalidateOp
 		}

@@ -49,7 +49,7 @@ func TestKeepAtOnce(t *testing.T) {
 		wg.Go(func() { l.keep(reading(n)) })
 		wg.Go(func() { l.keep(reading(n + 1)) })
 		wg.Wait()
-		if got, _ := l.kept.GetIfPresent(key.String()); got.Digest != sha(n+1) {
+		if got, _ := l.kept.GetIfPresent(key); got.Digest != sha(n+1) {
 			t.Fatalf("kept %s, want the later %s", got.Digest, sha(n+1))
 		}
 	}

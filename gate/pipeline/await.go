@@ -108,7 +108,7 @@ func Settled(ctx context.Context, w Watched, resolve gate.Job, show func(gate.Jo
 // judged children.
 func outstanding(ctx context.Context, r gate.RecordReader, d gate.Digest) (entry gate.Entry, live string, err error) {
 	want := []gate.Digest{d}
-	res, err := r.Read(ctx, gate.ReadRequest{Digests: want})
+	res, err := r.Read(ctx, gate.ReadRequest{Digests: want, AllJobs: true})
 	if err != nil {
 		return gate.Entry{}, "", err
 	}
@@ -119,7 +119,7 @@ func outstanding(ctx context.Context, r gate.RecordReader, d gate.Digest) (entry
 		}
 	}
 	if len(want) > 1 {
-		if res, err = r.Read(ctx, gate.ReadRequest{Digests: want}); err != nil {
+		if res, err = r.Read(ctx, gate.ReadRequest{Digests: want, AllJobs: true}); err != nil {
 			return gate.Entry{}, "", err
 		}
 	}

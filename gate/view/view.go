@@ -114,7 +114,7 @@ func (s Views) entry(ctx context.Context, text string) (gate.Entry, error) {
 	if err != nil {
 		return gate.Entry{}, err
 	}
-	res, err := s.Reader.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{d}})
+	res, err := s.Reader.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{d}, AllJobs: true})
 	if err != nil {
 		return gate.Entry{}, err
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Read fetches small records, newest analyze jobs and tag mappings in one round
-// trip (one for each node of a cluster). A value that is not believed reads as
+// Read fetches small records, newest analyze jobs and tag mappings: in one round trip
+// (one for each node of a cluster), and one more for the jobs, where the state of an image
+// depends on its job and not all jobs are asked for. A value that is not believed reads as
 // absent.
 func (s *Store) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
 	return reader{s, s.client}.Read(ctx, req)
@@ -19,10 +20,33 @@ func (s *Store) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult
 
 // Read implements gate.Reader.
 func (r reader) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
-	what := fmt.Sprintf("reading %d digests and %d tags", len(req.Digests), len(req.Tags))
-	packed, err := r.pack(args{"digests": texts(req.Digests)})
+	res := gate.ReadResult{
+		Digests: make(map[gate.Digest]gate.Entry, len(req.Digests)), Tags: make(map[gate.TagKey]gate.TagMapping, len(req.Tags)),
+	}
+	what := func(err error) error {
+		return r.failedIn(ctx, fmt.Sprintf("reading %d digests and %d tags", len(req.Digests), len(req.Tags)), err)
+	}
+	if err := r.fill(ctx, req, &res); err != nil {
+		return gate.ReadResult{}, what(err)
+	}
+	if req.AllJobs {
+		return res, nil
+	}
+	if err := r.fillJobs(ctx, req.Digests, &res); err != nil {
+		return gate.ReadResult{}, what(err)
+	}
+	return res, nil
+}
+
+// fill reads records and tags, and with them the jobs if all are asked for.
+func (r reader) fill(ctx context.Context, req gate.ReadRequest, res *gate.ReadResult) error {
+	var asked []gate.Digest
+	if req.AllJobs {
+		asked = req.Digests
+	}
+	packed, err := r.pack(args{"digests": texts(asked)})
 	if err != nil {
-		return gate.ReadResult{}, r.failed(what, err)
+		return err
 	}
 	var jobs *redis.Cmd
 	records, tags := make([]*redis.Cmd, len(req.Digests)), make([]*redis.Cmd, len(req.Tags))
@@ -37,15 +61,13 @@ func (r reader) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult
 		}
 	}, scriptRead, scriptLoad, scriptValue)
 	if err != nil {
-		return gate.ReadResult{}, r.failedIn(ctx, what, err)
+		return err
 	}
-	newest, now, err := r.jobsOf(jobs, req.Digests)
+	newest, now, err := r.jobsOf(jobs, asked)
 	if err != nil {
-		return gate.ReadResult{}, r.failed(what, err)
+		return err
 	}
-	res := gate.ReadResult{
-		Digests: make(map[gate.Digest]gate.Entry, len(req.Digests)), Tags: make(map[gate.TagKey]gate.TagMapping, len(req.Tags)), Now: now,
-	}
+	res.Now = now
 	for i, d := range req.Digests {
 		res.Digests[d] = gate.Entry{Record: r.shown(d, records[i], mark), Job: newest[d]}
 	}
@@ -54,7 +76,47 @@ func (r reader) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult
 			res.Tags[k] = m
 		}
 	}
-	return res, nil
+	return nil
+}
+
+// fillJobs reads the newest jobs of digests whose state depends on them. A job that is
+// done has recorded what it found before it ended, maybe between the two reads: then the
+// record is read again.
+func (r reader) fillJobs(ctx context.Context, digests []gate.Digest, res *gate.ReadResult) error {
+	var asked, again []gate.Digest
+	for _, d := range digests {
+		if !res.Digests[d].Record.Settled() {
+			asked = append(asked, d)
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	jobs, _, err := r.newestJobs(ctx, r.client, asked)
+	if err != nil {
+		return err
+	}
+	for _, d := range asked {
+		e := res.Digests[d]
+		if e.Job = jobs[d]; e.Job != nil && e.Job.State == gate.JobDone {
+			again = append(again, d)
+		}
+		res.Digests[d] = e
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	now := res.Now
+	if err := r.fill(ctx, gate.ReadRequest{Digests: again}, res); err != nil {
+		return err
+	}
+	res.Now = now // of the tags
+	for _, d := range again {
+		e := res.Digests[d]
+		e.Job = jobs[d]
+		res.Digests[d] = e
+	}
+	return nil
 }
 
 // askRecord asks for a record and its locations.

@@ -126,7 +126,7 @@ func (s *Store) exportRecords(ctx context.Context, after string) ([]store.Piece,
 	for i, r := range found {
 		digests[i] = r.digest
 	}
-	shown, err := s.readRecords(ctx, digests)
+	shown, err := s.readRecords(ctx, digests, true)
 	if err != nil {
 		return nil, err
 	}

@@ -155,7 +155,7 @@ func (s *Store) scanRecords(ctx context.Context, fn store.ScanFunc) error {
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		records, err := s.readRecords(ctx, page)
+		records, err := s.readRecords(ctx, page, true)
 		if err != nil {
 			return err
 		}

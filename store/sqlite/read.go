@@ -4,43 +4,36 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 )
 
-// Admission is the store itself: its reads wait for nothing but each other.
-func (s *Store) Admission() gate.Reader { return s }
-
 // Read fetches small records, newest analyze jobs and tag mappings: four
-// queries, whatever is asked for. A value that cannot be read is logged and
-// reads as absent.
+// queries, whatever is asked for, and three when the state of every image follows
+// from its record. A value that cannot be read is logged and reads as absent.
 func (s *Store) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
-	what := fmt.Sprintf("reading %d digests and %d tags", len(req.Digests), len(req.Tags))
-	res := gate.ReadResult{
-		Digests: make(map[gate.Digest]gate.Entry, len(req.Digests)),
-		Tags:    make(map[gate.TagKey]gate.TagMapping, len(req.Tags)),
-		Now:     s.now(),
+	return s.read(ctx, req, true)
+}
+
+// read is Read; without verdicts those of the locations are left out.
+func (s *Store) read(ctx context.Context, req gate.ReadRequest, verdicts bool) (gate.ReadResult, error) {
+	res := newResult(req, s.now())
+	what := func(err error) error {
+		return storeError(fmt.Sprintf("reading %d digests and %d tags", len(req.Digests), len(req.Tags)), err)
 	}
 	if err := ctx.Err(); err != nil {
-		return gate.ReadResult{}, storeError(what, err)
+		return gate.ReadResult{}, what(err)
 	}
-	records, err := s.readRecords(ctx, req.Digests)
-	if err != nil {
-		return gate.ReadResult{}, storeError(what, err)
-	}
-	jobs, err := s.readJobs(ctx, req.Digests)
-	if err != nil {
-		return gate.ReadResult{}, storeError(what, err)
-	}
-	for _, d := range req.Digests {
-		res.Digests[d] = gate.Entry{Record: records[d], Job: jobs[d]}
+	if err := s.readEntries(ctx, req, verdicts, res.Digests); err != nil {
+		return gate.ReadResult{}, what(err)
 	}
 	keys := make([]string, len(req.Tags))
 	for i, k := range req.Tags {
 		keys[i] = store.TagName(k)
 	}
-	err = s.queries.list(ctx, func(row scanner) error {
+	err := s.queries.list(ctx, func(row scanner) error {
 		m, _, err := scanTag(row)
 		if err == nil {
 			res.Tags[m.TagKey] = m
@@ -48,9 +41,57 @@ func (s *Store) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult
 		return err
 	}, listTags, keys)
 	if err != nil {
-		return gate.ReadResult{}, storeError(what, err)
+		return gate.ReadResult{}, what(err)
 	}
 	return res, nil
+}
+
+func newResult(req gate.ReadRequest, now time.Time) gate.ReadResult {
+	return gate.ReadResult{
+		Digests: make(map[gate.Digest]gate.Entry, len(req.Digests)),
+		Tags:    make(map[gate.TagKey]gate.TagMapping, len(req.Tags)),
+		Now:     now,
+	}
+}
+
+// readEntries reads records, and the newest jobs of those that need one. A job that is
+// done has recorded what it found before it ended, maybe between the two reads: then
+// the record is read again.
+func (s *Store) readEntries(ctx context.Context, req gate.ReadRequest, verdicts bool, entries map[gate.Digest]gate.Entry) error {
+	records, err := s.readRecords(ctx, req.Digests, verdicts)
+	if err != nil {
+		return err
+	}
+	ask := req.Digests
+	if !req.AllJobs {
+		ask = nil
+		for _, d := range req.Digests {
+			if !records[d].Settled() {
+				ask = append(ask, d)
+			}
+		}
+	}
+	jobs, err := s.readJobs(ctx, ask)
+	if err != nil {
+		return err
+	}
+	var again []gate.Digest
+	for _, d := range req.Digests {
+		entries[d] = gate.Entry{Record: records[d], Job: jobs[d]}
+		if j := jobs[d]; j != nil && j.State == gate.JobDone && !records[d].Settled() {
+			again = append(again, d)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	if records, err = s.readRecords(ctx, again, verdicts); err != nil {
+		return err
+	}
+	for _, d := range again {
+		entries[d] = gate.Entry{Record: records[d], Job: jobs[d]}
+	}
+	return nil
 }
 
 func (s *Store) readJobs(ctx context.Context, digests []gate.Digest) (map[gate.Digest]*gate.Job, error) {
@@ -67,7 +108,7 @@ func (s *Store) readJobs(ctx context.Context, digests []gate.Digest) (map[gate.D
 
 // readRecords fetches records with their locations. Those that are unknown or
 // cannot be read are missing from the answer.
-func (s *Store) readRecords(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Record, error) {
+func (s *Store) readRecords(ctx context.Context, digests []gate.Digest, verdicts bool) (map[gate.Digest]gate.Record, error) {
 	records := make(map[gate.Digest]gate.Record, len(digests))
 	keys := texts(digests)
 	err := s.queries.list(ctx, func(row scanner) error {
@@ -97,7 +138,7 @@ func (s *Store) readRecords(ctx context.Context, digests []gate.Digest) (map[gat
 			return nil
 		}
 		seen[key] = true
-		if verdict != "" {
+		if verdict != "" && verdicts {
 			if err := json.Unmarshal([]byte(verdict), &l.Verdict); err != nil {
 				s.damaged("verdict", d, err)
 				l.Verdict = gate.Decision{}

@@ -101,6 +101,7 @@ func update[T any](ctx context.Context, s *Store, what string, d gate.Digest, fn
 }
 
 func (t *tx) saveRecord(r *record) error {
+	t.wrote.digests = append(t.wrote.digests, r.digest)
 	epoch := r.body.Epoch
 	r.body.Version, r.body.Epoch, r.body.Locations = 0, 0, nil // they have columns and rows of their own
 	text, err := json.Marshal(r.body)

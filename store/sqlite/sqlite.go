@@ -29,6 +29,7 @@ import (
 	_ "modernc.org/sqlite" // the database driver "sqlite"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -77,6 +78,7 @@ type Store struct {
 	feed    *store.Broadcast
 	codec   *store.Codec
 	files   files
+	copies  *copies.Copies // for reviews, see reader
 	close   func() error
 }
 
@@ -96,6 +98,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("opening the store %q: %w: %w", path, gate.ErrInvalid, err)
 	}
 	s := &Store{options: o.withDefaults(), path: abs, feed: store.NewBroadcast()}
+	s.copies = copies.New(s.now)
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("opening the store %q: %w", path, errors.Join(err, s.release()))
 	}
@@ -153,6 +156,7 @@ func (s *Store) Close() error { return s.close() }
 
 func (s *Store) release() error {
 	var errs []error
+	s.copies.Close()
 	if s.queries != nil {
 		errs = append(errs, s.queries.close())
 	}

@@ -32,6 +32,7 @@ func (t *tx) tag(k gate.TagKey) (m gate.TagMapping, found bool, err error) {
 }
 
 func (t *tx) saveTag(m gate.TagMapping) error {
+	t.wrote.tags = append(t.wrote.tags, m.TagKey)
 	return t.exec(`INSERT INTO tags (key, digest, read_at, dirty, dirty_at, gone, host) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 		ON CONFLICT (key) DO UPDATE SET digest = ?2, read_at = ?3, dirty = ?4, dirty_at = ?5, gone = ?6, host = ?7`,
 		store.TagName(m.TagKey), string(m.Digest), nanos(m.ReadAt), m.Dirty, nanos(m.DirtyAt), m.Gone, m.Host)

@@ -28,6 +28,8 @@ type writer struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	hints hints
+	// version is SQLite's number of writes by other connections, see foreign.
+	version int64
 
 	ops     chan *operation
 	quit    chan struct{}
@@ -68,6 +70,7 @@ func newWriter(ctx context.Context, s *Store) (*writer, error) {
 	if err := t.loadHints(); err != nil {
 		return w, storeError("reading the queue", err)
 	}
+	w.foreign()
 	return w, storeError("tidying", w.attempt([]*operation{{run: func(t *tx) error { return t.tidy() }}}))
 }
 
@@ -83,6 +86,7 @@ func (w *writer) loop() {
 			return
 		case <-look.C:
 			_ = w.store.whole() // it tells the log
+			w.foreign()
 			continue
 		case o := <-w.ops:
 			group = append(group[:0], o)
@@ -117,6 +121,7 @@ func (w *writer) commit(group []*operation) {
 		}
 		return
 	}
+	w.foreign()
 	err := w.attempt(started)
 	if err == nil || len(started) == 1 {
 		for _, o := range started {
@@ -135,6 +140,7 @@ func (w *writer) attempt(group []*operation) (err error) {
 	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
+	defer t.dropChanged() // also after a failure: a commit may have reached the disk
 	defer func() {
 		if err == nil {
 			return
@@ -258,6 +264,7 @@ type tx struct {
 	now    int64 // Unix nanoseconds
 
 	changed bool
+	wrote   changed
 }
 
 // exec and row run a statement, which is prepared once. They take no context:

@@ -93,6 +93,25 @@ var readCases = []testCase{
 			e.Fatalf("got %+v", job)
 		}
 	}},
+	{"jobs_where_the_state_depends_on_them", func(e *env) {
+		e.no(PutInventory(e.ctx, e.s, 1, inventory("a", "set-1")))
+		e.enqueue(analyze("a", gate.TriggerAPI), gate.EnqueuedNew)
+		e.no(e.s.PutManifest(e.ctx, manifest("b")))
+		e.enqueue(analyze("b", gate.TriggerPush), gate.EnqueuedNew)
+		e.no(e.s.PutUnassessable(e.ctx, digest("c"), 1, "too large"))
+		e.enqueue(analyze("c", gate.TriggerPush), gate.EnqueuedNew)
+		for _, all := range []bool{false, true} {
+			for name, want := range map[string]bool{"a": all, "b": true, "c": all} {
+				for what, r := range map[string]gate.RecordReader{"Read": e.s, "Admission": e.s.Admission()} {
+					res, err := r.Read(e.ctx, gate.ReadRequest{Digests: []gate.Digest{digest(name)}, AllJobs: all})
+					e.no(err)
+					if got := res.Digests[digest(name)]; !got.Record.Known() || (got.Job != nil) != want {
+						e.Fatalf("%s of %s, all jobs %t: got %+v", what, name, all, got)
+					}
+				}
+			}
+		}
+	}},
 	{"nothing_asked", func(e *env) {
 		res, err := e.s.Read(e.ctx, gate.ReadRequest{})
 		e.no(err)

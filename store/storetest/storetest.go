@@ -260,7 +260,7 @@ func (e *env) record(name string) gate.Record {
 
 func (e *env) entry(name string) gate.Entry {
 	e.Helper()
-	res, err := e.s.Read(e.ctx, gate.ReadRequest{Digests: []gate.Digest{digest(name)}})
+	res, err := e.s.Read(e.ctx, gate.ReadRequest{Digests: []gate.Digest{digest(name)}, AllJobs: true})
 	if err != nil {
 		e.Fatalf("Read: %v", err)
 	}

@@ -255,6 +255,6 @@ func (d *demo) image(rest string) string { return d.registry.Host + "/" + rest }
 
 // entry reads what is stored of a digest.
 func (d *demo) entry(ctx context.Context, digest gate.Digest) (gate.Entry, error) {
-	res, err := d.app.Store.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{digest}})
+	res, err := d.app.Store.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{digest}, AllJobs: true})
 	return res.Digests[digest], err
 }
