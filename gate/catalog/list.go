@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -126,6 +127,39 @@ func place(rows *sql.Rows) (p gate.Place, err error) {
 func (c *Catalog) Tags(ctx context.Context, d gate.Digest, loc gate.Location) ([]string, error) {
 	return all(ctx, c, "listing tags", column[string],
 		"SELECT tag FROM tags WHERE digest = ? AND registry = ? AND repository = ? ORDER BY tag", d, loc.Registry, loc.Repository)
+}
+
+// TagsOf lists the tags known to name digests, in the order of their names. Digests
+// without one are missing.
+func (c *Catalog) TagsOf(ctx context.Context, digests []gate.Digest) (map[gate.Digest][]gate.TagKey, error) {
+	named := make(map[gate.Digest][]gate.TagKey, len(digests))
+	for part := range slices.Chunk(digests, tagsOfMost) {
+		args := make([]any, tagsOfMost) // padded, so that there is one statement
+		for i := range args {
+			args[i] = part[min(i, len(part)-1)]
+		}
+		list, err := all(ctx, c, "listing tags", namedTag, tagsOfQuery, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range list {
+			named[n.digest] = append(named[n.digest], n.TagKey)
+		}
+	}
+	return named, nil
+}
+
+const tagsOfMost = 100
+
+var tagsOfQuery = "SELECT digest, registry, repository, tag FROM tags WHERE digest IN (?" + strings.Repeat(",?", tagsOfMost-1) + ") ORDER BY registry, repository, tag"
+
+type named struct {
+	gate.TagKey
+	digest gate.Digest
+}
+
+func namedTag(rows *sql.Rows) (n named, err error) {
+	return n, rows.Scan(&n.digest, &n.Registry, &n.Repository, &n.Tag)
 }
 
 // Scanned implements standing.Digests.

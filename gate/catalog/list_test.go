@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -299,6 +300,37 @@ func TestScannedPages(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("digests (-want +got):\n%s", diff)
+	}
+}
+
+// TestTagsOfManyDigests: what Tags lists of each location, of any number of digests.
+func TestTagsOfManyDigests(t *testing.T) {
+	s := newSite(t, sqlite.Options{})
+	want := map[gate.Digest][]gate.TagKey{}
+	var digests []gate.Digest
+	for i := range 202 {
+		name := fmt.Sprint("image ", i)
+		d := s.image(name, loc("app"))
+		digests = append(digests, d)
+		if i%50 != 0 {
+			continue // without a tag
+		}
+		for _, tag := range []string{"z", "a"} {
+			tag = fmt.Sprint(tag, i)
+			s.tag(loc("app"), tag, d)
+			want[d] = append(want[d], gate.TagKey{Location: loc("app"), Tag: tag})
+		}
+		slices.Reverse(want[d])
+	}
+	s.catchUp()
+	got, err := s.catalog.TagsOf(s.ctx, digests)
+	s.no(err)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+	got, err = s.catalog.TagsOf(s.ctx, nil)
+	if s.no(err); len(got) != 0 {
+		t.Errorf("of none: %v", got)
 	}
 }
 

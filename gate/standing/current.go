@@ -171,5 +171,5 @@ func (c *Current) Rescan(ctx context.Context, content bool) (Swept, error) {
 	if _, err := c.Advisories.Refresh(ctx); err != nil {
 		c.Log.Warn("looking for new advisories", "error", err)
 	}
-	return c.Sweeper.Rematch(ctx)
+	return c.Sweeper.RematchAll(ctx)
 }

@@ -21,7 +21,12 @@ const tries = 3
 // Errors: ErrNotFound without an inventory, ErrAdvisoriesUnavailable, ErrBusy when
 // others keep changing the digest, those of the store.
 func (s *Standing) Match(ctx context.Context, k gate.Known, o gate.Occasion) error {
-	return s.repeat(ctx, k, "matching", func(k *gate.Known) (bool, error) {
+	_, err := s.matchAll(ctx, k, o)
+	return err
+}
+
+func (s *Standing) matchAll(ctx context.Context, k gate.Known, o gate.Occasion) (renewed renewal, err error) {
+	err = s.repeat(ctx, k, "matching", func(k *gate.Known) (done bool, err error) {
 		c := s.change(k, o)
 		defer func() { s.tell(ctx, *c) }()
 		if !s.current(k.Record) && !s.overtaken(k.Record) {
@@ -32,8 +37,10 @@ func (s *Standing) Match(ctx context.Context, k gate.Known, o gate.Occasion) err
 				return false, nil // the generation has moved
 			}
 		}
-		return true, s.evaluate(ctx, k, o, c)
+		renewed, err = s.evaluate(ctx, k, o, c)
+		return true, err
 	})
+	return renewed, err
 }
 
 // repeat calls pass until it is done. After a conflict, another has written what
@@ -80,6 +87,13 @@ func (s *Standing) again(ctx context.Context, k *gate.Known) error {
 func (s *Standing) overtaken(rec gate.Record) bool {
 	g, ok := s.Matcher.Generation()
 	return ok && rec.FindingsID != "" && rec.FindingsOf == rec.InventoryID && rec.Generation > g.Number
+}
+
+// outdated reports whether the findings of a record have to be computed again. Without
+// advisory data here they stand.
+func (s *Standing) outdated(rec gate.Record) bool {
+	_, loaded := s.Matcher.Generation()
+	return loaded && !s.current(rec) && !s.overtaken(rec)
 }
 
 // current reports whether the findings of a record are those of the active
@@ -151,35 +165,58 @@ func (s *Standing) Renew(ctx context.Context, k gate.Known, o gate.Occasion) err
 // RenewVerdicts evaluates the standing verdict of each location of a digest. Errors:
 // as for Match.
 func (s *Standing) RenewVerdicts(ctx context.Context, k gate.Known, o gate.Occasion) error {
-	return s.repeat(ctx, k, "evaluating", func(k *gate.Known) (bool, error) {
-		c := s.change(k, o)
-		defer func() { s.tell(ctx, *c) }()
-		return true, s.evaluate(ctx, k, o, c)
-	})
+	_, err := s.evaluateAll(ctx, k, o)
+	return err
 }
 
-func (s *Standing) evaluate(ctx context.Context, k *gate.Known, o gate.Occasion, c *gate.StandingChange) error {
+func (s *Standing) evaluateAll(ctx context.Context, k gate.Known, o gate.Occasion) (renewed renewal, err error) {
+	err = s.repeat(ctx, k, "evaluating", func(k *gate.Known) (done bool, err error) {
+		c := s.change(k, o)
+		defer func() { s.tell(ctx, *c) }()
+		renewed, err = s.evaluate(ctx, k, o, c)
+		return true, err
+	})
+	return renewed, err
+}
+
+// evaluate renews the verdicts of all locations, and writes those that differ.
+func (s *Standing) evaluate(ctx context.Context, k *gate.Known, o gate.Occasion, c *gate.StandingChange) (renewed renewal, err error) {
 	if kind := k.Record.Manifest.Kind; kind != gate.KindImage && k.Record.Manifest.Unassessable == "" {
-		return nil // an index is computed from its children when it is read
+		return renewed, nil // an index is computed from its children when it is read
 	}
 	var verdicts []gate.Verdict
 	for _, l := range k.Record.Locations {
 		q := s.question(k, l.Location, o.Event)
 		q.Tags = s.tags(ctx, k.Record.Digest, l.Location, o)
-		verdicts = append(verdicts, gate.Verdict{Decision: s.Evaluator.Evaluate(ctx, q), Location: l.Location})
+		v := gate.Verdict{Decision: s.Evaluator.Evaluate(ctx, q), Location: l.Location}
+		renewed.note(v, q.Tags)
+		verdicts = append(verdicts, v)
 	}
 	changed := slices.DeleteFunc(slices.Clone(verdicts), func(v gate.Verdict) bool {
 		l, ok := k.Record.At(v.Location)
 		return ok && l.Verdict.Same(v.Decision)
 	})
-	if len(changed) == 0 {
-		return nil
+	if len(changed) > 0 {
+		var replaced []gate.Verdict
+		writing(ctx, func() { replaced, err = s.Records.PutVerdicts(ctx, k.Record.Digest, k.Record.Basis(), changed) })
+		c.Verdicts, c.MoreVerdicts = verdictChanges(replaced, changed)
+		k.Record.Locations = withVerdicts(k.Record.Locations, changed)
 	}
-	var replaced []gate.Verdict
-	var err error
-	writing(ctx, func() { replaced, err = s.Records.PutVerdicts(ctx, k.Record.Digest, k.Record.Basis(), changed) })
-	c.Verdicts, c.MoreVerdicts = verdictChanges(replaced, changed)
-	return err
+	renewed.record = k.Record
+	return renewed, err
+}
+
+// withVerdicts are the locations with new verdicts.
+func withVerdicts(list []gate.LocationState, fresh []gate.Verdict) []gate.LocationState {
+	list = slices.Clone(list)
+	for i := range list {
+		for _, v := range fresh {
+			if v.Location == list[i].Location {
+				list[i].Verdict = v.Decision
+			}
+		}
+	}
+	return list
 }
 
 // tags are those that are known to name a digest at a location.

@@ -2,6 +2,8 @@ package standing
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,12 +24,13 @@ type Swept struct {
 	Evaluated int // of them only evaluated again
 	Queued    int // of them queued for a new analysis
 	Charged   int // of them charged, because the store had lost their charge
+	Skipped   int // of them left alone, because nothing can have changed
 	Failed    int // left for the next sweep
 }
 
 func (s *Swept) add(o Swept) {
 	s.Seen, s.Matched, s.Evaluated = s.Seen+o.Seen, s.Matched+o.Matched, s.Evaluated+o.Evaluated
-	s.Queued, s.Charged, s.Failed = s.Queued+o.Queued, s.Charged+o.Charged, s.Failed+o.Failed
+	s.Queued, s.Charged, s.Skipped, s.Failed = s.Queued+o.Queued, s.Charged+o.Charged, s.Skipped+o.Skipped, s.Failed+o.Failed
 }
 
 // Sweeper keeps stored answers current: it goes over every digest with an
@@ -38,6 +41,7 @@ type Sweeper struct {
 	o        SweepOptions
 	mu       sync.Mutex
 	audited  time.Time // when the last sweep that looked at every charge began
+	kept     kept
 }
 
 // Scheduler is the part of the store that a sweep queues in and accounts with;
@@ -54,7 +58,7 @@ type Scheduler interface {
 	Restore(ctx context.Context, d gate.Digest, period string, at time.Time) (added bool, err error)
 }
 
-// SweepOptions say what is swept; all but Asked are needed.
+// SweepOptions say what is swept; all but Asked and Tags are needed.
 type SweepOptions struct {
 	Digests   Digests
 	Scheduler Scheduler
@@ -63,6 +67,10 @@ type SweepOptions struct {
 	// process, the last one first: they are swept before the others. nil lists none.
 	// Errors end the sweep; the next one begins again.
 	Asked func(ctx context.Context) ([]gate.Digest, error)
+	// Tags lists the tags that are known to name digests, in the order of their names:
+	// what [Standing.Tags] lists of each location, of many digests at once. nil lists
+	// none. Errors end the sweep.
+	Tags func(ctx context.Context, digests []gate.Digest) (map[gate.Digest][]gate.TagKey, error)
 }
 
 // NewSweeper makes a sweeper over what is listed.
@@ -71,33 +79,84 @@ func NewSweeper(s *Standing, o SweepOptions) *Sweeper {
 }
 
 // Rematch matches every digest whose findings are not of the active generation
-// and matcher, and evaluates the others again. It pulls nothing. It charges
-// nothing either, but for charges that the store has lost: see audits.page.
+// and matcher, and evaluates the others again, but for those whose verdicts cannot have
+// changed. It pulls nothing. It charges nothing either, but for charges that the store
+// has lost: see audits.page.
 func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
+	return s.rematch(ctx, false)
+}
+
+// RematchAll is Rematch that leaves nothing out.
+func (s *Sweeper) RematchAll(ctx context.Context) (Swept, error) {
+	return s.rematch(ctx, true)
+}
+
+func (s *Sweeper) rematch(ctx context.Context, all bool) (Swept, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if all {
+		s.kept.forget()
+	}
+	s.kept.begin()
 	audits := s.audits()
 	swept, err := s.sweep(ctx, task{
 		page: func(ctx context.Context, read []gate.Known, swept *Swept) ([]gate.Known, error) {
 			audits.page(ctx, read, swept)
-			return read, nil
+			return s.unsettled(ctx, read, swept)
 		},
-		visit: s.rematch,
+		visit: s.renew,
 	})
 	audits.end(err)
 	return swept, err
 }
 
-func (s *Sweeper) rematch(ctx context.Context, k gate.Known, swept *Swept) error {
+// unsettled leaves out the digests whose verdicts cannot have changed: their findings
+// are current, nothing is different of all that the verdicts follow from, and the time
+// has not come at which it alone may change one.
+func (s *Sweeper) unsettled(ctx context.Context, read []gate.Known, swept *Swept) ([]gate.Known, error) {
+	p := s.standing
+	now, world := p.Now(), p.world()
+	may := map[gate.Digest]bool{}
+	for i := range read {
+		if rec := &read[i].Record; rec.InventoryID != "" && !p.outdated(*rec) && s.kept.may(rec.Digest, now) {
+			may[rec.Digest] = true
+		}
+	}
+	tags := map[gate.Digest][]gate.TagKey{}
+	if len(may) > 0 && s.o.Tags != nil {
+		var err error
+		if tags, err = s.o.Tags(ctx, slices.Collect(maps.Keys(may))); err != nil {
+			return nil, err
+		}
+	}
+	left := read[:0]
+	for _, k := range read {
+		d := k.Record.Digest
+		if may[d] && s.kept.holds(d, p.sum(s.kept.seed, world, &k.Record, tags[d])) {
+			swept.Skipped++
+			continue
+		}
+		left = append(left, k)
+	}
+	return left, nil
+}
+
+// renew matches one digest if its findings are outdated, and evaluates its verdicts.
+func (s *Sweeper) renew(ctx context.Context, k gate.Known, swept *Swept) error {
 	p := s.standing
 	o := gate.Occasion{Event: gate.EventRescan}
-	// Without a generation known images are still decided.
-	if _, loaded := p.Matcher.Generation(); !loaded || p.current(k.Record) || p.overtaken(k.Record) {
+	before, renew := p.world(), p.evaluateAll
+	if p.outdated(k.Record) {
+		swept.Matched++
+		renew = p.matchAll
+	} else {
 		swept.Evaluated++
-		return p.RenewVerdicts(ctx, k, o)
 	}
-	swept.Matched++
-	return p.Match(ctx, k, o)
+	r, err := renew(ctx, k, o)
+	if err == nil && r.record.InventoryID != "" && r.by(before.revision) && p.world() == before {
+		s.kept.put(k.Record.Digest, p.sum(s.kept.seed, before, &r.record, r.tags), r.at, r.until)
+	}
+	return err
 }
 
 // Reanalyze queues the analysis of every digest whose inventory was made by another

@@ -317,7 +317,7 @@ func (a *App) openPipeline(ctx context.Context) error {
 		return tags
 	}
 	a.sweeper = standing.NewSweeper(a.Standing, standing.SweepOptions{
-		Digests: c, Scheduler: a.Store, Quota: a.quota,
+		Digests: c, Scheduler: a.Store, Quota: a.quota, Tags: c.TagsOf,
 		Asked: func(ctx context.Context) ([]gate.Digest, error) { return a.Standing.Asked.Look(ctx, a.Store) },
 	})
 	quota.NewMetrics(a.Metrics, func(ctx context.Context) (quota.State, error) {

@@ -140,6 +140,6 @@ func (r rescans) Rescan(ctx context.Context, kind schedule.Kind, tick time.Time)
 		return err
 	}
 	r.log.Info("rescan done", "rescan", kind, "tick", tick, "images", swept.Seen, "matched", swept.Matched,
-		"evaluated", swept.Evaluated, "queued", swept.Queued, "failed", swept.Failed)
+		"evaluated", swept.Evaluated, "queued", swept.Queued, "skipped", swept.Skipped, "failed", swept.Failed)
 	return nil
 }
