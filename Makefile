@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ANALYZER_ENV := GOEXPERIMENT=jsonv2 CGO_ENABLED=0
 GO_FILES = $(shell git ls-files '*.go')
 
-.PHONY: help build demo run test check e2e runtimes faults bench lint race clean bin/digestgate bin/digestgate-analyzer
+.PHONY: help build demo run test check e2e runtimes faults bench lint race clean bin/digestgate bin/digestgate-analyzer bin/digestgate-figures figures
 
 help: ## show this help
 	@grep -hE '^[a-zA-Z0-9_/-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -64,8 +64,17 @@ faults: build ## break Redis under several processes for FAULTS_DURATION on each
 	OUTAGE_DURATION=$(OUTAGE_DURATION) DIGESTGATE_ANALYZER=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -v -timeout 1h -run TestAdmissionThroughAnOutage ./cmd/digestgate
 	DIGESTGATE_FAULTS_DURATION=$(FAULTS_DURATION) go test -count=1 -v -timeout 1h -run TestFaults ./store/redis/faults
 
-bench: build ## run every benchmark once; see docs/performance.md for real figures
+bench: build bin/digestgate-figures ## run every benchmark once; see docs/performance.md for real figures
 	DIGESTGATE_ANALYZER=$(CURDIR)/bin/digestgate-analyzer go test -run '^$$' -bench . -benchtime 1x ./...
+	bin/digestgate-figures -images 200 -asked 30 -small 40 -resolves 50 -rate 20 -for 3s -only memory,reviews,search,difference,policy,resolves
+
+bin/digestgate-figures:
+	go build -o $@ ./cmd/digestgate-figures
+
+FIGURES_IMAGES ?= 100000
+FIGURES_FLAGS ?=
+figures: build bin/digestgate-figures ## measure FIGURES_IMAGES images on both stores and print the table of docs/performance.md (5 GB of disk and memory; FIGURES_FLAGS="-only reviews -stores sqlite")
+	bin/digestgate-figures -images $(FIGURES_IMAGES) -small $(shell expr $(FIGURES_IMAGES) / 5) $(FIGURES_FLAGS)
 
 clean: ## remove what was built
 	rm -rf bin examples/cluster/bin

@@ -5,53 +5,67 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
 )
 
-// A Generation is one content of the advisories. Each but the first differs from it by
-// one more vulnerability in some packages, of medium severity and without a fix, so that
-// findings change and no verdict does.
+// A Generation is one content of the advisories. Each contains those before it, and has
+// one more vulnerability in each of some packages, of medium severity and without a fix,
+// so that findings change and no verdict does.
 type Generation string
 
-// The generations.
+// The generations in their order.
 const (
 	// First is what the findings of [Stock.Fill] are of.
 	First Generation = "first"
-	// OnePercent changes one package of a hundred, which nearly every image has one of.
-	OnePercent Generation = "one-percent"
 	// TwoHundred changes 200 packages, which the images of four applications have, one
 	// of five.
 	TwoHundred Generation = "two-hundred"
+	// OnePercent changes one package of a hundred, which nearly every image has one of.
+	OnePercent Generation = "one-percent"
 	// Everywhere changes one package of each release, which every image has.
 	Everywhere Generation = "everywhere"
 )
 
-// Generations lists them.
-func Generations() []Generation { return []Generation{First, OnePercent, TwoHundred, Everywhere} }
+// Generations lists them in their order.
+func Generations() []Generation { return []Generation{First, TwoHundred, OnePercent, Everywhere} }
 
 const twoHundredApplications = 4
 
-// changed are the products that a generation changes.
-func (s *Stock) changed(g Generation) map[*product]bool {
-	out := map[*product]bool{}
+// changed is what a generation changes in the one before.
+func (s *Stock) changed(g Generation) []*product {
+	var out []*product
 	switch g {
+	case TwoHundred:
+		for _, a := range s.apps[:twoHundredApplications] {
+			out = append(out, a.products[:200/twoHundredApplications]...)
+		}
 	case OnePercent:
 		all := s.products()
 		for _, k := range s.random("one percent").Perm(len(all))[:(len(all)+99)/100] {
-			out[all[k]] = true
-		}
-	case TwoHundred:
-		for _, a := range s.apps[:twoHundredApplications] {
-			for _, p := range a.products[:200/twoHundredApplications] {
-				out[p] = true
-			}
+			out = append(out, all[k])
 		}
 	case Everywhere:
 		for _, rel := range s.releases {
-			out[rel.sources[0]] = true
+			out = append(out, rel.sources[0])
+		}
+	}
+	return out
+}
+
+// news are the vulnerabilities that a generation has and the first has not.
+func (s *Stock) news(g Generation) map[*product][]issue {
+	out := map[*product][]issue{}
+	all := Generations()
+	for _, before := range all[:slices.Index(all, g)+1] {
+		for _, p := range s.changed(before) {
+			r := s.random(string(before) + " " + p.name)
+			i := s.newIssue(fmt.Sprintf("CVE-2027-%05d", 10000+r.IntN(1_000_000)), r, never)
+			i.severity, i.vector, i.published = gate.SeverityMedium, vectors[gate.SeverityMedium], s.o.Now.Add(-time.Hour)
+			out[p] = append(out[p], i)
 		}
 	}
 	return out
@@ -78,10 +92,13 @@ func (s *Stock) products() []*product {
 	return out
 }
 
-// Changed is how many packages a generation changes, and how many of the images have
-// one of them.
-func (s *Stock) Changed(g Generation) (packages, images int) {
-	changed := s.changed(g)
+// Changed are the packages that a generation changes, by their number, and the images
+// that have one of them.
+func (s *Stock) Changed(g Generation) (packages int, images []int) {
+	changed := map[*product]bool{}
+	for _, p := range s.changed(g) {
+		changed[p] = true
+	}
 	var touched [Combinations]bool
 	for c := range touched {
 		base, app, _ := s.parts(c)
@@ -93,7 +110,7 @@ func (s *Stock) Changed(g Generation) (packages, images int) {
 	}
 	for i := range s.o.Images {
 		if touched[i%Combinations] {
-			images++
+			images = append(images, i)
 		}
 	}
 	return len(changed), images
@@ -105,10 +122,10 @@ func (s *Stock) WriteSources(dir string, g Generation) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making the directory of advisory sources: %w", err)
 	}
-	changed := s.changed(g)
-	files := map[string]any{"details.json": s.details(changed)}
+	news := s.news(g)
+	files := map[string]any{"details.json": s.details(news)}
 	for _, rel := range s.releases {
-		files[rel.family+"-"+rel.name+".json"] = s.distribution(rel, changed)
+		files[rel.family+"-"+rel.name+".json"] = s.distribution(rel, news)
 	}
 	seen := map[*product]bool{}
 	byEcosystem := map[string][]any{}
@@ -116,7 +133,7 @@ func (s *Stock) WriteSources(dir string, g Generation) error {
 		for _, p := range a.products {
 			if !seen[p] {
 				seen[p] = true
-				byEcosystem[a.language.ecosystem] = append(byEcosystem[a.language.ecosystem], s.entries(a.language, p, changed[p])...)
+				byEcosystem[a.language.ecosystem] = append(byEcosystem[a.language.ecosystem], s.entries(a.language, p, news[p])...)
 			}
 		}
 	}
@@ -137,23 +154,12 @@ func (s *Stock) WriteSources(dir string, g Generation) error {
 
 type object map[string]any
 
-// issuesOf are the issues of a product in a generation.
-func (s *Stock) issuesOf(p *product, changed bool) []issue {
-	if !changed {
-		return p.issues
-	}
-	r := s.random("changed " + p.name)
-	more := s.newIssue(fmt.Sprintf("CVE-2027-%05d", 10000+r.IntN(90000)), r, never)
-	more.severity, more.vector, more.published = gate.SeverityMedium, vectors[gate.SeverityMedium], s.o.Now.Add(-time.Hour)
-	return append(p.issues[:len(p.issues):len(p.issues)], more)
-}
-
 // distribution is a release in the format of docs/advisories.md, or Alpine's.
-func (s *Stock) distribution(rel *release, changed map[*product]bool) object {
+func (s *Stock) distribution(rel *release, news map[*product][]issue) object {
 	var advisories, packages []object
 	for _, p := range rel.sources {
 		fixes := map[string][]string{}
-		for _, i := range s.issuesOf(p, changed[p]) {
+		for _, i := range slices.Concat(p.issues, news[p]) {
 			entry := object{"package": p.name, "id": i.id}
 			switch {
 			case rel.family == "alpine" && i.fixed == never:
@@ -179,11 +185,11 @@ func (s *Stock) distribution(rel *release, changed map[*product]bool) object {
 }
 
 // details are what is said of the vulnerabilities of distributions.
-func (s *Stock) details(changed map[*product]bool) object {
+func (s *Stock) details(news map[*product][]issue) object {
 	var all []object
 	for _, rel := range s.releases {
 		for _, p := range rel.sources {
-			for _, i := range s.issuesOf(p, changed[p]) {
+			for _, i := range slices.Concat(p.issues, news[p]) {
 				d := object{
 					"id": i.id, "title": i.title, "description": strings.Repeat(i.title+". ", 6), "publishedAt": i.published,
 					"references": []string{"https://example.com/" + i.id, "https://nvd.example.com/vuln/detail/" + i.id},
@@ -199,9 +205,9 @@ func (s *Stock) details(changed map[*product]bool) object {
 }
 
 // entries are the vulnerabilities of a library in OSV's format.
-func (s *Stock) entries(l language, p *product, changed bool) []any {
+func (s *Stock) entries(l language, p *product, news []issue) []any {
 	var out []any
-	for _, i := range s.issuesOf(p, changed) {
+	for _, i := range slices.Concat(p.issues, news) {
 		events := []object{{"introduced": "0"}}
 		if i.fixed != never {
 			events = append(events, object{"fixed": p.version(i.fixed)})
