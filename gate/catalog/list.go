@@ -153,12 +153,12 @@ const tagsOfMost = 100
 
 var tagsOfQuery = "SELECT digest, registry, repository, tag FROM tags WHERE digest IN (?" + strings.Repeat(",?", tagsOfMost-1) + ") ORDER BY registry, repository, tag"
 
-type named struct {
+type namedDigest struct {
 	gate.TagKey
 	digest gate.Digest
 }
 
-func namedTag(rows *sql.Rows) (n named, err error) {
+func namedTag(rows *sql.Rows) (n namedDigest, err error) {
 	return n, rows.Scan(&n.digest, &n.Registry, &n.Repository, &n.Tag)
 }
 

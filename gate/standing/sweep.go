@@ -24,7 +24,7 @@ type Swept struct {
 	Evaluated int // of them only evaluated again
 	Queued    int // of them queued for a new analysis
 	Charged   int // of them charged, because the store had lost their charge
-	Skipped   int // of them left alone, because nothing can have changed
+	Skipped   int // of them not evaluated, because nothing can have changed
 	Failed    int // left for the next sweep
 }
 
