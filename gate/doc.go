@@ -28,7 +28,8 @@
 // API server; the standing verdict is the same without a request, one for each
 // location, kept for people to look at. Neither is ever taken for the other.
 //
-// The record of a digest remembers all of this. A rescan of kind match repeats
+// The record of a digest remembers all of this, with a summary of the inventory and
+// of the findings: what most decisions need of them. A rescan of kind match repeats
 // matching and evaluating when the advisories changed; a rescan of kind content
 // repeats the analysis. Both leave what is known in force until they are done.
 package gate

@@ -42,6 +42,10 @@ type Findings struct {
 	Gaps []Gap `json:"gaps,omitempty"`
 	// EOL says that the distribution's release is past its end of life.
 	EOL bool `json:"eol,omitempty"`
+
+	// Matched, unless zero, is the summary of the inventory that was matched, for a
+	// record of a version before there were summaries. It is no part of what is stored.
+	Matched InventorySummary `json:"-"`
 }
 
 // Gap is a package that the advisory data does not cover.

@@ -73,4 +73,7 @@ func (r *Record) TakeFindings(id string, f *Findings) {
 	r.FindingsID, r.FindingsOf, r.Generation, r.Matcher = id, f.InventoryID, f.Generation, f.Matcher
 	r.Advisories, r.MatchedAt, r.Counts = f.Advisories, f.MatchedAt, f.Count()
 	r.Summary.Findings = f.Summarize(id)
+	if !r.InventorySummarized() && f.Matched.Of == r.InventoryID {
+		r.Summary.Inventory = f.Matched
+	}
 }

@@ -10,10 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// SummaryFormat is the version of [Summary]. A reader takes no other for one: then
+// SummaryFormat is the version of [Summary]: 2, since it tells vulnerabilities by
+// severity. A reader takes no other for one: then
 // the large values answer, as they do for records of versions before there were
 // summaries.
-const SummaryFormat = 1
+const SummaryFormat = 2
 
 // maxSummaryText bounds each text of a summary, in bytes, so that a summary stays
 // below 1 kB. What an image has longer is left to the large values.
@@ -64,14 +65,13 @@ type FindingsSummary struct {
 	Unassessable bool      `json:"unassessable,omitempty"`
 	EOL          bool      `json:"eol,omitempty"`
 	Gaps         int       `json:"gaps,omitempty"`
-	// Vulnerabilities is their number; [Record.Counts] has them by severity.
-	Vulnerabilities int `json:"vulnerabilities,omitempty"`
 
-	// VulnerabilitiesAlike and GapsAlike are hashes: findings with the same one have
-	// the same vulnerabilities but for their layers and for when each was first seen,
-	// or the same gaps. So have most builds of one application on one base.
-	VulnerabilitiesAlike string `json:"vulnerabilitiesAlike,omitempty"`
-	GapsAlike            string `json:"gapsAlike,omitempty"`
+	// Alike has a hash of the vulnerabilities of each severity and those that are worse,
+	// in the order of [Severities], "" where there are none: findings with the same one
+	// have the same, but for their layers and for when each was first seen. So have
+	// most builds of one application on one base.
+	Alike     [5]string `json:"alike"`
+	GapsAlike string    `json:"gapsAlike,omitempty"`
 }
 
 // Summarized reports whether the record's summary is that of the values that it
@@ -120,8 +120,8 @@ func (f *Findings) Summarize(id string) FindingsSummary {
 	return FindingsSummary{
 		Format: SummaryFormat, Of: id,
 		Generation: f.Generation, Advisories: f.Advisories, UpdatedAt: f.UpdatedAt,
-		Unassessable: f.Unassessable != "", EOL: f.EOL, Gaps: len(f.Gaps), Vulnerabilities: len(f.Vulnerabilities),
-		VulnerabilitiesAlike: vulnerabilitiesAlike(f.Vulnerabilities), GapsAlike: gapsAlike(f.Gaps),
+		Unassessable: f.Unassessable != "", EOL: f.EOL, Gaps: len(f.Gaps),
+		Alike: vulnerabilitiesAlike(f.Vulnerabilities), GapsAlike: gapsAlike(f.Gaps),
 	}
 }
 
@@ -162,24 +162,66 @@ func gapsAlike(gaps []Gap) string {
 	return a.sum()
 }
 
-// vulnerabilitiesAlike is "" for none.
-func vulnerabilitiesAlike(list []Vulnerability) string {
-	if len(list) == 0 {
-		return ""
+// SeverityRank is the place of a severity in [Severities]; that of UNKNOWN for what is
+// none of them.
+func SeverityRank(s Severity) int {
+	switch s {
+	case SeverityCritical:
+		return 0
+	case SeverityHigh:
+		return 1
+	case SeverityMedium:
+		return 2
+	case SeverityLow:
+		return 3
 	}
+	return 4
+}
+
+// vulnerabilitiesAlike hashes each vulnerability, and for each severity the hashes of
+// those that are at least as severe in the order of the list.
+func vulnerabilitiesAlike(list []Vulnerability) (hashes [5]string) {
+	each := make([][sha256.Size]byte, len(list))
+	var counts [5]int
 	a := newAlike()
 	for i := range list {
-		v := &list[i]
-		a.text(v.ID, v.Package, v.PackageID, v.Type, v.Path, v.InstalledVersion, v.FixedVersion,
-			v.Status, string(v.Severity), v.SeveritySource, v.Title, v.URL, v.PURL)
-		a.number(int64(math.Float64bits(v.CVSS)))
-		a.flag(v.PublishedAt != nil)
-		if v.PublishedAt != nil {
-			a.number(v.PublishedAt.Unix())
-			a.number(int64(v.PublishedAt.Nanosecond()))
-		}
+		counts[SeverityRank(list[i].Severity)]++
+		a.vulnerability(&list[i])
+		each[i] = sha256.Sum256(a.buf)
+		a.buf = a.buf[:0]
 	}
-	return a.sum()
+	for rank, n := range counts {
+		if n == 0 {
+			if rank > 0 {
+				hashes[rank] = hashes[rank-1]
+			}
+			continue
+		}
+		a := newAlike()
+		for i := range list {
+			if SeverityRank(list[i].Severity) <= rank {
+				a.buf = append(a.buf, each[i][:]...)
+				a.text()
+			}
+		}
+		hashes[rank] = a.sum()
+	}
+	return hashes
+}
+
+// vulnerability writes one; nothing else is in the room.
+func (a *alike) vulnerability(v *Vulnerability) {
+	for _, s := range [...]string{v.ID, v.Package, v.PackageID, v.Type, v.Path, v.InstalledVersion, v.FixedVersion,
+		v.Status, string(v.Severity), v.SeveritySource, v.Title, v.URL, v.PURL} {
+		a.number(int64(len(s)))
+		a.buf = append(a.buf, s...)
+	}
+	a.number(int64(math.Float64bits(v.CVSS)))
+	a.flag(v.PublishedAt != nil)
+	if v.PublishedAt != nil {
+		a.number(v.PublishedAt.Unix())
+		a.number(int64(v.PublishedAt.Nanosecond()))
+	}
 }
 
 // alike hashes values, each with its length or of one length, so that no two lists
@@ -216,9 +258,9 @@ func (a *alike) flush() {
 	a.buf = a.buf[:0]
 }
 
-// sum is 24 of the hash's bytes: finding two that are alike takes 2^96 tries.
+// sum is 18 of the hash's bytes: finding two that are alike takes 2^72 tries.
 func (a *alike) sum() string {
 	a.flush()
 	var sum [sha256.Size]byte
-	return base64.RawURLEncoding.EncodeToString(a.hash.Sum(sum[:0])[:24])
+	return base64.RawURLEncoding.EncodeToString(a.hash.Sum(sum[:0])[:18])
 }

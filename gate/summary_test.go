@@ -97,6 +97,21 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// TestSummaryOfAnEarlierRecord: it comes with the next findings, if they were matched
+// from the inventory that the record names.
+func TestSummaryOfAnEarlierRecord(t *testing.T) {
+	for matched, want := range map[string]bool{"i": true, "another": false, "": false} {
+		r := gate.Record{InventoryID: "i", FindingsID: "f"}
+		f := summaryFindings()
+		if matched != "" {
+			f.Matched = summaryInventory().Summarize(matched)
+		}
+		if r.TakeFindings("g", f); r.Summarized() != want {
+			t.Errorf("matched from %q: summarized is %t, want %t", matched, r.Summarized(), want)
+		}
+	}
+}
+
 // TestSummaryAlike: each field of what is hashed makes a difference, but for those
 // that are left out.
 func TestSummaryAlike(t *testing.T) {
@@ -132,15 +147,45 @@ func TestSummaryAlike(t *testing.T) {
 	inv, f := summaryInventory(), summaryFindings()
 	each("secret", reflect.ValueOf(&inv.Secrets[0]).Elem(), func() string { return inv.Summarize("i").SecretsAlike })
 	each("gap", reflect.ValueOf(&f.Gaps[0]).Elem(), func() string { return f.Summarize("f").GapsAlike })
-	each("vulnerability", reflect.ValueOf(&f.Vulnerabilities[0]).Elem(), func() string { return f.Summarize("f").VulnerabilitiesAlike })
+	each("vulnerability", reflect.ValueOf(&f.Vulnerabilities[0]).Elem(), func() string { return f.Summarize("f").Alike[4] })
 	status := inv.Risks[gate.RiskSecrets]
 	each("risk", reflect.ValueOf(&status).Elem(), func() string {
 		inv.Risks[gate.RiskSecrets] = status
 		return inv.Summarize("i").RisksAlike
 	})
-	before := f.Summarize("f").VulnerabilitiesAlike
+	before := f.Summarize("f").Alike
 	f.Vulnerabilities[0].ID, f.Vulnerabilities[0].Package = "CVE-1p", ""
-	if f.Summarize("f").VulnerabilitiesAlike == before {
+	if f.Summarize("f").Alike == before {
 		t.Error("two fields run into each other")
+	}
+}
+
+// TestSummaryAlikeBySeverity: what is less severe makes no difference to what is worse,
+// and the order does.
+func TestSummaryAlikeBySeverity(t *testing.T) {
+	of := func(list ...gate.Vulnerability) [5]string {
+		return (&gate.Findings{Vulnerabilities: list}).Summarize("f").Alike
+	}
+	v := func(id string, s gate.Severity) gate.Vulnerability { return gate.Vulnerability{ID: id, Severity: s} }
+	critical, high, low, odd := v("1", gate.SeverityCritical), v("2", gate.SeverityHigh), v("3", gate.SeverityLow), v("4", "??")
+	all := of(critical, high, low, odd)
+	for i, want := range [][5]string{
+		of(low, critical, high, odd), of(critical, high, v("5", gate.SeverityLow), odd), of(critical, high), of(critical),
+	} {
+		// All are alike at critical; the first three at high and medium; none at low.
+		for rank := range all {
+			if same := want[rank] == all[rank]; same != (rank < 1 || rank < 3 && i < 3) {
+				t.Errorf("list %d at %s: alike is %t", i, gate.Severities()[rank], same)
+			}
+		}
+	}
+	if a, b := of(critical, high), of(high, critical); a[0] != b[0] || a[1] == b[1] {
+		t.Errorf("in another order: got %v and %v", a, b)
+	}
+	if got := of(); got != [5]string{} {
+		t.Errorf("of nothing: got %v", got)
+	}
+	if got := of(odd); got[3] != "" || got[4] == "" {
+		t.Errorf("of an unknown word: got %v", got)
 	}
 }

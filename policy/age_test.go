@@ -19,25 +19,28 @@ func TestAges(t *testing.T) {
 		at   time.Time
 		want ages
 	}{
-		"a_day_ago":    {testNow.Add(-24 * time.Hour), ages{24, 24, 24}},
-		"now":          {testNow, ages{0, 0, 0}},
-		"a_clock_fast": {testNow.Add(time.Second), ages{-1, 0, 0}},
-		"minutes":      {testNow.Add(gate.ClockSkew + time.Second), ages{-1, -1, -1}},
-		"years":        {testNow.AddDate(20, 0, 0), ages{-1, -1, -1}},
-		"none":         {time.Time{}, ages{-1, -1, -1}},
+		"a_day_ago":       {testNow.Add(-24 * time.Hour), ages{24, 24, 24}},
+		"now":             {testNow, ages{0, 0, 0}},
+		"a_clock_fast":    {testNow.Add(time.Second), ages{-1, 0, 0}},
+		"minutes":         {testNow.Add(gate.ClockSkew + time.Second), ages{-1, -1, -1}},
+		"years":           {testNow.AddDate(20, 0, 0), ages{-1, -1, -1}},
+		"nearly_an_hour":  {testNow.Add(time.Nanosecond - time.Hour), ages{0, 0, 0}},
+		"nearly_two_days": {testNow.Add(time.Nanosecond - 48*time.Hour), ages{47, 47, 47}},
+		"the_first_year":  {time.Unix(-62_135_596_799, 0), ages{17_758_113, 17_758_113, -1}},
+		"none":            {time.Time{}, ages{-1, -1, -1}},
 	} {
 		inv, f := testInventory(), testFindings()
 		inv.Created, inv.AnalyzedAt = c.at, c.at
 		q := question(inv, f)
 		q.Advisories = gate.Generation{Number: 1, UpdatedAt: c.at}
-		if got := agesOf(t, compose(q, newFacts(inv, f))); got != c.want {
+		if got := agesOf(t, wholeInput(&q, inv, f)); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
 	}
 	inv, f := testInventory(), testFindings()
 	q := question(inv, f)
 	q.Advisories = gate.Generation{Number: 1, UpdatedAt: gate.UnknownTime()}
-	if got := agesOf(t, compose(q, newFacts(inv, f))).advisories; got != -1 {
+	if got := agesOf(t, wholeInput(&q, inv, f)).advisories; got != -1 {
 		t.Errorf("advisories of unknown time: got age %v, want -1", got)
 	}
 }

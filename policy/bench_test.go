@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -59,6 +60,7 @@ func BenchmarkWarm(b *testing.B) {
 func BenchmarkMemo(b *testing.B) {
 	e := newEngine(b, Options{})
 	q := benchQuestion(500)
+	summarized(&q)
 	e.Evaluate(context.Background(), q)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -66,29 +68,68 @@ func BenchmarkMemo(b *testing.B) {
 	}
 }
 
+// BenchmarkCold decides about images that are not alike with the starter set, from
+// findings as a store gives them: what a change of the policies costs for each image.
+func BenchmarkCold(b *testing.B) {
+	e := newEngine(b, Options{})
+	q := benchQuestion(195)
+	inv, f, _ := q.Load(context.Background())
+	text, err := json.Marshal(f)
+	if err != nil {
+		b.Fatal(err)
+	}
+	q.LoadFindings = func(context.Context) (*gate.Findings, error) {
+		f := new(gate.Findings)
+		return f, json.Unmarshal(text, f)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		inv.OS.Name = fmt.Sprint("12.", i)
+		summarized(&q)
+		if d := e.Evaluate(context.Background(), q); d.Code == gate.CodePolicyError || d.Code == gate.CodeInternal {
+			b.Fatal(d)
+		}
+	}
+}
+
+// summarized makes the record of a question name the values that it loads.
+func summarized(q *gate.Question) {
+	inv, f, _ := q.Load(context.Background())
+	q.Record.TakeInventory(q.Record.InventoryID, inv)
+	q.Record.TakeFindings(q.Record.FindingsID, f)
+}
+
 // BenchmarkCompose makes the input of one request around cached findings.
 func BenchmarkCompose(b *testing.B) {
 	q := benchQuestion(500)
 	inv, f, _ := q.Load(context.Background())
-	fs := newFacts(inv, f)
+	d := newDocument(everything(), leastSevere)
+	fs := d.facts(&material{basicsOf(inv, f), inv, f})
 	b.ReportAllocs()
 	for b.Loop() {
-		compose(q, fs)
+		d.compose(&q, fs, q.Advisories)
 	}
 }
 
 // BenchmarkFacts builds the shared part of the input, once for each version of
-// an image's findings; est-B is what the cache takes it to weigh.
+// an image's findings, whole or as the starter set sees it; est-B is what the cache
+// takes it to weigh.
 func BenchmarkFacts(b *testing.B) {
-	for _, n := range []int{10, 500, 5000} {
-		b.Run(fmt.Sprintf("vulnerabilities=%d", n), func(b *testing.B) {
-			q := benchQuestion(n)
-			inv, f, _ := q.Load(context.Background())
-			b.ReportAllocs()
-			for b.Loop() {
-				b.ReportMetric(float64(newFacts(inv, f).bytes), "est-B")
-			}
-		})
+	set, err := Compile(Starter())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, d := range map[string]*document{"whole": newDocument(everything(), leastSevere), "starter": set.visible.document} {
+		for _, n := range []int{10, 500, 5000} {
+			b.Run(fmt.Sprintf("%s/vulnerabilities=%d", name, n), func(b *testing.B) {
+				q := benchQuestion(n)
+				inv, f, _ := q.Load(context.Background())
+				b.ReportAllocs()
+				for b.Loop() {
+					b.ReportMetric(float64(d.facts(&material{basicsOf(inv, f), inv, f}).bytes), "est-B")
+				}
+			})
+		}
 	}
 }
 

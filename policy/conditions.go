@@ -15,7 +15,7 @@ import (
 
 // noVerdict is the answer for an image without usable findings; ok is false
 // when it has some.
-func noVerdict(q gate.Question) (reason gate.Reason, ok bool) {
+func noVerdict(q *gate.Question) (reason gate.Reason, ok bool) {
 	if q.State == gate.StateUnassessable {
 		why := refusal.Say(refusal.CauseUnreadable, nil)
 		if text := q.Record.WhyUnassessable(q.Location); text != "" {
@@ -51,12 +51,37 @@ func condition(action gate.Outcome, code gate.Code, text gate.Text) gate.Reason 
 	return gate.Reason{Action: action, Code: code, Msg: gate.Printable(refusal.English(text), maxMsgBytes), Text: text, Findings: []string{}}
 }
 
-// conditions judges what is known of an image apart from its findings: risks
-// that were not fully looked at, a distribution that cannot be judged, and old
-// advisory data. Deny reasons come first, in this order; what the
-// configuration lets through is a warning.
-func (e *Engine) conditions(q gate.Question, fs *facts) []gate.Reason {
-	reasons := slices.Clone(fs.incomplete)
+// judgement is what is against an image apart from its findings and whatever the time:
+// risks that were not fully looked at, and a distribution that cannot be judged. Deny
+// reasons come first; what the configuration lets through is a warning.
+type judgement struct {
+	reasons []gate.Reason
+	own     gate.Generation // that the findings are of
+}
+
+func (j judgement) bytes() int64 {
+	n := int64(400)
+	for i := range j.reasons {
+		n += reasonBytes(&j.reasons[i])
+	}
+	return n
+}
+
+// judgementOf is the judgement of the image of a record, without reading more: most
+// images have nothing against them, and their summary says so. ok is false where the
+// large values are needed.
+func (e *Engine) judgementOf(r *gate.Record) (j judgement, ok bool) {
+	i, f := &r.Summary.Inventory, &r.Summary.Findings
+	if r.Summarized() && !f.Unassessable && (i.PackageDatabase || !i.DistributionFiles) &&
+		!slices.ContainsFunc(i.Incomplete, func(risk gate.Risk) bool { return slices.Contains(e.risks, risk) }) {
+		return judgement{own: gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt}}, true
+	}
+	return e.judged.get(imageKey{r.InventoryID, r.FindingsID})
+}
+
+// judge makes the judgement of an image from both large values.
+func (e *Engine) judge(l large) judgement {
+	reasons := incomplete(e.risks, e.allowed, l.inv)
 	add := func(word string, text gate.Text) {
 		if slices.Contains(e.options.Config.AllowIncomplete, word) {
 			r := letThrough(word, text)
@@ -66,23 +91,39 @@ func (e *Engine) conditions(q gate.Question, fs *facts) []gate.Reason {
 		}
 		reasons = append(reasons, none(gate.CodeUnassessable, refusal.Say(refusal.OrAllow, refusal.P{"what": text, "entry": word})))
 	}
-	switch {
-	case !fs.distributionFiles || fs.packageDatabase:
-	case fs.database.Path != "":
+	release := releaseOf(l.inv.OS)
+	switch d := l.inv.Distribution; {
+	case !l.inv.DistributionFiles || l.inv.PackageDatabase:
+	case d != nil && len(d.Databases) > 0 && d.Databases[0].Path != "": // the first, of whichever manager
 		add(IncompletePackageDatabase, refusal.Say(refusal.DatabaseUnread,
-			refusal.P{"release": fs.release(), "path": fs.database.Path, "manager": fs.database.Manager}))
+			refusal.P{"release": release, "path": d.Databases[0].Path, "manager": d.Databases[0].Manager}))
 	default:
-		add(IncompletePackageDatabase, refusal.Say(refusal.DatabaseMissing, refusal.P{"release": fs.release()}))
+		add(IncompletePackageDatabase, refusal.Say(refusal.DatabaseMissing, refusal.P{"release": release}))
 	}
-	if fs.unassessable != "" {
-		add(IncompleteDistributionRelease, refusal.Say(refusal.ReleaseUnknown, refusal.P{"why": fs.unassessable}))
+	if l.f.Unassessable != "" {
+		add(IncompleteDistributionRelease, refusal.Say(refusal.ReleaseUnknown, refusal.P{"why": l.f.Unassessable}))
 	}
-	if r, ok := e.stale(q, fs); ok {
-		reasons = append(reasons, r)
-	}
-	slices.SortStableFunc(reasons, func(a, b gate.Reason) int { return rank(a.Action) - rank(b.Action) })
-	return reasons
+	slices.SortStableFunc(reasons, byRank)
+	return judgement{reasons, gate.Generation{Number: l.f.Generation, Content: l.f.Advisories, UpdatedAt: l.f.UpdatedAt}}
 }
+
+// conditions adds to a judgement what depends on the time: old advisory data. Deny
+// reasons come first. In the period around now they are the same.
+func (e *Engine) conditions(q *gate.Question, j judgement) ([]gate.Reason, period) {
+	if e.options.MaxAge <= 0 {
+		return j.reasons, period{}
+	}
+	at := inForce(q, j.own).UpdatedAt
+	r, ok := e.stale(q.Now, at)
+	if !ok {
+		return j.reasons, period{end: at.Add(e.options.MaxAge + 1)}
+	}
+	reasons := append(slices.Clone(j.reasons), r)
+	slices.SortStableFunc(reasons, byRank)
+	return reasons, period{end: q.Now} // its words say the age
+}
+
+func byRank(a, b gate.Reason) int { return rank(a.Action) - rank(b.Action) }
 
 func rank(o gate.Outcome) int {
 	if o == gate.OutcomeDeny {
@@ -92,12 +133,8 @@ func rank(o gate.Outcome) int {
 }
 
 // stale compares the age of the advisory data with advisories.maxAge.
-func (e *Engine) stale(q gate.Question, fs *facts) (gate.Reason, bool) {
-	if e.options.MaxAge <= 0 {
-		return gate.Reason{}, false
-	}
-	at := fs.advisories(q).UpdatedAt
-	age := q.Now.Sub(at)
+func (e *Engine) stale(now, at time.Time) (gate.Reason, bool) {
+	age := now.Sub(at)
 	ahead := age < -gate.ClockSkew // no age at all, least of all a young one
 	if !at.IsZero() && !ahead && age <= e.options.MaxAge {
 		return gate.Reason{}, false
@@ -124,13 +161,13 @@ func spoken(d time.Duration) string {
 	return fmt.Sprintf("%d hours", int64(d/time.Hour))
 }
 
-// release names the distribution as far as it is known.
-func (fs *facts) release() string {
-	if fs.os.Family == "" {
+// releaseOf names a distribution as far as it is known.
+func releaseOf(os gate.OS) string {
+	if os.Family == "" {
 		return "release unknown"
 	}
-	if fs.os.Name == "" {
-		return fs.os.Family
+	if os.Name == "" {
+		return os.Family
 	}
-	return fs.os.Family + " " + fs.os.Name
+	return os.Family + " " + os.Name
 }

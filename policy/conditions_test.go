@@ -130,24 +130,32 @@ func conditionCases() []conditionCase {
 	}
 }
 
+// TestConditions: with a summary of the record, or without as earlier versions stored it.
 func TestConditions(t *testing.T) {
 	for _, c := range conditionCases() {
-		t.Run(c.name, func(t *testing.T) {
-			e := newEngine(t, c.options)
-			inv, f := testInventory(), testFindings()
-			q := question(inv, f)
-			c.change(&q, inv, f)
-			d := e.Evaluate(context.Background(), q)
-			if d.Outcome != c.outcome || d.Code != c.code {
-				t.Fatalf("got %+v, want %s %s", d, c.outcome, c.code)
-			}
-			if c.outcome == gate.OutcomeAllow {
-				return
-			}
-			if r := d.Reasons[0]; r.Rule != "" || !strings.Contains(r.Msg, c.says) || r.Action != c.outcome {
-				t.Errorf("first reason: got %+v, want %q", r, c.says)
-			}
-		})
+		for _, summaries := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/summary=%t", c.name, summaries), func(t *testing.T) { conditionTest(t, c, summaries) })
+		}
+	}
+}
+
+func conditionTest(t *testing.T, c conditionCase, summaries bool) {
+	e := newEngine(t, c.options)
+	inv, f := testInventory(), testFindings()
+	q := question(inv, f)
+	c.change(&q, inv, f)
+	if summaries {
+		summarized(&q)
+	}
+	d := e.Evaluate(context.Background(), q)
+	if d.Outcome != c.outcome || d.Code != c.code {
+		t.Fatalf("got %+v, want %s %s", d, c.outcome, c.code)
+	}
+	if c.outcome == gate.OutcomeAllow {
+		return
+	}
+	if r := d.Reasons[0]; r.Rule != "" || !strings.Contains(r.Msg, c.says) || r.Action != c.outcome {
+		t.Errorf("first reason: got %+v, want %q", r, c.says)
 	}
 }
 

@@ -2,11 +2,13 @@ package policy
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
+	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -27,8 +29,11 @@ type Engine struct {
 
 	active atomic.Pointer[activeSet]
 	pool   *pool
-	inputs *lru[inputKey, *facts]
+	inputs *lru[memoKey, *facts]
 	memos  *lru[memoKey, memo]
+	// judged holds what is against images of which the summary does not say that
+	// nothing is.
+	judged *lru[imageKey, judgement]
 	loads  singleflight.Group
 	evals  singleflight.Group
 }
@@ -37,10 +42,11 @@ type Engine struct {
 type activeSet struct {
 	*Set
 	revision string
+	id       [sha256.Size]byte // the revision's, of one length
 }
 
-// inputKey names the large values of a digest.
-type inputKey struct{ inventoryID, findingsID string }
+// imageKey names the large values of a digest.
+type imageKey struct{ inventoryID, findingsID string }
 
 // engineWith has no set yet; o is complete.
 func engineWith(o Options) *Engine {
@@ -50,14 +56,16 @@ func engineWith(o Options) *Engine {
 		allowed: o.Config.allowances(),
 		log:     o.Log,
 		pool:    newPool(o.Slots, o.Budget),
-		inputs:  newLRU[inputKey, *facts](inputCacheBytes),
+		inputs:  newLRU[memoKey, *facts](inputCacheBytes),
 		memos:   newLRU[memoKey, memo](memoCacheBytes),
+		judged:  newLRU[imageKey, judgement](judgedCacheBytes),
 	}
 }
 
 // use decides with a set from now on, and returns its revision.
 func (e *Engine) use(set *Set) string {
-	next := &activeSet{set, e.revisionOf(set)}
+	revision := e.revisionOf(set)
+	next := &activeSet{set, revision, sha256.Sum256([]byte(revision))}
 	e.active.Store(next)
 	return next.revision
 }
@@ -87,31 +95,123 @@ func (e *Engine) Healthy() error {
 // Evaluate answers one question; see standing.Evaluator. The outcome is none for
 // an image without usable findings, and deny for everything that is refused,
 // whether by a condition, a rule or a failure.
+//
+// What was decided before is answered from the record alone: neither the inventory nor
+// the findings are read then.
 func (e *Engine) Evaluate(ctx context.Context, q gate.Question) gate.Decision {
 	set := e.active.Load()
-	if reason, ok := noVerdict(q); ok {
-		d := e.decision(set, q, []gate.Reason{reason})
+	if reason, ok := noVerdict(&q); ok {
+		d := decision(set, q.Now, []gate.Reason{reason})
 		d.Outcome = gate.OutcomeNone
 		return d
 	}
-	fs, err := e.facts(ctx, q)
+	if j, ok := e.judgementOf(&q.Record); ok {
+		found, holds := e.conditions(&q, j)
+		if denies(found) {
+			return lasting(decision(set, q.Now, found), holds)
+		}
+		if m, ok := e.remembered(set, &q, j); ok {
+			return lasting(decision(set, q.Now, both(m.reasons, found)), holds.meet(m.holds))
+		}
+	}
+	return e.evaluate(ctx, set, q)
+}
+
+// remembered is the answer that the rules gave before, if it still holds.
+func (e *Engine) remembered(set *activeSet, q *gate.Question, j judgement) (memo, bool) {
+	if set.unread(q) {
+		return memo{}, false
+	}
+	m, ok := e.memos.get(set.key(q, j.own))
+	return m, ok && m.fresh(q.Now)
+}
+
+// evaluate is Evaluate for what is not remembered.
+func (e *Engine) evaluate(ctx context.Context, set *activeSet, q gate.Question) gate.Decision {
+	v := &values{q: &q}
+	j, ok := e.judgementOf(&q.Record)
+	if !ok {
+		l, err := e.get(ctx, v, true, true)
+		if err != nil {
+			return e.failed(set, &q, "reading the findings of the image", err)
+		}
+		if j = e.judge(l); !l.of(&q.Record) {
+			return e.afresh(ctx, set, &q, l)
+		}
+		e.judged.put(imageKey{q.Record.InventoryID, q.Record.FindingsID}, j, j.bytes())
+	}
+	found, holds := e.conditions(&q, j)
+	switch {
+	case denies(found):
+		return lasting(decision(set, q.Now, found), holds)
+	case set.unread(&q):
+		r := none(gate.CodeReviewInvalid, refusal.Say(refusal.ReviewUser, refusal.P{"bytes": q.Request.LongUser, "most": gate.MaxUser}))
+		return decision(set, q.Now, append([]gate.Reason{r}, found...))
+	}
+	fs, err := e.facts(ctx, set, v)
+	switch {
+	case errors.Is(err, errNewer):
+		l, err := e.get(ctx, v, true, true)
+		if err != nil {
+			return e.failed(set, &q, "reading the findings of the image", err)
+		}
+		return e.afresh(ctx, set, &q, l)
+	case err != nil:
+		return e.failed(set, &q, "reading the findings of the image", err)
+	}
+	m, err := e.rules(ctx, set, &q, fs, j.own)
 	if err != nil {
-		return e.decision(set, q, []gate.Reason{e.failure(q, "reading the findings of the image", err)})
+		return e.failed(set, &q, "evaluating the policies", err)
 	}
-	found := e.conditions(q, fs)
-	if len(found) > 0 && found[0].Action == gate.OutcomeDeny {
-		return e.decision(set, q, found)
+	return lasting(decision(set, q.Now, both(m.reasons, found)), holds.meet(m.holds))
+}
+
+// afresh decides from large values that are not those that the record names: another
+// write was faster than the reading. Nothing of it is kept.
+func (e *Engine) afresh(ctx context.Context, set *activeSet, q *gate.Question, l large) gate.Decision {
+	j := e.judge(l)
+	found, _ := e.conditions(q, j)
+	if denies(found) {
+		return decision(set, q.Now, found)
 	}
-	reasons, err := e.rules(ctx, set, q, fs)
+	fs, err := buildFacts(set.visible.document, &material{basicsOf(l.inv, l.f), l.inv, l.f})
+	var reasons []gate.Reason
+	if err == nil {
+		reasons, err = e.run(ctx, set, q, fs, j.own)
+	}
 	if err != nil {
-		return e.decision(set, q, []gate.Reason{e.failure(q, "evaluating the policies", err)})
+		return e.failed(set, q, "evaluating the policies", err)
 	}
-	return e.decision(set, q, append(slices.Clone(reasons), found...))
+	return decision(set, q.Now, both(reasons, found))
+}
+
+// both are the reasons of rules and those of conditions. The former are shared and not
+// changed.
+func both(rules, found []gate.Reason) []gate.Reason {
+	return append(rules[:len(rules):len(rules)], found...)
+}
+
+func denies(sorted []gate.Reason) bool {
+	return len(sorted) > 0 && sorted[0].Action == gate.OutcomeDeny
+}
+
+// failed is the decision for an error.
+func (e *Engine) failed(set *activeSet, q *gate.Question, doing string, err error) gate.Decision {
+	return decision(set, q.Now, []gate.Reason{e.failure(q, doing, err)})
 }
 
 // decision makes the answer from reasons.
-func (e *Engine) decision(set *activeSet, q gate.Question, reasons []gate.Reason) gate.Decision {
-	return decide(gate.Decision{PolicyRevision: set.revision, EvaluatedAt: q.Now}, reasons)
+func decision(set *activeSet, now time.Time, reasons []gate.Reason) gate.Decision {
+	return decide(gate.Decision{PolicyRevision: set.revision, EvaluatedAt: now}, reasons)
+}
+
+// lasting adds until when a decision holds as far as it depends on the time: the year
+// 2200, which nanoseconds since 1970 can say, when it does not.
+func lasting(d gate.Decision, holds period) gate.Decision {
+	if d.Until = holds.end; d.Until.IsZero() {
+		d.Until = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return d
 }
 
 // decide completes a decision: the worst action is the outcome, and the first
@@ -121,7 +221,8 @@ func decide(d gate.Decision, reasons []gate.Reason) gate.Decision {
 	if reasons == nil {
 		d.Reasons = []gate.Reason{}
 	}
-	for _, r := range reasons {
+	for i := range reasons {
+		r := &reasons[i]
 		switch {
 		case r.Action == gate.OutcomeDeny && d.Outcome != gate.OutcomeDeny:
 			d.Outcome, d.Code = gate.OutcomeDeny, r.Code
@@ -134,7 +235,7 @@ func decide(d gate.Decision, reasons []gate.Reason) gate.Decision {
 
 // failure is the deny for an error. What broke is in the log; the refused
 // person learns what to do.
-func (e *Engine) failure(q gate.Question, doing string, err error) gate.Reason {
+func (e *Engine) failure(q *gate.Question, doing string, err error) gate.Reason {
 	attrs := []any{"digest", string(q.Digest), "location", q.Location.String(), "error", err.Error()}
 	var p *panicError
 	if errors.As(err, &p) {
@@ -151,75 +252,71 @@ func (e *Engine) failure(q gate.Question, doing string, err error) gate.Reason {
 	return condition(gate.OutcomeDeny, gate.CodeInternal, refusal.Say(refusal.InternalLogged, refusal.P{"doing": doing}))
 }
 
-// facts gets the shared part of the input, from the cache or by Load. Callers that miss
-// at the same time share one Load, which continues when one of them gives up.
-func (e *Engine) facts(ctx context.Context, q gate.Question) (*facts, error) {
-	key := inputKey{q.Record.InventoryID, q.Record.FindingsID}
+// errNewer says that a large value is not the one that the record names.
+var errNewer = errors.New("what is stored is newer than the record")
+
+// facts gets the shared part of the input, from the cache or from what is read for it.
+func (e *Engine) facts(ctx context.Context, set *activeSet, v *values) (*facts, error) {
+	r := &v.q.Record
+	key := set.imageKey(r)
 	if fs, ok := e.inputs.get(key); ok {
 		return fs, nil
 	}
-	result := e.loads.DoChan(key.inventoryID+"\x00"+key.findingsID, func() (value any, err error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
-		defer cancel()
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("loading the findings panicked: %v", r)
-			}
-		}()
-		inv, findings, err := q.Load(ctx)
-		if err != nil {
-			return nil, err
+	inventory, findings := set.visible.needs(r)
+	l, err := e.get(ctx, v, inventory, findings)
+	if err != nil {
+		return nil, err
+	}
+	if !l.of(r) {
+		return nil, errNewer
+	}
+	fs, err := buildFacts(set.visible.document, &material{basicsFrom(r, l), l.inv, l.f})
+	if err == nil {
+		e.inputs.put(key, fs, fs.bytes)
+	}
+	return fs, err
+}
+
+// buildFacts turns a panic into an error.
+func buildFacts(d *document, m *material) (fs *facts, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicError{value: r, stack: debug.Stack()}
 		}
-		if inv == nil || findings == nil {
-			return nil, fmt.Errorf("the record names findings that are not stored: %w", gate.ErrPending)
+	}()
+	return d.facts(m), nil
+}
+
+// rules evaluates what is not remembered. Callers with the same key share one
+// evaluation.
+func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own gate.Generation) (memo, error) {
+	key := set.key(q, own)
+	result := e.evals.DoChan(string(key[:]), func() (any, error) {
+		reasons, err := e.run(context.WithoutCancel(ctx), set, q, fs, own)
+		m := memo{reasons, set.visible.turn(q, fs, own), set.visible.spread(&key)}
+		if err == nil {
+			e.memos.put(key, m, m.bytes())
 		}
-		fs := newFacts(inv, findings)
-		fs.incomplete = incomplete(e.risks, e.allowed, inv)
-		// The values may be newer than the record that the caller has read;
-		// then they answer this question and are not kept under its ids.
-		if findings.InventoryID == "" || findings.InventoryID == key.inventoryID {
-			e.inputs.put(key, fs, fs.bytes+int64(len(key.inventoryID)+len(key.findingsID)))
-		}
-		return fs, nil
+		return m, err
 	})
 	select {
 	case r := <-result:
-		if r.Err != nil {
-			return nil, r.Err
+		m, _ := r.Val.(memo)
+		if r.Err == nil && !m.fresh(q.Now) { // another's, at another time
+			reasons, err := e.run(ctx, set, q, fs, own)
+			return memo{reasons: reasons, holds: set.visible.turn(q, fs, own)}, err
 		}
-		return r.Val.(*facts), nil
+		return m, r.Err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for the findings: %w", gate.ErrTimeout)
+		return memo{}, fmt.Errorf("waiting for the policies: %w", gate.ErrTimeout)
 	}
 }
 
-// rules gives what the rules say, from the memo or by evaluating. Callers with
-// the same key share one evaluation.
-func (e *Engine) rules(ctx context.Context, set *activeSet, q gate.Question, fs *facts) ([]gate.Reason, error) {
-	if r := q.Request; r != nil && r.LongUser > 0 && set.mentions.request["user"] {
-		return []gate.Reason{none(gate.CodeReviewInvalid, refusal.Say(refusal.ReviewUser, refusal.P{"bytes": r.LongUser, "most": gate.MaxUser}))}, nil
-	}
-	key := set.mentions.key(set.revision, q, fs.advisories(q))
-	if m, ok := e.memos.get(key); ok && m.fresh(q.Now, set.mentions.timed) {
-		return m.reasons, nil
-	}
-	result := e.evals.DoChan(string(key[:]), func() (any, error) {
-		reasons, err := e.pool.do(context.WithoutCancel(ctx), func(ctx context.Context) ([]gate.Reason, error) {
-			return set.eval(ctx, compose(q, fs))
-		})
-		if err == nil {
-			m := memo{reasons, q.Now}
-			e.memos.put(key, m, m.bytes())
-		}
-		return reasons, err
+// run evaluates the rules in the pool.
+func (e *Engine) run(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own gate.Generation) ([]gate.Reason, error) {
+	return e.pool.do(ctx, func(ctx context.Context) ([]gate.Reason, error) {
+		return set.eval(ctx, set.visible.document.compose(q, fs, inForce(q, own)))
 	})
-	select {
-	case r := <-result:
-		reasons, _ := r.Val.([]gate.Reason)
-		return reasons, r.Err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for the policies: %w", gate.ErrTimeout)
-	}
 }
 
 // eval runs the query of the set on one input.

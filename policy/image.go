@@ -10,55 +10,96 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
+// material is what the part of an input is made from that all questions about an image
+// share. A large value that is not needed is nil.
+type material struct {
+	basics
+	inv *gate.Inventory
+	f   *gate.Findings
+}
+
+func textOf[T any](name string, of func(T) string) field[T] {
+	return value(name, func(b *builder, v T) *ast.Term { return b.text(of(v)) })
+}
+
+func wordOf[T any](name string, of func(T) string) field[T] {
+	return value(name, func(b *builder, v T) *ast.Term { return b.word(of(v)) })
+}
+
+func wholeOf[T any](name string, of func(T) int64) field[T] {
+	return value(name, func(b *builder, v T) *ast.Term { return b.whole(of(v)) })
+}
+
+func yesOf[T any](name string, of func(T) bool) field[T] {
+	return value(name, func(b *builder, v T) *ast.Term { return b.yes(of(v)) })
+}
+
+func textsOf[T any](name string, of func(T) []string) field[T] {
+	return value(name, func(b *builder, v T) *ast.Term { return b.texts(of(v)) })
+}
+
+// timeOf is a time in words, or in seconds.
+func timeOf[T any](name string, of func(T) time.Time) field[T] {
+	return wordOf(name, func(v T) string { return rfc3339(of(v)) })
+}
+
+func unixOf[T any](name string, of func(T) time.Time) field[T] {
+	return wholeOf(name, func(v T) int64 { return seconds(of(v)) })
+}
+
 // imageFields is what input.image has from the inventory.
-func imageFields(b *builder, inv *gate.Inventory, f *gate.Findings) [][2]*ast.Term {
-	c := inv.Config
-	return [][2]*ast.Term{
-		b.field("platform", b.or(inv.Platform.String(), "unknown")),
-		b.field("os", b.object(
-			b.field("family", b.or(inv.OS.Family, "none")),
-			b.field("name", b.word(inv.OS.Name)),
-			b.field("eol", b.yes(inv.OS.EOL || f.EOL)),
-		)),
-		b.field("created", b.word(rfc3339(inv.Created))),
-		b.field("createdUnix", b.whole(seconds(inv.Created))),
-		b.field("size", b.whole(inv.Size)),
-		b.field("layers", array(b, inv.Layers, func(l gate.Layer) *ast.Term {
-			return b.object(
-				b.field("digest", b.word(string(l.Digest))),
-				b.field("diffID", b.word(string(l.DiffID))),
-				b.field("size", b.whole(l.Size)),
-			)
-		})),
-		b.field("config", b.object(
-			b.field("user", b.text(c.User)),
-			b.field("runsAsRoot", b.yes(runsAsRoot(c.User))),
-			b.field("entrypoint", b.texts(c.Entrypoint)),
-			b.field("cmd", b.texts(c.Cmd)),
-			b.field("env", b.texts(c.Env)),
-			b.field("exposedPorts", b.texts(c.ExposedPorts)),
-			b.field("volumes", b.texts(c.Volumes)),
-			b.field("workingDir", b.text(c.WorkingDir)),
-			b.field("labels", b.textMap(c.Labels)),
-			b.field("stopSignal", b.text(c.StopSignal)),
-		)),
-		b.field("history", array(b, inv.History, historyTerm(b))),
-		b.field("approvedBase", b.object(
-			b.field("state", b.word("unknown")),
-			b.field("name", b.word("")),
-		)),
+func imageFields() []field[*material] {
+	return []field[*material]{
+		wordOf("platform", func(s *material) string { return or(s.platform, "unknown") }),
+		object("os", same[*material], []field[*material]{
+			wordOf("family", func(s *material) string { return or(s.family, "none") }),
+			wordOf("name", func(s *material) string { return s.release }),
+			yesOf("eol", func(s *material) bool { return s.eol }),
+		}),
+		timeOf("created", func(s *material) time.Time { return s.created }),
+		unixOf("createdUnix", func(s *material) time.Time { return s.created }),
+		wholeOf("size", func(s *material) int64 { return s.size }),
+		listOf("layers", func(s *material) []gate.Layer { return s.inv.Layers }, []field[*gate.Layer]{
+			wordOf("digest", func(l *gate.Layer) string { return string(l.Digest) }),
+			wordOf("diffID", func(l *gate.Layer) string { return string(l.DiffID) }),
+			wholeOf("size", func(l *gate.Layer) int64 { return l.Size }),
+		}),
+		object("config", same[*material], configFields()),
+		listOf("history", func(s *material) []gate.History { return s.inv.History }, []field[*gate.History]{
+			timeOf("created", func(h *gate.History) time.Time { return h.Created }),
+			unixOf("createdUnix", func(h *gate.History) time.Time { return h.Created }),
+			textOf("createdBy", func(h *gate.History) string { return h.CreatedBy }),
+			wordOf("comment", func(h *gate.History) string { return h.Comment }),
+			yesOf("emptyLayer", func(h *gate.History) bool { return h.EmptyLayer }),
+		}),
+		object("approvedBase", same[*material], []field[*material]{
+			wordOf("state", func(*material) string { return "unknown" }),
+			wordOf("name", func(*material) string { return "" }),
+		}),
 	}
 }
 
-func historyTerm(b *builder) func(gate.History) *ast.Term {
-	return func(h gate.History) *ast.Term {
-		return b.object(
-			b.field("created", b.word(rfc3339(h.Created))),
-			b.field("createdUnix", b.whole(seconds(h.Created))),
-			b.field("createdBy", b.text(h.CreatedBy)),
-			b.field("comment", b.word(h.Comment)),
-			b.field("emptyLayer", b.yes(h.EmptyLayer)),
-		)
+func same[T any](v T) T { return v }
+
+func or(s, empty string) string {
+	if s == "" {
+		return empty
+	}
+	return s
+}
+
+func configFields() []field[*material] {
+	return []field[*material]{
+		textOf("user", func(s *material) string { return s.user }),
+		yesOf("runsAsRoot", func(s *material) bool { return runsAsRoot(s.user) }),
+		textsOf("entrypoint", func(s *material) []string { return s.inv.Config.Entrypoint }),
+		textsOf("cmd", func(s *material) []string { return s.inv.Config.Cmd }),
+		textsOf("env", func(s *material) []string { return s.inv.Config.Env }),
+		textsOf("exposedPorts", func(s *material) []string { return s.inv.Config.ExposedPorts }),
+		textsOf("volumes", func(s *material) []string { return s.inv.Config.Volumes }),
+		textOf("workingDir", func(s *material) string { return s.inv.Config.WorkingDir }),
+		value("labels", func(b *builder, s *material) *ast.Term { return b.textMap(s.inv.Config.Labels) }),
+		textOf("stopSignal", func(s *material) string { return s.inv.Config.StopSignal }),
 	}
 }
 
@@ -70,64 +111,93 @@ func runsAsRoot(user string) bool {
 	if name == "" || name == "root" {
 		return true
 	}
+	if c := name[0]; c != '+' && c != '-' && (c < '0' || c > '9') {
+		return false // no number
+	}
 	uid, err := strconv.ParseInt(name, 10, 64)
 	return err == nil && uid == 0
 }
 
-// findingsTerm is input.findings. Misconfigurations, licences, malware and
+// findingsFields is input.findings. Misconfigurations, licences, malware and
 // deviations from the baseline have no analyser yet: their lists are empty and
 // their risks say notLookedAt.
-func findingsTerm(b *builder, inv *gate.Inventory, f *gate.Findings) *ast.Term {
-	return b.object(
-		b.field("vulnerabilities", array(b, f.Vulnerabilities, vulnerabilityTerm(b))),
-		b.field("malware", ast.ArrayTerm()),
-		b.field("secrets", array(b, inv.Secrets, secretTerm(b))),
-		b.field("misconfigurations", ast.ArrayTerm()),
-		b.field("licenses", ast.ArrayTerm()),
-		b.field("baseline", ast.ArrayTerm()),
-		b.field("accepted", ast.ArrayTerm()),
-	)
+func findingsFields(least int) []field[*material] {
+	return []field[*material]{
+		listOf("vulnerabilities", func(s *material) []gate.Vulnerability {
+			if s.f == nil {
+				return nil // their number is 0
+			}
+			return severe(s.f.Vulnerabilities, least)
+		}, vulnerabilityFields()),
+		nothing[*material]("malware"),
+		listOf("secrets", func(s *material) []gate.Secret {
+			if s.inv == nil {
+				return nil
+			}
+			return s.inv.Secrets
+		}, secretFields()),
+		nothing[*material]("misconfigurations"),
+		nothing[*material]("licenses"),
+		nothing[*material]("baseline"),
+		nothing[*material]("accepted"),
+	}
 }
 
-func vulnerabilityTerm(b *builder) func(gate.Vulnerability) *ast.Term {
-	return func(v gate.Vulnerability) *ast.Term {
-		var published time.Time
-		if v.PublishedAt != nil {
-			published = *v.PublishedAt
+// severe are those that are at least as severe as the one at a place in gate.Severities.
+func severe(list []gate.Vulnerability, least int) []gate.Vulnerability {
+	if least >= leastSevere {
+		return list
+	}
+	var some []gate.Vulnerability
+	for i := range list {
+		if gate.SeverityRank(list[i].Severity) <= least {
+			some = append(some, list[i])
 		}
-		return b.object(
-			b.field("id", b.word(v.ID)),
-			b.field("package", b.word(v.Package)),
-			b.field("packageID", b.word(v.PackageID)),
-			b.field("type", b.word(v.Type)),
-			b.field("path", b.word(v.Path)),
-			b.field("installedVersion", b.word(v.InstalledVersion)),
-			b.field("fixedVersion", b.word(v.FixedVersion)),
-			b.field("status", b.word(v.Status)),
-			b.field("severity", b.word(severity(v.Severity))),
-			b.field("severitySource", b.word(v.SeveritySource)),
-			b.field("cvss", score(v.CVSS)),
-			b.field("title", b.word(v.Title)),
-			b.field("url", b.word(v.URL)),
-			b.field("publishedAt", b.word(rfc3339(published))),
-			b.field("publishedUnix", b.whole(seconds(published))),
-			b.field("firstSeen", b.word(rfc3339(v.FirstSeen))),
-			b.field("firstSeenUnix", b.whole(seconds(v.FirstSeen))),
-			b.field("layer", b.word(string(v.Layer))),
-			b.field("purl", b.word(v.PURL)),
-		)
+	}
+	return some
+}
+
+// leastSevere is the place of the last of gate.Severities.
+const leastSevere = 4
+
+func vulnerabilityFields() []field[*gate.Vulnerability] {
+	type v = *gate.Vulnerability
+	published := func(v v) time.Time {
+		if v.PublishedAt == nil {
+			return time.Time{}
+		}
+		return *v.PublishedAt
+	}
+	return []field[v]{
+		wordOf("id", func(v v) string { return v.ID }),
+		wordOf("package", func(v v) string { return v.Package }),
+		wordOf("packageID", func(v v) string { return v.PackageID }),
+		wordOf("type", func(v v) string { return v.Type }),
+		wordOf("path", func(v v) string { return v.Path }),
+		wordOf("installedVersion", func(v v) string { return v.InstalledVersion }),
+		wordOf("fixedVersion", func(v v) string { return v.FixedVersion }),
+		wordOf("status", func(v v) string { return v.Status }),
+		wordOf("severity", func(v v) string { return severity(v.Severity) }),
+		wordOf("severitySource", func(v v) string { return v.SeveritySource }),
+		value("cvss", func(_ *builder, v v) *ast.Term { return score(v.CVSS) }),
+		wordOf("title", func(v v) string { return v.Title }),
+		wordOf("url", func(v v) string { return v.URL }),
+		timeOf("publishedAt", published),
+		unixOf("publishedUnix", published),
+		timeOf("firstSeen", func(v v) time.Time { return v.FirstSeen }),
+		unixOf("firstSeenUnix", func(v v) time.Time { return v.FirstSeen }),
+		wordOf("layer", func(v v) string { return string(v.Layer) }),
+		wordOf("purl", func(v v) string { return v.PURL }),
 	}
 }
 
 // severity is one of the five words; anything else is UNKNOWN, so that a rule
 // which refuses unknown severities sees it.
 func severity(s gate.Severity) string {
-	for _, known := range gate.Severities() {
-		if s == known {
-			return string(s)
-		}
+	if gate.SeverityRank(s) == leastSevere {
+		return string(gate.SeverityUnknown)
 	}
-	return string(gate.SeverityUnknown)
+	return string(s)
 }
 
 // score is a CVSS score; everything outside 0 to 10 is -1, "none".
@@ -138,58 +208,62 @@ func score(cvss float64) *ast.Term {
 	return decimal(cvss)
 }
 
-func secretTerm(b *builder) func(gate.Secret) *ast.Term {
-	return func(s gate.Secret) *ast.Term {
-		return b.object(
-			b.field("rule", b.word(s.Rule)),
-			b.field("category", b.word(s.Category)),
-			b.field("severity", b.word(severity(gate.Severity(s.Severity)))),
-			b.field("title", b.word(s.Title)),
-			b.field("path", b.text(s.Path)),
-			b.field("startLine", b.whole(int64(s.StartLine))),
-			b.field("endLine", b.whole(int64(s.EndLine))),
-			b.field("layer", b.word(string(s.Layer))),
-		)
+func secretFields() []field[*gate.Secret] {
+	type s = *gate.Secret
+	return []field[s]{
+		wordOf("rule", func(s s) string { return s.Rule }),
+		wordOf("category", func(s s) string { return s.Category }),
+		wordOf("severity", func(s s) string { return severity(gate.Severity(s.Severity)) }),
+		wordOf("title", func(s s) string { return s.Title }),
+		textOf("path", func(s s) string { return s.Path }),
+		wholeOf("startLine", func(s s) int64 { return int64(s.StartLine) }),
+		wholeOf("endLine", func(s s) int64 { return int64(s.EndLine) }),
+		wordOf("layer", func(s s) string { return string(s.Layer) }),
 	}
 }
 
-// packagesTerm is input.packages: distribution packages, then those of each
-// application.
-func packagesTerm(b *builder, inv *gate.Inventory) *ast.Term {
-	terms := make([]*ast.Term, 0, inv.PackageCount())
-	for _, p := range inv.Packages {
-		terms = append(terms, packageTerm(b, p, inv.OS.Family, p.FilePath))
+// installed is a package with what its list says of it.
+type installed struct {
+	*gate.Package
+	kind, path string
+}
+
+// packagesOf are distribution packages, then those of each application.
+func packagesOf(s *material) []installed {
+	all := make([]installed, 0, s.inv.PackageCount())
+	for i := range s.inv.Packages {
+		p := &s.inv.Packages[i]
+		all = append(all, installed{p, s.inv.OS.Family, p.FilePath})
 	}
-	for _, a := range inv.Applications {
-		for _, p := range a.Packages {
-			path := p.FilePath
-			if path == "" {
-				path = a.FilePath
-			}
-			terms = append(terms, packageTerm(b, p, a.Type, path))
+	for i := range s.inv.Applications {
+		a := &s.inv.Applications[i]
+		for j := range a.Packages {
+			p := &a.Packages[j]
+			all = append(all, installed{p, a.Type, or(p.FilePath, a.FilePath)})
 		}
 	}
-	return ast.ArrayTerm(terms...)
+	return all
 }
 
-func packageTerm(b *builder, p gate.Package, kind, path string) *ast.Term {
-	return b.object(
-		b.field("name", b.word(p.Name)),
-		b.field("version", b.word(fullVersion(p))),
-		b.field("type", b.word(kind)),
-		b.field("path", b.word(path)),
-		b.field("arch", b.word(p.Arch)),
-		b.field("source", b.word(p.SrcName)),
-		b.field("licenses", b.texts(p.Licenses)),
-		b.field("purl", b.text(p.PURL)),
-		b.field("dev", b.yes(p.Dev)),
-		b.field("indirect", b.yes(p.Indirect)),
-		b.field("layer", b.word(string(p.Layer))),
-	)
+func packageFields() []field[*installed] {
+	type p = *installed
+	return []field[p]{
+		wordOf("name", func(p p) string { return p.Name }),
+		wordOf("version", func(p p) string { return fullVersion(p.Package) }),
+		wordOf("type", func(p p) string { return p.kind }),
+		wordOf("path", func(p p) string { return p.path }),
+		wordOf("arch", func(p p) string { return p.Arch }),
+		wordOf("source", func(p p) string { return p.SrcName }),
+		textsOf("licenses", func(p p) []string { return p.Licenses }),
+		textOf("purl", func(p p) string { return p.PURL }),
+		yesOf("dev", func(p p) bool { return p.Dev }),
+		yesOf("indirect", func(p p) bool { return p.Indirect }),
+		wordOf("layer", func(p p) string { return string(p.Layer) }),
+	}
 }
 
 // fullVersion is epoch:version-release as package managers print it.
-func fullVersion(p gate.Package) string {
+func fullVersion(p *gate.Package) string {
 	v := p.Version
 	if p.Release != "" {
 		v += "-" + p.Release

@@ -13,163 +13,162 @@ import (
 // field is only ever added within a version.
 const InputVersion = 1
 
-// facts is the part of the input that depends on the stored inventory and
-// findings only, made once for each (InventoryID, FindingsID) and shared by
-// every evaluation. It is immutable.
-type facts struct {
-	image      [][2]*ast.Term // of input.image
-	scan       [][2]*ast.Term // of input.scan
-	findings   *ast.Term
-	packages   *ast.Term
-	provenance *ast.Term
-
-	// What the conditions need (conditions.go).
-	incomplete        []gate.Reason // what the scan could not look at (incomplete.go)
-	distributionFiles bool
-	packageDatabase   bool
-	database          gate.PackageDatabase // the first, of whichever manager
-	unassessable      string
-	os                gate.OS
-	created           time.Time
-	analyzedAt        time.Time
-	advisoriesAt      time.Time // of the data that was matched
-	generation        int64
-	content           gate.Digest
-
-	bytes int64
+// moment is what the part of an input is made from that differs between questions
+// about an image.
+type moment struct {
+	*gate.Question
+	facts      *facts
+	advisories gate.Generation // see inForce
 }
 
-// newFacts builds the shared part. A nil argument is a programmer's error.
-func newFacts(inv *gate.Inventory, f *gate.Findings) *facts {
+// facts is the part of the input that depends on the stored inventory and findings
+// only, shared by every evaluation of one set. It is immutable.
+type facts struct {
+	basics
+	image, scan [][2]*ast.Term // of input.image and input.scan
+	rest        [][2]*ast.Term // of input
+	bytes       int64
+}
+
+// document makes inputs that hold what is seen of them.
+type document struct {
+	image, scan, rest []part[*material] // of facts
+
+	imageNow, scanNow, restNow []part[*moment]
+	hasImage, hasScan          bool
+}
+
+// newDocument has of the vulnerabilities those that are at least as severe as the one
+// at a place in gate.Severities.
+func newDocument(see *sight, least int) *document {
+	return &document{
+		image: choose(see.at("image"), imageFields()), imageNow: choose(see.at("image"), imageNowFields()), hasImage: see.any("image"),
+		scan: choose(see.at("scan"), scanFields()), scanNow: choose(see.at("scan"), scanNowFields()), hasScan: see.any("scan"),
+		rest: choose(see, restFields(least)), restNow: choose(see, restNowFields()),
+	}
+}
+
+// facts builds the shared part.
+func (d *document) facts(s *material) *facts {
 	b := newBuilder()
-	fs := &facts{
-		findings:          findingsTerm(b, inv, f),
-		packages:          packagesTerm(b, inv),
-		provenance:        b.object(b.field("signatures", ast.ArrayTerm()), b.field("attestations", ast.ArrayTerm())),
-		distributionFiles: inv.DistributionFiles,
-		packageDatabase:   inv.PackageDatabase,
-		unassessable:      f.Unassessable,
-		os:                inv.OS,
-		created:           inv.Created,
-		analyzedAt:        inv.AnalyzedAt,
-		advisoriesAt:      f.UpdatedAt,
-		generation:        f.Generation,
-		content:           f.Advisories,
-	}
-	if d := inv.Distribution; d != nil && len(d.Databases) > 0 {
-		fs.database = d.Databases[0]
-	}
-	fs.image = imageFields(b, inv, f)
-	fs.scan = scanFields(b, inv, f)
-	fs.bytes = b.bytes
+	fs := &facts{basics: s.basics, image: pairs(b, s, d.image, 0), scan: pairs(b, s, d.scan, 0), rest: pairs(b, s, d.rest, 0)}
+	fs.bytes = b.bytes + 1000
 	return fs
 }
 
-// advisories is the data whose age counts: the generation in force, because
-// findings that it does not change are not matched again, or the matched one
-// when none is loaded. Its time is zero when it is not known.
-func (fs *facts) advisories(q gate.Question) gate.Generation {
-	g := q.Advisories
-	if g.Number == 0 && g.UpdatedAt.IsZero() {
-		g = gate.Generation{Number: fs.generation, Content: fs.content, UpdatedAt: fs.advisoriesAt}
-	}
-	if !gate.AgeKnown(g.UpdatedAt) {
-		g.UpdatedAt = time.Time{}
-	}
-	return g
-}
-
-// compose makes the whole input of one question around the shared facts. It
-// costs about the same at any number of findings.
-func compose(q gate.Question, fs *facts) ast.Value {
+// compose makes the whole input of one question around the shared facts. It costs
+// about the same at any number of findings.
+func (d *document) compose(q *gate.Question, fs *facts, g gate.Generation) ast.Value {
 	b := newBuilder()
-	return b.object(
-		b.field("version", ast.InternedTerm(InputVersion)),
-		b.field("event", b.word(string(q.Event))),
-		b.field("now", b.word(rfc3339(q.Now))),
-		b.field("nowUnix", b.whole(seconds(q.Now))),
-		b.field("image", imageTerm(b, q, fs)),
-		b.field("scan", scanTerm(b, q, fs)),
-		b.field("findings", fs.findings),
-		b.field("packages", fs.packages),
-		b.field("provenance", fs.provenance),
-		b.field("request", requestTerm(b, q.Request)),
-	).Value
-}
-
-func imageTerm(b *builder, q gate.Question, fs *facts) *ast.Term {
-	pairs := append(make([][2]*ast.Term, 0, len(fs.image)+6), fs.image...)
-	return b.object(append(pairs,
-		b.field("registry", b.text(q.Location.Registry)),
-		b.field("host", b.text(q.Host)),
-		b.field("repository", b.text(q.Location.Repository)),
-		b.field("tags", b.texts(q.Tags)),
-		b.field("digest", b.text(string(q.Digest))),
-		b.field("ageHours", decimal(ageHours(q.Now, fs.created))),
-	)...)
-}
-
-func scanTerm(b *builder, q gate.Question, fs *facts) *ast.Term {
-	g := fs.advisories(q)
-	pairs := append(make([][2]*ast.Term, 0, len(fs.scan)+2), fs.scan...)
-	return b.object(append(pairs,
-		b.field("ageHours", decimal(stampHours(q.Now, fs.analyzedAt))),
-		b.field("advisories", b.object(
-			b.field("generation", b.whole(g.Number)),
-			b.field("content", b.text(string(g.Content))),
-			b.field("updatedAt", b.word(rfc3339(g.UpdatedAt))),
-			b.field("updatedUnix", b.whole(seconds(g.UpdatedAt))),
-			b.field("ageHours", decimal(stampHours(q.Now, g.UpdatedAt))),
-		)),
-	)...)
-}
-
-func requestTerm(b *builder, r *gate.Request) *ast.Term {
-	if r == nil {
-		r = &gate.Request{}
+	m := &moment{Question: q, facts: fs, advisories: g}
+	all := append(pairs(b, m, d.restNow, len(fs.rest)+2), fs.rest...)
+	if d.hasImage {
+		all = append(all, b.field("image", b.object(append(pairs(b, m, d.imageNow, len(fs.image)), fs.image...)...)))
 	}
-	return b.object(
-		b.field("cluster", b.text(r.Cluster)),
-		b.field("namespace", b.text(r.Namespace)),
-		b.field("namespaceLabels", b.textMap(r.NamespaceLabels)),
-		b.field("kind", b.text(r.Kind)),
-		b.field("name", b.text(r.Name)),
-		b.field("operation", b.text(r.Operation)),
-		b.field("user", b.text(r.User)),
-		b.field("container", b.text(r.Container)),
-	)
+	if d.hasScan {
+		all = append(all, b.field("scan", b.object(append(pairs(b, m, d.scanNow, len(fs.scan)), fs.scan...)...)))
+	}
+	return b.object(all...).Value
 }
 
-func scanFields(b *builder, inv *gate.Inventory, f *gate.Findings) [][2]*ast.Term {
-	risks := make([][2]*ast.Term, 0, len(gate.Risks()))
+func restFields(least int) []field[*material] {
+	return []field[*material]{
+		object("findings", same[*material], findingsFields(least)),
+		listOf("packages", packagesOf, packageFields()),
+		object("provenance", same[*material], []field[*material]{nothing[*material]("signatures"), nothing[*material]("attestations")}),
+	}
+}
+
+func restNowFields() []field[*moment] {
+	return []field[*moment]{
+		value("version", func(*builder, *moment) *ast.Term { return ast.InternedTerm(InputVersion) }),
+		wordOf("event", func(m *moment) string { return string(m.Event) }),
+		timeOf("now", func(m *moment) time.Time { return m.Now }),
+		unixOf("nowUnix", func(m *moment) time.Time { return m.Now }),
+		object("request", func(m *moment) *gate.Request {
+			if m.Request == nil {
+				return &gate.Request{}
+			}
+			return m.Request
+		}, requestFields()),
+	}
+}
+
+func imageNowFields() []field[*moment] {
+	return []field[*moment]{
+		textOf("registry", func(m *moment) string { return m.Location.Registry }),
+		textOf("host", func(m *moment) string { return m.Host }),
+		textOf("repository", func(m *moment) string { return m.Location.Repository }),
+		textsOf("tags", func(m *moment) []string { return m.Tags }),
+		textOf("digest", func(m *moment) string { return string(m.Digest) }),
+		wholeOf("ageHours", func(m *moment) int64 { return claimed(m.facts.created).hours(m.Now) }),
+	}
+}
+
+func scanNowFields() []field[*moment] {
+	return []field[*moment]{
+		wholeOf("ageHours", func(m *moment) int64 { return stamped(m.facts.analyzedAt).hours(m.Now) }),
+		object("advisories", same[*moment], []field[*moment]{
+			wholeOf("generation", func(m *moment) int64 { return m.advisories.Number }),
+			textOf("content", func(m *moment) string { return string(m.advisories.Content) }),
+			timeOf("updatedAt", func(m *moment) time.Time { return m.advisories.UpdatedAt }),
+			unixOf("updatedUnix", func(m *moment) time.Time { return m.advisories.UpdatedAt }),
+			wholeOf("ageHours", func(m *moment) int64 { return stamped(m.advisories.UpdatedAt).hours(m.Now) }),
+		}),
+	}
+}
+
+func requestFields() []field[*gate.Request] {
+	type r = *gate.Request
+	return []field[r]{
+		textOf("cluster", func(r r) string { return r.Cluster }),
+		textOf("namespace", func(r r) string { return r.Namespace }),
+		value("namespaceLabels", func(b *builder, r r) *ast.Term { return b.textMap(r.NamespaceLabels) }),
+		textOf("kind", func(r r) string { return r.Kind }),
+		textOf("name", func(r r) string { return r.Name }),
+		textOf("operation", func(r r) string { return r.Operation }),
+		textOf("user", func(r r) string { return r.User }),
+		textOf("container", func(r r) string { return r.Container }),
+	}
+}
+
+func scanFields() []field[*material] {
+	return []field[*material]{
+		timeOf("analyzedAt", func(s *material) time.Time { return s.analyzedAt }),
+		unixOf("analyzedUnix", func(s *material) time.Time { return s.analyzedAt }),
+		wordOf("analyzerSet", func(s *material) string { return s.analyzerSet }),
+		wordOf("isolation", func(s *material) string {
+			if s.isolation != "strict" && s.isolation != "bestEffort" {
+				return "unknown"
+			}
+			return s.isolation
+		}),
+		timeOf("matchedAt", func(s *material) time.Time { return s.matchedAt }),
+		unixOf("matchedUnix", func(s *material) time.Time { return s.matchedAt }),
+		wordOf("matcher", func(s *material) string { return s.matcher }),
+		object("risks", same[*material], risksFields()),
+		listOf("gaps", func(s *material) []gate.Gap {
+			if s.f == nil {
+				return nil
+			}
+			return s.f.Gaps
+		}, []field[*gate.Gap]{
+			textOf("package", func(g *gate.Gap) string { return g.Package }),
+			textOf("version", func(g *gate.Gap) string { return g.Version }),
+			wordOf("reason", func(g *gate.Gap) string { return g.Reason }),
+		}),
+	}
+}
+
+func risksFields() []field[*material] {
+	var fields []field[*material]
 	for _, r := range gate.Risks() {
-		s := coverage(inv.Risks, r)
-		risks = append(risks, b.field(string(r), b.object(
-			b.field("coverage", b.word(string(s.Coverage))),
-			b.field("reason", b.word(s.Reason)),
-		)))
+		fields = append(fields, object(string(r), func(s *material) gate.RiskStatus { return coverage(s.inv.Risks, r) }, []field[gate.RiskStatus]{
+			wordOf("coverage", func(s gate.RiskStatus) string { return string(s.Coverage) }),
+			wordOf("reason", func(s gate.RiskStatus) string { return s.Reason }),
+		}))
 	}
-	isolation := inv.Isolation.Level
-	if isolation != "strict" && isolation != "bestEffort" {
-		isolation = "unknown"
-	}
-	return [][2]*ast.Term{
-		b.field("analyzedAt", b.word(rfc3339(inv.AnalyzedAt))),
-		b.field("analyzedUnix", b.whole(seconds(inv.AnalyzedAt))),
-		b.field("analyzerSet", b.word(inv.AnalyzerSet)),
-		b.field("isolation", b.word(isolation)),
-		b.field("matchedAt", b.word(rfc3339(f.MatchedAt))),
-		b.field("matchedUnix", b.whole(seconds(f.MatchedAt))),
-		b.field("matcher", b.word(f.Matcher)),
-		b.field("risks", b.object(risks...)),
-		b.field("gaps", array(b, f.Gaps, func(g gate.Gap) *ast.Term {
-			return b.object(
-				b.field("package", b.text(g.Package)),
-				b.field("version", b.text(g.Version)),
-				b.field("reason", b.word(g.Reason)),
-			)
-		})),
-	}
+	return fields
 }
 
 // coverage reads a risk's status from an inventory. A risk that the inventory

@@ -2,109 +2,252 @@ package policy
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
 )
 
 // memoKey is the hash of everything that the rules' answer depends on (DESIGN.md
-// §2), written down so that no two questions are written alike: keys weigh the
-// same, however long what is in them. Of the event, the
-// tags and the request it holds only what the compiled policies mention, so
-// that all Pods of a deployment, and all deployments under a policy that does
-// not look at namespaces, share one decision.
+// §2), written down so that no two questions are written alike. It holds only what
+// the compiled policies can see: all Pods of a deployment, all deployments under a
+// policy that does not look at namespaces, and all images in which the rules see the
+// same, share one decision. The time is not in it; see memo.
 type memoKey [sha256.Size]byte
 
-// memo is the rules' answer and when it was given.
+// memo is the rules' answer and when it is one.
 type memo struct {
 	reasons []gate.Reason
-	at      time.Time
+	holds   period
+	late    time.Duration // see turnSpread; 0 when the rules see the time itself
 }
 
-// fresh reports whether the memo may answer at now. With a policy that sees
-// the time it holds for 30 s, in both directions: clocks may step back.
-func (m memo) fresh(now time.Time, timed bool) bool {
-	return !timed || now.Sub(m.at).Abs() <= timeMemo
+func (m *memo) fresh(now time.Time) bool { return m.holds.holds(now, m.late) }
+
+// turnSpread is how late a decision may be evaluated again after an age has turned.
+// The ages of all images turn together with that of the advisories: each key has a
+// moment of its own, so that the images of a cluster are not all evaluated in one. It
+// is within the 30 s for which every decision that sees the time may be kept.
+const turnSpread = 20 * time.Second
+
+// spread is the key's part of turnSpread.
+func (v *visible) spread(k *memoKey) time.Duration {
+	if v.clock {
+		return 0
+	}
+	return turnSpread * time.Duration(binary.LittleEndian.Uint16(k[:])) / (1 << 16)
 }
 
+// bytes is what a memo weighs, with its place in the cache.
 func (m memo) bytes() int64 {
 	n := int64(400)
-	for _, r := range m.reasons {
-		n += int64(len(r.Rule)+len(r.Msg)) + 100
-		for _, f := range r.Findings {
-			n += int64(len(f)) + 16
-		}
+	for i := range m.reasons {
+		n += reasonBytes(&m.reasons[i])
 	}
 	return n
 }
 
-// key makes the key of a question.
-func (m mentions) key(revision string, q gate.Question, g gate.Generation) memoKey {
-	var b strings.Builder
-	for _, s := range []string{
-		revision, string(q.Digest), q.Record.InventoryID, q.Record.FindingsID,
-		q.Location.Registry, q.Location.Repository, q.Host,
+func reasonBytes(r *gate.Reason) int64 {
+	n := int64(len(r.Rule)+len(r.Msg)) + 160
+	for _, f := range r.Findings {
+		n += int64(len(f)) + 16
+	}
+	return n
+}
+
+// turn is the period around now in which the rules see the same: until the earliest
+// turn of any age that they see, or for 30 s in both directions when they see the time
+// itself, since clocks may step back. What else comes to depend on the time, such as
+// the start and the end of exceptions, ends it too.
+func (v *visible) turn(q *gate.Question, fs *facts, own gate.Generation) period {
+	if v.clock {
+		return period{q.Now.Add(-timeMemo), q.Now.Add(timeMemo + 1)}
+	}
+	var p period
+	for _, a := range []struct {
+		seen bool
+		age  age
+	}{
+		{v.imageAge, claimed(fs.created)}, {v.scanAge, stamped(fs.analyzedAt)}, {v.advisoriesAge, stamped(inForce(q, own).UpdatedAt)},
 	} {
-		appendText(&b, s)
+		if a.seen {
+			p = p.meet(a.age.turn(q.Now))
+		}
 	}
-	if m.event {
-		appendText(&b, "event")
-		appendText(&b, string(q.Event))
+	return p
+}
+
+// key makes the key of a question; own is the generation of the findings.
+func (s *activeSet) key(q *gate.Question, own gate.Generation) memoKey {
+	w := rooms.Get().(*written)
+	*w = append((*w)[:0], s.id[:]...)
+	s.visible.writeImage(w, &q.Record)
+	s.visible.writeQuestion(w, q, own)
+	key := memoKey(sha256.Sum256(*w))
+	rooms.Put(w)
+	return key
+}
+
+// imageKey is the key of what all questions about an image share.
+func (s *activeSet) imageKey(r *gate.Record) memoKey {
+	w := append(written(nil), s.id[:]...)
+	s.visible.writeImage(&w, r)
+	return sha256.Sum256(w)
+}
+
+// unread reports whether the rules see the name of a user that was too long to be read.
+func (s *activeSet) unread(q *gate.Question) bool {
+	return q.Request != nil && q.Request.LongUser > 0 && s.visible.request.user
+}
+
+// rooms are where keys are written down.
+var rooms = sync.Pool{New: func() any { w := make(written, 0, 1024); return &w }}
+
+// written is a key on its way: what was written so far.
+type written []byte
+
+func (w *written) text(s string) {
+	w.number(int64(len(s)))
+	*w = append(*w, s...)
+}
+
+func (w *written) number(n int64) { *w = binary.LittleEndian.AppendUint64(*w, uint64(n)) }
+
+func (w *written) flag(v bool) {
+	if v {
+		*w = append(*w, 1)
+		return
 	}
-	if m.advisories {
-		appendText(&b, "advisories")
-		appendText(&b, strconv.FormatInt(g.Number, 10))
-		appendText(&b, string(g.Content))
-		appendText(&b, strconv.FormatInt(seconds(g.UpdatedAt), 10))
+	*w = append(*w, 0)
+}
+
+func (w *written) time(t time.Time) {
+	w.number(t.Unix())
+	w.number(int64(t.Nanosecond()))
+}
+
+// textIf writes a text that is seen. What is seen depends on the set alone, whose
+// revision stands before it.
+func (w *written) textIf(seen bool, s string) {
+	if seen {
+		w.text(s)
 	}
-	if m.tags {
-		appendText(&b, "tags")
-		appendText(&b, strconv.Itoa(len(q.Tags)))
+}
+
+// writeImage writes down what the rules see of an image: by value or by what it is alike
+// to where the summary has it, otherwise by the id of the inventory or the findings.
+func (v *visible) writeImage(w *written, r *gate.Record) {
+	i, f := &r.Summary.Inventory, &r.Summary.Findings
+	byInventory := !r.InventorySummarized() || v.inventory || v.secretsOwn && i.Secrets > 0
+	w.flag(byInventory)
+	if byInventory {
+		w.text(r.InventoryID)
+	} else {
+		v.writeInventory(w, r)
+	}
+	byFindings := !r.FindingsSummarized() || v.vulnerabilitiesOwn && f.Alike[v.least] != ""
+	w.flag(byFindings)
+	if byFindings {
+		w.text(r.FindingsID)
+		return
+	}
+	if v.eol {
+		w.flag(f.EOL)
+	}
+	if v.matched {
+		w.time(r.MatchedAt)
+	}
+	w.textIf(v.matcher, r.Matcher)
+	w.textIf(v.vulnerabilities, f.Alike[v.least])
+	w.textIf(v.gaps, f.GapsAlike)
+}
+
+func (v *visible) writeInventory(w *written, r *gate.Record) {
+	i := &r.Summary.Inventory
+	w.textIf(v.platform, i.Platform)
+	w.textIf(v.family, i.Family)
+	w.textIf(v.release, i.Release)
+	w.textIf(v.user, i.User)
+	w.textIf(v.isolation, i.Isolation)
+	w.textIf(v.analyzerSet, r.AnalyzerSet)
+	w.textIf(v.risks, i.RisksAlike)
+	w.textIf(v.secrets, i.SecretsAlike)
+	if v.eol {
+		w.flag(i.EOL)
+	}
+	if v.root {
+		w.flag(runsAsRoot(i.User))
+	}
+	if v.created || v.imageAge {
+		w.time(i.Created)
+	}
+	if v.analyzed || v.scanAge {
+		w.time(r.AnalyzedAt)
+	}
+	if v.size {
+		w.number(i.Size)
+	}
+}
+
+// writeQuestion writes down what they see of the question besides; own is the
+// generation of the findings.
+func (v *visible) writeQuestion(w *written, q *gate.Question, own gate.Generation) {
+	w.textIf(v.event, string(q.Event))
+	w.textIf(v.registry, q.Location.Registry)
+	w.textIf(v.repository, q.Location.Repository)
+	w.textIf(v.host, q.Host)
+	w.textIf(v.digest, string(q.Digest))
+	if v.generation || v.content || v.updated || v.advisoriesAge {
+		g := inForce(q, own)
+		if v.generation {
+			w.number(g.Number)
+		}
+		w.textIf(v.content, string(g.Content))
+		if v.updated || v.advisoriesAge {
+			w.time(g.UpdatedAt)
+		}
+	}
+	if v.tags {
+		w.number(int64(len(q.Tags)))
 		for _, t := range q.Tags {
-			appendText(&b, t)
+			w.text(t)
 		}
 	}
 	if q.Request != nil {
-		m.writeRequest(&b, q.Request)
+		v.request.write(w, q.Request)
 	}
-	return sha256.Sum256([]byte(b.String()))
 }
 
-// writeRequest writes down the mentioned fields.
-func (m mentions) writeRequest(b *strings.Builder, r *gate.Request) {
-	for _, f := range []struct{ name, value string }{
-		{"cluster", r.Cluster}, {"namespace", r.Namespace}, {"kind", r.Kind}, {"name", r.Name},
-		{"operation", r.Operation}, {"user", r.User}, {"container", r.Container},
+// write writes down the mentioned fields. Empty is what the input has outside
+// admission too.
+func (s *requestSight) write(w *written, r *gate.Request) {
+	for i, f := range [...]struct {
+		seen  bool
+		value string
+	}{
+		{s.cluster, r.Cluster}, {s.namespace, r.Namespace}, {s.kind, r.Kind}, {s.name, r.Name},
+		{s.operation, r.Operation}, {s.user, r.User}, {s.container, r.Container},
 	} {
-		// Empty is what the input has outside admission too.
-		if f.value != "" && m.request[f.name] {
-			appendText(b, f.name)
-			appendText(b, f.value)
+		if f.seen && f.value != "" {
+			w.number(int64(i))
+			w.text(f.value)
 		}
 	}
-	if !m.request["namespaceLabels"] {
+	if s.labels == nil || len(r.NamespaceLabels) == 0 {
 		return
 	}
 	names := make([]string, 0, len(r.NamespaceLabels))
 	for k := range r.NamespaceLabels {
-		if m.any("request", "namespaceLabels", k) {
+		if s.labels.any(k) {
 			names = append(names, k)
 		}
 	}
 	slices.Sort(names)
 	for _, k := range names {
-		appendText(b, "label")
-		appendText(b, k)
-		appendText(b, r.NamespaceLabels[k])
+		w.number(-1)
+		w.text(k)
+		w.text(r.NamespaceLabels[k])
 	}
-}
-
-// appendText quotes a text by its length.
-func appendText(b *strings.Builder, s string) {
-	b.WriteString(strconv.Itoa(len(s)))
-	b.WriteByte(':')
-	b.WriteString(s)
 }

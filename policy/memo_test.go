@@ -2,7 +2,9 @@ package policy
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,13 +13,13 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-func mentionsIn(t *testing.T, text string) mentions {
+func setOf(t testing.TB, text string) *Set {
 	t.Helper()
 	set, err := CompileInForce(source("package digestgate\n\n" + text + "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return set.mentions
+	return set
 }
 
 func TestMentions(t *testing.T) {
@@ -48,9 +50,9 @@ func TestMentions(t *testing.T) {
 		"dynamic_label":    {`deny contains "x" if input.request.namespaceLabels[input.image.host] == "a"`, only("[request namespaceLabels team]")},
 		"dynamic_field":    {`deny contains "x" if input.request[_] == "a"`, only("[request namespace]", "[request user]", "[request namespaceLabels team]")},
 		"whole_request":    {`deny contains "x" if count(input.request) > 99`, only("[request namespace]", "[request user]", "[request namespaceLabels team]")},
-		"assigned":         {"deny contains \"x\" if {\n\tr := input.request\n\tr.user == \"a\"\n}", only("[request namespace]", "[request user]", "[request namespaceLabels team]")},
+		"assigned":         {"deny contains \"x\" if {\n\tr := input.request\n\tr.user == \"a\"\n}", only("[request user]")},
 		"whole_input":      {`deny contains "x" if object.get(input, ["event"], "") == "y"`, everything},
-		"input_assigned":   {"deny contains \"x\" if {\n\ti := input\n\ti.event == \"push\"\n}", everything},
+		"input_assigned":   {"deny contains \"x\" if {\n\ti := input\n\ti.event == \"push\"\n}", only("[event]")},
 		"in_function":      {"deny contains \"x\" if f(input.event)\n\nf(e) if e == \"push\"", only("[event]")},
 		"in_head":          {`deny contains input.request.user`, only("[request user]")},
 		"in_comprehension": {`deny contains "x" if count([1 | input.event == "push"]) > 0`, only("[event]")},
@@ -62,50 +64,130 @@ func TestMentions(t *testing.T) {
 		"now":              {`deny contains "x" if input.now == ""`, only("[now]")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := mentionsIn(t, c.text)
+			see := setOf(t, c.text).sight
 			for _, p := range all {
-				if got := m.any(p...); got != c.want[fmt.Sprint(p)] {
-					t.Errorf("any(%v): got %t, want %t (%v)", p, got, !got, m.paths)
+				if got := see.any(p...); got != c.want[fmt.Sprint(p)] {
+					t.Errorf("any(%v): got %t, want %t", p, got, !got)
 				}
 			}
 		})
 	}
-	for text, want := range map[string]bool{
-		`deny contains "x" if input.nowUnix > 3`:                                   true,
-		`deny contains "x" if input.scan.advisories.ageHours > 3`:                  true,
-		`deny contains "x" if input.scan.advisories.generation > 3`:                false,
-		`deny contains "x" if count(input.scan) > 99`:                              true,
-		`deny contains "x" if input.findings.vulnerabilities[_].firstSeenUnix > 3`: false,
+}
+
+// TestMentionedFields: of the elements of a list only those fields are mentioned that
+// stand behind the variable, unless it is used as a whole.
+func TestMentionedFields(t *testing.T) {
+	const of = "some v in input.findings.vulnerabilities\n\t"
+	for name, c := range map[string]struct {
+		text string
+		want []string // of id, severity and layer
+	}{
+		"fields":           {"deny contains v.id if {\n\t" + of + "v.severity == \"LOW\"\n}", []string{"id", "severity"}},
+		"index":            {`deny contains input.findings.vulnerabilities[0].id`, []string{"id"}},
+		"index_variable":   {"deny contains \"x\" if {\n\tsome i\n\tinput.findings.vulnerabilities[i].severity == \"LOW\"\n}", []string{"severity"}},
+		"two_steps":        {"deny contains \"x\" if {\n\tall := input.findings.vulnerabilities\n\tall[_].severity == \"LOW\"\n}", []string{"severity"}},
+		"comprehension":    {`deny contains concat(", ", {v.id | some v in input.findings.vulnerabilities; v.severity == "LOW"})`, []string{"id", "severity"}},
+		"computed_field":   {"deny contains \"x\" if {\n\t" + of + "v[input.event] == \"LOW\"\n}", []string{"id", "severity", "layer"}},
+		"handed_on":        {"deny contains \"x\" if {\n\t" + of + "f(v)\n}\n\nf(v) if v.severity == \"LOW\"", []string{"id", "severity", "layer"}},
+		"collected":        {`deny contains sprintf("%d", [count({v | some v in input.findings.vulnerabilities; v.severity == "LOW"})])`, []string{"id", "severity", "layer"}},
+		"compared":         {"deny contains \"x\" if {\n\t" + of + "some w in input.findings.vulnerabilities\n\tv != w\n}", []string{"id", "severity", "layer"}},
+		"twice_the_same":   {"deny contains \"x\" if {\n\tv = input.findings.vulnerabilities[_]\n\tv = input.findings.vulnerabilities[1]\n\tv.id != \"\"\n}", []string{"id", "severity", "layer"}},
+		"every":            {"deny contains \"x\" if {\n\tevery v in input.findings.vulnerabilities { v.severity == \"LOW\" }\n}", []string{"id", "severity", "layer"}},
+		"in_a_head":        {"deny contains \"x\" if by[_][_].id == \"y\"\n\nby[v.severity] contains v if " + "some v in input.findings.vulnerabilities", []string{"id", "severity", "layer"}},
+		"key_of_a_rule":    {"deny contains \"x\" if r[_][\"a\"]\n\nr[v][k] := 1 if {\n\t" + of + "k := v.id\n}", []string{"id", "severity", "layer"}},
+		"number":           {`deny contains sprintf("%d", [count(input.findings.vulnerabilities)])`, []string{"id", "severity", "layer"}},
+		"walk":             {"deny contains \"x\" if {\n\twalk(input.findings, [_, \"LOW\"])\n}", []string{"id", "severity", "layer"}},
+		"with":             {"deny contains \"x\" if low with input.findings.vulnerabilities as []\n\nlow if input.event == \"push\"", []string{"id", "severity", "layer"}},
+		"under_not":        {"deny contains \"x\" if not low\n\nlow if {\n\t" + of + "v.severity == \"LOW\"\n}", []string{"severity"}},
+		"else_branch":      {"deny contains \"x\" if f == 2\n\nf := 1 if input.event == \"push\" else := 2 if {\n\t" + of + "v.layer == \"\"\n}", []string{"layer"}},
+		"nothing_but_some": {"deny contains \"x\" if {\n\tsome _ in input.findings.vulnerabilities\n}", nil},
 	} {
-		if got := mentionsIn(t, text).timed; got != want {
-			t.Errorf("timed of %s: got %t, want %t", text, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			see := setOf(t, c.text).sight.along("findings", "vulnerabilities")
+			if see == nil {
+				t.Fatal("the list is not mentioned")
+			}
+			var got []string
+			for _, f := range []string{"id", "severity", "layer"} {
+				if see.any(element, f) {
+					got = append(got, f)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestSeverities: how severe a vulnerability must be to make a difference.
+func TestSeverities(t *testing.T) {
+	const of = "some v in input.findings.vulnerabilities\n\t"
+	rule := func(body string) string { return "deny contains \"x\" if {\n\t" + body + "\n}" }
+	for name, c := range map[string]struct {
+		text  string
+		least gate.Severity
+	}{
+		"nothing":            {`deny contains "x" if input.image.size > 1`, gate.SeverityCritical},
+		"one":                {rule(of + `v.severity == "CRITICAL"`), gate.SeverityCritical},
+		"turned_around":      {rule(of + `"HIGH" == v.severity`), gate.SeverityHigh},
+		"one_of_some":        {rule(of + `v.severity in {"MEDIUM", "CRITICAL"}`), gate.SeverityMedium},
+		"one_of_a_list":      {rule(of + `v.severity in ["LOW", "CRITICAL"]`), gate.SeverityLow},
+		"after_a_comparison": {rule(of + "v.cvss > 7\n\tv.fixedVersion != \"\"\n\tv.severity == \"HIGH\""), gate.SeverityHigh},
+		"a_comprehension":    {`deny contains concat(",", {v.id | some v in input.findings.vulnerabilities; v.severity == "HIGH"})`, gate.SeverityHigh},
+		"the_worst_of_two":   {rule(of+`v.severity == "CRITICAL"`) + "\n\nwarn contains \"y\" if {\n\t" + of + "v.severity == \"HIGH\"\n}", gate.SeverityHigh},
+		"unknown":            {rule(of + `v.severity == "UNKNOWN"`), gate.SeverityUnknown},
+		"any":                {rule(of + `v.id == "CVE-1"`), gate.SeverityUnknown},
+		"another":            {rule(of + `v.severity != "LOW"`), gate.SeverityUnknown},
+		"negated":            {rule(of + `not v.severity == "CRITICAL"`), gate.SeverityUnknown},
+		"a_variable":         {rule(of + "v.severity == input.event"), gate.SeverityUnknown},
+		"after_a_call":       {rule(of + "to_number(v.fixedVersion) > 1\n\tv.severity == \"CRITICAL\""), gate.SeverityUnknown},
+		"after_a_rule":       {rule(of+"other\n\tv.severity == \"CRITICAL\"") + "\n\nother if input.event == \"push\"", gate.SeverityUnknown},
+		"with_its_index":     {"deny contains sprintf(\"%d\", [i]) if {\n\tsome i, v in input.findings.vulnerabilities\n\tv.severity == \"CRITICAL\"\n}", gate.SeverityUnknown},
+		"the_first":          {rule("v := input.findings.vulnerabilities[0]\n\tv.severity == \"CRITICAL\""), gate.SeverityUnknown},
+		"by_index":           {rule("some i\n\tinput.findings.vulnerabilities[i].severity == \"CRITICAL\""), gate.SeverityUnknown},
+		"collected":          {`deny contains sprintf("%d", [count({v | some v in input.findings.vulnerabilities; v.severity == "CRITICAL"})])`, gate.SeverityUnknown},
+		"whole_input":        {`deny contains sprintf("%d", [count(input)])`, gate.SeverityUnknown},
+		"all_findings":       {rule("f := input.findings\n\tcount(f) > 9"), gate.SeverityUnknown},
+		"list_of_its_own":    {rule("all := input.findings.vulnerabilities\n\tsome v in all\n\tv.severity == \"CRITICAL\""), gate.SeverityCritical},
+		"counted_besides":    {rule(of+`v.severity == "CRITICAL"`) + "\n\nwarn contains \"y\" if count(input.findings.vulnerabilities) > 5", gate.SeverityUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := gate.Severities()[setOf(t, c.text).visible.least]; got != c.least {
+				t.Errorf("got %s, want %s", got, c.least)
+			}
+		})
+	}
+	set, err := Compile(Starter())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := set.visible; gate.Severities()[v.least] != gate.SeverityHigh || v.vulnerabilitiesOwn || v.secretsOwn || v.inventory || v.clock {
+		t.Errorf("the starter set sees %+v", v)
 	}
 }
 
 // TestMemoKey: what a policy mentions separates decisions, what it does not
 // mention does not.
 func TestMemoKey(t *testing.T) {
-	type change struct {
-		name string
-		f    func(*gate.Question)
+	changes := map[string]func(*gate.Question){
+		"event":      func(q *gate.Question) { q.Event = gate.EventRescan },
+		"namespace":  func(q *gate.Question) { q.Request.Namespace = "other" },
+		"user":       func(q *gate.Question) { q.Request.User = "other" },
+		"label":      func(q *gate.Question) { q.Request.NamespaceLabels = map[string]string{"team": "b"} },
+		"tags":       func(q *gate.Question) { q.Tags = []string{"b"} },
+		"generation": func(q *gate.Question) { q.Advisories.Number++ },
+		"data_time":  func(q *gate.Question) { q.Advisories.UpdatedAt = testNow.Add(-time.Minute) },
+		"digest":     func(q *gate.Question) { q.Digest = "sha256:bb" },
+		"registry":   func(q *gate.Question) { q.Location.Registry = "r2" },
+		"repository": func(q *gate.Question) { q.Location.Repository = "r2" },
+		"host":       func(q *gate.Question) { q.Host = "h2" },
 	}
-	changes := []change{
-		{"event", func(q *gate.Question) { q.Event = gate.EventRescan }},
-		{"namespace", func(q *gate.Question) { q.Request.Namespace = "other" }},
-		{"user", func(q *gate.Question) { q.Request.User = "other" }},
-		{"label", func(q *gate.Question) { q.Request.NamespaceLabels = map[string]string{"team": "b"} }},
-		{"tags", func(q *gate.Question) { q.Tags = []string{"b"} }},
-		{"generation", func(q *gate.Question) { q.Advisories.Number++ }},
-		{"data_time", func(q *gate.Question) { q.Advisories.UpdatedAt = testNow.Add(-time.Minute) }},
-	}
-	always := []change{
-		{"digest", func(q *gate.Question) { q.Digest = "sha256:bb" }},
-		{"inventory", func(q *gate.Question) { q.Record.InventoryID = "i2" }},
-		{"findings", func(q *gate.Question) { q.Record.FindingsID = "f2" }},
-		{"registry", func(q *gate.Question) { q.Location.Registry = "r2" }},
-		{"repository", func(q *gate.Question) { q.Location.Repository = "r2" }},
-		{"host", func(q *gate.Question) { q.Host = "h2" }},
+	// Without a summary of what the record names, the ids stand for everything.
+	always := map[string]func(*gate.Question){
+		"inventory":         func(q *gate.Question) { q.Record.InventoryID = "i2" },
+		"findings":          func(q *gate.Question) { q.Record.FindingsID = "f2" },
+		"another_inventory": func(q *gate.Question) { q.Record.InventoryID += ", another" },
 	}
 	base := func() gate.Question {
 		q := question(nil, nil)
@@ -113,41 +195,45 @@ func TestMemoKey(t *testing.T) {
 		q.Tags = []string{"a"}
 		return q
 	}
-	blind := mentionsIn(t, `deny contains "x" if input.image.size > 1`)
-	sees := mentionsIn(t, `deny contains "x" if count(object.keys(input)) > 99`)
-	key := func(m mentions, f func(*gate.Question)) memoKey {
-		q := base()
-		f(&q)
-		return m.key("rev", q, q.Advisories)
-	}
-	same := func(*gate.Question) {}
-	for _, c := range changes {
-		if key(blind, c.f) != key(blind, same) {
-			t.Errorf("%s separates decisions of a policy that does not mention it", c.name)
-		}
-		if key(sees, c.f) == key(sees, same) {
-			t.Errorf("%s does not separate decisions of a policy that sees everything", c.name)
+	keying := func(revision, text string) func(...func(*gate.Question)) memoKey {
+		set := &activeSet{Set: setOf(t, text), id: sha256.Sum256([]byte(revision))}
+		return func(changes ...func(*gate.Question)) memoKey {
+			q := base()
+			for _, f := range changes {
+				f(&q)
+			}
+			return set.key(&q, gate.Generation{})
 		}
 	}
-	for _, c := range always {
-		if key(blind, c.f) == key(blind, same) {
-			t.Errorf("%s does not separate decisions", c.name)
+	const size = `deny contains "x" if input.image.size > 1`
+	blind := keying("rev", size)
+	sees := keying("rev", `deny contains "x" if count(object.keys(input)) > 99`)
+	for name, f := range changes {
+		if blind(f) != blind() {
+			t.Errorf("%s separates decisions of a policy that does not mention it", name)
+		}
+		if sees(f) == sees() {
+			t.Errorf("%s does not separate decisions of a policy that sees everything", name)
+		}
+	}
+	for name, f := range always {
+		if blind(f) == blind() {
+			t.Errorf("%s does not separate decisions", name)
 		}
 	}
 	moved := func(a, b string) func(*gate.Question) {
 		return func(q *gate.Question) { q.Location.Registry, q.Location.Repository = a, b }
 	}
-	if key(blind, moved("ab", "c")) == key(blind, moved("a", "bc")) {
+	if sees(moved("ab", "c")) == sees(moved("a", "bc")) {
 		t.Error("two locations have one key")
 	}
 	labels := func(m map[string]string) func(*gate.Question) {
 		return func(q *gate.Question) { q.Request.NamespaceLabels = m }
 	}
-	if key(sees, labels(map[string]string{"a": "b5:c"})) == key(sees, labels(map[string]string{"a": "b", "c": ""})) {
+	if sees(labels(map[string]string{"a": "b5:c"})) == sees(labels(map[string]string{"a": "b", "c": ""})) {
 		t.Error("two sets of labels have one key")
 	}
-	q := base()
-	if blind.key("rev", q, q.Advisories) == blind.key("rev2", q, q.Advisories) {
+	if blind() == keying("rev2", size)() {
 		t.Error("the revision does not separate decisions")
 	}
 }
@@ -239,19 +325,107 @@ func TestLoadOnce(t *testing.T) {
 	}
 }
 
-// TestNewerValuesAreNotKept: Load may return what a later match wrote; it must
-// not stay under the ids of the older record.
-func TestNewerValuesAreNotKept(t *testing.T) {
-	e := newEngine(t, Options{})
-	q := question(testInventory(), testFindings())
-	newer := testFindings()
-	newer.InventoryID = "another"
-	q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) { return testInventory(), newer, nil }
-	if d := e.Evaluate(context.Background(), q); d.Outcome != gate.OutcomeAllow {
-		t.Errorf("got %+v", d)
+// counting makes a question count what is read for it: both values, or the findings.
+func counting(q *gate.Question, inv *gate.Inventory, f *gate.Findings) (both, findings *int) {
+	both, findings = new(int), new(int)
+	q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) { *both++; return inv, f, nil }
+	q.LoadFindings = func(context.Context) (*gate.Findings, error) { *findings++; return f, nil }
+	return both, findings
+}
+
+// TestWhatIsRead: nothing for what was decided before, once for what was not, also after
+// a restart; the inventory only where the rules or the conditions need it.
+func TestWhatIsRead(t *testing.T) {
+	same, asIs := func(*gate.Inventory) {}, func(*gate.Question) {}
+	for name, c := range map[string]struct {
+		inventory      func(*gate.Inventory)
+		question       func(*gate.Question)
+		text           string // "" for the starter set
+		both, findings int
+		others         int // of an image that is alike
+	}{
+		"findings":          {same, asIs, "", 0, 1, 0},
+		"no_findings_seen":  {same, asIs, `deny contains "x" if input.image.size > 1`, 0, 0, 0},
+		"of_summary_alone":  {same, asIs, "deny contains sprintf(\"%s\", [input.image.os.name]) if {\n\tinput.image.config.runsAsRoot\n\tinput.scan.ageHours > 1\n}", 0, 0, 0},
+		"packages_seen":     {same, asIs, `deny contains p.name if some p in input.packages`, 1, 0, 1},
+		"layers_of_some":    {same, asIs, `deny contains v.layer if some v in input.findings.vulnerabilities`, 0, 1, 1},
+		"secrets":           {func(inv *gate.Inventory) { inv.Secrets = []gate.Secret{{Rule: "r", Severity: "HIGH"}} }, asIs, "", 1, 0, 0},
+		"an_earlier_record": {same, func(q *gate.Question) { q.Record.Summary = gate.Summary{} }, "", 1, 0, 1},
+		"matched_again":     {same, func(q *gate.Question) { q.Record.FindingsID += ", matched again"; q.LoadFindings = nil }, "", 1, 0, 1},
+		"a_gap": {func(inv *gate.Inventory) {
+			inv.Risks[gate.RiskSecrets] = gate.RiskStatus{Coverage: gate.Partial, Reason: "a file"}
+		}, asIs, "", 1, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Config: Config{AllowIncomplete: []string{"secrets"}}}
+			start := func() *Active {
+				if c.text == "" {
+					return newEngine(t, o)
+				}
+				return engineOver(t, o, source("package digestgate\n\n"+c.text+"\n")...)
+			}
+			image := func(digest gate.Digest) (gate.Question, *int, *int) {
+				inv, f := testInventory(), testFindings(critical("CVE-1"))
+				q := question(inv, f)
+				q.Digest, q.Record.InventoryID, q.Record.FindingsID = digest, "i"+string(digest), "f"+string(digest)
+				f.InventoryID = q.Record.InventoryID
+				c.inventory(inv)
+				summarized(&q)
+				both, findings := counting(&q, inv, f)
+				c.question(&q)
+				return q, both, findings
+			}
+			e := start()
+			q, both, findings := image("sha256:aa")
+			for range 3 {
+				e.Evaluate(context.Background(), q)
+				if *both != c.both || *findings != c.findings {
+					t.Fatalf("both were read %d times and the findings %d times, want %d and %d", *both, *findings, c.both, c.findings)
+				}
+			}
+			q.Now = q.Now.Add(time.Minute)
+			q.Location.Repository, q.Event = "another", gate.EventRescan
+			e.Evaluate(context.Background(), q)
+			if *both != c.both || *findings != c.findings {
+				t.Errorf("for another place and time: both %d, findings %d", *both, *findings)
+			}
+			other, otherBoth, otherFindings := image("sha256:bb")
+			e.Evaluate(context.Background(), other)
+			if n := *otherBoth + *otherFindings; n != c.others {
+				t.Errorf("for an image that is alike %d were read, want %d", n, c.others)
+			}
+			e = start()
+			e.Evaluate(context.Background(), q)
+			e.Evaluate(context.Background(), q)
+			if *both != 2*c.both || *findings != 2*c.findings {
+				t.Errorf("after a restart: both %d, findings %d", *both, *findings)
+			}
+		})
 	}
-	if e.inputs.len() != 0 {
-		t.Error("values of another inventory are kept")
+}
+
+// TestNewerValuesAreNotKept: Load may return what a later match wrote; it decides, and
+// must not stay under what the older record says.
+func TestNewerValuesAreNotKept(t *testing.T) {
+	for _, summaries := range []bool{false, true} {
+		e := newEngine(t, Options{})
+		inv, older, newer := testInventory(), testFindings(critical("CVE-1")), testFindings()
+		q := question(inv, older)
+		if newer.InventoryID = "another"; summaries {
+			newer.InventoryID = ""
+			summarized(&q)
+		}
+		q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) { return inv, newer, nil }
+		if d := e.Evaluate(context.Background(), q); d.Outcome != gate.OutcomeAllow {
+			t.Errorf("got %+v", d)
+		}
+		if e.inputs.len()+e.memos.len()+e.judged.len() != 0 {
+			t.Error("what follows from newer values is kept")
+		}
+		q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) { return inv, older, nil }
+		if d := e.Evaluate(context.Background(), q); d.Outcome != gate.OutcomeDeny {
+			t.Errorf("an image with the findings of the record: got %+v", d)
+		}
 	}
 }
 

@@ -2,81 +2,176 @@ package policy
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// mentions is which parts of the input a set can look at, read from its
-// compiled references. A decision may be cached under those parts only. Where
-// a reference is dynamic (input.request[x]) or the value is handed on
-// (f(input.request)), everything below counts as mentioned.
-type mentions struct {
-	paths [][]string
-
-	// Answers of any that every question needs.
-	timed, event, advisories, tags bool
-	request                        map[string]bool // by field
-}
-
-// mentionsOf walks all rules, those of libraries included.
-func mentionsOf(c *ast.Compiler) mentions {
-	seen := map[string]bool{}
-	var m mentions
-	add := func(path []string) {
-		key := strings.Join(path, "\x00")
-		if !seen[key] {
-			seen[key] = true
-			m.paths = append(m.paths, path)
+// mentionsOf is which parts of the input a set can look at, read from its compiled
+// references, those of libraries included. A decision is kept under those parts only,
+// and only they are built. Where a reference is dynamic (input.request[x]) or the value
+// is handed on (f(input.request)), everything below counts as mentioned.
+//
+// least is the place in gate.Severities of the least severe vulnerabilities that can make
+// a difference; see severities.go.
+func mentionsOf(c *ast.Compiler) (root *sight, least int) {
+	root = &sight{}
+	shape := inputShape()
+	for _, module := range c.Modules {
+		for _, rule := range module.Rules {
+			m := mentioning{root: root, shape: shape, aliases: map[ast.Var]place{}, bare: map[ast.Var]int{}, severe: map[ast.Var]int{}}
+			m.rule(rule)
+			least = max(least, m.least)
 		}
 	}
-	for _, module := range c.Modules {
-		inRef := map[*ast.Term]bool{}
-		ast.WalkTerms(module, func(t *ast.Term) bool {
-			switch v := t.Value.(type) {
-			case ast.Ref:
-				if v[0].Equal(ast.InputRootDocument) {
-					inRef[v[0]] = true
-					add(inputPath(v))
-				}
-			case ast.Var: // the compiler makes references of these; if one stays, it counts
-				if v.Equal(ast.InputRootDocument.Value) && !inRef[t] {
-					add(nil)
-				}
+	return root, least
+}
+
+// mentioning looks at one rule, its else branches included.
+//
+// A variable that is set to a place of the input (`some v in
+// input.findings.vulnerabilities`), and is otherwise only followed by the name of a
+// field (v.severity), mentions those fields. One that stands anywhere else, in a call,
+// a comparison, a list or a head, mentions the whole place: what compares or collects
+// values sees all that is in them.
+type mentioning struct {
+	root    *sight
+	shape   *shape
+	aliases map[ast.Var]place
+	bare    map[ast.Var]int // how often a variable stands elsewhere than at the head of a reference
+	severe  map[ast.Var]int // the least severity that a vulnerability must have
+	least   int
+}
+
+// place is one of the input.
+type place struct {
+	path  []string
+	shape *shape // nil below what the schema describes
+	fixed bool   // the path does not end before a name that is computed
+}
+
+func (m *mentioning) rule(r *ast.Rule) {
+	m.walk(r, m.counting)
+	for before := -1; before != len(m.aliases); {
+		before = len(m.aliases)
+		ast.WalkExprs(r, func(e *ast.Expr) bool {
+			if v, p, ok := m.alias(e); ok {
+				m.aliases[v] = p
 			}
 			return false
 		})
 	}
-	slices.SortFunc(m.paths, slices.Compare)
-	// Everything that changes while the stored values stay the same.
-	m.timed = m.any("now") || m.any("nowUnix") || m.any("image", "ageHours") ||
-		m.any("scan", "ageHours") || m.any("scan", "advisories", "ageHours")
-	m.event, m.advisories, m.tags = m.any("event"), m.any("scan", "advisories"), m.any("image", "tags")
-	m.request = map[string]bool{}
-	for name := range inputShape().Properties["request"].Properties {
-		m.request[name] = m.any("request", name)
-	}
-	return m
+	m.walk(r, m.see)
 }
 
-// inputPath is the names after "input" up to the first one that is not fixed.
-func inputPath(ref ast.Ref) []string {
-	var path []string
-	for _, t := range ref[1:] {
-		name, ok := t.Value.(ast.String)
+// walk visits a rule, with what the visitor leaves out: the references of heads.
+func (m *mentioning) walk(r *ast.Rule, fn func(any) bool) {
+	ast.NewGenericVisitor(fn).Walk(r)
+	for ; r != nil; r = r.Else {
+		m.inside(r.Head.Reference, fn)
+	}
+}
+
+// counting counts the variables that stand alone.
+func (m *mentioning) counting(x any) bool {
+	switch x := x.(type) {
+	case ast.Ref:
+		m.inside(x, m.counting)
+		return true
+	case ast.Var:
+		m.bare[x]++
+	}
+	return false
+}
+
+// see notes what is mentioned.
+func (m *mentioning) see(x any) bool {
+	switch x := x.(type) {
+	case ast.Body:
+		m.severities(x)
+	case *ast.Expr:
+		v, p, ok := m.alias(x)
 		if !ok {
-			break
+			return false
 		}
-		path = append(path, string(name))
+		if _, ok = m.aliases[v]; !ok {
+			return false
+		}
+		m.root.reach(p.path, false)
+		m.ofSeverity(v, p)
+		for i := range 2 {
+			if ref, ok := x.Operand(i).Value.(ast.Ref); ok {
+				m.inside(ref, m.see)
+			}
+		}
+		return true
+	case ast.Ref:
+		if p, ok := m.placeOf(x); ok {
+			m.root.reach(p.path, true)
+			m.everySeverity(x, p)
+		}
+		m.inside(x, m.see)
+		return true
+	case ast.Var: // the compiler makes references of these; if one stays, it counts
+		if x.Equal(ast.InputRootDocument.Value) {
+			m.root.reach(nil, true)
+			m.least = leastSevere
+		}
 	}
-	return path
+	return false
 }
 
-// any reports whether the set can see the value at path: it mentions it,
-// something below it or something that contains it.
-func (m mentions) any(path ...string) bool {
-	return slices.ContainsFunc(m.paths, func(p []string) bool {
-		n := min(len(p), len(path))
-		return slices.Equal(p[:n], path[:n])
-	})
+// inside walks what a reference holds besides the variable at its head.
+func (m *mentioning) inside(r ast.Ref, fn func(any) bool) {
+	for i, t := range r {
+		if _, isVar := t.Value.(ast.Var); i > 0 || !isVar {
+			ast.NewGenericVisitor(fn).Walk(t)
+		}
+	}
+}
+
+// alias is what an equation says of a variable that stands alone nowhere else: the
+// place of the input that it stands for.
+func (m *mentioning) alias(e *ast.Expr) (ast.Var, place, bool) {
+	if e.Negated || len(e.With) > 0 || !isEquation(e) {
+		return "", place{}, false
+	}
+	for i := range 2 {
+		v, isVar := e.Operand(i).Value.(ast.Var)
+		ref, isRef := e.Operand(1 - i).Value.(ast.Ref)
+		if !isVar || !isRef || m.bare[v] != 1 {
+			continue
+		}
+		if p, ok := m.placeOf(ref); ok && p.fixed {
+			return v, p, true
+		}
+	}
+	return "", place{}, false
+}
+
+// placeOf follows a reference into the input; ok is false when it does not lead there.
+func (m *mentioning) placeOf(r ast.Ref) (p place, ok bool) {
+	p = place{shape: m.shape}
+	if !r[0].Equal(ast.InputRootDocument) {
+		v, isVar := r[0].Value.(ast.Var)
+		if p, ok = m.aliases[v]; !isVar || !ok {
+			return place{}, false
+		}
+		p.path = slices.Clone(p.path)
+	}
+	p.fixed = true
+	for _, t := range r[1:] {
+		name, constant := t.Value.(ast.String)
+		switch {
+		case p.shape != nil && p.shape.Type == "array":
+			p.path, p.shape = append(p.path, element), p.shape.Items
+		case !constant:
+			p.fixed = false
+			return p, true
+		case p.shape != nil:
+			p.path, p.shape = append(p.path, string(name)), p.shape.Properties[string(name)]
+		default:
+			p.path = append(p.path, string(name))
+		}
+	}
+	return p, true
 }

@@ -29,8 +29,9 @@ const (
 	// loadTimeout ends a Load that its caller has given up on.
 	loadTimeout = 10 * time.Second
 	// The caches are bounded by estimated bytes.
-	inputCacheBytes = 128 << 20
-	memoCacheBytes  = 16 << 20
+	inputCacheBytes  = 24 << 20
+	memoCacheBytes   = 48 << 20
+	judgedCacheBytes = 4 << 20
 )
 
 // Options is everything an engine needs besides the policies themselves.

@@ -22,7 +22,14 @@ type sample struct {
 	findings  *gate.Findings
 }
 
-func (s sample) input() ast.Value { return compose(s.question, newFacts(s.inventory, s.findings)) }
+func (s sample) input() ast.Value { return wholeInput(&s.question, s.inventory, s.findings) }
+
+// wholeInput is the input of a question with all that rules can see.
+func wholeInput(q *gate.Question, inv *gate.Inventory, f *gate.Findings) ast.Value {
+	d := newDocument(everything(), leastSevere)
+	fs := d.facts(&material{basicsOf(inv, f), inv, f})
+	return d.compose(q, fs, inForce(q, gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt}))
+}
 
 // cleanSample is an image in which nothing was found, seen outside admission.
 func cleanSample() sample {

@@ -15,7 +15,8 @@ type Set struct {
 	files    []File
 	rules    int
 	query    rego.PreparedEvalQuery
-	mentions mentions
+	sight    *sight
+	visible  *visible
 	warnings Problems
 	always   []string
 }
@@ -64,7 +65,8 @@ func compile(files []File, how compiling) (*Set, error) {
 	if len(problems) > 0 {
 		return nil, problems.sorted()
 	}
-	s := &Set{files: files, mentions: mentionsOf(c), warnings: newer.sorted(), always: alwaysOf(c)}
+	see, least := mentionsOf(c)
+	s := &Set{files: files, sight: see, visible: newVisible(see, least), warnings: newer.sorted(), always: alwaysOf(c)}
 	var body []string
 	for _, name := range []string{ruleDeny, ruleWarn} {
 		if n := len(c.GetRulesExact(documentRef(name))); n > 0 {

@@ -181,8 +181,8 @@ fine if input.image.size > 1
 
 func TestSprintf(t *testing.T) {
 	for _, c := range []struct{ call, want string }{
-		{`sprintf("%s hours old, %d, %s", [input.image.ageHours, input.image.digest])`, "%s does not print a number that may have a fraction"},
-		{`sprintf("%d", [input.image.ageHours])`, "%d does not print a number that may have a fraction"},
+		{`sprintf("%s hours old, %d, %s", [input.findings.vulnerabilities[0].cvss, input.image.digest])`, "%s does not print a number that may have a fraction"},
+		{`sprintf("%d", [input.findings.vulnerabilities[0].cvss])`, "%d does not print a number that may have a fraction"},
 		{`sprintf("%s", [input.image.size])`, "%s does not print a whole number"},
 		{`sprintf("%s", [count(input.image.tags)])`, "%s does not print a whole number"},
 		{`sprintf("%d", [input.image.digest])`, "%d does not print a text"},

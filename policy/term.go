@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-
-	"github.com/digestgate/digestgate/gate"
 )
 
 // builder makes terms and counts what they weigh, so that the cache of inputs
@@ -45,14 +43,6 @@ func (b *builder) word(s string) *ast.Term {
 	return t
 }
 
-// or is word with a stand-in for the empty text.
-func (b *builder) or(s, empty string) *ast.Term {
-	if s == "" {
-		s = empty
-	}
-	return b.word(s)
-}
-
 func (b *builder) texts(list []string) *ast.Term {
 	terms := make([]*ast.Term, len(list))
 	for i, s := range list {
@@ -87,17 +77,7 @@ func (b *builder) object(pairs ...[2]*ast.Term) *ast.Term {
 	return ast.NewTerm(ast.NewObject(pairs...))
 }
 
-// array makes one term for each element.
-func array[T any](b *builder, list []T, one func(T) *ast.Term) *ast.Term {
-	terms := make([]*ast.Term, len(list))
-	for i, v := range list {
-		terms[i] = one(v)
-	}
-	b.bytes += int64(len(list)) * 16
-	return ast.ArrayTerm(terms...)
-}
-
-// decimal is a number term with two decimals, the precision of ages; -1 for
+// decimal is a number term with two decimals; -1 for
 // what JSON has no number for.
 func decimal(f float64) *ast.Term {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
@@ -120,22 +100,4 @@ func seconds(t time.Time) int64 {
 		return -1
 	}
 	return t.Unix()
-}
-
-// ageHours is the age at now of a time that an image or a source claims, -1
-// for the zero time and for one in the future: such a claim says nothing.
-func ageHours(now, t time.Time) float64 {
-	if t.IsZero() || t.After(now) {
-		return -1
-	}
-	return now.Sub(t).Hours()
-}
-
-// stampHours is the same for a time that the clock of another machine gave,
-// which may be a little ahead of ours: its age is 0 then.
-func stampHours(now, t time.Time) float64 {
-	if t.After(now) && t.Sub(now) <= gate.ClockSkew {
-		return 0
-	}
-	return ageHours(now, t)
 }

@@ -159,7 +159,8 @@ known_below(total, changes) if {
 // testingLibrary adds the samples to the source.
 func testingLibrary() (*ast.Module, error) {
 	full := admissionSample()
-	fs := newFacts(full.inventory, full.findings)
+	input := full.input().(ast.Object)
+	findings := input.Get(ast.StringTerm("findings"))
 	var b strings.Builder
 	b.WriteString(testingSource)
 	for _, v := range []struct {
@@ -167,9 +168,9 @@ func testingLibrary() (*ast.Module, error) {
 		value ast.Value
 	}{
 		{"clean", cleanSample().input()},
-		{"a_vulnerability", firstOf(fs.findings, "vulnerabilities")},
-		{"a_secret", firstOf(fs.findings, "secrets")},
-		{"a_package", fs.packages.Value.(*ast.Array).Elem(0).Value},
+		{"a_vulnerability", firstOf(findings, "vulnerabilities")},
+		{"a_secret", firstOf(findings, "secrets")},
+		{"a_package", input.Get(ast.StringTerm("packages")).Value.(*ast.Array).Elem(0).Value},
 	} {
 		plain, err := ast.JSON(v.value)
 		if err != nil {

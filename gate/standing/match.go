@@ -133,6 +133,9 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 	}
 	f.InventoryID = rec.InventoryID
 	f.CarryFirstSeen(older, s.Now())
+	if !rec.InventorySummarized() {
+		f.Matched = inv.Summarize(rec.InventoryID)
+	}
 	var written gate.Written
 	writing(ctx, func() { written, err = s.Records.PutFindings(ctx, f, rec.FindingsID) })
 	if err != nil {

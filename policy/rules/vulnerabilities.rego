@@ -6,7 +6,7 @@ package digestgate
 deny contains {
 	"rule": "fixable-critical",
 	"msg": upgrade("critical", name, version, path, group),
-	"findings": {v.id | some v in group},
+	"findings": {id | some [id, _, _] in group},
 } if {
 	some [name, version, path], group in fixable.CRITICAL
 }
@@ -15,7 +15,7 @@ deny contains {
 warn contains {
 	"rule": "fixable-high",
 	"msg": upgrade("high", name, version, path, group),
-	"findings": {v.id | some v in group},
+	"findings": {id | some [id, _, _] in group},
 } if {
 	some [name, version, path], group in fixable.HIGH
 }
@@ -26,11 +26,11 @@ warn contains {
 	"rule": "unfixed-critical",
 	"msg": sprintf(
 		"%d critical vulnerabilities have no fixed version yet: %s",
-		[count(unfixed), listed({label | some v in unfixed; label := sprintf("%s in %s %s", [v.id, v.package, v.installedVersion])})],
+		[count(unfixed), listed({label | some found in unfixed; label := sprintf("%s in %s %s", found)})],
 	),
-	"findings": {v.id | some v in unfixed},
+	"findings": {id | some [id, _, _] in unfixed},
 } if {
-	unfixed := [v |
+	unfixed := [[v.id, v.package, v.installedVersion] |
 		some v in input.findings.vulnerabilities
 		v.severity == "CRITICAL"
 		v.fixedVersion == ""
@@ -47,11 +47,11 @@ warn contains {
 	input.image.os.eol
 }
 
-# fixable groups what an upgrade repairs by severity and by package.
-fixable[severity][[v.package, v.installedVersion, v.path]] contains v if {
-	some severity in ["CRITICAL", "HIGH"]
+# fixable groups what an upgrade repairs by severity and by package. It collects what
+# the messages need and not v itself: images in which that is the same share a decision.
+fixable[v.severity][[v.package, v.installedVersion, v.path]] contains [v.id, v.packageID, v.fixedVersion] if {
 	some v in input.findings.vulnerabilities
-	v.severity == severity
+	v.severity in {"CRITICAL", "HIGH"}
 	v.fixedVersion != ""
 }
 
@@ -61,7 +61,7 @@ upgrade(word, name, version, path, group) := sprintf(
 	"%s %s%s has %d fixable %s: %s; upgrade it to %s",
 	[
 		name, version, place(path), count(group), plural(word, count(group)),
-		listed({v.id | some v in group}), listed({v.fixedVersion | some v in group}),
+		listed({id | some [id, _, _] in group}), listed({fixed | some [_, _, fixed] in group}),
 	],
 )
 

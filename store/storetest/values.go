@@ -86,7 +86,9 @@ var valueCases = []testCase{
 		if s := r.Summary; s.Inventory.Of != r.InventoryID || s.Inventory.Release != "13" || s.Inventory.Secrets != 1 || s.Findings.Of != r.FindingsID {
 			e.Fatalf("after another inventory: got %+v", s)
 		}
-		e.no(PutFindings(e.ctx, e.s, findings("a", r.InventoryID, 5)))
+		next := findings("a", r.InventoryID, 5)
+		next.Matched = inventory("b", "set-9").Summarize("another") // which the record does not name
+		e.no(PutFindings(e.ctx, e.s, next))
 		e.no(e.s.PutManifest(e.ctx, manifest("a")))
 		e.wantSummary("a")
 	}},

@@ -1,0 +1,62 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// basics is what the input holds of an image and needs no list of its inventory or its
+// findings: a record's summary has all of it.
+type basics struct {
+	platform, family, release, user, isolation string
+	eol                                        bool
+	created, analyzedAt, matchedAt             time.Time
+	size                                       int64
+	analyzerSet, matcher                       string
+}
+
+// basicsOf reads the large values.
+func basicsOf(inv *gate.Inventory, f *gate.Findings) basics {
+	return basics{
+		platform: inv.Platform.String(), family: inv.OS.Family, release: inv.OS.Name, user: inv.Config.User, isolation: inv.Isolation.Level,
+		eol: inv.OS.EOL || f.EOL, created: inv.Created, analyzedAt: inv.AnalyzedAt, matchedAt: f.MatchedAt, size: inv.Size,
+		analyzerSet: inv.AnalyzerSet, matcher: f.Matcher,
+	}
+}
+
+// basicsFrom reads the record where its summary is of what it names, and otherwise the
+// large values, which are that.
+func basicsFrom(r *gate.Record, l large) basics {
+	i, f := r.Summary.Inventory, r.Summary.Findings
+	analyzedAt, analyzerSet, matchedAt, matcher := r.AnalyzedAt, r.AnalyzerSet, r.MatchedAt, r.Matcher
+	if !r.InventorySummarized() {
+		b := basicsOf(l.inv, &gate.Findings{})
+		i = gate.InventorySummary{Platform: b.platform, Family: b.family, Release: b.release, User: b.user, Isolation: b.isolation,
+			EOL: b.eol, Created: b.created, Size: b.size}
+		analyzedAt, analyzerSet = b.analyzedAt, b.analyzerSet
+	}
+	if !r.FindingsSummarized() {
+		f = gate.FindingsSummary{EOL: l.f.EOL}
+		matchedAt, matcher = l.f.MatchedAt, l.f.Matcher
+	}
+	return basics{
+		platform: i.Platform, family: i.Family, release: i.Release, user: i.User, isolation: i.Isolation,
+		eol: i.EOL || f.EOL, created: i.Created, analyzedAt: analyzedAt, matchedAt: matchedAt, size: i.Size,
+		analyzerSet: analyzerSet, matcher: matcher,
+	}
+}
+
+// inForce is the data whose age counts: the generation in force, because findings that
+// it does not change are not matched again, or the findings' own when none is loaded.
+// Its time is zero when it is not known.
+func inForce(q *gate.Question, own gate.Generation) gate.Generation {
+	g := q.Advisories
+	if g.Number == 0 && g.UpdatedAt.IsZero() {
+		g = own
+	}
+	if !gate.AgeKnown(g.UpdatedAt) {
+		g.UpdatedAt = time.Time{}
+	}
+	return g
+}
