@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ func (a *Analyzer) Analyze(ctx context.Context, req gate.AnalyzeRequest) (*gate.
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	defer a.launcher.expect()()
 	start := time.Now()
 	limited, cancel := context.WithTimeoutCause(ctx, a.config.Timeout, errTimeout)
 	defer cancel()
@@ -75,14 +77,15 @@ type analysis struct {
 	dir   string // for the results of layers
 	image registry.Image
 
-	sizes []int64 // of the layers, unpacked
-	total int64   // bytes of all results
+	groups []group // of its layers
+	sizes  []int64 // of the layers, unpacked
+	total  int64   // bytes of all results
 
 	mu        sync.Mutex
 	progress  gate.Progress
 	source    *layerSource // the last one used
 	permitted bool         // BeforePull was asked
-	pulled    int          // layers
+	pulled    int          // groups of layers
 	unpacked  int64        // bytes of all layers
 }
 
@@ -137,34 +140,61 @@ func (r *analysis) check() error {
 // layers gets the result of every layer, from the cache or from a child.
 func (r *analysis) layers(ctx context.Context) ([]*result, []gate.Layer, error) {
 	results := make([]*result, len(r.image.Layers))
-	r.plan(results)
+	r.groups = groups(r.image.Layers)
+	known := r.plan()
 	layers := make([]gate.Layer, len(results))
 	r.sizes = make([]int64, len(results))
-	done := map[gate.Digest]*result{} // the same layer may occur twice
-	for i, l := range r.image.Layers {
-		if results[i] == nil {
-			results[i] = done[l.Digest]
+	done := map[string][]*result{} // the same group may occur twice
+	for k, g := range r.groups {
+		name := cacheName("", digests(g.layers), nil)
+		got := known[k]
+		if got == nil {
+			got = done[name]
 		}
-		if results[i] == nil {
+		if got == nil {
+			var at int
 			var err error
-			if results[i], err = r.layer(ctx, l, nil, max(r.unpackLimit()-r.unpacked, 1)); err != nil {
-				return nil, nil, explain(fmt.Sprintf("layer %d of %d", i+1, len(results)), err)
+			if got, at, err = r.read(ctx, r.firstReading(g)); err != nil {
+				return nil, nil, explain(fmt.Sprintf("layer %d of %d", r.number(g, at), len(results)), err)
 			}
 		}
-		done[l.Digest] = results[i]
-		size, err := r.accept(i, results[i])
-		if err != nil {
-			return nil, nil, err
+		done[name] = got
+		for i := g.first; i < g.end; i++ {
+			l := r.image.Layers[i]
+			results[i] = got[slices.IndexFunc(g.layers, func(x registry.Layer) bool { return x.Digest == l.Digest })]
+			size, err := r.accept(i, results[i])
+			if err != nil {
+				return nil, nil, err
+			}
+			r.sizes[i] = size
+			r.unpacked += size
+			if r.unpacked > r.unpackLimit() {
+				return nil, nil, fmt.Errorf("the image unpacks to more than %s: %w", gate.ByteSize(r.unpackLimit()), gate.ErrUnassessable)
+			}
+			layers[i] = gate.Layer{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size}
+			r.report(func(p *gate.Progress) { p.LayersDone = i + 1 })
 		}
-		r.sizes[i] = size
-		r.unpacked += size
-		if r.unpacked > r.unpackLimit() {
-			return nil, nil, fmt.Errorf("the image unpacks to more than %s: %w", gate.ByteSize(r.unpackLimit()), gate.ErrUnassessable)
-		}
-		layers[i] = gate.Layer{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size}
-		r.report(func(p *gate.Progress) { p.LayersDone = i + 1 })
 	}
 	return results, layers, nil
+}
+
+// firstReading is all of a group.
+func (r *analysis) firstReading(g group) reading {
+	w := reading{layers: g.layers, limits: make([]int64, len(g.layers)), total: max(r.unpackLimit()-r.unpacked, 1)}
+	for i, l := range g.layers {
+		w.limits[i] = max(layerFactor*l.Size, layerLeast)
+	}
+	return w
+}
+
+// number says which layer of the image, from 1, is the layer at of a group.
+func (r *analysis) number(g group, at int) int {
+	for i := g.first; i < g.end; i++ {
+		if r.image.Layers[i].Digest == g.layers[at].Digest {
+			return i + 1
+		}
+	}
+	return g.first + 1
 }
 
 // accept checks what a child said about a layer and counts it. It returns the
@@ -181,88 +211,122 @@ func (r *analysis) accept(i int, res *result) (int64, error) {
 	return max(res.size, 0), nil
 }
 
-// plan fills in what is known and says how much there is to do.
-func (r *analysis) plan(results []*result) {
+// plan finds what is known of the groups and says how much there is to do.
+func (r *analysis) plan() [][]*result {
+	results := make([][]*result, len(r.groups))
 	known, bytes := 0, int64(0)
-	seen := map[gate.Digest]bool{}
-	for i, l := range r.image.Layers {
-		if b, ok := r.a.cache.get(r.a.set, l.Digest, nil, r.dir); ok {
-			results[i] = b
-			known++
-		} else if !seen[l.Digest] {
-			seen[l.Digest] = true
-			bytes += l.Size
+	seen := map[string]bool{}
+	for i, g := range r.groups {
+		name := cacheName("", digests(g.layers), nil)
+		if got, ok := r.a.cache.get(r.a.set, digests(g.layers), nil, r.dir); ok {
+			results[i] = got
+			known += g.end - g.first
+		} else if !seen[name] {
+			seen[name] = true
+			for _, l := range g.layers {
+				bytes += l.Size
+			}
 		}
 	}
 	r.report(func(p *gate.Progress) {
-		*p = gate.Progress{Phase: gate.PhaseLayers, LayersTotal: len(results), LayersKnown: known, BytesTotal: bytes}
+		*p = gate.Progress{Phase: gate.PhaseLayers, LayersTotal: len(r.image.Layers), LayersKnown: known, BytesTotal: bytes}
 	})
+	return results
 }
 
 func (r *analysis) unpackLimit() int64 { return unpackFactor * int64(r.a.config.MaxImageBytes) }
 
-// layer analyses one layer unless somebody else just did: all of it, or the
-// entries that are wanted. It may unpack to limit bytes.
-func (r *analysis) layer(ctx context.Context, l registry.Layer, wanted []protocol.Wanted, limit int64) (*result, error) {
-	release, err := r.a.cache.claim(ctx, r.a.set, l.Digest, wanted)
+// read has a child read layers unless somebody else just did: all of them, or the
+// entries that are wanted. With an error comes the number of the layer that was read.
+func (r *analysis) read(ctx context.Context, w reading) ([]*result, int, error) {
+	seen := digests(w.layers)
+	release, err := r.a.cache.claim(ctx, r.a.set, seen, w.wanted)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer release()
-	if b, ok := r.a.cache.get(r.a.set, l.Digest, wanted, r.dir); ok {
-		return b, nil
+	if got, ok := r.a.cache.get(r.a.set, seen, w.wanted, r.dir); ok {
+		return got, 0, nil
 	}
-	// The first layer is always done: an analysis that never gets anywhere
+	// The first child is always started: an analysis that never gets anywhere
 	// would never end.
 	if r.pulled > 0 && r.req.Yield != nil && r.req.Yield() {
-		return nil, gate.ErrYielded
+		return nil, 0, gate.ErrYielded
 	}
 	if !r.permitted && r.req.BeforePull != nil {
 		if err := r.req.BeforePull(ctx); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	r.permitted = true
-	unit := r.unit(protocol.KindLayer)
-	unit.Wanted, unit.Limits.UncompressedBytes = wanted, min(limit, max(layerFactor*l.Size, layerLeast))
-	b, err := r.pull(ctx, l, unit)
+	got, at, err := r.pull(ctx, w)
 	if err != nil {
-		return nil, err
+		return nil, at, err
 	}
 	r.pulled++
-	r.a.cache.put(r.a.set, l.Digest, wanted, b)
-	return b, nil
+	r.a.cache.put(r.a.set, seen, w.wanted, got)
+	return got, 0, nil
 }
 
-// pull lets a child analyse the layer while it is pulled.
-func (r *analysis) pull(ctx context.Context, l registry.Layer, unit protocol.Unit) (*result, error) {
+// pull lets a child analyse layers while they are pulled, one after the other.
+func (r *analysis) pull(ctx context.Context, w reading) ([]*result, int, error) {
+	s := &session{unit: r.unit(protocol.KindLayer)}
+	s.unit.Limits.UncompressedBytes = w.total
+	defer func() {
+		for _, f := range s.found {
+			f.file.Close()
+		}
+	}()
+	for i, l := range w.layers {
+		found, err := newResultWriter(r.dir)
+		if err != nil {
+			return nil, i, err
+		}
+		read := protocol.Read{UncompressedBytes: min(w.total, w.limits[i])}
+		if w.wanted != nil {
+			read.Wanted = w.wanted[i]
+		}
+		s.layers, s.found, s.unit.Reads = append(s.layers, r.layerSource(l)), append(s.found, found), append(s.unit.Reads, read)
+	}
+	res, err := r.a.launcher.run(ctx, s)
+	at := s.next()
+	if err != nil {
+		return nil, at, s.layers[at].blame(ctx, err)
+	}
+	for i, l := range s.layers {
+		if !l.verified() {
+			return nil, i, fmt.Errorf("the analyzer child answered before it had read the layer: %w", gate.ErrScanFailed)
+		}
+	}
+	if len(res.Layers) != len(w.layers) {
+		return nil, at, fmt.Errorf("the analyzer child's answer is not the result of a layer: %w", gate.ErrScanFailed)
+	}
+	if res.Set != r.a.childSet {
+		return nil, at, fmt.Errorf("the analyzer child was replaced while digestgate runs; restart it: %w", gate.ErrResource)
+	}
+	results := make([]*result, len(w.layers))
+	for i, head := range res.Layers {
+		if !s.found[i].taken || !head.DiffID.Valid() || head.Size < 0 {
+			return nil, i, fmt.Errorf("the analyzer child's answer is not the result of a layer: %w", gate.ErrScanFailed)
+		}
+		if results[i], err = s.found[i].finish(head.DiffID, head.Size); err != nil {
+			return nil, i, err
+		}
+	}
+	return results, 0, nil
+}
+
+// layerSource pulls a layer for one child.
+func (r *analysis) layerSource(l registry.Layer) *layerSource {
 	src := &layerSource{digest: l.Digest, size: l.Size,
-		open: func(ctx context.Context) (io.ReadCloser, error) {
-			return r.a.source.Blob(ctx, r.req.Location, l.Digest, l.Size)
-		},
-		pulled: func(n int64) { r.report(func(p *gate.Progress) { p.Bytes += n }) },
+		pulled: func(n int64) { r.report(func(p *gate.Progress) { p.Bytes += n }) }}
+	src.open = func(ctx context.Context) (io.ReadCloser, error) {
+		r.mu.Lock()
+		r.source = src
+		r.mu.Unlock()
+		return r.a.source.Blob(ctx, r.req.Location, l.Digest, l.Size)
 	}
-	r.mu.Lock()
-	r.source = src
-	r.mu.Unlock()
-	found, err := newResultWriter(r.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer found.file.Close()
-	res, err := r.a.launcher.run(ctx, &session{unit: unit, layer: src, found: found})
-	if err != nil {
-		return nil, src.blame(ctx, err)
-	}
-	switch {
-	case !src.verified():
-		return nil, fmt.Errorf("the analyzer child answered before it had read the layer: %w", gate.ErrScanFailed)
-	case res.Layer == nil || !found.taken || !res.Layer.DiffID.Valid() || res.Layer.Size < 0:
-		return nil, fmt.Errorf("the analyzer child's answer is not the result of a layer: %w", gate.ErrScanFailed)
-	case res.Set != r.a.childSet:
-		return nil, fmt.Errorf("the analyzer child was replaced while digestgate runs; restart it: %w", gate.ErrResource)
-	}
-	return found.finish(res.Layer.DiffID, res.Layer.Size)
+	return src
 }
 
 func (r *analysis) unit(kind protocol.Kind) protocol.Unit {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -105,6 +106,7 @@ func New(ctx context.Context, opt Options) (*Analyzer, error) {
 		}
 	}()
 	a.launcher = &launcher{path: child, dir: work.path, memory: opt.Config.ChildMemory, temp: tempLimit(opt.Config, work.path)}
+	a.launcher.ahead.started = sync.NewCond(&a.launcher.ahead.mu)
 	a.probeFiles = opt.Secrets
 	if a.report, a.childSet, err = a.launcher.probeBest(ctx, a.probeFiles); err != nil {
 		return nil, err
@@ -125,7 +127,12 @@ func New(ctx context.Context, opt Options) (*Analyzer, error) {
 
 // Close removes the directory for temporary files. No analysis may be running.
 // Without it (a killed process) the next Analyzer removes the directory.
-func (a *Analyzer) Close() error { return a.work.close() }
+func (a *Analyzer) Close() error {
+	if a.launcher != nil {
+		a.launcher.close()
+	}
+	return a.work.close()
+}
 
 // Set identifies the analysers, their versions and their configuration.
 func (a *Analyzer) Set() string { return a.set }

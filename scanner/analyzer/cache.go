@@ -23,9 +23,10 @@ import (
 )
 
 // cache keeps what children said about layers, in files below dataDir:
-// layers/<hash of the analyser set and of what was wanted>/<digest>. A file is a
-// result; one that does not fit its foot reads as absent and is removed. The oldest use goes
-// first when the cache is full. It is safe for concurrent use by goroutines, and
+// layers/<hash of the analyser set and of what was wanted>/<digest>, or of several
+// layers that one child saw <hash of all their digests>. A file is a result, or an
+// archive of results; one that does not fit its foot reads as absent and is removed. The
+// oldest use goes first when the cache is full. It is safe for concurrent use by goroutines, and
 // harmless for two processes: files appear complete or not at all.
 type cache struct {
 	dir string
@@ -89,35 +90,50 @@ func openCache(dir string, max int64, now func() time.Time, log *slog.Logger) (*
 	return c, nil
 }
 
-// cacheName depends on the analysers, on the layer, and on which of its entries
-// were read under which names (none: all under their own).
-func cacheName(set string, d gate.Digest, wanted []protocol.Wanted) string {
+// cacheName depends on everything that the child saw: the analysers, the layers in
+// their order, and which entries of each were read under which names (none: all under
+// their own). What a child found in several layers is never the answer for one of them.
+func cacheName(set string, layers []gate.Digest, wanted [][]protocol.Wanted) string {
 	set += "\x00" + footMagic // one of another format is never looked at
-	if len(wanted) > 0 {
-		raw, _ := json.Marshal(wanted)
+	if len(layers) > 1 {
+		set += "\x00" + groupMagic
+	}
+	if wanted != nil {
+		var names any = wanted
+		if len(layers) == 1 {
+			names = wanted[0]
+		}
+		raw, _ := json.Marshal(names)
 		set += "\x00" + string(raw)
 	}
 	sum := sha256.Sum256([]byte(set))
-	return filepath.Join(hex.EncodeToString(sum[:8]), d.Hex())
+	if len(layers) == 1 {
+		return filepath.Join(hex.EncodeToString(sum[:8]), layers[0].Hex())
+	}
+	all := sha256.New()
+	for _, d := range layers {
+		fmt.Fprintln(all, d)
+	}
+	return filepath.Join(hex.EncodeToString(sum[:8]), hex.EncodeToString(all.Sum(nil)))
 }
 
-// get finds the result of a layer and gives it a name in the directory to, where
-// it stays when it leaves the cache. Whatever is wrong with an entry makes it
-// absent.
-func (c *cache) get(set string, d gate.Digest, wanted []protocol.Wanted, to string) (*result, bool) {
-	name := cacheName(set, d, wanted)
+// get finds the results of layers that one child saw and gives them names in the
+// directory to, where they stay when they leave the cache. Whatever is wrong with an
+// entry makes it absent.
+func (c *cache) get(set string, layers []gate.Digest, wanted [][]protocol.Wanted, to string) ([]*result, bool) {
+	name := cacheName(set, layers, wanted)
 	file, own := filepath.Join(c.dir, name), filepath.Join(to, "cached-"+rand.Text())
 	if err := link(file, own); err != nil {
 		c.forget(name)
 		return nil, false
 	}
-	res, err := openResult(own)
+	results, err := openResults(own, layers)
 	var info fs.FileInfo
 	if err == nil {
 		info, err = os.Stat(own)
 	}
 	if err != nil {
-		c.log.Warn("removing a damaged entry of the layer cache", "layer", string(d), "error", err)
+		c.log.Warn("removing a damaged entry of the layer cache", "layer", string(layers[0]), "error", err)
 		_ = os.Remove(file)
 		_ = os.Remove(own)
 		c.forget(name)
@@ -128,19 +144,23 @@ func (c *cache) get(set string, d gate.Digest, wanted []protocol.Wanted, to stri
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remember(name, info.Size(), now)
-	return res, true
+	return results, true
 }
 
-// put stores the result of a layer. The cache is an economy: a failure is
-// logged and nothing is lost.
-func (c *cache) put(set string, d gate.Digest, wanted []protocol.Wanted, res *result) {
+// put stores the results of layers that one child saw. The cache is an economy: a
+// failure is logged and nothing is lost.
+func (c *cache) put(set string, layers []gate.Digest, wanted [][]protocol.Wanted, results []*result) {
 	if c.max <= 0 {
 		return
 	}
-	name := cacheName(set, d, wanted)
-	size, err := appear(res.path, filepath.Join(c.dir, name))
+	name := cacheName(set, layers, wanted)
+	path, err := packResults(results, layers)
+	var size int64
+	if err == nil {
+		size, err = appear(path, filepath.Join(c.dir, name))
+	}
 	if err != nil {
-		c.log.Warn("a layer's result is not kept", "layer", string(d), "error", err)
+		c.log.Warn("a layer's result is not kept", "layer", string(layers[0]), "error", err)
 		return
 	}
 	c.mu.Lock()
@@ -215,11 +235,11 @@ func (c *cache) evict() {
 	}
 }
 
-// claim gives the right to analyse a layer to one caller at a time. The others
+// claim gives the right to analyse layers to one caller at a time. The others
 // wait; when they get it they should look into the cache again. release must be
 // called once. The error is that of ctx.
-func (c *cache) claim(ctx context.Context, set string, d gate.Digest, wanted []protocol.Wanted) (release func(), err error) {
-	name := cacheName(set, d, wanted)
+func (c *cache) claim(ctx context.Context, set string, layers []gate.Digest, wanted [][]protocol.Wanted) (release func(), err error) {
+	name := cacheName(set, layers, wanted)
 	for {
 		c.mu.Lock()
 		other := c.busy[name]

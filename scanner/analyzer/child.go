@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,14 +21,17 @@ import (
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 )
 
-// launcher starts children. It is immutable after New and safe for concurrent
-// use.
+// launcher starts children. Its settings are immutable after New; it is safe for
+// concurrent use.
 type launcher struct {
 	path   string // of digestgate-analyzer
 	dir    string // for the children's temporary directories
 	memory gate.ByteSize
 	temp   int64 // bytes one child's temporary files may take
 	spaces namespaces
+
+	started atomic.Int64 // children
+	ahead   ahead
 }
 
 // buildHint tells how to get the child.
@@ -41,50 +45,107 @@ var (
 	errAnswered = errors.New("has answered")
 )
 
-// run starts a child, serves it the session's unit and returns its answer. The
+// process is a child that has been started and waits for its unit.
+type process struct {
+	cmd    *exec.Cmd
+	conn   net.Conn
+	dir    string
+	stderr head
+	ctx    context.Context // ends when the child is killed, with the cause
+	cancel context.CancelCauseFunc
+	exited chan struct{}
+	err    error // of the end; only after exited
+}
+
+// start starts a child, which lives until it ends by itself or its cancel is called.
+// end must be called.
+func (l *launcher) start() (*process, error) {
+	p := &process{exited: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancelCause(context.Background())
+	var theirs *os.File
+	var err error
+	if p.dir, err = l.makeDir(); err == nil {
+		if p.conn, theirs, err = socketPair(); err != nil {
+			os.RemoveAll(p.dir)
+			err = fmt.Errorf("making a socket pair: %w: %w", err, gate.ErrResource)
+		}
+	}
+	if err != nil {
+		p.cancel(err)
+		return nil, err
+	}
+	p.cmd = l.command(p.ctx, p.dir, theirs, &p.stderr)
+	err = p.cmd.Start()
+	theirs.Close()
+	if err != nil {
+		p.cancel(err)
+		p.conn.Close()
+		os.RemoveAll(p.dir)
+		return nil, startError(l.path, err)
+	}
+	l.started.Add(1)
+	go func() {
+		defer close(p.exited)
+		p.err = p.cmd.Wait()
+	}()
+	return p, nil
+}
+
+// end kills the child if it still runs, and removes everything of it.
+func (p *process) end() {
+	p.cancel(nil)
+	<-p.exited
+	p.conn.Close()
+	os.RemoveAll(p.dir)
+}
+
+// gone reports whether the child has ended.
+func (p *process) gone() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// run serves the session's unit to a child and returns its answer. The
 // child and everything of it is gone when run returns. Errors: those of the
 // session's source; gate.ErrScanFailed for whatever the child did wrong;
 // gate.ErrResource when it could not be started; the cause of ctx.
 func (l *launcher) run(ctx context.Context, s *session) (*protocol.Result, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	dir, err := l.makeDir()
+	p, err := l.take()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	conn, theirs, err := socketPair()
-	if err != nil {
-		return nil, fmt.Errorf("making a socket pair: %w: %w", err, gate.ErrResource)
+	defer p.end()
+	defer context.AfterFunc(ctx, func() { p.cancel(context.Cause(ctx)) })()
+	// What is read for the child ends with it.
+	serving, stopServing := context.WithCancelCause(ctx)
+	defer stopServing(nil)
+	defer context.AfterFunc(p.ctx, func() { stopServing(context.Cause(p.ctx)) })()
+	if s.unit.Kind == protocol.KindLayer {
+		l.fill() // another child follows, at least that which merges
 	}
-	defer conn.Close()
-
-	var stderr head
-	cmd := l.command(ctx, dir, theirs, &stderr)
-	err = cmd.Start()
-	theirs.Close()
-	if err != nil {
-		return nil, startError(l.path, err)
-	}
-	s.cancel = cancel
+	s.cancel = p.cancel
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		s.serve(ctx, conn)
+		s.serve(serving, p.conn)
 	}()
 	watched := make(chan struct{})
-	watching, stopWatching := context.WithCancel(ctx)
+	watching, stopWatching := context.WithCancel(p.ctx)
 	go func() {
 		defer close(watched)
-		l.watch(watching, cmd.Process.Pid, dir, cancel)
+		l.watch(watching, p.cmd.Process.Pid, p.dir, p.cancel)
 	}()
 
-	waitErr := cmd.Wait()
+	<-p.exited
 	stopWatching()
-	conn.Close()
+	p.conn.Close()
 	<-served
 	<-watched
-	return s.outcome(context.Cause(ctx), waitErr, &stderr)
+	return s.outcome(context.Cause(p.ctx), p.err, &p.stderr)
 }
 
 func (l *launcher) makeDir() (string, error) {

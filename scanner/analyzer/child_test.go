@@ -58,6 +58,7 @@ func open(t testing.TB, child string, src analyzer.Source, change func(*analyzer
 		t.Fatalf("New: %v", err)
 	}
 	t.Cleanup(func() {
+		a.Idle() // what is being started has been
 		noLeftovers(t, opt.DataDir)
 		if err := a.Close(); err != nil {
 			t.Error(err)

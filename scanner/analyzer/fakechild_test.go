@@ -76,7 +76,7 @@ func (p *fakeParent) get(path string) ([]byte, int) {
 // beginning reads the first bytes of the layer; closing what it returns reads
 // the rest.
 func (p *fakeParent) beginning() io.Closer {
-	res, err := p.Ask(http.MethodGet, protocol.PathLayer, nil)
+	res, err := p.Ask(http.MethodGet, protocol.PathLayer+"0", nil)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -98,10 +98,10 @@ func (p *fakeParent) postTo(path string, body io.Reader) {
 
 // answer hands over what was found in a layer, and answers.
 func (p *fakeParent) answer(r protocol.Result) {
-	if r.Layer != nil {
-		b, _ := json.Marshal(r.Layer)
-		p.postTo(protocol.PathFound, bytes.NewReader(b))
-		r.Layer = &protocol.Layer{DiffID: r.Layer.DiffID, Size: r.Layer.Size}
+	for i, l := range r.Layers {
+		b, _ := json.Marshal(l)
+		p.postTo(fmt.Sprint(protocol.PathFound, i), bytes.NewReader(b))
+		r.Layers[i] = protocol.Layer{DiffID: l.DiffID, Size: l.Size}
 	}
 	b, _ := json.Marshal(r)
 	p.post(bytes.NewReader(b))
@@ -135,89 +135,91 @@ func playChild(script string) int {
 var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result) int{
 	"good": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
 		if u.Kind == protocol.KindLayer {
-			r.Layer = honestLayer(p)
-		} else {
-			r.Inventory = honestInventory(p, u)
+			honestLayers(p, u, &r)
+			b, _ := json.Marshal(r)
+			p.post(bytes.NewReader(b))
+			return 0
 		}
+		r.Inventory = honestInventory(p, u)
 		p.answer(r)
 		return 0
 	},
 	"crash": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		fmt.Fprintln(os.Stderr, "some notice\npanic: runtime error: \x1b[31mindex out of range\n\ngoroutine 1 [running]:")
 		return 2
 	},
 	"crashearly": func(*fakeParent, protocol.Unit, protocol.Result) int { return 2 },
-	"silent":     func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int { p.get(protocol.PathLayer); return 0 },
+	"silent":     func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int { p.get(protocol.PathLayer + "0"); return 0 },
 	"segv": func(*fakeParent, protocol.Unit, protocol.Result) int {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
 		time.Sleep(time.Minute)
 		return 0
 	},
 	"hang": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		time.Sleep(time.Hour)
 		return 0
 	},
 	"garbage": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		p.post(strings.NewReader("<html>"))
 		return 0
 	},
 	"oversize": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		p.post(io.LimitReader(zeros{}, protocol.MaxResultBytes+2))
 		return 0
 	},
 	"unread": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		r.Layer = &protocol.Layer{DiffID: digestOf(nil), Parts: []protocol.Part{{Found: json.RawMessage("{}")}}}
+		r.Layers = []protocol.Layer{{DiffID: digestOf(nil), Parts: []protocol.Part{{Found: json.RawMessage("{}")}}}}
 		p.answer(r)
 		return 0
 	},
 	"wrongdiff": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		r.Layer = honestLayer(p)
-		r.Layer.DiffID = digestOf([]byte("other"))
+		r.Layers = honestLayer(p)
+		r.Layers[0].DiffID = digestOf([]byte("other"))
 		p.answer(r)
 		return 0
 	},
 	"nothing": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		p.answer(r)
 		return 0
 	},
 	"version": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		r.Version++
 		p.answer(r)
 		return 0
 	},
 	"otherset": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		r.Set, r.Layer = "replaced", honestLayer(p)
+		r.Set, r.Layers = "replaced", honestLayer(p)
 		p.answer(r)
 		return 0
 	},
 	"twice": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		r.Layer = honestLayer(p)
-		if b, status := p.get(protocol.PathLayer); status != 0 && len(b) > 100 {
+		r.Layers = honestLayer(p)
+		if b, status := p.get(protocol.PathLayer + "0"); status != 0 && len(b) > 100 {
 			fmt.Fprintln(os.Stderr, "got a second layer")
 		}
 		p.answer(r)
 		return 0
 	},
 	"results": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		r.Layer = honestLayer(p)
+		r.Layers = honestLayer(p)
 		p.get(protocol.PathResults + "0")
 		p.answer(r)
 		return 0
 	},
 	"config": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		r.Layer = honestLayer(p)
+		r.Layers = honestLayer(p)
 		p.get(protocol.PathConfig)
 		p.answer(r)
 		return 0
 	},
 	"memory": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		var all [][]byte
 		for range 700 {
 			b := make([]byte, 1<<20)
@@ -230,7 +232,7 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 		return len(all)
 	},
 	"temp": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		b := bytes.Repeat([]byte("x"), 1<<20)
 		for i := 0; ; i++ {
 			_ = os.WriteFile(filepath.Join(os.Getenv("TMPDIR"), fmt.Sprint("f", i%200)), b, 0o600)
@@ -243,12 +245,12 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 		for range 2000 {
 			fmt.Fprintln(os.Stderr, strings.Repeat("noise ", 100))
 		}
-		r.Layer = honestLayer(p)
+		r.Layers = honestLayer(p)
 		p.answer(r)
 		return 0
 	},
 	"toolarge": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		r.Failure = &protocol.Failure{Class: protocol.FailureTooLarge, Message: "the layer unpacks to more than 1KiB"}
 		p.answer(r)
 		return 0
@@ -265,14 +267,14 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 		return 0
 	},
 	"diskfull": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
-		p.get(protocol.PathLayer)
+		p.get(protocol.PathLayer + "0")
 		r.Failure = &protocol.Failure{Class: protocol.FailureDiskFull, Message: "no space left on device"}
 		p.answer(r)
 		return 0
 	},
 	"mergeforeign": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
 		if u.Kind == protocol.KindLayer {
-			r.Layer = honestLayer(p)
+			r.Layers = honestLayer(p)
 		} else {
 			r.Inventory = honestInventory(p, u)
 			r.Inventory.Packages = []gate.Package{{Name: "x", Layer: digestOf([]byte("foreign"))}}
@@ -282,7 +284,7 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 	},
 	"mergelarge": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
 		if u.Kind == protocol.KindLayer {
-			r.Layer = honestLayer(p)
+			r.Layers = honestLayer(p)
 		} else {
 			r.Inventory = honestInventory(p, u)
 			for i := 0; i < protocol.MaxAnswerBytes/240; i++ {
@@ -295,7 +297,7 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 	},
 	"mergelies": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
 		if u.Kind == protocol.KindLayer {
-			r.Layer = honestLayer(p)
+			r.Layers = honestLayer(p)
 		} else {
 			r.Inventory = honestInventory(p, u)
 			r.Inventory.Digest, r.Inventory.AnalyzerSet = digestOf([]byte("other")), "another"
@@ -308,7 +310,7 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 	},
 	"mergeformat": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
 		if u.Kind == protocol.KindLayer {
-			r.Layer = honestLayer(p)
+			r.Layers = honestLayer(p)
 		} else {
 			r.Inventory = &gate.Inventory{Format: gate.InventoryFormat + 1}
 		}
@@ -317,12 +319,48 @@ var scripts = map[string]func(p *fakeParent, u protocol.Unit, r protocol.Result)
 	},
 	"mergelayer": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
 		if u.Kind == protocol.KindLayer {
-			r.Layer = honestLayer(p)
+			r.Layers = honestLayer(p)
 		} else {
-			p.get(protocol.PathLayer)
+			p.get(protocol.PathLayer + "0")
 		}
 		p.answer(r)
 		return 0
+	},
+	"groupliar": func(p *fakeParent, u protocol.Unit, r protocol.Result) int {
+		if len(u.Reads) > 1 {
+			for i := range u.Reads {
+				p.get(fmt.Sprint(protocol.PathLayer, i))
+				lie := protocol.Layer{DiffID: digestOf([]byte("lie")), Size: 1, Parts: []protocol.Part{{Found: json.RawMessage("{}")}}}
+				found, _ := json.Marshal(lie)
+				p.postTo(fmt.Sprint(protocol.PathFound, i), bytes.NewReader(found))
+				r.Layers = append(r.Layers, protocol.Layer{DiffID: lie.DiffID, Size: lie.Size})
+			}
+		} else {
+			honestLayers(p, u, &r)
+		}
+		b, _ := json.Marshal(r)
+		p.post(bytes.NewReader(b))
+		return 0
+	},
+	"groupskips": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int { p.get(protocol.PathLayer + "1"); return 0 },
+	"groupfinds": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.get(protocol.PathLayer + "0")
+		p.postTo(protocol.PathFound+"1", strings.NewReader("{}"))
+		return 0
+	},
+	"groupbehind": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		for i := range 3 {
+			p.get(fmt.Sprint(protocol.PathLayer, i))
+			p.postTo(fmt.Sprint(protocol.PathFound, i), strings.NewReader("{}"))
+		}
+		return 0
+	},
+	"groupcrash": func(p *fakeParent, _ protocol.Unit, _ protocol.Result) int {
+		p.get(protocol.PathLayer + "0")
+		p.postTo(protocol.PathFound+"0", strings.NewReader("{}"))
+		p.get(protocol.PathLayer + "1")
+		fmt.Fprintln(os.Stderr, "panic: the second")
+		return 2
 	},
 	"proberesult": func(p *fakeParent, _ protocol.Unit, r protocol.Result) int {
 		r.Missing, r.Reached = []string{"seccomp filter"}, []string{"open an internet socket", "read /run/secrets/harbor"}
@@ -339,16 +377,32 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
-// honestLayer reads the layer as the real child does, and finds nothing in it.
-func honestLayer(p *fakeParent) *protocol.Layer {
-	b, _ := p.get(protocol.PathLayer)
-	z, err := gzip.NewReader(bytes.NewReader(b))
+// honestLayer reads the only layer as the real child does, and finds nothing in it.
+func honestLayer(p *fakeParent) []protocol.Layer {
+	b, _ := p.get(protocol.PathLayer + "0")
+	return []protocol.Layer{emptyLayer(b)}
+}
+
+// emptyLayer is what an honest child says of a layer in which it finds nothing.
+func emptyLayer(packed []byte) protocol.Layer {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	raw, _ := io.ReadAll(z)
-	return &protocol.Layer{DiffID: digestOf(raw), Size: int64(len(raw)), Parts: []protocol.Part{{Found: json.RawMessage("{}")}}}
+	return protocol.Layer{DiffID: digestOf(raw), Size: int64(len(raw)), Parts: []protocol.Part{{Found: json.RawMessage("{}")}}}
+}
+
+// honestLayers hands over what is in each of the layers before it reads the next.
+func honestLayers(p *fakeParent, u protocol.Unit, r *protocol.Result) {
+	for i := range u.Reads {
+		b, _ := p.get(fmt.Sprint(protocol.PathLayer, i))
+		l := emptyLayer(b)
+		found, _ := json.Marshal(l)
+		p.postTo(fmt.Sprint(protocol.PathFound, i), bytes.NewReader(found))
+		r.Layers = append(r.Layers, protocol.Layer{DiffID: l.DiffID, Size: l.Size})
+	}
 }
 
 func honestInventory(p *fakeParent, u protocol.Unit) *gate.Inventory {

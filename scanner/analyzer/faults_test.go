@@ -33,12 +33,12 @@ func TestHostileChild(t *testing.T) {
 		"segv":         {gate.ErrScanFailed, "SIGSEGV"},
 		"garbage":      {gate.ErrScanFailed, "its answer is not understood"},
 		"oversize":     {gate.ErrScanFailed, "its answer has more than 8MiB"},
-		"unread":       {gate.ErrScanFailed, "answered before it had read the layer"},
+		"unread":       {gate.ErrScanFailed, "it asked \"POST /found/0\", which is not its business"},
 		"wrongdiff":    {gate.ErrIntegrity, "layer 1 of 1 unpacks to sha256:"},
 		"nothing":      {gate.ErrScanFailed, "is not the result of a layer"},
-		"version":      {gate.ErrResource, "speaks protocol 4 and digestgate 3"},
+		"version":      {gate.ErrResource, "speaks protocol 5 and digestgate 4"},
 		"otherset":     {gate.ErrResource, "replaced while digestgate runs"},
-		"twice":        {gate.ErrScanFailed, `it asked "GET /layer" again`},
+		"twice":        {gate.ErrScanFailed, `it asked "GET /layer/0" again`},
 		"results":      {gate.ErrScanFailed, `it asked "GET /results/0", which is not its business`},
 		"config":       {gate.ErrScanFailed, `it asked "GET /config", which is not its business`},
 		"memory":       {gate.ErrScanFailed, "needed more memory than scan.childMemory"},
@@ -47,7 +47,7 @@ func TestHostileChild(t *testing.T) {
 		"diskfull":     {gate.ErrResource, "no space left"},
 		"mergeforeign": {gate.ErrScanFailed, "names a layer that the image does not have"},
 		"mergeformat":  {gate.ErrScanFailed, "it has format 2"},
-		"mergelayer":   {gate.ErrScanFailed, `it asked "GET /layer", which is not its business`},
+		"mergelayer":   {gate.ErrScanFailed, `it asked "GET /layer/0", which is not its business`},
 	}
 	for script, tt := range tests {
 		t.Run(script, func(t *testing.T) {

@@ -16,9 +16,10 @@ import (
 	"github.com/digestgate/digestgate/scanner/analyzer"
 )
 
-// three is an image of three layers; n makes it another one.
+// three is an image of three layers, each with a child of its own; n makes it another
+// one.
 func three(t testing.TB, n string) []layer {
-	return []layer{tarLayer(t, file("base", "x")), tarLayer(t, file("deps", n)), tarLayer(t, file("app", n))}
+	return []layer{largeLayer(t, file("base", "x")), largeLayer(t, file("deps", n)), largeLayer(t, file("app", n))}
 }
 
 func TestSecondAnalysisPullsNothing(t *testing.T) {

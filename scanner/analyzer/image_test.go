@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 
@@ -81,6 +82,23 @@ type layer struct {
 func tarLayer(t testing.TB, entries ...entry) layer {
 	raw := archive(t, entries...)
 	return layer{gzipped(t, raw), digestOf(raw)}
+}
+
+// largeLayer is a layer that has a child of its own, because of a file in it.
+func largeLayer(t testing.TB, entries ...entry) layer {
+	raw := archive(t, append(entries, file("large", strings.Repeat("large", 1<<18)))...)
+	var buf bytes.Buffer
+	w, err := gzip.NewWriterLevel(&buf, gzip.NoCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return layer{buf.Bytes(), digestOf(raw)}
 }
 
 // tarLayers are the layers of an image, base first.

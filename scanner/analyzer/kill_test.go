@@ -76,8 +76,8 @@ func TestKilledWorker(t *testing.T) {
 		t.Fatalf("the worker said %q", line)
 	}
 	pids := childrenOf(server.Process.Pid)
-	if len(pids) != 1 {
-		t.Errorf("the worker has the children %v, want one", pids)
+	if len(pids) < 1 || len(pids) > 2 {
+		t.Errorf("the worker has the children %v, want one that reads and perhaps one that waits", pids)
 	}
 	if err := server.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -172,9 +172,9 @@ func TestRealLinks_limits(t *testing.T) {
 func TestRealLinks_cache(t *testing.T) {
 	src := &source{}
 	a := withRealChild(t, src, nil)
-	base := tarLayer(t, file("store/1", npm("lodash", old)))
-	top := tarLayer(t, hardlink(lodashPlace, "store/1"))
-	other := tarLayer(t, hardlink("b/node_modules/lodash/package.json", "store/1"))
+	base := largeLayer(t, file("store/1", npm("lodash", old)))
+	top := largeLayer(t, hardlink(lodashPlace, "store/1"))
+	other := largeLayer(t, hardlink("b/node_modules/lodash/package.json", "store/1"))
 	for _, layers := range [][]layer{{base, top}, {base, top}, {base, other}, {base}} {
 		analyze(t, a, src.add(layers, map[string]any{"author": fmt.Sprint(len(src.pulls))}))
 	}

@@ -28,8 +28,8 @@ const worstMemory = 384 << 20
 const AnalysisMemory = 64 << 20
 
 // checkMemory refuses a configuration under which the kernel would kill the
-// worker instead of a child: the worker, and a child of full size for every
-// analysis, must fit the limit of the control group. limit 0 means none.
+// worker instead of a child: the worker, and a child of full size (with the one that
+// waits, aheadMemory) for every analysis, must fit the limit of the control group. limit 0 means none.
 func checkMemory(c Config, limit int64) error {
 	if limit <= 0 {
 		return nil

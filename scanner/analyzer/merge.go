@@ -46,50 +46,69 @@ func (r *analysis) mergeOnce(ctx context.Context, results []*result, again []pro
 }
 
 // readAgain gets the results of the layers that are wanted once more and appends
-// them. A layer that occurs twice is read for both places at once.
+// them. A layer that occurs twice is read for both places at once; small layers of one
+// group share a child again.
 func (r *analysis) readAgain(ctx context.Context, asked []protocol.Again, results *[]*result) ([]protocol.Again, error) {
 	if err := r.checkAgain(asked); err != nil {
 		return nil, fmt.Errorf("the analyzer child asks for layers again: %w: %w", err, gate.ErrScanFailed)
 	}
 	together := map[gate.Digest][]protocol.Wanted{}
-	for _, a := range asked {
-		d := r.image.Layers[a.Layer].Digest
-		together[d] = append(together[d], a.Wanted...)
-	}
 	bytes := r.image.Size
-	for _, l := range r.image.Layers {
-		if w := together[l.Digest]; w != nil {
-			together[l.Digest] = inOrder(w)
+	for _, a := range asked {
+		l := r.image.Layers[a.Layer]
+		if together[l.Digest] == nil {
+			bytes += l.Size
 		}
+		together[l.Digest] = append(together[l.Digest], a.Wanted...)
 	}
-	for d := range together {
-		i := slices.IndexFunc(r.image.Layers, func(l registry.Layer) bool { return l.Digest == d })
-		bytes += r.image.Layers[i].Size
+	for d, w := range together {
+		together[d] = inOrder(w)
 	}
 	if bytes > int64(r.a.config.MaxImageBytes) {
 		return nil, fmt.Errorf("the layers that must be read twice because of links have, with all the others, more than scan.maxImageBytes (%s): %w",
 			r.a.config.MaxImageBytes, gate.ErrUnassessable)
 	}
 	r.report(func(p *gate.Progress) { p.Phase, p.BytesTotal, p.LayersAgain = gate.PhaseLayers, bytes, len(together) })
-	out := make([]protocol.Again, len(asked))
 	done := map[gate.Digest]*result{}
-	for k, a := range asked {
-		l := r.image.Layers[a.Layer]
-		b := done[l.Digest]
-		if b == nil {
-			var err error
-			if b, err = r.layer(ctx, l, together[l.Digest], max(r.sizes[a.Layer], 1)); err != nil {
-				return nil, explain(fmt.Sprintf("layer %d of %d, once more", a.Layer+1, len(r.image.Layers)), err)
-			}
-			done[l.Digest] = b
+	for _, w := range r.readingsAgain(asked, together) {
+		got, at, err := r.read(ctx, w)
+		if err != nil {
+			number := 1 + slices.IndexFunc(r.image.Layers, func(l registry.Layer) bool { return l.Digest == w.layers[at].Digest })
+			return nil, explain(fmt.Sprintf("layer %d of %d, once more", number, len(r.image.Layers)), err)
 		}
-		if _, err := r.accept(a.Layer, b); err != nil {
+		for i, l := range w.layers {
+			done[l.Digest] = got[i]
+		}
+	}
+	out := make([]protocol.Again, len(asked))
+	for k, a := range asked {
+		d := r.image.Layers[a.Layer].Digest
+		if _, err := r.accept(a.Layer, done[d]); err != nil {
 			return nil, err
 		}
-		out[k] = protocol.Again{Layer: a.Layer, Wanted: together[l.Digest]}
-		*results = append(*results, b)
+		out[k] = protocol.Again{Layer: a.Layer, Wanted: together[d]}
+		*results = append(*results, done[d])
 	}
 	return out, nil
+}
+
+// readingsAgain divides the layers that are wanted once more: those of one group, each
+// once, are for one child.
+func (r *analysis) readingsAgain(asked []protocol.Again, together map[gate.Digest][]protocol.Wanted) (list []reading) {
+	planned, last := map[gate.Digest]bool{}, -1
+	for _, a := range asked {
+		l := r.image.Layers[a.Layer]
+		if planned[l.Digest] {
+			continue
+		}
+		planned[l.Digest] = true
+		if k := slices.IndexFunc(r.groups, func(g group) bool { return a.Layer < g.end }); k != last {
+			list, last = append(list, reading{}), k
+		}
+		w, limit := &list[len(list)-1], max(r.sizes[a.Layer], 1)
+		w.layers, w.wanted, w.limits, w.total = append(w.layers, l), append(w.wanted, together[l.Digest]), append(w.limits, limit), w.total+limit
+	}
+	return list
 }
 
 // checkAgain checks the form of what a child asks for.

@@ -22,15 +22,16 @@ import (
 // package protocol. Everything that may be asked for may be asked for once.
 type session struct {
 	unit    protocol.Unit
-	layer   *layerSource  // of a layer unit
-	config  []byte        // of a merge unit
-	found   *resultWriter // of a layer unit: where it writes what it found
-	results []*result     // of a merge unit
+	layers  []*layerSource  // of a layer unit
+	found   []*resultWriter // of a layer unit: where it writes what it found in each
+	config  []byte          // of a merge unit
+	results []*result       // of a merge unit
 
 	cancel context.CancelCauseFunc // kills the child
 
 	mu     sync.Mutex
 	asked  map[string]bool
+	layer  int   // how many layers' results it has handed over: the number of the next
 	broken error // how the protocol was broken
 	local  error // what this side could not do
 	result *protocol.Result
@@ -91,25 +92,17 @@ func (s *session) handle(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == protocol.PathUnit:
 		body, _ := json.Marshal(s.unit)
 		_, _ = w.Write(body)
-	case r.URL.Path == protocol.PathLayer:
-		w.Header().Set("Content-Length", strconv.FormatInt(s.layer.size, 10))
-		if err := s.layer.copy(r.Context(), w); err != nil {
+	case strings.HasPrefix(r.URL.Path, protocol.PathLayer):
+		layer := s.layers[s.next()]
+		w.Header().Set("Content-Length", strconv.FormatInt(layer.size, 10))
+		if err := layer.copy(r.Context(), w); err != nil {
 			// The child must see a broken stream, never a short layer.
 			panic(http.ErrAbortHandler)
 		}
 	case r.URL.Path == protocol.PathConfig:
 		_, _ = w.Write(s.config)
-	case r.URL.Path == protocol.PathFound:
-		local, err := s.found.take(r.Body)
-		if local != nil {
-			s.mu.Lock()
-			s.local = local
-			s.mu.Unlock()
-			s.cancel(local)
-		} else if err != nil {
-			s.violation(err)
-		}
-		if local != nil || err != nil {
+	case strings.HasPrefix(r.URL.Path, protocol.PathFound):
+		if !s.takeFound(r.Body) {
 			http.Error(w, "not taken", http.StatusBadRequest)
 			return
 		}
@@ -129,6 +122,32 @@ func (s *session) handle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// next is the number of the layer that the child reads, or has read last.
+func (s *session) next() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(s.layer, len(s.layers)-1)
+}
+
+// takeFound writes down what was found in a layer. Only then may the next one be
+// asked for.
+func (s *session) takeFound(body io.Reader) bool {
+	local, err := s.found[s.next()].take(body)
+	if err != nil {
+		s.violation(err)
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if local != nil {
+		s.local = local
+		s.cancel(local)
+		return false
+	}
+	s.layer++
+	return true
+}
+
 // permit says whether the child may ask this now.
 func (s *session) permit(request string, r *http.Request) error {
 	s.mu.Lock()
@@ -144,10 +163,12 @@ func (s *session) permit(request string, r *http.Request) error {
 	switch request {
 	case "GET " + protocol.PathUnit, "POST " + protocol.PathResult:
 		allowed = true
-	case "GET " + protocol.PathLayer, "POST " + protocol.PathFound:
-		allowed = s.unit.Kind == protocol.KindLayer
 	case "GET " + protocol.PathConfig:
 		allowed = s.unit.Kind == protocol.KindMerge
+	case "GET " + protocol.PathLayer + strconv.Itoa(s.layer):
+		allowed = s.layer < len(s.layers)
+	case "POST " + protocol.PathFound + strconv.Itoa(s.layer):
+		allowed = s.asked["GET "+protocol.PathLayer+strconv.Itoa(s.layer)]
 	default:
 		number, ok := strings.CutPrefix(request, "GET "+protocol.PathResults)
 		i, err := strconv.Atoi(number)
@@ -200,8 +221,8 @@ func (s *session) take(body io.Reader, length int64) error {
 func (s *session) outcome(cause, waitErr error, stderr *head) (*protocol.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.layer != nil {
-		if err := s.layer.err(); err != nil {
+	for _, l := range s.layers {
+		if err := l.err(); err != nil {
 			return nil, err
 		}
 	}

@@ -27,7 +27,7 @@ func (l *launcher) watch(ctx context.Context, pid int, dir string, cancel contex
 			return
 		case <-t.C:
 		}
-		if n := anonymousMemory(pid); l.memory > 0 && n > int64(l.memory) {
+		if n := anonymousMemory(pid); l.memory > 0 && n > int64(l.memory)-aheadMemory {
 			cancel(errMemory)
 			return
 		}

@@ -1,8 +1,9 @@
 //go:build goexperiment.jsonv2
 
 // Package child is the disposable process in which hostile bytes are parsed. The
-// worker starts one for every layer that it has not analysed before and one for
-// merging the results of an image; each does its one unit and exits.
+// worker starts one for every layer that it has not analysed before, or for a few
+// small ones that follow each other, and one for merging the results of an image; each
+// does its one unit and exits.
 //
 // It holds no credentials, its environment has four variables, and its only
 // connection to anything is the inherited socket on which the worker answers
@@ -71,13 +72,7 @@ func serve(p *parent) error {
 	case protocol.KindProbe:
 		result.Reached = sandbox.Probe(unit.Probe.Files, unit.Probe.Address)
 	case protocol.KindLayer:
-		var layer *protocol.Layer
-		if layer, err = analyzeLayer(context.Background(), p, unit); err == nil {
-			err = p.found(layer)
-		}
-		if err == nil {
-			result.Layer = &protocol.Layer{DiffID: layer.DiffID, Size: layer.Size}
-		}
+		result.Layers, err = analyzeLayers(context.Background(), p, unit)
 	case protocol.KindMerge:
 		result.Inventory, result.Again, err = merge(p, unit)
 	default:

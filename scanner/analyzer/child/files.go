@@ -190,6 +190,16 @@ func (f *files) wait() {
 	}
 }
 
+// close removes what was kept for the analysers that see all their files at once.
+func (f *files) close() {
+	for _, c := range f.together {
+		_ = c.Cleanup()
+	}
+	if f.together1 != nil {
+		_ = f.together1.Cleanup()
+	}
+}
+
 func (f *files) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -14,14 +14,37 @@ import (
 	"github.com/digestgate/digestgate/scanner/analyzer/rootfs"
 )
 
-// analyzeLayer reads the one layer of this process and says what is in it.
-func analyzeLayer(ctx context.Context, p *parent, unit protocol.Unit) (*protocol.Layer, error) {
-	body, err := p.layer()
+// analyzeLayers reads the layers of this process, one after the other, and says what
+// is in each. It returns their heads.
+func analyzeLayers(ctx context.Context, p *parent, unit protocol.Unit) ([]protocol.Layer, error) {
+	var heads []protocol.Layer
+	left := unit.Limits.UncompressedBytes
+	for i, read := range unit.Reads {
+		if left > 0 && (read.UncompressedBytes <= 0 || left < read.UncompressedBytes) {
+			read.UncompressedBytes = left
+		}
+		layer, err := analyzeLayer(ctx, p, i, unit, read)
+		if err == nil {
+			err = p.found(i, layer)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if left > 0 {
+			left = max(left-layer.Size, 1)
+		}
+		heads = append(heads, protocol.Layer{DiffID: layer.DiffID, Size: layer.Size})
+	}
+	return heads, nil
+}
+
+func analyzeLayer(ctx context.Context, p *parent, i int, unit protocol.Unit, read protocol.Read) (*protocol.Layer, error) {
+	body, err := p.layer(i)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	layer, err := readLayer(ctx, body, unit)
+	layer, err := readLayer(ctx, body, unit, read)
 	// The rest is read in any case: only a layer seen to its end has a digest
 	// that the worker can check, and that check comes before ours.
 	if _, drainErr := io.Copy(io.Discard, body); err == nil && drainErr != nil {
@@ -33,16 +56,17 @@ func analyzeLayer(ctx context.Context, p *parent, unit protocol.Unit) (*protocol
 	return layer, nil
 }
 
-func readLayer(ctx context.Context, compressed io.Reader, unit protocol.Unit) (*protocol.Layer, error) {
-	stream, err := newLayerStream(compressed, unit.Limits.UncompressedBytes)
+func readLayer(ctx context.Context, compressed io.Reader, unit protocol.Unit, read protocol.Read) (*protocol.Layer, error) {
+	stream, err := newLayerStream(compressed, read.UncompressedBytes)
 	if err != nil {
 		return nil, err
 	}
 	defer stream.close()
-	w, err := newWalk(unit)
+	w, err := newWalk(unit, read)
 	if err != nil {
 		return nil, err
 	}
+	defer w.close()
 	unpacked := newAhead(stream)
 	defer unpacked.close()
 	if err := w.run(ctx, unpacked); err != nil {
@@ -53,7 +77,7 @@ func readLayer(ctx context.Context, compressed io.Reader, unit protocol.Unit) (*
 		return nil, err
 	}
 	layer := &protocol.Layer{DiffID: stream.diffID(), Size: stream.size, Problem: w.problem}
-	if len(unit.Wanted) == 0 {
+	if len(read.Wanted) == 0 {
 		layer.Index = rootfs.AppendIndex(nil, w.index)
 	}
 	for _, p := range w.parts {
@@ -81,17 +105,24 @@ type walk struct {
 	wanted  map[int][]protocol.Wanted // by entry
 }
 
-func newWalk(unit protocol.Unit) (*walk, error) {
+func newWalk(unit protocol.Unit, read protocol.Read) (*walk, error) {
 	w := &walk{unit: unit, times: map[string]int{},
 		spool: &spool{maxFile: unit.Limits.FileBytes, maxTemp: unit.Limits.TempBytes}}
-	if len(unit.Wanted) > 0 {
+	if len(read.Wanted) > 0 {
 		w.wanted = map[int][]protocol.Wanted{}
-		for _, x := range unit.Wanted {
+		for _, x := range read.Wanted {
 			w.wanted[x.Entry] = append(w.wanted[x.Entry], x)
 		}
 	}
 	_, err := w.part(0)
 	return w, err
+}
+
+// close removes the temporary files of the layer.
+func (w *walk) close() {
+	for _, p := range w.parts {
+		p.files.close()
+	}
 }
 
 // part is where the reading number k of a name belongs.

@@ -63,9 +63,11 @@ func (p *parent) unit() (protocol.Unit, error) {
 	return u, nil
 }
 
-// layer is the stream of the compressed layer. Draining it, also after a
+// layer is the stream of a compressed layer. Draining it, also after a
 // failure, lets the worker check its digest and keeps the connection usable.
-func (p *parent) layer() (io.ReadCloser, error) { return p.get(protocol.PathLayer) }
+func (p *parent) layer(i int) (io.ReadCloser, error) {
+	return p.get(protocol.PathLayer + strconv.Itoa(i))
+}
 
 func (p *parent) config() ([]byte, error) { return p.all(protocol.PathConfig) }
 
@@ -85,7 +87,7 @@ func (p *parent) all(path string) ([]byte, error) {
 }
 
 // found hands over what is in a layer. What is over the limit is a failure.
-func (p *parent) found(layer *protocol.Layer) error {
+func (p *parent) found(i int, layer *protocol.Layer) error {
 	body, err := json.Marshal(layer)
 	if err != nil {
 		return fmt.Errorf("encoding the result: %w", err)
@@ -93,7 +95,7 @@ func (p *parent) found(layer *protocol.Layer) error {
 	if len(body) > protocol.MaxResultBytes {
 		return tooLarge("what was found in the layer takes %d bytes, more than %d", len(body), protocol.MaxResultBytes)
 	}
-	return p.post(protocol.PathFound, body)
+	return p.post(protocol.PathFound+strconv.Itoa(i), body)
 }
 
 // send answers the unit. A result over the limit becomes a failure.

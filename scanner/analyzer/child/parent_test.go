@@ -49,7 +49,7 @@ func TestOneConnection(t *testing.T) {
 	if u, err := p.unit(); err != nil || u.Version != protocol.Version {
 		t.Fatalf("the unit: %+v, %v", u, err)
 	}
-	layer, err := p.layer()
+	layer, err := p.layer(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestOneConnection(t *testing.T) {
 	if err := p.send(protocol.Result{Version: protocol.Version}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"GET " + protocol.PathUnit + " false", "GET " + protocol.PathLayer + " false", "GET " + protocol.PathConfig + " false", "POST " + protocol.PathResult + " true"}
+	want := []string{"GET " + protocol.PathUnit + " false", "GET " + protocol.PathLayer + "0 false", "GET " + protocol.PathConfig + " false", "POST " + protocol.PathResult + " true"}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}

@@ -7,12 +7,12 @@
 //
 //	GET  /unit        the work and its limits; the parent may hold the answer
 //	                  back until it has work
-//	GET  /layer       a layer unit's compressed bytes, once
+//	GET  /layer/N     the compressed bytes of layer N of a layer unit, once, in order
+//	POST /found/N     that layer's [Layer], which the parent writes down without
+//	                  looking into it, once, before the next layer is asked for
 //	GET  /config      a merge unit's image configuration, once
 //	GET  /results/N   a merge unit's layer results, base first, then those of
 //	                  layers read once more, each once
-//	POST /found       a layer unit's [Layer], which the parent writes down without
-//	                  looking into it, once
 //	POST /result      the [Result]; nothing may follow it
 //
 // Anything else ends the child. The parent counts, hashes and limits the bytes
@@ -29,14 +29,14 @@ import (
 
 // Version is the version of this protocol. Parent and child of different
 // versions refuse each other: they belong to one installation.
-const Version = 3
+const Version = 4
 
 // Socket is the number of the inherited file descriptor in the child.
 const Socket = 3
 
 // The limits on what a child may send back.
 const (
-	// MaxResultBytes bounds the body of POST /found; it passes through to a file. A
+	// MaxResultBytes bounds the body of POST /found/N; it passes through to a file. A
 	// layer with 100,000 packages makes about 60 MB.
 	MaxResultBytes = 128 << 20
 	// MaxAnswerBytes bounds the body of POST /result, an inventory, which the parent
@@ -59,10 +59,10 @@ const (
 // Paths of the requests.
 const (
 	PathUnit    = "/unit"
-	PathLayer   = "/layer"
+	PathLayer   = "/layer/"
 	PathConfig  = "/config"
 	PathResults = "/results/"
-	PathFound   = "/found"
+	PathFound   = "/found/"
 	PathResult  = "/result"
 )
 
@@ -71,7 +71,7 @@ type Kind string
 
 // The kinds of unit.
 const (
-	KindLayer Kind = "layer" // analyse the bytes of one layer
+	KindLayer Kind = "layer" // analyse the bytes of one layer, or of a few small ones
 	KindMerge Kind = "merge" // merge layer results with the image configuration
 	KindProbe Kind = "probe" // try to break out and report
 )
@@ -82,14 +82,22 @@ type Unit struct {
 	Kind    Kind    `json:"kind"`
 	Limits  Limits  `json:"limits"`
 	Secrets Secrets `json:"secrets"`
-	// Wanted are the entries to read in a layer unit, in the order of the archive;
-	// none means every file under its own name.
-	Wanted []Wanted `json:"wanted,omitempty"`
+	// Reads are the layers of a layer unit.
+	Reads []Read `json:"reads,omitempty"`
 	// Layers is the number of layer results of a merge unit, Again what was read
 	// once more: the results behind those of the layers, in this order.
 	Layers int     `json:"layers,omitempty"`
 	Again  []Again `json:"again,omitempty"`
 	Probe  Probe   `json:"probe,omitzero"`
+}
+
+// Read says how one layer is read.
+type Read struct {
+	// Wanted are the entries to read, in the order of the archive; none means every
+	// file under its own name.
+	Wanted []Wanted `json:"wanted,omitempty"`
+	// UncompressedBytes ends the analysis when this layer unpacks to more.
+	UncompressedBytes int64 `json:"uncompressedBytes"`
 }
 
 // Limits bound the child; it applies them to itself before it reads a hostile
@@ -101,7 +109,7 @@ type Limits struct {
 	FileBytes int64 `json:"fileBytes"`
 	// TempBytes is what all temporary files together may take.
 	TempBytes int64 `json:"tempBytes"`
-	// UncompressedBytes ends the analysis of a layer that unpacks to more.
+	// UncompressedBytes ends the analysis of layers that together unpack to more.
 	UncompressedBytes int64 `json:"uncompressedBytes"`
 	// Packages is how many packages all files of an image may list together, also
 	// those that a layer above replaces: a merge holds them all.
@@ -131,8 +139,8 @@ type Result struct {
 	// Missing names the protections that the child could not set up.
 	Missing []string `json:"missing,omitempty"`
 	Failure *Failure `json:"failure,omitempty"`
-	// Layer is the head of what POST /found had: its DiffID and Size only.
-	Layer     *Layer          `json:"layer,omitempty"`
+	// Layers are the heads of what each POST /found/N had: DiffID and Size only.
+	Layers    []Layer         `json:"layers,omitempty"`
 	Inventory *gate.Inventory `json:"inventory,omitempty"`
 	// Again is the answer to a merge unit that needs layers to be read once more.
 	Again []Again `json:"again,omitempty"`
@@ -165,7 +173,8 @@ type Failure struct {
 
 // Layer is what one layer contains, a function of its bytes, of the analyser
 // set, of the [Secrets] and of what was wanted only: no name, no position, no
-// history of an image.
+// history of an image. A child that is not honest may also make it one of the bytes of
+// the other layers of its unit, and of nothing else.
 type Layer struct {
 	DiffID gate.Digest `json:"diffID"` // hash of the uncompressed bytes
 	Size   int64       `json:"size"`   // uncompressed, bytes
