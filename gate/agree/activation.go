@@ -53,6 +53,14 @@ func (a Activation) Last(content gate.Digest) int64 {
 	return 0
 }
 
+// Before is what was in force before, under which number; "" for nothing.
+func (a Activation) Before() (number int64, content gate.Digest) {
+	if len(a.Former) == 0 {
+		return 0, ""
+	}
+	return a.Former[0].Number, a.Former[0].Content
+}
+
 // next is the activation of a content after a, with a number above another one;
 // its time and authors are left to the caller.
 func (a Activation) next(c Content, above int64) Activation {

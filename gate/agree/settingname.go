@@ -1,11 +1,14 @@
 package agree
 
+import "strconv"
+
 // The settings of the store, all of them: the few values that every process on
 // it shares. What is stored under a name stays readable by later versions, so
 // that a name never changes and is not used for anything else later.
 const (
 	SettingPolicies      = "policies/active"
 	SettingAdvisories    = "advisories/current"
+	SettingLift          = "advisories/lift"
 	SettingAnalyzerSet   = "analyzer/set"
 	SettingAdminToken    = "auth/admin-token"
 	SettingAuthority     = "admission/authority"
@@ -18,6 +21,7 @@ const (
 	settingSync          = "sync/"
 	settingSyncRequested = "sync-ask/"
 	settingTurn          = "turn/"
+	settingLiftPart      = "advisories/lift-part/"
 )
 
 // SettingNamespaces holds the namespaces of a cluster that have had an image
@@ -37,6 +41,9 @@ func SettingSync(registry string) string { return settingSync + registry }
 // SettingSyncRequested holds the last request for a synchronisation.
 func SettingSyncRequested(registry string) string { return settingSyncRequested + registry }
 
+// SettingLiftPart holds a part of the findings that stand in the advisory data in force.
+func SettingLiftPart(n int) string { return settingLiftPart + strconv.Itoa(n) }
+
 // SettingTurn holds which process does a piece of work that one does for all.
 func SettingTurn(work string) string { return settingTurn + work }
 
@@ -54,6 +61,8 @@ func SettingUses() []SettingUse {
 		{SettingAsked, "the digests that admission was asked for last"},
 		{SettingNamespaces("CLUSTER"), "namespaces that have had an image admitted"},
 		{SettingAdvisories, "which advisory data is in force"},
+		{SettingLift, "which findings stand in the advisory data in force"},
+		{settingLiftPart + "N", "a part of these findings"},
 		{SettingAnalyzerSet, "the analysers of the worker that started last"},
 		{SettingAdminToken, "the admin token of the API, sealed"},
 		{SettingCopyProgress, "how far a copy to this store has got"},

@@ -88,9 +88,12 @@ func (h *Holdings) Run(ctx context.Context) {
 	}
 }
 
-// CatchUp reads everything that the catalog shows now and is not read yet. Errors: as
-// for Step.
+// CatchUp applies all changes that the feed holds now, and reads everything that is not
+// read then. Errors: as for Step.
 func (h *Holdings) CatchUp(ctx context.Context) error {
+	if err := h.c.CatchUp(ctx); err != nil {
+		return err
+	}
 	for {
 		if more, err := h.Step(ctx); err != nil || !more {
 			return err

@@ -39,8 +39,8 @@ type Policies interface {
 	Follow(ctx context.Context) error
 }
 
-// Current sweeps whenever stored answers may not be current any more. All fields are
-// needed.
+// Current sweeps whenever stored answers may not be current any more. All fields but
+// Lift are needed.
 type Current struct {
 	Sweeper    *Sweeper
 	Advisories Advisories
@@ -55,7 +55,10 @@ type Current struct {
 	// Ready brings what a sweep lists up to date with the store. After an error the sweep
 	// waits: it would miss images.
 	Ready func(ctx context.Context) error
-	Log   *slog.Logger
+	// Lift finds out which findings stand in new advisory data, so that a sweep leaves
+	// them alone; nil does not. After an error the sweep matches every image.
+	Lift func(ctx context.Context) error
+	Log  *slog.Logger
 }
 
 // Run sweeps when the advisories or the policies changed, and now and then for
@@ -118,6 +121,15 @@ func (c *Current) ready(ctx context.Context) bool {
 	}
 }
 
+func (c *Current) lift(ctx context.Context) {
+	if c.Lift == nil {
+		return
+	}
+	if err := c.Lift(ctx); err != nil && ctx.Err() == nil {
+		c.Log.Warn("every stored image is matched, what changed in the advisory data could not be found out", "error", err)
+	}
+}
+
 func (c *Current) rematch(ctx context.Context) {
 	// What was put in force elsewhere a moment ago would have to be swept for
 	// twice. If the store does not say, the sweep cannot continue either.
@@ -125,6 +137,7 @@ func (c *Current) rematch(ctx context.Context) {
 	started := time.Now()
 	var swept Swept
 	sweep := func(ctx context.Context) (err error) {
+		c.lift(ctx)
 		swept, err = c.Sweeper.Rematch(ctx)
 		return err
 	}

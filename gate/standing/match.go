@@ -97,10 +97,10 @@ func (s *Standing) outdated(rec gate.Record) bool {
 }
 
 // current reports whether the findings of a record are those of the active
-// generation and the linked matcher.
+// generation and the linked matcher, or stand in it.
 func (s *Standing) current(rec gate.Record) bool {
 	g, ok := s.Matcher.Generation()
-	return ok && rec.FindingsID != "" && rec.Generation == g.Number && s.matched(rec, g)
+	return ok && rec.FindingsID != "" && (rec.Generation == g.Number && s.matched(rec, g) || s.lifted(&rec, g))
 }
 
 // matched reports whether the findings of a record are what would come out now,

@@ -17,7 +17,8 @@ import (
 // has loaded, or of another matcher, or cannot be read, the stored inventory is matched
 // in process and the answer is from that: new advisories decide at once, before the
 // sweep has reached the image, and a record that was put back decides nothing that the
-// present data would not (docs/adr/0008). Findings of a newer generation than ours
+// present data would not (docs/adr/0008). Findings that stand in our generation although
+// they are of an older one are those of ours (see [Lifts]). Findings of a newer generation than ours
 // stay: a replica that lags must not replace them. matched, unless nil, is called with
 // the outcome of each match.
 func (s *Standing) Question(r gate.Reader, e gate.Entry, loc gate.Location, event gate.Event, matched func(error)) gate.Question {
@@ -34,7 +35,11 @@ func (s *Standing) Question(r gate.Reader, e gate.Entry, loc gate.Location, even
 	q.Advisories = g
 	rec := e.Record
 	may := loaded && rec.Generation <= g.Number
-	outdated := may && rec.FindingsID != "" && !s.matched(rec, g)
+	lifted := may && s.lifted(&rec, g)
+	if lifted { // what came out of a match then comes out of one now
+		q.Record.Generation, q.Record.Advisories = g.Number, g.Content
+	}
+	outdated := may && !lifted && rec.FindingsID != "" && !s.matched(rec, g)
 	if outdated {
 		// Caches must not take the answer for that of the stored findings.
 		q.Record.FindingsID = fmt.Sprintf("%s, matched again with %s by %s", rec.FindingsID, g.Content, s.Matcher.Version())

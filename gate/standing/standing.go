@@ -66,8 +66,10 @@ type Standing struct {
 	For *gate.Request
 	// Changes takes what became different; nil takes nothing.
 	Changes Changes
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Lifts know which findings of a former generation stand in this one; nil knows none.
+	Lifts *Lifts
+	Now   func() time.Time
+	Log   *slog.Logger
 	// Asked remembers what admission asks for; nil remembers nothing.
 	Asked *Asked
 

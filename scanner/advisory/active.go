@@ -34,6 +34,17 @@ func generationOf(a agree.Activation) gate.Generation {
 	return gate.Generation{Number: a.Number, Content: a.Content, UpdatedAt: a.UpdatedAt, ActivatedAt: a.ActivatedAt}
 }
 
+// Active is the generation in force and the one before it, as far as the store remembers;
+// each is zero when there is none. Errors: those of the store.
+func (m *Manager) Active(ctx context.Context) (now, former gate.Generation, err error) {
+	active, ok, err := m.member.Active(ctx)
+	if err != nil || !ok {
+		return now, former, err
+	}
+	former.Number, former.Content = active.Before()
+	return generationOf(active), former, nil
+}
+
 // content is what processes agree on of a database.
 func (d *Database) content() *agree.Content {
 	return &agree.Content{Digest: d.Content, UpdatedAt: d.UpdatedAt}

@@ -71,6 +71,8 @@ type App struct {
 	explain     *explain.Explainer
 	Catalog     *catalog.Catalog
 	sweeper     *standing.Sweeper
+	holdings    *catalog.Holdings
+	lifter      *standing.Lifter
 	syncer      *registrysync.Syncer
 	lastEvents  *intake.LastEvents
 	lookupStats *lookup.Metrics    // of lookups and what they fall back on
@@ -284,7 +286,7 @@ func (a *App) openPipeline(ctx context.Context) error {
 	a.lastEvents = intake.NewLastEvents(a.Registries, a.Store, intake.NewMetrics(a.Metrics), a.Log)
 	a.onClose(func() error { a.lastEvents.Flush(context.WithoutCancel(ctx)); return nil })
 	// The interfaces of what this process does not need stay nil.
-	a.Standing = &standing.Standing{Records: a.Store, Matcher: a.Matcher, Registries: a.Registries, Asked: new(standing.Asked), Now: time.Now, Log: a.Log}
+	a.Standing = &standing.Standing{Records: a.Store, Matcher: a.Matcher, Registries: a.Registries, Asked: new(standing.Asked), Lifts: new(standing.Lifts), Now: time.Now, Log: a.Log}
 	a.explain = &explain.Explainer{Charges: a.Store, Pulls: a.Store, Registries: a.Registries, Quota: a.quota, Now: time.Now}
 	a.Pipeline = &pipeline.Pipeline{
 		Records: a.Store, Scheduler: a.Store, Verdicts: a.Standing,
@@ -316,6 +318,7 @@ func (a *App) openPipeline(ctx context.Context) error {
 		}
 		return tags
 	}
+	a.openHoldings(c)
 	a.sweeper = standing.NewSweeper(a.Standing, standing.SweepOptions{
 		Digests: c, Scheduler: a.Store, Quota: a.quota, Tags: c.TagsOf,
 		Asked: func(ctx context.Context) ([]gate.Digest, error) { return a.Standing.Asked.Look(ctx, a.Store) },

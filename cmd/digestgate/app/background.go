@@ -44,6 +44,7 @@ func (a *App) follow(ctx context.Context, s *Running) {
 	}
 	if a.Advisories != nil {
 		s.work.Go(func() { a.untilDone(ctx, "advisories", a.Advisories.Run) })
+		s.work.Go(func() { a.Standing.Lifts.Follow(ctx, a.Store, a.Matcher, a.Log) })
 	}
 	if a.policies != nil {
 		s.work.Go(func() { a.untilDone(ctx, "policies", a.policies.Run) })
@@ -70,6 +71,8 @@ func (a *App) work(ctx context.Context, s *Running) {
 		}
 	}
 	if a.has(roleScheduler) {
+		s.work.Go(func() { a.holdings.Run(ctx) })
+		s.work.Go(func() { a.lifter.Run(ctx, a.Advisories.Changed) })
 		current := a.current()
 		s.work.Go(func() { current.Run(ctx) })
 		s.work.Go(func() { a.followSchedules(ctx, current) })
@@ -106,7 +109,7 @@ func (a *App) Workers() []*work.Worker {
 func (a *App) current() *standing.Current {
 	return &standing.Current{
 		Sweeper: a.sweeper, Advisories: a.Advisories, Policies: a.policies, Set: a.analyzerSet,
-		Store: a.Store, Shared: a.Config.Store.Shared(), Ready: a.Catalog.CatchUp, Log: a.Log,
+		Store: a.Store, Shared: a.Config.Store.Shared(), Ready: a.Catalog.CatchUp, Lift: a.lifter.Lift, Log: a.Log,
 	}
 }
 

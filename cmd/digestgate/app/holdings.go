@@ -1,0 +1,46 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/gate/standing"
+	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/match"
+)
+
+// openHoldings opens what the catalog knows of the contents of images, and what finds
+// out by it which findings stand in new advisory data.
+func (a *App) openHoldings(c *catalog.Catalog) {
+	a.holdings = c.Holdings(catalog.HoldingsOptions{
+		Contents: a.Store, Lookups: a.Matcher.Lookups, Format: strconv.Itoa(match.LookupsFormat) + " " + a.Matcher.Version(),
+	})
+	a.lifter = &standing.Lifter{
+		Lifts: a.Standing.Lifts, Matcher: a.Matcher, Holdings: a.holdings, Active: a.Advisories.Active, Touched: a.touched,
+		Store: a.Store, Shared: a.Config.Store.Shared(), Now: time.Now, Log: a.Log,
+	}
+}
+
+// touched compares two contents of advisory data of which this process has copies.
+func (a *App) touched(ctx context.Context, former, now gate.Digest) (gate.Touched, error) {
+	var d advisory.Difference
+	if former != now {
+		before, ok := a.Advisories.Dir(former)
+		if !ok {
+			return gate.Touched{}, fmt.Errorf("this process has no copy of the former advisory data %s: %w", former.Short(), gate.ErrNotFound)
+		}
+		after, ok := a.Advisories.Dir(now)
+		if !ok {
+			return gate.Touched{}, fmt.Errorf("this process has no copy of the advisory data %s: %w", now.Short(), gate.ErrNotFound)
+		}
+		var err error
+		if d, err = advisory.Diff(ctx, before, after); err != nil {
+			return gate.Touched{}, err
+		}
+	}
+	return match.Touched(ctx, d), nil
+}

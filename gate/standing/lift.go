@@ -1,0 +1,131 @@
+package standing
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// Lifts know which stored findings are also those of the generation in force, because
+// nothing on which they depend is different in it: such images are neither read nor
+// matched. What a lift names is findings, by their id, and not images: findings that
+// come later, or that were put back, are not in it and are matched
+// (docs/adr/0032-matched-by-difference.md). The zero value knows none. Safe for
+// concurrent use.
+type Lifts struct{ now atomic.Pointer[lift] }
+
+// lift is one statement, loaded.
+type lift struct {
+	liftHeader
+	findings findingsSet
+}
+
+// liftGeneration is a generation as a lift names it.
+type liftGeneration struct {
+	Number  int64       `json:"number"`
+	Content gate.Digest `json:"content"`
+}
+
+func liftedTo(g gate.Generation) liftGeneration { return liftGeneration{g.Number, g.Content} }
+
+// Hold reports whether findings with this id, which a record names as those of its
+// inventory, are also what a match with generation g by this matcher gives.
+func (l *Lifts) Hold(findingsID string, g gate.Generation, matcher string) bool {
+	if l == nil {
+		return false
+	}
+	now := l.now.Load()
+	if now == nil || now.Now.Number != g.Number || now.Now.Content != g.Content || now.Matcher != matcher {
+		return false
+	}
+	key, ok := findingsKeyOf(findingsID)
+	return ok && now.findings.has(key)
+}
+
+// Difference says from which generation the difference to g is known, by which images
+// that have findings of that generation are either lifted or matched again; ok is false
+// while it is not known.
+func (l *Lifts) Difference(g gate.Generation, matcher string) (number int64, content gate.Digest, ok bool) {
+	if l == nil {
+		return 0, "", false
+	}
+	now := l.now.Load()
+	if now == nil || now.Now != liftedTo(g) || now.Matcher != matcher {
+		return 0, "", false
+	}
+	return now.Base.Number, now.Base.Content, true
+}
+
+// lifted reports whether the findings of a record stand in g although they were matched
+// with another generation.
+func (s *Standing) lifted(rec *gate.Record, g gate.Generation) bool {
+	return s.Lifts != nil && rec.FindingsOf == rec.InventoryID && rec.Generation < g.Number &&
+		rec.Matcher == s.Matcher.Version() && s.Lifts.Hold(rec.FindingsID, g, rec.Matcher)
+}
+
+// findingsKey is half of the hash in an id of findings: nobody finds other findings
+// with the same half, and an accident among all that there are is as likely as with any
+// hash of 128 bits.
+type findingsKey struct{ high, low uint64 }
+
+const findingsKeyBytes = 16
+
+func findingsKeyOf(id string) (key findingsKey, ok bool) {
+	text, ok := strings.CutPrefix(id, "sha256:")
+	if !ok || len(text) != 64 {
+		return key, false
+	}
+	var raw [findingsKeyBytes]byte
+	for i := range raw {
+		high, low := hexDigit(text[2*i]), hexDigit(text[2*i+1])
+		if high > 15 || low > 15 {
+			return key, false
+		}
+		raw[i] = high<<4 | low
+	}
+	return keyFrom(raw[:]), true
+}
+
+// hexDigit is the value of a lower-case digit, more than 15 for what is none.
+func hexDigit(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 0xff
+}
+
+func keyFrom(raw []byte) findingsKey {
+	return findingsKey{binary.BigEndian.Uint64(raw), binary.BigEndian.Uint64(raw[8:])}
+}
+
+func (k findingsKey) append(to []byte) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(to, k.high), k.low)
+}
+
+func (k findingsKey) compare(o findingsKey) int {
+	return cmp.Or(cmp.Compare(k.high, o.high), cmp.Compare(k.low, o.low))
+}
+
+func (k findingsKey) String() string { return hex.EncodeToString(k.append(nil)) }
+
+// findingsSet is a sorted set.
+type findingsSet []findingsKey
+
+func (s findingsSet) has(key findingsKey) bool {
+	_, found := slices.BinarySearchFunc(s, key, findingsKey.compare)
+	return found
+}
+
+// sortFindings makes a set of a list.
+func sortFindings(list []findingsKey) findingsSet {
+	slices.SortFunc(list, findingsKey.compare)
+	return slices.Compact(list)
+}

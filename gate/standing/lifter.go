@@ -1,0 +1,186 @@
+package standing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
+)
+
+// Holdings say what stored images hold; gate/catalog implements it.
+type Holdings interface {
+	// CatchUp brings them up to date with the store. After an error, or when ctx ends,
+	// what is missing counts as touched.
+	CatchUp(ctx context.Context) error
+	// Sequence is how far the change feed is followed. An error ends the work; what
+	// would have been lifted is matched.
+	Sequence(ctx context.Context) (int64, error)
+	// Untouched calls fn for each image whose present findings are known. An error ends
+	// the work, as for Sequence.
+	Untouched(ctx context.Context, touched gate.Touched, fn func(gate.Holding) error) error
+}
+
+// Lifter makes the lift of each new generation. All fields are needed; use it by
+// pointer. Its methods are safe for concurrent use.
+type Lifter struct {
+	Lifts    *Lifts
+	Matcher  Matcher
+	Holdings Holdings
+	// Active is the generation in force and, as far as the store remembers, the one
+	// before it, zero for none. Errors: those of the store.
+	Active func(ctx context.Context) (now, former gate.Generation, err error)
+	// Touched compares two contents. gate.ErrNotFound: one of them is not here any more,
+	// so that everything is matched.
+	Touched func(ctx context.Context, former, now gate.Digest) (gate.Touched, error)
+	// Store is where lifts are kept; Shared says that there may be other processes on it.
+	Store  agree.TimedSettings
+	Shared bool
+	Now    func() time.Time
+	Log    *slog.Logger
+
+	mu   sync.Mutex // one at a time; guards said
+	said liftGeneration
+}
+
+// holdingsWait is how long a lift waits for what images hold. After a catalog was built
+// again it would be minutes: then those that are not known are matched, which reads the
+// same values.
+const holdingsWait = 20 * time.Second
+
+// Lift makes the lift of the generation in use here, unless there is one; in a shared
+// store one process does, and the others wait for it. Without a lift every image is
+// matched. Errors: those of the store and of the comparison.
+func (l *Lifter) Lift(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g, ok := l.Matcher.Generation()
+	if !ok {
+		return nil
+	}
+	if err := l.Lifts.load(ctx, l.Store, l.Matcher); err != nil && !errors.Is(err, gate.ErrConflict) {
+		return err
+	}
+	if _, _, known := l.Lifts.Difference(g, l.Matcher.Version()); known {
+		return nil
+	}
+	make := func(ctx context.Context) error { return l.make(ctx, g) }
+	if !l.Shared {
+		return l.done(make(ctx))
+	}
+	about := fmt.Sprintf("%d %s %s", g.Number, g.Content, l.Matcher.Version())
+	// What was done and is not to be found is done again.
+	here, err := agree.NewTurn(l.Store, "lift").Do(ctx, about, liftEvery, make)
+	if err == nil && !here {
+		err = l.Lifts.load(ctx, l.Store, l.Matcher)
+	}
+	return l.done(err)
+}
+
+// Run makes the lift of each new generation as soon as it is in use here, also while a
+// sweep runs, until ctx ends. changed is closed when other data is loaded.
+func (l *Lifter) Run(ctx context.Context, changed func() <-chan struct{}) {
+	for ctx.Err() == nil {
+		next := changed() // before the work, which may not see what changes meanwhile
+		if err := l.Lift(ctx); err != nil && ctx.Err() == nil {
+			l.Log.Warn("every stored image is matched, what changed in the advisory data could not be found out", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-next:
+		}
+	}
+}
+
+// done says why there is no lift. That the data to compare with is gone is no failure:
+// a process that has just started, or the first data.
+func (l *Lifter) done(err error) error {
+	if errors.Is(err, gate.ErrNotFound) {
+		g, _ := l.Matcher.Generation()
+		if l.said == liftedTo(g) {
+			return nil
+		}
+		l.said = liftedTo(g)
+		l.Log.Info("every stored image is matched, what changed in the advisory data is not known", "reason", err)
+		return nil
+	}
+	return err
+}
+
+func (l *Lifter) make(ctx context.Context, g gate.Generation) error {
+	started := time.Now()
+	active, former, err := l.Active(ctx)
+	if err != nil {
+		return err
+	}
+	if liftedTo(active) != liftedTo(g) {
+		return fmt.Errorf("generation %d is in force, and not the %d of this process: %w", active.Number, g.Number, gate.ErrNotFound)
+	}
+	last, err := readLift(ctx, l.Store)
+	if err != nil {
+		return err
+	}
+	base, stand, err := l.base(ctx, last, former)
+	if err != nil {
+		return err
+	}
+	touched, err := l.Touched(ctx, base.Content, g.Content)
+	if err != nil {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, holdingsWait)
+	err = l.Holdings.CatchUp(wait)
+	cancel()
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	// Whatever is written from here on is not in the lift: its findings have another id.
+	seq, err := l.Holdings.Sequence(ctx)
+	if err != nil {
+		return err
+	}
+	images := 0
+	var lifted []findingsKey
+	err = l.Holdings.Untouched(ctx, touched, func(h gate.Holding) error {
+		images++
+		key := keyFrom(h.Findings[:])
+		own := h.Generation == base.Number && h.Advisories == base.Content
+		if !h.Touched && (own || stand.has(key)) {
+			lifted = append(lifted, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	made, err := writeLift(ctx, l.Store, liftHeader{Base: base, Now: liftedTo(g), Matcher: l.Matcher.Version(), Sequence: seq, MadeAt: l.Now().UTC()}, sortFindings(lifted))
+	if err != nil {
+		return err
+	}
+	l.Lifts.now.Store(&made)
+	l.Log.Info("what changed in the advisory data is known", "generation", g.Number, "former", base.Number, "images", images,
+		"unchanged", made.Findings, "packages", len(touched.Packages), "vulnerabilities", len(touched.Vulnerabilities), "duration", time.Since(started).Round(time.Millisecond))
+	return nil
+}
+
+// base is the generation to compare with: the one before, with the findings that stand
+// in it by the last lift, if that leads to it. Every step from the generation of
+// findings to the present one is then known.
+func (l *Lifter) base(ctx context.Context, last liftHeader, former gate.Generation) (base liftGeneration, stand findingsSet, err error) {
+	base = liftedTo(former)
+	if base.Content == "" {
+		return base, nil, fmt.Errorf("there was no generation before: %w", gate.ErrNotFound)
+	}
+	if last.Now != base || last.Matcher != l.Matcher.Version() {
+		return base, nil, nil
+	}
+	stand, err = readFindings(ctx, l.Store, last)
+	if errors.Is(err, gate.ErrConflict) {
+		return base, nil, nil // they are matched
+	}
+	return base, stand, err
+}
