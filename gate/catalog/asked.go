@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"database/sql"
 	"slices"
 	"time"
 
@@ -13,24 +14,11 @@ import (
 const resolvesQuery = "SELECT body FROM jobs WHERE digest = ? AND +kind = ? ORDER BY updated_at DESC, id LIMIT ?"
 
 func (w *writer) resolves(d gate.Digest) (jobs []gate.Job) {
-	if w.err != nil {
-		return nil
-	}
-	rows, err := w.tx.QueryContext(w.ctx, resolvesQuery, d, gate.JobResolve, gate.MaxPage)
-	if err != nil {
-		w.err = err
-		return nil
-	}
-	defer rows.Close()
-	for rows.Next() {
-		job, err := listedJob(rows)
-		if err != nil {
-			w.err = err
-			return nil
-		}
+	w.each(func(row *sql.Rows) error {
+		job, err := listedJob(row)
 		jobs = append(jobs, job)
-	}
-	w.err = rows.Err()
+		return err
+	}, resolvesQuery, d, gate.JobResolve, gate.MaxPage)
 	return jobs
 }
 
@@ -72,8 +60,10 @@ func (w *writer) unrecorded(d gate.Digest) {
 		if j.CreatedAt.After(asked) {
 			asked = j.CreatedAt
 		}
+		w.name(j.Location.Repository)
 		w.exec("INSERT OR IGNORE INTO locations (digest, registry, repository, gone) VALUES (?,?,?,0)", d, j.Location.Registry, j.Location.Repository)
 	}
+	w.name(string(d))
 	w.exec(`INSERT INTO images (digest, kind, platform, state, decision, has_inventory, generation, critical, high, medium, low, unknown,
 		size, analyzed_at, seen_at, accessory, subject) VALUES (?,?,'',?,?,0,0,0,0,0,0,0,0,0,?,0,'')`, d, gate.KindUnknown, state, gate.OutcomeNone, micros(asked))
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -18,24 +17,35 @@ const (
 	page = 500
 	// pollEvery finds changes that other processes made.
 	pollEvery = time.Second
+	// apart is how long the transactions of Follow are apart while changes keep coming:
+	// a job makes five in a row, of which one read and one row are left then. A change
+	// after a pause is applied at once, and lists that must be whole do not wait; see
+	// [Fresh].
+	apart = 75 * time.Millisecond
 )
 
 // Follow applies the feed until ctx ends. It begins where the file left off and builds
 // the projection again when the feed no longer reaches back that far.
 func (c *Catalog) Follow(ctx context.Context) {
+	c.examine()
 	for ctx.Err() == nil {
 		changed := c.source.Changed()
-		more, err := c.Step(ctx)
+		applied, more, err := c.step(ctx)
 		if err != nil && ctx.Err() == nil {
 			c.log.Warn("following the change feed", "error", err)
 		}
-		if more && err == nil {
+		wait := pollEvery
+		switch {
+		case err != nil || !more:
+		case applied < page && applied > 0: // more come one by one
+			changed, wait = nil, apart
+		default: // far behind
 			continue
 		}
 		select {
 		case <-ctx.Done():
 		case <-changed:
-		case <-time.After(pollEvery):
+		case <-time.After(wait):
 		}
 	}
 }
@@ -53,61 +63,73 @@ func (c *Catalog) CatchUp(ctx context.Context) error {
 // Step applies one page of the feed and reports whether there may be more.
 // Errors: those of the store, gate.ErrResource and gate.ErrTimeout.
 func (c *Catalog) Step(ctx context.Context) (more bool, err error) {
+	_, more, err = c.step(ctx)
+	return more, err
+}
+
+// step is Step, and says how many changes were applied. A file that turns out to be
+// damaged is replaced, and there is more to do.
+func (c *Catalog) step(ctx context.Context) (applied int, more bool, err error) {
 	c.stepping.Lock()
 	defer c.stepping.Unlock()
+	applied, more, err = c.advance(ctx)
+	if damaged(err) || c.broken {
+		return 0, true, c.replace(ctx, c.opened.Load(), err)
+	}
+	return applied, more, err
+}
+
+func (c *Catalog) advance(ctx context.Context) (applied int, more bool, err error) {
 	seq, built, err := c.position(ctx)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	if built && !c.trusted {
 		if built, err = c.sameFeed(ctx, seq); err != nil {
-			return false, err
+			return 0, false, err
 		}
 	}
 	if !built {
-		return true, c.rebuild(ctx)
+		return 0, true, c.rebuild(ctx)
 	}
 	c.trusted = true
 	changes, next, err := c.source.Changes(ctx, seq, page)
 	if errors.Is(err, gate.ErrConflict) {
-		return true, c.rebuild(ctx)
+		return 0, true, c.rebuild(ctx)
 	}
 	if err != nil || next == seq {
-		return false, err
+		return 0, false, err
 	}
 	if err := c.apply(ctx, changes, next); err != nil {
-		return false, err
+		return 0, false, err
 	}
 	// The page may be short because the store left changes out that only a
 	// newer version knows: only a call that brings nothing is the end.
-	return true, nil
+	return len(changes), true, nil
 }
 
 // position is the sequence up to which the feed is applied.
 func (c *Catalog) position(ctx context.Context) (seq int64, built bool, err error) {
-	err = c.db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'seq'").Scan(&seq)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
+	list, err := once(ctx, c, "reading the catalog's position", column[int64], "SELECT value FROM meta WHERE name = 'seq'")
+	if err != nil || len(list) == 0 {
+		return 0, false, err
 	}
-	if err != nil {
-		return 0, false, failure("reading the catalog's position", err)
-	}
-	return seq, true, nil
+	return list[0], true, nil
 }
 
 // sameFeed reports whether the change at the position is the one that was
 // applied there. It is not when the store was replaced, or restored from a copy
 // and has gone on since: then the numbers fit and the content does not.
 func (c *Catalog) sameFeed(ctx context.Context, seq int64) (bool, error) {
-	var want int64
-	if err := c.db.QueryRowContext(ctx, "SELECT coalesce((SELECT value FROM meta WHERE name = 'mark'), 0)").Scan(&want); err != nil {
-		return false, failure("reading the catalog's position", err)
+	want, err := once(ctx, c, "reading the catalog's position", column[int64], "SELECT coalesce((SELECT value FROM meta WHERE name = 'mark'), 0)")
+	if err != nil {
+		return false, err
 	}
 	got, err := c.mark(ctx, seq)
 	if errors.Is(err, gate.ErrConflict) {
 		return false, nil
 	}
-	return got == want, err
+	return got == want[0], err
 }
 
 // mark is a hash of the change with a sequence number, 0 when there is none.
@@ -166,7 +188,7 @@ func (c *Catalog) apply(ctx context.Context, changes []gate.Change, next int64) 
 			want(job.Digest)
 			continue
 		}
-		removed, err := all(ctx, c, "reading the digest of a job", column[gate.Digest], jobDigestQuery, id)
+		removed, err := once(ctx, c, "reading the digest of a job", column[gate.Digest], jobDigestQuery, id)
 		if err != nil {
 			return err
 		}
@@ -211,6 +233,8 @@ func (c *Catalog) rebuild(ctx context.Context) error {
 			w.exec("DELETE FROM " + table)
 		}
 		w.forgetHeld()
+		w.exec("DELETE FROM names")
+		w.exec("INSERT INTO names_parts (names_parts) VALUES ('delete-all')")
 		if w.err != nil {
 			return w.err
 		}

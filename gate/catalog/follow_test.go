@@ -1,14 +1,20 @@
 package catalog_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -181,6 +187,154 @@ func TestUnreadableFileIsBuiltAgain(t *testing.T) {
 		}
 	})
 }
+
+// reading counts how often a catalog reads what has changed.
+type reading struct {
+	*sqlite.Store
+	reads atomic.Int64
+}
+
+func (r *reading) Jobs(ctx context.Context, ids []string) (map[string]gate.Job, error) {
+	r.reads.Add(1)
+	return r.Store.Jobs(ctx, ids)
+}
+
+// TestChangesInARowAreAppliedTogether: a change after a pause is listed at once; those
+// that follow it are applied a few times, and not one by one.
+func TestChangesInARowAreAppliedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, sqlite.Options{})
+		source := &reading{Store: s.store}
+		s.no(s.catalog.Close())
+		s.catalog = s.open(s.dir, source)
+		ctx, stop := context.WithCancel(s.ctx)
+		done := make(chan struct{})
+		go func() { defer close(done); s.catalog.Follow(ctx) }()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for round := range 3 {
+			began := time.Now()
+			s.image(fmt.Sprint("first", round))
+			synctest.Wait()
+			if got := len(s.images(gate.ImageFilter{Limit: 200})); got != round*40+1 || time.Since(began) > 0 {
+				t.Errorf("round %d: %d images after %s, want the first one at once", round, got, time.Since(began))
+			}
+			before := source.reads.Load()
+			for i := range 39 {
+				time.Sleep(5 * time.Millisecond)
+				s.image(fmt.Sprint(round, i))
+			}
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if got := len(s.images(gate.ImageFilter{Limit: 200})); got != (round+1)*40 {
+				t.Errorf("round %d: %d images after 100 ms", round, got)
+			}
+			if reads := source.reads.Load() - before; reads > 4 {
+				t.Errorf("round %d: 39 changes within 195 ms were read %d times", round, reads)
+			}
+			time.Sleep(time.Minute)
+		}
+		stop()
+		<-done
+		s.no(s.catalog.Close())
+		s.no(s.store.Close())
+	})
+}
+
+// TestDamageIsFoundBesideTheWork: a page that no list and no write needs is damaged. The
+// start does not read it; the check beside it does, says so once, and everything is
+// listed again from the store.
+func TestDamageIsFoundBesideTheWork(t *testing.T) {
+	s := newSite(t, sqlite.Options{})
+	source := &counting{Store: s.store}
+	s.follow(source)
+	for i := range 200 {
+		s.image(fmt.Sprint("i", i), loc("app"))
+	}
+	s.catchUp()
+	s.no(s.catalog.Close())
+	path := filepath.Join(s.dir, "catalog.db")
+	root := s.rootPage(path, "images_kind")
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	s.no(err)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), int64(root-1)*4096)
+	s.no(errors.Join(err, f.Close()))
+
+	var said sayings
+	s.catalog, err = catalog.Open(s.ctx, s.dir, source, slog.New(slog.NewTextHandler(&said, nil)))
+	s.no(err)
+	defer s.catalog.Close()
+	if said.count("damaged") != 0 {
+		t.Errorf("the start has read the whole file: %q", said.String())
+	}
+	ctx, stop := context.WithCancel(s.ctx)
+	var work sync.WaitGroup
+	work.Go(func() { s.catalog.Follow(ctx) })
+	for said.count("catalog built") == 0 && ctx.Err() == nil {
+		if got := len(s.images(gate.ImageFilter{Limit: 200})); got != 200 && said.count("damaged") == 0 {
+			t.Errorf("got %d images before the damage was found, want 200", got)
+		}
+	}
+	stop()
+	work.Wait()
+	if got := len(s.images(gate.ImageFilter{Limit: 200, Kind: gate.KindImage})); got != 200 {
+		t.Errorf("got %d images, want 200", got)
+	}
+	if n := said.count("the catalog is damaged"); n != 1 || source.scans != 2 {
+		t.Errorf("the damage was said %d times and the store scanned %d times, want once and twice: %s", n, source.scans, said.String())
+	}
+}
+
+// TestListThatMeetsDamage: a list that comes upon a damaged page answers from the store.
+func TestListThatMeetsDamage(t *testing.T) {
+	s := newSite(t, sqlite.Options{})
+	for i := range 200 {
+		s.image(fmt.Sprint("i", i), loc("app"))
+	}
+	s.catchUp()
+	s.no(s.catalog.Close())
+	path := filepath.Join(s.dir, "catalog.db")
+	root := s.rootPage(path, "images_kind")
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	s.no(err)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), int64(root-1)*4096)
+	s.no(errors.Join(err, f.Close()))
+	s.catalog = s.open(s.dir, s.store)
+	if got := len(s.images(gate.ImageFilter{Limit: 200, Kind: gate.KindImage})); got != 200 {
+		t.Errorf("got %d images, want 200", got)
+	}
+}
+
+// rootPage is where the tree of a table or an index begins in a file.
+func (s *site) rootPage(path, name string) (page int) {
+	s.Helper()
+	db, err := sql.Open("sqlite", path)
+	s.no(err)
+	defer db.Close()
+	s.no(db.QueryRow("SELECT rootpage FROM sqlite_master WHERE name = ?", name).Scan(&page))
+	return page
+}
+
+// sayings is a log that can be read while it is written.
+type sayings struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *sayings) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *sayings) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func (s *sayings) count(what string) int { return strings.Count(s.String(), what) }
 
 // TestAnotherStoreIsNoticed: the file of one store is not continued with the
 // feed of another, whose numbers fit and whose content does not.

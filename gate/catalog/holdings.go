@@ -47,7 +47,7 @@ type Holdings struct {
 	o HoldingsOptions
 
 	stepping sync.Mutex // one step at a time; guards the rest
-	ready    bool       // the format was compared
+	ready    int64      // the file whose format was compared, as Catalog.opened counts them
 	tidied   time.Time
 
 	segmentSets int
@@ -70,10 +70,13 @@ const (
 func (h *Holdings) Run(ctx context.Context) {
 	failed := ""
 	for ctx.Err() == nil {
+		opened := h.c.opened.Load()
 		more, err := h.Step(ctx)
 		switch {
 		case err == nil:
 			failed = ""
+		case damaged(err):
+			_ = h.c.renew(ctx, opened, err) // it tells the log, and Step fails again
 		case ctx.Err() == nil && err.Error() != failed: // once, while it stays the same
 			failed = err.Error()
 			h.c.log.Warn("reading what images hold", "error", err)
@@ -107,11 +110,11 @@ func (h *Holdings) CatchUp(ctx context.Context) error {
 func (h *Holdings) Step(ctx context.Context) (more bool, err error) {
 	h.stepping.Lock()
 	defer h.stepping.Unlock()
-	if !h.ready {
+	if opened := h.c.opened.Load(); h.ready != opened {
 		if err := h.format(ctx); err != nil {
 			return false, err
 		}
-		h.ready = true
+		h.ready = opened
 	}
 	var last int64
 	page, err := all(ctx, h.c, "reading which images are new", func(rows *sql.Rows) (d gate.Digest, err error) {
@@ -136,7 +139,7 @@ func (h *Holdings) Step(ctx context.Context) (more bool, err error) {
 // format forgets everything that was kept in another format.
 func (h *Holdings) format(ctx context.Context) error {
 	var kept string
-	err := h.c.db.QueryRowContext(ctx, "SELECT term FROM terms WHERE id = 0").Scan(&kept)
+	err := h.c.db().QueryRowContext(ctx, "SELECT term FROM terms WHERE id = 0").Scan(&kept)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return failure("reading the format of what images hold", err)
 	}
@@ -236,7 +239,7 @@ func rawID(id string) []byte {
 
 // Stale is how many images are not read yet.
 func (h *Holdings) Stale(ctx context.Context) (n int, err error) {
-	if err := h.c.db.QueryRowContext(ctx, "SELECT count(*) FROM stale").Scan(&n); err != nil {
+	if err := h.c.db().QueryRowContext(ctx, "SELECT count(*) FROM stale").Scan(&n); err != nil {
 		return 0, failure("counting images that are not read", err)
 	}
 	return n, nil

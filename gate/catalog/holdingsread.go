@@ -16,7 +16,7 @@ import (
 // that of fn.
 func (h *Holdings) Untouched(ctx context.Context, touched gate.Touched, fn func(gate.Holding) error) error {
 	// One snapshot: a set that is written meanwhile must not count as untouched.
-	tx, err := h.c.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := h.c.db().BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return failure("reading what images hold", err)
 	}
@@ -165,10 +165,10 @@ func (h *Holdings) setsWith(ctx context.Context, term string) (sets []int64, err
 		}
 	}
 	var last int64
-	if err := h.c.db.QueryRowContext(ctx, "SELECT coalesce(max(segment), 0) FROM segments").Scan(&last); err != nil {
+	if err := h.c.db().QueryRowContext(ctx, "SELECT coalesce(max(segment), 0) FROM segments").Scan(&last); err != nil {
 		return nil, failure("reading what images hold", err)
 	}
-	err = eachSet(ctx, h.c.db, last, math.MaxInt64, func(id int64, packed []byte) error {
+	err = eachSet(ctx, h.c.db(), last, math.MaxInt64, func(id int64, packed []byte) error {
 		return unpack(packed, func(t int64) bool {
 			if t == ids[0] {
 				sets = append(sets, id)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -54,9 +53,8 @@ func (k *keeper) term(kind, text string) (id int64) {
 	if id, ok := k.terms[text]; ok || k.err != nil {
 		return id
 	}
-	k.err = k.tx.QueryRowContext(k.ctx, "SELECT id FROM terms WHERE term = ?", text).Scan(&id)
-	if errors.Is(k.err, sql.ErrNoRows) {
-		k.err = k.tx.QueryRowContext(k.ctx, "INSERT INTO terms (term) VALUES (?) RETURNING id", text).Scan(&id)
+	if id = k.number("SELECT id FROM terms WHERE term = ?", text); id == 0 {
+		id = k.number("INSERT INTO terms (term) VALUES (?) RETURNING id", text)
 	}
 	k.terms[text] = id
 	return id
@@ -74,12 +72,11 @@ func (k *keeper) set(kind string, texts []string) (id int64) {
 	slices.Sort(ids)
 	packed := pack(ids)
 	sum := sha256.Sum256(packed)
-	k.err = k.tx.QueryRowContext(k.ctx, "SELECT id FROM sets WHERE sum = ?", sum[:]).Scan(&id)
-	if errors.Is(k.err, sql.ErrNoRows) {
+	if id = k.number("SELECT id FROM sets WHERE sum = ?", sum[:]); id == 0 {
 		// Numbers only grow: those of sets that are gone are not used again, and
 		// the sets after the last segment are the new ones.
-		k.err = k.tx.QueryRowContext(k.ctx, `INSERT INTO sets (id, sum, terms) VALUES
-			(1 + max((SELECT coalesce(max(id), 0) FROM sets), (SELECT coalesce(max(segment), 0) FROM segments)), ?, ?) RETURNING id`, sum[:], packed).Scan(&id)
+		id = k.number(`INSERT INTO sets (id, sum, terms) VALUES
+			(1 + max((SELECT coalesce(max(id), 0) FROM sets), (SELECT coalesce(max(segment), 0) FROM segments)), ?, ?) RETURNING id`, sum[:], packed)
 	}
 	return id
 }
@@ -114,9 +111,9 @@ func unpack(packed []byte, each func(int64) bool) error {
 // of them.
 func (h *Holdings) segment(ctx context.Context) error {
 	var last, sets int64
-	err := h.c.db.QueryRowContext(ctx, "SELECT coalesce(max(segment), 0) FROM segments").Scan(&last)
+	err := h.c.db().QueryRowContext(ctx, "SELECT coalesce(max(segment), 0) FROM segments").Scan(&last)
 	if err == nil {
-		err = h.c.db.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM sets WHERE id > ? LIMIT ?)", last, h.segmentSets).Scan(&sets)
+		err = h.c.db().QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM sets WHERE id > ? LIMIT ?)", last, h.segmentSets).Scan(&sets)
 	}
 	if err != nil {
 		return failure("reading the segments of the catalog", err)
@@ -125,7 +122,7 @@ func (h *Holdings) segment(ctx context.Context) error {
 		return nil
 	}
 	postings, end := map[int64][]int64{}, last
-	if err := eachSet(ctx, h.c.db, last, h.segmentSets, func(id int64, packed []byte) error {
+	if err := eachSet(ctx, h.c.db(), last, h.segmentSets, func(id int64, packed []byte) error {
 		end = id
 		return unpack(packed, func(term int64) bool {
 			postings[term] = append(postings[term], id)
@@ -135,16 +132,9 @@ func (h *Holdings) segment(ctx context.Context) error {
 		return err
 	}
 	return h.c.write(ctx, func(w *writer) error {
-		put, err := w.tx.PrepareContext(ctx, "INSERT OR REPLACE INTO postings (term, segment, sets) VALUES (?,?,?)")
-		if err != nil {
-			return err
-		}
-		defer put.Close()
 		w.exec("INSERT INTO segments (segment) VALUES (?)", end)
 		for term, ids := range postings {
-			if _, err := put.ExecContext(ctx, term, end, pack(ids)); err != nil {
-				return err
-			}
+			w.exec("INSERT OR REPLACE INTO postings (term, segment, sets) VALUES (?,?,?)", term, end, pack(ids))
 		}
 		return w.err
 	})
@@ -201,7 +191,7 @@ func (h *Holdings) removeUnused(ctx context.Context) error {
 	const unused = "FROM sets WHERE id NOT IN (SELECT packages FROM held UNION SELECT libraries FROM held UNION SELECT vulnerabilities FROM held)"
 	const gone = "FROM held WHERE digest NOT IN (SELECT digest FROM images)"
 	var loose, sets, lost int
-	err := h.c.db.QueryRowContext(ctx, "SELECT (SELECT count(*) "+unused+"), (SELECT count(*) FROM sets), (SELECT count(*) "+gone+")").Scan(&loose, &sets, &lost)
+	err := h.c.db().QueryRowContext(ctx, "SELECT (SELECT count(*) "+unused+"), (SELECT count(*) FROM sets), (SELECT count(*) "+gone+")").Scan(&loose, &sets, &lost)
 	if err != nil {
 		return failure("counting what no image holds", err)
 	}

@@ -13,11 +13,15 @@ import (
 // Images lists images, newest first. next is "" at the end. A cursor that was
 // not made by this method is gate.ErrInvalid.
 func (c *Catalog) Images(ctx context.Context, f gate.ImageFilter) (list []gate.ListedImage, next string, err error) {
-	query, args, limit, err := imagesQuery(f)
+	where, limit, err := imageConditions(f)
 	if err != nil {
 		return nil, "", err
 	}
-	list, err = all(ctx, c, "listing images", listedImage, query, args...)
+	if f.Keyword == "" {
+		list, err = c.listed(ctx, imagesQuery(where, limit))
+	} else {
+		list, err = c.searched(ctx, f.Keyword, where, limit)
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -37,10 +41,8 @@ func (c *Catalog) Images(ctx context.Context, f gate.ImageFilter) (list []gate.L
 	return list, next, nil
 }
 
-// imagesQuery asks for one row more than limit, which tells whether there is a
-// next page.
-func imagesQuery(f gate.ImageFilter) (query string, args []any, limit int, err error) {
-	var where conditions
+// imageConditions are those of a filter, without its keyword.
+func imageConditions(f gate.ImageFilter) (where conditions, limit int, err error) {
 	where.equal("i.state", string(f.State))
 	where.equal("i.decision", string(f.Decision))
 	where.equal("i.kind", string(f.Kind))
@@ -59,18 +61,30 @@ func imagesQuery(f gate.ImageFilter) (query string, args []any, limit int, err e
 	case f.Registry != "":
 		where.add("EXISTS (SELECT 1 FROM locations l WHERE l.digest = i.digest AND l.registry = ?)", f.Registry)
 	}
-	if f.Keyword != "" {
-		like := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(f.Keyword) + "%"
-		where.add(`(i.digest LIKE ? ESCAPE '\' OR i.digest IN (SELECT digest FROM locations WHERE repository LIKE ? ESCAPE '\')
-			OR i.digest IN (SELECT digest FROM tags WHERE tag LIKE ? ESCAPE '\'))`, like, like, like)
-	}
 	limit, err = where.page("images", "i.seen_at", "i.digest", f.Cursor, f.Limit)
-	if err != nil {
-		return "", nil, 0, err
-	}
-	return `SELECT i.digest, i.kind, i.platform, i.state, i.decision, i.critical, i.high, i.medium, i.low,
-		i.unknown, i.size, i.analyzed_at, i.seen_at FROM images i WHERE ` + where.String() + ` ORDER BY i.seen_at DESC, i.digest LIMIT ?`,
-		append(where.args, limit+1), limit, nil
+	return where, limit, err
+}
+
+// query is a statement with its arguments.
+type query struct {
+	text string
+	args []any
+}
+
+const (
+	imageColumns = `SELECT i.digest, i.kind, i.platform, i.state, i.decision, i.critical, i.high, i.medium, i.low,
+		i.unknown, i.size, i.analyzed_at, i.seen_at`
+	newestFirst = " ORDER BY i.seen_at DESC, i.digest LIMIT ?"
+)
+
+// imagesQuery asks for one row more than limit, which tells whether there is a
+// next page.
+func imagesQuery(where conditions, limit int) query {
+	return query{imageColumns + " FROM images i WHERE " + where.String() + newestFirst, append(slices.Clip(where.args), limit+1)}
+}
+
+func (c *Catalog) listed(ctx context.Context, q query) ([]gate.ListedImage, error) {
+	return all(ctx, c, "listing images", listedImage, q.text, q.args...)
 }
 
 func listedImage(rows *sql.Rows) (i gate.ListedImage, err error) {

@@ -6,14 +6,32 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
 )
 
-// all reads the rows of a query.
+// all reads the rows of a query. When the file turns out to be damaged it is replaced,
+// and the query answers from the new one, as far as that is filled in time.
 func all[T any](ctx context.Context, c *Catalog, doing string, row func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := c.db.QueryContext(ctx, query, args...)
+	opened := c.opened.Load()
+	list, err := once(ctx, c, doing, row, query, args...)
+	if !damaged(err) || c.renew(ctx, opened, err) != nil {
+		return list, err
+	}
+	return once(ctx, c, doing, row, query, args...)
+}
+
+// once is all without looking after the file.
+func once[T any](ctx context.Context, c *Catalog, doing string, row func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	c.using.RLock()
+	defer c.using.RUnlock()
+	stmt, err := c.compiled(ctx, query)
+	if err != nil {
+		return nil, failure(doing, err)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, failure(doing, err)
 	}
@@ -32,6 +50,32 @@ func all[T any](ctx context.Context, c *Catalog, doing string, row func(*sql.Row
 	return list, nil
 }
 
+// maxCompiled bounds the statements that are kept. Their texts depend on which filters
+// are given, of which there are fewer.
+const maxCompiled = 500
+
+// compiled is the statement of a text: the lists of a page ask the same hundred times,
+// and to compile a statement takes longer than to run it.
+func (c *Catalog) compiled(ctx context.Context, text string) (*sql.Stmt, error) {
+	c.compiling.Lock()
+	defer c.compiling.Unlock()
+	if s := c.stmts[text]; s != nil {
+		return s, nil
+	}
+	s, err := c.db().PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.stmts) >= maxCompiled {
+		for _, old := range c.stmts {
+			_ = old.Close() // what still reads by one reads to its end
+		}
+		clear(c.stmts)
+	}
+	c.stmts[text] = s
+	return s, nil
+}
+
 // column reads rows of one column.
 func column[T any](rows *sql.Rows) (one T, err error) { return one, rows.Scan(&one) }
 
@@ -39,6 +83,11 @@ func column[T any](rows *sql.Rows) (one T, err error) { return one, rows.Scan(&o
 type conditions struct {
 	parts []string
 	args  []any
+}
+
+// and is these conditions and one more.
+func (c conditions) and(sql string, args ...any) conditions {
+	return conditions{append(slices.Clip(c.parts), sql), append(slices.Clip(c.args), args...)}
 }
 
 func (c *conditions) add(sql string, args ...any) {

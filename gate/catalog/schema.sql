@@ -52,6 +52,15 @@ CREATE TABLE tags (
 ) WITHOUT ROWID;
 CREATE INDEX tags_subject ON tags (subject, registry, repository, tag) WHERE subject != '';
 CREATE INDEX tags_digest ON tags (digest, registry, repository);
+CREATE INDEX tags_tag ON tags (tag, digest);
+
+-- Every digest, repository and tag that was ever written, for searches by a part of
+-- one. What is not used any more costs a look and is gone when the file is built again.
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE VIRTUAL TABLE names_parts USING fts5 (name, content = 'names', content_rowid = 'id', tokenize = 'trigram', detail = none);
+CREATE TRIGGER names_new AFTER INSERT ON names BEGIN
+	INSERT INTO names_parts (rowid, name) VALUES (new.id, new.name);
+END;
 
 CREATE TABLE jobs (
 	id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, digest TEXT NOT NULL,

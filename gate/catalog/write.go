@@ -13,7 +13,7 @@ import (
 // writer writes rows in one transaction and keeps the first error.
 type writer struct {
 	ctx context.Context
-	tx  *sql.Tx
+	in  *pen
 	err error
 	// parents are indexes whose rows depend on an image that was written.
 	parents map[string]bool
@@ -21,20 +21,23 @@ type writer struct {
 
 // write runs fn in a transaction.
 func (c *Catalog) write(ctx context.Context, fn func(*writer) error) error {
-	tx, err := c.db.BeginTx(ctx, nil)
-	if err != nil {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.using.RLock()
+	defer c.using.RUnlock()
+	if err := c.pen.begin(ctx); err != nil {
 		return failure("writing the catalog", err)
 	}
-	w := &writer{ctx: ctx, tx: tx, parents: map[string]bool{}}
-	err = fn(w)
+	w := &writer{ctx: ctx, in: c.pen, parents: map[string]bool{}}
+	err := fn(w)
 	for parent := range w.parents {
 		w.index(parent)
 	}
-	if err := errors.Join(err, w.err); err != nil {
-		return failure("writing the catalog", errors.Join(err, tx.Rollback()))
+	if err = errors.Join(err, w.err); err == nil {
+		err = c.pen.exec(ctx, "COMMIT")
 	}
-	if err := tx.Commit(); err != nil {
-		return failure("writing the catalog", err)
+	if err != nil {
+		return failure("writing the catalog", errors.Join(err, c.pen.rollback(ctx)))
 	}
 	return nil
 }
@@ -46,9 +49,25 @@ func (w *writer) position(seq, mark int64) {
 
 func (w *writer) exec(query string, args ...any) {
 	if w.err == nil {
-		_, w.err = w.tx.ExecContext(w.ctx, query, args...)
+		w.err = w.in.exec(w.ctx, query, args...)
 	}
 }
+
+// each calls row for each row of a query.
+func (w *writer) each(row func(*sql.Rows) error, query string, args ...any) {
+	if w.err == nil {
+		w.err = w.in.each(w.ctx, row, query, args...)
+	}
+}
+
+// number is the one number of a query's one row, 0 when there is none.
+func (w *writer) number(query string, args ...any) (n int64) {
+	w.each(func(row *sql.Rows) error { return row.Scan(&n) }, query, args...)
+	return n
+}
+
+// name makes a name known to searches by a part of it.
+func (w *writer) name(name string) { w.exec("INSERT OR IGNORE INTO names (name) VALUES (?)", name) }
 
 func (w *writer) job(j gate.Job) {
 	body, err := json.Marshal(j)
@@ -68,6 +87,7 @@ func (w *writer) tag(k gate.TagKey, m gate.TagMapping) {
 		w.exec("DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?", k.Registry, k.Repository, k.Tag)
 		return
 	}
+	w.name(k.Tag)
 	w.exec("INSERT OR REPLACE INTO tags (registry, repository, tag, digest, subject) VALUES (?,?,?,?,?)", k.Registry, k.Repository, k.Tag, m.Digest, gate.TagSubject(k.Tag))
 }
 
@@ -87,6 +107,7 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 		decision = gate.OutcomeNone
 	}
 	for _, l := range r.Locations {
+		w.name(l.Repository)
 		w.exec("INSERT INTO locations (digest, registry, repository, gone) VALUES (?,?,?,?)", d, l.Registry, l.Repository, l.Gone)
 		verdict := l.Verdict.Outcome
 		if verdict == "" {
@@ -99,6 +120,7 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 			seenAt = l.SeenAt
 		}
 	}
+	w.name(string(d))
 	w.exec(`INSERT OR REPLACE INTO images (digest, kind, platform, state, decision, has_inventory, generation,
 		critical, high, medium, low, unknown, size, analyzed_at, seen_at, accessory, subject, inventory, findings) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		d, r.Manifest.Kind, r.Manifest.Platform.String(), w.stateWith(d, e.State()), decision, r.InventoryID != "", r.Generation,
@@ -121,49 +143,27 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 
 // collectParents notes the indexes that an image belongs to.
 func (w *writer) collectParents(d gate.Digest) {
-	if w.err != nil {
-		return
-	}
-	rows, err := w.tx.QueryContext(w.ctx, "SELECT parent FROM children WHERE child = ?", d)
-	if err != nil {
-		w.err = err
-		return
-	}
-	defer rows.Close()
-	for rows.Next() {
+	w.each(func(row *sql.Rows) error {
 		var parent string
-		if w.err = rows.Scan(&parent); w.err != nil {
-			return
-		}
+		err := row.Scan(&parent)
 		w.parents[parent] = true
-	}
-	w.err = rows.Err()
+		return err
+	}, "SELECT parent FROM children WHERE child = ?", d)
 }
 
 // index computes the row of an index from those of its judged children.
 func (w *writer) index(parent string) {
-	if w.err != nil {
-		return
-	}
-	rows, err := w.tx.QueryContext(w.ctx, `SELECT coalesce(i.state, 'not_scanned'), coalesce(i.decision, 'none'),
-		coalesce(i.critical,0), coalesce(i.high,0), coalesce(i.medium,0), coalesce(i.low,0), coalesce(i.unknown,0), coalesce(i.analyzed_at,0)
-		FROM children c LEFT JOIN images i ON i.digest = c.child WHERE c.parent = ?`, parent)
-	if err != nil {
-		w.err = err
-		return
-	}
-	defer rows.Close()
 	var states []gate.State
 	var sum gate.Counts
 	var analyzed int64
 	decision := gate.OutcomeAllow
-	for rows.Next() {
+	w.each(func(row *sql.Rows) error {
 		var state gate.State
 		var d gate.Outcome
 		var c gate.Counts
 		var at int64
-		if w.err = rows.Scan(&state, &d, &c.Critical, &c.High, &c.Medium, &c.Low, &c.Unknown, &at); w.err != nil {
-			return
+		if err := row.Scan(&state, &d, &c.Critical, &c.High, &c.Medium, &c.Low, &c.Unknown, &at); err != nil {
+			return err
 		}
 		states = append(states, state)
 		if d.Worse(decision) {
@@ -171,8 +171,11 @@ func (w *writer) index(parent string) {
 		}
 		sum = sum.Plus(c)
 		analyzed = max(analyzed, at)
-	}
-	if w.err = rows.Err(); w.err != nil {
+		return nil
+	}, `SELECT coalesce(i.state, 'not_scanned'), coalesce(i.decision, 'none'),
+		coalesce(i.critical,0), coalesce(i.high,0), coalesce(i.medium,0), coalesce(i.low,0), coalesce(i.unknown,0), coalesce(i.analyzed_at,0)
+		FROM children c LEFT JOIN images i ON i.digest = c.child WHERE c.parent = ?`, parent)
+	if w.err != nil {
 		return
 	}
 	if len(states) == 0 {
