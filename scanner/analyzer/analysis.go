@@ -29,10 +29,11 @@ const (
 	// maxFile is the largest single file that is analysed; a sparse one can
 	// claim any size. The largest programs and archives seen have 2 GiB.
 	maxFile = 4 << 30
-	// resultsShare of scan.childMemory is what the layer results of an image may
-	// take as JSON: the merging child holds all of them, unpacked to some three times
-	// as much.
+	// resultsShare of scan.childMemory, and maxResults, is what the layer results of an
+	// image may take as JSON: the merging child holds all of them, unpacked to some
+	// three times as much.
 	resultsShare = 4
+	maxResults   = 256 << 20
 	// maxLayers is twice what container runtimes can mount (127 overlays).
 	maxLayers = 256
 )
@@ -204,9 +205,12 @@ func (r *analysis) accept(i int, res *result) (int64, error) {
 		return 0, gate.Permanent(fmt.Errorf("layer %d of %d unpacks to %s, the configuration says %s; no runtime accepts that, build and push the image again: %w",
 			i+1, len(r.image.Layers), res.diffID.Short(), want.Short(), gate.ErrIntegrity))
 	}
-	if r.total += res.length; r.total > int64(r.a.config.ChildMemory)/resultsShare {
+	switch r.total += res.length; {
+	case r.total > int64(r.a.config.ChildMemory)/resultsShare:
 		return 0, fmt.Errorf("what was found in the layers takes more than %s, a quarter of scan.childMemory: %w",
 			r.a.config.ChildMemory/resultsShare, gate.ErrUnassessable)
+	case r.total > maxResults:
+		return 0, fmt.Errorf("what was found in the layers takes more than %s, the most for an image: %w", gate.ByteSize(maxResults), gate.ErrUnassessable)
 	}
 	return max(res.size, 0), nil
 }

@@ -27,16 +27,25 @@ const (
 
 func newAhead(r io.Reader) *ahead {
 	a := &ahead{blocks: make(chan block, aheadBlocks), free: make(chan []byte, aheadBlocks+2), stop: make(chan struct{})}
-	for range aheadBlocks + 2 {
-		a.free <- make([]byte, aheadBytes)
-	}
 	go func() {
-		for {
+		for made := 0; ; {
 			var buf []byte
 			select {
 			case buf = <-a.free:
 			case <-a.stop:
 				return
+			default:
+			}
+			if buf == nil && made < aheadBlocks+2 { // a small layer needs one or two
+				buf = make([]byte, aheadBytes)
+				made++
+			}
+			if buf == nil {
+				select {
+				case buf = <-a.free:
+				case <-a.stop:
+					return
+				}
 			}
 			n, err := io.ReadFull(r, buf[:aheadBytes])
 			if err == io.ErrUnexpectedEOF {

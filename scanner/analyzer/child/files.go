@@ -27,6 +27,8 @@ import (
 // a time while the archive is read, then those analysers that want to see all
 // their files together.
 type files struct {
+	tools   *tools
+	bench   *bench
 	notes   *notes
 	spool   *spool
 	result  *analyzer.AnalysisResult
@@ -64,9 +66,52 @@ type typed struct {
 
 var options = analyzer.AnalysisOptions{Offline: true}
 
+// tools are what a child uses for one layer after the other. Making them takes longer
+// than the analysis of a small layer. Nothing of a layer stays in them. They are for one
+// goroutine.
+type tools struct {
+	secrets *secrets
+	benches []*bench // that are not used
+}
+
+// bench is what the files of a part of a layer are analysed with.
+type bench struct {
+	heard *heard
+	slots []*slot
+}
+
+// bench gives one to a part, with so many slots.
+func (t *tools) bench(n *notes, slots int) (*bench, analyzer.Versions, error) {
+	v, err := versions()
+	if err != nil {
+		return nil, v, err
+	}
+	if k := len(t.benches) - 1; k >= 0 && len(t.benches[k].slots) == slots {
+		b := t.benches[k]
+		t.benches = t.benches[:k]
+		b.heard.notes = n
+		return b, v, nil
+	}
+	single, together := slices.Sorted(maps.Keys(v.Analyzers)), slices.Sorted(maps.Keys(v.PostAnalyzers))
+	b := &bench{heard: &heard{n}}
+	for range slots {
+		s := &slot{result: analyzer.NewAnalysisResult()}
+		for _, name := range single {
+			g, err := b.group(append(single, together...), name, func() string { return s.path })
+			if err != nil {
+				return nil, v, err
+			}
+			s.typed = append(s.typed, typed{analyzer.Type(name), g})
+		}
+		b.slots = append(b.slots, s)
+	}
+	return b, v, nil
+}
+
 // newFiles prepares the analysers for so many files at a time.
-func newFiles(n *notes, s *spool, unit protocol.Unit, slots int) (*files, error) {
+func newFiles(t *tools, n *notes, s *spool, unit protocol.Unit, slots int) (*files, error) {
 	f := &files{
+		tools:    t,
 		notes:    n,
 		spool:    s,
 		result:   analyzer.NewAnalysisResult(),
@@ -74,33 +119,28 @@ func newFiles(n *notes, s *spool, unit protocol.Unit, slots int) (*files, error)
 		together: map[analyzer.Type]*analyzer.CompositeFS{},
 	}
 	if unit.Secrets.Enabled {
-		f.secrets = newSecrets(unit.Secrets)
+		if t.secrets == nil {
+			t.secrets = newSecrets(unit.Secrets)
+		}
+		f.secrets = t.secrets
 	}
-	v, err := versions()
+	b, v, err := t.bench(n, slots)
 	if err != nil {
 		return nil, err
 	}
-	single := slices.Sorted(maps.Keys(v.Analyzers))
-	together := slices.Sorted(maps.Keys(v.PostAnalyzers))
+	f.bench = b
 	f.slots = make(chan *slot, f.all)
-	for range f.all {
-		s := &slot{result: analyzer.NewAnalysisResult()}
-		for _, name := range single {
-			g, err := f.group(append(single, together...), name, func() string { return s.path })
-			if err != nil {
-				return nil, err
-			}
-			s.typed = append(s.typed, typed{analyzer.Type(name), g})
-		}
+	for _, s := range b.slots {
 		f.slots <- s
 	}
 	if f.together1, err = analyzer.NewCompositeFS(); err != nil {
 		return nil, fmt.Errorf("making a temporary directory: %w", err)
 	}
-	// Post-analysers make their loggers when they are made.
-	f.listen("", nil)
+	// Post-analysers make their loggers when they are made, and may keep what they
+	// have seen: they are new for each part.
+	b.listen("", nil)
 	f.post, err = analyzer.NewAnalyzerGroup(analyzer.AnalyzerOptions{
-		DisabledAnalyzers: append(types(single), disabled...), DetectionPriority: ftypes.PriorityComprehensive, Parallel: f.all,
+		DisabledAnalyzers: append(types(slices.Sorted(maps.Keys(v.Analyzers))), disabled...), DetectionPriority: ftypes.PriorityComprehensive, Parallel: f.all,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the analysers: %w", err)
@@ -118,13 +158,13 @@ func types(names []string) []analyzer.Type {
 
 // listen makes by responsible for the records of loggers made from now on and
 // of those who ask for the default logger at each record.
-func (f *files) listen(by analyzer.Type, path func() string) {
-	slog.SetDefault(slog.New(&listener{notes: f.notes, by: by, path: path}))
+func (b *bench) listen(by analyzer.Type, path func() string) {
+	slog.SetDefault(slog.New(&listener{heard: b.heard, by: by, path: path}))
 }
 
 // group has the one analyser only; it takes its logger when it is made.
-func (f *files) group(all []string, only string, path func() string) (analyzer.AnalyzerGroup, error) {
-	f.listen(analyzer.Type(only), path)
+func (b *bench) group(all []string, only string, path func() string) (analyzer.AnalyzerGroup, error) {
+	b.listen(analyzer.Type(only), path)
 	others := slices.DeleteFunc(types(all), func(t analyzer.Type) bool { return t == analyzer.Type(only) })
 	g, err := analyzer.NewAnalyzerGroup(analyzer.AnalyzerOptions{
 		DisabledAnalyzers: append(others, disabled...), DetectionPriority: ftypes.PriorityComprehensive,
@@ -190,8 +230,13 @@ func (f *files) wait() {
 	}
 }
 
-// close removes what was kept for the analysers that see all their files at once.
+// close removes what was kept for the analysers that see all their files at once, and
+// lays the tools down for the next part. No file is being analysed.
 func (f *files) close() {
+	for _, s := range f.bench.slots {
+		s.path, s.result = "", analyzer.NewAnalysisResult()
+	}
+	f.tools.benches = append(f.tools.benches, f.bench)
 	for _, c := range f.together {
 		_ = c.Cleanup()
 	}
@@ -391,7 +436,7 @@ func (f *files) finish(ctx context.Context) (*analyzer.AnalysisResult, error) {
 		return nil, err
 	}
 	for _, t := range slices.Sorted(maps.Keys(f.together)) {
-		f.listen(t, nil)
+		f.bench.listen(t, nil)
 		// A result of its own: what another analyser found is no reason to
 		// leave a file out.
 		part := analyzer.NewAnalysisResult()

@@ -281,7 +281,7 @@ func (img *image) openNames() error {
 		return nil
 	}
 	var err error
-	img.names, err = newFiles(&notes{}, &spool{}, img.unit, 1)
+	img.names, err = newFiles(&tools{}, &notes{}, &spool{}, img.unit, 1)
 	return err
 }
 

@@ -77,7 +77,7 @@ func (f *files) jar(j *job) {
 	}
 	defer r.Close()
 	before := slog.Default()
-	f.listen(analyzer.TypeJar, func() string { return j.name })
+	f.bench.listen(analyzer.TypeJar, func() string { return j.name })
 	index := &noIndex{}
 	p := jar.NewParser(index, jar.WithSize(j.content.size), jar.WithFilePath(j.name))
 	slog.SetDefault(before)

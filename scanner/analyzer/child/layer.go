@@ -18,12 +18,13 @@ import (
 // is in each. It returns their heads.
 func analyzeLayers(ctx context.Context, p *parent, unit protocol.Unit) ([]protocol.Layer, error) {
 	var heads []protocol.Layer
+	t := &tools{}
 	left := unit.Limits.UncompressedBytes
 	for i, read := range unit.Reads {
 		if left > 0 && (read.UncompressedBytes <= 0 || left < read.UncompressedBytes) {
 			read.UncompressedBytes = left
 		}
-		layer, err := analyzeLayer(ctx, p, i, unit, read)
+		layer, err := analyzeLayer(ctx, t, p, i, unit, read)
 		if err == nil {
 			err = p.found(i, layer)
 		}
@@ -38,13 +39,13 @@ func analyzeLayers(ctx context.Context, p *parent, unit protocol.Unit) ([]protoc
 	return heads, nil
 }
 
-func analyzeLayer(ctx context.Context, p *parent, i int, unit protocol.Unit, read protocol.Read) (*protocol.Layer, error) {
+func analyzeLayer(ctx context.Context, t *tools, p *parent, i int, unit protocol.Unit, read protocol.Read) (*protocol.Layer, error) {
 	body, err := p.layer(i)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	layer, err := readLayer(ctx, body, unit, read)
+	layer, err := readLayer(ctx, t, body, unit, read)
 	// The rest is read in any case: only a layer seen to its end has a digest
 	// that the worker can check, and that check comes before ours.
 	if _, drainErr := io.Copy(io.Discard, body); err == nil && drainErr != nil {
@@ -56,13 +57,13 @@ func analyzeLayer(ctx context.Context, p *parent, i int, unit protocol.Unit, rea
 	return layer, nil
 }
 
-func readLayer(ctx context.Context, compressed io.Reader, unit protocol.Unit, read protocol.Read) (*protocol.Layer, error) {
+func readLayer(ctx context.Context, t *tools, compressed io.Reader, unit protocol.Unit, read protocol.Read) (*protocol.Layer, error) {
 	stream, err := newLayerStream(compressed, read.UncompressedBytes)
 	if err != nil {
 		return nil, err
 	}
 	defer stream.close()
-	w, err := newWalk(unit, read)
+	w, err := newWalk(t, unit, read)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +97,7 @@ const maxReadings = 4
 
 // walk reads the archive's headers and hands regular files on.
 type walk struct {
+	tools   *tools
 	unit    protocol.Unit
 	spool   *spool
 	parts   []*part
@@ -105,8 +107,8 @@ type walk struct {
 	wanted  map[int][]protocol.Wanted // by entry
 }
 
-func newWalk(unit protocol.Unit, read protocol.Read) (*walk, error) {
-	w := &walk{unit: unit, times: map[string]int{},
+func newWalk(t *tools, unit protocol.Unit, read protocol.Read) (*walk, error) {
+	w := &walk{tools: t, unit: unit, times: map[string]int{},
 		spool: &spool{maxFile: unit.Limits.FileBytes, maxTemp: unit.Limits.TempBytes}}
 	if len(read.Wanted) > 0 {
 		w.wanted = map[int][]protocol.Wanted{}
@@ -128,7 +130,7 @@ func (w *walk) close() {
 // part is where the reading number k of a name belongs.
 func (w *walk) part(k int) (*part, error) {
 	for len(w.parts) <= k {
-		p, err := newPart(w.spool, w.unit)
+		p, err := newPart(w.tools, w.spool, w.unit)
 		if err != nil {
 			return nil, err
 		}

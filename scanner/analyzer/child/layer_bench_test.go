@@ -29,7 +29,7 @@ func BenchmarkReadLayer(b *testing.B) {
 					b.Fatal(err)
 				}
 				unit := protocol.Unit{Secrets: secrets}
-				if _, err := readLayer(b.Context(), f, unit, protocol.Read{}); err != nil {
+				if _, err := readLayer(b.Context(), &tools{}, f, unit, protocol.Read{}); err != nil {
 					b.Fatal(err)
 				}
 				f.Close()

@@ -67,7 +67,7 @@ func mergeLayers(rawConfig []byte, layers []protocol.Layer, asked []protocol.Aga
 	if err != nil || len(more) > 0 {
 		return nil, more, err
 	}
-	slog.SetDefault(slog.New(&listener{notes: n, by: "merge"}))
+	slog.SetDefault(slog.New(&listener{heard: &heard{n}, by: "merge"}))
 	facts := img.distributionFacts()
 	decided := distribution.Decide(facts)
 	detail, err := img.detail(decided)

@@ -223,11 +223,15 @@ var unidentified = []string{"name or version is empty", "failed to parse gemspec
 // listener is a slog handler that turns such records into notes. by and path
 // say what runs under it where the record does not.
 type listener struct {
-	notes *notes
+	heard *heard
 	by    analyzer.Type
 	path  func() string
 	attrs []slog.Attr
 }
+
+// heard is where the notes of listeners belong now: analysers keep their loggers for
+// the next layer.
+type heard struct{ notes *notes }
 
 func (l *listener) Enabled(context.Context, slog.Level) bool { return true }
 func (l *listener) WithGroup(string) slog.Handler            { return l }
@@ -264,10 +268,10 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 		}
 	}
 	if slices.ContainsFunc(unidentified, func(text string) bool { return strings.Contains(message, text) }) {
-		l.notes.failKind(riskOf(l.by), gate.GapUnidentified, string(l.by), path, message)
+		l.heard.notes.failKind(riskOf(l.by), gate.GapUnidentified, string(l.by), path, message)
 		return nil
 	}
-	l.notes.fail(riskOf(l.by), string(l.by), path, message)
+	l.heard.notes.fail(riskOf(l.by), string(l.by), path, message)
 	return nil
 }
 

@@ -53,9 +53,9 @@ type part struct {
 	files *files
 }
 
-func newPart(s *spool, unit protocol.Unit) (*part, error) {
+func newPart(t *tools, s *spool, unit protocol.Unit) (*part, error) {
 	n := &notes{}
-	f, err := newFiles(n, s, unit, min(max(runtime.GOMAXPROCS(0), 2), 4))
+	f, err := newFiles(t, n, s, unit, min(max(runtime.GOMAXPROCS(0), 2), 4))
 	return &part{n, f}, err
 }
 

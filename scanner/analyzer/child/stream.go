@@ -34,7 +34,7 @@ type layerStream struct {
 }
 
 func newLayerStream(compressed io.Reader, limit int64) (*layerStream, error) {
-	in := bufio.NewReaderSize(compressed, 1<<18)
+	in := bufio.NewReaderSize(compressed, 1<<16)
 	head, err := in.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("reading the layer: %w", err)
