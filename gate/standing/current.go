@@ -40,7 +40,7 @@ type Policies interface {
 }
 
 // Current sweeps whenever stored answers may not be current any more. All fields but
-// Lift are needed.
+// Lift, FullEvery and Metrics are needed.
 type Current struct {
 	Sweeper    *Sweeper
 	Advisories Advisories
@@ -58,7 +58,10 @@ type Current struct {
 	// Lift finds out which findings stand in new advisory data, so that a sweep leaves
 	// them alone; nil does not. After an error the sweep matches every image.
 	Lift func(ctx context.Context) error
-	Log  *slog.Logger
+	// FullEvery is how often images are matched that new data has left alone; 0 is never.
+	FullEvery time.Duration
+	Metrics   *Metrics // nil counts nothing
+	Log       *slog.Logger
 }
 
 // Run sweeps when the advisories or the policies changed, and now and then for
@@ -139,6 +142,9 @@ func (c *Current) rematch(ctx context.Context) {
 	sweep := func(ctx context.Context) (err error) {
 		c.lift(ctx)
 		swept, err = c.Sweeper.Rematch(ctx)
+		if err == nil {
+			c.fullSweep(ctx)
+		}
 		return err
 	}
 	var err error

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/agree"
@@ -466,4 +467,47 @@ func (m many) Untouched(_ context.Context, _ gate.Touched, fn func(gate.Holding)
 		}
 	}
 	return nil
+}
+
+// TestVerify: a full sweep leaves alone what a match gives again, and finds, counts and
+// mends what a difference has missed.
+func TestVerify(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store) {
+		ctx := t.Context()
+		w := newTown(t, s)
+		missing := func(context.Context, gate.Digest, gate.Digest) (gate.Touched, error) { return gate.Touched{}, nil }
+		w.lifter.Touched = missing // a comparison that sees nothing
+		w.activate("A")
+		plain, touched := id("plain"), id("touched")
+		w.analysed(w.maker, plain, "openssl")
+		w.analysed(w.maker, touched, "zlib")
+		w.activate("B")
+		w.no(w.lifter.Lift(ctx))
+		before := w.take(plain)
+		registry := prometheus.NewRegistry()
+		sweeper := standing.NewSweeper(w.maker, standing.SweepOptions{Digests: w.catalog, Scheduler: s, Metrics: standing.NewMetrics(registry, w.maker.Lifts)})
+		swept, err := sweeper.Verify(ctx)
+		w.no(err)
+		if swept.Matched != 2 || swept.Missed != 1 || swept.Failed != 0 {
+			t.Errorf("got %+v, want 2 matched, 1 missed", swept)
+		}
+		w.check(touched, "after the full sweep")
+		w.check(plain, "after the full sweep")
+		if after := w.take(plain); after.entry.Record.Version != before.entry.Record.Version {
+			t.Error("an image with the same findings was written")
+		}
+		metrics, err := registry.Gather()
+		w.no(err)
+		got := map[string]float64{}
+		for _, m := range metrics {
+			got[m.GetName()] = m.GetMetric()[0].GetCounter().GetValue() + m.GetMetric()[0].GetGauge().GetValue()
+		}
+		want := map[string]float64{"digestgate_full_sweep_missed_total": 1, "digestgate_full_sweeps_total": 0, "digestgate_unchanged_findings": 1}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("metrics (-want +got):\n%s", diff)
+		}
+		if swept, err := sweeper.Verify(ctx); err != nil || swept.Matched != 1 || swept.Missed != 0 {
+			t.Errorf("again: got %+v %v, want 1 matched, none missed", swept, err)
+		}
+	})
 }

@@ -25,12 +25,13 @@ type Swept struct {
 	Queued    int // of them queued for a new analysis
 	Charged   int // of them charged, because the store had lost their charge
 	Skipped   int // of them not evaluated, because nothing can have changed
+	Missed    int // of them found different by a full sweep: see [Sweeper.Verify]
 	Failed    int // left for the next sweep
 }
 
 func (s *Swept) add(o Swept) {
 	s.Seen, s.Matched, s.Evaluated = s.Seen+o.Seen, s.Matched+o.Matched, s.Evaluated+o.Evaluated
-	s.Queued, s.Charged, s.Skipped, s.Failed = s.Queued+o.Queued, s.Charged+o.Charged, s.Skipped+o.Skipped, s.Failed+o.Failed
+	s.Queued, s.Charged, s.Skipped, s.Missed, s.Failed = s.Queued+o.Queued, s.Charged+o.Charged, s.Skipped+o.Skipped, s.Missed+o.Missed, s.Failed+o.Failed
 }
 
 // Sweeper keeps stored answers current: it goes over every digest with an
@@ -58,11 +59,12 @@ type Scheduler interface {
 	Restore(ctx context.Context, d gate.Digest, period string, at time.Time) (added bool, err error)
 }
 
-// SweepOptions say what is swept; all but Asked and Tags are needed.
+// SweepOptions say what is swept; all but Asked, Tags and Metrics are needed.
 type SweepOptions struct {
 	Digests   Digests
 	Scheduler Scheduler
 	Quota     *gate.Quota
+	Metrics   *Metrics // nil counts nothing
 	// Asked lists the digests that admission was asked for lately, here or in another
 	// process, the last one first: they are swept before the others. nil lists none.
 	// Errors end the sweep; the next one begins again.

@@ -31,6 +31,9 @@ type Config struct {
 	Refresh time.Duration `yaml:"refresh"`
 	// MaxAge is the age from which the data counts as stale; 0 means never.
 	MaxAge time.Duration `yaml:"maxAge"`
+	// FullSweepEvery is how often every stored image is matched, also those of which new
+	// data changed nothing; 0 is never.
+	FullSweepEvery time.Duration `yaml:"fullSweepEvery"`
 	// Stale says what stale data means for a decision.
 	Stale StaleAction `yaml:"stale"`
 	// Keys are files with public keys that a downloaded database must be
@@ -57,9 +60,12 @@ func Default() Config {
 		Repositories: []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
 		Refresh:      6 * time.Hour,
 		MaxAge:       48 * time.Hour,
-		Stale:        StaleWarn,
-		Keys:         []string{},
-		Java:         JavaConfig{Repositories: []string{}},
+		// A week: often enough to notice an error before the data that it was made
+		// with is gone, and cheap, an hour of a processor for 100,000 images.
+		FullSweepEvery: 7 * 24 * time.Hour,
+		Stale:          StaleWarn,
+		Keys:           []string{},
+		Java:           JavaConfig{Repositories: []string{}},
 	}
 }
 
@@ -80,6 +86,9 @@ func (c Config) Validate() error {
 	}
 	if c.Stale == StaleDeny && c.MaxAge == 0 {
 		bad("maxAge", "got 0, but stale is deny and nothing would ever be stale")
+	}
+	if c.FullSweepEvery != 0 && c.FullSweepEvery < time.Hour {
+		bad("fullSweepEvery", "got %v, want 0 (never) or 1h or more", c.FullSweepEvery)
 	}
 	if c.Refresh < time.Minute {
 		bad("refresh", "got %v, want 1m or more", c.Refresh)

@@ -73,6 +73,7 @@ type App struct {
 	sweeper     *standing.Sweeper
 	holdings    *catalog.Holdings
 	lifter      *standing.Lifter
+	swept       *standing.Metrics
 	syncer      *registrysync.Syncer
 	lastEvents  *intake.LastEvents
 	lookupStats *lookup.Metrics    // of lookups and what they fall back on
@@ -320,6 +321,7 @@ func (a *App) openPipeline(ctx context.Context) error {
 	}
 	a.openHoldings(c)
 	a.sweeper = standing.NewSweeper(a.Standing, standing.SweepOptions{
+		Metrics: a.swept,
 		Digests: c, Scheduler: a.Store, Quota: a.quota, Tags: c.TagsOf,
 		Asked: func(ctx context.Context) ([]gate.Digest, error) { return a.Standing.Asked.Look(ctx, a.Store) },
 	})

@@ -109,7 +109,7 @@ func (a *App) Workers() []*work.Worker {
 func (a *App) current() *standing.Current {
 	return &standing.Current{
 		Sweeper: a.sweeper, Advisories: a.Advisories, Policies: a.policies, Set: a.analyzerSet,
-		Store: a.Store, Shared: a.Config.Store.Shared(), Ready: a.Catalog.CatchUp, Lift: a.lifter.Lift, Log: a.Log,
+		Store: a.Store, Shared: a.Config.Store.Shared(), Ready: a.Catalog.CatchUp, Lift: a.lifter.Lift, FullEvery: a.Config.Advisories.FullSweepEvery, Metrics: a.swept, Log: a.Log,
 	}
 }
 

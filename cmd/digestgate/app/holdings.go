@@ -19,6 +19,7 @@ func (a *App) openHoldings(c *catalog.Catalog) {
 	a.holdings = c.Holdings(catalog.HoldingsOptions{
 		Contents: a.Store, Lookups: a.Matcher.Lookups, Format: strconv.Itoa(match.LookupsFormat) + " " + a.Matcher.Version(),
 	})
+	a.swept = standing.NewMetrics(a.Metrics, a.Standing.Lifts)
 	a.lifter = &standing.Lifter{
 		Lifts: a.Standing.Lifts, Matcher: a.Matcher, Holdings: a.holdings, Active: a.Advisories.Active, Touched: a.touched,
 		Store: a.Store, Shared: a.Config.Store.Shared(), Now: time.Now, Log: a.Log,
