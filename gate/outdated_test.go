@@ -16,8 +16,17 @@ import (
 // scanned is a site with one image that is known and allowed, and its reference.
 func scanned(t *testing.T) (s *site, d gate.Digest, image string) {
 	t.Helper()
+	return scannedWith(t, "")
+}
+
+// scannedWith is scanned with a vulnerability of a severity in the image.
+func scannedWith(t *testing.T, severity gate.Severity) (s *site, d gate.Digest, image string) {
+	t.Helper()
 	s = newSite(t, month(0))
 	d = s.push("team/app", "v1", 1)
+	if severity != "" {
+		s.matcher.bad[d] = severity
+	}
 	s.event("team/app", "v1", d)
 	s.work()
 	// Nothing is cached: it is a process that has just started.
@@ -119,10 +128,10 @@ func (l lossy) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, err
 }
 
 // TestLostValues: what a shared store has lost, or somebody has replaced, comes
-// back by itself.
+// back by itself when it is needed.
 func TestLostValues(t *testing.T) {
 	t.Run("findings", func(t *testing.T) {
-		s, d, image := scanned(t)
+		s, d, image := scannedWith(t, gate.SeverityHigh)
 		l := s.lookupOn(lossy{s.store, false, true}, s.store, lookup.Options{}, nil)
 		s.matcher.bad[d] = gate.SeverityCritical
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodePolicy {
@@ -130,7 +139,7 @@ func TestLostValues(t *testing.T) {
 		}
 	})
 	t.Run("findings_of_newer_data", func(t *testing.T) {
-		s, _, image := scanned(t)
+		s, _, image := scannedWith(t, gate.SeverityHigh)
 		s.matcher.activate(0)
 		l := s.lookupOn(lossy{s.store, false, true}, s.store, lookup.Options{}, nil)
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodePending {
@@ -139,12 +148,20 @@ func TestLostValues(t *testing.T) {
 	})
 	t.Run("inventory", func(t *testing.T) {
 		s, d, image := scanned(t)
+		s.matcher.activate(2)
 		l := s.lookupOn(lossy{s.store, true, false}, s.store, lookup.Options{}, nil)
 		if a := s.ask(l, image); a.Permits() || a.Code != gate.CodeUnscanned {
 			t.Errorf("got %+v", a)
 		}
 		if job := s.work()[string(d)]; job.State != gate.JobDone || !job.Force || s.analyzer.count() != 2 || s.used().Used != 1 {
 			t.Errorf("it is not analysed again for free: %+v, %d analyses, used %d", job, s.analyzer.count(), s.used().Used)
+		}
+	})
+	t.Run("that_no_rule_needs", func(t *testing.T) {
+		s, _, image := scanned(t)
+		l := s.lookupOn(lossy{s.store, true, true}, s.store, lookup.Options{}, nil)
+		if a := s.ask(l, image); a.Outcome != gate.OutcomeAllow {
+			t.Errorf("the record says that there is nothing to find: got %+v", a)
 		}
 	})
 }

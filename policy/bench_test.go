@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -90,6 +91,66 @@ func BenchmarkCold(b *testing.B) {
 			b.Fatal(d)
 		}
 	}
+}
+
+// BenchmarkMany decides about many images, of which each has a fifth of its
+// vulnerabilities alone and the others with all images of its base, and then asks for
+// them again, one after the other. kept-B is the heap that each image takes.
+func BenchmarkMany(b *testing.B) {
+	const images, bases = 3000, 10
+	e := newEngine(b, Options{})
+	questions := make([]gate.Question, images)
+	for i := range questions {
+		inv, f := testInventory(), manyFindings(i, i%bases)
+		q := question(inv, f)
+		q.Record.InventoryID, q.Record.FindingsID = fmt.Sprint("i", i), fmt.Sprint("f", i)
+		f.InventoryID = q.Record.InventoryID
+		summarized(&q)
+		q.Load = nil
+		q.LoadFindings = func(context.Context) (*gate.Findings, error) {
+			f := manyFindings(i, i%bases)
+			f.InventoryID = fmt.Sprint("i", i)
+			return f, nil
+		}
+		questions[i] = q
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range questions {
+		if d := e.Evaluate(context.Background(), questions[i]); d.Code == gate.CodeInternal || d.Code == gate.CodePolicyError {
+			b.Fatal(d)
+		}
+	}
+	kept := float64(heap()-before) / images
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		e.Evaluate(context.Background(), questions[i%images])
+	}
+	b.ReportMetric(kept, "kept-B")
+	b.ReportMetric(float64(e.memos.len()), "decisions")
+}
+
+// manyFindings are 195 of an image.
+func manyFindings(image, base int) *gate.Findings {
+	f := testFindings()
+	for k := range 195 {
+		of := base
+		if k%5 == 0 {
+			of = 1000 + image
+		}
+		v := critical(fmt.Sprintf("CVE-%d-%05d", of, k))
+		v.Package, v.Severity = fmt.Sprintf("lib%d", k/3), gate.Severities()[1+k*7%4]
+		if k%3 == 0 {
+			v.FixedVersion = ""
+		}
+		f.Vulnerabilities = append(f.Vulnerabilities, v)
+	}
+	return f
 }
 
 // summarized makes the record of a question name the values that it loads.

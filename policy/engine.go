@@ -34,6 +34,7 @@ type Engine struct {
 	// judged holds what is against images of which the summary does not say that
 	// nothing is.
 	judged *lru[imageKey, judgement]
+	shared sharing
 	loads  singleflight.Group
 	evals  singleflight.Group
 }
@@ -59,6 +60,7 @@ func engineWith(o Options) *Engine {
 		inputs:  newLRU[memoKey, *facts](inputCacheBytes),
 		memos:   newLRU[memoKey, memo](memoCacheBytes),
 		judged:  newLRU[imageKey, judgement](judgedCacheBytes),
+		shared:  newSharing(),
 	}
 }
 
@@ -293,10 +295,12 @@ func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs
 	key := set.key(q, own)
 	result := e.evals.DoChan(string(key[:]), func() (any, error) {
 		reasons, err := e.run(context.WithoutCancel(ctx), set, q, fs, own)
-		m := memo{reasons, set.visible.turn(q, fs, own), set.visible.spread(&key)}
-		if err == nil {
-			e.memos.put(key, m, m.bytes())
+		if err != nil {
+			return memo{}, err
 		}
+		shared, bytes := e.shared.share(reasons)
+		m := memo{shared, set.visible.turn(q, fs, own), set.visible.spread(&key)}
+		e.memos.put(key, m, bytes+memoBytes)
 		return m, err
 	})
 	select {

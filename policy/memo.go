@@ -40,14 +40,8 @@ func (v *visible) spread(k *memoKey) time.Duration {
 	return turnSpread * time.Duration(binary.LittleEndian.Uint16(k[:])) / (1 << 16)
 }
 
-// bytes is what a memo weighs, with its place in the cache.
-func (m memo) bytes() int64 {
-	n := int64(400)
-	for i := range m.reasons {
-		n += reasonBytes(&m.reasons[i])
-	}
-	return n
-}
+// memoBytes is what a memo takes apart from its reasons, with its place in the cache.
+const memoBytes = 400
 
 func reasonBytes(r *gate.Reason) int64 {
 	n := int64(len(r.Rule)+len(r.Msg)) + 160

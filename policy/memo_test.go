@@ -5,10 +5,14 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -426,6 +430,28 @@ func TestNewerValuesAreNotKept(t *testing.T) {
 		if d := e.Evaluate(context.Background(), q); d.Outcome != gate.OutcomeDeny {
 			t.Errorf("an image with the findings of the record: got %+v", d)
 		}
+	}
+}
+
+// TestSharedReasons: what decisions have in common is there once, and it is what each of
+// them says.
+func TestSharedReasons(t *testing.T) {
+	s := newSharing()
+	reason := func(msg string, findings ...string) gate.Reason {
+		return gate.Reason{Action: gate.OutcomeWarn, Code: gate.CodePolicy, Rule: "r", Msg: strings.Clone(msg), Findings: append([]string{}, findings...)}
+	}
+	first := []gate.Reason{reason("a", "1", "2"), reason("b")}
+	second := []gate.Reason{reason("c"), reason("a", "1", "2"), reason("a", "12")}
+	one, oneBytes := s.share(slices.Clone(first))
+	two, twoBytes := s.share(slices.Clone(second))
+	if diff := cmp.Diff([][]gate.Reason{first, second}, [][]gate.Reason{one, two}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if unsafe.StringData(one[0].Msg) != unsafe.StringData(two[1].Msg) || &one[0].Findings[0] != &two[1].Findings[0] {
+		t.Error("one reason of two decisions is there twice")
+	}
+	if oneBytes <= 2*slotBytes || twoBytes >= oneBytes+2*slotBytes {
+		t.Errorf("they weigh %d and %d bytes", oneBytes, twoBytes)
 	}
 }
 

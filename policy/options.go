@@ -32,6 +32,7 @@ const (
 	inputCacheBytes  = 24 << 20
 	memoCacheBytes   = 48 << 20
 	judgedCacheBytes = 4 << 20
+	sharedCacheBytes = 8 << 20
 )
 
 // Options is everything an engine needs besides the policies themselves.
