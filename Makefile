@@ -19,7 +19,7 @@ bin/digestgate:
 	go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/digestgate
 
 bin/digestgate-analyzer:
-	@test -e $@ || echo "building $@: the first build compiles Trivy's analysers and their modules, usually 5 to 10 minutes on two cores (later ones take seconds)"
+	@test -e $@ || echo "building $@: the first build compiles Trivy's analysers and their modules, some minutes on two cores (later ones take seconds)"
 	$(ANALYZER_ENV) go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/digestgate-analyzer
 
 demo: build ## play the whole way of an image, offline, and check every verdict

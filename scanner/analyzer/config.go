@@ -91,7 +91,7 @@ type BaselineConfig struct {
 const maxSkipPaths = 1000
 
 // minChildMemory is what a child needs for an image of some packages: the
-// program itself takes 70 MiB before it does anything.
+// program itself takes 18 MiB before it does anything.
 const minChildMemory = 256 << 20
 
 // Default is the configuration of an empty file.

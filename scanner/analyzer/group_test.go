@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
@@ -63,34 +62,45 @@ func TestGroups(t *testing.T) {
 }
 
 // TestCacheNamesAreOfAllThatWasSeen: two readings have one name only if the child saw
-// the same layers in the same order and was asked for the same names of each.
+// the same layers in the same order and was asked for the same names of each. All
+// readings of up to three of three layers, with up to one of four wishes for each, are
+// tried.
 func TestCacheNamesAreOfAllThatWasSeen(t *testing.T) {
-	work := rapid.Custom(func(t *rapid.T) string {
-		n := rapid.IntRange(1, 3).Draw(t, "layers")
-		var layers []gate.Digest
-		var wanted [][]protocol.Wanted
-		again := rapid.Bool().Draw(t, "again")
-		text := ""
-		for range n {
-			d := rapid.ByteRange(0, 2).Draw(t, "layer")
-			layers = append(layers, digestNamed(d))
-			text += fmt.Sprintf("layer %d ", d)
-			if again {
-				w := protocol.Wanted{Entry: rapid.IntRange(0, 1).Draw(t, "entry"), Name: []byte(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))}
-				wanted = append(wanted, []protocol.Wanted{w})
-				text += fmt.Sprintf("%d %s ", w.Entry, w.Name)
+	wishes := [][]protocol.Wanted{{{Entry: 0, Name: []byte("a")}}, {{Entry: 1, Name: []byte("a")}}, {{Entry: 0, Name: []byte("b")}}, nil}
+	seen := map[string]string{}
+	try := func(layers []gate.Digest, wanted [][]protocol.Wanted) {
+		reading := fmt.Sprint(layers, wanted != nil, wanted)
+		name := cacheName("set", layers, wanted)
+		if other, ok := seen[name]; ok {
+			t.Errorf("%s and %s have one name", other, reading)
+		}
+		if name == cacheName("other set", layers, wanted) {
+			t.Errorf("%s has the same name for two sets", reading)
+		}
+		seen[name] = reading
+	}
+	var each func(layers []gate.Digest, wanted [][]protocol.Wanted)
+	each = func(layers []gate.Digest, wanted [][]protocol.Wanted) {
+		if len(layers) > 0 {
+			if !slices.ContainsFunc(wanted, func(w []protocol.Wanted) bool { return w != nil }) {
+				try(layers, nil)
+			} else if !slices.ContainsFunc(wanted, func(w []protocol.Wanted) bool { return w == nil }) {
+				try(layers, wanted)
 			}
 		}
-		return text + "\x00" + cacheName("set", layers, wanted)
-	})
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := work.Draw(t, "a"), work.Draw(t, "b")
-		seenA, nameA, _ := strings.Cut(a, "\x00")
-		seenB, nameB, _ := strings.Cut(b, "\x00")
-		if (seenA == seenB) != (nameA == nameB) {
-			t.Errorf("%q has the name %s and %q %s", seenA, nameA, seenB, nameB)
+		if len(layers) == 3 {
+			return
 		}
-	})
+		for n := range byte(3) {
+			for _, w := range wishes {
+				each(append(slices.Clone(layers), digestNamed(n)), append(slices.Clone(wanted), w))
+			}
+		}
+	}
+	each(nil, nil)
+	if want := (3 + 9 + 27) + (3*3 + 9*9 + 27*27); len(seen) != want {
+		t.Errorf("%d readings have a name of their own, want %d", len(seen), want)
+	}
 }
 
 // TestGroupIsWhole: what is kept of a group answers for that group only, all of it, in
