@@ -29,7 +29,7 @@ func (h *Holdings) Untouched(ctx context.Context, touched gate.Touched, fn func(
 	err = eachSet(ctx, tx, 0, math.MaxInt64, func(id int64, packed []byte) error {
 		hit := false
 		err := unpack(packed, func(term int64) bool {
-			hit = terms.ids[term]
+			hit = terms.hit(term)
 			return !hit
 		})
 		if !hit {
@@ -45,8 +45,21 @@ func (h *Holdings) Untouched(ctx context.Context, touched gate.Touched, fn func(
 
 // touchedTerms are the numbers of the terms that are touched, and of the classes.
 type touchedTerms struct {
-	ids, classes map[int64]bool
-	contents     map[int64]gate.Digest // of generations
+	ids      []bool // by number
+	classes  map[int64]bool
+	contents map[int64]gate.Digest // of generations
+}
+
+// hit reports whether a term is touched.
+func (t touchedTerms) hit(term int64) bool {
+	return term >= 0 && term < int64(len(t.ids)) && t.ids[term]
+}
+
+func (t *touchedTerms) touch(term int64) {
+	if more := int(term) + 1 - len(t.ids); more > 0 {
+		t.ids = append(t.ids, make([]bool, more)...)
+	}
+	t.ids[term] = true
 }
 
 // termsTouched goes through all terms once, because there may be more changed packages
@@ -59,7 +72,7 @@ func termsTouched(ctx context.Context, q querier, touched gate.Touched) (touched
 	for _, v := range touched.Vulnerabilities {
 		want["vulnerability\x00"+v] = true
 	}
-	t := touchedTerms{map[int64]bool{}, map[int64]bool{}, map[int64]gate.Digest{}}
+	t := touchedTerms{nil, map[int64]bool{}, map[int64]gate.Digest{}}
 	rows, err := q.QueryContext(ctx, "SELECT id, term FROM terms")
 	if err != nil {
 		return t, failure("reading what images hold", err)
@@ -78,7 +91,7 @@ func termsTouched(ctx context.Context, q querier, touched gate.Touched) (touched
 		case kind == "class":
 			t.classes[id] = touched.Class != nil && touched.Class(text)
 		case want[term]:
-			t.ids[id] = true
+			t.touch(id)
 		}
 	}
 	if err := rows.Err(); err != nil {
