@@ -74,7 +74,7 @@ bin/digestgate-figures:
 FIGURES_IMAGES ?= 100000
 FIGURES_FLAGS ?=
 figures: build bin/digestgate-figures ## measure FIGURES_IMAGES images on both stores and print the table of docs/performance.md (5 GB of disk and memory; FIGURES_FLAGS="-only reviews -stores sqlite")
-	bin/digestgate-figures -images $(FIGURES_IMAGES) -small $(shell expr $(FIGURES_IMAGES) / 5) $(FIGURES_FLAGS)
+	bin/digestgate-figures -images $(FIGURES_IMAGES) $(FIGURES_FLAGS)
 
 clean: ## remove what was built
 	rm -rf bin examples/cluster/bin

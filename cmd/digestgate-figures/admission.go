@@ -69,7 +69,9 @@ func (b *bench) newPair(srv *server) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pair{newTarget(srv, srv.addresses[listenAdmission], srv.process), newTarget(srv, address, p), p.stop}, nil
+	theirs := newTarget(srv, address, p)
+	theirs.always = true
+	return &pair{newTarget(srv, srv.addresses[listenAdmission], srv.process), theirs, p.stop}, nil
 }
 
 // reviews sends reviews at a fixed rate to a warm server, in turns with the other one.

@@ -14,7 +14,7 @@ import (
 
 func TestParse(t *testing.T) {
 	o, err := parse([]string{"-images", "5000", "-only", "reviews,search"}, io.Discard)
-	if err != nil || o.asked != 500 || o.small != 1000 {
+	if err != nil || o.asked != 500 || o.small != 250 {
 		t.Errorf("got %+v, %v", o, err)
 	}
 	for _, args := range []string{"-images 0", "-only nothing", "-stores postgres", "-images 10 -asked 11", "-rate 0"} {
@@ -33,7 +33,12 @@ func TestReviewsAskForDifferentImages(t *testing.T) {
 		t.Fatalf("%d reviews, want 100", len(bodies))
 	}
 	seen := map[string]int{}
-	for _, body := range bodies {
+	deny := 0
+	for _, r := range bodies {
+		body := r.body
+		if r.deny {
+			deny++
+		}
 		n := 0
 		if _, err := admission.EachObject(bytes.NewReader(body), func(admission.WrappedReview) error { n++; return nil }); err != nil || n != 1 {
 			t.Fatalf("%s: %d reviews, %v", body, n, err)
@@ -43,6 +48,9 @@ func TestReviewsAskForDifferentImages(t *testing.T) {
 				seen[image]++
 			}
 		}
+	}
+	if deny < 5 || deny > 40 {
+		t.Errorf("%d of 100 reviews are to be denied, want about 15", deny)
 	}
 	if len(seen) != 300 {
 		t.Errorf("%d different images, want 300", len(seen))

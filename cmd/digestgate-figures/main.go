@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,7 +34,7 @@ type options struct {
 	length                         time.Duration
 	seed                           uint64
 	stores, only                   string
-	dir, program, analyzer         string
+	dir, filled, program, analyzer string
 	serve, profiles                bool
 	limit                          time.Duration
 }
@@ -73,7 +74,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.SetOutput(stderr)
 	set.IntVar(&o.images, "images", 2_000, "images that are stored")
 	set.IntVar(&o.asked, "asked", 0, "different images that reviews ask for; 0 is a tenth of -images")
-	set.IntVar(&o.small, "small", 0, "images of the store on which a full sweep is measured; 0 is a fifth of -images")
+	set.IntVar(&o.small, "small", 0, "images of the store on which a full sweep is measured; 0 is a twentieth of -images")
 	set.IntVar(&o.resolves, "resolves", 2_000, "tags that are resolved")
 	set.IntVar(&o.rate, "rate", 1_000, "reviews a second")
 	set.DurationVar(&o.length, "for", 15*time.Second, "how long reviews are sent to each server")
@@ -81,6 +82,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.StringVar(&o.stores, "stores", "sqlite,redis", "stores to measure")
 	set.StringVar(&o.only, "only", "", "figures to measure, separated by commas; none is all: "+strings.Join(figureNames(), ", "))
 	set.StringVar(&o.dir, "dir", "", "existing directory for what is stored; none is the system's temporary one")
+	set.StringVar(&o.filled, "filled", "", "directory where filled stores are kept for later runs (SQLite 20 kB an image, Redis as much again); none keeps nothing")
 	set.StringVar(&o.program, "program", "bin/digestgate", "the program that is measured")
 	set.StringVar(&o.analyzer, "analyzer", "bin/digestgate-analyzer", "its analyser, for resolves")
 	set.BoolVar(&o.serve, "serve", false, "fill the first store, serve it until interrupted, and measure nothing")
@@ -93,7 +95,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.asked = max(o.images/10, 3)
 	}
 	if o.small == 0 {
-		o.small = max(o.images/5, 1)
+		o.small = max(o.images/20, 1)
 	}
 	if o.images < 1 || o.asked < 3 || o.asked > o.images || o.small > o.images || o.rate < 1 {
 		return o, fmt.Errorf("-images %d, -asked %d, -small %d, -rate %d: want at least 3 images, of which at most all are asked for, and a rate of 1 or more", o.images, o.asked, o.small, o.rate)
@@ -108,12 +110,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 			return o, fmt.Errorf("-stores %q: want sqlite, redis or both", name)
 		}
 	}
-	var err error
-	if o.program, err = filepath.Abs(o.program); err != nil {
-		return o, err
+	for _, path := range []*string{&o.program, &o.analyzer, &o.filled} {
+		var err error
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return o, err
+		}
 	}
-	o.analyzer, err = filepath.Abs(o.analyzer)
-	return o, err
+	return o, nil
 }
 
 // measureAll measures each store and prints the rows.
@@ -126,6 +132,7 @@ func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) error 
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
+	debug.SetGCPercent(400) // filling is mostly encoding; the servers are other processes
 	t := &table{}
 	for kind := range strings.SplitSeq(o.stores, ",") {
 		b := &bench{options: o, kind: kind, dir: filepath.Join(dir, kind), table: t, out: stderr}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store/storetest/stock"
 )
 
@@ -28,6 +29,7 @@ type target struct {
 	url     string
 	clients [callers]*http.Client
 	process *process
+	always  bool // it says yes to everything
 }
 
 func newTarget(srv *server, address string, p *process) *target {
@@ -70,25 +72,35 @@ func (o *outcome) refused() int {
 	return n
 }
 
-const allowed, deniedByPolicy = "allowed", "POLICY_DENIED"
+// What is said of reviews: yes, the code of a refusal, or that a yes was wrong.
+const allowed, deniedByPolicy, wrongly = "allowed", string(gate.CodePolicy), "WRONGLY ALLOWED"
+
+// A review is one that is sent, and whether the starter set denies it.
+type review struct {
+	body []byte
+	deny bool
+}
 
 // reviews makes the bodies of reviews that ask for n different images, spread over the
 // stock.
-func reviews(s *stock.Stock, n int) [][]byte {
-	image := func(k int) string {
-		i := k % n * (s.Images() / n)
-		return harborHost + "/" + s.Repository(i) + "@" + string(s.Digest(i))
+func reviews(s *stock.Stock, n int) []review {
+	step := s.Images() / n
+	if step%stock.Combinations == 0 {
+		step-- // or all would be of one base and application
 	}
-	out := make([][]byte, (n+perReview-1)/perReview)
+	out := make([]review, (n+perReview-1)/perReview)
 	for i := range out {
 		var containers bytes.Buffer
 		for k := range perReview {
 			if k > 0 {
 				containers.WriteByte(',')
 			}
-			fmt.Fprintf(&containers, `{"name":"c%d","image":%q,"ports":[{"containerPort":8080}],"resources":{"limits":{"memory":"256Mi"}}}`, k, image(i*perReview+k))
+			image := (i*perReview + k) % n * step
+			out[i].deny = out[i].deny || s.Critical(image)
+			fmt.Fprintf(&containers, `{"name":"c%d","image":"%s/%s@%s","ports":[{"containerPort":8080}],"resources":{"limits":{"memory":"256Mi"}}}`,
+				k, harborHost, s.Repository(image), s.Digest(image))
 		}
-		out[i] = fmt.Appendf(nil, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"11111111-2222-3333-4444-%012d",`+
+		out[i].body = fmt.Appendf(nil, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"11111111-2222-3333-4444-%012d",`+
 			`"kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"name":"app-%d","namespace":"team-%d",`+
 			`"operation":"CREATE","userInfo":{"username":"system:serviceaccount:kube-system:replicaset-controller","groups":["system:serviceaccounts"]},"dryRun":false,`+
 			`"object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app-%d","namespace":"team-%d","labels":{"app":"app"}},"spec":{"containers":[%s]}}}}`,
@@ -98,8 +110,8 @@ func reviews(s *stock.Stock, n int) [][]byte {
 }
 
 // send sends one review and says what was answered.
-func (t *target) send(ctx context.Context, i int, body []byte) string {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
+func (t *target) send(ctx context.Context, i int, r review) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(r.body))
 	if err != nil {
 		return "failed"
 	}
@@ -114,6 +126,9 @@ func (t *target) send(ctx context.Context, i int, body []byte) string {
 		return "failed"
 	}
 	if bytes.Contains(text, []byte(`"allowed":true`)) {
+		if r.deny && !t.always {
+			return wrongly
+		}
 		return allowed
 	}
 	var answer struct {
@@ -130,7 +145,7 @@ func (t *target) send(ctx context.Context, i int, body []byte) string {
 // atRate sends reviews at a fixed rate, whatever the answers do, for a length of time. The
 // time of each counts from when it was to be sent, so that a server that stalls is not
 // spared the reviews that would have come meanwhile.
-func (t *target) atRate(ctx context.Context, bodies [][]byte, rate int, length time.Duration, from int) outcome {
+func (t *target) atRate(ctx context.Context, all []review, rate int, length time.Duration, from int) outcome {
 	total := int(length.Seconds() * float64(rate))
 	out := outcome{answers: map[string]int{}, took: make([]time.Duration, 0, total), length: length}
 	before := t.process.spent()
@@ -155,7 +170,7 @@ func (t *target) atRate(ctx context.Context, bodies [][]byte, rate int, length t
 			continue
 		}
 		wg.Go(func() {
-			said := t.send(ctx, i, bodies[(from+i)%len(bodies)])
+			said := t.send(ctx, i, all[(from+i)%len(all)])
 			took := time.Since(due)
 			<-slots
 			mu.Lock()
@@ -170,7 +185,7 @@ func (t *target) atRate(ctx context.Context, bodies [][]byte, rate int, length t
 }
 
 // once sends each review once, some at a time.
-func (t *target) once(ctx context.Context, bodies [][]byte) outcome {
+func (t *target) once(ctx context.Context, all []review) outcome {
 	out := outcome{answers: map[string]int{}}
 	began, before := time.Now(), t.process.spent()
 	var mu sync.Mutex
@@ -180,7 +195,7 @@ func (t *target) once(ctx context.Context, bodies [][]byte) outcome {
 		wg.Go(func() {
 			for i := range next {
 				start := time.Now()
-				said := t.send(ctx, i, bodies[i])
+				said := t.send(ctx, i, all[i])
 				mu.Lock()
 				out.answers[said]++
 				out.took = append(out.took, time.Since(start))
@@ -188,7 +203,7 @@ func (t *target) once(ctx context.Context, bodies [][]byte) outcome {
 			}
 		})
 	}
-	for i := range bodies {
+	for i := range all {
 		next <- i
 	}
 	close(next)
@@ -206,6 +221,9 @@ func compared(ours, theirs outcome) string {
 		short(percentile(theirs.took, 50)), short(base), float64(p99)/float64(max(base, 1)), ours.refused(), total(ours))
 	if n := total(ours); n > 0 {
 		cell += fmt.Sprintf("; %s of processor time a review", short(ours.spent/time.Duration(n)))
+	}
+	if n := ours.answers[wrongly]; n > 0 {
+		cell += fmt.Sprintf("; %d WRONGLY ALLOWED", n)
 	}
 	return cell
 }

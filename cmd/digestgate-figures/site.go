@@ -43,28 +43,31 @@ type site struct {
 	out                    io.Writer
 }
 
-// newSite makes a site with a stock of n images in an empty directory.
-func newSite(ctx context.Context, o options, kind, dir string, n int, out io.Writer) (*site, error) {
+// newSite makes a site with a stock of n images in a directory that it makes, or takes one
+// that was kept.
+func newSite(ctx context.Context, o options, kind, dir string, n int, out io.Writer) (_ *site, err error) {
 	s := &site{dir: dir, program: o.program, analyzer: o.analyzer, out: out, stock: stock.New(stock.Options{Images: n, Seed: o.seed, Now: time.Now().UTC().Truncate(time.Second)})}
-	for _, sub := range []string{"data", "generations"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return nil, err
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
 		}
+	}()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
 	}
 	if _, err := policy.WriteStarter(filepath.Join(dir, "policies")); err != nil {
 		return nil, err
 	}
-	for k, g := range stock.Generations() {
-		sources := filepath.Join(dir, "sources")
-		if err := s.stock.WriteSources(sources, g); err != nil {
-			return nil, err
-		}
-		// Each is a little newer than the one before, as published data is.
-		updated := time.Now().Add(-time.Hour + time.Duration(k)*time.Minute)
-		if _, err := advisory.Build(ctx, advisory.BuildOptions{From: os.DirFS(sources), Out: s.generation(g), UpdatedAt: updated}); err != nil {
-			return nil, err
-		}
-		if err := os.RemoveAll(sources); err != nil {
+	kept := ""
+	if o.filled != "" {
+		kept = filepath.Join(o.filled, fmt.Sprintf("%s-%d-%d", kind, n, o.seed))
+	}
+	found, err := s.takeKept(kept)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		if err := s.build(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -74,10 +77,37 @@ func newSite(ctx context.Context, o options, kind, dir string, n int, out io.Wri
 	if err := s.openStore(ctx, kind); err != nil {
 		return nil, err
 	}
-	if err := s.fill(ctx, n); err != nil {
-		return nil, errors.Join(err, s.close())
+	if found {
+		return s, nil
 	}
-	return s, nil
+	if err := s.fill(ctx, n); err != nil {
+		return nil, err
+	}
+	return s, s.keep(ctx, kept)
+}
+
+// build makes the databases of all generations.
+func (s *site) build(ctx context.Context) error {
+	for _, sub := range []string{"data", "generations"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	for k, g := range stock.Generations() {
+		sources := filepath.Join(s.dir, "sources")
+		if err := s.stock.WriteSources(sources, g); err != nil {
+			return err
+		}
+		// Each is a little newer than the one before, as published data is.
+		updated := time.Now().Add(-time.Hour + time.Duration(k)*time.Minute)
+		if _, err := advisory.Build(ctx, advisory.BuildOptions{From: os.DirFS(sources), Out: s.generation(g), UpdatedAt: updated}); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(sources); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *site) generation(g stock.Generation) string {
@@ -111,24 +141,15 @@ func (s *site) openStore(ctx context.Context, kind string) error {
 	address := l.Addr().String()
 	l.Close()
 	_, port, _ := net.SplitHostPort(address)
-	// Without persistence: what a disk costs Redis is in "Queue and store (Redis)".
+	// It reads a dump that is there and writes none: what a disk costs Redis is in "Queue and
+	// store (Redis)" of docs/performance.md.
 	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir)
 	if s.redis, err = start("redis-server", cmd, func(string) {}); err != nil {
 		return err
 	}
 	s.storeURL = "redis://" + address
 	s.store = store.Config{URL: s.storeURL, Prefix: store.Default().Prefix, MACKeyFile: s.macKey}
-	for range 100 {
-		if c, err := net.Dial("tcp", address); err == nil {
-			return c.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return fmt.Errorf("redis-server does not listen on %s", address)
+	return s.redisAnswers(ctx, address)
 }
 
 // close ends what the site has started.

@@ -104,6 +104,10 @@ func (s *Stock) Tag(i int) gate.TagKey {
 	return gate.TagKey{Location: s.Locations(i)[0], Tag: fmt.Sprintf("1.%d.0", i/Combinations)}
 }
 
+// Critical reports whether image i has a critical vulnerability with a fix, for which the
+// starter set of policies denies it; one image of twenty has.
+func (s *Stock) Critical(i int) bool { return i%Combinations/Bases == criticalApplication }
+
 func (s *Stock) hash(what string, numbers ...int) gate.Digest {
 	sum := sha256.Sum256(fmt.Append(nil, "stock ", s.o.Seed, " ", what, " ", numbers))
 	return gate.Digest("sha256:" + hex.EncodeToString(sum[:]))
