@@ -17,7 +17,21 @@ import (
 // identifier into what they find and read nothing of it, and parsing hundreds
 // of hostile PURLs per match would buy nothing.
 func ScanTarget(inv *gate.Inventory) types.ScanTarget {
-	t := types.ScanTarget{
+	t := Distribution(inv)
+	t.Packages = toPackages(inv.Packages)
+	for _, app := range inv.Applications {
+		t.Applications = append(t.Applications, ftypes.Application{
+			Type:     ftypes.LangType(app.Type),
+			FilePath: app.FilePath,
+			Packages: toPackages(app.Packages),
+		})
+	}
+	return t
+}
+
+// Distribution is the target without packages and applications.
+func Distribution(inv *gate.Inventory) types.ScanTarget {
+	return types.ScanTarget{
 		Name: string(inv.Digest),
 		OS: ftypes.OS{
 			Family:   ftypes.OSType(inv.OS.Family),
@@ -27,16 +41,7 @@ func ScanTarget(inv *gate.Inventory) types.ScanTarget {
 			Supplier: ftypes.Supplier(inv.OS.Supplier),
 		},
 		Repository: toRepository(inv.PackageRepository),
-		Packages:   toPackages(inv.Packages),
 	}
-	for _, app := range inv.Applications {
-		t.Applications = append(t.Applications, ftypes.Application{
-			Type:     ftypes.LangType(app.Type),
-			FilePath: app.FilePath,
-			Packages: toPackages(app.Packages),
-		})
-	}
-	return t
 }
 
 func toRepository(text string) *ftypes.Repository {
@@ -50,12 +55,13 @@ func toRepository(text string) *ftypes.Repository {
 func toPackages(pkgs []gate.Package) ftypes.Packages {
 	out := make(ftypes.Packages, 0, len(pkgs))
 	for _, p := range pkgs {
-		out = append(out, toPackage(p))
+		out = append(out, Package(p))
 	}
 	return out
 }
 
-func toPackage(g gate.Package) ftypes.Package {
+// Package is one package of a target. It shares no memory with g that can be modified.
+func Package(g gate.Package) ftypes.Package {
 	p := ftypes.Package{
 		ID:              g.ID,
 		Name:            g.Name,

@@ -1,15 +1,23 @@
 package match_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/match"
+	"github.com/digestgate/digestgate/store/storetest/stock"
 )
 
 // benchmarkImage is an image of 352 Debian packages and 50 Go modules with the
@@ -81,6 +89,21 @@ func BenchmarkMatch(b *testing.B) {
 			return &inv
 		})
 	})
+	b.Run("forgetful", func(b *testing.B) {
+		m := match.New(slog.New(slog.DiscardHandler), now)
+		b.Cleanup(func() { _ = m.Close() })
+		if err := m.Load(b.Context(), dir, g); err != nil {
+			b.Fatal(err)
+		}
+		m.Forget()
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := m.Match(b.Context(), inv); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "images/s")
+	})
 	b.Run("new_number", func(b *testing.B) {
 		for b.Loop() {
 			g.Number++
@@ -89,4 +112,61 @@ func BenchmarkMatch(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkRematch is the match of 400 images of a large installation (10 bases × 20
+// applications, 336 packages each) with a generation that was loaded a moment ago, by as
+// many goroutines as there are processors. Decoding is not part of it.
+func BenchmarkRematch(b *testing.B) {
+	const images = 400
+	s := stock.New(stock.Options{Images: images})
+	sources := b.TempDir()
+	if err := s.WriteSources(sources, stock.First); err != nil {
+		b.Fatal(err)
+	}
+	dir, g := build(b, os.DirFS(sources))
+	m := match.New(slog.New(slog.DiscardHandler), now)
+	b.Cleanup(func() { _ = m.Close() })
+	list := make([]*gate.Inventory, images)
+	for i := range list {
+		list[i] = s.Inventory(i)
+	}
+	found, began := 0, processorTime(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		g.Number++
+		if err := m.Load(b.Context(), dir, g); err != nil {
+			b.Fatal(err)
+		}
+		var next, sum atomic.Int64
+		var group sync.WaitGroup
+		for range runtime.GOMAXPROCS(0) {
+			group.Go(func() {
+				for i := next.Add(1) - 1; i < images; i = next.Add(1) - 1 {
+					f, err := m.Match(context.Background(), list[i])
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					sum.Add(int64(len(f.Vulnerabilities)))
+				}
+			})
+		}
+		group.Wait()
+		found = int(sum.Load())
+	}
+	answers, bytes := m.Remembered()
+	b.ReportMetric(float64(b.N*images)/(processorTime(b)-began).Seconds(), "images/cpu-s")
+	b.ReportMetric(float64(found)/images, "findings/image")
+	b.ReportMetric(float64(answers), "answers")
+	b.ReportMetric(float64(bytes)/(1<<20), "MiB")
+}
+
+// processorTime is what the process has used.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

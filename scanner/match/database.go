@@ -59,6 +59,17 @@ func openDatabase(dir string, content gate.Digest) (d *database, err error) {
 	return d, nil
 }
 
+// readable looks at one page of the file, so that a match finds that it is damaged also
+// when all of its answers are remembered. It is called with the connection held.
+func (d *database) readable() error {
+	return trivydb.Config{}.Connection().View(func(tx *bolt.Tx) error {
+		if tx.Bucket([]byte(detailBucket)) == nil {
+			return fmt.Errorf("the advisory database has no bucket %q", detailBucket)
+		}
+		return nil
+	})
+}
+
 // hasPrefix reports whether a root bucket begins with prefix.
 func (d *database) hasPrefix(prefix string) bool {
 	for name := range d.buckets {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	gemver "github.com/aquasecurity/go-gem-version"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/distribution"
+	"github.com/digestgate/digestgate/scanner/inventory"
 )
 
 // maxGaps bounds the list; its last entry then says how many more there are.
@@ -33,15 +35,18 @@ type gaps struct {
 	more  int
 }
 
-func (g *gaps) add(p ftypes.Package, version, reason string) {
+func (g *gaps) add(name, version, reason string) {
 	if len(g.found) >= maxGaps {
 		g.more++
 		return
 	}
 	g.found = append(g.found, gate.Gap{
-		Package: cut(p.Name, maxNameBytes), Version: cut(version, maxNameBytes), Reason: reason,
+		Package: cut(name, maxNameBytes), Version: cut(version, maxNameBytes), Reason: reason,
 	})
 }
+
+// gapNote says what is missing for one package; reason is "" when nothing is.
+type gapNote struct{ reason, version string }
 
 func (g *gaps) list() []gate.Gap {
 	slices.SortFunc(g.found, func(a, b gate.Gap) int {
@@ -54,40 +59,28 @@ func (g *gaps) list() []gate.Gap {
 	return g.found
 }
 
-// distribution finds packages that the distribution's detector passes over, and
+// distributionGaps finds packages that the distribution's detector passes over, and
 // those that it compares although its advisories are not about them. When these
 // are more than half of all, the advisories say nothing about the image, and
-// that is answered in words. pkgs are the target's packages, in its order.
-func (g *gaps) distribution(target types.ScanTarget, pkgs []gate.Package, drv driver.Driver) (problem string) {
+// that is answered in words.
+func (r *run) distributionGaps(target types.ScanTarget, q *question, drv driver.Driver) (problem string) {
 	_, all := drv.(driver.PackageFilter) // a supplier with advisories for everything
 	all = all || target.OS.Family == ftypes.Echo
-	parse := osVersionParser(target.OS.Family)
+	ask := subject(append(osWords(target), "gaps", strconv.FormatBool(all), strconv.FormatBool(drv == nil))...)
 	total, missed, example := 0, 0, ""
-	for i, p := range target.Packages {
+	for i := range q.pkgs {
+		p := &q.pkgs[i]
 		if p.Name == "gpg-pubkey" {
 			continue // a key, not a program
 		}
 		total++
-		reason, v := "", utils.FormatVersion(p)
-		switch {
-		case p.Repository.Class == ftypes.RepositoryClassThirdParty && !all:
-			reason = "comes from a third party, which the distribution's advisories do not cover"
-		case target.OS.Family == ftypes.Alma && strings.Contains(p.Release, ".module_el") && p.Modularitylabel == "":
-			reason = "is part of a module that the package database does not name"
-		default:
-			if drv == nil {
-				reason = distribution.Foreign(string(target.OS.Family), pkgs[i])
-			}
-			if source := cmp.Or(utils.FormatSrcVersion(p), v); reason == "" && parse(source) != nil {
-				reason, v = "has a version that cannot be compared", source
-			}
-		}
-		if reason == "" {
+		note := r.note(memoKey{ask, q.identities[i]}, func() gapNote { return distributionGap(target.OS.Family, p, all, drv == nil) })
+		if note.reason == "" {
 			continue
 		}
-		g.add(p, v, reason)
+		r.gaps.add(p.Name, note.version, note.reason)
 		if missed++; missed == 1 {
-			example = fmt.Sprintf("%s %s", cut(p.Name, 60), reason)
+			example = fmt.Sprintf("%s %s", cut(p.Name, 60), note.reason)
 		}
 	}
 	if 2*missed <= total {
@@ -95,6 +88,40 @@ func (g *gaps) distribution(target types.ScanTarget, pkgs []gate.Package, drv dr
 	}
 	return fmt.Sprintf("the advisories of %s %s cover fewer than half of the packages: %d of %d are gaps (%s); an image whose packages are the distribution's is needed",
 		target.OS.Family, target.OS.Name, missed, total, example)
+}
+
+// note is what is remembered of a package's gap, or found.
+func (r *run) note(k memoKey, find func() gapNote) gapNote {
+	if a := r.gen.memo.get(&k); a != nil {
+		return a.gap
+	}
+	note := find()
+	r.gen.memo.keep(&k, &known{gap: note})
+	return note
+}
+
+// distributionGap is what is missing for one package; own says that the detector is the
+// distribution's own.
+func distributionGap(family ftypes.OSType, g *gate.Package, all, own bool) gapNote {
+	p := inventory.Package(*g)
+	note := gapNote{version: utils.FormatVersion(p)}
+	switch {
+	case p.Repository.Class == ftypes.RepositoryClassThirdParty && !all:
+		note.reason = "comes from a third party, which the distribution's advisories do not cover"
+	case family == ftypes.Alma && strings.Contains(p.Release, ".module_el") && p.Modularitylabel == "":
+		note.reason = "is part of a module that the package database does not name"
+	default:
+		if own {
+			note.reason = distribution.Foreign(string(family), *g)
+		}
+		if source := cmp.Or(utils.FormatSrcVersion(p), note.version); note.reason == "" && osVersionParser(family)(source) != nil {
+			note.reason, note.version = "has a version that cannot be compared", source
+		}
+	}
+	if note.reason == "" {
+		return gapNote{}
+	}
+	return note
 }
 
 // osVersionParser reads versions as the family's detector does. RPM versions
@@ -109,29 +136,40 @@ func osVersionParser(family ftypes.OSType) func(string) error {
 	return func(string) error { return nil }
 }
 
-// application finds packages of a language that no detector or no source of the
+// applicationGaps finds packages of a language that no detector or no source of the
 // data covers. It reports whether the rest can be matched.
-func (g *gaps) application(db *database, app ftypes.Application) (matchable bool) {
+func (r *run) applicationGaps(t ftypes.LangType, q *question) (matchable bool) {
 	reason := ""
-	d, ok := library.NewDriver(app.Type)
+	d, ok := library.NewDriver(t)
 	switch {
 	case !ok:
-		reason = fmt.Sprintf("there are no advisories for packages of type %s", cut(string(app.Type), 40))
-	case !db.hasPrefix(d.Type() + "::"):
+		reason = fmt.Sprintf("there are no advisories for packages of type %s", cut(string(t), 40))
+	case !r.gen.db.hasPrefix(d.Type() + "::"):
 		reason = fmt.Sprintf("the advisory data has no source for the ecosystem %s", d.Type())
 	}
-	parse := languageVersionParser(app.Type)
-	for _, p := range app.Packages {
-		switch {
-		case reason != "":
-			g.add(p, p.Version, reason)
-		case p.Version == "":
-			g.add(p, "", "has no version")
-		case parse(p.Version) != nil:
-			g.add(p, p.Version, "has a version that cannot be compared")
+	ask := subject("application gaps", string(t))
+	for i := range q.pkgs {
+		p := &q.pkgs[i]
+		if reason != "" {
+			r.gaps.add(p.Name, p.Version, reason)
+			continue
+		}
+		note := r.note(memoKey{ask, q.identities[i]}, func() gapNote { return applicationGap(t, p) })
+		if note.reason != "" {
+			r.gaps.add(p.Name, note.version, note.reason)
 		}
 	}
 	return reason == ""
+}
+
+func applicationGap(t ftypes.LangType, p *gate.Package) gapNote {
+	switch {
+	case p.Version == "":
+		return gapNote{reason: "has no version"}
+	case languageVersionParser(t)(p.Version) != nil:
+		return gapNote{"has a version that cannot be compared", p.Version}
+	}
+	return gapNote{}
 }
 
 // languageVersionParser reads versions as the detector of the type does

@@ -24,7 +24,8 @@ type Matcher struct {
 // generation is an activation of a database.
 type generation struct {
 	gate.Generation
-	db *database
+	db   *database
+	memo *memo
 }
 
 // New makes a matcher without data; an advisory.Manager loads it. now stamps
@@ -50,14 +51,14 @@ func (m *Matcher) Load(ctx context.Context, dir string, g gate.Generation) error
 		return fmt.Errorf("loading advisory data: %w: %w", gate.ErrTimeout, err)
 	}
 	if cur := m.current.Load(); cur != nil && cur.Content == g.Content && cur.db.dir == dir {
-		next := &generation{Generation: g, db: cur.db} // the same data under a new number
+		next := &generation{Generation: g, db: cur.db, memo: new(memo)} // the same data under a new number
 		return connection.swap(next.db, func() { m.current.Store(next) })
 	}
 	db, err := openDatabase(dir, g.Content)
 	if err != nil {
 		return err
 	}
-	next := &generation{Generation: g, db: db}
+	next := &generation{Generation: g, db: db, memo: new(memo)}
 	return connection.swap(db, func() { m.current.Store(next) })
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/aquasecurity/trivy/pkg/types"
 
 	"github.com/digestgate/digestgate/scanner/distribution"
+	"github.com/digestgate/digestgate/scanner/inventory"
 )
 
 // identityProblem says why it is not certain which distribution the packages are
@@ -26,8 +27,8 @@ func (r *run) identityProblem(target types.ScanTarget, drv driver.Driver) string
 	switch {
 	case d.Problem != "":
 		return d.Problem
-	case target.OS.Family == "" && len(target.Packages) > 0:
-		return fmt.Sprintf("there are %d packages of a distribution that could not be identified; an os-release of a supported distribution is needed", len(target.Packages))
+	case target.OS.Family == "" && len(r.inv.Packages) > 0:
+		return fmt.Sprintf("there are %d packages of a distribution that could not be identified; an os-release of a supported distribution is needed", len(r.inv.Packages))
 	}
 	if _, ok := drv.(*rapidfort.Scanner); ok && len(r.inv.Packages) > 0 && !slices.ContainsFunc(r.inv.Packages, distribution.OfRapidFort) {
 		return "usr/share/rapidfort/curated.json says that RapidFort rebuilt the packages, but no package does; an image without that file, or with packages of RapidFort, is needed"
@@ -40,8 +41,9 @@ func (r *run) identityProblem(target types.ScanTarget, drv driver.Driver) string
 
 // releaseProblem says why the data cannot judge the distribution's release, ""
 // when it can. A detector that looks into a bucket that does not exist finds
-// nothing and reports no error.
-func (r *run) releaseProblem(target types.ScanTarget, drv driver.Driver) string {
+// nothing and reports no error. bucket is where that of the distribution looks, "" for
+// one that looks into several.
+func (r *run) releaseProblem(target types.ScanTarget, drv driver.Driver) (bucket, problem string) {
 	db := r.gen.db
 	family, name := target.OS.Family, target.OS.Name
 	if target.OS.Extended {
@@ -49,26 +51,26 @@ func (r *run) releaseProblem(target types.ScanTarget, drv driver.Driver) string 
 	}
 	if _, ok := drv.(*rapidfort.Scanner); ok {
 		if !db.hasPrefix("rapidfort ") {
-			return "the advisory data has nothing of RapidFort, which rebuilt the packages"
+			return "", "the advisory data has nothing of RapidFort, which rebuilt the packages"
 		}
-		return ""
+		return "", ""
 	}
 	if _, ok := drv.(*seal.Scanner); ok && !db.hasPrefix("seal ") {
-		return "the advisory data has nothing of Seal Security, which rebuilt the packages"
+		return "", "the advisory data has nothing of Seal Security, which rebuilt the packages"
 	}
 	if family == ftypes.RedHat || family == ftypes.CentOS {
-		return r.redHatProblem(target)
+		return "", r.redHatProblem(target)
 	}
 	want, known := releaseBucket(target, name)
 	switch {
 	case !known:
-		return fmt.Sprintf("there are no advisories for the distribution %q; an image of a distribution that has some is needed", family)
+		return "", fmt.Sprintf("there are no advisories for the distribution %q; an image of a distribution that has some is needed", family)
 	case want == "":
-		return fmt.Sprintf("the image does not say which release of %s it is; an os-release with VERSION_ID is needed", family)
+		return "", fmt.Sprintf("the image does not say which release of %s it is; an os-release with VERSION_ID is needed", family)
 	case !db.buckets[want]:
-		return fmt.Sprintf("the advisory data does not know the release %q; data that does, or another release, is needed", want)
+		return "", fmt.Sprintf("the advisory data does not know the release %q; data that does, or another release, is needed", want)
 	}
-	return ""
+	return want, ""
 }
 
 // releaseBucket names the root bucket that the family's detector reads; known
@@ -156,8 +158,8 @@ func (r *run) redHatProblem(target types.ScanTarget) string {
 		return "the advisory data has no advisories of Red Hat"
 	}
 	looked := map[string]bool{}
-	for _, p := range target.Packages {
-		sets, nvr := redHatContent(p, osver.Major(target.OS.Name))
+	for _, p := range r.inv.Packages {
+		sets, nvr := redHatContent(inventory.Package(p), osver.Major(target.OS.Name))
 		key := strings.Join(sets, "\n") + "\n\n" + nvr
 		if looked[key] {
 			continue

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func scanOptions() types.ScanOptions {
 // match runs the detectors. Errors: errSuperseded, gate.ErrTimeout,
 // gate.ErrAdvisoriesUnavailable.
 func (r *run) match(ctx context.Context) error {
-	target := inventory.ScanTarget(r.inv)
+	target := inventory.Distribution(r.inv)
 	if err := connection.acquire(ctx, r.gen.db); err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func (r *run) match(ctx context.Context) error {
 	if err := r.distribution(ctx, target); err != nil {
 		return err
 	}
-	return r.applications(ctx, target)
+	return r.applications(ctx, target.Name)
 }
 
 // pause is called between steps: it ends the run when ctx has ended, when there
@@ -119,9 +120,13 @@ func (r *run) problem(format string, args ...any) {
 
 // distribution matches the packages of the distribution.
 func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
-	drv := supplier(target.OS, target.Packages)
-	judged := false
+	q := &question{pkgs: r.inv.Packages, identities: identities(r.inv.Packages), kind: string(target.OS.Family)}
+	drv := r.supplier(target.OS, q)
+	judged, read := false, ""
 	err := r.step(func() error {
+		if err := r.gen.db.readable(); err != nil {
+			return err
+		}
 		if p := r.identityProblem(target, drv); p != "" {
 			r.problem("%s", p)
 			return nil
@@ -129,53 +134,90 @@ func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
 		if target.OS.Family == "" {
 			return nil
 		}
-		if p := r.releaseProblem(target, drv); p != "" {
+		bucket, p := r.releaseProblem(target, drv)
+		if p != "" {
 			r.problem("%s", p)
 			return nil
 		}
-		if p := r.gaps.distribution(target, r.inv.Packages, drv); p != "" {
+		if p := r.distributionGaps(target, q, drv); p != "" {
 			r.problem("%s", p)
 		}
-		judged = true
+		judged, read = true, bucket
 		return nil
 	})
 	if err != nil || !judged {
 		return err
 	}
-	// The suppliers look at all packages; a step has only some of them.
+	// The suppliers look at all packages; a detector is asked about one.
 	scanner := ospkg.NewScanner(ospkgdetector.WithSupplier(func(ftypes.OS, []ftypes.Package) driver.Driver { return drv }))
-	steps := slices.Collect(slices.Chunk([]ftypes.Package(target.Packages), stepPackages))
-	if len(steps) == 0 {
-		steps = [][]ftypes.Package{nil} // for the end of life alone
-	}
-	for _, step := range steps {
+	scan := func(pkgs ...ftypes.Package) ([]types.DetectedVulnerability, bool, error) {
 		t := target
-		t.Packages, t.Applications = step, nil
-		err := r.step(func() error {
-			result, eol, err := scanner.Scan(ctx, t, scanOptions())
-			if errors.Is(err, ospkgdetector.ErrUnsupportedOS) {
-				r.problem("there are no advisories for the distribution %q", target.OS.Family)
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			r.eol = r.eol || eol
-			r.collect(result.Vulnerabilities, string(target.OS.Family), "")
+		t.Packages = pkgs
+		result, eol, err := scanner.Scan(ctx, t, scanOptions())
+		return result.Vulnerabilities, eol, err
+	}
+	supported := true
+	err = r.step(func() (err error) { // the end of life depends on the day, and is not remembered
+		if _, q.eol, err = scan(); errors.Is(err, ospkgdetector.ErrUnsupportedOS) {
+			r.problem("there are no advisories for the distribution %q", target.OS.Family)
+			supported, err = false, nil
+		}
+		return err
+	})
+	if err != nil || !supported {
+		return err
+	}
+	if len(q.pkgs) == 0 {
+		r.eol = q.eol
+	}
+	// Where it depends on the day which release's advisories hold, these words say it.
+	q.subject = subject(append(osWords(target), "detect", fmt.Sprintf("%T", drv), read, strconv.FormatBool(q.eol))...)
+	q.scan = func(pkg ftypes.Package) ([]types.DetectedVulnerability, error) {
+		found, _, err := scan(pkg)
+		return found, err
+	}
+	return r.steps(ctx, q)
+}
+
+// steps asks the detectors about all packages of a question.
+func (r *run) steps(ctx context.Context, q *question) error {
+	for from := 0; from < len(q.pkgs); from += stepPackages {
+		if r.full() {
 			return nil
-		})
-		if err != nil {
+		}
+		if err := r.ask(ctx, q, from, min(from+stepPackages, len(q.pkgs))); err != nil {
 			return err
 		}
-		if err := r.pause(ctx); err != nil || r.full() {
+		if err := r.pause(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// supplier is the detector of a third party that rebuilt the packages, nil when
-// the distribution's own applies. The order is Trivy's.
+// supplier is the detector of a third party that rebuilt the packages, nil when the
+// distribution's own applies. Each supplier answers for the distribution, or for a
+// distribution with at least one package of its making.
+func (r *run) supplier(os ftypes.OS, q *question) driver.Driver {
+	if d := supplier(os, nil); d != nil {
+		return d
+	}
+	ask := subject("supplier", string(os.Family), string(os.Supplier))
+	for i := range q.pkgs {
+		k := memoKey{ask, q.identities[i]}
+		answer := r.gen.memo.get(&k)
+		if answer == nil {
+			answer = &known{supplied: supplier(os, []ftypes.Package{given(q.pkgs[i])}) != nil}
+			r.gen.memo.keep(&k, answer)
+		}
+		if answer.supplied {
+			return supplier(os, inventory.ScanTarget(r.inv).Packages)
+		}
+	}
+	return nil
+}
+
+// supplier asks the suppliers in Trivy's order.
 func supplier(os ftypes.OS, pkgs []ftypes.Package) driver.Driver {
 	for _, s := range []driver.Supplier{rapidfort.Supplier, rootio.Supplier, seal.Supplier} {
 		if d := s(os, pkgs); d != nil {
@@ -186,12 +228,25 @@ func supplier(os ftypes.OS, pkgs []ftypes.Package) driver.Driver {
 }
 
 // applications matches the packages of languages.
-func (r *run) applications(ctx context.Context, target types.ScanTarget) error {
+func (r *run) applications(ctx context.Context, name string) error {
 	scanner := langpkg.NewScanner()
-	for _, app := range target.Applications {
+	for _, app := range r.inv.Applications {
+		kind := ftypes.LangType(app.Type)
+		q := &question{
+			pkgs: app.Packages, identities: identities(app.Packages), subject: subject("application", app.Type),
+			kind: app.Type, file: app.FilePath,
+		}
+		q.scan = func(pkg ftypes.Package) (found []types.DetectedVulnerability, err error) {
+			t := types.ScanTarget{Name: name, Applications: []ftypes.Application{{Type: kind, Packages: []ftypes.Package{pkg}}}}
+			results, err := scanner.Scan(ctx, t, scanOptions())
+			for _, result := range results {
+				found = append(found, result.Vulnerabilities...)
+			}
+			return found, err
+		}
 		matchable := false
 		if err := r.step(func() error {
-			matchable = r.gaps.application(r.gen.db, app)
+			matchable = r.applicationGaps(kind, q)
 			return nil
 		}); err != nil {
 			return err
@@ -199,28 +254,8 @@ func (r *run) applications(ctx context.Context, target types.ScanTarget) error {
 		if !matchable {
 			continue // the data has nothing of this kind
 		}
-		for step := range slices.Chunk([]ftypes.Package(app.Packages), stepPackages) {
-			if r.full() {
-				return nil
-			}
-			part := ftypes.Application{Type: app.Type, FilePath: app.FilePath, Packages: step}
-			t := types.ScanTarget{Name: target.Name, Applications: []ftypes.Application{part}}
-			err := r.step(func() error {
-				results, err := scanner.Scan(ctx, t, scanOptions())
-				if err != nil {
-					return err
-				}
-				for _, result := range results {
-					r.collect(result.Vulnerabilities, string(app.Type), app.FilePath)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			if err := r.pause(ctx); err != nil {
-				return err
-			}
+		if err := r.steps(ctx, q); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -249,13 +284,10 @@ func (r *run) step(detect func() error) (err error) {
 	return nil
 }
 
-// collect adds details to what a detector found and keeps the narrow form.
-func (r *run) collect(found []types.DetectedVulnerability, kind, file string) {
+// fill adds details to what a detector found.
+func (r *run) fill(found []types.DetectedVulnerability) {
 	op := operation{cache: r.gen.db.details}
 	vulnerability.NewClient(op).FillInfo(found, scanOptions().VulnSeveritySources)
-	for _, v := range found {
-		r.found = append(r.found, narrow(v, kind, file))
-	}
 }
 
 // result sorts and counts out what the run has found.

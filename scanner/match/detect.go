@@ -1,0 +1,159 @@
+package match
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"sort"
+	"strconv"
+	"time"
+
+	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+	"github.com/aquasecurity/trivy/pkg/types"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/inventory"
+)
+
+// What stands in a package for its path and its layer while a detector looks at it: in
+// what it found they are where the detector passed the package's own on.
+const (
+	anyPath  = "\x00path"
+	anyLayer = "\x00layer"
+)
+
+// question is what detectors are asked about the packages of a list.
+type question struct {
+	pkgs       []gate.Package
+	identities [][sha256.Size]byte
+	subject    [sha256.Size]byte
+	kind, file string // of the findings
+	eol        bool   // of the distribution's release
+	// scan is what a detector finds in one package.
+	scan func(pkg ftypes.Package) ([]types.DetectedVulnerability, error)
+}
+
+func (q *question) key(i int) memoKey { return memoKey{q.subject, q.identities[i]} }
+
+// given is a package as detectors are given it.
+func given(p gate.Package) ftypes.Package {
+	p.UID, p.FilePath, p.Layer = "", anyPath, anyLayer
+	return inventory.Package(p)
+}
+
+// ask finds the vulnerabilities of the packages from one index to another: it asks the
+// detectors about those that nothing is remembered of. A detector that fails on one of
+// them fails on all, as if they had been handed to it together; nothing is found and
+// remembered then.
+func (r *run) ask(ctx context.Context, q *question, from, to int) error {
+	var array [stepPackages]*known
+	answers := array[:to-from]
+	var open opened
+	for i := from; i < to; i++ {
+		k := q.key(i)
+		if answers[i-from] = r.gen.memo.get(&k); answers[i-from] == nil {
+			open.pkgs, open.at = append(open.pkgs, given(q.pkgs[i])), append(open.at, i)
+		}
+	}
+	if len(open.at) > 0 {
+		err := r.step(func() error {
+			sort.Sort(&open)
+			raw := make([][]types.DetectedVulnerability, len(open.at))
+			for n := range open.pkgs {
+				var err error
+				if raw[n], err = q.scan(open.pkgs[n]); err != nil {
+					return err
+				}
+			}
+			for n, found := range raw {
+				answers[open.at[n]-from] = &known{found: r.passed(found, q.kind)}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, i := range open.at {
+			if answers[i-from] == nil {
+				return nil // a problem is noted
+			}
+		}
+		for _, i := range open.at {
+			if k := q.key(i); ctx.Err() == nil {
+				r.gen.memo.keep(&k, answers[i-from])
+			}
+		}
+	}
+	r.eol = r.eol || q.eol
+	for n, a := range answers {
+		r.found = appendFound(r.found, a.found, &q.pkgs[from+n], q.file)
+	}
+	return nil
+}
+
+// opened are packages that detectors are asked about, in the order in which they would
+// sort them.
+type opened struct {
+	pkgs ftypes.Packages
+	at   []int
+}
+
+func (o *opened) Len() int           { return o.pkgs.Len() }
+func (o *opened) Less(i, j int) bool { return o.pkgs.Less(i, j) }
+func (o *opened) Swap(i, j int) {
+	o.pkgs.Swap(i, j)
+	o.at[i], o.at[j] = o.at[j], o.at[i]
+}
+
+// passed adds details to what a detector found and keeps the narrow form.
+func (r *run) passed(found []types.DetectedVulnerability, kind string) []passed {
+	if len(found) == 0 {
+		return nil
+	}
+	r.fill(found)
+	list := make([]passed, 0, len(found))
+	for _, v := range found {
+		p := passed{path: v.PkgPath == anyPath, layer: v.Layer.DiffID == anyLayer}
+		v.PkgPath, v.Layer = "", ftypes.Layer{}
+		p.Vulnerability = narrow(v, kind, "")
+		if p.PublishedAt != nil {
+			p.published, p.dated, p.PublishedAt = p.PublishedAt.Unix(), true, nil
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// appendFound makes findings of a package out of what is remembered. They share nothing
+// with it that can be modified.
+func appendFound(list []gate.Vulnerability, found []passed, pkg *gate.Package, file string) []gate.Vulnerability {
+	for i := range found {
+		p := &found[i]
+		list = append(list, p.Vulnerability)
+		v := &list[len(list)-1]
+		v.Path = file
+		if p.path {
+			v.Path = cmp.Or(pkg.FilePath, file)
+		}
+		v.Path = cut(v.Path, maxURLBytes)
+		if p.layer {
+			v.Layer = pkg.Layer
+		}
+		if p.dated {
+			published := time.Unix(p.published, 0).UTC()
+			v.PublishedAt = &published
+		}
+	}
+	return list
+}
+
+// osWords are what a distribution's detectors are given besides a package.
+func osWords(target types.ScanTarget) []string {
+	words := []string{
+		string(target.OS.Family), target.OS.Name, strconv.FormatBool(target.OS.Eosl), strconv.FormatBool(target.OS.Extended), string(target.OS.Supplier),
+	}
+	if repo := target.Repository; repo != nil {
+		words = append(words, string(repo.Family), repo.Release)
+	}
+	return words
+}
