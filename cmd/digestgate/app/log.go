@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/digestgate/digestgate/cmd/digestgate/quicklog"
 	"github.com/digestgate/digestgate/cmd/digestgate/thinlog"
 )
 
@@ -37,19 +38,9 @@ func (o *Options) serverLog(w io.Writer) (log *slog.Logger, flush func()) {
 }
 
 func (o *Options) logHandler(w io.Writer) slog.Handler {
-	options := &slog.HandlerOptions{Level: logLevels[strings.ToLower(o.LogLevel)]}
+	level := logLevels[strings.ToLower(o.LogLevel)]
 	if o.logFormat == "json" {
-		options.ReplaceAttr = withUnits
-		return slog.NewJSONHandler(w, options)
+		return quicklog.JSON(w, level)
 	}
-	return slog.NewTextHandler(w, options)
-}
-
-// withUnits writes durations as the text handler does, "1.5s": a bare number of
-// nanoseconds says nothing to a reader.
-func withUnits(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		return slog.String(a.Key, a.Value.Duration().String())
-	}
-	return a
+	return quicklog.Text(w, level)
 }
