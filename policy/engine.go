@@ -102,21 +102,37 @@ func (e *Engine) Healthy() error {
 // the findings are read then.
 func (e *Engine) Evaluate(ctx context.Context, q gate.Question) gate.Decision {
 	set := e.active.Load()
-	if reason, ok := noVerdict(&q); ok {
-		d := decision(set, q.Now, []gate.Reason{reason})
-		d.Outcome = gate.OutcomeNone
+	if d, ok := e.known(set, &q); ok {
 		return d
 	}
-	if j, ok := e.judgementOf(&q.Record); ok {
-		found, holds := e.conditions(&q, j)
-		if denies(found) {
-			return lasting(decision(set, q.Now, found), holds)
-		}
-		if m, ok := e.remembered(set, &q, j); ok {
-			return lasting(decision(set, q.Now, both(m.reasons, found)), holds.meet(m.holds))
-		}
-	}
 	return e.evaluate(ctx, set, q)
+}
+
+// Known answers a question as Evaluate would, when its answer follows from the record or
+// was given before: nothing is read, evaluated or waited for. ok is false otherwise.
+func (e *Engine) Known(q gate.Question) (d gate.Decision, ok bool) {
+	return e.known(e.active.Load(), &q)
+}
+
+func (e *Engine) known(set *activeSet, q *gate.Question) (d gate.Decision, ok bool) {
+	if reason, none := noVerdict(q); none {
+		d = decision(set, q.Now, []gate.Reason{reason})
+		d.Outcome = gate.OutcomeNone
+		return d, true
+	}
+	j, ok := e.judgementOf(&q.Record)
+	if !ok {
+		return d, false
+	}
+	found, holds := e.conditions(q, j)
+	if denies(found) {
+		return lasting(decision(set, q.Now, found), holds), true
+	}
+	m, ok := e.remembered(set, q, j)
+	if !ok {
+		return d, false
+	}
+	return lasting(decision(set, q.Now, both(m.reasons, found)), holds.meet(m.holds)), true
 }
 
 // remembered is the answer that the rules gave before, if it still holds.

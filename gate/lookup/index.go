@@ -26,7 +26,11 @@ func (l look) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref
 	if len(want) == 0 {
 		return refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessablePlatforms, nil))
 	}
-	if _, err := l.reader.fill(ctx, gate.ReadRequest{Digests: want}); err != nil {
+	if l.hand != nil {
+		if !l.here(want) {
+			return l.hand.leave()
+		}
+	} else if _, err := l.reader.fill(ctx, gate.ReadRequest{Digests: want}); err != nil {
 		return refusedFor(err)
 	}
 	var worst *gate.Answer
@@ -59,10 +63,15 @@ func (l look) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref
 func (l look) child(ctx context.Context, entry gate.Entry, c gate.Child, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	var a gate.Answer
 	rec := entry.Record
+	if l.hand.leaves(entry, req) {
+		return l.hand.leave()
+	}
 	l.readAgain(entry, c.Digest, loc, req)
 	switch k := rec.Manifest.Kind; {
 	case k == gate.KindImage, k == gate.KindUnknown && rec.InventoryID != "":
 		a = l.image(ctx, entry, c.Digest, loc, ref, req)
+	case k == gate.KindUnknown && l.hand != nil:
+		return l.hand.leave()
 	case k == gate.KindUnknown:
 		a = l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: c.Digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
 		a.Digest = c.Digest

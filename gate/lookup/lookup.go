@@ -210,6 +210,7 @@ func after(d time.Duration) <-chan struct{} {
 type look struct {
 	*Lookup
 	reader *ahead
+	hand   *atHand // nil: whatever the answer takes is done
 }
 
 // locate finds the configured registry of a reference and applies the rules
@@ -236,12 +237,17 @@ func (l *Lookup) locate(ref gate.Reference) (loc gate.Location, host string, ref
 // answer is for what a digest turned out to be.
 func (l look) answer(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	m := entry.Record.Manifest
+	if l.hand.leaves(entry, req) {
+		return l.hand.leave()
+	}
 	l.readAgain(entry, digest, loc, req)
 	switch {
 	case m.Unassessable != "" || m.Kind == gate.KindImage:
 		return l.image(ctx, entry, digest, loc, ref, req)
 	case m.Kind == gate.KindIndex:
 		return l.index(ctx, m, loc, ref, req)
+	case m.Kind == gate.KindUnknown && l.hand != nil:
+		return l.hand.leave()
 	case m.Kind == gate.KindUnknown:
 		return l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
 	}
@@ -256,7 +262,12 @@ func (l look) image(ctx context.Context, entry gate.Entry, digest gate.Digest, l
 	if ref.Tag != "" { // our own reading, also when the digest is known by now
 		q.Tags = []string{ref.Tag}
 	}
-	d := l.parts.Standing.Evaluate(ctx, q)
+	var d gate.Decision
+	if l.hand == nil {
+		d = l.parts.Standing.Evaluate(ctx, q)
+	} else if d = l.hand.decide(q, loc, req); l.hand.left {
+		return gate.Answer{}
+	}
 	a := gate.Answer{
 		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest,
 		PolicyRevision: d.PolicyRevision, Generation: q.Record.Generation,

@@ -154,7 +154,7 @@ func (r *Rounds) decide(ctx context.Context, ref gate.Reference, req gate.Reques
 		entry.Record.Manifest = names.manifest
 		entry.Record.Manifest.Hashed = true
 	}
-	a := look{r.Lookup, &r.read}.answer(ctx, entry, digest, loc, ref, req)
+	a := look{Lookup: r.Lookup, reader: &r.read}.answer(ctx, entry, digest, loc, ref, req)
 	a.Digest = digest
 	a.Warnings = append(slices.Clone(names.warnings), a.Warnings...)
 	return a, true

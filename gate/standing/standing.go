@@ -84,6 +84,17 @@ func (s *Standing) Evaluate(ctx context.Context, q gate.Question) gate.Decision 
 	return s.Evaluator.Evaluate(ctx, q)
 }
 
+// Known answers a question as Evaluate does, when that needs nothing to be read or
+// evaluated; ok is false otherwise.
+func (s *Standing) Known(q gate.Question) (d gate.Decision, ok bool) {
+	if e, knows := s.Evaluator.(interface {
+		Known(q gate.Question) (gate.Decision, bool)
+	}); knows {
+		return e.Known(q)
+	}
+	return d, false
+}
+
 // Loaded reports whether an advisory generation is loaded here.
 func (s *Standing) Loaded() bool {
 	_, ok := s.Matcher.Generation()

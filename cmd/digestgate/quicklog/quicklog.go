@@ -38,7 +38,7 @@ func JSON(w io.Writer, level slog.Leveler) *Handler {
 
 func withUnits(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
-		return slog.String(a.Key, a.Value.Duration().String())
+		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
 	return a
 }
