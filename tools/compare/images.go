@@ -51,9 +51,12 @@ func cases() ([]testCase, error) {
 		}
 		list[i].add(img)
 	}
-	large := files(debian(300, 4000))
+	large, err := layer(files(debian(300, 1200)))
+	if err != nil {
+		return nil, err
+	}
 	for i := range 10 {
-		img, err := build([][]file{large, node(40, i)})
+		img, err := build([][]file{node(40, i)}, large)
 		if err != nil {
 			return nil, err
 		}
@@ -167,18 +170,18 @@ func words(seed uint64) func(n int) string {
 	}
 }
 
-func build(layers [][]file) (v1.Image, error) {
-	img := empty.Image
+// build makes an image of layers, on top of a base.
+func build(layers [][]file, base ...v1.Layer) (v1.Image, error) {
+	img, err := mutate.AppendLayers(empty.Image, base...)
+	if err != nil {
+		return nil, err
+	}
 	for _, list := range layers {
-		packed, err := pack(list)
+		l, err := layer(list)
 		if err != nil {
 			return nil, err
 		}
-		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil })
-		if err != nil {
-			return nil, err
-		}
-		if img, err = mutate.AppendLayers(img, layer); err != nil {
+		if img, err = mutate.AppendLayers(img, l); err != nil {
 			return nil, err
 		}
 	}
@@ -190,6 +193,14 @@ func build(layers [][]file) (v1.Image, error) {
 	cfg.OS, cfg.Architecture = "linux", "amd64"
 	cfg.Config.Env = []string{"PATH=/usr/bin", "NODE_VERSION=20"}
 	return mutate.ConfigFile(img, cfg)
+}
+
+func layer(list []file) (v1.Layer, error) {
+	packed, err := pack(list)
+	if err != nil {
+		return nil, err
+	}
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil })
 }
 
 func pack(list []file) ([]byte, error) {
