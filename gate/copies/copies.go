@@ -21,8 +21,8 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// How much one replica keeps, in bytes. A record takes about 1.6 kB and a tag 0.5 kB, so
-// there is room for 50,000 of each, more images than one cluster runs. With long names,
+// How much one replica keeps, in bytes. A record takes about 2.4 kB and a tag 0.5 kB, so
+// there is room for 40,000 of each, more images than one cluster runs. With long names,
 // many places or many platforms there is room for fewer.
 const (
 	recordBytes = 96 << 20

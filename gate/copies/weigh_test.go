@@ -24,6 +24,10 @@ func filled(v reflect.Value, n int) {
 		for i := range v.NumField() {
 			filled(v.Field(i), n)
 		}
+	case reflect.Array:
+		for i := range v.Len() {
+			filled(v.Index(i), n)
+		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), n, n))
 		for i := range n {
@@ -57,6 +61,10 @@ func reached(v reflect.Value) int64 {
 			if v.Type() != reflect.TypeFor[time.Time]() {
 				n += reached(v.Field(i))
 			}
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			n += reached(v.Index(i))
 		}
 	case reflect.Slice:
 		n = int64(v.Cap()) * int64(v.Type().Elem().Size())
@@ -102,7 +110,14 @@ func ordinary(i int) gate.Entry {
 	job := gate.Job{ID: copiestest.Name(i, 20), Kind: gate.JobAnalyze, Key: copiestest.Name(i, 71), Location: at, Digest: copiestest.Digest(i), Tags: []string{copiestest.Name(i, 8)}, Worker: copiestest.Name(i, 30), State: gate.JobDone}
 	return gate.Entry{Job: &job, Record: gate.Record{
 		Digest: d, Version: 1, InventoryID: copiestest.Name(i, 64), FindingsID: copiestest.Name(i, 64), FindingsOf: copiestest.Name(i, 64), AnalyzerSet: copiestest.Name(i, 64), Advisories: copiestest.Digest(i), Matcher: copiestest.Name(i, 30),
-		Manifest:  gate.Manifest{Digest: d, MediaType: copiestest.Name(i, 50), Kind: gate.KindImage, Platform: gate.Platform{OS: strings.Clone("linux"), Architecture: strings.Clone("amd64")}},
+		Manifest: gate.Manifest{Digest: d, MediaType: copiestest.Name(i, 50), Kind: gate.KindImage, Platform: gate.Platform{OS: strings.Clone("linux"), Architecture: strings.Clone("amd64")}},
+		Summary: gate.Summary{
+			Inventory: gate.InventorySummary{
+				Of: copiestest.Name(i, 64), Family: strings.Clone("debian"), Release: strings.Clone("12.5"), Platform: copiestest.Name(i, 11),
+				Isolation: strings.Clone("strict"), User: copiestest.Name(i, 5), RisksAlike: copiestest.Name(i, 22), SecretsAlike: copiestest.Name(i, 22),
+			},
+			Findings: gate.FindingsSummary{Of: copiestest.Name(i, 64), Advisories: copiestest.Digest(i), Alike: [5]string{copiestest.Name(i, 22), copiestest.Name(i, 23), copiestest.Name(i, 24), copiestest.Name(i, 25), copiestest.Name(i, 26)}, GapsAlike: copiestest.Name(i, 22)},
+		},
 		Locations: []gate.LocationState{{Location: at, Verdict: gate.Decision{Outcome: gate.OutcomeWarn, PolicyRevision: copiestest.Name(i, 64), Reasons: []gate.Reason{{Action: gate.OutcomeWarn, Rule: copiestest.Name(i, 20), Msg: copiestest.Name(i, 100), Findings: []string{copiestest.Name(i, 16)}}}}}},
 	}}
 }
@@ -148,10 +163,10 @@ func (c *Copies) putTag(m gate.TagMapping) {
 	c.KeepTag(m.TagKey, &Tag{TagMapping: m}, c.TagTurn(m.TagKey))
 }
 
-// TestCopiesOfFiftyThousandImages: as many as are documented fit, with their tags.
-func TestCopiesOfFiftyThousandImages(t *testing.T) {
+// TestCopiesOfFortyThousandImages: as many as are documented fit, with their tags.
+func TestCopiesOfFortyThousandImages(t *testing.T) {
 	c := New(time.Now)
-	const images = 50_000
+	const images = 40_000
 	for i := range images {
 		c.put(ordinary(i))
 		c.putTag(copiestest.Mapped(i, 32))

@@ -171,7 +171,7 @@ func (s *Store) exportRecords(ctx context.Context, names []string) (pieces []sto
 	err = each(ctx, s.client, func(p redis.Pipeliner) {
 		for i, name := range names {
 			d := gate.Digest(name)
-			records[i] = s.askRecord(ctx, p, d)
+			records[i] = s.askRecord(ctx, p, d, "")
 			inventories[i] = scriptLarge.EvalSha(ctx, p, []string{s.keys.record(d), s.keys.inventory(d)}, maxLarge)
 			findings[i] = scriptLarge.EvalSha(ctx, p, []string{s.keys.record(d), s.keys.findings(d)}, maxLarge)
 		}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -32,3 +33,10 @@ func (s *Store) Resign(ctx context.Context) (int, error) { return s.resign(ctx) 
 
 // HookReads has a hook called for what admission reads.
 func (s *Store) HookReads(h redis.Hook) { s.reads.AddHook(h) }
+
+// LookAtKeys has the key file looked at before the next use of the keys.
+func (s *Store) LookAtKeys() {
+	s.seals.file.mu.Lock()
+	defer s.seals.file.mu.Unlock()
+	s.seals.file.looked = time.Time{}
+}

@@ -30,6 +30,7 @@ type keyFile struct {
 	current [][]byte
 	looked  time.Time
 	content []byte
+	reloads int64
 }
 
 // ReadKeys reads the keys of a file; gate.ErrInvalid says what is wrong with it.
@@ -73,13 +74,19 @@ func openKeyFile(path string, log *slog.Logger) (*keyFile, error) {
 
 // keys are those in force, at least one.
 func (k *keyFile) keys() [][]byte {
+	current, _ := k.inForce()
+	return current
+}
+
+// inForce are the keys in force, and a number that is another when they are.
+func (k *keyFile) inForce() (keys [][]byte, number int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if now := k.now(); now.Sub(k.looked) >= keyFileEvery {
 		k.looked = now
 		k.reload()
 	}
-	return k.current
+	return k.current, k.reloads
 }
 
 func (k *keyFile) reload() {
@@ -96,5 +103,6 @@ func (k *keyFile) reload() {
 		return
 	}
 	k.content, k.current = content, fresh
+	k.reloads++
 	k.log.Info("MAC keys read again", "file", k.path, "macKeys", len(fresh))
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/copies"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -75,6 +76,7 @@ type Store struct {
 	cluster bool
 	seals   *seals
 	codec   *store.Codec
+	copies  *copies.Copies // for admission, see version.go
 	metrics *Metrics
 	alarms  *alarms
 	types   *types
@@ -101,7 +103,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	}
 	s := &Store{
 		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
-		feed: store.NewBroadcast(), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000), turns: newTurns(),
+		feed: store.NewBroadcast(), copies: copies.New(time.Now), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000), turns: newTurns(),
 	}
 	s.alarms, s.types = newAlarms(s.options.Logger), newTypes()
 	s.limits.Store(&claimLimits{})
@@ -161,10 +163,6 @@ func (s *Store) release() error {
 	s.work.Wait()
 	return errors.Join(append(errs, s.codec.Close())...)
 }
-
-// Admission is the reader for admission: it has connections of its own, so that
-// a review never waits for those that carry inventories, and gives up sooner.
-func (s *Store) Admission() gate.Reader { return reader{s, s.reads} }
 
 // now is the time of the caller's clock in tests, 0 for the server's.
 func (s *Store) now() int64 {

@@ -108,4 +108,8 @@ func TestReviewIsOneRoundTrip(t *testing.T) {
 			t.Errorf("review %d: pipelines of %v commands and %v alone, want %d pipelines and nothing alone", i+1, wire.pipelines, wire.alone, want)
 		}
 	}
+	// What has not changed is not sent again: a few bytes for each record and tag.
+	if sent := output(t, server, func() { decide(l) }); sent > 20*2*images {
+		t.Errorf("a warm review of %d images reads %d bytes", images, sent)
+	}
 }

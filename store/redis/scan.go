@@ -113,14 +113,14 @@ func (s *Store) takeRecords(ctx context.Context, keys []string, fn store.ScanFun
 	mark := s.seals.mark()
 	err := each(ctx, s.client, func(p redis.Pipeliner) {
 		for i, d := range digests {
-			records[i] = s.askRecord(ctx, p, d)
+			records[i] = s.askRecord(ctx, p, d, "")
 		}
 	}, scriptLoad)
 	if err != nil {
 		return err
 	}
 	for i, d := range digests {
-		r := s.shown(d, records[i], mark)
+		r, _ := s.shown(d, records[i], mark)
 		if !r.Known() {
 			continue // not believed; that is logged
 		}

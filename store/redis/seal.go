@@ -130,17 +130,23 @@ func (s *seals) believe(place, text string, mark int64) (sealed, error) {
 	if err != nil {
 		return sealed{}, err
 	}
+	return v, s.fresh(place, v.Stamp, mark)
+}
+
+// fresh is errReplay when a later stamp of a place than this one had been seen by the time
+// of the mark, and remembers it otherwise.
+func (s *seals) fresh(place string, stamp, mark int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := maphash.String(s.seed, place)
-	if last := s.last(at); v.Stamp < last.stamp && last.turn <= mark {
-		return v, errReplay
+	if last := s.last(at); stamp < last.stamp && last.turn <= mark {
+		return errReplay
 	}
-	s.remember(at, v.Stamp)
-	return v, nil
+	s.remember(at, stamp)
+	return nil
 }
 
-// wrote remembers the stamp of a value that was written.
+// wrote remembers the stamp of a value that was written, or that there is a copy of.
 func (s *seals) wrote(place string, stamp int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -56,17 +56,18 @@ func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key s
 type reader struct {
 	*Store
 	client redis.UniversalClient
+	copied bool // what has not changed is taken from the store's copies
 }
 
 // Inventory returns the stored inventory; gate.ErrConflict when its format is of
 // a newer version, so that the image is analysed again.
 func (s *Store) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
-	return reader{s, s.client}.Inventory(ctx, d)
+	return reader{Store: s, client: s.client}.Inventory(ctx, d)
 }
 
 // Findings returns the stored findings.
 func (s *Store) Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error) {
-	return reader{s, s.client}.Findings(ctx, d)
+	return reader{Store: s, client: s.client}.Findings(ctx, d)
 }
 
 // Inventory implements gate.Reader.

@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"settings", settingCases},
 		{"feed", feedCases},
 		{"read", readCases},
+		{"admission", admissionCases},
 		{"crash", crashCases},
 		{"concurrency", concurrencyCases},
 		{"lifecycle", lifecycleCases},
@@ -66,6 +67,14 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	}
 	t.Run("copy", func(t *testing.T) { RunCopy(t, open, open) })
 	t.Run("properties", func(t *testing.T) { runProperties(t, open) })
+}
+
+// RunAdmission runs the cases about what reviews read alone, for stores in several
+// processes.
+func RunAdmission(t *testing.T, open func(t *testing.T) Harness) {
+	for _, c := range admissionCases {
+		t.Run(c.name, func(t *testing.T) { c.run(newEnv(t, open(t))) })
+	}
 }
 
 type testCase struct {

@@ -23,3 +23,12 @@ local function item(key, field)
   if redis.call('HSTRLEN', key, field) > SMALL then return '!' end
   return redis.call('HGET', key, field)
 end
+
+-- same says whether a value is the one that a reader has a copy of. claim is how the
+-- reader describes it: the hash of all of it, and how many fields the hash has that belongs
+-- to it. Everything else is sent, and checked again.
+local function same(key, fields, claim)
+  if not claim or claim == '' then return false end
+  local count = fields and redis.pcall('HLEN', fields) or 0
+  return type(count) == 'number' and redis.sha1hex(small(key)) .. ' ' .. count == claim
+end

@@ -1,0 +1,63 @@
+package gate_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/lookup"
+)
+
+// TestRevocationHoldsAtOnce: between two reviews of an image that was allowed, and is in
+// the memory of the process, new findings come, its tag is marked, or it is found to be
+// unassessable: the second review refuses.
+func TestRevocationHoldsAtOnce(t *testing.T) {
+	onBothStores(t, func(t *testing.T, s *site) {
+		records := lookup.NewRecordCopy(s.store.Admission(), 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
+		l := s.lookupOn(records, s.store, lookup.Options{TagMaxAge: time.Hour, TagGrace: 2 * time.Hour}, nil)
+		found, moved, broken := s.push("team/app", "v1", 1), s.push("team/app", "v2", 2), s.push("team/app", "v3", 3)
+		for tag, d := range map[string]gate.Digest{"v1": found, "v2": moved, "v3": broken} {
+			s.event("team/app", tag, d)
+		}
+		s.work()
+		for range 3 {
+			for _, ref := range []string{":v1", ":v2", ":v3", "@" + string(found), "@" + string(broken)} {
+				if a := s.ask(l, s.at("team/app", ref)); !a.Permits() {
+					t.Fatalf("before, %s: got %+v", ref, a)
+				}
+			}
+		}
+		s.matcher.bad[found] = gate.SeverityCritical
+		s.matcher.activate(2)
+		if _, err := s.sweeper(listed{found, moved, broken}).Rematch(s.ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, ref := range []string{":v1", "@" + string(found)} {
+			if a := s.ask(l, s.at("team/app", ref)); a.Outcome != gate.OutcomeDeny || a.Code != gate.CodePolicy {
+				t.Errorf("new findings, %s: got %+v", ref, a)
+			}
+		}
+		if a := s.ask(l, s.at("team/app", ":v2")); !a.Permits() {
+			t.Errorf("nothing new: got %+v", a)
+		}
+		s.clock.Advance(time.Second)
+		if err := s.store.MarkDirty(s.ctx, gate.TagKey{Location: gate.Location{Registry: hub, Repository: "team/app"}, Tag: "v2"}); err != nil {
+			t.Fatal(err)
+		}
+		source := s.Source
+		s.Source = downSource{source}
+		if a := s.ask(l, s.at("team/app", ":v2")); a.Permits() {
+			t.Errorf("the tag was pushed and its registry is silent: got %+v", a)
+		}
+		s.Source = source
+		if err := s.store.PutUnassessable(s.ctx, broken, s.entry(broken).Record.Epoch, "too large"); err != nil {
+			t.Fatal(err)
+		}
+		for _, ref := range []string{":v3", "@" + string(broken)} {
+			if a := s.ask(l, s.at("team/app", ref)); a.Permits() || a.Code != gate.CodeUnassessable {
+				t.Errorf("unassessable, %s: got %+v", ref, a)
+			}
+		}
+	})
+}
