@@ -24,6 +24,21 @@ const (
 	DefaultMaxAttempts = 5
 )
 
+// How many changes a feed keeps.
+const (
+	// FeedPerRecord is how many for each record. A sweep tells of two at most (findings
+	// and verdicts), so that a reader that is a whole sweep behind when the next one
+	// begins still finds its place.
+	FeedPerRecord = 4
+	// MaxFeed bounds that: 200 MB, which serve 500,000 records.
+	MaxFeed = 2_000_000
+)
+
+// FeedFor is how many changes a feed keeps beside so many records: least at least.
+func FeedFor(least, records int64) int64 {
+	return max(least, min(FeedPerRecord*records, MaxFeed))
+}
+
 // SeenPrecision is how exact LocationState.SeenAt is: seeing a digest again
 // within it writes nothing, because every confirmation of a tag sees it.
 const SeenPrecision = time.Hour

@@ -27,6 +27,22 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// TestFeedFor: a feed grows with the records, up to a bound, and is never shorter than
+// what was asked for.
+func TestFeedFor(t *testing.T) {
+	for _, c := range []struct{ least, records, want int64 }{
+		{200_000, 0, 200_000}, {200_000, 50_000, 200_000}, {200_000, 100_000, 400_000}, {100_000, 100_000, 400_000},
+		{100, 1 << 40, store.MaxFeed}, {3_000_000, 1 << 40, 3_000_000},
+	} {
+		if got := store.FeedFor(c.least, c.records); got != c.want {
+			t.Errorf("FeedFor(%d, %d): got %d, want %d", c.least, c.records, got, c.want)
+		}
+	}
+	if store.FeedFor(0, 100_000) < 2*100_000 {
+		t.Error("a sweep of 100,000 records is longer than the feed")
+	}
+}
+
 // TestVerbFor walks the whole table of failures.
 func TestVerbFor(t *testing.T) {
 	for _, class := range gate.Errors() {

@@ -76,10 +76,27 @@ type Config struct {
 	// and what takes its place ("" leaves it out). The longest that fits
 	// counts. If there is any, repositories that fit none are not acted on.
 	Repositories map[string]string `yaml:"repositories"`
+	// DeliveriesPerSecond is how many authenticated deliveries of this registry are
+	// taken in a second, 0 for any number; what is more is answered 429 with
+	// Retry-After.
+	DeliveriesPerSecond int `yaml:"deliveriesPerSecond"`
+	// Burst is how many are taken at once beyond that.
+	Burst int `yaml:"burst"`
 }
+
+// DefaultConfig has the limits of a block that names none. A Harbor has ten workers for
+// its jobs (max_job_workers), which send one delivery after the other and wait for each
+// answer: they make fewer than 1,000 deliveries a second. A push of thousands of tags, or a
+// replication that has finished, comes as one burst.
+func DefaultConfig() Config { return Config{DeliveriesPerSecond: 1000, Burst: 10_000} }
 
 // Enabled reports whether the block is there at all.
 func (c Config) Enabled() bool {
+	given := c.DeliveriesPerSecond != 0 || c.Burst != 0
+	usual := DefaultConfig()
+	if given && (c.DeliveriesPerSecond != usual.DeliveriesPerSecond || c.Burst != usual.Burst) {
+		return true
+	}
 	return c.Auth != "" || c.Header != "" || c.Issuer != "" || c.Audience != "" || c.CAFile != "" ||
 		len(c.Emails)+len(c.Subjects)+len(c.Names) > 0 || len(c.SecretFiles)+len(c.Hosts)+len(c.Repositories) > 0
 }
@@ -140,6 +157,14 @@ func (c Config) shape() (problems []error, readable bool) {
 		bad("webhook.header: %q is not the name of a header", c.Header)
 	case c.Header == "" && c.Auth == AuthHMAC:
 		bad("webhook.header: missing; name the header that has the signature, such as X-Hub-Signature-256")
+	}
+	switch {
+	case c.DeliveriesPerSecond < 0:
+		bad("webhook.deliveriesPerSecond: %d is negative; 0 takes any number", c.DeliveriesPerSecond)
+	case c.Burst < 0:
+		bad("webhook.burst: %d is negative; say how many deliveries are taken at once", c.Burst)
+	case c.DeliveriesPerSecond > 0 && c.Burst == 0:
+		bad("webhook.burst: 0 would take no delivery at all; say how many are taken at once, or deliveriesPerSecond: 0 for any number")
 	}
 	problems = append(problems, c.identities()...)
 	return append(problems, c.names()...), readable

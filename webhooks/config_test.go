@@ -26,6 +26,12 @@ func TestConfigValidate(t *testing.T) {
 		want   []string // one for each line, in order; none means valid
 	}{
 		"absent":           {Config{}, nil},
+		"defaults":         {DefaultConfig(), nil},
+		"limits_alone":     {Config{DeliveriesPerSecond: 5, Burst: 5}, []string{"webhook.auth: missing"}},
+		"negative_rate":    {Config{Auth: AuthNone, DeliveriesPerSecond: -1, Burst: 5}, []string{"webhook.deliveriesPerSecond: -1 is negative"}},
+		"negative_burst":   {Config{Auth: AuthNone, DeliveriesPerSecond: 5, Burst: -1}, []string{"webhook.burst: -1 is negative"}},
+		"no_burst":         {Config{Auth: AuthNone, DeliveriesPerSecond: 5}, []string{"webhook.burst: 0 would take no delivery"}},
+		"unlimited":        {Config{Auth: AuthNone}, nil},
 		"header":           {Config{Auth: AuthHeader, SecretFiles: []string{good, good}}, nil},
 		"own_header":       {Config{Auth: AuthHeader, Header: "X-Gate", SecretFiles: []string{good}}, nil},
 		"hmac":             {Config{Auth: AuthHMAC, Header: "X-Hub-Signature-256", SecretFiles: []string{good}}, nil},

@@ -50,11 +50,6 @@ type Options struct {
 	// MaxBody is the largest body in bytes, 1 MiB: the largest recorded
 	// delivery has 6 KiB, but Docker Hub puts a whole README inside.
 	MaxBody int64
-	// Rate and Burst limit the authenticated deliveries of each endpoint,
-	// 200 a second and 2,000 at once: far above what the job service of a busy
-	// Harbor sends, far below what one SQLite store makes durable.
-	Rate  float64
-	Burst int
 	// ReadTimeout is how long a body may take to arrive, 10 s.
 	ReadTimeout time.Duration
 	// Timeout is how long making it durable may take, 2.5 s: Harbor gives up
@@ -77,12 +72,6 @@ func (o Options) withDefaults() Options {
 	if o.MaxBody == 0 {
 		o.MaxBody = 1 << 20
 	}
-	if o.Rate == 0 {
-		o.Rate = 200
-	}
-	if o.Burst == 0 {
-		o.Burst = 2000
-	}
 	if o.ReadTimeout == 0 {
 		o.ReadTimeout = 10 * time.Second
 	}
@@ -102,6 +91,15 @@ type endpoint struct {
 	Endpoint
 	limit   *rate.Limiter
 	replays *replays
+}
+
+// limits are those of the registry's configuration.
+func (e Endpoint) limits() (rate.Limit, int) {
+	c := e.Auth.config
+	if c.DeliveriesPerSecond == 0 {
+		return rate.Inf, 1
+	}
+	return rate.Limit(c.DeliveriesPerSecond), c.Burst
 }
 
 // Handler serves POST /webhooks/{name}. It looks at the path itself, so that
@@ -127,19 +125,22 @@ func NewHandler(endpoints []Endpoint, taker Taker, opt Options) (*Handler, error
 		case table[e.Name] != nil:
 			return nil, fmt.Errorf("building webhook endpoint %q: the name occurs twice: %w", e.Name, gate.ErrInvalid)
 		}
-		table[e.Name] = &endpoint{Endpoint: e, limit: rate.NewLimiter(rate.Limit(h.opt.Rate), h.opt.Burst), replays: newReplays()}
+		table[e.Name] = &endpoint{Endpoint: e, limit: rate.NewLimiter(e.limits()), replays: newReplays()}
 	}
 	h.endpoints.Store(&table)
 	return h, nil
 }
 
 // Replace puts the endpoints of another handler in the place of these; the rest
-// of it is not used. An endpoint that keeps its name keeps its rate and what it
-// remembers of deliveries.
+// of it is not used. An endpoint that keeps its name keeps what it has taken and what it
+// remembers of deliveries; new limits hold from now on.
 func (h *Handler) Replace(with *Handler) {
 	next := map[string]*endpoint{}
 	for name, e := range *with.endpoints.Load() {
 		if old, ok := h.endpoint(name); ok {
+			perSecond, burst := e.limits()
+			old.limit.SetLimitAt(h.opt.Now(), perSecond)
+			old.limit.SetBurstAt(h.opt.Now(), burst)
 			e = &endpoint{Endpoint: e.Endpoint, limit: old.limit, replays: old.replays}
 		}
 		next[name] = e

@@ -164,7 +164,8 @@ func TestLog(t *testing.T) {
 	outcome := errors.New("disk: no answer")
 	fail := false
 	foreign := false
-	h := handler(t, Config{Auth: AuthToken, SecretFiles: []string{file(t, token)}}, func(ctx context.Context, registry string, pushes []gate.Push) ([]gate.PushResult, error) {
+	still := time.Now()
+	h := handler(t, Config{Auth: AuthToken, SecretFiles: []string{file(t, token)}, DeliveriesPerSecond: 1, Burst: 8}, func(ctx context.Context, registry string, pushes []gate.Push) ([]gate.PushResult, error) {
 		if fail {
 			return nil, fmt.Errorf("%w: %w", outcome, gate.ErrStoreUnavailable)
 		}
@@ -173,7 +174,7 @@ func TestLog(t *testing.T) {
 			res[i].Foreign = foreign
 		}
 		return res, err
-	}, Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: NewMetrics(reg), Rate: 1e-9, Burst: 8})
+	}, Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: NewMetrics(reg), Now: func() time.Time { return still }})
 	for _, c := range []struct {
 		name, target, body string
 		status             int
@@ -333,7 +334,7 @@ func TestNewHandlerRefuses(t *testing.T) {
 }
 
 func BenchmarkDelivery(b *testing.B) {
-	h := handler(b, Config{Auth: AuthHeader, SecretFiles: []string{file(b, "secret")}}, queueAll, Options{Rate: 1e9, Burst: 1 << 30})
+	h := handler(b, Config{Auth: AuthHeader, SecretFiles: []string{file(b, "secret")}}, queueAll, Options{})
 	body := []byte(`{"tags":["1.0"]}`)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -108,6 +108,7 @@ func newHookSite(t *testing.T) *hookSite {
 				h.hook.SecretFiles = []string{filepath.Join(s.dir, "secrets", h.name)}
 				placeSecret(t, h.hook.SecretFiles[0], "user:secret-of-"+h.name)
 			}
+			h.hook.DeliveriesPerSecond, h.hook.Burst = 200, 2000
 			if host != "" {
 				h.hook.Hosts = []string{host}
 			}
@@ -257,7 +258,7 @@ func (s *hookSite) tooLarge(t *testing.T, h hookRegistry) {
 }
 
 // tooMany sends until the registry is told to wait: 2,000 deliveries at once
-// and 200 a second are taken.
+// and 200 a second are taken, as is configured.
 func (s *hookSite) tooMany(t *testing.T, h hookRegistry) {
 	t.Helper()
 	var sent atomic.Int64

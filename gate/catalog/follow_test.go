@@ -74,8 +74,10 @@ func TestRebuildsWhenTheFeedIsShort(t *testing.T) {
 	s.catchUp()
 	s.tag(loc("app"), "v1", "")
 	for i := range 1200 { // the store tidies its feed every 1,000 changes
-		s.image(string(rune('a'+i%26))+string(rune('a'+i/26)), loc("app"))
+		s.no(s.store.PutManifest(s.ctx, gate.Manifest{Digest: digest("aa"), Kind: gate.KindImage, Size: int64(i + 1)}))
 	}
+	_, err := s.store.AddLocation(s.ctx, digest("aa"), loc("app"))
+	s.no(err)
 	s.catchUp()
 	if source.scans != 2 {
 		t.Fatalf("the store was scanned %d times, want a second time for the rebuild", source.scans)

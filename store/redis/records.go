@@ -154,7 +154,7 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 		}
 		argv = append(argv, field, stored)
 	}
-	written, err := s.write(ctx, scriptRecord, names, argv, gate.ChangeRecord, string(d))
+	written, err := s.write(ctx, scriptRecord, names, argv, args{"changes": [][2]any{{changeCode(gate.ChangeRecord), string(d)}}, "fresh": r.text == ""})
 	if written {
 		s.seals.wrote(place, v.Stamp)
 		for field := range c.locations {
@@ -164,12 +164,13 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 	return written, err
 }
 
-// write runs a script that compares and sets, and then tells the feed. On one
+// write runs a script that compares and sets, and then tells the feed, as tell.lua
+// takes it. On one
 // server both go in one round trip, in this order; the nodes of a cluster are
 // asked one after the other, because a reader of the feed must find what it is
 // told of.
-func (s *Store) write(ctx context.Context, set *redis.Script, names []string, argv []any, kind gate.ChangeKind, key string) (bool, error) {
-	packed, err := s.pack(args{"changes": [][2]any{{changeCode(kind), key}}})
+func (s *Store) write(ctx context.Context, set *redis.Script, names []string, argv []any, told args) (bool, error) {
+	packed, err := s.pack(told)
 	if err != nil {
 		return false, err
 	}

@@ -44,7 +44,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics counts for this store; nil counts nothing.
 	Metrics *Metrics
-	// FeedRetention is how many changes the feed keeps, give or take 1,000;
+	// FeedRetention is how many changes the feed keeps at least, give or take 1,000, see
+	// store.FeedFor;
 	// 100,000 (about 10 MB) when zero. A reader that is further behind scans
 	// everything again.
 	FeedRetention int64

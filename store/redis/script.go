@@ -62,8 +62,9 @@ func script(names ...string) *redis.Script {
 type args map[string]any
 
 // pack adds what every script is given. Scripts that change nothing do not look
-// at keep.
+// at keep, per and most.
 func (s *Store) pack(a args) ([]byte, error) {
+	a["per"], a["most"] = store.FeedPerRecord, store.MaxFeed
 	a["now"], a["keep"], a["behind"] = s.now(), s.options.FeedRetention, store.TriedBehind.Microseconds()
 	return msgpack.Marshal(map[string]any(a))
 }

@@ -16,7 +16,7 @@ import (
 func TestFeedRetention(t *testing.T) {
 	s := open(t, config(t, servers.Plain(t).URL()), redis.Options{FeedRetention: 100})
 	for i := range 1500 {
-		if err := s.PutManifest(t.Context(), gate.Manifest{Digest: digest("d", i)}); err != nil {
+		if err := s.PutManifest(t.Context(), gate.Manifest{Digest: digest("d", i%20), Size: int64(i + 1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,6 +38,11 @@ func TestFeedRetention(t *testing.T) {
 	if _, _, err := s.Changes(t.Context(), floor-1, 1); !errors.Is(err, gate.ErrConflict) {
 		t.Fatalf("below the floor: got %v, want ErrConflict", err)
 	}
+}
+
+func TestFeedFollowsRecords(t *testing.T) {
+	s := open(t, config(t, servers.Plain(t).URL()), redis.Options{FeedRetention: 100})
+	storetest.FeedFollowsRecords(t, storetest.Harness{Store: s})
 }
 
 // TestJobRetention: claims remove what is over, once a minute.

@@ -42,7 +42,8 @@ type Options struct {
 	// Logger gets what no caller can be told: values that cannot be read. Nil
 	// discards it.
 	Logger *slog.Logger
-	// FeedRetention is how many changes the feed keeps; 200,000 (about 20 MB)
+	// FeedRetention is how many changes the feed keeps at least, see store.FeedFor;
+	// 200,000 (about 20 MB)
 	// when zero. A reader that is further behind scans everything again.
 	FeedRetention int64
 	// JobRetention is how long a job that was superseded, or is done, can be

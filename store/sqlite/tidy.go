@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 )
 
 // tidyEvery is after how many changes what has outlived its use is removed;
@@ -19,12 +20,18 @@ func (t *tx) tidy() error {
 	if err := t.exec(`DELETE FROM budgets WHERE ends <= ?`, t.now); err != nil {
 		return err
 	}
-	var newest int64
-	if err := t.row(`SELECT coalesce(max(seq), 0) FROM feed`).Scan(&newest); err != nil {
+	// Records are never removed, so that the highest number counts them. With more of
+	// them more changes are kept: the floor stays where it is until then.
+	var newest, records int64
+	if err := t.row(`SELECT coalesce((SELECT max(seq) FROM feed), 0), coalesce((SELECT max(rowid) FROM records), 0)`).Scan(&newest, &records); err != nil {
 		return err
 	}
-	floor := newest - t.store.options.FeedRetention
-	if floor <= 0 {
+	before, err := t.counter("floor")
+	if err != nil {
+		return err
+	}
+	floor := newest - store.FeedFor(t.store.options.FeedRetention, records)
+	if floor <= before {
 		return nil
 	}
 	if err := t.exec(`DELETE FROM feed WHERE seq <= ?`, floor); err != nil {

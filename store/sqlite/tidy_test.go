@@ -16,7 +16,7 @@ import (
 func TestFeedRetention(t *testing.T) {
 	s := open(t, filepath.Join(memoryDir(t), "store.db"), sqlite.Options{FeedRetention: 100})
 	for i := range 2500 {
-		if err := s.PutManifest(t.Context(), gate.Manifest{Digest: digestOf(fmt.Sprint(i))}); err != nil {
+		if err := s.PutManifest(t.Context(), gate.Manifest{Digest: digestOf(fmt.Sprint(i % 20)), Size: int64(i + 1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,6 +38,11 @@ func TestFeedRetention(t *testing.T) {
 	if all, _, err := s.Changes(t.Context(), floor, 10); err != nil || all[0].Seq != floor+1 {
 		t.Fatalf("at the floor %d: got %+v, %v", floor, all, err)
 	}
+}
+
+func TestFeedFollowsRecords(t *testing.T) {
+	s := open(t, filepath.Join(memoryDir(t), "store.db"), sqlite.Options{FeedRetention: 100})
+	storetest.FeedFollowsRecords(t, storetest.Harness{Store: s})
 }
 
 // TestJobRetention: opening removes what is over.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
 )
@@ -43,4 +45,39 @@ func Retention(t *testing.T, h Harness, tidy func(store.Store) store.Store) {
 	e.enqueue(analyze("cancelled", gate.TriggerPush), gate.EnqueuedLeft)
 	// What is gone may be asked for again by anybody.
 	e.enqueue(analyze("done", gate.TriggerAdmission), gate.EnqueuedNew)
+}
+
+// FeedFollowsRecords tests a store that keeps 100 changes at least: a sweep that tells of
+// each of its records twice loses no reader, and the feed is bounded all the same.
+func FeedFollowsRecords(t *testing.T, h Harness) {
+	e := newEnv(t, h)
+	const records = 700
+	round := 0
+	sweep := func() {
+		t.Helper()
+		round++
+		var writing errgroup.Group
+		writing.SetLimit(16)
+		for i := range records {
+			writing.Go(func() error {
+				m := manifest(name("m", i))
+				m.Size = int64(round)
+				return e.s.PutManifest(e.ctx, m)
+			})
+		}
+		e.no(writing.Wait())
+	}
+	sweep()
+	before := e.lastSeq()
+	sweep()
+	sweep()
+	if all, _ := e.changes(before); len(all) != 2*records {
+		t.Errorf("after a sweep: got %d changes, want %d", len(all), 2*records)
+	}
+	for range 6 {
+		sweep()
+	}
+	if _, _, err := e.s.Changes(e.ctx, before, 1); !errors.Is(err, gate.ErrConflict) {
+		t.Errorf("after six more: got %v, want ErrConflict: the feed has no bound", err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,8 +56,9 @@ var stores = map[string]func(testing.TB) store.Store{
 	},
 }
 
-// durable is a receiver over a store, served on loopback.
-func durable(t testing.TB, open func(testing.TB) store.Store) (post func(body string) webhooks.Replayed, st store.Store) {
+// durable is a receiver over a store, served on loopback, with the limits of a
+// configuration.
+func durable(t testing.TB, open func(testing.TB) store.Store, limits webhooks.Config) (post func(body string) webhooks.Replayed, st store.Store) {
 	t.Helper()
 	st = open(t)
 	registries, err := gate.NewRegistries([]gate.Registry{{Name: "prod", Host: "harbor.example.com"}})
@@ -71,12 +73,13 @@ func durable(t testing.TB, open func(testing.TB) store.Store) (post func(body st
 	if err := os.WriteFile(secret, []byte("Bearer hook"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	auth, err := webhooks.NewAuthenticator(webhooks.Config{Auth: webhooks.AuthHeader, SecretFiles: []string{secret}}, time.Now, slog.New(slog.DiscardHandler))
+	limits.Auth, limits.SecretFiles = webhooks.AuthHeader, []string{secret}
+	auth, err := webhooks.NewAuthenticator(limits, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	h, err := webhooks.NewHandler([]webhooks.Endpoint{{Name: "prod", Receiver: harbor.Receiver(), Auth: auth}},
-		intake.New(registries, quota, st), webhooks.Options{Rate: 1e9, Burst: 1 << 30, Timeout: time.Minute})
+		intake.New(registries, quota, st), webhooks.Options{Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +145,7 @@ func TestHerd(t *testing.T) {
 
 func stampede(t *testing.T, open func(testing.TB) store.Store) {
 	const n = 10000
-	post, st := durable(t, open)
+	post, st := durable(t, open, webhooks.Config{})
 	states, _ := herd(n, func(int) string { return delivery(alpine, "1.0") }, post)
 	if states[gate.PushQueued] != 1 || states[gate.PushDuplicate] != n-1 {
 		t.Errorf("states: got %v, want 1 queued and %d duplicate", states, n-1)
@@ -179,7 +182,7 @@ func stampede(t *testing.T, open func(testing.TB) store.Store) {
 // TestTagsOfOneDigest: the same digest under several tags is one job that
 // confirms them all.
 func TestTagsOfOneDigest(t *testing.T) {
-	post, st := durable(t, stores["sqlite"])
+	post, st := durable(t, stores["sqlite"], webhooks.Config{})
 	for i, want := range []gate.PushState{gate.PushQueued, gate.PushDuplicate, gate.PushDuplicate} {
 		if got := post(delivery(alpine, fmt.Sprintf("1.%d", i))); got.Answer.State != want {
 			t.Errorf("tag %d: got %+v, want %s", i, got, want)
@@ -200,7 +203,7 @@ func BenchmarkDurable(b *testing.B) {
 	} {
 		for kind, open := range stores {
 			b.Run(name+"/"+kind, func(b *testing.B) {
-				post, _ := durable(b, open)
+				post, _ := durable(b, open, webhooks.Config{})
 				b.ResetTimer()
 				_, took := herd(b.N, body, post)
 				b.StopTimer()
@@ -209,5 +212,39 @@ func BenchmarkDurable(b *testing.B) {
 				b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 			})
 		}
+	}
+}
+
+// TestHarborBurst: a push of 1,500 tags, sent by the ten workers of a Harbor as fast as they
+// are answered, is taken whole under the limits that hold without a configuration.
+func TestHarborBurst(t *testing.T) {
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) {
+			post, st := durable(t, open, webhooks.DefaultConfig())
+			const tags, workers = 1500, 10
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			for range workers {
+				wg.Go(func() {
+					for i := next.Add(1); i <= tags; i = next.Add(1) {
+						d := gate.Digest(fmt.Sprintf("sha256:%064x", i))
+						if got := post(delivery(d, fmt.Sprint("v", i))); got.Answer.State != gate.PushQueued {
+							t.Errorf("tag %d: got %+v", i, got)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			jobs := 0
+			_, err := st.Scan(t.Context(), func(item store.Item) error {
+				if item.Job != nil {
+					jobs++
+				}
+				return nil
+			})
+			if err != nil || jobs != tags {
+				t.Errorf("%d jobs for %d tags, %v", jobs, tags, err)
+			}
+		})
 	}
 }

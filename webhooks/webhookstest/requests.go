@@ -189,7 +189,9 @@ func (s Suite) limits(t *testing.T) {
 	})
 	t.Run("rate", func(t *testing.T) {
 		clock := time.Now()
-		e := s.endpointWith(t, none, webhooks.Options{Rate: 1, Burst: 3, Now: func() time.Time { return clock }})
+		slow := none
+		slow.DeliveriesPerSecond, slow.Burst = 1, 3
+		e := s.endpointWith(t, slow, webhooks.Options{Now: func() time.Time { return clock }})
 		for i, want := range []int{202, 202, 202, 429, 429} {
 			req, err := rec.Request(t.Context(), "http://digestgate.test"+e.path, nil)
 			if err != nil {

@@ -149,7 +149,9 @@ func KeyPaths() []string { return document.Paths(reflect.TypeFor[Config]()) }
 
 // SetDefaults implements document.Defaulter: an entry of the list before it is
 // read.
-func (r *RegistryConfig) SetDefaults() { r.Config = registry.DefaultConfig() }
+func (r *RegistryConfig) SetDefaults() {
+	r.Config, r.Webhook = registry.DefaultConfig(), webhooks.DefaultConfig()
+}
 
 // ConfigError is how a command says that it cannot begin.
 func ConfigError(err error) error {

@@ -36,10 +36,21 @@ local function tell(kind, name)
   end
 end
 
--- trim keeps the feed at a.keep changes, give or take 1,000, and the floor below
--- which they are gone.
+-- kept is how many changes the feed keeps (store.FeedFor): a.keep at least, and a.per
+-- for each record up to a.most. Records lie in other slots. Those that were analysed
+-- are charged here, and those that are new are counted in "records".
+local function kept()
+  local charged, made = redis.pcall('HLEN', key('charges')), redis.pcall('GET', key('records'))
+  local records = math.max(tonumber(type(charged) == 'number' and charged or 0), tonumber(type(made) == 'string' and made or 0) or 0)
+  return math.max(a.keep, math.min((a.per or 0) * records, a.most or 0))
+end
+
+-- trim keeps the feed at that many changes, give or take 1,000, and the floor below
+-- which they are gone. It removes no more than 10,000 at a time.
 local function trim()
-  local over = redis.call('XLEN', key('feed')) - a.keep
+  local long = redis.call('XLEN', key('feed'))
+  if long - a.keep < 1000 then return end
+  local over = math.min(long - kept(), 10000)
   if over < 1000 then return end
   local gone = redis.call('XRANGE', key('feed'), '-', '+', 'COUNT', over)
   local last = tonumber(string.match(gone[#gone][1], '^%d+'))
