@@ -30,15 +30,64 @@ func (c *Catalog) Images(ctx context.Context, f gate.ImageFilter) (list []gate.L
 		last := list[limit-1]
 		next = cursor("images", micros(last.SeenAt), string(last.Digest))
 	}
-	for n := range list {
-		if list[n].Places, err = c.Places(ctx, list[n].Digest); err != nil {
-			return nil, "", err
-		}
-		if list[n].Accessories, err = c.Accessories(ctx, list[n].Digest); err != nil {
-			return nil, "", err
-		}
+	if err := c.furnish(ctx, list); err != nil {
+		return nil, "", err
 	}
 	return list, next, nil
+}
+
+// furnish adds the places and the accessories to a page of images. Few images have
+// accessories, so that these are looked for first.
+func (c *Catalog) furnish(ctx context.Context, page []gate.ListedImage) error {
+	at := make(map[gate.Digest]*gate.ListedImage, len(page))
+	digests := make([]string, len(page))
+	for n := range page {
+		at[page[n].Digest], digests[n] = &page[n], string(page[n].Digest)
+	}
+	places, err := all(ctx, c, "listing locations", placeOf, placesOfQuery, jsonArray(digests))
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
+		at[p.digest].Places = append(at[p.digest].Places, p.Place)
+	}
+	having, err := all(ctx, c, "listing accessories", column[gate.Digest], havingAccessories, jsonArray(digests))
+	if err != nil {
+		return err
+	}
+	for _, d := range having {
+		if at[d].Accessories, err = c.Accessories(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placesOfQuery is that of [Catalog.Places] for each digest in a JSON array.
+const placesOfQuery = `SELECT l.digest, l.registry, l.repository, l.gone,
+		(SELECT json_group_array(tag) FROM (SELECT tag FROM tags t WHERE t.digest = l.digest AND t.registry = l.registry
+			AND t.repository = l.repository ORDER BY tag))
+		FROM json_each(?) k CROSS JOIN locations l ON l.digest = k.value ORDER BY l.digest, l.registry, l.repository`
+
+// havingAccessories are the digests in a JSON array for which accessoriesQuery may find
+// something.
+const havingAccessories = `SELECT value FROM json_each(?) k WHERE
+		EXISTS (SELECT 1 FROM images i WHERE i.subject = k.value AND i.subject != '')
+		OR EXISTS (SELECT 1 FROM tags s WHERE s.subject = k.value AND s.subject != '')
+		OR EXISTS (SELECT 1 FROM attestations s WHERE s.subject = k.value)
+		OR EXISTS (SELECT 1 FROM attestations s WHERE s.parent = k.value)`
+
+type placeOfDigest struct {
+	gate.Place
+	digest gate.Digest
+}
+
+func placeOf(rows *sql.Rows) (p placeOfDigest, err error) {
+	var tags string
+	if err := rows.Scan(&p.digest, &p.Registry, &p.Repository, &p.Gone, &tags); err != nil {
+		return p, err
+	}
+	return p, json.Unmarshal([]byte(tags), &p.Tags)
 }
 
 // imageConditions are those of a filter, without its keyword.
