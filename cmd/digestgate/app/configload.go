@@ -12,6 +12,7 @@ import (
 
 	"github.com/digestgate/digestgate/cmd/digestgate/document"
 	"github.com/digestgate/digestgate/scanner/registry"
+	"github.com/digestgate/digestgate/webhooks"
 )
 
 // EnvPrefix begins the environment variables that set keys: the upper-case path
