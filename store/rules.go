@@ -26,7 +26,7 @@ const (
 
 // How many changes a feed keeps.
 const (
-	// FeedPerRecord is how many for each record. A sweep tells of two at most (findings
+	// FeedPerRecord is how many for each record. A sweep appends two at most (findings
 	// and verdicts), so that a reader that is a whole sweep behind when the next one
 	// begins still finds its place.
 	FeedPerRecord = 4

@@ -47,8 +47,8 @@ func Retention(t *testing.T, h Harness, tidy func(store.Store) store.Store) {
 	e.enqueue(analyze("done", gate.TriggerAdmission), gate.EnqueuedNew)
 }
 
-// FeedFollowsRecords tests a store that keeps 100 changes at least: a sweep that tells of
-// each of its records twice loses no reader, and the feed is bounded all the same.
+// FeedFollowsRecords tests a store that keeps 100 changes at least: a sweep that appends
+// two changes for each of its records loses no reader, and the feed is bounded all the same.
 func FeedFollowsRecords(t *testing.T, h Harness) {
 	e := newEnv(t, h)
 	const records = 700
