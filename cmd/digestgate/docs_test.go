@@ -74,7 +74,7 @@ func defaultsOf(t *testing.T, prefix string, v reflect.Value, into map[string]st
 		}
 		element := reflect.New(value.Type().Elem()).Elem()
 		if path == "registries" {
-			element.Set(reflect.ValueOf(app.RegistryConfig{Config: registry.DefaultConfig()}))
+			element.Set(reflect.ValueOf(app.RegistryConfig{Config: registry.DefaultConfig(), Webhook: webhooks.DefaultConfig()}))
 		}
 		if value.Kind() == reflect.Map {
 			defaultsOf(t, path+".NAME.", element, into)

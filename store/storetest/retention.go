@@ -68,7 +68,8 @@ func FeedFollowsRecords(t *testing.T, h Harness) {
 		e.no(writing.Wait())
 	}
 	sweep()
-	before := e.lastSeq()
+	before, err := e.s.Scan(e.ctx, func(gate.Item) error { return nil })
+	e.no(err)
 	sweep()
 	sweep()
 	if all, _ := e.changes(before); len(all) != 2*records {
