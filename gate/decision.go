@@ -59,6 +59,10 @@ type Decision struct {
 	// exception. Zero: not known, so that it has to be evaluated again. It is never
 	// stored.
 	Until time.Time `json:"-"`
+	// Unmatched says that the image could not be matched with the advisory data in use in
+	// time: there is no answer, or the findings of generation Former have given it.
+	Unmatched bool  `json:"-"`
+	Former    int64 `json:"-"`
 }
 
 // Same reports whether two decisions differ by their times at most.
@@ -129,6 +133,17 @@ type Question struct {
 	// LoadFindings fetches the findings that Record names, where nothing of the
 	// inventory is needed; nil when they cannot be had without it. After an error of
 	// it Load is called.
+	LoadFindings func(ctx context.Context) (*Findings, error)
+	// Former is what is stored, where Load matches the image because its findings are of
+	// former advisory data; nil otherwise, and outside admission.
+	Former *Former
+}
+
+// Former is what is stored of an image whose findings are of former advisory data; the
+// functions are those of a [Question].
+type Former struct {
+	Record       Record
+	Load         func(ctx context.Context) (*Inventory, *Findings, error)
 	LoadFindings func(ctx context.Context) (*Findings, error)
 }
 

@@ -29,6 +29,7 @@ func (s *site) ask(l *lookup.Lookup, image string) gate.Answer {
 	}
 	a := l.Decide(s.ctx, ref, gate.Request{Namespace: "team-a", Operation: "CREATE"})
 	l.Settle() // what is written beside the answer
+	s.standing.Settle()
 	return a
 }
 

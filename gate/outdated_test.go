@@ -60,8 +60,8 @@ func TestOutdatedFindings(t *testing.T) {
 		if n := s.matcher.matches - before; n != 1 {
 			t.Errorf("%d matches for three answers, want 1", n)
 		}
-		if r := s.entry(d).Record; r.Generation != 1 {
-			t.Errorf("admission has stored generation %d", r.Generation)
+		if r := s.entry(d).Record; r.Generation != 2 || s.verdict(d) != gate.OutcomeDeny {
+			t.Errorf("admission has stored generation %d with verdict %s, want what it matched", r.Generation, s.verdict(d))
 		}
 		if n, err := testutil.GatherAndCount(registry, "digestgate_admission_matches_total"); n != 1 || err != nil {
 			t.Errorf("matches are not counted: %d %v", n, err)

@@ -259,8 +259,12 @@ func (e *Engine) failure(q *gate.Question, doing string, err error) gate.Reason 
 	if errors.As(err, &p) {
 		attrs = append(attrs, "panic", fmt.Sprint(p.value), "stack", string(p.stack))
 	}
-	e.log.Error("decision failed", append(attrs, "doing", doing)...)
 	class, known := gate.Classify(err)
+	level := slog.LevelError
+	if class.Code == gate.CodePending { // nothing is broken
+		level = slog.LevelDebug
+	}
+	e.log.Log(context.Background(), level, "decision failed", append(attrs, "doing", doing)...)
 	switch {
 	case class.Code == gate.CodePolicyError:
 		return condition(gate.OutcomeDeny, class.Code, refusal.Say(refusal.PolicyNoAnswer, refusal.P{"why": err}))
@@ -328,7 +332,7 @@ func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs
 		}
 		return m, r.Err
 	case <-ctx.Done():
-		return memo{}, fmt.Errorf("waiting for the policies: %w", gate.ErrTimeout)
+		return memo{}, over(ctx, "policies")
 	}
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/digestgate/digestgate/gate"
@@ -83,8 +84,17 @@ func once(ctx context.Context, e *Engine, key string, load func(context.Context)
 		}
 		return r.Val.(large), nil
 	case <-ctx.Done():
-		return large{}, fmt.Errorf("waiting for the findings: %w", gate.ErrTimeout)
+		return large{}, over(ctx, "findings")
 	}
+}
+
+// over is the error of a wait that ctx has ended. One whose caller has something else to
+// answer with says so by its cause.
+func over(ctx context.Context, what string) error {
+	if cause := context.Cause(ctx); errors.Is(cause, gate.ErrPending) {
+		return fmt.Errorf("waiting for the %s: %w", what, cause)
+	}
+	return fmt.Errorf("waiting for the %s: %w", what, gate.ErrTimeout)
 }
 
 // of reports whether the values are those that the record names, so that what follows

@@ -268,9 +268,16 @@ func (l look) image(ctx context.Context, entry gate.Entry, digest gate.Digest, l
 	} else if d = l.hand.decide(q, loc, req); l.hand.left {
 		return gate.Answer{}
 	}
+	generation := q.Record.Generation
+	if d.Unmatched {
+		if l.metrics.unmatched(d.Former); d.Former > 0 {
+			generation = d.Former
+		}
+	}
+	}
 	a := gate.Answer{
 		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest,
-		PolicyRevision: d.PolicyRevision, Generation: q.Record.Generation,
+		PolicyRevision: d.PolicyRevision, Generation: generation,
 	}
 	for _, r := range d.Reasons {
 		if r.Action == gate.OutcomeWarn {

@@ -13,6 +13,7 @@ type Metrics struct {
 	fallback *prometheus.CounterVec
 	misses   *prometheus.CounterVec
 	matches  *prometheus.CounterVec
+	late     *prometheus.CounterVec
 	allowed  prometheus.Counter // of lookups, the most frequent one
 }
 
@@ -31,9 +32,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		matches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "digestgate_admission_matches_total", Help: "Inventories that admission matched itself, because their findings are older than the advisory data in use or are lost: ok, failed.",
 		}, []string{"result"}),
+		late: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "digestgate_admission_unmatched_total", Help: "Images that could not be matched in time after an update of the advisory data: former (the findings of the generation before decided, with a warning), pending (refused).",
+		}, []string{"result"}),
 	}
 	m.allowed = m.lookups.WithLabelValues("")
-	reg.MustRegister(m.lookups, m.fallback, m.misses, m.matches)
+	reg.MustRegister(m.lookups, m.fallback, m.misses, m.matches, m.late)
 	return m
 }
 
@@ -70,4 +74,17 @@ func (m *Metrics) matched(err error) {
 		result = "failed"
 	}
 	m.matches.WithLabelValues(result).Inc()
+}
+
+// unmatched counts an image that could not be matched in time, and what decided: the
+// findings of a former generation, or nothing (0).
+func (m *Metrics) unmatched(former int64) {
+	if m == nil {
+		return
+	}
+	result := "former"
+	if former == 0 {
+		result = "pending"
+	}
+	m.late.WithLabelValues(result).Inc()
 }

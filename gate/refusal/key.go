@@ -47,6 +47,8 @@ const (
 	PendingWaits        Key = "pending.waits"
 	PendingMatch        Key = "pending.match"
 	PendingAdvisories   Key = "pending.advisories"
+	PendingRematch      Key = "pending.rematch"
+	PendingFormer       Key = "pending.former"
 
 	// SCAN_FAILED.
 	ScanFailed       Key = "scan.failed"

@@ -68,6 +68,8 @@ var table = map[Key]Meaning{
 	PendingWaits:        {Code: gate.CodePending, Params: map[string]Kind{"why": Inner}, Who: Nobody, Retries: true},
 	PendingMatch:        {Code: gate.CodePending, Who: Nobody, Retries: true},
 	PendingAdvisories:   {Code: gate.CodePending, Who: Operators, Retries: true},
+	PendingRematch:      {Code: gate.CodePending, Params: map[string]Kind{"former": Number, "now": Number}, Who: Nobody, Retries: true},
+	PendingFormer:       {Params: map[string]Kind{"former": Number, "now": Number}, Who: Nobody},
 
 	// SCAN_FAILED.
 	ScanFailed:       {Code: gate.CodeScanFailed, Who: Author},

@@ -21,16 +21,18 @@ const tries = 3
 // Errors: ErrNotFound without an inventory, ErrAdvisoriesUnavailable, ErrBusy when
 // others keep changing the digest, those of the store.
 func (s *Standing) Match(ctx context.Context, k gate.Known, o gate.Occasion) error {
-	_, err := s.matchAll(ctx, k, o)
+	_, err := s.matchAll(ctx, k, o, nil)
 	return err
 }
 
-func (s *Standing) matchAll(ctx context.Context, k gate.Known, o gate.Occasion) (renewed renewal, err error) {
+// matchAll is Match; fresh, unless nil, is what a match has given already. It is shared
+// and not changed.
+func (s *Standing) matchAll(ctx context.Context, k gate.Known, o gate.Occasion, fresh *gate.Findings) (renewed renewal, err error) {
 	err = s.repeat(ctx, k, "matching", func(k *gate.Known) (done bool, err error) {
 		c := s.change(k, o)
 		defer func() { s.tell(ctx, *c) }()
 		if !s.current(k.Record) && !s.overtaken(k.Record) {
-			if err := s.match(ctx, k, c); err != nil {
+			if err := s.match(ctx, k, c, fresh); err != nil {
 				return false, err
 			}
 			if !s.current(k.Record) && !s.overtaken(k.Record) {
@@ -112,16 +114,12 @@ func (s *Standing) matched(rec gate.Record, g gate.Generation) bool {
 
 // match stores new findings and makes k what is stored then. An inventory that is not
 // the one that k names any more is refused by the write.
-func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingChange) (err error) {
+func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingChange, fresh *gate.Findings) (err error) {
 	rec, inv, older := k.Record, k.Inventory, k.Findings
 	if inv == nil {
 		if inv, err = s.Records.Inventory(ctx, rec.Digest); err != nil {
 			return err
 		}
-	}
-	f, err := s.Matcher.Match(ctx, inv)
-	if err != nil {
-		return err
 	}
 	if older == nil && rec.FindingsID != "" {
 		if older, err = s.Records.Findings(ctx, rec.Digest); err != nil && !errors.Is(err, gate.ErrNotFound) {
@@ -131,8 +129,10 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 			older = nil
 		}
 	}
-	f.InventoryID = rec.InventoryID
-	f.CarryFirstSeen(older, s.Now())
+	f, err := s.findings(ctx, inv, older, rec.InventoryID, fresh)
+	if err != nil {
+		return err
+	}
 	if !rec.InventorySummarized() {
 		f.Matched = inv.Summarize(rec.InventoryID)
 	}
@@ -141,6 +141,7 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 	if err != nil {
 		return err
 	}
+	s.noteNewer(f)
 	k.Record.TakeFindings(written.ID, f)
 	k.Inventory, k.Findings = inv, f
 	if fc := compare(rec, older, inv, k.Record, f); !written.Same && !fc.Same() {
@@ -151,6 +152,23 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 	}
 	k.Record.Version = written.Version
 	return nil
+}
+
+// findings matches an inventory with an id, unless fresh is what comes out. older, which
+// may be nil, knows when findings were first seen.
+func (s *Standing) findings(ctx context.Context, inv *gate.Inventory, older *gate.Findings, id string, fresh *gate.Findings) (*gate.Findings, error) {
+	g, _ := s.Matcher.Generation()
+	if fresh != nil && fresh.InventoryID == id && fresh.Generation == g.Number && fresh.Advisories == g.Content {
+		f := *fresh
+		return &f, nil
+	}
+	f, err := s.Matcher.Match(ctx, inv)
+	if err != nil {
+		return nil, err
+	}
+	f.InventoryID = id
+	f.CarryFirstSeen(older, s.Now())
+	return f, nil
 }
 
 // Renew is Match for callers that can do nothing about missing advisories. The

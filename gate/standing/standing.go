@@ -64,6 +64,12 @@ type Standing struct {
 	// admission would: for a command that decides once and keeps nothing. In a server
 	// it is nil.
 	For *gate.Request
+	// SweepGrace is how long after new advisory data came into force findings of the data
+	// before may decide a review that cannot wait for a match; 0 is never.
+	SweepGrace time.Duration
+	// Difference says from which generation the difference to g is known, for findings of
+	// a matcher; ok is false while it is not. nil knows none.
+	Difference func(g gate.Generation, matcher string) (number int64, content gate.Digest, ok bool)
 	// Changes takes what became different; nil takes nothing.
 	Changes Changes
 	// Lifts know which findings of a former generation stand in this one; nil knows none.
@@ -76,12 +82,9 @@ type Standing struct {
 	// front is what the next step of a sweep is for.
 	front front
 	// matching bounds what questions match; see Question.
-	matching matchSlots
-}
-
-// Evaluate answers a question with the active policies.
-func (s *Standing) Evaluate(ctx context.Context, q gate.Question) gate.Decision {
-	return s.Evaluator.Evaluate(ctx, q)
+	matching matching
+	// newer are images of which newer findings than the former ones are known.
+	newer newer
 }
 
 // Known answers a question as Evaluate does, when that needs nothing to be read or

@@ -147,14 +147,16 @@ func (s *Sweeper) unsettled(ctx context.Context, read []gate.Known, swept *Swept
 func (s *Sweeper) renew(ctx context.Context, k gate.Known, swept *Swept) error {
 	p := s.standing
 	o := gate.Occasion{Event: gate.EventRescan}
-	before, renew := p.world(), p.evaluateAll
+	before := p.world()
+	var r renewal
+	var err error
 	if p.outdated(k.Record) {
 		swept.Matched++
-		renew = p.matchAll
+		r, err = p.matchAll(ctx, k, o, nil)
 	} else {
 		swept.Evaluated++
+		r, err = p.evaluateAll(ctx, k, o)
 	}
-	r, err := renew(ctx, k, o)
 	if err == nil && r.record.InventoryID != "" && r.by(before.revision) && p.world() == before {
 		s.kept.put(k.Record.Digest, p.sum(s.kept.seed, before, &r.record, r.tags), r.at, r.until)
 	}

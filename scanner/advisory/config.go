@@ -36,6 +36,9 @@ type Config struct {
 	FullSweepEvery time.Duration `yaml:"fullSweepEvery"`
 	// Stale says what stale data means for a decision.
 	Stale StaleAction `yaml:"stale"`
+	// SweepGrace is how long after new data came into force the findings of the data
+	// before may decide a review whose image cannot be matched in time; 0 is never.
+	SweepGrace time.Duration `yaml:"sweepGrace"`
 	// Keys are files with public keys that a downloaded database must be
 	// signed by. This version does not download.
 	Keys []string `yaml:"keys"`
@@ -52,7 +55,8 @@ type JavaConfig struct {
 	Repositories []string `yaml:"repositories"`
 }
 
-// Default is the configuration when nothing is written. 48 hours are eight
+// Default is the configuration when nothing is written. 10 minutes are time for a sweep
+// of the images that new data concerns; 48 hours are eight
 // times the six hours in which upstream publishes: less alarms at every small
 // outage, more hides a broken mirror over a weekend.
 func Default() Config {
@@ -63,6 +67,7 @@ func Default() Config {
 		// A week: often enough to notice an error before the data that it was made
 		// with is gone, and cheap, an hour of a processor for 100,000 images.
 		FullSweepEvery: 7 * 24 * time.Hour,
+		SweepGrace:     10 * time.Minute,
 		Stale:          StaleWarn,
 		Keys:           []string{},
 		Java:           JavaConfig{Repositories: []string{}},
@@ -83,6 +88,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxAge < 0 {
 		bad("maxAge", "got %v, want 0 (never stale) or more", c.MaxAge)
+	}
+	if c.SweepGrace < 0 {
+		bad("sweepGrace", "got %v, want 0 (never) or more", c.SweepGrace)
 	}
 	if c.Stale == StaleDeny && c.MaxAge == 0 {
 		bad("maxAge", "got 0, but stale is deny and nothing would ever be stale")

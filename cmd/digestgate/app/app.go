@@ -287,7 +287,11 @@ func (a *App) openPipeline(ctx context.Context) error {
 	a.lastEvents = intake.NewLastEvents(a.Registries, a.Store, intake.NewMetrics(a.Metrics), a.Log)
 	a.onClose(func() error { a.lastEvents.Flush(context.WithoutCancel(ctx)); return nil })
 	// The interfaces of what this process does not need stay nil.
-	a.Standing = &standing.Standing{Records: a.Store, Matcher: a.Matcher, Registries: a.Registries, Asked: new(standing.Asked), Lifts: new(standing.Lifts), Now: time.Now, Log: a.Log}
+	a.Standing = &standing.Standing{
+		Records: a.Store, Matcher: a.Matcher, Registries: a.Registries, Now: time.Now, Log: a.Log,
+		Asked: new(standing.Asked), Lifts: new(standing.Lifts), SweepGrace: a.Config.Advisories.SweepGrace,
+	}
+	a.Standing.Difference = a.Standing.Lifts.Difference
 	a.explain = &explain.Explainer{Charges: a.Store, Pulls: a.Store, Registries: a.Registries, Quota: a.quota, Now: time.Now}
 	a.Pipeline = &pipeline.Pipeline{
 		Records: a.Store, Scheduler: a.Store, Verdicts: a.Standing,

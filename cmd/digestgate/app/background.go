@@ -37,6 +37,7 @@ func (a *App) follow(ctx context.Context, s *Running) {
 		s.work.Go(func() {
 			<-ctx.Done()
 			a.answers.Settle() // what was read of tags is recorded
+			a.Standing.Settle()
 		})
 	}
 	if a.established != nil {
