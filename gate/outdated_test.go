@@ -80,6 +80,10 @@ func TestOutdatedFindings(t *testing.T) {
 		if a := s.ask(s.lookup(lookup.Options{}), image); a.Permits() {
 			t.Errorf("got %+v", a)
 		}
+		if r := s.entry(d).Record; r.Advisories != s.matcher.generation.Content {
+			t.Errorf("stored are findings of %s", r.Advisories)
+		}
+		s.matcher.generation.Content = gate.Digest("sha256:" + pad(8))
 		if swept, err := s.sweeper(listed{d}).Rematch(s.ctx); err != nil || swept.Matched != 1 {
 			t.Errorf("swept %+v, %v", swept, err)
 		}

@@ -260,11 +260,11 @@ func (e *Engine) failure(q *gate.Question, doing string, err error) gate.Reason 
 		attrs = append(attrs, "panic", fmt.Sprint(p.value), "stack", string(p.stack))
 	}
 	class, known := gate.Classify(err)
-	level := slog.LevelError
-	if class.Code == gate.CodePending { // nothing is broken
-		level = slog.LevelDebug
+	if attrs = append(attrs, "doing", doing); class.Code == gate.CodePending { // nothing is broken
+		e.log.Debug("no decision yet", attrs...)
+	} else {
+		e.log.Error("decision failed", attrs...)
 	}
-	e.log.Log(context.Background(), level, "decision failed", append(attrs, "doing", doing)...)
 	switch {
 	case class.Code == gate.CodePolicyError:
 		return condition(gate.OutcomeDeny, class.Code, refusal.Say(refusal.PolicyNoAnswer, refusal.P{"why": err}))
