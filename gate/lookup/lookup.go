@@ -274,7 +274,6 @@ func (l look) image(ctx context.Context, entry gate.Entry, digest gate.Digest, l
 			generation = d.Former
 		}
 	}
-	}
 	a := gate.Answer{
 		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest,
 		PolicyRevision: d.PolicyRevision, Generation: generation,
