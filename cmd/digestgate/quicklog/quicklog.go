@@ -139,8 +139,11 @@ func (h *Handler) attr(b []byte, a slog.Attr) (_ []byte, ok bool) {
 	switch v := a.Value; v.Kind() {
 	case slog.KindString:
 		return h.text(b, v.String())
-	case slog.KindDuration:
-		return h.text(b, v.Duration().String())
+	case slog.KindDuration: // never in need of escapes; of microseconds it is not ASCII
+		if !h.json {
+			return append(b, v.Duration().String()...), true
+		}
+		return append(append(append(b, '"'), v.Duration().String()...), '"'), true
 	case slog.KindBool:
 		return strconv.AppendBool(b, v.Bool()), true
 	case slog.KindInt64:

@@ -33,7 +33,7 @@ func TestLines_areThoseOfSlog(t *testing.T) {
 		case 1:
 			return slog.BoolValue(r.IntN(2) == 0)
 		case 2:
-			return slog.DurationValue(time.Duration(r.Int64N(int64(time.Hour))))
+			return slog.DurationValue(time.Duration(r.Int64N([]int64{1e3, 1e6, 1e9, 1e13}[r.IntN(4)]) - 100))
 		case 3:
 			return slog.TimeValue(time.Unix(r.Int64N(1e9), r.Int64N(1e9)))
 		case 4:
@@ -118,6 +118,17 @@ func reviewLine() []slog.Attr {
 		slog.Bool("dryRun", false), slog.String("mode", "enforce"), slog.String("outcome", "allow"), slog.Bool("allowed", true),
 		slog.String("code", ""), slog.Int("images", 3), slog.String("digests", strings.Repeat("sha256:"+strings.Repeat("a", 64)+" ", 3)),
 		slog.Duration("duration", 41*time.Microsecond),
+	}
+}
+
+// TestLine_isQuick: the line of a review is one of those that are written here.
+func TestLine_isQuick(t *testing.T) {
+	for name, h := range map[string]*Handler{"text": Text(io.Discard, slog.LevelInfo), "json": JSON(io.Discard, slog.LevelInfo)} {
+		rec := slog.NewRecord(time.Now(), slog.LevelInfo, "admission review", 0)
+		rec.AddAttrs(reviewLine()...)
+		if line, ok := h.line(nil, &rec); !ok {
+			t.Errorf("%s: left to log/slog at %q", name, line)
+		}
 	}
 }
 
