@@ -5,6 +5,9 @@ import "context"
 // SegmentEvery makes segments of so many sets.
 func (h *Holdings) SegmentEvery(sets int) { h.segmentSets = sets }
 
+// PageKeys ends a page after so many keys.
+func (h *Holdings) PageKeys(n int) { h.pageKeys = n }
+
 // Tidy removes what no image holds now.
 func (h *Holdings) Tidy(ctx context.Context) error {
 	h.stepping.Lock()

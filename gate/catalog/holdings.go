@@ -51,17 +51,22 @@ type Holdings struct {
 	tidied   time.Time
 
 	segmentSets int
+	pageKeys    int
 }
 
 // Holdings opens this part of the catalog.
 func (c *Catalog) Holdings(o HoldingsOptions) *Holdings {
-	return &Holdings{c: c, o: o, segmentSets: segmentSets}
+	return &Holdings{c: c, o: o, segmentSets: segmentSets, pageKeys: heldKeys}
 }
 
 const (
 	// heldPage is how many images are read and written in one transaction: 64 of 340
 	// packages take 0.3 s, nearly all of it for reading.
 	heldPage = 64
+	// heldKeys is after how many keys of packages and vulnerabilities a page ends
+	// early. Ordinary images have some 700; one may have a million, and whoever pushes
+	// one can push a page of them.
+	heldKeys = 200_000
 	// heldEvery is how often new images are looked for: one row.
 	heldEvery = time.Second
 )
@@ -116,9 +121,12 @@ func (h *Holdings) Step(ctx context.Context) (more bool, err error) {
 		}
 		h.ready = opened
 	}
-	var last int64
+	var ids []int64
 	page, err := all(ctx, h.c, "reading which images are new", func(rows *sql.Rows) (d gate.Digest, err error) {
-		return d, rows.Scan(&last, &d)
+		var id int64
+		err = rows.Scan(&id, &d)
+		ids = append(ids, id)
+		return d, err
 	}, "SELECT id, digest FROM stale ORDER BY id LIMIT ?", heldPage)
 	if err != nil {
 		return false, err
@@ -126,11 +134,11 @@ func (h *Holdings) Step(ctx context.Context) (more bool, err error) {
 	if len(page) == 0 {
 		return false, h.tidy(ctx)
 	}
-	read, err := h.read(ctx, page)
+	read, n, err := h.read(ctx, page)
 	if err != nil {
 		return false, err
 	}
-	if err := h.write(ctx, last, read); err != nil {
+	if err := h.write(ctx, ids[n-1], read); err != nil {
 		return false, err
 	}
 	return true, h.segment(ctx)
@@ -171,14 +179,18 @@ type holding struct {
 	lookups             gate.Lookups
 }
 
-// read fetches the values of a page. The records are read before and after, so that
-// the values are those that the ids name.
-func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding, err error) {
+// read fetches the values of a page, or of its first n images when these hold so much
+// that the others have to wait. The records are read before and after, so that the values
+// are those that the ids name.
+func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding, n int, err error) {
 	before, err := h.o.Contents.Read(ctx, gate.ReadRequest{Digests: page})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	for _, d := range page {
+	keys := 0
+	for n < len(page) && keys < h.pageKeys {
+		d := page[n]
+		n++
 		rec := before.Digests[d].Record
 		one := holding{digest: d, inventory: rawID(rec.InventoryID), findings: rawID(currentFindings(rec))}
 		if one.inventory == nil || one.findings == nil {
@@ -193,22 +205,23 @@ func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding
 			continue // lost, or of a newer version
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if !named(rec, inv, f) {
 			continue
 		}
 		one.generation, one.advisories, one.lookups = f.Generation, f.Advisories, h.o.Lookups(inv, f)
+		keys += len(one.lookups.Packages) + len(one.lookups.Libraries) + len(one.lookups.Vulnerabilities)
 		read = append(read, one)
 	}
-	after, err := h.o.Contents.Read(ctx, gate.ReadRequest{Digests: page})
+	after, err := h.o.Contents.Read(ctx, gate.ReadRequest{Digests: page[:n]})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	return slices.DeleteFunc(read, func(one holding) bool {
 		x, y := before.Digests[one.digest].Record, after.Digests[one.digest].Record
 		return x.InventoryID != y.InventoryID || x.FindingsID != y.FindingsID
-	}), nil
+	}), n, nil
 }
 
 // named reports whether a record may name these values.

@@ -241,6 +241,29 @@ func TestHoldings_unknown(t *testing.T) {
 	check("after a restart", 1)
 }
 
+// TestHoldings_large: images that hold much are not read together, however many are new.
+func TestHoldings_large(t *testing.T) {
+	s := newSite(t, sqlite.Options{})
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		d := s.image(name, loc("one"))
+		s.holds(d, "y", []string{"p1", "p2"}, []string{"l1"})
+		s.has(d, 1, "v1")
+	}
+	s.catchUp()
+	h := s.holdings(s.store)
+	h.PageKeys(5)
+	for _, want := range []int{3, 1, 0} {
+		_, err := h.Step(s.ctx)
+		s.no(err)
+		if got, err := h.Stale(s.ctx); err != nil || got != want {
+			t.Fatalf("after a step %d images are not read, want %d (%v)", got, want, err)
+		}
+	}
+	if got := s.untouched(h, gate.Touched{}); len(got) != 5 {
+		t.Errorf("got %v, want 5 images", got)
+	}
+}
+
 type lostFindings struct{ catalog.Contents }
 
 func (lostFindings) Findings(context.Context, gate.Digest) (*gate.Findings, error) {
