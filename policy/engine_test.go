@@ -42,7 +42,7 @@ func question(inv *gate.Inventory, f *gate.Findings) gate.Question {
 	return gate.Question{
 		Event: gate.EventAdmission, Now: testNow, Digest: "sha256:aa",
 		Location: gate.Location{Registry: "harbor", Repository: "library/web"}, Host: "harbor.example.com",
-		Record: gate.Record{Version: 1, InventoryID: "i", FindingsID: "f"}, State: gate.StateScanned,
+		Record: gate.Record{Version: 1, InventoryID: "i", FindingsID: "f", Generation: 1}, State: gate.StateScanned,
 		Advisories: gate.Generation{Number: 1, UpdatedAt: testNow.Add(-time.Hour)},
 		Load:       func(context.Context) (*gate.Inventory, *gate.Findings, error) { return inv, f, nil },
 	}

@@ -110,6 +110,11 @@ func (l large) of(r *gate.Record) bool {
 	if l.f == nil {
 		return true
 	}
+	// What is matched for a question has no summary, and newer data may have come between
+	// the two: after a rollback its findings would answer for the data before.
+	if l.f.Generation > r.Generation {
+		return false
+	}
 	if r.FindingsSummarized() {
 		s := l.f.Summarize(r.FindingsID)
 		f := &r.Summary.Findings

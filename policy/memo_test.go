@@ -408,6 +408,25 @@ func TestWhatIsRead(t *testing.T) {
 	}
 }
 
+// TestMatchedWithNewerData: an image that is matched for a question may be matched with
+// data that came after it. That decides, and must not stay for the data that the question
+// names: after a rollback that is in force again.
+func TestMatchedWithNewerData(t *testing.T) {
+	e := newEngine(t, Options{Config: Default()})
+	inv, newer := testInventory(), testFindings()
+	newer.Generation = 2
+	q := question(inv, newer)
+	if d := e.Evaluate(t.Context(), q); d.Outcome != gate.OutcomeAllow {
+		t.Fatalf("by the newer data: got %+v, want allow", d)
+	}
+	q.Load = func(context.Context) (*gate.Inventory, *gate.Findings, error) {
+		return inv, testFindings(critical("CVE-1")), nil
+	}
+	if d := e.Evaluate(t.Context(), q); d.Outcome != gate.OutcomeDeny {
+		t.Errorf("by the data before, which has a vulnerability that the newer does not: got %+v, want deny", d)
+	}
+}
+
 // TestNewerValuesAreNotKept: Load may return what a later match wrote; it decides, and
 // must not stay under what the older record says.
 func TestNewerValuesAreNotKept(t *testing.T) {
