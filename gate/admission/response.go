@@ -193,6 +193,10 @@ func (r *Response) warnReasons(j checkedPlace, details Details) {
 	}
 	row := "digestgate: " + j.path() + ": " + quote(j.image, 100) + ": "
 	for _, w := range j.answer.Warnings {
+		// Images have dozens of warnings, and an answer has room for some.
+		if n := len(r.Warnings); n > 0 && r.Warnings[n-1] == moreWarnings {
+			return
+		}
 		if details == DetailsRule {
 			w, _, _ = strings.Cut(w, ": ")
 		}
@@ -210,14 +214,16 @@ func (r *Response) warn(w string) {
 		}
 		total += len(other)
 	}
-	const last = "digestgate: there are more warnings"
 	switch {
-	case total+len(w)+len(last) <= maxWarnings:
+	case total+len(w)+len(moreWarnings) <= maxWarnings:
 		r.Warnings = append(r.Warnings, gate.Printable(w, maxWarning))
-	case r.Warnings[len(r.Warnings)-1] != last:
-		r.Warnings = append(r.Warnings, last)
+	case r.Warnings[len(r.Warnings)-1] != moreWarnings:
+		r.Warnings = append(r.Warnings, moreWarnings)
 	}
 }
+
+// moreWarnings is the last warning when not all have room.
+const moreWarnings = "digestgate: there are more warnings"
 
 func images(checked []checkedPlace, details Details) []Image {
 	list := make([]Image, len(checked))
