@@ -64,8 +64,8 @@ const (
 	// packages take 0.3 s, nearly all of it for reading.
 	heldPage = 64
 	// heldKeys is after how many keys of packages and vulnerabilities a page ends
-	// early. Ordinary images have some 700; one may have a million, and whoever pushes
-	// one can push a page of them.
+	// early. Ordinary images have some 700; one may have a million, and a page of
+	// those can be pushed in a row.
 	heldKeys = 200_000
 	// heldEvery is how often new images are looked for: one row.
 	heldEvery = time.Second
