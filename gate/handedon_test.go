@@ -3,6 +3,7 @@ package gate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -241,6 +242,19 @@ func TestAnalysisEndsWhileALocationIsRecorded(t *testing.T) {
 	}
 }
 
+// everNew answers by other policies each time, so that each verdict has to be written.
+type everNew struct {
+	standing.Evaluator
+	revision int
+}
+
+func (e *everNew) Evaluate(ctx context.Context, q gate.Question) gate.Decision {
+	d := e.Evaluator.Evaluate(ctx, q)
+	e.revision++
+	d.PolicyRevision = fmt.Sprint(e.revision)
+	return d
+}
+
 // TestRecordThatKeepsChanging: a renewal that never comes through ends, and its job is
 // tried again.
 func TestRecordThatKeepsChanging(t *testing.T) {
@@ -256,6 +270,7 @@ func TestRecordThatKeepsChanging(t *testing.T) {
 		r.verdicts = move
 	}
 	r.verdicts = move
+	s.standing.Evaluator = &everNew{Evaluator: s.standing.Evaluator}
 	err := s.standing.RenewVerdicts(s.ctx, gate.Known{Entry: s.entry(d)}, gate.Occasion{Event: gate.EventRescan})
 	if !errors.Is(err, gate.ErrBusy) || moves != 3 {
 		t.Errorf("got %v after %d tries, want ErrBusy after 3", err, moves)
