@@ -119,13 +119,17 @@ type newer struct {
 // newerMost bounds what is remembered; with more, former findings decide nothing.
 const newerMost = 200_000
 
-// note remembers that a digest has findings of a generation.
+// note remembers that a digest has findings of a generation. A question that began
+// before the present one came must not have that forgotten.
 func (n *newer) note(g gate.Generation, d gate.Digest) {
 	if n.has(g, d) {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.of.Number > g.Number {
+		return
+	}
 	if n.of != g || n.seen == nil {
 		n.of, n.seen = g, map[gate.Digest]struct{}{}
 	}
@@ -153,5 +157,8 @@ func (n *newer) has(g gate.Generation, d gate.Digest) bool {
 func (n *newer) knows(g gate.Generation) bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return n.of != g || len(n.seen) <= newerMost
+	if n.of != g {
+		return n.of.Number <= g.Number
+	}
+	return len(n.seen) <= newerMost
 }
