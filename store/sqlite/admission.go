@@ -85,6 +85,7 @@ func (t *tx) dropChanged() {
 	for _, k := range t.wrote.tags {
 		t.store.copies.DropTag(k)
 	}
+	t.wrote = changed{}
 }
 
 // foreign drops all copies when another program has written to the file, which the lock

@@ -168,6 +168,7 @@ func (w *writer) attempt(group []*operation) (err error) {
 	if err := t.exec("COMMIT"); err != nil {
 		return err
 	}
+	t.dropChanged() // before those are woken who wait for what is new
 	t.announce()
 	return nil
 }
