@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"regexp"
 	"runtime/debug"
@@ -96,8 +97,13 @@ func TestPressureOfAnInventory(t *testing.T) {
 	src := &source{}
 	a := open(t, fakeChild(t, "mergelarge"), src, nil)
 	d := src.add([]layer{tarLayer(t, file("a", "b"))}, nil)
+	// The least of three: on a busy machine the collector lags behind by some of what
+	// it could have freed.
 	var inv *gate.Inventory
-	took := peak(t, func() { inv = analyze(t, a, d) })
+	took := int64(math.MaxInt64)
+	for range 3 {
+		took = min(took, peak(t, func() { inv = analyze(t, a, d) }))
+	}
 	raw, err := json.Marshal(inv)
 	if err != nil {
 		t.Fatal(err)
