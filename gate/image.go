@@ -39,6 +39,27 @@ func (d Digest) Valid() bool {
 	return true
 }
 
+// Hash is the hash itself, ok false for what is not [Digest.Valid]. Ids of inventories and
+// findings have the same form. It needs no memory: admission asks for it.
+func (d Digest) Hash() (hash [32]byte, ok bool) {
+	if !d.Valid() {
+		return hash, false
+	}
+	digits := d[len(d)-2*len(hash):]
+	for i := range hash {
+		hash[i] = digitValue(digits[2*i])<<4 | digitValue(digits[2*i+1])
+	}
+	return hash, true
+}
+
+// digitValue is the value of a lower-case hexadecimal digit.
+func digitValue(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c - 'a' + 10
+}
+
 // Hex is the hexadecimal part, fit for a file name.
 func (d Digest) Hex() string { return strings.TrimPrefix(string(d), "sha256:") }
 

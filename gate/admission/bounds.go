@@ -66,7 +66,8 @@ func namespaceName(raw []byte) (string, error) {
 	return "", fmt.Errorf("%s is not the name of a namespace (lower-case letters, digits and hyphens): %w", gate.Quoted(s, 80), gate.ErrReviewInvalid)
 }
 
-// isLabel is namePattern, which took 1 µs of each review.
+// isLabel reports whether a name is a DNS label, as Kubernetes names namespaces: [-a-z0-9],
+// without a hyphen at either end. A regular expression took 1 µs of each review.
 func isLabel(s string) bool {
 	if s == "" || len(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
 		return false

@@ -31,7 +31,7 @@ func loadClusters(configured []ClusterConfig, readFile func(string) ([]byte, err
 	for i, c := range configured {
 		key := fmt.Sprintf("clusters[%d]", i)
 		switch {
-		case !namePattern.MatchString(c.Name):
+		case !isLabel(c.Name):
 			errs = append(errs, fmt.Errorf("%s.name: want lower-case letters, digits and hyphens, got %q: %w", key, c.Name, gate.ErrInvalid))
 			continue
 		case seen[c.Name]:

@@ -3,7 +3,6 @@ package admission
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -125,9 +124,6 @@ func Default() Config {
 // DefaultCluster is the cluster whose path needs no token.
 const DefaultCluster = "default"
 
-// namePattern is a DNS label, as Kubernetes names namespaces.
-var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
 // Validate reports every problem at once, one a line, each starting with the
 // key. It reads the token files.
 func (c Config) Validate() error {
@@ -186,13 +182,13 @@ func (c Config) validateNames() []error {
 		errs = append(errs, fmt.Errorf(key+": "+format+": %w", append(args, gate.ErrInvalid)...))
 	}
 	for i, name := range c.ExemptNamespaces {
-		if !namePattern.MatchString(name) {
+		if !isLabel(name) {
 			bad(fmt.Sprintf("exemptNamespaces[%d]", i), "want the exact name of a namespace, got %q", name)
 		}
 	}
 	for _, name := range sortedKeys(c.Namespaces) {
 		key := fmt.Sprintf("namespaces[%q]", name)
-		if !namePattern.MatchString(name) {
+		if !isLabel(name) {
 			bad(key, "want the exact name of a namespace")
 		}
 		if m := c.Namespaces[name].Mode; !m.valid() {

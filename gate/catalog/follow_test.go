@@ -256,14 +256,10 @@ func TestDamageIsFoundBesideTheWork(t *testing.T) {
 	}
 	s.catchUp()
 	s.no(s.catalog.Close())
-	path := filepath.Join(s.dir, "catalog.db")
-	root := s.rootPage(path, "images_kind")
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	s.no(err)
-	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), int64(root-1)*4096)
-	s.no(errors.Join(err, f.Close()))
+	s.damage("images_kind")
 
 	var said sayings
+	var err error
 	s.catalog, err = catalog.Open(s.ctx, s.dir, source, slog.New(slog.NewTextHandler(&said, nil)))
 	s.no(err)
 	defer s.catalog.Close()
@@ -296,16 +292,22 @@ func TestListThatMeetsDamage(t *testing.T) {
 	}
 	s.catchUp()
 	s.no(s.catalog.Close())
-	path := filepath.Join(s.dir, "catalog.db")
-	root := s.rootPage(path, "images_kind")
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	s.no(err)
-	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), int64(root-1)*4096)
-	s.no(errors.Join(err, f.Close()))
+	s.damage("images_kind")
 	s.catalog = s.open(s.dir, s.store)
 	if got := len(s.images(gate.ImageFilter{Limit: 200, Kind: gate.KindImage})); got != 200 {
 		t.Errorf("got %d images, want 200", got)
 	}
+}
+
+// damage overwrites the first page of a table or an index of the catalog, which is closed.
+func (s *site) damage(name string) {
+	s.Helper()
+	path := filepath.Join(s.dir, "catalog.db")
+	root := s.rootPage(path, name)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	s.no(err)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), int64(root-1)*4096)
+	s.no(errors.Join(err, f.Close()))
 }
 
 // rootPage is where the tree of a table or an index begins in a file.

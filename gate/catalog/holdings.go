@@ -3,11 +3,9 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -242,12 +240,11 @@ func currentFindings(rec gate.Record) string {
 
 // rawID are the bytes of the hash in an id, nil for what is none.
 func rawID(id string) []byte {
-	text, ok := strings.CutPrefix(id, "sha256:")
-	raw, err := hex.DecodeString(text)
-	if !ok || err != nil || len(raw) != 32 {
+	hash, ok := gate.Digest(id).Hash()
+	if !ok {
 		return nil
 	}
-	return raw
+	return hash[:]
 }
 
 // Stale is how many images are not read yet.

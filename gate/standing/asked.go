@@ -207,11 +207,11 @@ const (
 func packAsked(m map[gate.Digest]int64) ([]byte, error) {
 	var b bytes.Buffer
 	for _, d := range inOrder(m) {
-		raw, err := hex.DecodeString(strings.TrimPrefix(string(d), askedPrefix))
-		if err != nil || len(raw) != 32 || !d.Valid() {
+		hash, ok := d.Hash()
+		if !ok {
 			continue
 		}
-		b.Write(raw)
+		b.Write(hash[:])
 		_ = binary.Write(&b, binary.BigEndian, uint32(m[d])) // to memory
 	}
 	return json.Marshal(askedSetting{b.Bytes()})

@@ -2,10 +2,8 @@ package standing
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -48,16 +46,6 @@ func (s *Standing) world() world {
 	return w
 }
 
-// keyOf is the hash in a digest, ok false when it has none.
-func keyOf(d gate.Digest) (key [32]byte, ok bool) {
-	text, _ := strings.CutPrefix(string(d), askedPrefix)
-	if len(text) != 2*len(key) {
-		return key, false
-	}
-	n, err := hex.Decode(key[:], []byte(text))
-	return key, err == nil && n == len(key)
-}
-
 // begin starts a sweep and forgets what the one before did not see.
 func (k *kept) begin() {
 	k.mu.Lock()
@@ -82,7 +70,7 @@ func (k *kept) forget() {
 
 // may reports whether a digest may hold at now, which its sum then says.
 func (k *kept) may(d gate.Digest, now time.Time) bool {
-	key, ok := keyOf(d)
+	key, ok := d.Hash()
 	if !ok {
 		return false
 	}
@@ -99,7 +87,7 @@ func (k *kept) may(d gate.Digest, now time.Time) bool {
 
 // holds reports whether the sum is the one that the verdicts of a digest follow from.
 func (k *kept) holds(d gate.Digest, sum uint64) bool {
-	key, _ := keyOf(d)
+	key, _ := d.Hash()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.held[key].sum == sum
@@ -108,7 +96,7 @@ func (k *kept) holds(d gate.Digest, sum uint64) bool {
 // put keeps the verdicts of a digest, which were evaluated at a time. A zero until
 // keeps nothing: the evaluator does not know how long they hold.
 func (k *kept) put(d gate.Digest, sum uint64, at, until time.Time) {
-	key, ok := keyOf(d)
+	key, ok := d.Hash()
 	if most := at.Add(keptMost); until.After(most) {
 		until = most
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/digestgate/digestgate/gate"
@@ -76,30 +75,11 @@ type findingsKey struct{ high, low uint64 }
 const findingsKeyBytes = 16
 
 func findingsKeyOf(id string) (key findingsKey, ok bool) {
-	text, ok := strings.CutPrefix(id, "sha256:")
-	if !ok || len(text) != 64 {
+	hash, ok := gate.Digest(id).Hash()
+	if !ok {
 		return key, false
 	}
-	var raw [findingsKeyBytes]byte
-	for i := range raw {
-		high, low := hexDigit(text[2*i]), hexDigit(text[2*i+1])
-		if high > 15 || low > 15 {
-			return key, false
-		}
-		raw[i] = high<<4 | low
-	}
-	return keyFrom(raw[:]), true
-}
-
-// hexDigit is the value of a lower-case digit, more than 15 for what is none.
-func hexDigit(c byte) byte {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0'
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10
-	}
-	return 0xff
+	return keyFrom(hash[:findingsKeyBytes]), true
 }
 
 func keyFrom(raw []byte) findingsKey {

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the copies anew from the pinned Trivy module")
+var update = flag.Bool("update", false, "write the copies again from the pinned Trivy module")
 
 // packages are the directories below Trivy's pkg/fanal that are copied, with the
 // files that are not.
