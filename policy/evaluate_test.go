@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -149,7 +152,7 @@ func TestBudget(t *testing.T) {
 	q := question(testInventory(), testFindings(found...))
 	start := time.Now()
 	d := e.Evaluate(context.Background(), q)
-	if d.Outcome != gate.OutcomeDeny || d.Code != gate.CodePolicyError || !strings.Contains(d.Reasons[0].Msg, "took longer than 50ms") {
+	if d.Outcome != gate.OutcomeDeny || d.Code != gate.CodePolicyError || !strings.Contains(d.Reasons[0].Msg, "took longer than 50ms of processor time") {
 		t.Fatalf("got %+v, want deny POLICY_ERROR", d)
 	}
 	if took := time.Since(start); took > 30*time.Second { // by itself it would take minutes
@@ -175,6 +178,8 @@ func TestBudget(t *testing.T) {
 // told, and readiness says so until it ends.
 func TestLostSlots(t *testing.T) {
 	e := engineOver(t, Options{Budget: 20 * time.Millisecond, Slots: 1}, denying(`"x"`)...)
+	measured := e.pool.clock
+	e.pool.clock = wallClock
 	release := make(chan struct{})
 	_, err := e.pool.do(context.Background(), func(context.Context) ([]gate.Reason, error) {
 		<-release
@@ -194,10 +199,91 @@ func TestLostSlots(t *testing.T) {
 	for e.Healthy() != nil {
 		time.Sleep(time.Millisecond)
 	}
-	e.pool.budget = time.Minute // which the machine cannot stall away
+	e.pool.clock = measured
 	if d := e.Evaluate(context.Background(), question(testInventory(), testFindings())); d.Code != gate.CodePolicy {
 		t.Errorf("slot is back: got %+v, want deny POLICY", d)
 	}
+}
+
+// wallClock takes the time that has passed for that of the processor.
+func wallClock() func() time.Duration {
+	began := time.Now()
+	return func() time.Duration { return time.Since(began) }
+}
+
+// TestPressureIsNotAPolicyError: rules that wait for a processor are given up as BUSY,
+// long after their budget, and those that get one in time answer. What they take is their
+// own thread's time.
+func TestPressureIsNotAPolicyError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(1, time.Second)
+		p.clock = func() func() time.Duration { return func() time.Duration { return 10 * time.Millisecond } }
+		wait := func(d time.Duration) func(context.Context) ([]gate.Reason, error) {
+			return func(ctx context.Context) ([]gate.Reason, error) {
+				select {
+				case <-time.After(d):
+					return []gate.Reason{}, nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}
+		}
+		if _, err := p.do(t.Context(), wait(19*time.Second)); err != nil {
+			t.Errorf("within what it may wait: %v", err)
+		}
+		began := time.Now()
+		if _, err := p.do(t.Context(), wait(time.Hour)); gate.CodeOf(err) != gate.CodeBusy {
+			t.Errorf("got %v, want BUSY", err)
+		}
+		if took := time.Since(began); took < patience*time.Second || took > (patience+1)*time.Second {
+			t.Errorf("it was given up after %s", took)
+		}
+		synctest.Wait()
+		short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if _, err := p.do(short, wait(time.Hour)); gate.CodeOf(err) != gate.CodeTimeout {
+			t.Errorf("the time of the caller has ended: got %v, want TIMEOUT", err)
+		}
+		var others sync.WaitGroup
+		for range 3 { // one after the other
+			others.Go(func() {
+				if _, err := p.do(t.Context(), wait(5*time.Second)); err != nil {
+					t.Errorf("waiting for a slot: %v", err)
+				}
+			})
+		}
+		others.Wait()
+	})
+	spent := make(chan func() time.Duration)
+	busy, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		spent <- threadClock()
+		<-stop
+	}()
+	idle := <-spent
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		spent <- threadClock()
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				close(busy)
+				return
+			default:
+			}
+		}
+	}()
+	for own := <-spent; own() < 20*time.Millisecond; {
+		runtime.Gosched()
+	}
+	if runtime.GOOS == "linux" && idle() > 10*time.Millisecond {
+		t.Errorf("a thread that waits has taken %s", idle())
+	}
+	close(stop)
+	<-busy
 }
 
 func TestPanicIsADeny(t *testing.T) {

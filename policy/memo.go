@@ -60,11 +60,16 @@ func (v *visible) turn(q *gate.Question, fs *facts, own gate.Generation) period 
 		return period{q.Now.Add(-timeMemo), q.Now.Add(timeMemo + 1)}
 	}
 	var p period
+	g := inForce(q, own)
+	unseen := v.unseen(q.Now, g)
+	if unseen && v.advisoriesAge {
+		p = v.quiet.period(stamped(g.UpdatedAt), q.Now)
+	}
 	for _, a := range []struct {
 		seen bool
 		age  age
 	}{
-		{v.imageAge, claimed(fs.created)}, {v.scanAge, stamped(fs.analyzedAt)}, {v.advisoriesAge, stamped(inForce(q, own).UpdatedAt)},
+		{v.imageAge, claimed(fs.created)}, {v.scanAge, stamped(fs.analyzedAt)}, {v.advisoriesAge && !unseen, stamped(g.UpdatedAt)},
 	} {
 		if a.seen {
 			p = p.meet(a.age.turn(q.Now))
@@ -193,16 +198,7 @@ func (v *visible) writeQuestion(w *written, q *gate.Question, own gate.Generatio
 	w.textIf(v.repository, q.Location.Repository)
 	w.textIf(v.host, q.Host)
 	w.textIf(v.digest, string(q.Digest))
-	if v.generation || v.content || v.updated || v.advisoriesAge {
-		g := inForce(q, own)
-		if v.generation {
-			w.number(g.Number)
-		}
-		w.textIf(v.content, string(g.Content))
-		if v.updated || v.advisoriesAge {
-			w.time(g.UpdatedAt)
-		}
-	}
+	v.writeGeneration(w, q.Now, inForce(q, own))
 	if v.tags {
 		w.number(int64(len(q.Tags)))
 		for _, t := range q.Tags {
@@ -211,6 +207,24 @@ func (v *visible) writeQuestion(w *written, q *gate.Question, own gate.Generatio
 	}
 	if q.Request != nil {
 		v.request.write(w, q.Request)
+	}
+}
+
+// writeGeneration writes down what they see of the generation in force.
+func (v *visible) writeGeneration(w *written, now time.Time, g gate.Generation) {
+	if !v.generation && !v.content && !v.updated && !v.advisoriesAge {
+		return
+	}
+	unseen := v.unseen(now, g)
+	if w.flag(unseen); unseen {
+		return
+	}
+	if v.generation {
+		w.number(g.Number)
+	}
+	w.textIf(v.content, string(g.Content))
+	if v.updated || v.advisoriesAge {
+		w.time(g.UpdatedAt)
 	}
 }
 

@@ -13,13 +13,12 @@ import (
 //
 // least is the place in gate.Severities of the least severe vulnerabilities that can make
 // a difference; see severities.go.
-func mentionsOf(c *ast.Compiler) (root *sight, least int) {
-	root = &sight{}
-	shape := inputShape()
+func mentionsOf(c *ast.Compiler) (_ *sight, least int) {
+	root, shape := &sight{}, inputShape()
 	for _, module := range c.Modules {
 		for _, rule := range module.Rules {
-			m := mentioning{root: root, shape: shape, aliases: map[ast.Var]place{}, bare: map[ast.Var]int{}, severe: map[ast.Var]int{}}
-			m.rule(rule)
+			m := newMentioning(root, shape, rule)
+			m.walk(rule, m.see)
 			least = max(least, m.least)
 		}
 	}
@@ -49,7 +48,9 @@ type place struct {
 	fixed bool   // the path does not end before a name that is computed
 }
 
-func (m *mentioning) rule(r *ast.Rule) {
+// newMentioning knows which variables of a rule stand for places.
+func newMentioning(root *sight, s *shape, r *ast.Rule) *mentioning {
+	m := &mentioning{root: root, shape: s, aliases: map[ast.Var]place{}, bare: map[ast.Var]int{}, severe: map[ast.Var]int{}}
 	m.walk(r, m.counting)
 	for before := -1; before != len(m.aliases); {
 		before = len(m.aliases)
@@ -60,7 +61,7 @@ func (m *mentioning) rule(r *ast.Rule) {
 			return false
 		})
 	}
-	m.walk(r, m.see)
+	return m
 }
 
 // walk visits a rule, with what the visitor leaves out: the references of heads.

@@ -66,7 +66,7 @@ func compile(files []File, how compiling) (*Set, error) {
 		return nil, problems.sorted()
 	}
 	see, least := mentionsOf(c)
-	s := &Set{files: files, sight: see, visible: newVisible(see, least), warnings: newer.sorted(), always: alwaysOf(c)}
+	s := &Set{files: files, sight: see, visible: newVisible(see, least, quietOf(c)), warnings: newer.sorted(), always: alwaysOf(c)}
 	var body []string
 	for _, name := range []string{ruleDeny, ruleWarn} {
 		if n := len(c.GetRulesExact(documentRef(name))); n > 0 {

@@ -12,6 +12,8 @@ type visible struct {
 	clock, imageAge, scanAge, advisoriesAge bool
 	// Of the generation in force.
 	generation, content, updated bool
+	// quiet is when nothing of these and of its age can be seen.
+	quiet *unseenAges
 
 	// Of the image, as far as a summary has it.
 	platform, family, release, eol, created, size, user, root bool
@@ -30,12 +32,12 @@ type requestSight struct {
 	labels                                                     *sight
 }
 
-func newVisible(see *sight, least int) *visible {
+func newVisible(see *sight, least int, q *unseenAges) *visible {
 	image, scan, findings, request := see.at("image"), see.at("scan"), see.at("findings"), see.at("request")
 	config, advisories := image.at("config"), scan.at("advisories")
 	vulnerability, secret := findings.along("vulnerabilities", element), findings.along("secrets", element)
 	return &visible{
-		document: newDocument(see, least), least: least,
+		document: newDocument(see, least), least: least, quiet: q,
 
 		event: see.any("event"), registry: image.any("registry"), repository: image.any("repository"),
 		host: image.any("host"), tags: image.any("tags"), digest: image.any("digest"),

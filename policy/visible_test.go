@@ -72,6 +72,15 @@ var ruleTexts = []string{
 	`warn contains sprintf("%%d hours", [input.image.ageHours])`,
 	`warn contains sprintf("%%d hours since the scan", [input.scan.ageHours])`,
 	`warn contains sprintf("data of %%d hours", [input.scan.advisories.ageHours])`,
+	`warn contains sprintf("%%d hours, as of %%s", [input.scan.advisories.ageHours, input.scan.advisories.updatedAt]) if input.scan.advisories.ageHours > 1`,
+	`warn contains sprintf("older: %%s", [input.scan.advisories.content]) if { 2 * 1 <= input.scan.advisories.ageHours; input.scan.advisories.generation != 7 }`,
+	`warn contains "young" if 2 > input.scan.advisories.ageHours`,
+	`warn contains "not young" if not input.scan.advisories.ageHours < 2`,
+	`warn contains sprintf("from %%s", [d.updatedAt]) if { d := input.scan.advisories; d.ageHours > 2 }`,
+	`warn contains "found by its number" if { to_number(input.image.os.family) > 1; input.scan.advisories.ageHours > 1; input.scan.advisories.generation == 9 }`,
+	"warn contains sprintf(\"with another age %%s\", [aged%[1]d]) if aged%[1]d with input.scan.advisories.ageHours as 9\n\naged%[1]d := input.scan.advisories.updatedAt if input.scan.advisories.ageHours > 5",
+	"warn contains sprintf(\"else %%v\", [age%[1]d])\n\nage%[1]d := \"old\" if {\n\tinput.scan.advisories.ageHours > 50\n} else := input.scan.advisories.generation",
+	"warn contains sprintf(\"asked %%v\", [aged%[1]d(input.image.size)])\n\naged%[1]d(x) := y if {\n\tinput.scan.advisories.ageHours >= 2\n\ty := [x, input.scan.advisories.updatedUnix]\n}",
 	`warn contains sprintf("created %%d", [input.image.createdUnix])`,
 	`deny contains "late" if input.nowUnix > 1793613600`,
 	`deny contains "push" if input.event == "push"`,
@@ -177,7 +186,7 @@ func (c chance) change(q *gate.Question, inv *gate.Inventory, f *gate.Findings) 
 	case 11:
 		f.MatchedAt, f.Matcher, inv.AnalyzedAt = testNow.Add(-time.Minute), "m2", inv.AnalyzedAt.Add(-time.Hour)
 	case 12:
-		q.Advisories = gate.Generation{Number: 9, Content: "sha256:c9", UpdatedAt: testNow}
+		q.Advisories = gate.Generation{Number: 9, Content: "sha256:c9", UpdatedAt: testNow.Add(-one(c, 0, 2*time.Hour, 3*time.Hour))}
 	}
 	q.Record.InventoryID, q.Record.FindingsID = fmt.Sprint("i", c.Int()), fmt.Sprint("f", c.Int())
 	if f.InventoryID = q.Record.InventoryID; summaries {
