@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"context"
+	"errors"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/agree"
@@ -45,41 +46,73 @@ func (m *Manager) Active(ctx context.Context) (now, former gate.Generation, err 
 	return generationOf(active), former, nil
 }
 
-// content is what processes agree on of a database.
-func (d *Database) content() *agree.Content {
-	return &agree.Content{Digest: d.Content, UpdatedAt: d.UpdatedAt}
-}
-
 // numbered is the generation of our own data while it is not the active one.
 func (m *Manager) numbered(db *Database, number int64) gate.Generation {
 	return gate.Generation{Number: number, Content: db.Content, UpdatedAt: db.UpdatedAt, ActivatedAt: m.now().UTC()}
 }
 
-// agree brings the data found at Path and the active generation together and returns
-// the generation to match with: the active one if it is of that data, else one with a
-// lower number, whose findings are replaced by those of the active one.
-func (m *Manager) agree(ctx context.Context, db *Database) (gate.Generation, error) {
+// agree brings the data found here and the active generation together and returns the
+// data to match with and its generation. That is the active one if it is of the data
+// found, or if its files are kept here; else the data found under a lower number, whose
+// findings are replaced by those of the active one.
+func (m *Manager) agree(ctx context.Context, db *Database) (*Database, gate.Generation, error) {
 	view, err := m.member.Look(ctx, db.content())
 	if err != nil {
-		return gate.Generation{}, err
+		return nil, gate.Generation{}, err
 	}
 	active := generationOf(view.Active)
 	if !view.InForce { // we only ask: as if ours were the first
 		active = m.numbered(db, m.member.Memory().Seen+1)
 	}
+	m.setApart(gate.Generation{}, gate.Generation{})
+	if active.Content == db.Content {
+		return db, active, nil
+	}
+	if kept := m.kept(ctx, active.Content); kept != nil {
+		m.setApart(gate.Generation{}, m.numbered(db, view.Ours))
+		return kept, active, nil
+	}
+	m.setApart(active, gate.Generation{})
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.elsewhere = gate.Generation{}
-	if view.Differs {
-		m.elsewhere = active
-	}
 	switch {
-	case active.Content == db.Content:
-		return active, nil
 	case m.loaded != nil && m.loaded.Content == db.Content:
-		return m.current, nil
+		return db, m.current, nil
 	case view.Ours > 0:
-		return m.numbered(db, view.Ours), nil
+		return db, m.numbered(db, view.Ours), nil
 	}
-	return m.numbered(db, active.Number-1), nil
+	return db, m.numbered(db, active.Number-1), nil
+}
+
+// setApart notes the active generation while it is of other data than what is in use
+// here, and the data found here while it is not what is in use; each may be zero.
+func (m *Manager) setApart(elsewhere, unused gate.Generation) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.elsewhere, m.unused = elsewhere, unused
+}
+
+// kept is a generation that is kept here and sound, nil when there is none. One that is
+// damaged is looked at once.
+func (m *Manager) kept(ctx context.Context, content gate.Digest) *Database {
+	m.mu.Lock()
+	loaded, damaged := m.loaded, m.damaged
+	m.mu.Unlock()
+	if loaded != nil && loaded.Content == content {
+		return loaded
+	}
+	if content == damaged || !m.copies.present(content) {
+		return nil
+	}
+	db, err := m.copies.verify(ctx, content)
+	if err == nil {
+		return db
+	}
+	if errors.Is(err, gate.ErrInvalid) {
+		m.mu.Lock()
+		m.damaged = content
+		m.mu.Unlock()
+		m.log.Warn("a kept generation of advisory data is damaged", "content", content.Short(), "error", err)
+	}
+	return nil
 }

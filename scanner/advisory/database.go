@@ -19,10 +19,13 @@ import (
 
 // Database is a checked directory with advisory data.
 type Database struct {
-	Dir       string
-	Content   gate.Digest // of schema version, time of the data and trivy.db
+	Dir string
+	// Content is the digest of schema version, time of the data and trivy.db; of a
+	// generation that is kept here, that of its manifest.
+	Content   gate.Digest
 	UpdatedAt time.Time
 	Summary   Summary
+	Manifest  Manifest
 }
 
 // Inspect reads a directory completely, checks it and says what it holds. It is meant
@@ -42,6 +45,7 @@ func Inspect(ctx context.Context, dir string, now time.Time) (*Database, error) 
 	if err != nil {
 		return nil, err
 	}
+	db.Manifest = single(db.Content, db.UpdatedAt, size)
 	return db, nil
 }
 

@@ -43,7 +43,7 @@ type Options struct {
 // concurrent use.
 type Manager struct {
 	config Config
-	copies copies
+	copies *copies
 	member *agree.Member
 	loader Loader
 	log    *slog.Logger
@@ -52,6 +52,7 @@ type Manager struct {
 	turn sync.Mutex // one look at a time; held while a database is copied
 
 	mu        sync.Mutex // guards the rest, never held long
+	found     *Database  // what was taken from Path last
 	loaded    *Database
 	previous  gate.Digest
 	current   gate.Generation
@@ -59,6 +60,8 @@ type Manager struct {
 	settled   bool      // seen was dealt with: taken, or refused with refused
 	refused   error
 	elsewhere gate.Generation // the active one, while it is not of our data
+	unused    gate.Generation // of the data at Path, while something else is in use
+	damaged   gate.Digest     // of a kept generation that cannot be used
 	problem   string
 	checkedAt time.Time
 	changed   chan struct{} // closed at the next change of the generation
@@ -73,7 +76,7 @@ func NewManager(o Options) *Manager {
 		o.Now = time.Now
 	}
 	return &Manager{
-		config: o.Config, copies: copies{root: filepath.Join(o.DataDir, "advisories")},
+		config: o.Config, copies: &copies{root: filepath.Join(o.DataDir, "advisories")},
 		member: agree.NewMember(agree.Options{
 			Kind: Kind(), Store: o.Store, By: o.Process, Program: o.Program, Place: o.Place, DataDir: o.DataDir, Observe: o.Observe, Log: o.Log, Now: o.Now,
 		}),
@@ -93,10 +96,13 @@ func (m *Manager) Open(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if fallback := m.openFormer(ctx); fallback != nil {
+	fallback := m.openFormer(ctx)
+	if fallback != nil {
 		m.log.Debug("no former advisory data", "error", fallback)
 		return fmt.Errorf("opening advisory data: %w: %w", err, gate.ErrAdvisoriesUnavailable)
 	}
+	g := m.Status().Generation
+	m.log.Warn("advisory data from before the restart is in use", "generation", g.Number, "content", g.Content.Short())
 	return nil
 }
 
@@ -105,6 +111,9 @@ func (m *Manager) Open(ctx context.Context) error {
 func (m *Manager) openFormer(ctx context.Context) error {
 	m.turn.Lock()
 	defer m.turn.Unlock()
+	if m.Status().Generation.Number > 0 {
+		return nil // what is in force was kept here
+	}
 	active, ok, err := m.member.Active(ctx)
 	if err != nil {
 		return err
@@ -113,9 +122,9 @@ func (m *Manager) openFormer(ctx context.Context) error {
 		return errors.New("no generation was ever active")
 	}
 	g, last := generationOf(active), m.member.Memory()
-	db, err := m.copies.verify(ctx, g.Content, m.now())
+	db, err := m.copies.verify(ctx, g.Content)
 	if err != nil && last.Number > 0 && last.Content != g.Content {
-		db, err = m.copies.verify(ctx, last.Content, m.now())
+		db, err = m.copies.verify(ctx, last.Content)
 		m.mu.Lock()
 		m.elsewhere = g
 		m.mu.Unlock()
@@ -130,7 +139,6 @@ func (m *Manager) openFormer(ctx context.Context) error {
 	m.mu.Lock()
 	m.setCurrent(db, g)
 	m.mu.Unlock()
-	m.log.Warn("advisory data from before the restart is in use", "generation", g.Number, "content", g.Content.Short())
 	return nil
 }
 
@@ -160,6 +168,17 @@ func (m *Manager) Refresh(ctx context.Context) (changed bool, err error) {
 }
 
 func (m *Manager) refresh(ctx context.Context) (bool, error) {
+	changed, err := m.takePath(ctx)
+	if err == nil || agree.IsUnreadable(err) {
+		return changed, err
+	}
+	// What is in force does not depend on what is wrong here.
+	followed, _ := m.follow(ctx)
+	return followed, err
+}
+
+// takePath looks at Path and takes a new content into use.
+func (m *Manager) takePath(ctx context.Context) (bool, error) {
 	if m.config.Path == "" {
 		return false, fmt.Errorf("advisories.path is empty, and downloading from advisories.repositories is not in this version: nothing can be loaded: %w", gate.ErrAdvisoriesUnavailable)
 	}
@@ -181,11 +200,16 @@ func (m *Manager) refresh(ctx context.Context) (bool, error) {
 		}
 		return false, err
 	}
-	g, err := m.agree(ctx, db)
+	m.copies.at("activate")
+	use, g, err := m.agree(ctx, db)
 	if err != nil {
 		return false, err
 	}
-	changed, err := m.load(ctx, db, g, lost)
+	m.copies.at("load")
+	m.mu.Lock()
+	m.found = db
+	m.mu.Unlock()
+	changed, err := m.load(ctx, use, g, lost)
 	if err != nil {
 		return false, err
 	}
@@ -216,20 +240,19 @@ func (m *Manager) settle(s signature, refused error) {
 	m.refused = refused
 }
 
-// follow looks at what is active while the data here has not changed: it adopts
-// a number that another replica gave the same content, and activates the data
-// again when the store has lost that it was active. The only error is one that
-// does not pass by itself, [agree.IsUnreadable].
+// follow looks at what is active while the data here has not changed: it takes into use
+// what was put in force elsewhere if its files are here, adopts a number that another
+// replica gave the same content, and activates the data again when the store has lost
+// that it was active. The only error is one that does not pass by itself,
+// [agree.IsUnreadable].
 func (m *Manager) follow(ctx context.Context) (changed bool, err error) {
-	m.mu.Lock()
-	db := m.loaded
-	m.mu.Unlock()
-	if db == nil {
-		return false, nil
-	}
-	g, err := m.agree(ctx, db)
-	if err == nil {
-		changed, err = m.load(ctx, db, g, false)
+	db, err := m.toFollow(ctx)
+	if err == nil && db != nil {
+		var use *Database
+		var g gate.Generation
+		if use, g, err = m.agree(ctx, db); err == nil {
+			changed, err = m.load(ctx, use, g, !m.copies.present(use.Content))
+		}
 	}
 	if agree.IsUnreadable(err) {
 		return false, err
@@ -238,6 +261,28 @@ func (m *Manager) follow(ctx context.Context) (changed bool, err error) {
 		m.log.Debug("looking at the active advisory data", "error", err)
 	}
 	return changed, nil
+}
+
+// toFollow is the data that this process speaks for: what it found at Path; without
+// one, what is in force if it is kept here, else what is in use.
+func (m *Manager) toFollow(ctx context.Context) (*Database, error) {
+	m.mu.Lock()
+	found, loaded := m.found, m.loaded
+	m.mu.Unlock()
+	if found != nil {
+		return found, nil
+	}
+	active, ok, err := m.member.Active(ctx)
+	if err != nil || !ok || loaded != nil && (loaded.Content == active.Content || active.Number < m.member.Memory().Seen) {
+		return loaded, err // in use, or the store has lost what was
+	}
+	if db := m.kept(ctx, active.Content); db != nil {
+		return db, nil
+	}
+	if loaded == nil {
+		m.setApart(generationOf(active), gate.Generation{})
+	}
+	return loaded, nil
 }
 
 // setCurrent is called with mu held.
@@ -265,36 +310,65 @@ func (m *Manager) load(ctx context.Context, db *Database, g gate.Generation, for
 		m.previous = m.loaded.Content
 	}
 	m.setCurrent(db, g)
-	keep := []gate.Digest{db.Content, m.previous}
 	m.mu.Unlock()
 	if former.Number > 0 && g.UpdatedAt.Before(former.UpdatedAt) {
 		m.log.Warn("older advisory data replaces newer", "generation", g.Number, "updatedAt", g.UpdatedAt, "formerUpdatedAt", former.UpdatedAt)
 	}
 	m.log.Info("advisory data is in use", "generation", g.Number, "content", g.Content.Short(), "updatedAt", g.UpdatedAt,
 		"advisories", db.Summary.Advisories())
-	if err := m.copies.prune(m.now(), keep...); err != nil {
-		m.log.Warn("old copies of advisory data could not be removed", "error", err)
-	}
+	m.prune()
 	return true, nil
 }
 
-// Run looks at Path until ctx ends and returns nil then. Failures are logged
-// once and kept in the status.
-func (m *Manager) Run(ctx context.Context) error {
-	every := min(watchEvery, m.config.Refresh)
-	if every <= 0 {
-		every = watchEvery
+// prune removes the generations that are not needed any more. Kept are the one in use
+// here, the one in force, and the one before it, to compare with and to go back to; where
+// that one never was here, what was in use here before. Besides these there are
+// candidates, which are not in force yet.
+func (m *Manager) prune() {
+	inForce := m.member.Memory().InForce
+	_, before := inForce.Before()
+	m.mu.Lock()
+	keep := []gate.Digest{inForce.Content, before}
+	for _, db := range []*Database{m.loaded, m.found} {
+		if db != nil {
+			keep = append(keep, db.Content)
+		}
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
+	if !m.copies.present(before) {
+		keep = append(keep, m.previous)
+	}
+	m.mu.Unlock()
+	if err := m.copies.prune(m.now(), keep...); err != nil {
+		m.log.Warn("old copies of advisory data could not be removed", "error", err)
+	}
+}
+
+// followEvery is how often the store is asked what is in force: one small value.
+const followEvery = 2 * time.Second
+
+// Run looks at Path, and at what is in force, until ctx ends and returns nil then.
+// Failures are logged once and kept in the status.
+func (m *Manager) Run(ctx context.Context) error {
+	look, follow := time.NewTicker(watchEvery), time.NewTicker(followEvery)
+	defer look.Stop()
+	defer follow.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-look.C:
 			_, _ = m.Refresh(ctx) // Refresh logs and remembers its failure
+		case <-follow.C:
+			m.Follow(ctx)
 		}
 	}
+}
+
+// Follow takes into use what was put in force elsewhere, without looking at Path.
+func (m *Manager) Follow(ctx context.Context) {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	_, _ = m.follow(ctx) // what does not pass by itself is said by the next look
 }
 
 // Changed returns a channel that is closed when the generation next changes.
@@ -325,6 +399,10 @@ func (m *Manager) Status() Status {
 			s.Problem = fmt.Sprintf("generation %d is active, of other data (as of %s) than that at advisories.path (as of %s): findings made here are replaced by those made with the active generation; bring the same data to every process",
 				m.elsewhere.Number, m.elsewhere.UpdatedAt.Format(time.RFC3339), m.current.UpdatedAt.Format(time.RFC3339))
 		}
+	}
+	if m.unused.Content != "" && s.Problem == "" {
+		s.Problem = fmt.Sprintf("the data at advisories.path (as of %s) is not in use: generation %d, as of %s, was put in force instead; put newer data there to replace it",
+			m.unused.UpdatedAt.Format(time.RFC3339), m.current.Number, m.current.UpdatedAt.Format(time.RFC3339))
 	}
 	if m.loaded != nil {
 		s.Age, s.Summary = now.Sub(m.current.UpdatedAt), m.loaded.Summary

@@ -34,7 +34,8 @@ type metadata struct {
 	DownloadedAt time.Time
 }
 
-// readMetadata reads and checks dir/metadata.json; ErrInvalid.
+// readMetadata reads and checks dir/metadata.json; ErrInvalid. With the zero now its time
+// may be in the future: that of data that was accepted before the clock was put back.
 func readMetadata(dir string, now time.Time) (metadata, error) {
 	path := filepath.Join(dir, metadataFile)
 	f, err := os.Open(path)
@@ -61,7 +62,7 @@ func readMetadata(dir string, now time.Time) (metadata, error) {
 		return metadata{}, fmt.Errorf("advisory metadata %q: field Version is %d, this version reads %d: %w", path, m.Version, schemaVersion, gate.ErrInvalid)
 	case m.UpdatedAt.IsZero():
 		return metadata{}, fmt.Errorf("advisory metadata %q: field UpdatedAt is missing, so that the age of the data is unknown: %w", path, gate.ErrInvalid)
-	case m.UpdatedAt.After(now.Add(maxFutureSkew)):
+	case !now.IsZero() && m.UpdatedAt.After(now.Add(maxFutureSkew)):
 		return metadata{}, fmt.Errorf("advisory metadata %q: field UpdatedAt is %s, which is in the future: %w", path, m.UpdatedAt.Format(time.RFC3339), gate.ErrInvalid)
 	}
 	m.UpdatedAt = m.UpdatedAt.UTC()
