@@ -101,6 +101,9 @@ func (c Counts) Plus(o Counts) Counts {
 	return Counts{c.Critical + o.Critical, c.High + o.High, c.Medium + o.Medium, c.Low + o.Low, c.Unknown + o.Unknown}
 }
 
+// Total is how many there are.
+func (c Counts) Total() int { return c.Critical + c.High + c.Medium + c.Low + c.Unknown }
+
 // Count tallies the findings by severity.
 func (f *Findings) Count() Counts {
 	var c Counts

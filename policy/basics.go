@@ -13,6 +13,7 @@ type basics struct {
 	eol                                        bool
 	created, analyzedAt, matchedAt             time.Time
 	size                                       int64
+	vulnerabilities                            int // how many there are, of any severity
 	analyzerSet, matcher                       string
 }
 
@@ -21,7 +22,7 @@ func basicsOf(inv *gate.Inventory, f *gate.Findings) basics {
 	return basics{
 		platform: inv.Platform.String(), family: inv.OS.Family, release: inv.OS.Name, user: inv.Config.User, isolation: inv.Isolation.Level,
 		eol: inv.OS.EOL || f.EOL, created: inv.Created, analyzedAt: inv.AnalyzedAt, matchedAt: f.MatchedAt, size: inv.Size,
-		analyzerSet: inv.AnalyzerSet, matcher: f.Matcher,
+		vulnerabilities: len(f.Vulnerabilities), analyzerSet: inv.AnalyzerSet, matcher: f.Matcher,
 	}
 }
 
@@ -30,6 +31,7 @@ func basicsOf(inv *gate.Inventory, f *gate.Findings) basics {
 func basicsFrom(r *gate.Record, l large) basics {
 	i, f := r.Summary.Inventory, r.Summary.Findings
 	analyzedAt, analyzerSet, matchedAt, matcher := r.AnalyzedAt, r.AnalyzerSet, r.MatchedAt, r.Matcher
+	vulnerabilities := r.Counts.Total()
 	if !r.InventorySummarized() {
 		b := basicsOf(l.inv, &gate.Findings{})
 		i = gate.InventorySummary{Platform: b.platform, Family: b.family, Release: b.release, User: b.user, Isolation: b.isolation,
@@ -38,12 +40,12 @@ func basicsFrom(r *gate.Record, l large) basics {
 	}
 	if !r.FindingsSummarized() {
 		f = gate.FindingsSummary{EOL: l.f.EOL}
-		matchedAt, matcher = l.f.MatchedAt, l.f.Matcher
+		matchedAt, matcher, vulnerabilities = l.f.MatchedAt, l.f.Matcher, len(l.f.Vulnerabilities)
 	}
 	return basics{
 		platform: i.Platform, family: i.Family, release: i.Release, user: i.User, isolation: i.Isolation,
 		eol: i.EOL || f.EOL, created: i.Created, analyzedAt: analyzedAt, matchedAt: matchedAt, size: i.Size,
-		analyzerSet: analyzerSet, matcher: matcher,
+		vulnerabilities: vulnerabilities, analyzerSet: analyzerSet, matcher: matcher,
 	}
 }
 

@@ -63,15 +63,29 @@ func object[T, U any](name string, of func(T) U, fields []field[U]) field[T] {
 
 // listOf is a field with an object for each element of a part of the T.
 func listOf[T, U any](name string, of func(T) []U, fields []field[*U]) field[T] {
+	return listWith(name, func(v T) ([]U, int) { return of(v), 0 }, fields)
+}
+
+// listWith is listOf with a number of empty objects behind the others: rules that see
+// them only count.
+func listWith[T, U any](name string, of func(T) (list []U, empty int), fields []field[*U]) field[T] {
 	return field[T]{name, func(see *sight) maker[T] {
-		one := objectOf(see.at(element), fields)
+		parts := choose(see.at(element), fields)
 		return func(b *builder, v T) *ast.Term {
-			elements := of(v)
-			terms := make([]*ast.Term, len(elements))
+			elements, empty := of(v)
+			n := len(elements)
+			terms := make([]*ast.Term, n, n+empty)
 			for i := range elements {
-				terms[i] = one(b, &elements[i])
+				if len(parts) == 0 {
+					terms[i] = ast.InternedEmptyObject
+					continue
+				}
+				terms[i] = b.object(pairs(b, &elements[i], parts, 0)...)
 			}
-			b.bytes += int64(len(elements)) * 16
+			for range empty {
+				terms = append(terms, ast.InternedEmptyObject)
+			}
+			b.bytes += int64(n+empty) * 16
 			return ast.ArrayTerm(terms...)
 		}
 	}}

@@ -121,13 +121,17 @@ func runsAsRoot(user string) bool {
 // findingsFields is input.findings. Misconfigurations, licences, malware and
 // deviations from the baseline have no analyser yet: their lists are empty and
 // their risks say notLookedAt.
-func findingsFields(least int) []field[*material] {
+func findingsFields(some selection) []field[*material] {
 	return []field[*material]{
-		listOf("vulnerabilities", func(s *material) []gate.Vulnerability {
-			if s.f == nil {
-				return nil // their number is 0
+		listWith("vulnerabilities", func(s *material) ([]gate.Vulnerability, int) {
+			var list []gate.Vulnerability
+			if s.f != nil { // otherwise none is of the selection
+				list = severe(s.f.Vulnerabilities, some.least)
 			}
-			return severe(s.f.Vulnerabilities, least)
+			if !some.counted {
+				return list, 0
+			}
+			return list, s.vulnerabilities - len(list)
 		}, vulnerabilityFields()),
 		nothing[*material]("malware"),
 		listOf("secrets", func(s *material) []gate.Secret {
@@ -156,6 +160,9 @@ func severe(list []gate.Vulnerability, least int) []gate.Vulnerability {
 	}
 	return some
 }
+
+// allOfThem selects all vulnerabilities.
+func allOfThem() selection { return selection{leastSevere, true} }
 
 // leastSevere is the place of the last of gate.Severities.
 const leastSevere = 4

@@ -38,13 +38,12 @@ type document struct {
 	hasImage, hasScan          bool
 }
 
-// newDocument has of the vulnerabilities those that are at least as severe as the one
-// at a place in gate.Severities.
-func newDocument(see *sight, least int) *document {
+// newDocument has the vulnerabilities of a selection.
+func newDocument(see *sight, some selection) *document {
 	return &document{
 		image: choose(see.at("image"), imageFields()), imageNow: choose(see.at("image"), imageNowFields()), hasImage: see.any("image"),
 		scan: choose(see.at("scan"), scanFields()), scanNow: choose(see.at("scan"), scanNowFields()), hasScan: see.any("scan"),
-		rest: choose(see, restFields(least)), restNow: choose(see, restNowFields()),
+		rest: choose(see, restFields(some)), restNow: choose(see, restNowFields()),
 	}
 }
 
@@ -71,9 +70,9 @@ func (d *document) compose(q *gate.Question, fs *facts, g gate.Generation) ast.V
 	return b.object(all...).Value
 }
 
-func restFields(least int) []field[*material] {
+func restFields(some selection) []field[*material] {
 	return []field[*material]{
-		object("findings", same[*material], findingsFields(least)),
+		object("findings", same[*material], findingsFields(some)),
 		listOf("packages", packagesOf, packageFields()),
 		object("provenance", same[*material], []field[*material]{nothing[*material]("signatures"), nothing[*material]("attestations")}),
 	}

@@ -19,7 +19,7 @@ type large struct {
 func (v *visible) needs(r *gate.Record) (inventory, findings bool) {
 	i, f := &r.Summary.Inventory, &r.Summary.Findings
 	inventory = !r.InventorySummarized() || v.inventory || v.risks || v.secrets && i.Secrets > 0
-	findings = !r.FindingsSummarized() || v.vulnerabilities && f.Alike[v.least] != "" || v.gaps && f.Gaps > 0
+	findings = !r.FindingsSummarized() || v.vulnerabilities && v.alike(f) != "" || v.gaps && f.Gaps > 0
 	return inventory, findings
 }
 
@@ -119,7 +119,7 @@ func (l large) of(r *gate.Record) bool {
 		s := l.f.Summarize(r.FindingsID)
 		f := &r.Summary.Findings
 		if s.Alike != f.Alike || s.GapsAlike != f.GapsAlike || s.EOL != f.EOL ||
-			s.Unassessable != f.Unassessable || s.Advisories != f.Advisories || !l.f.MatchedAt.Equal(r.MatchedAt) {
+			l.f.Count() != r.Counts || s.Unassessable != f.Unassessable || s.Advisories != f.Advisories || !l.f.MatchedAt.Equal(r.MatchedAt) {
 			return false
 		}
 	}

@@ -146,7 +146,7 @@ func (v *visible) writeImage(w *written, r *gate.Record) {
 	} else {
 		v.writeInventory(w, r)
 	}
-	byFindings := !r.FindingsSummarized() || v.vulnerabilitiesOwn && f.Alike[v.least] != ""
+	byFindings := !r.FindingsSummarized() || v.vulnerabilitiesOwn && v.alike(f) != ""
 	w.flag(byFindings)
 	if byFindings {
 		w.text(r.FindingsID)
@@ -159,7 +159,10 @@ func (v *visible) writeImage(w *written, r *gate.Record) {
 		w.time(r.MatchedAt)
 	}
 	w.textIf(v.matcher, r.Matcher)
-	w.textIf(v.vulnerabilities, f.Alike[v.least])
+	w.textIf(v.vulnerabilities, v.alike(f))
+	if v.counted {
+		w.number(int64(r.Counts.Total()))
+	}
 	w.textIf(v.gaps, f.GapsAlike)
 }
 

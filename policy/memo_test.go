@@ -99,7 +99,10 @@ func TestMentionedFields(t *testing.T) {
 		"every":            {"deny contains \"x\" if {\n\tevery v in input.findings.vulnerabilities { v.severity == \"LOW\" }\n}", []string{"id", "severity", "layer"}},
 		"in_a_head":        {"deny contains \"x\" if by[_][_].id == \"y\"\n\nby[v.severity] contains v if " + "some v in input.findings.vulnerabilities", []string{"id", "severity", "layer"}},
 		"key_of_a_rule":    {"deny contains \"x\" if r[_][\"a\"]\n\nr[v][k] := 1 if {\n\t" + of + "k := v.id\n}", []string{"id", "severity", "layer"}},
-		"number":           {`deny contains sprintf("%d", [count(input.findings.vulnerabilities)])`, []string{"id", "severity", "layer"}},
+		"number":           {`deny contains sprintf("%d", [count(input.findings.vulnerabilities)])`, nil},
+		"counted_list":     {`deny contains "x" if count([v | some v in input.findings.vulnerabilities; v.severity == "HIGH"]) > 3`, []string{"severity"}},
+		"counted_and_read": {"deny contains list[0].id if {\n\tlist := [v | some v in input.findings.vulnerabilities; v.severity == \"HIGH\"]\n\tcount(list) > 3\n}", []string{"id", "severity", "layer"}},
+		"counted_by_name":  {"deny contains \"x\" if {\n\tlist := input.findings.vulnerabilities\n\tcount(list) > 3\n}", nil},
 		"walk":             {"deny contains \"x\" if {\n\twalk(input.findings, [_, \"LOW\"])\n}", []string{"id", "severity", "layer"}},
 		"with":             {"deny contains \"x\" if low with input.findings.vulnerabilities as []\n\nlow if input.event == \"push\"", []string{"id", "severity", "layer"}},
 		"under_not":        {"deny contains \"x\" if not low\n\nlow if {\n\t" + of + "v.severity == \"LOW\"\n}", []string{"severity"}},
@@ -130,9 +133,11 @@ func TestSeverities(t *testing.T) {
 	rule := func(body string) string { return "deny contains \"x\" if {\n\t" + body + "\n}" }
 	for name, c := range map[string]struct {
 		text  string
-		least gate.Severity
+		least gate.Severity // "" for none
 	}{
-		"nothing":            {`deny contains "x" if input.image.size > 1`, gate.SeverityCritical},
+		"nothing":            {`deny contains "x" if input.image.size > 1`, ""},
+		"their_number":       {`deny contains "x" if count(input.findings.vulnerabilities) > 1`, ""},
+		"number_of_some":     {`deny contains "x" if count([v | some v in input.findings.vulnerabilities; v.severity == "HIGH"]) > 3`, gate.SeverityHigh},
 		"one":                {rule(of + `v.severity == "CRITICAL"`), gate.SeverityCritical},
 		"turned_around":      {rule(of + `"HIGH" == v.severity`), gate.SeverityHigh},
 		"one_of_some":        {rule(of + `v.severity in {"MEDIUM", "CRITICAL"}`), gate.SeverityMedium},
@@ -154,11 +159,15 @@ func TestSeverities(t *testing.T) {
 		"whole_input":        {`deny contains sprintf("%d", [count(input)])`, gate.SeverityUnknown},
 		"all_findings":       {rule("f := input.findings\n\tcount(f) > 9"), gate.SeverityUnknown},
 		"list_of_its_own":    {rule("all := input.findings.vulnerabilities\n\tsome v in all\n\tv.severity == \"CRITICAL\""), gate.SeverityCritical},
-		"counted_besides":    {rule(of+`v.severity == "CRITICAL"`) + "\n\nwarn contains \"y\" if count(input.findings.vulnerabilities) > 5", gate.SeverityUnknown},
+		"counted_besides":    {rule(of+`v.severity == "CRITICAL"`) + "\n\nwarn contains \"y\" if count(input.findings.vulnerabilities) > 5", gate.SeverityCritical},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := gate.Severities()[setOf(t, c.text).visible.least]; got != c.least {
+			v := setOf(t, c.text).visible
+			if got := append(gate.Severities(), "")[(v.least+6)%6]; got != c.least {
 				t.Errorf("got %s, want %s", got, c.least)
+			}
+			if want := strings.Contains(c.text, "count(input.findings.vulnerabilities)"); v.counted != want {
+				t.Errorf("counted: got %t, want %t", v.counted, want)
 			}
 		})
 	}

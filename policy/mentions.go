@@ -11,18 +11,18 @@ import (
 // and only they are built. Where a reference is dynamic (input.request[x]) or the value
 // is handed on (f(input.request)), everything below counts as mentioned.
 //
-// least is the place in gate.Severities of the least severe vulnerabilities that can make
-// a difference; see severities.go.
-func mentionsOf(c *ast.Compiler) (_ *sight, least int) {
+// some says which vulnerabilities can make a difference; see severities.go.
+func mentionsOf(c *ast.Compiler) (_ *sight, some selection) {
 	root, shape := &sight{}, inputShape()
+	some = selection{least: noSeverity}
 	for _, module := range c.Modules {
 		for _, rule := range module.Rules {
 			m := newMentioning(root, shape, rule)
 			m.walk(rule, m.see)
-			least = max(least, m.least)
+			some = some.plus(m.some)
 		}
 	}
-	return root, least
+	return root, some
 }
 
 // mentioning looks at one rule, its else branches included.
@@ -31,14 +31,16 @@ func mentionsOf(c *ast.Compiler) (_ *sight, least int) {
 // input.findings.vulnerabilities`), and is otherwise only followed by the name of a
 // field (v.severity), mentions those fields. One that stands anywhere else, in a call,
 // a comparison, a list or a head, mentions the whole place: what compares or collects
-// values sees all that is in them.
+// values sees all that is in them. What is only counted is a list, of which nothing but
+// the length is seen; see counts.go.
 type mentioning struct {
 	root    *sight
 	shape   *shape
 	aliases map[ast.Var]place
 	bare    map[ast.Var]int // how often a variable stands elsewhere than at the head of a reference
 	severe  map[ast.Var]int // the least severity that a vulnerability must have
-	least   int
+	some    selection
+	counted counted
 }
 
 // place is one of the input.
@@ -50,8 +52,12 @@ type place struct {
 
 // newMentioning knows which variables of a rule stand for places.
 func newMentioning(root *sight, s *shape, r *ast.Rule) *mentioning {
-	m := &mentioning{root: root, shape: s, aliases: map[ast.Var]place{}, bare: map[ast.Var]int{}, severe: map[ast.Var]int{}}
+	m := &mentioning{
+		root: root, shape: s, aliases: map[ast.Var]place{}, bare: map[ast.Var]int{}, severe: map[ast.Var]int{},
+		some: selection{least: noSeverity}, counted: newCounted(),
+	}
 	m.walk(r, m.counting)
+	m.onlyCounted(r)
 	for before := -1; before != len(m.aliases); {
 		before = len(m.aliases)
 		ast.WalkExprs(r, func(e *ast.Expr) bool {
@@ -76,10 +82,15 @@ func (m *mentioning) walk(r *ast.Rule, fn func(any) bool) {
 func (m *mentioning) counting(x any) bool {
 	switch x := x.(type) {
 	case ast.Ref:
+		if v, ok := x[0].Value.(ast.Var); ok {
+			m.counted.followed[v] = true
+		}
 		m.inside(x, m.counting)
 		return true
 	case ast.Var:
 		m.bare[x]++
+	case *ast.Expr:
+		return m.countingOf(x)
 	}
 	return false
 }
@@ -89,7 +100,15 @@ func (m *mentioning) see(x any) bool {
 	switch x := x.(type) {
 	case ast.Body:
 		m.severities(x)
+	case *ast.ArrayComprehension:
+		if m.counted.lists[x] {
+			ast.NewGenericVisitor(m.see).Walk(x.Body)
+			return true
+		}
 	case *ast.Expr:
+		if m.seeCount(x) {
+			return true
+		}
 		v, p, ok := m.alias(x)
 		if !ok {
 			return false
@@ -115,7 +134,7 @@ func (m *mentioning) see(x any) bool {
 	case ast.Var: // the compiler makes references of these; if one stays, it counts
 		if x.Equal(ast.InputRootDocument.Value) {
 			m.root.reach(nil, true)
-			m.least = leastSevere
+			m.some.least = leastSevere
 		}
 	}
 	return false

@@ -26,7 +26,7 @@ func (s sample) input() ast.Value { return wholeInput(&s.question, s.inventory, 
 
 // wholeInput is the input of a question with all that rules can see.
 func wholeInput(q *gate.Question, inv *gate.Inventory, f *gate.Findings) ast.Value {
-	d := newDocument(everything(), leastSevere)
+	d := newDocument(everything(), allOfThem())
 	fs := d.facts(&material{basicsOf(inv, f), inv, f})
 	return d.compose(q, fs, inForce(q, gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt}))
 }

@@ -65,8 +65,8 @@ func compile(files []File, how compiling) (*Set, error) {
 	if len(problems) > 0 {
 		return nil, problems.sorted()
 	}
-	see, least := mentionsOf(c)
-	s := &Set{files: files, sight: see, visible: newVisible(see, least, quietOf(c)), warnings: newer.sorted(), always: alwaysOf(c)}
+	see, some := mentionsOf(c)
+	s := &Set{files: files, sight: see, visible: newVisible(see, some, quietOf(c)), warnings: newer.sorted(), always: alwaysOf(c)}
 	var body []string
 	for _, name := range []string{ruleDeny, ruleWarn} {
 		if n := len(c.GetRulesExact(documentRef(name))); n > 0 {

@@ -13,6 +13,32 @@ import (
 // each vulnerability before it does anything that can fail, those that are less severe
 // make no difference to it, and an input without them gives the same answer.
 
+// selection says which vulnerabilities a set can tell from none.
+type selection struct {
+	// least is the place in gate.Severities of the least severe of them, noSeverity when
+	// there are none.
+	least int
+	// counted says that the rules see how many there are in all.
+	counted bool
+}
+
+// noSeverity is before the first of gate.Severities.
+const noSeverity = -1
+
+// plus is what either sees.
+func (s selection) plus(o selection) selection {
+	return selection{max(s.least, o.least), s.counted || o.counted}
+}
+
+// alike is what the vulnerabilities that are told from none have in common with others,
+// "" when there are none of them; of findings that are summarized.
+func (s selection) alike(f *gate.FindingsSummary) string {
+	if s.least == noSeverity {
+		return ""
+	}
+	return f.Alike[s.least]
+}
+
 // vulnerable is the place of the vulnerabilities.
 var vulnerable = [...]string{"findings", "vulnerabilities"}
 
@@ -118,9 +144,9 @@ func (m *mentioning) ofSeverity(v ast.Var, p place) {
 	least, ok := m.severe[v]
 	switch {
 	case ok && len(p.path) == len(vulnerable)+1:
-		m.least = max(m.least, least)
+		m.some.least = max(m.some.least, least)
 	case len(p.path) > len(vulnerable): // another variable of one, or a field of one
-		m.least = leastSevere
+		m.some.least = leastSevere
 	}
 	// A variable for the whole list, or for more, is followed by what it is used for.
 }
@@ -133,7 +159,7 @@ func (m *mentioning) everySeverity(r ast.Ref, p place) {
 	if v, ok := r[0].Value.(ast.Var); ok && len(m.aliases[v].path) > len(vulnerable) {
 		return // whose severity is noted where it is set
 	}
-	m.least = leastSevere
+	m.some.least = leastSevere
 }
 
 // throughVulnerabilities reports whether a place has vulnerabilities in it, or is in

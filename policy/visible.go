@@ -20,9 +20,8 @@ type visible struct {
 	analyzed, analyzerSet, isolation, matched, matcher        bool
 	// Lists, and what of them differs between images that are alike.
 	vulnerabilities, vulnerabilitiesOwn, secrets, secretsOwn, gaps, risks bool
-	// least is the place in gate.Severities of the least severe vulnerabilities that the
-	// rules can tell from none.
-	least int
+	// selection is which vulnerabilities the rules can tell from none.
+	selection
 	// inventory is what only the inventory itself has.
 	inventory bool
 }
@@ -32,12 +31,12 @@ type requestSight struct {
 	labels                                                     *sight
 }
 
-func newVisible(see *sight, least int, q *unseenAges) *visible {
+func newVisible(see *sight, some selection, q *unseenAges) *visible {
 	image, scan, findings, request := see.at("image"), see.at("scan"), see.at("findings"), see.at("request")
 	config, advisories := image.at("config"), scan.at("advisories")
 	vulnerability, secret := findings.along("vulnerabilities", element), findings.along("secrets", element)
 	return &visible{
-		document: newDocument(see, least), least: least, quiet: q,
+		document: newDocument(see, some), selection: some, quiet: q,
 
 		event: see.any("event"), registry: image.any("registry"), repository: image.any("repository"),
 		host: image.any("host"), tags: image.any("tags"), digest: image.any("digest"),
