@@ -61,7 +61,7 @@ func SettingUses() []SettingUse {
 		{SettingAsked, "the digests that admission was asked for last"},
 		{SettingNamespaces("CLUSTER"), "namespaces that have had an image admitted"},
 		{SettingAdvisories, "which advisory data is in force"},
-		{SettingLift, "which findings stand in the advisory data in force"},
+		{SettingLift, "which findings the advisory data in force leaves unchanged"},
 		{settingLiftPart + "N", "a part of these findings"},
 		{SettingAnalyzerSet, "the analysers of the worker that started last"},
 		{SettingAdminToken, "the admin token of the API, sealed"},

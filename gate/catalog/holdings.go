@@ -82,7 +82,7 @@ func (h *Holdings) Run(ctx context.Context) {
 			_ = h.c.renew(ctx, opened, err) // it tells the log, and Step fails again
 		case ctx.Err() == nil && err.Error() != failed: // once, while it stays the same
 			failed = err.Error()
-			h.c.log.Warn("reading what images hold", "error", err)
+			h.c.log.Warn("reading which packages and vulnerabilities images have", "error", err)
 		}
 		if more && err == nil {
 			continue

@@ -33,7 +33,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "digestgate_admission_matches_total", Help: "Inventories that admission matched itself, because their findings are older than the advisory data in use or are lost: ok, failed.",
 		}, []string{"result"}),
 		late: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "digestgate_admission_unmatched_total", Help: "Images that could not be matched in time after an update of the advisory data: former (the findings of the generation before decided, with a warning), pending (refused).",
+			Name: "digestgate_admission_unmatched_total", Help: "Images that could not be matched in time after an update of the advisory data: former (the findings of the previous generation decided, with a warning), pending (refused).",
 		}, []string{"result"}),
 	}
 	m.allowed = m.lookups.WithLabelValues("")

@@ -46,9 +46,9 @@ var english = Language{
 		PendingRunning:      {Say: "its scan is running"},
 		PendingRunningUsual: {Say: "its scan is running, usually about {seconds} s"},
 		PendingWaits:        {Say: "its scan waits: {why}"},
-		PendingMatch:        {Say: "the image has been read and is not yet compared with the vulnerability data"},
-		PendingRematch:      {Say: "the image is not yet compared with the vulnerability data in use (generation {now}); its findings are of generation {former}"},
-		PendingFormer:       {Say: "decided by findings of generation {former} of the vulnerability data: the image is not yet compared with generation {now}, which is in use now"},
+		PendingMatch:        {Say: "the image has been read and has not been compared with the vulnerability data yet"},
+		PendingRematch:      {Say: "the image has not been compared with the vulnerability data in use (generation {now}) yet; its findings are of generation {former}"},
+		PendingFormer:       {Say: "decided with generation {former} of the vulnerability data, because the image has not been compared yet with generation {now}, which is in use now"},
 		PendingAdvisories:   {Say: "the image has been read; no vulnerability data is loaded yet to compare it with", Do: "the operators must load it"},
 
 		// SCAN_FAILED.

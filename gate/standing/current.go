@@ -129,7 +129,7 @@ func (c *Current) lift(ctx context.Context) {
 		return
 	}
 	if err := c.Lift(ctx); err != nil && ctx.Err() == nil {
-		c.Log.Warn("every stored image is matched, what changed in the advisory data could not be found out", "error", err)
+		c.Log.Warn("every stored image is matched again, comparing the advisory data with the former failed", "error", err)
 	}
 }
 

@@ -38,12 +38,12 @@ func (c *Current) fullSweep(ctx context.Context) {
 	switch {
 	case ctx.Err() != nil || errors.Is(err, gate.ErrAdvisoriesUnavailable):
 	case errors.Is(err, gate.ErrTimeout):
-		c.Log.Info("the full sweep ended early, new advisory data is swept for first")
+		c.Log.Info("the full sweep is stopped and repeated later, new advisory data is swept first")
 	case err != nil:
-		c.Log.Error("matching every stored image again", "error", err)
+		c.Log.Error("the full sweep failed and is repeated", "error", err)
 	case here:
 		c.Metrics.fullSweep()
-		c.Log.Info("every stored image was matched again", "images", swept.Seen, "matched", swept.Matched, "missed", swept.Missed,
+		c.Log.Info("the full sweep is done", "images", swept.Seen, "matched", swept.Matched, "missed", swept.Missed,
 			"failed", swept.Failed, "duration", time.Since(started).Round(time.Millisecond))
 	}
 }
@@ -86,7 +86,7 @@ func (s *Sweeper) verify(ctx context.Context, k gate.Known, swept *Swept) error 
 	if !sameFindings(stored, fresh) { // the end of a release's life comes with time
 		swept.Missed++
 		s.o.Metrics.missed()
-		p.Log.Error("findings changed that no difference of advisory data has touched", "digest", d, "generation", fresh.Generation, "former", stored.Generation)
+		p.Log.Error("the comparison of advisory data missed an image, its findings are replaced", "digest", d, "generation", fresh.Generation, "former", stored.Generation)
 	}
 	p.Lifts.drop(k.Record.FindingsID)
 	k.Inventory, k.Findings = inv, stored

@@ -87,7 +87,7 @@ func (l *Lifter) Run(ctx context.Context, changed func() <-chan struct{}) {
 	for ctx.Err() == nil {
 		next := changed() // before the work, which may not see what changes meanwhile
 		if err := l.Lift(ctx); err != nil && ctx.Err() == nil {
-			l.Log.Warn("every stored image is matched, what changed in the advisory data could not be found out", "error", err)
+			l.Log.Warn("every stored image is matched again, comparing the advisory data with the former failed", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -105,7 +105,7 @@ func (l *Lifter) done(err error) error {
 			return nil
 		}
 		l.said = liftedTo(g)
-		l.Log.Info("every stored image is matched, what changed in the advisory data is not known", "reason", err)
+		l.Log.Info("every stored image is matched again, there is nothing to compare the advisory data with", "reason", err)
 		return nil
 	}
 	return err
@@ -118,7 +118,7 @@ func (l *Lifter) make(ctx context.Context, g gate.Generation) error {
 		return err
 	}
 	if liftedTo(active) != liftedTo(g) {
-		return fmt.Errorf("generation %d is in force, and not the %d of this process: %w", active.Number, g.Number, gate.ErrNotFound)
+		return fmt.Errorf("this process has generation %d, but generation %d is in force: %w", g.Number, active.Number, gate.ErrNotFound)
 	}
 	last, err := readLift(ctx, l.Store)
 	if err != nil {
@@ -162,7 +162,7 @@ func (l *Lifter) make(ctx context.Context, g gate.Generation) error {
 		return err
 	}
 	l.Lifts.now.Store(&made)
-	l.Log.Info("what changed in the advisory data is known", "generation", g.Number, "former", base.Number, "images", images,
+	l.Log.Info("advisory data compared with the former", "generation", g.Number, "former", base.Number, "images", images,
 		"unchanged", made.Findings, "packages", len(touched.Packages), "vulnerabilities", len(touched.Vulnerabilities), "duration", time.Since(started).Round(time.Millisecond))
 	return nil
 }
@@ -173,7 +173,7 @@ func (l *Lifter) make(ctx context.Context, g gate.Generation) error {
 func (l *Lifter) base(ctx context.Context, last liftHeader, former gate.Generation) (base liftGeneration, stand findingsSet, err error) {
 	base = liftedTo(former)
 	if base.Content == "" {
-		return base, nil, fmt.Errorf("there was no generation before: %w", gate.ErrNotFound)
+		return base, nil, fmt.Errorf("there is no earlier generation: %w", gate.ErrNotFound)
 	}
 	if last.Now != base || last.Matcher != l.Matcher.Version() {
 		return base, nil, nil

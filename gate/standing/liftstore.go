@@ -53,7 +53,7 @@ func (l *Lifts) Follow(ctx context.Context, store agree.Settings, m Matcher, log
 	for {
 		err := l.load(ctx, store, m)
 		if err != nil && !failed && ctx.Err() == nil {
-			log.Warn("which findings stand in the advisory data in force is not known, they are matched", "error", err)
+			log.Warn("it is not known which findings the advisory data in force leaves unchanged, images are matched again", "error", err)
 		}
 		failed = err != nil
 		select {
@@ -111,7 +111,7 @@ func readFindings(ctx context.Context, store agree.Settings, h liftHeader) (find
 			return nil, err
 		}
 		if sumOf(part) != sum || len(part)%findingsKeyBytes != 0 {
-			return nil, fmt.Errorf("part %d of the findings that stand in generation %d does not fit: %w", i, h.Now.Number, gate.ErrConflict)
+			return nil, fmt.Errorf("part %d of the list of findings that generation %d leaves unchanged does not fit: %w", i, h.Now.Number, gate.ErrConflict)
 		}
 		for ; len(part) > 0; part = part[findingsKeyBytes:] {
 			list = append(list, keyFrom(part))
@@ -139,7 +139,7 @@ func writeLift(ctx context.Context, store agree.Settings, h liftHeader, findings
 	}
 	text, err := json.Marshal(h)
 	if err != nil {
-		return lift{}, fmt.Errorf("encoding which findings stand: %w: %w", gate.ErrInvalid, err)
+		return lift{}, fmt.Errorf("encoding the list of unchanged findings: %w: %w", gate.ErrInvalid, err)
 	}
 	return lift{h, findings}, putSetting(ctx, store, agree.SettingLift, text)
 }

@@ -142,6 +142,6 @@ func (s *Standing) rematch(ctx context.Context, r gate.Reader, e gate.Entry, kee
 func (s *Standing) keep(ctx context.Context, k gate.Known, f *gate.Findings) {
 	_, err := s.matchAll(ctx, k, gate.Occasion{Event: gate.EventRescan}, f)
 	if err != nil && !errors.Is(err, gate.ErrAdvisoriesUnavailable) {
-		s.Log.Debug("findings of a review are not stored, the sweep does it", "digest", k.Record.Digest, "error", err)
+		s.Log.Debug("findings of a review are not stored, the next sweep matches the image", "digest", k.Record.Digest, "error", err)
 	}
 }

@@ -12,16 +12,16 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer, l *Lifts) *Metrics {
 	m := &Metrics{
 		full: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "digestgate_full_sweeps_total", Help: "Sweeps that also matched the images that new advisory data does not change.",
+			Name: "digestgate_full_sweeps_total", Help: "Full sweeps that ended: each matches all images that the comparison of advisory data had left out.",
 		}),
 		miss: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "digestgate_full_sweep_missed_total",
-			Help: "Images with other findings than the difference of advisory data had said; 0 is expected.",
+			Help: "Images for which a full sweep found other findings than the comparison of advisory data had said; 0 is expected.",
 		}),
 	}
 	reg.MustRegister(m.full, m.miss, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "digestgate_unchanged_findings",
-		Help: "Findings of an older generation that stand in the one in use here, because nothing of them changed.",
+		Help: "Images whose findings are of an older generation and are valid in the one in use here too, because the new data does not change them.",
 	}, func() float64 { return float64(l.unchanged()) }))
 	return m
 }
