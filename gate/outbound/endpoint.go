@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -27,4 +28,29 @@ func Endpoint(host, defaultPort string) string {
 		h = addr.String()
 	}
 	return net.JoinHostPort(h, port)
+}
+
+// endpointParts takes an endpoint apart; IPv6 addresses are without brackets.
+func endpointParts(endpoint string) (host, port string) {
+	host, port, err := net.SplitHostPort(endpoint)
+	if err != nil {
+		return endpoint, ""
+	}
+	return host, port
+}
+
+// Never says why a host that is written as an address is never connected to,
+// also when it is configured; "" when it may be. A name is judged when it is connected to.
+func Never(host string) string {
+	h, _, _ := SplitHost(host)
+	ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(h, "["), "]"))
+	if err != nil {
+		if ip, err = netip.ParseAddr(host); err != nil {
+			return ""
+		}
+	}
+	if r, what := reachOf(ip); r == reachNever {
+		return fmt.Sprintf("it is the %s address %s, to which digestgate never connects", what, ip)
+	}
+	return ""
 }

@@ -1,12 +1,7 @@
-// Package outbound guards what digestgate connects to: registries, the issuers of
-// tokens, the receivers of notifications. The address is checked at the moment of
-// connecting, so that neither a name that changes its mind nor a redirect leads to
-// loopback, link-local or metadata addresses.
 package outbound
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -24,6 +19,9 @@ const (
 	reachPrivate
 	// reachLocal: only when the address itself is configured.
 	reachLocal
+	// reachNever: no caller, whatever is configured. Metadata services give the
+	// credentials of the machine to every process on it.
+	reachNever
 )
 
 // reserved lists the ranges that are not public. The first match counts, so
@@ -34,17 +32,17 @@ var reserved = []struct {
 	reach  reach
 	what   string
 }{
-	{netip.MustParsePrefix("100.100.100.200/32"), reachLocal, "metadata service"}, // Alibaba Cloud
-	{netip.MustParsePrefix("100.96.0.96/32"), reachLocal, "metadata service"},     // Volcano Engine
-	{netip.MustParsePrefix("168.63.129.16/32"), reachLocal, "metadata service"},   // Azure WireServer
-	{netip.MustParsePrefix("192.0.0.192/32"), reachLocal, "metadata service"},     // Oracle Cloud
-	{netip.MustParsePrefix("fd00:ec2::/32"), reachLocal, "metadata service"},      // AWS, …:254 and …:23
-	{netip.MustParsePrefix("fd20:ce::254/128"), reachLocal, "metadata service"},   // Google Cloud
-	{netip.MustParsePrefix("fd00:42::42/128"), reachLocal, "metadata service"},    // Scaleway
+	{netip.MustParsePrefix("100.100.100.200/32"), reachNever, "metadata service"}, // Alibaba Cloud
+	{netip.MustParsePrefix("100.96.0.96/32"), reachNever, "metadata service"},     // Volcano Engine
+	{netip.MustParsePrefix("168.63.129.16/32"), reachNever, "metadata service"},   // Azure WireServer
+	{netip.MustParsePrefix("192.0.0.192/32"), reachNever, "metadata service"},     // Oracle Cloud
+	{netip.MustParsePrefix("fd00:ec2::/32"), reachNever, "metadata service"},      // AWS, …:254 and …:23
+	{netip.MustParsePrefix("fd20:ce::254/128"), reachNever, "metadata service"},   // Google Cloud
+	{netip.MustParsePrefix("fd00:42::42/128"), reachNever, "metadata service"},    // Scaleway
 	{netip.MustParsePrefix("127.0.0.0/8"), reachLocal, "loopback"},                // RFC 1122
 	{netip.MustParsePrefix("::1/128"), reachLocal, "loopback"},                    // RFC 4291
-	{netip.MustParsePrefix("169.254.0.0/16"), reachLocal, "link-local"},           // RFC 3927; metadata of most clouds
-	{netip.MustParsePrefix("fe80::/10"), reachLocal, "link-local"},                // RFC 4291
+	{netip.MustParsePrefix("169.254.0.0/16"), reachNever, "link-local"},           // RFC 3927; metadata of most clouds
+	{netip.MustParsePrefix("fe80::/10"), reachNever, "link-local"},                // RFC 4291
 	{netip.MustParsePrefix("0.0.0.0/8"), reachLocal, "unspecified"},               // RFC 1122; Linux connects to itself
 	{netip.MustParsePrefix("::/128"), reachLocal, "unspecified"},                  // RFC 4291
 	{netip.MustParsePrefix("224.0.0.0/4"), reachLocal, "multicast"},               // RFC 5771
@@ -96,39 +94,42 @@ func embedded(ip netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// BlockedError says that a [Guard] refused to connect, and what to do about it.
-type BlockedError struct {
-	target string // host:port that was asked for
-	ip     netip.Addr
-	what   string
-	reach  reach
-}
-
-func (e *BlockedError) Error() string {
-	advice := "add it to blobHosts or tokenHosts if it belongs to the registry"
-	if e.reach == reachLocal {
-		advice = "such an address is only used when it is itself configured as host, alias, tokenHost or blobHost"
-	}
-	return fmt.Sprintf("refusing to connect to %q: it leads to the %s address %s; %s", e.target, e.what, e.ip, advice)
-}
-
 // Guard is a dialer that checks the address that was chosen at the moment of
 // connecting, after name resolution, so that a name which changes its mind (DNS
 // rebinding) gains nothing. It is asked on every hop of a redirect because every hop
 // dials. It is safe for concurrent use.
 type Guard struct {
+	purpose    Purpose
 	configured map[string]bool
+	allow      *Allow
 	timeout    time.Duration
 	resolver   *net.Resolver
+	dialed     func(target string)
 }
 
-// NewGuard makes a guard that knows the endpoints ("host:port", see [Endpoint]) that
-// are configured: they may have private addresses, and loopback or link-local ones if
-// they say so themselves. timeout covers resolving and connecting, 0 is none; a nil
-// resolver is the system's.
-func NewGuard(configured []string, timeout time.Duration, resolver *net.Resolver) *Guard {
-	g := &Guard{configured: map[string]bool{}, timeout: timeout, resolver: resolver}
-	for _, e := range configured {
+// Options are what a [Guard] is made of.
+type Options struct {
+	Purpose Purpose
+	// Hosts are the endpoints ("host:port", see [Endpoint]) that the configuration file
+	// names for the purpose. They may have private addresses, and loopback ones if they
+	// say so themselves.
+	Hosts []string
+	// Allow, when it is not nil, is what other hosts must fit: they were set at run time.
+	// With nil they are those that a configured host leads to, and have to be public.
+	Allow *Allow
+	// Timeout covers resolving and connecting; 0 is none.
+	Timeout time.Duration
+	// Resolver is the system's when it is nil.
+	Resolver *net.Resolver
+	// Dialed is told of each connection that is attempted, by the "host:port" that was
+	// asked for; nil tells nobody.
+	Dialed func(target string)
+}
+
+// NewGuard makes a guard.
+func NewGuard(o Options) *Guard {
+	g := &Guard{purpose: o.Purpose, configured: map[string]bool{}, allow: o.Allow, timeout: o.Timeout, resolver: o.Resolver, dialed: o.Dialed}
+	for _, e := range o.Hosts {
 		g.configured[e] = true
 	}
 	return g
@@ -144,7 +145,11 @@ func (g *Guard) DialContext(ctx context.Context, network, addr string) (net.Conn
 		Timeout:  g.timeout,
 		Resolver: g.resolver,
 		Control: func(_, address string, _ syscall.RawConn) error {
-			return g.Check(addr, address)
+			err := g.Check(addr, address)
+			if err == nil && g.dialed != nil {
+				g.dialed(strings.ToLower(addr))
+			}
+			return err
 		},
 	}
 	return d.DialContext(ctx, network, addr)
@@ -163,24 +168,32 @@ func (g *Guard) LookupNetIP(ctx context.Context, host string) ([]netip.Addr, err
 // ("host:port"); otherwise the error is a [*BlockedError].
 func (g *Guard) Check(target, address string) error {
 	target = strings.ToLower(target)
+	blocked := &BlockedError{target: target, purpose: g.purpose, atRunTime: g.allow != nil}
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &BlockedError{target: target, what: "unreadable", reach: reachLocal}
+		blocked.what, blocked.reach = "unreadable", reachNever
+		return blocked
 	}
-	ip := ap.Addr().WithZone("").Unmap()
-	r, what := reachOf(ip)
+	blocked.ip = ap.Addr().WithZone("").Unmap()
+	blocked.reach, blocked.what = reachOf(blocked.ip)
 	host, _, err := net.SplitHostPort(target)
-	if err != nil {
-		return &BlockedError{target: target, ip: ip, what: what, reach: r}
+	if err != nil || !g.permits(target, host, blocked.ip, blocked.reach) {
+		return blocked
 	}
-	configured := g.configured[target]
+	return nil
+}
+
+// permits is the rule: see the package comment.
+func (g *Guard) permits(target, host string, ip netip.Addr, r reach) bool {
 	switch {
-	case r == reachPublic, r == reachPrivate && configured:
-		return nil
-	case r == reachLocal && configured && isLiteral(host, ip):
-		return nil
+	case r == reachNever:
+		return false
+	case g.configured[target]:
+		return r != reachLocal || isLiteral(host, ip)
+	case g.allow != nil:
+		return g.allow.permits(target, ip, r)
 	}
-	return &BlockedError{target: target, ip: ip, what: what, reach: r}
+	return r == reachPublic
 }
 
 // isLiteral reports whether host is the address itself. "localhost" is loopback

@@ -11,11 +11,11 @@ func TestReachOfAddresses(t *testing.T) { // N07
 		"10.0.0.1": reachPrivate, "172.16.0.1": reachPrivate, "172.31.255.255": reachPrivate, "192.168.1.1": reachPrivate,
 		"100.64.0.1": reachPrivate, "100.127.255.255": reachPrivate, "fd12::1": reachPrivate, "198.18.0.1": reachPrivate,
 		"127.0.0.1": reachLocal, "127.255.255.255": reachLocal, "::1": reachLocal, "0.0.0.0": reachLocal, "0.1.2.3": reachLocal, "::": reachLocal,
-		"169.254.1.1": reachLocal, "fe80::1": reachLocal, "224.0.0.1": reachLocal, "ff02::1": reachLocal, "255.255.255.255": reachLocal,
-		"169.254.169.254": reachLocal, "169.254.170.2": reachLocal, "100.100.100.200": reachLocal, "168.63.129.16": reachLocal, "fd00:ec2::254": reachLocal, "fd20:ce::254": reachLocal,
-		"::ffff:127.0.0.1": reachLocal, "::ffff:169.254.169.254": reachLocal, "::ffff:10.0.0.1": reachPrivate, "::ffff:8.8.8.8": reachPublic, // CVE-2024-24790
-		"::127.0.0.1": reachLocal, "64:ff9b::a9fe:a9fe": reachLocal, "64:ff9b::808:808": reachPublic, "64:ff9b::a00:1": reachPrivate, "2002:7f00:1::": reachLocal, "2002:808:808::": reachPublic,
-		"fe80::1%eth0": reachLocal, "::1%lo": reachLocal,
+		"169.254.1.1": reachNever, "fe80::1": reachNever, "224.0.0.1": reachLocal, "ff02::1": reachLocal, "255.255.255.255": reachLocal,
+		"169.254.169.254": reachNever, "169.254.170.2": reachNever, "100.100.100.200": reachNever, "168.63.129.16": reachNever, "fd00:ec2::254": reachNever, "fd20:ce::254": reachNever,
+		"::ffff:127.0.0.1": reachLocal, "::ffff:169.254.169.254": reachNever, "::ffff:10.0.0.1": reachPrivate, "::ffff:8.8.8.8": reachPublic, // CVE-2024-24790
+		"::127.0.0.1": reachLocal, "64:ff9b::a9fe:a9fe": reachNever, "64:ff9b::808:808": reachPublic, "64:ff9b::a00:1": reachPrivate, "2002:7f00:1::": reachLocal, "2002:808:808::": reachPublic,
+		"fe80::1%eth0": reachNever, "::1%lo": reachLocal,
 	}
 	for s, want := range tests {
 		if got, what := reachOf(netip.MustParseAddr(s)); got != want {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/digestgate/digestgate/scanner/advisory/download"
 )
 
 // StaleAction is what happens to an image when the advisory data is older than
@@ -26,7 +28,7 @@ type Config struct {
 	// Repositories are OCI repositories of the database, tried in order when
 	// Path is "". This version does not download: with Path "" nothing is
 	// loaded and status says so.
-	Repositories []string `yaml:"repositories"`
+	Repositories []download.Repository `yaml:"repositories"`
 	// Refresh is how often repositories are asked for new data.
 	Refresh time.Duration `yaml:"refresh"`
 	// MaxAge is the age from which the data counts as stale; 0 means never.
@@ -51,8 +53,8 @@ type Config struct {
 
 // JavaConfig names the index of Java archives.
 type JavaConfig struct {
-	Path         string   `yaml:"path"`
-	Repositories []string `yaml:"repositories"`
+	Path         string                `yaml:"path"`
+	Repositories []download.Repository `yaml:"repositories"`
 }
 
 // Default is the configuration when nothing is written. 10 minutes are time for a sweep
@@ -61,7 +63,7 @@ type JavaConfig struct {
 // outage, more hides a broken mirror over a weekend.
 func Default() Config {
 	return Config{
-		Repositories: []string{"mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"},
+		Repositories: download.Repositories("mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"),
 		Refresh:      6 * time.Hour,
 		MaxAge:       48 * time.Hour,
 		// A week: often enough to notice an error before the data that it was made
@@ -70,7 +72,7 @@ func Default() Config {
 		SweepGrace:     10 * time.Minute,
 		Stale:          StaleWarn,
 		Keys:           []string{},
-		Java:           JavaConfig{Repositories: []string{}},
+		Java:           JavaConfig{Repositories: download.Repositories()},
 	}
 }
 
@@ -101,11 +103,7 @@ func (c Config) Validate() error {
 	if c.Refresh < time.Minute {
 		bad("refresh", "got %v, want 1m or more", c.Refresh)
 	}
-	for i, r := range c.Repositories {
-		if strings.TrimSpace(r) == "" || strings.Contains(r, "://") {
-			bad(fmt.Sprintf("repositories[%d]", i), "got %q, want host/repository:tag without a scheme", r)
-		}
-	}
+	errs = append(errs, validateRepositories("repositories", c.Repositories)...)
 	for key, set := range map[string]bool{
 		"keys": len(c.Keys) > 0, "java": c.Java.Path != "" || len(c.Java.Repositories) > 0, "epss": c.EPSS != "", "kev": c.KEV != "",
 	} {
@@ -115,3 +113,25 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// validateRepositories adds the path of the element to each problem of it.
+func validateRepositories(key string, list []download.Repository) (errs []error) {
+	for i, r := range list {
+		err := r.Validate()
+		if err == nil {
+			continue
+		}
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			path := fmt.Sprintf("%s[%d]", key, i)
+			if at, text, ok := strings.Cut(line, ": "); ok && keyOfRepository[at] {
+				path, line = path+"."+at, text
+			}
+			errs = append(errs, fmt.Errorf("%s: %s", path, line))
+		}
+	}
+	return errs
+}
+
+// keyOfRepository are the keys of an element of repositories with which a line of
+// [download.Repository.Validate] may start.
+var keyOfRepository = map[string]bool{"username": true, "passwordFile": true, "caFile": true}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/advisory/download"
 )
 
 // debianRelease is a source with one advisory.
@@ -223,7 +224,7 @@ func TestConfig_Validate(t *testing.T) {
 	if err := advisory.Default().Validate(); err != nil {
 		t.Errorf("the default: %v", err)
 	}
-	c := advisory.Config{Stale: "maybe", MaxAge: -1, Repositories: []string{"https://x"}}
+	c := advisory.Config{Stale: "maybe", MaxAge: -1, Repositories: download.Repositories("https://x")}
 	err := c.Validate()
 	for _, want := range []string{"stale: ", "maxAge: ", "refresh: ", "repositories[0]: "} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+want) {

@@ -48,7 +48,7 @@ func TestForeignRealmGetsNothing(t *testing.T) { // N05
 		t.Run(name, func(t *testing.T) {
 			o := bearer(false)
 			o.Realm = realm
-			r := newRig(t, o, func(_ *Config, o *Options) { o.resolver = nowhere() })
+			r := newRig(t, o, func(_ *Config, o *Options) { o.Resolver = nowhere() })
 			switch name {
 			case "https_same_host":
 				r.Fail(fake.Fault{Path: anyManifest, Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="https://[::1]:9/token"`}}})

@@ -46,12 +46,16 @@ type blob struct {
 // before the first Read.
 func (s *session) openBlob(ctx context.Context, kind bodyKind, repo string, digest gate.Digest, size int64) (*blob, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &blob{s: s, ctx: ctx, cancel: cancel, kind: kind, repo: repo, digest: digest, size: size, hash: sha256.New()}
+	b := s.newBlob(ctx, cancel, kind, repo, digest, size)
 	if err := b.open(); err != nil {
 		cancel()
 		return nil, err
 	}
 	return b, nil
+}
+
+func (s *session) newBlob(ctx context.Context, cancel context.CancelFunc, kind bodyKind, repo string, digest gate.Digest, size int64) *blob {
+	return &blob{s: s, ctx: ctx, cancel: cancel, kind: kind, repo: repo, digest: digest, size: size, hash: sha256.New()}
 }
 
 // open requests the blob from offset on.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/outbound"
 )
 
 // Limits on what a registry may send. They are part of what makes an image
@@ -44,9 +45,14 @@ type Options struct {
 	Local map[string]http.RoundTripper
 	Log   *slog.Logger     // nil discards
 	Now   func() time.Time // nil is time.Now; pauses and token lives
+	// Purpose words what is refused; "" is outbound.Registry.
+	Purpose outbound.Purpose
+	// Resolver is the system's when it is nil.
+	Resolver *net.Resolver
+	// Dialed is told of each connection; see [outbound.Options].
+	Dialed func(target string)
 
-	timeouts timeouts      // zero: defaultTimeouts
-	resolver *net.Resolver // nil: the system's
+	timeouts timeouts // zero: defaultTimeouts
 }
 
 // Client reads from the configured registries; it is a gate.Source. It is safe
@@ -68,6 +74,9 @@ func New(opts Options) (*Client, error) {
 	}
 	if opts.timeouts == (timeouts{}) {
 		opts.timeouts = defaultTimeouts()
+	}
+	if opts.Purpose == "" {
+		opts.Purpose = outbound.Registry
 	}
 	if len(opts.Platforms) == 0 {
 		opts.Platforms = []gate.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}

@@ -341,7 +341,7 @@ func TestWordsFailuresBelowHTTP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := configFor(t, plainServer, fake.Options{})
 			tt.change(&cfg)
-			o := Options{Registries: []Config{cfg}, resolver: nowhere()}
+			o := Options{Registries: []Config{cfg}, Resolver: nowhere()}
 			_, err := newClient(t, o).Head(t.Context(), gate.Location{Registry: "test", Repository: "app"}, "1")
 			if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v, want %q", err, tt.text)

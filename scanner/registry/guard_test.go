@@ -23,7 +23,7 @@ func TestGuardPermitsWhatIsConfigured(t *testing.T) {
 		Host: "reg.example.com", Aliases: []string{"REG.internal:8443"}, TokenHosts: []string{"127.0.0.1:5001", "auth.internal"},
 		BlobHosts: []string{"localhost:9000", "169.254.10.10:80", "[fd00::1]:5000", "minio.internal:9000"},
 	}
-	g := newGuard(cfg, 0, nil)
+	g := newGuard(cfg, Options{})
 	tests := []struct {
 		target, address string
 		ok              bool
@@ -54,7 +54,7 @@ func TestGuardPermitsWhatIsConfigured(t *testing.T) {
 		{"localhost:9000", "[::1]:9000", true},
 		{"localhost:9000", "169.254.169.254:9000", false},
 		{"localhost:9001", "127.0.0.1:9001", false},
-		{"169.254.10.10:80", "169.254.10.10:80", true},
+		{"169.254.10.10:80", "169.254.10.10:80", false},
 		{"169.254.10.10:80", "169.254.169.254:80", false},
 		{"[fd00::1]:5000", "[fd00::1]:5000", true},
 		{"reg.example.com:443", "nonsense", false},
@@ -117,7 +117,7 @@ func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's
 		cfg := configFor(t, victim, fake.Options{})
 		cfg.Host = "reg.example.com:" + port
 		resolver, asked := nameServer(t, "127.0.0.1")
-		c := newClient(t, Options{Registries: []Config{cfg}, resolver: resolver})
+		c := newClient(t, Options{Registries: []Config{cfg}, Resolver: resolver})
 		_, err := c.Head(t.Context(), loc, "1")
 		if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "loopback address 127.0.0.1") {
 			t.Errorf("got %v", err)
@@ -139,7 +139,7 @@ func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's
 		} {
 			t.Run(name, func(t *testing.T) {
 				resolver, _ := nameServer(t, "127.0.0.1")
-				c := newClient(t, Options{Registries: []Config{configFor(t, r, fake.Options{})}, resolver: resolver})
+				c := newClient(t, Options{Registries: []Config{configFor(t, r, fake.Options{})}, Resolver: resolver})
 				d, _ := r.PutBlob([]byte("content"))
 				r.Reset()
 				r.Fail(fake.Fault{Path: anyBlob, Status: 307, Header: http.Header{"Location": {to}}})
@@ -164,7 +164,7 @@ func TestRebinding(t *testing.T) {
 	if _, err := resolver.LookupNetIP(t.Context(), "ip4", "cdn.example.net"); err != nil {
 		t.Fatal(err)
 	}
-	g := newGuard(Config{Host: "reg.example.com"}, patient().connect, resolver)
+	g := newGuard(Config{Host: "reg.example.com"}, Options{timeouts: patient(), Resolver: resolver})
 	conn, err := g.DialContext(t.Context(), "tcp", "cdn.example.net:"+port)
 	var blocked *outbound.BlockedError
 	if !errors.As(err, &blocked) || !strings.Contains(blocked.Error(), "address 127.0.0.1") {

@@ -118,7 +118,7 @@ func TestStoreLeadsInside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			resolver, _ := nameServer(t, "127.0.0.1")
 			store := start(t, fake.Options{})
-			r := newRig(t, fake.Options{}, func(cfg *Config, o *Options) { cfg.BlobHosts, o.resolver = []string{store.Host}, resolver })
+			r := newRig(t, fake.Options{}, func(cfg *Config, o *Options) { cfg.BlobHosts, o.Resolver = []string{store.Host}, resolver })
 			d, err := r.PutBlob([]byte("content"))
 			if err != nil {
 				t.Fatal(err)
@@ -147,7 +147,7 @@ func TestNameThatTurnsInside(t *testing.T) {
 	}
 	cfg := configFor(t, r.Registry, fake.Options{})
 	cfg.BlobHosts = []string{"store.example.net:" + port} // even where it is configured
-	c := newClient(t, Options{Registries: []Config{cfg}, resolver: resolver})
+	c := newClient(t, Options{Registries: []Config{cfg}, Resolver: resolver})
 	d, err := r.PutBlob([]byte("content"))
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ type timeouts struct {
 
 // newGuard knows the configured hosts of one registry. A host without a port
 // stands for the ports that its scheme may use.
-func newGuard(c Config, timeout time.Duration, resolver *net.Resolver) *outbound.Guard {
+func newGuard(c Config, o Options) *outbound.Guard {
 	var configured []string
 	for _, list := range [][]string{{apiHost(c.Host)}, c.Aliases, c.TokenHosts, c.BlobHosts, impliedTokenHosts(c.Host)} {
 		for _, host := range list {
@@ -50,7 +50,7 @@ func newGuard(c Config, timeout time.Duration, resolver *net.Resolver) *outbound
 			}
 		}
 	}
-	return outbound.NewGuard(configured, timeout, resolver)
+	return outbound.NewGuard(outbound.Options{Purpose: o.Purpose, Hosts: configured, Timeout: o.timeouts.connect, Resolver: o.Resolver, Dialed: o.Dialed})
 }
 
 // defaultTimeouts: 16 KiB/s would still move a 50 MB layer in an hour, and no
@@ -114,7 +114,7 @@ func newSession(c Config, o Options, p *pauses) (*session, error) {
 			}
 		}
 	}
-	s.guard = newGuard(c, s.wait.connect, o.resolver)
+	s.guard = newGuard(c, o)
 	var err error
 	s.trust, err = newTrust(c, o, func(roots *x509.CertPool) transports {
 		return transports{

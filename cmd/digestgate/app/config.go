@@ -12,6 +12,7 @@ import (
 	"github.com/digestgate/digestgate/cmd/digestgate/document"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/outbound"
 	"github.com/digestgate/digestgate/gate/schedule"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/policy"
@@ -39,6 +40,7 @@ type Config struct {
 	Admission     admission.Config   `yaml:"admission"`
 	Schedules     []schedule.Config  `yaml:"schedules"`
 	Notifications []NotificationItem `yaml:"notifications"`
+	Outbound      outbound.Config    `yaml:"outbound"`
 	Auth          AuthConfig         `yaml:"auth"`
 }
 
@@ -120,6 +122,7 @@ func DefaultConfig() Config {
 		Admission:     admission.Default(),
 		Schedules:     []schedule.Config{},
 		Notifications: []NotificationItem{},
+		Outbound:      outbound.Default(),
 	}
 }
 
@@ -158,6 +161,7 @@ func (c Config) findings() []finding {
 	list.Add("policy", c.Policy.Validate())
 	list.Add("admission", c.Admission.Validate())
 	list.Add("schedules", schedule.Validate(c.Schedules))
+	list.Add("outbound", c.Outbound.Validate())
 	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
 		list.bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")
 	}

@@ -82,7 +82,7 @@ func IssuerClient(c webhooks.Config) *http.Client {
 	if u, err := url.Parse(c.Issuer); err == nil && u.Host != "" {
 		hosts = []string{u.Host}
 	}
-	return outbound.Client(hosts, 5*time.Second)
+	return outbound.NewClient(outbound.ClientOptions{Purpose: outbound.Issuer, Hosts: hosts, Timeout: 5 * time.Second})
 }
 
 // wantsCertificates reports whether a listener for these registries has to ask

@@ -105,6 +105,12 @@ func (d *Document) merged(n *yaml.Node, path string) []pair {
 }
 
 func (d *Document) structure(n *yaml.Node, v reflect.Value, path string) {
+	if short, ok := v.Addr().Interface().(Shorter); ok && n.Kind == yaml.ScalarNode {
+		text := reflect.New(reflect.TypeFor[string]()).Elem()
+		d.scalar(n, text, path)
+		short.SetShort(text.String())
+		return
+	}
 	if n.Kind != yaml.MappingNode {
 		if path == "" {
 			d.wrong(n, path, "the configuration must be keys with values, such as dataDir: /var/lib/digestgate, not %s", kindOf(n))

@@ -74,6 +74,12 @@ type Defaulter interface {
 	SetDefaults()
 }
 
+// Shorter is a struct that may be written as one text instead of keys, where that says all.
+type Shorter interface {
+	// SetShort takes the text.
+	SetShort(text string)
+}
+
 // Document collects what is read. The zero value is not usable; see New.
 type Document struct {
 	target   reflect.Value // the struct that is written to
