@@ -6,20 +6,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store/packed"
 )
 
-// Value is an inventory or findings as it is stored: the hash of its JSON, and
-// the JSON compressed with zstd.
+// Value is an inventory or findings as it is stored: two bytes that say so, and the form
+// of [packed] compressed with zstd. Its id is the hash of that. Versions before stored
+// JSON compressed with zstd, with the hash of the JSON as its id.
 type Value struct {
 	ID   string
 	Data []byte
-	// Size is how many bytes the JSON has, 0 when that is not known.
+	// Size is how many bytes it has uncompressed, 0 when that is not known.
 	Size int `json:"-"`
 }
+
+// packedMark begins values in the form of [packed]; zstd begins with other bytes.
+const packedMark = "\xdb\x01"
 
 // Codec turns inventories and findings into values and back. It is safe for
 // concurrent use.
@@ -27,6 +33,7 @@ type Codec struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
 	sized   *zstd.Decoder // for values whose size is known
+	spaces  sync.Pool     // of *[]byte, for values before they are compressed
 }
 
 // NewCodec makes a codec; Close releases it.
@@ -46,7 +53,7 @@ func NewCodec() (*Codec, error) {
 		decoder.Close()
 		return nil, errors.Join(err, encoder.Close())
 	}
-	return &Codec{encoder, decoder, sized}, nil
+	return &Codec{encoder: encoder, decoder: decoder, sized: sized}, nil
 }
 
 // Close releases the codec.
@@ -56,38 +63,98 @@ func (c *Codec) Close() error {
 	return c.encoder.Close()
 }
 
-// Encode makes the stored form of v; gate.ErrTooLarge over MaxValue.
+// Encode makes the stored form of an inventory or findings; gate.ErrTooLarge over
+// MaxValue, gate.ErrInvalid for what cannot be stored.
 func (c *Codec) Encode(v any) (Value, error) {
-	text, err := json.Marshal(v)
+	space, _ := c.spaces.Get().(*[]byte)
+	if space == nil {
+		space = new([]byte)
+	}
+	var err error
+	switch v := v.(type) {
+	case *gate.Inventory:
+		*space, err = packed.AppendInventory((*space)[:0], v)
+	case *gate.Findings:
+		*space, err = packed.AppendFindings((*space)[:0], v)
+	default:
+		err = fmt.Errorf("there is no stored form of %T: %w", v, gate.ErrInvalid)
+	}
 	if err != nil {
-		return Value{}, fmt.Errorf("encoding: %w: %w", gate.ErrInvalid, err)
+		return Value{}, err
 	}
-	if len(text) > MaxValue {
-		return Value{}, fmt.Errorf("%d bytes of JSON are over the limit of %d: %w", len(text), MaxValue, gate.ErrTooLarge)
+	size := len(*space)
+	if size > MaxValue {
+		return Value{}, fmt.Errorf("%d bytes are over the limit of %d: %w", size, MaxValue, gate.ErrTooLarge)
 	}
-	return Value{ID: idOf(text), Data: c.encoder.EncodeAll(text, nil), Size: len(text)}, nil
+	data := c.encoder.EncodeAll(*space, append(make([]byte, 0, len(packedMark)+size/2), packedMark...))
+	if size <= keptSpace {
+		c.spaces.Put(space)
+	}
+	return Value{ID: idOf(data), Data: data, Size: size}, nil
 }
 
-// Decode reads a stored value into v. Any error means that it is damaged.
+// keptSpace is how long a value may be whose memory is used again, in bytes: nearly all
+// are below 100 kB.
+const keptSpace = 1 << 20
+
+// Decode reads a stored value into v, an inventory or findings. Any error means that it
+// is damaged, but for gate.ErrConflict: a later version has stored the inventory, and it
+// is to be made again.
 func (c *Codec) Decode(stored Value, v any) error {
-	text, err := c.unpack(stored)
+	data, err := c.open(stored)
 	if err != nil {
 		return err
 	}
-	if idOf(text) != stored.ID {
-		return errors.New("content does not match its id")
+	if !isPacked(stored.Data) {
+		return json.Unmarshal(data, v)
 	}
-	return json.Unmarshal(text, v)
+	switch v := v.(type) {
+	case *gate.Inventory:
+		inv, err := packed.Inventory(data)
+		if errors.Is(err, packed.ErrNewer) {
+			return fmt.Errorf("%w: %w", err, gate.ErrConflict)
+		}
+		if err == nil {
+			*v = *inv
+		}
+		return err
+	case *gate.Findings:
+		f, err := packed.Findings(data)
+		if err == nil {
+			*v = *f
+		}
+		return err
+	}
+	return fmt.Errorf("there is no stored form of %T: %w", v, gate.ErrInvalid)
 }
 
 // Check reports whether a stored value is what its id says.
 func (c *Codec) Check(stored Value) error {
-	text, err := c.unpack(stored)
-	if err == nil && idOf(text) != stored.ID {
-		err = errors.New("content does not match its id")
-	}
+	_, err := c.open(stored)
 	return err
 }
+
+func isPacked(data []byte) bool {
+	return len(data) >= len(packedMark) && string(data[:len(packedMark)]) == packedMark
+}
+
+// open unpacks what is what its id says.
+func (c *Codec) open(stored Value) ([]byte, error) {
+	if isPacked(stored.Data) {
+		if idOf(stored.Data) != stored.ID {
+			return nil, errContent
+		}
+		stored.Data = stored.Data[len(packedMark):]
+		return c.unpack(stored)
+	}
+	text, err := c.unpack(stored)
+	if err == nil && idOf(text) != stored.ID {
+		err = errContent
+	}
+	return text, err
+}
+
+var errContent = errors.New("content does not match its id")
 
 // unpack takes no more memory than a value of its size.
 func (c *Codec) unpack(stored Value) ([]byte, error) {

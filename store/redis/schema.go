@@ -19,6 +19,9 @@ import (
 // when it is repeated after it broke off.
 var migrations = [...]func(context.Context, *Store) error{
 	func(context.Context, *Store) error { return nil },
+	// Values may be in the form of store/packed from now on, which an older program would
+	// take for damage.
+	func(context.Context, *Store) error { return nil },
 }
 
 // migrate brings the layout up to date, or refuses one that a newer version has

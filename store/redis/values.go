@@ -102,7 +102,9 @@ func (r reader) load(ctx context.Context, thing string, d gate.Digest, key strin
 		return fmt.Errorf("%s: %w", what, gate.ErrNotFound)
 	}
 	value.Data = []byte(data)
-	if err := r.codec.Decode(value, v); err != nil {
+	if err := r.codec.Decode(value, v); errors.Is(err, gate.ErrConflict) {
+		return fmt.Errorf("%s: %w", what, err)
+	} else if err != nil {
 		r.suspectType(key, data)
 		r.reject(thing, string(d), err)
 		return fmt.Errorf("%s: it is damaged: %w", what, gate.ErrNotFound)

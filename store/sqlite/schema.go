@@ -15,7 +15,7 @@ const applicationID = 0x44474154
 // migrations bring a store from the version before to the next; the first one
 // creates it. A released one is never changed. Times are Unix nanoseconds, 0
 // is the zero time.
-var migrations = [...]string{schemaV1, schemaV2, schemaV3, schemaV4}
+var migrations = [...]string{schemaV1, schemaV2, schemaV3, schemaV4, schemaV5}
 
 const schemaV1 = `
 -- Scheduler state. One row for each job; rows of a key that a later job has
@@ -141,6 +141,10 @@ ALTER TABLE jobs ADD COLUMN refused_since INTEGER NOT NULL DEFAULT 0; -- Unix na
 const schemaV4 = `
 ALTER TABLE tags ADD COLUMN host TEXT NOT NULL DEFAULT ''; -- '' where it is not known
 `
+
+// schemaV5 changes no table: values may be in the form of store/packed from now on, which
+// an older program would take for damage.
+const schemaV5 = ``
 
 // migrate creates the tables or brings them up to date.
 func migrate(ctx context.Context, conn *sql.Conn) error {

@@ -23,7 +23,9 @@ func (s *Store) load(ctx context.Context, thing, query string, d gate.Digest, v 
 	if err != nil {
 		return storeError(what, err)
 	}
-	if err := s.codec.Decode(store.Value{ID: id, Data: data}, v); err != nil {
+	if err := s.codec.Decode(store.Value{ID: id, Data: data}, v); errors.Is(err, gate.ErrConflict) {
+		return fmt.Errorf("%s: %w", what, err)
+	} else if err != nil {
 		s.damaged(thing, d, err)
 		return fmt.Errorf("%s: it is damaged: %w", what, gate.ErrNotFound)
 	}

@@ -1,0 +1,148 @@
+package packed
+
+import (
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// vulnerabilityTexts are the fields that are texts, in the order in which they are
+// stored; the first of the bits before them say which are there. A change of the order is
+// another form.
+func vulnerabilityTexts(v *gate.Vulnerability) [14]*string {
+	return [...]*string{
+		&v.ID, &v.Package, &v.PackageID, &v.Type, &v.Path, &v.InstalledVersion, &v.FixedVersion, &v.Status,
+		(*string)(&v.Severity), &v.SeveritySource, &v.Title, &v.URL, (*string)(&v.Layer), &v.PURL,
+	}
+}
+
+// The bits after those of the texts.
+const (
+	hasScore = iota + 14
+	hasPublished
+	hasPlatforms
+	sameFirstSeen // as the one before
+	vulnerabilityBits
+)
+
+func (w *writer) findings(f *gate.Findings) {
+	w.digest(f.Digest)
+	w.text(f.InventoryID)
+	w.integer(f.Generation)
+	w.digest(f.Advisories)
+	w.time(f.UpdatedAt)
+	w.text(f.Matcher)
+	w.time(f.MatchedAt)
+	w.text(f.Unassessable)
+	w.flag(f.EOL)
+	w.list(len(f.Gaps), len(f.Gaps) == 0)
+	for i := range f.Gaps {
+		g := &f.Gaps[i]
+		w.text(g.Package)
+		w.text(g.Version)
+		w.text(g.Reason)
+	}
+	w.list(len(f.Vulnerabilities), f.Vulnerabilities == nil)
+	var before time.Time
+	for i := range f.Vulnerabilities {
+		v := &f.Vulnerabilities[i]
+		w.vulnerability(v, before)
+		before = v.FirstSeen
+	}
+}
+
+func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
+	texts := vulnerabilityTexts(v)
+	same := v.FirstSeen == before
+	bits := bit(v.CVSS != 0, hasScore) | bit(v.PublishedAt != nil, hasPublished) | bit(len(v.Platforms) > 0, hasPlatforms) | bit(same, sameFirstSeen)
+	for i, s := range texts {
+		bits |= bit(*s != "", i)
+	}
+	w.number(bits)
+	for _, s := range texts {
+		if *s != "" {
+			w.text(*s)
+		}
+	}
+	if v.CVSS != 0 {
+		w.score(v.CVSS)
+	}
+	if v.PublishedAt != nil {
+		w.time(*v.PublishedAt)
+	}
+	if len(v.Platforms) > 0 {
+		w.textList(v.Platforms)
+	}
+	if !same {
+		w.time(v.FirstSeen)
+	}
+}
+
+func (r *reader) findings(f *gate.Findings) {
+	f.Digest = r.digest()
+	f.InventoryID = r.text()
+	f.Generation = r.integer()
+	f.Advisories = r.digest()
+	f.UpdatedAt = r.time()
+	f.Matcher = r.text()
+	f.MatchedAt = r.time()
+	f.Unassessable = r.text()
+	f.EOL = r.flag()
+	if n, _ := r.list(3); n > 0 {
+		f.Gaps = make([]gate.Gap, n)
+	}
+	for i := range f.Gaps {
+		f.Gaps[i] = gate.Gap{Package: r.text(), Version: r.text(), Reason: r.text()}
+	}
+	n, isNil := r.list(leastEach)
+	if isNil {
+		return
+	}
+	f.Vulnerabilities = make([]gate.Vulnerability, n)
+	var before time.Time
+	published := timesOf(n)
+	for i := range f.Vulnerabilities {
+		r.vulnerability(&f.Vulnerabilities[i], before, &published)
+		if r.err != nil {
+			return
+		}
+		before = f.Vulnerabilities[i].FirstSeen
+	}
+}
+
+// leastEach is how many bytes a vulnerability or a package takes at least.
+const leastEach = 1
+
+// timesBlock is how many times share one piece of memory.
+const timesBlock = 32
+
+func timesOf(n int) []time.Time { return make([]time.Time, 0, min(n, timesBlock)) }
+
+func (r *reader) vulnerability(v *gate.Vulnerability, before time.Time, published *[]time.Time) {
+	bits := r.number()
+	if bits>>vulnerabilityBits != 0 {
+		r.damaged("a vulnerability has the bits %x", bits)
+		return
+	}
+	for i, s := range vulnerabilityTexts(v) {
+		if bits>>i&1 == 1 {
+			*s = r.text()
+		}
+	}
+	if bits>>hasScore&1 == 1 {
+		v.CVSS = r.score()
+	}
+	if bits>>hasPublished&1 == 1 {
+		if len(*published) == cap(*published) {
+			*published = timesOf(timesBlock)
+		}
+		*published = append(*published, r.time())
+		v.PublishedAt = &(*published)[len(*published)-1]
+	}
+	if bits>>hasPlatforms&1 == 1 {
+		v.Platforms = r.textList()
+	}
+	if v.FirstSeen = before; bits>>sameFirstSeen&1 == 0 {
+		v.FirstSeen = r.time()
+	}
+}
