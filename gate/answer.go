@@ -1,5 +1,7 @@
 package gate
 
+import "slices"
+
 // Answer is what the lookup says about one reference in one request: may it
 // run? Admission turns the answers of a review's references into one response.
 //
@@ -25,10 +27,13 @@ type Answer struct {
 	Digest Digest
 	// Platform is the child of an index that decided, "" otherwise.
 	Platform string
-	// Warnings are lines for the developer whatever the outcome: the reasons
-	// that only warn, and for example that an earlier confirmation of the tag
-	// was used. Not escaped or cut.
+	// Warnings are lines for the developer whatever the outcome, for example that an
+	// earlier confirmation of the tag was used. Not escaped or cut.
 	Warnings []string
+	// Warns are the reasons that only warn, which are said after Warnings whatever the
+	// outcome. They are those of the decision, or of all decisions about an index, and
+	// are shared and not modified.
+	Warns []Reason
 	// Err is the whole chain of what went wrong, for the operator's log only.
 	// It never accompanies an answer that permits: a fallback that succeeded
 	// says so in Warnings.
@@ -36,6 +41,15 @@ type Answer struct {
 	// PolicyRevision and Generation say what the answer is based on.
 	PolicyRevision string
 	Generation     int64
+}
+
+// Said are all lines that are said whatever the outcome, in their order.
+func (a Answer) Said() []string {
+	lines := slices.Clone(a.Warnings)
+	for i := range a.Warns {
+		lines = append(lines, a.Warns[i].Line())
+	}
+	return lines
 }
 
 // Permits reports whether the image may run for all that a says. A caller that

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -9,26 +10,28 @@ import (
 	"github.com/digestgate/digestgate/gate/lookup"
 )
 
-// atHand asks for what needs nothing to be read.
+// atHand asks for what needs nothing to be read, or nothing but a proof.
 func (s *site) atHand(l *lookup.Lookup, image string, req gate.Request) (gate.Answer, bool) {
 	s.t.Helper()
 	ref, err := gate.ParseReference(image)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	prompt, ok := l.Rounds([]gate.Reference{ref}).(gate.Prompt)
+	prompt, ok := l.Rounds([]gate.Reference{ref}).(gate.Proving)
 	if !ok {
 		s.t.Fatal("a lookup has nothing at hand")
 	}
+	prompt.Prove(s.ctx, time.Now().Add(time.Minute))
 	return prompt.AtOnce(s.ctx, ref, req)
 }
 
 // TestAtHand: an image that was decided about is answered without a read, with the
 // answer that a read would give; whatever has to be read, asked for, queued or
 // evaluated is not. Nothing is at hand any more once something has changed.
-func TestAtHand(t *testing.T) {
-	s := newSite(t, month(0))
-	l := s.lookupOn(s.store.Admission(), s.store, lookup.Options{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute}, nil)
+func TestAtHand(t *testing.T) { onBothStores(t, testAtHand) }
+
+func testAtHand(t *testing.T, s *site) {
+	l := s.lookupOn(s.copied(), s.store, lookup.Options{TagMaxAge: time.Minute, TagGrace: 10 * time.Minute}, nil)
 	req := gate.Request{Cluster: "default", Namespace: "team-a", Operation: "CREATE"}
 	digest := s.push("team/app", "v1", 1)
 	s.event("team/app", "v1", digest)
@@ -88,4 +91,34 @@ func TestAtHand(t *testing.T) {
 	if a, ok := s.atHand(l, s.at("team/app", "@"+string(digest)), req); ok && a.Generation != 2 {
 		t.Errorf("an answer of the former generation is at hand: %+v", a)
 	}
+}
+
+// copied is what the reviews of a server read from.
+func (s *site) copied() *lookup.RecordCopy {
+	return lookup.NewRecordCopy(s.store.Admission(), 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
+}
+
+// TestAtHand_storeAway: a shared store that does not answer proves nothing, and the next
+// review does not wait for it.
+func TestAtHand_storeAway(t *testing.T) {
+	onBothStores(t, func(t *testing.T, s *site) {
+		digest := s.push("team/app", "v1", 1)
+		s.event("team/app", "v1", digest)
+		s.work()
+		records := s.copied()
+		if _, current := records.Copies(); current {
+			return // its copies need no proof
+		}
+		l, image, req := s.lookupOn(records, s.store, lookup.Options{TagMaxAge: time.Minute}, nil), s.at("team/app", "@"+string(digest)), gate.Request{Operation: "CREATE"}
+		s.ask(l, image)
+		if _, ok := s.atHand(l, image, req); !ok {
+			t.Fatal("a warm image is not at hand")
+		}
+		if err := s.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if a, ok := s.atHand(l, image, req); ok {
+			t.Errorf("without a store: %+v is at hand", a)
+		}
+	})
 }

@@ -46,6 +46,14 @@ type Reason struct {
 	Text Text `json:"text,omitzero"`
 }
 
+// Line is what a reason says, with its rule in front.
+func (r Reason) Line() string {
+	if r.Rule == "" {
+		return r.Msg
+	}
+	return r.Rule + ": " + r.Msg
+}
+
 // Decision is the result of evaluate for one platform's image. Code is "" when
 // the outcome is allow or warn.
 type Decision struct {
@@ -74,6 +82,23 @@ func (d Decision) Same(o Decision) bool {
 func (r Reason) same(o Reason) bool {
 	return r.Action == o.Action && r.Code == o.Code && r.Rule == o.Rule && r.Msg == o.Msg &&
 		slices.Equal(r.Findings, o.Findings) && r.Text.same(o.Text)
+}
+
+// Warns are the reasons that only warn. They are shared with Reasons where they stand
+// together at its end, as every evaluator of this program has them.
+func (d Decision) Warns() []Reason {
+	warns := func(r Reason) bool { return r.Action == OutcomeWarn }
+	first := slices.IndexFunc(d.Reasons, warns)
+	if first < 0 {
+		return nil
+	}
+	tail := d.Reasons[first:]
+	for i := range tail {
+		if tail[i].Action != OutcomeWarn {
+			return slices.DeleteFunc(slices.Clone(tail), func(r Reason) bool { return !warns(r) })
+		}
+	}
+	return slices.Clip(tail)
 }
 
 // Event is why an evaluation takes place.

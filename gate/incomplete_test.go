@@ -42,7 +42,7 @@ func TestWhatIsLetThroughIsSaid(t *testing.T) {
 				return
 			}
 			want := "policy.allowIncomplete names " + entry + ", which lets this through: "
-			if !a.Permits() || len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], want) {
+			if !a.Permits() || len(a.Said()) != 1 || !strings.Contains(a.Said()[0], want) {
 				t.Errorf("at admission: got %+v, want a warning with %q", a, want)
 			}
 			if at.Outcome != gate.OutcomeWarn || len(at.Reasons) != 1 || !strings.Contains(at.Reasons[0].Msg, want) {

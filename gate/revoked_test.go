@@ -1,7 +1,6 @@
 package gate_test
 
 import (
-	"log/slog"
 	"testing"
 	"time"
 
@@ -14,8 +13,14 @@ import (
 // unassessable: the second review refuses.
 func TestRevocationHoldsAtOnce(t *testing.T) {
 	onBothStores(t, func(t *testing.T, s *site) {
-		records := lookup.NewRecordCopy(s.store.Admission(), 5*time.Minute, s.clock.Now, nil, slog.New(slog.DiscardHandler))
-		l := s.lookupOn(records, s.store, lookup.Options{TagMaxAge: time.Hour, TagGrace: 2 * time.Hour}, nil)
+		l := s.lookupOn(s.copied(), s.store, lookup.Options{TagMaxAge: time.Hour, TagGrace: 2 * time.Hour}, nil)
+		// ask answers as a review does: from what is at hand, if it is, and otherwise by a read.
+		ask, prompt := func(image string) gate.Answer {
+			if a, ok := s.atHand(l, image, gate.Request{Namespace: "team-a", Operation: "CREATE"}); ok {
+				return a
+			}
+			return s.ask(l, image)
+		}, 0
 		found, moved, broken := s.push("team/app", "v1", 1), s.push("team/app", "v2", 2), s.push("team/app", "v3", 3)
 		for tag, d := range map[string]gate.Digest{"v1": found, "v2": moved, "v3": broken} {
 			s.event("team/app", tag, d)
@@ -26,7 +31,13 @@ func TestRevocationHoldsAtOnce(t *testing.T) {
 				if a := s.ask(l, s.at("team/app", ref)); !a.Permits() {
 					t.Fatalf("before, %s: got %+v", ref, a)
 				}
+				if a, ok := s.atHand(l, s.at("team/app", ref), gate.Request{Namespace: "team-a", Operation: "CREATE"}); ok && a.Permits() {
+					prompt++
+				}
 			}
+		}
+		if prompt < 10 {
+			t.Errorf("%d of 15 warm answers were at hand", prompt)
 		}
 		s.matcher.bad[found] = gate.SeverityCritical
 		s.matcher.activate(2)
@@ -34,11 +45,11 @@ func TestRevocationHoldsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ref := range []string{":v1", "@" + string(found)} {
-			if a := s.ask(l, s.at("team/app", ref)); a.Outcome != gate.OutcomeDeny || a.Code != gate.CodePolicy {
+			if a := ask(s.at("team/app", ref)); a.Outcome != gate.OutcomeDeny || a.Code != gate.CodePolicy {
 				t.Errorf("new findings, %s: got %+v", ref, a)
 			}
 		}
-		if a := s.ask(l, s.at("team/app", ":v2")); !a.Permits() {
+		if a := ask(s.at("team/app", ":v2")); !a.Permits() {
 			t.Errorf("nothing new: got %+v", a)
 		}
 		s.clock.Advance(time.Second)
@@ -47,7 +58,7 @@ func TestRevocationHoldsAtOnce(t *testing.T) {
 		}
 		source := s.Source
 		s.Source = downSource{source}
-		if a := s.ask(l, s.at("team/app", ":v2")); a.Permits() {
+		if a := ask(s.at("team/app", ":v2")); a.Permits() {
 			t.Errorf("the tag was pushed and its registry is silent: got %+v", a)
 		}
 		s.Source = source
@@ -55,7 +66,7 @@ func TestRevocationHoldsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ref := range []string{":v3", "@" + string(broken)} {
-			if a := s.ask(l, s.at("team/app", ref)); a.Permits() || a.Code != gate.CodeUnassessable {
+			if a := ask(s.at("team/app", ref)); a.Permits() || a.Code != gate.CodeUnassessable {
 				t.Errorf("unassessable, %s: got %+v", ref, a)
 			}
 		}

@@ -1,6 +1,9 @@
 package gate
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Rounds answer for the references of one review together: what they need is read
 // once for all of them, never for each. A caller alternates the two methods. Read
@@ -26,6 +29,9 @@ const MaxRounds = 7
 
 // Prompt are Rounds of which some references need nothing but what is in the memory of
 // this process. Their answers are given by the goroutine of the review itself.
+//
+// Where a shared store has to say first whether what is in memory is still what it holds,
+// they are [Proving].
 type Prompt interface {
 	Rounds
 	// AtOnce answers for one reference as Decide would, if the answer is at hand. ok is
@@ -34,4 +40,14 @@ type Prompt interface {
 	// no lock that is held over a read or a write of a store, because nothing ends a
 	// review that is held up here. It is called by one goroutine before the first Read.
 	AtOnce(ctx context.Context, ref Reference, req Request) (a Answer, ok bool)
+}
+
+// Proving are Prompt rounds that may have to ask their store first.
+type Proving interface {
+	Prompt
+	// Prove asks the store in one call whether what is in memory of all references is
+	// still what it holds, so that AtOnce answers from it, and waits for that until a time
+	// at the latest. It is called once, before AtOnce, by the goroutine of the review.
+	// After a failure nothing is at hand; the failure is for Read to tell.
+	Prove(ctx context.Context, until time.Time)
 }

@@ -3,6 +3,7 @@ package gate_test
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -179,4 +180,30 @@ func TestByteSizeRoundTrip(t *testing.T) {
 			r.Fatalf("%d is written %q and read as %d, %v", want, text, got, err)
 		}
 	})
+}
+
+// TestText_fast: a text that needs no escapes is shown as one piece by piece is.
+func TestText_fast(t *testing.T) {
+	pieceByPiece := func(s string, limit int) string {
+		marked := gate.Printable("\x01"+s, limit+len(`\x01`)) // an escape in front takes the slow way
+		return strings.TrimPrefix(marked, `\x01`)
+	}
+	c := rand.New(rand.NewPCG(5, 6))
+	for range 20_000 {
+		b := make([]byte, c.IntN(20))
+		for i := range b {
+			b[i] = "abc \"\\\n\x7f\xc3\xa9\xff"[c.IntN(11)]
+		}
+		s, limit := string(b), 3+c.IntN(20)
+		if got, want := gate.Printable(s, limit), pieceByPiece(s, limit); got != want {
+			t.Fatalf("Printable(%q, %d): got %q, want %q", s, limit, got, want)
+		}
+		got := gate.Quoted(s, limit)
+		if again := string(gate.AppendQuoted([]byte("in front"), s, limit)); again != "in front"+got {
+			t.Fatalf("AppendQuoted(%q, %d): got %q, want %q behind it", s, limit, again, got)
+		}
+		if whole := strconv.QuoteToASCII(s); len(whole)-2 <= limit && got != whole {
+			t.Fatalf("Quoted(%q, %d): got %s, want %s", s, limit, got, whole)
+		}
+	}
 }

@@ -326,7 +326,7 @@ func TestTagOfARegistryThatDoesNotAnswer(t *testing.T) {
 			s.registry.Fail(c.fault)
 			s.clock.Advance(5 * time.Minute)
 			a := s.ask(l, s.at("team/app", ":v1"))
-			if !a.Permits() || !strings.Contains(strings.Join(a.Warnings, " "), c.warn) {
+			if !a.Permits() || !strings.Contains(strings.Join(a.Said(), " "), c.warn) {
 				t.Errorf("within grace: got %+v, want a warning with %q", a, c.warn)
 			}
 			s.clock.Advance(20 * time.Minute)

@@ -114,13 +114,16 @@ func (e *Engine) conditions(q *gate.Question, j judgement) ([]gate.Reason, perio
 		return j.reasons, period{}
 	}
 	at := inForce(q, j.own).UpdatedAt
-	r, ok := e.stale(q.Now, at)
-	if !ok {
+	said, ok := e.stale(q.Now, at)
+	switch {
+	case !ok:
 		return j.reasons, period{end: at.Add(e.options.MaxAge + 1)}
+	case len(j.reasons) == 0:
+		return said, period{end: q.Now} // its words say the age
 	}
-	reasons := append(slices.Clone(j.reasons), r)
+	reasons := append(slices.Clone(j.reasons), said...)
 	slices.SortStableFunc(reasons, byRank)
-	return reasons, period{end: q.Now} // its words say the age
+	return reasons, period{end: q.Now}
 }
 
 func byRank(a, b gate.Reason) int { return rank(a.Action) - rank(b.Action) }
@@ -132,34 +135,65 @@ func rank(o gate.Outcome) int {
 	return 1
 }
 
-// stale compares the age of the advisory data with advisories.maxAge.
-func (e *Engine) stale(now, at time.Time) (gate.Reason, bool) {
+// stale compares the age of the advisory data with advisories.maxAge. What it says is
+// shared and not modified.
+func (e *Engine) stale(now, at time.Time) (said []gate.Reason, ok bool) {
 	age := now.Sub(at)
 	ahead := age < -gate.ClockSkew // no age at all, least of all a young one
 	if !at.IsZero() && !ahead && age <= e.options.MaxAge {
-		return gate.Reason{}, false
+		return nil, false
 	}
+	seen := aged{at: at, ahead: ahead, age: spokenOf(age)}
+	if at.IsZero() || ahead {
+		seen.age = spoken{}
+	}
+	// Every review of the same hour says the same.
+	if last := e.aged.Load(); last != nil && last.at == seen.at && last.ahead == seen.ahead && last.age == seen.age {
+		return last.said, true
+	}
+	seen.said = []gate.Reason{e.staleReason(seen)}
+	kept := seen // only what is said for the first time moves to the heap
+	e.aged.Store(&kept)
+	return kept.said, true
+}
+
+// aged is what was said last of old data, and of which.
+type aged struct {
+	at    time.Time
+	ahead bool
+	age   spoken
+	said  []gate.Reason
+}
+
+func (e *Engine) staleReason(s aged) gate.Reason {
 	action := gate.OutcomeWarn
 	if e.options.DenyStale {
 		action = gate.OutcomeDeny
 	}
-	if at.IsZero() {
-		return condition(action, gate.CodeStale, refusal.Say(refusal.StaleUndated, nil)), true
-	}
-	if ahead {
-		return condition(action, gate.CodeStale, refusal.Say(refusal.StaleFuture, refusal.P{"at": rfc3339(at)})), true
+	switch {
+	case s.at.IsZero():
+		return condition(action, gate.CodeStale, refusal.Say(refusal.StaleUndated, nil))
+	case s.ahead:
+		return condition(action, gate.CodeStale, refusal.Say(refusal.StaleFuture, refusal.P{"at": rfc3339(s.at)}))
 	}
 	return condition(action, gate.CodeStale, refusal.Say(refusal.StaleOld,
-		refusal.P{"at": rfc3339(at), "age": spoken(age), "most": spoken(e.options.MaxAge)})), true
+		refusal.P{"at": rfc3339(s.at), "age": s.age, "most": spokenOf(e.options.MaxAge)}))
 }
 
 // spoken is a duration in whole hours, in minutes when it is short.
-func spoken(d time.Duration) string {
-	if d < 3*time.Hour {
-		return fmt.Sprintf("%d minutes", int64(d/time.Minute))
-	}
-	return fmt.Sprintf("%d hours", int64(d/time.Hour))
+type spoken struct {
+	n    int64
+	unit string
 }
+
+func spokenOf(d time.Duration) spoken {
+	if d < 3*time.Hour {
+		return spoken{int64(d / time.Minute), "minutes"}
+	}
+	return spoken{int64(d / time.Hour), "hours"}
+}
+
+func (s spoken) String() string { return fmt.Sprintf("%d %s", s.n, s.unit) }
 
 // releaseOf names a distribution as far as it is known.
 func releaseOf(os gate.OS) string {

@@ -34,6 +34,8 @@ type Engine struct {
 	// judged holds what is against images of which the summary does not say that
 	// nothing is.
 	judged *lru[imageKey, judgement]
+	joined *lru[memoKey, joined]
+	aged   atomic.Pointer[aged]
 	shared sharing
 	loads  singleflight.Group
 	evals  singleflight.Group
@@ -60,6 +62,7 @@ func engineWith(o Options) *Engine {
 		inputs:  newLRU[memoKey, *facts](inputCacheBytes),
 		memos:   newLRU[memoKey, memo](memoCacheBytes),
 		judged:  newLRU[imageKey, judgement](judgedCacheBytes),
+		joined:  newLRU[memoKey, joined](joinedCacheBytes),
 		shared:  newSharing(),
 	}
 }
@@ -128,20 +131,15 @@ func (e *Engine) known(set *activeSet, q *gate.Question) (d gate.Decision, ok bo
 	if denies(found) {
 		return lasting(decision(set, q.Now, found), holds), true
 	}
-	m, ok := e.remembered(set, q, j)
-	if !ok {
+	if set.unread(q) {
 		return d, false
 	}
-	return lasting(decision(set, q.Now, both(m.reasons, found)), holds.meet(m.holds)), true
-}
-
-// remembered is the answer that the rules gave before, if it still holds.
-func (e *Engine) remembered(set *activeSet, q *gate.Question, j judgement) (memo, bool) {
-	if set.unread(q) {
-		return memo{}, false
+	key := set.key(q, j.own)
+	m, ok := e.memos.get(key) // the answer that the rules gave before
+	if !ok || !m.fresh(q.Now) {
+		return d, false
 	}
-	m, ok := e.memos.get(set.key(q, j.own))
-	return m, ok && m.fresh(q.Now)
+	return lasting(decision(set, q.Now, e.join(key, m.reasons, found)), holds.meet(m.holds)), true
 }
 
 // evaluate is Evaluate for what is not remembered.
@@ -201,12 +199,6 @@ func (e *Engine) afresh(ctx context.Context, set *activeSet, q *gate.Question, l
 		return e.failed(set, q, "evaluating the policies", err)
 	}
 	return decision(set, q.Now, both(reasons, found))
-}
-
-// both are the reasons of rules and those of conditions. The former are shared and not
-// changed.
-func both(rules, found []gate.Reason) []gate.Reason {
-	return append(rules[:len(rules):len(rules)], found...)
 }
 
 func denies(sorted []gate.Reason) bool {

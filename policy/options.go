@@ -33,6 +33,7 @@ const (
 	memoCacheBytes   = 48 << 20
 	judgedCacheBytes = 4 << 20
 	sharedCacheBytes = 8 << 20
+	joinedCacheBytes = 8 << 20
 )
 
 // Options is everything an engine needs besides the policies themselves.

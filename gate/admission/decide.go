@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/refusal"
@@ -115,10 +116,15 @@ func newStage(d Decider, places []place, indexes []int, out []checkedPlace) (sta
 // open is 1 while there are references without an answer.
 func (s *stage) open() int { return min(len(s.groups), 1) }
 
-// atOnce answers what needs nothing to be read. The goroutine of the review does it.
-func (s *stage) atOnce(ctx context.Context, req gate.Request) {
+// atOnce answers what needs nothing to be read, or nothing but the word of the store that
+// what is in memory holds, for which it waits until a time at the latest. The goroutine of
+// the review does it.
+func (s *stage) atOnce(ctx context.Context, req gate.Request, until time.Time) {
 	prompt, ok := s.rounds.(gate.Prompt)
 	if !ok || len(s.groups) == 0 {
+		return
+	}
+	if proving, ok := prompt.(gate.Proving); ok && !prove(ctx, proving, until) {
 		return
 	}
 	left := s.groups[:0]
@@ -135,6 +141,17 @@ func (s *stage) atOnce(ctx context.Context, req gate.Request) {
 		}
 	}
 	s.groups = left
+}
+
+// prove reports whether AtOnce may be asked; a panic is a bug, and no proof.
+func prove(ctx context.Context, p gate.Proving, until time.Time) (ok bool) {
+	defer func() {
+		if recover() != nil { // Read does the same with a name for it
+			ok = false
+		}
+	}()
+	p.Prove(ctx, until)
+	return true
 }
 
 // pinned: what the first asked resolved, the others of the group share. One review

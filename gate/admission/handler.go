@@ -55,6 +55,9 @@ func NewHandler(r *Reviewer) (*Handler, error) {
 	return &Handler{reviewer: r, clusters: list, bodies: listener.NewBodies(maxBodies, maxArriving)}, nil
 }
 
+// contentType is that of every review in answer; it is not modified.
+var contentType = []string{"application/json"}
+
 // httpError is an answer without a review. Its text goes to the caller.
 type httpError struct {
 	status int
@@ -73,9 +76,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	resp, err := h.serve(w, req, start)
 	if err == nil {
-		w.Header().Set("Content-Type", "application/json")
+		w.Header()["Content-Type"] = contentType
+		room := answers.Get().(*[]byte)
+		body := resp.appendJSON((*room)[:0])
 		// A failure to write is the caller's: it is gone.
-		_, _ = w.Write(resp.JSON())
+		_, _ = w.Write(body)
+		answers.Put(room)
 		return
 	}
 	var failure *httpError

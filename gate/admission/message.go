@@ -146,13 +146,21 @@ func rules(reasons []gate.Reason, findings int) string {
 
 // quote is a reference in quotation marks, without credentials and with its
 // middle left out when it is long, because its end is what differs.
-func quote(ref string, size int) string {
+func quote(ref string, size int) string { return string(appendQuote(nil, ref, size)) }
+
+// appendQuote appends what quote returns.
+func appendQuote(b []byte, ref string, size int) []byte {
 	ref = withoutUserinfo(ref)
-	if len(ref) > size {
-		ref = ref[:size/2] + "..." + ref[len(ref)-size/2+3:]
+	if len(ref) <= size {
+		return gate.AppendQuoted(b, ref, size) // escapes can make it longer
 	}
-	return gate.Quoted(ref, size) // escapes can make it longer
+	var room [maxQuote]byte // on the stack
+	short := append(append(append(room[:0], ref[:size/2]...), "..."...), ref[len(ref)-size/2+3:]...)
+	return gate.AppendQuoted(b, string(short), size)
 }
+
+// maxQuote is the longest reference that a message has.
+const maxQuote = 320
 
 // withoutUserinfo hides what stands before an @ unless the rest is a digest:
 // "user:password@host/app" is no valid reference, but people write it.
@@ -163,6 +171,9 @@ func withoutUserinfo(ref string) string {
 	}
 	switch algorithm, _, _ := strings.Cut(ref[i+1:], ":"); algorithm {
 	case "sha256", "sha384", "sha512", "md5":
+		if strings.IndexByte(ref[:i], '@') < 0 {
+			return ref
+		}
 		return withoutUserinfo(ref[:i]) + ref[i:]
 	}
 	return "***" + ref[i:]
@@ -172,6 +183,9 @@ func withoutUserinfo(ref string) string {
 // after a question mark. Texts should hold neither; a registry's error that
 // slips in might.
 func scrub(s string) string {
+	if !strings.Contains(s, "://") {
+		return s
+	}
 	var b strings.Builder
 	for {
 		i := strings.Index(s, "://")

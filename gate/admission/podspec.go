@@ -25,13 +25,20 @@ func (p place) element() string {
 
 // path is the place as people write it, for example
 // spec.initContainers[1].image.
-func (p place) path() string {
-	field := ".image"
+func (p place) path() string { return string(p.appendPath(nil)) }
+
+// appendPath appends what path returns.
+func (p *place) appendPath(b []byte) []byte {
+	b = append(append(append(append(b, p.prefix...), '.'), p.list...), '[')
+	b = append(strconv.AppendInt(b, int64(p.index), 10), "].image"...)
 	if p.list == "volumes" {
-		field = ".image.reference"
+		b = append(b, ".reference"...)
 	}
-	return p.prefix + "." + p.list + "[" + strconv.Itoa(p.index) + "]" + field
+	return b
 }
+
+// pathRoom is at least how long path is.
+func (p *place) pathRoom() int { return len(p.prefix) + len(p.list) + len(".[].image.reference") + 20 }
 
 // doubt is a field that this version does not know and that may name an image.
 // Nobody would judge that image, so that a doubt that is new refuses the object.

@@ -2,9 +2,7 @@ package admission
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
@@ -53,6 +51,7 @@ type Response struct {
 	requestID string
 	digests   string
 	contact   string
+	said      strings.Builder // the text of warnings
 }
 
 // conclude turns a conclusion into the response that the mode asks for. This is
@@ -125,8 +124,8 @@ func (r *Response) warnings(v *conclusion, refused, lenient []checkedPlace, deta
 		r.warn(warning(j, details))
 	}
 	told = told || len(r.Warnings) > notes
-	for _, j := range v.checked {
-		r.warnReasons(j, details)
+	for i := range v.checked {
+		r.warnReasons(&v.checked[i], details)
 	}
 	if r.contact != "" && told {
 		r.Warnings = append(r.Warnings, contactWarning(r.contact))
@@ -186,50 +185,23 @@ func ownText(err error) string {
 	return strings.TrimSuffix(err.Error(), ": "+class.Err.Error())
 }
 
-// warnReasons adds what an answer says whatever its outcome.
-func (r *Response) warnReasons(j checkedPlace, details Details) {
-	if len(j.answer.Warnings) == 0 {
-		return
-	}
-	row := "digestgate: " + j.path() + ": " + quote(j.image, 100) + ": "
-	for _, w := range j.answer.Warnings {
-		// Images have dozens of warnings, and an answer has room for some.
-		if n := len(r.Warnings); n > 0 && r.Warnings[n-1] == moreWarnings {
-			return
-		}
-		if details == DetailsRule {
-			w, _, _ = strings.Cut(w, ": ")
-		}
-		r.warn(gate.Printable(row+scrub(w), maxWarning))
-	}
-}
-
-// warn adds a warning within the limits; what does not fit is counted in the
-// last one. Room for the operators' line is kept.
-func (r *Response) warn(w string) {
-	total := len(contactWarning(r.contact))
-	for _, other := range r.Warnings {
-		if other == w {
-			return
-		}
-		total += len(other)
-	}
-	switch {
-	case total+len(w)+len(moreWarnings) <= maxWarnings:
-		r.Warnings = append(r.Warnings, gate.Printable(w, maxWarning))
-	case r.Warnings[len(r.Warnings)-1] != moreWarnings:
-		r.Warnings = append(r.Warnings, moreWarnings)
-	}
-}
-
-// moreWarnings is the last warning when not all have room.
-const moreWarnings = "digestgate: there are more warnings"
-
 func images(checked []checkedPlace, details Details) []Image {
+	if len(checked) == 0 {
+		return nil
+	}
 	list := make([]Image, len(checked))
+	size := 0
+	for i := range checked {
+		size += checked[i].pathRoom()
+	}
+	var paths strings.Builder // the text of all of them
+	paths.Grow(size)
 	for i := range checked {
 		j := &checked[i]
-		list[i] = Image{Path: j.path(), Reference: j.image, Digest: j.answer.Digest, Outcome: j.answer.Outcome, Code: j.answer.Code}
+		var room [64]byte
+		from := paths.Len()
+		paths.Write(j.appendPath(room[:0]))
+		list[i] = Image{Path: paths.String()[from:], Reference: j.image, Digest: j.answer.Digest, Outcome: j.answer.Outcome, Code: j.answer.Code}
 		if !j.answer.Permits() { // what is admitted was parsed, and is printable
 			list[i].Reference = gate.Printable(withoutUserinfo(j.image), 320)
 			list[i].Text = fit(*j, details, maxMessage)
@@ -268,63 +240,3 @@ func hasDigest(list []Image, digest gate.Digest) bool {
 // maxDigests bounds the digests in a log line and an audit entry, in bytes:
 // those of about 27 images.
 const maxDigests = 2000
-
-// JSON is the AdmissionReview to send.
-func (r *Response) JSON() []byte {
-	size := 400 + len(r.uid) + 2*len(r.Message) + len(r.digests)
-	for _, w := range r.Warnings {
-		size += len(w) + 3
-	}
-	b := make([]byte, 0, size)
-	b = append(b, `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
-	b = append(b, r.uid...)
-	b = append(b, `,"allowed":`...)
-	b = strconv.AppendBool(b, r.Allowed)
-	if !r.Allowed {
-		b = append(b, `,"status":{"metadata":{},"status":"Failure","message":`...)
-		b = appendString(b, r.Message)
-		b = append(b, `,"reason":`...)
-		b = appendString(b, string(r.Code))
-		if r.retry > 0 {
-			b = fmt.Appendf(b, `,"details":{"retryAfterSeconds":%d}`, r.retry)
-		}
-		b = fmt.Appendf(b, `,"code":%d}`, r.status)
-	}
-	// The API server prefixes each key with the name of the webhook.
-	b = append(b, `,"auditAnnotations":{"outcome":`...)
-	b = appendString(b, string(r.Outcome))
-	for _, entry := range [...]struct{ key, value string }{
-		{"code", string(r.Code)}, {"message", r.Message}, {"digests", r.digests},
-	} {
-		if entry.value != "" {
-			b = append(b, `,"`+entry.key+`":`...)
-			b = appendString(b, entry.value)
-		}
-	}
-	b = append(b, '}')
-	for i, w := range r.Warnings {
-		if i == 0 {
-			b = append(b, `,"warnings":[`...)
-		} else {
-			b = append(b, ',')
-		}
-		b = appendString(b, w)
-	}
-	if len(r.Warnings) > 0 {
-		b = append(b, ']')
-	}
-	return append(b, "}}"...)
-}
-
-// appendString writes a JSON string. For printable ASCII, and all our text is,
-// Go's quoting is JSON's.
-func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			return strconv.AppendQuoteToASCII(b, s)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
-}

@@ -293,8 +293,8 @@ func (r *Reviewer) decideChange(t *span, places []place, c change, q gate.Reques
 	// Too many to look up is no reason to refuse what is there already.
 	kept, tooMany := newStage(r.decider, places, c.kept, checked)
 	if !t.over() {
-		fresh.atOnce(t.ctx, q)
-		kept.atOnce(t.ctx, look)
+		fresh.atOnce(t.ctx, q, t.until)
+		kept.atOnce(t.ctx, look, earlier(t.until, time.Now().Add(unchangedBudget)))
 	}
 	if stages := fresh.open() + kept.open(); stages > 0 {
 		staying = true
@@ -311,6 +311,13 @@ func (r *Reviewer) decideChange(t *span, places []place, c change, q gate.Reques
 		}
 	}
 	return checked, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // leave gives a place in flight back.

@@ -18,7 +18,7 @@ func TestWarningsWithoutRoomCostNothing(t *testing.T) {
 		j.answer.Outcome = gate.OutcomeWarn
 		return func() {
 			var r Response
-			r.warnReasons(j, DetailsFull)
+			r.warnReasons(&j, DetailsFull)
 			if len(r.Warnings) < 5 || r.Warnings[len(r.Warnings)-1] != moreWarnings {
 				t.Fatalf("%d warnings of %d: %q", len(r.Warnings), n, r.Warnings)
 			}

@@ -50,6 +50,14 @@ type Tag struct {
 	Proof
 }
 
+// Proved are copies of which the store has said that they are what it holds, in the order
+// in which they were asked about; nil for what it holds otherwise. They are not modified.
+type Proved struct {
+	Entries []*Entry
+	Tags    []*Tag
+	Now     time.Time // the store's clock, where there are tags
+}
+
 // Copies are the copies of one store.
 type Copies struct {
 	clock   func() time.Time

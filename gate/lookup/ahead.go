@@ -95,6 +95,29 @@ func (a *ahead) forget(tags []gate.TagKey) {
 	}
 }
 
+// forgetTag is forget for one tag.
+func (a *ahead) forgetTag(k gate.TagKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tags.remove(k)
+}
+
+// take keeps what is proved of a request as what was read for it.
+func (a *ahead) take(req gate.ReadRequest, p copies.Proved) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, d := range req.Digests {
+		if e := p.Entries[i]; e != nil {
+			a.digests.set(d, &e.Entry)
+		}
+	}
+	for i, k := range req.Tags {
+		if t := p.Tags[i]; t != nil {
+			a.tags.set(k, tagRead{mapping: &t.TagMapping, now: p.Now})
+		}
+	}
+}
+
 // entry is what is here of a digest, nil when it has to be read. It is not modified.
 func (a *ahead) entry(d gate.Digest) *gate.Entry {
 	a.mu.Lock()

@@ -97,6 +97,50 @@ func (c *RecordCopy) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadR
 	return gate.ReadResult{}, err
 }
 
+// proving is a Reader of a shared store, which can be asked whether copies are what it
+// holds; store/redis has one.
+type proving interface {
+	// Prove asks for what is requested in one call. ok is false where it did not ask, or
+	// was not told. Errors: those of Read.
+	Prove(ctx context.Context, req gate.ReadRequest) (p copies.Proved, ok bool, err error)
+}
+
+// Prove asks the store whether copies are what it holds, in bounded time, and notes whether
+// it answered. While it is known to be away it is not asked.
+func (c *RecordCopy) Prove(ctx context.Context, req gate.ReadRequest, until time.Time) (p copies.Proved, ok bool) {
+	asks, can := c.reader.(proving)
+	if !can || c.isAway() {
+		return p, false
+	}
+	soon := time.Now().Add(readTimeout)
+	whole := soon.Before(until) // it gets the time that a read gets
+	if whole {
+		until = soon
+	}
+	bounded, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	p, ok, err := asks.Prove(bounded, req)
+	switch {
+	case err == nil && ok:
+		c.confirmed()
+	case errors.Is(err, gate.ErrStoreUnavailable), whole && err != nil && ctx.Err() == nil && bounded.Err() != nil:
+		c.failed(err)
+	}
+	return p, ok && err == nil
+}
+
+// confirmed notes that the store has answered about copies.
+func (c *RecordCopy) confirmed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.away.IsZero() {
+		c.log.Info("the store answers again")
+	}
+	if c.away = (time.Time{}); !c.contact.IsZero() { // by how much the clocks differ, a read has said
+		c.contact = c.now()
+	}
+}
+
 // ask reads from the store in bounded time and notes whether it answered.
 func (c *RecordCopy) ask(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error) {
 	bounded, cancel := context.WithTimeout(ctx, readTimeout)

@@ -10,7 +10,7 @@ import (
 
 // index judges every child that a configured platform matches; the worst one
 // counts, the first of several equally bad.
-func (l look) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+func (l look) index(ctx context.Context, m *gate.Manifest, loc gate.Location, ref gate.Reference, req *gate.Request) gate.Answer {
 	var want []gate.Digest
 	for _, c := range m.Children {
 		if !c.JudgedOn(l.parts.Platforms) {
@@ -34,7 +34,7 @@ func (l look) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref
 		return refusedFor(err)
 	}
 	var worst *gate.Answer
-	var warnings []string
+	var warns []gate.Reason
 	for _, c := range m.Children {
 		if !c.JudgedOn(l.parts.Platforms) {
 			continue
@@ -43,26 +43,37 @@ func (l look) index(ctx context.Context, m gate.Manifest, loc gate.Location, ref
 		if err != nil {
 			return refusedFor(err)
 		}
-		a := l.child(ctx, *entry, c, loc, ref, req)
-		for _, w := range a.Warnings {
-			if !slices.Contains(warnings, w) {
-				warnings = append(warnings, w)
-			}
-		}
+		a := l.child(ctx, entry, c, loc, ref, req)
+		warns = united(warns, a.Warns)
 		if worst == nil || a.Outcome.Worse(worst.Outcome) {
 			worst = &a
 		}
 	}
-	worst.Warnings = warnings
+	worst.Warns = warns
 	return *worst
+}
+
+// united are the reasons of two lists, those that say the same once. The lists are not
+// changed.
+func united(all, more []gate.Reason) []gate.Reason {
+	if len(all) == 0 {
+		return more
+	}
+	all = slices.Clip(all)
+	for i := range more {
+		if m := &more[i]; !slices.ContainsFunc(all, func(r gate.Reason) bool { return r.Rule == m.Rule && r.Msg == m.Msg }) {
+			all = append(all, *m)
+		}
+	}
+	return all
 }
 
 // child answers for one child of an index. The index calls it an image; if our
 // own read found something else, a node would not run it. One that nobody has read
 // is asked for where the index lies.
-func (l look) child(ctx context.Context, entry gate.Entry, c gate.Child, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
+func (l look) child(ctx context.Context, entry *gate.Entry, c gate.Child, loc gate.Location, ref gate.Reference, req *gate.Request) gate.Answer {
 	var a gate.Answer
-	rec := entry.Record
+	rec := &entry.Record
 	if l.hand.leaves(entry, req) {
 		return l.hand.leave()
 	}
@@ -73,7 +84,7 @@ func (l look) child(ctx context.Context, entry gate.Entry, c gate.Child, loc gat
 	case k == gate.KindUnknown && l.hand != nil:
 		return l.hand.leave()
 	case k == gate.KindUnknown:
-		a = l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: c.Digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
+		a = l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: c.Digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, *entry, req.DryRun)
 		a.Digest = c.Digest
 	default:
 		a = refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessableChild, refusal.P{"digest": c.Digest.Short(), "kind": k}))
@@ -87,7 +98,7 @@ func (l look) child(ctx context.Context, entry gate.Entry, c gate.Child, loc gat
 
 // readAgain queues the reading of what a version before recorded without it. The
 // answer is from what is recorded, and does not wait; the budget is for what is new.
-func (l *Lookup) readAgain(entry gate.Entry, digest gate.Digest, loc gate.Location, req gate.Request) {
+func (l *Lookup) readAgain(entry *gate.Entry, digest gate.Digest, loc gate.Location, req *gate.Request) {
 	if !entry.Record.Doubtful() || req.DryRun || entry.Copied {
 		return
 	}

@@ -235,8 +235,8 @@ func (l *Lookup) locate(ref gate.Reference) (loc gate.Location, host string, ref
 }
 
 // answer is for what a digest turned out to be.
-func (l look) answer(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
-	m := entry.Record.Manifest
+func (l look) answer(ctx context.Context, entry *gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req *gate.Request) gate.Answer {
+	m := &entry.Record.Manifest
 	if l.hand.leaves(entry, req) {
 		return l.hand.leave()
 	}
@@ -249,40 +249,36 @@ func (l look) answer(ctx context.Context, entry gate.Entry, digest gate.Digest, 
 	case m.Kind == gate.KindUnknown && l.hand != nil:
 		return l.hand.leave()
 	case m.Kind == gate.KindUnknown:
-		return l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, entry, req.DryRun)
+		return l.miss(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}, *entry, req.DryRun)
 	}
 	return refuse(gate.ErrUnassessable, refusal.Say(refusal.UnassessableKind, refusal.P{"kind": m.Kind}))
 }
 
 // image evaluates one platform's image and queues what is missing.
-func (l look) image(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
-	entry.Record.Digest = digest
+func (l look) image(ctx context.Context, entry *gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req *gate.Request) gate.Answer {
+	if l.hand != nil {
+		return l.hand.image(entry, digest, loc, ref, req)
+	}
+	named := *entry
+	named.Record.Digest = digest
+	return l.evaluated(ctx, named, digest, loc, ref, *req)
+}
+
+// evaluated is image with whatever the answer takes.
+func (l look) evaluated(ctx context.Context, entry gate.Entry, digest gate.Digest, loc gate.Location, ref gate.Reference, req gate.Request) gate.Answer {
 	q := l.parts.Standing.Question(l.reader, entry, loc, gate.EventAdmission, l.matched)
 	q.Host, q.Request = ref.Host, &req
 	if ref.Tag != "" { // our own reading, also when the digest is known by now
 		q.Tags = []string{ref.Tag}
 	}
-	var d gate.Decision
-	if l.hand == nil {
-		d = l.parts.Standing.Evaluate(ctx, q)
-	} else if d = l.hand.decide(q, loc, req); l.hand.left {
-		return gate.Answer{}
-	}
+	d := l.parts.Standing.Evaluate(ctx, q)
 	generation := q.Record.Generation
 	if d.Unmatched {
 		if l.metrics.unmatched(d.Former); d.Former > 0 {
 			generation = d.Former
 		}
 	}
-	a := gate.Answer{
-		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest,
-		PolicyRevision: d.PolicyRevision, Generation: generation,
-	}
-	for _, r := range d.Reasons {
-		if r.Action == gate.OutcomeWarn {
-			a.Warnings = append(a.Warnings, sentence(r))
-		}
-	}
+	a := decided(d, digest, generation)
 	switch q.State {
 	case gate.StateNotScanned, gate.StateFailed, gate.StateQueued, gate.StateScanning, gate.StateQuotaExhausted:
 		job := gate.JobRequest{Kind: gate.JobAnalyze, Location: loc, Digest: digest, Trigger: gate.TriggerAdmission, Cluster: req.Cluster, Namespace: req.Namespace}
@@ -317,6 +313,14 @@ func (l look) image(ctx context.Context, entry gate.Entry, digest gate.Digest, l
 	return a
 }
 
+// decided is the answer of a decision about a digest.
+func decided(d gate.Decision, digest gate.Digest, generation int64) gate.Answer {
+	return gate.Answer{
+		Outcome: d.Outcome, Code: d.Code, Reasons: d.Reasons, Text: describe(d), Digest: digest, Warns: d.Warns(),
+		PolicyRevision: d.PolicyRevision, Generation: generation,
+	}
+}
+
 // refusedFor turns an error into an answer, which is never an allow and leaves the
 // words to the code's usual sentence, unless a store has its own.
 func refusedFor(err error) gate.Answer {
@@ -339,8 +343,8 @@ func refuse(sentinel error, text gate.Text) gate.Answer {
 // that the evaluator found.
 func describe(d gate.Decision) gate.Text {
 	var parts []gate.Text
-	for _, r := range d.Reasons {
-		switch {
+	for i := range d.Reasons {
+		switch r := &d.Reasons[i]; {
 		case r.Action != gate.OutcomeDeny || r.Rule != "":
 		case r.Text.IsZero():
 			parts = append(parts, refusal.Say(refusal.Detail, refusal.P{"text": r.Msg}))
@@ -349,11 +353,4 @@ func describe(d gate.Decision) gate.Text {
 		}
 	}
 	return refusal.All(parts...)
-}
-
-func sentence(r gate.Reason) string {
-	if r.Rule == "" {
-		return r.Msg
-	}
-	return r.Rule + ": " + r.Msg
 }

@@ -46,11 +46,16 @@ func (r *remembered) tag(key gate.TagKey) gate.Digest {
 
 // with is a digest and what it consisted of last time.
 func (r *remembered) with(d gate.Digest) []gate.Digest {
+	return append([]gate.Digest{d}, r.childrenOf(d)...)
+}
+
+// childrenOf is what a digest consisted of last time; it is not modified.
+func (r *remembered) childrenOf(d gate.Digest) []gate.Digest {
 	if r.children == nil {
-		return []gate.Digest{d}
+		return nil
 	}
 	children, _ := r.children.GetIfPresent(d)
-	return append([]gate.Digest{d}, children...)
+	return children
 }
 
 // noteTag remembers what a tag names.

@@ -32,10 +32,13 @@ type Rounds struct {
 	began   bool
 	changed <-chan struct{} // since before anything was read
 
+	proved bool         // what was read is enough for AtOnce
 	rounds int          // that have begun
 	asking atomic.Int64 // tags without an answer
 	mu     sync.Mutex
 	held   map[heldKey]gate.Answer // of who will wait for a scan
+
+	hand atHand // of AtOnce, which one goroutine calls
 }
 
 // Rounds begins the answers for the references of one review. Those that are refused
@@ -154,7 +157,7 @@ func (r *Rounds) decide(ctx context.Context, ref gate.Reference, req gate.Reques
 		entry.Record.Manifest = names.manifest
 		entry.Record.Manifest.Hashed = true
 	}
-	a := look{Lookup: r.Lookup, reader: &r.read}.answer(ctx, entry, digest, loc, ref, req)
+	a := look{Lookup: r.Lookup, reader: &r.read}.answer(ctx, &entry, digest, loc, ref, &req)
 	a.Digest = digest
 	a.Warnings = append(slices.Clone(names.warnings), a.Warnings...)
 	return a, true
@@ -177,6 +180,11 @@ func (r *Rounds) Read(ctx context.Context) {
 		r.tags[i].since = r.events.Load()
 	}
 	r.rounds++
+	if r.proved && !r.began { // when they were read is not known to whom a registry answers
+		for i := range r.tags {
+			r.read.forgetTag(r.tags[i].key)
+		}
+	}
 	if !r.began && r.copied() {
 		r.began = true
 		return
@@ -247,9 +255,9 @@ func bounded(req gate.ReadRequest) gate.ReadRequest {
 // first is what all references need, as far as it is remembered.
 func (r *Rounds) first() (want gate.ReadRequest) {
 	var children []gate.Digest
+	want.Digests = make([]gate.Digest, 0, len(r.digests)+len(r.tags))
 	add := func(d gate.Digest) {
-		all := r.remembered.with(d)
-		want.Digests, children = append(want.Digests, d), append(children, all[1:]...)
+		want.Digests, children = append(want.Digests, d), append(children, r.remembered.childrenOf(d)...)
 	}
 	for _, d := range r.digests {
 		add(d)

@@ -21,28 +21,8 @@ import (
 // aside; one that has no time to match has [gate.Question.Former], see
 // [Standing.Evaluate].
 func (s *Standing) Question(r gate.Reader, e gate.Entry, loc gate.Location, event gate.Event, matched func(error)) gate.Question {
-	q := gate.Question{
-		Event: event, Now: s.Now(), Digest: e.Record.Digest, Location: loc, Record: e.Record, State: e.State(),
-	}
-	if reg, ok := s.Registries.ByName(loc.Registry); ok {
-		q.Host = reg.Host
-	}
-	admission := event == gate.EventAdmission
-	g, loaded := s.Matcher.Generation()
-	q.Advisories = g
-	rec := e.Record
-	if admission {
-		s.Asked.Note(rec.Digest, q.Now)
-		if loaded && rec.Advisories == g.Content && q.Now.Sub(g.ActivatedAt) < s.SweepGrace && rec.Generation == g.Number {
-			s.newer.note(g, rec.Digest)
-		}
-	}
-	may := loaded && rec.Generation <= g.Number
-	lifted := may && s.lifted(&rec, g)
-	if lifted { // what came out of a match then comes out of one now
-		q.Record.Generation, q.Record.Advisories = g.Number, g.Content
-	}
-	outdated := may && !lifted && rec.FindingsID != "" && !s.matched(rec, g)
+	q, may, outdated := s.ask(&e, loc, event)
+	admission, rec := event == gate.EventAdmission, e.Record
 	rematch := func(ctx context.Context) (*gate.Inventory, *gate.Findings, error) {
 		inv, f, err := s.rematch(ctx, r, e, admission)
 		if matched != nil {
@@ -62,9 +42,6 @@ func (s *Standing) Question(r gate.Reader, e gate.Entry, loc gate.Location, even
 		q.LoadFindings, q.Load = loadFindings, load
 		return q
 	}
-	// Caches must not take the answer for that of the stored findings.
-	q.Record.FindingsID = fmt.Sprintf("%s, matched again with %s by %s", rec.FindingsID, g.Content, s.Matcher.Version())
-	q.Record.FindingsOf, q.Record.Generation, q.Record.Advisories, q.Record.Matcher = rec.InventoryID, g.Number, g.Content, s.Matcher.Version()
 	q.Load = rematch
 	if admission {
 		q.Former = &gate.Former{Record: rec, LoadFindings: loadFindings, Load: func(ctx context.Context) (*gate.Inventory, *gate.Findings, error) {
@@ -72,4 +49,42 @@ func (s *Standing) Question(r gate.Reader, e gate.Entry, loc gate.Location, even
 		}}
 	}
 	return q
+}
+
+// Ask makes the question of an admission that Question makes, for [Standing.Known]:
+// without what reads for it.
+func (s *Standing) Ask(e *gate.Entry, loc gate.Location) gate.Question {
+	q, _, _ := s.ask(e, loc, gate.EventAdmission)
+	return q
+}
+
+// ask makes a question as far as nothing is read for it. may says that the present data
+// may decide: the findings are not of newer data; outdated that it has to, in a match.
+func (s *Standing) ask(e *gate.Entry, loc gate.Location, event gate.Event) (q gate.Question, may, outdated bool) {
+	rec := &e.Record
+	q = gate.Question{
+		Event: event, Now: s.Now(), Digest: rec.Digest, Location: loc, Record: *rec, State: e.State(),
+	}
+	if reg, ok := s.Registries.ByName(loc.Registry); ok {
+		q.Host = reg.Host
+	}
+	g, loaded := s.Matcher.Generation()
+	q.Advisories = g
+	if event == gate.EventAdmission {
+		s.Asked.Note(rec.Digest, q.Now)
+		if loaded && rec.Advisories == g.Content && q.Now.Sub(g.ActivatedAt) < s.SweepGrace && rec.Generation == g.Number {
+			s.newer.note(g, rec.Digest)
+		}
+	}
+	may = loaded && rec.Generation <= g.Number
+	lifted := may && s.lifted(rec, g)
+	if lifted { // what came out of a match then comes out of one now
+		q.Record.Generation, q.Record.Advisories = g.Number, g.Content
+	}
+	if outdated = may && !lifted && rec.FindingsID != "" && !s.matched(*rec, g); outdated {
+		// Caches must not take the answer for that of the stored findings.
+		q.Record.FindingsID = fmt.Sprintf("%s, matched again with %s by %s", rec.FindingsID, g.Content, s.Matcher.Version())
+		q.Record.FindingsOf, q.Record.Generation, q.Record.Advisories, q.Record.Matcher = rec.InventoryID, g.Number, g.Content, s.Matcher.Version()
+	}
+	return q, may, outdated
 }
