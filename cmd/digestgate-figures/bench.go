@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -137,11 +138,20 @@ func (b *bench) stay(ctx context.Context, s *site) error {
 		return err
 	}
 	defer srv.stop()
-	b.say("serving: %v; configuration %s; process %d; interrupt to end", srv.addresses, filepath.Join(s.dir, "config.yaml"), srv.pid())
+	b.say("serving on %s; configuration %s; process %d; end it with Ctrl-C", listed(srv.addresses), filepath.Join(s.dir, "config.yaml"), srv.pid())
 	select {
 	case <-ctx.Done():
 	case <-srv.done:
 		return errEnded
 	}
 	return nil
+}
+
+// listed are the addresses of the listeners, by name.
+func listed(addresses map[string]string) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(addresses)) {
+		list = append(list, name+" "+addresses[name])
+	}
+	return strings.Join(list, ", ")
 }

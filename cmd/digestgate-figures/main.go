@@ -72,22 +72,22 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	set := flag.NewFlagSet("digestgate-figures", flag.ContinueOnError)
 	set.SetOutput(stderr)
-	set.IntVar(&o.images, "images", 2_000, "images that are stored")
-	set.IntVar(&o.asked, "asked", 0, "different images that reviews ask for; 0 is a tenth of -images")
-	set.IntVar(&o.small, "small", 0, "images of the store on which a full sweep is measured; 0 is a twentieth of -images")
-	set.IntVar(&o.resolves, "resolves", 2_000, "tags that are resolved")
-	set.IntVar(&o.rate, "rate", 1_000, "reviews a second")
-	set.DurationVar(&o.length, "for", 15*time.Second, "how long reviews are sent to each server")
-	set.Uint64Var(&o.seed, "seed", 0, "seed of the stock")
-	set.StringVar(&o.stores, "stores", "sqlite,redis", "stores to measure")
-	set.StringVar(&o.only, "only", "", "figures to measure, separated by commas; none is all: "+strings.Join(figureNames(), ", "))
-	set.StringVar(&o.dir, "dir", "", "existing directory for what is stored; none is the system's temporary one")
-	set.StringVar(&o.filled, "filled", "", "directory where filled stores are kept for later runs (SQLite 20 kB an image, Redis as much again); none keeps nothing")
-	set.StringVar(&o.program, "program", "bin/digestgate", "the program that is measured")
-	set.StringVar(&o.analyzer, "analyzer", "bin/digestgate-analyzer", "its analyser, for resolves")
+	set.IntVar(&o.images, "images", 2_000, "how many images are stored")
+	set.IntVar(&o.asked, "asked", 0, "how many different images reviews ask for; 0: a tenth of -images")
+	set.IntVar(&o.small, "small", 0, "how many images are stored for the figures policy, rematch and resolves; 0: a twentieth of -images")
+	set.IntVar(&o.resolves, "resolves", 2_000, "how many tags are resolved")
+	set.IntVar(&o.rate, "rate", 1_000, "how many reviews are sent in a second")
+	set.DurationVar(&o.length, "for", 15*time.Second, "how long reviews are sent to each of the two servers, the gate and the one that always allows")
+	set.Uint64Var(&o.seed, "seed", 0, "seed of the generated images; the same seed gives the same bytes")
+	set.StringVar(&o.stores, "stores", "sqlite,redis", "stores to measure, separated by commas")
+	set.StringVar(&o.only, "only", "", "figures to measure, separated by commas; empty: all, which are "+strings.Join(figureNames(), ", "))
+	set.StringVar(&o.dir, "dir", "", "existing directory for the stores and profiles of this run; empty: the system's temporary directory")
+	set.StringVar(&o.filled, "filled", "", "directory where filled stores are kept for later runs (SQLite about 26 kB an image, Redis as much again); empty: none are kept")
+	set.StringVar(&o.program, "program", "bin/digestgate", "path of the program that is measured")
+	set.StringVar(&o.analyzer, "analyzer", "bin/digestgate-analyzer", "path of digestgate-analyzer, which the figure resolves needs")
 	set.BoolVar(&o.serve, "serve", false, "fill the first store, serve it until interrupted, and measure nothing")
-	set.BoolVar(&o.profiles, "profiles", false, "write a processor profile of the server during each figure into -dir")
-	set.DurationVar(&o.limit, "limit", 10*time.Minute, "how long one figure may take")
+	set.BoolVar(&o.profiles, "profiles", false, "write a processor profile of the server for each figure into -dir")
+	set.DurationVar(&o.limit, "limit", 10*time.Minute, "how long one figure may take; one that takes longer is reported as not measured")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
@@ -98,7 +98,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.small = max(o.images/20, 1)
 	}
 	if o.images < 1 || o.asked < 3 || o.asked > o.images || o.small > o.images || o.rate < 1 {
-		return o, fmt.Errorf("-images %d, -asked %d, -small %d, -rate %d: want at least 3 images, of which at most all are asked for, and a rate of 1 or more", o.images, o.asked, o.small, o.rate)
+		return o, fmt.Errorf("-images %d, -asked %d, -small %d, -rate %d: want 3 or more for -asked, at most -images for -asked and -small, and 1 or more for -rate", o.images, o.asked, o.small, o.rate)
 	}
 	for name := range strings.SplitSeq(o.only, ",") {
 		if name != "" && !slices.Contains(figureNames(), name) {

@@ -1,7 +1,7 @@
 //go:build goexperiment.jsonv2
 
 // Command compare measures what the analysis of images costs beside Trivy, on the same
-// images, by turns, with nothing known before:
+// images, alternately, with empty caches:
 //
 //	make build
 //	cd tools/compare && GOEXPERIMENT=jsonv2 CGO_ENABLED=0 go build -o ../../bin/compare .
@@ -28,14 +28,14 @@ import (
 )
 
 var (
-	trivyFlag    = flag.String("trivy", "", "play Trivy for this image (used by the program itself)")
-	oursFlag     = flag.Bool("ours", false, "play the worker (used by the program itself)")
-	hostFlag     = flag.String("registry", "", "host and port of the registry (used by the program itself)")
-	analyzerFlag = flag.String("analyzer", "bin/digestgate-analyzer", "the program digestgate-analyzer")
-	roundsFlag   = flag.Int("rounds", 5, "how often each is measured")
-	layerFlag    = flag.String("layer", "", "a gzip archive that is the only layer of one more image")
-	onlyFlag     = flag.String("only", "", "measure images whose name has this text")
-	capFlag      = flag.Int64("max-file-bytes", 20<<20, "scan.secrets.maxFileBytes of digestgate; 0 searches all files, as Trivy does")
+	trivyFlag    = flag.String("trivy", "", "analyse this image with Trivy (the program calls itself with this flag)")
+	oursFlag     = flag.Bool("ours", false, "be the worker of digestgate (the program calls itself with this flag)")
+	hostFlag     = flag.String("registry", "", "host and port of the registry (the program calls itself with this flag)")
+	analyzerFlag = flag.String("analyzer", "bin/digestgate-analyzer", "path of digestgate-analyzer")
+	roundsFlag   = flag.Int("rounds", 5, "how often each image is measured; the medians are printed")
+	layerFlag    = flag.String("layer", "", "path of a gzip archive: measure one more image that has it as its only layer")
+	onlyFlag     = flag.String("only", "", "measure only images whose name contains this text")
+	capFlag      = flag.Int64("max-file-bytes", 20<<20, "digestgate searches files up to this size for secrets, in bytes (scan.secrets.maxFileBytes); 0: all files, as Trivy does")
 	keepFlag     = flag.Bool("warm-trivy", false, "let Trivy keep its cache from one image of a case to the next")
 )
 
