@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/store"
@@ -179,15 +178,16 @@ func TestWhatMovesAfterItWasRead(t *testing.T) {
 	}
 }
 
-// busy are jobs that another worker is at while one is queued.
+// busy are records of a digest that another worker analyses before it is recorded that
+// it was seen elsewhere.
 type busy struct {
-	pipeline.Scheduler
+	records
 	meanwhile func()
 }
 
-func (b *busy) Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error) {
+func (b *busy) Sight(ctx context.Context, s gate.Sighting) (gate.Sighted, error) {
 	at(&b.meanwhile)
-	return b.Scheduler.Enqueue(ctx, req)
+	return b.records.Sight(ctx, s)
 }
 
 // TestAnalysisEndsWhileALocationIsRecorded: the analysis has evaluated before it could
@@ -222,7 +222,7 @@ func TestAnalysisEndsWhileALocationIsRecorded(t *testing.T) {
 					t.Fatalf("got a job of kind %q, %v", analysis.Kind, err)
 				}
 				s.event("team/copy", "v7", d)
-				s.Scheduler = &busy{s.store, func() {
+				s.Records = &busy{s.store, func() {
 					if err := s.Handlers()[gate.JobAnalyze](s.ctx, gate.NewRun(analysis)); err != nil && fail == nil {
 						t.Error(err)
 					}

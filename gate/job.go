@@ -315,4 +315,7 @@ type Result struct {
 	After       time.Duration
 	Final       bool
 	MaxAttempts int
+	// Progress is what the job has reported last; the zero value leaves what heartbeats
+	// have stored.
+	Progress Progress
 }

@@ -90,8 +90,8 @@ func (c *storeCalls) PutManifest(ctx context.Context, m gate.Manifest) error {
 	return c.called("PUTMANIFEST").PutManifest(ctx, m)
 }
 
-func (c *storeCalls) AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (bool, error) {
-	return c.called("ADDLOCATION").AddLocation(ctx, d, loc)
+func (c *storeCalls) Sight(ctx context.Context, s gate.Sighting) (gate.Sighted, error) {
+	return c.called("SIGHT").Sight(ctx, s)
 }
 
 func (c *storeCalls) MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error {

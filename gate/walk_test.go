@@ -51,26 +51,26 @@ func TestStoreCalls(t *testing.T) {
 		s.event("team/app", "v1", d)
 		calls := s.each(c)
 		check("the resolve of a new digest with a tag", most(calls[gate.JobResolve]),
-			"Now Read PUTMANIFEST ADDLOCATION PUTTAG ENQUEUE")
+			"Now Read SIGHT")
 		check("an analysis", most(calls[gate.JobAnalyze]),
 			"FENCE Read SERVE PUTINVENTORY PUTFINDINGS PUTVERDICTS")
 
 		s.push("team/app", "v2", 1)
 		s.event("team/app", "v2", d)
 		check("the resolve of a known digest with another tag", most(s.each(c)[gate.JobResolve]),
-			"Now Read ADDLOCATION PUTTAG AVOID")
+			"Now Read SIGHT AVOID")
 
 		s.push("team/copy", "v1", 1)
 		s.event("team/copy", "v1", d)
 		check("the resolve of a known digest at another location", most(s.each(c)[gate.JobResolve]),
-			"Now Read ADDLOCATION PUTTAG PUTVERDICTS AVOID")
+			"Now Read SIGHT PUTVERDICTS AVOID")
 
 		s.push("team/app", "v3", 1)
 		s.push("team/app", "v4", 1)
 		s.event("team/app", "v3", d)
 		s.event("team/app", "v4", d)
 		check("the resolve of a known digest with two tags", most(s.each(c)[gate.JobResolve]),
-			"Now Now Read ADDLOCATION PUTTAG PUTTAG AVOID")
+			"Now Now Read SIGHT AVOID")
 
 		// Both tags have moved on to a digest that is known by now.
 		moved := s.push("team/app", "v5", 2)
@@ -80,18 +80,18 @@ func TestStoreCalls(t *testing.T) {
 		s.event("team/app", "v5", d)
 		s.event("team/app", "v6", d)
 		check("the resolve of two tags that name another known digest", most(s.each(c)[gate.JobResolve]),
-			"Now Read Now Read ADDLOCATION ADDLOCATION PUTTAG PUTTAG AVOID")
+			"Now Read Now Read SIGHT SIGHT AVOID")
 
 		if _, err := s.Scan(s.ctx, s.at("team/app", ":v4"), false); err != nil {
 			t.Fatal(err)
 		}
 		check("the resolve of a tag of a known digest", most(s.each(c)[gate.JobResolve]),
-			"Now Read ADDLOCATION PUTTAG AVOID")
+			"Now Read SIGHT AVOID")
 
 		index, _ := s.pushIndex("team/multi", "v1")
 		s.event("team/multi", "v1", index)
 		check("the resolve of an index of two with a tag", most(s.each(c)[gate.JobResolve]),
-			"Now Read PUTMANIFEST ADDLOCATION PUTTAG PUTMANIFEST ADDLOCATION ENQUEUE PUTMANIFEST ADDLOCATION ENQUEUE")
+			"Now Read SIGHT SIGHT SIGHT")
 
 		s.analyzer.set = "set-2"
 		if _, err := s.Scan(s.ctx, s.at("team/app", "@"+string(d)), true); err != nil {

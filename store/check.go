@@ -62,6 +62,28 @@ func CheckLocation(loc gate.Location) error {
 	return nil
 }
 
+// CheckSighting refuses a sighting without sense, for which nothing is written.
+func CheckSighting(s gate.Sighting) error {
+	if !s.Digest.Valid() {
+		return gate.ErrDigestInvalid
+	}
+	if s.Manifest != nil && s.Manifest.Digest != s.Digest {
+		return fmt.Errorf("the manifest is that of %s: %w", gate.Quoted(string(s.Manifest.Digest), 100), gate.ErrInvalid)
+	}
+	if err := CheckLocation(s.Location); err != nil {
+		return err
+	}
+	for i, t := range s.Tags {
+		if err := CheckTag(s.Key(i)); err != nil {
+			return fmt.Errorf("tag %s: %w", gate.Quoted(t.Tag, 200), err)
+		}
+	}
+	if s.Request == nil {
+		return nil
+	}
+	return CheckRequest(*s.Request)
+}
+
 // CheckSetting refuses a setting without a name or over the limits.
 func CheckSetting(name string, value []byte) error {
 	switch {

@@ -5,7 +5,7 @@
 //
 // The rules behind it are DESIGN.md §5. Two of them shape every method:
 // scheduler state (jobs, leases, charges, counters) and a digest's record are
-// never touched atomically together, nor are two digests; and the store has no
+// never relied on to change together, nor are two digests; and the store has no
 // search, lists come from gate/catalog, which follows the feed.
 //
 // All methods are safe for concurrent use. Every method may return
@@ -35,6 +35,14 @@ type Store interface {
 	// trip; it is all that a warm admission costs. The parts are each
 	// consistent, not one snapshot.
 	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
+	// Sight records what was found of a digest: what PutManifest, AddLocation, PutTag of
+	// each tag and Enqueue do, in this order. It is one call so that a store can make it
+	// in one commit or in few round trips; a caller cannot rely on that. When it fails,
+	// or the process dies, a part may stand, but never a tag or a job without the record
+	// and the location: repeating it does the rest. A sighting without sense is refused
+	// as a whole, as those methods refuse it; gate.ErrBusy of the request when everything
+	// else is recorded.
+	Sight(ctx context.Context, s gate.Sighting) (gate.Sighted, error)
 	// Admission reads like Read, Inventory and Findings, over connections of
 	// its own: a review never waits for background work.
 	Admission() gate.Reader
@@ -97,7 +105,8 @@ type Scheduler interface {
 
 	// Finish ends a claim as gate.Result describes and returns the job as it
 	// is now. Attempts are counted here and by the expiry in Claim, so that the
-	// first run of a job has none. A wait without After follows Backoff, one
+	// first run of a job has none. The result's progress is stored as by a heartbeat.
+	// A wait without After follows Backoff, one
 	// with it is at most MaxRetryAfter; a counted attempt is repeated after
 	// AttemptWait. gate.ErrFenced when the lease is lost, gate.ErrCancelled when the
 	// job was cancelled meanwhile (it stays so).

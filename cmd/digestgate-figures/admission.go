@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,28 +25,37 @@ func (b *bench) memory(ctx context.Context, s *site) error {
 	if _, err := srv.idle(ctx); err != nil {
 		return err
 	}
-	row := func(name string) error {
+	row := func(name, profile string) error {
 		resident := srv.resident()
-		heap, err := srv.heap(ctx)
-		b.table.add(name, b.kind, fmt.Sprintf("%.0f MB resident, %.0f MB of it in use on the heap", resident, heap/1e6))
+		heap, err := srv.heap(ctx, b.profileFile(profile))
+		b.table.add(name, b.kind, fmt.Sprintf("%.0f MB resident: %.0f MB of its own, %.0f MB in use on the heap, and %.0f MB of files",
+			resident.own+resident.files, resident.own, heap/1e6, resident.files))
 		return err
 	}
-	if err := row("memory of an admission replica, idle"); err != nil {
+	if err := row("memory of an admission replica, idle", "idle-heap"); err != nil {
 		return err
 	}
 	ours := newTarget(srv, srv.addresses[listenAdmission], srv.process)
 	asked := ours.once(ctx, reviews(s.stock, b.asked))
 	b.say("asked for %d images: %v", b.asked, asked.answers)
-	return row(fmt.Sprintf("memory of an admission replica, %d images asked for", b.asked))
+	return row(fmt.Sprintf("memory of an admission replica, %d images asked for", b.asked), "asked-heap")
 }
 
-// heap is what is in use on the heap after a collection.
-func (s *server) heap(ctx context.Context) (float64, error) {
+// heap is what is in use on the heap after a collection. What it consists of is written
+// to a file, unless that is "".
+func (s *server) heap(ctx context.Context, file string) (float64, error) {
 	resp, err := s.client.Get("http://" + s.addresses[listenDebug] + "/debug/pprof/heap?gc=1")
 	if err != nil {
 		return 0, err
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
+	profile, err := io.ReadAll(resp.Body)
+	if err == nil && file != "" {
+		err = os.WriteFile(file, profile, 0o644)
+	}
+	if err != nil {
+		return 0, err
+	}
 	return s.metric(ctx, "go_memstats_heap_inuse_bytes", "")
 }
 

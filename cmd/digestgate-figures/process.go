@@ -90,19 +90,23 @@ func (p *process) spent() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// resident is the resident set in MB of 10⁶ bytes (proc_pid_status(5), VmRSS).
-func (p *process) resident() float64 {
+// A residence is what a process has in memory, in MB of 10⁶ bytes: its own pages, and
+// those of the program and of other files, which the kernel can drop
+// (proc_pid_status(5), RssAnon and RssFile).
+type residence struct{ own, files float64 }
+
+func (p *process) resident() residence {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
 	if err != nil {
-		return 0
+		return residence{}
 	}
-	for line := range strings.Lines(string(text)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")), 64)
-			return n * 1024 / 1e6
-		}
+	of := func(name string) float64 {
+		_, rest, _ := strings.Cut(string(text), "\n"+name+":")
+		value, _, _ := strings.Cut(rest, "kB")
+		n, _ := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		return n * 1024 / 1e6
 	}
-	return 0
+	return residence{own: of("RssAnon"), files: of("RssFile")}
 }
 
 // A line is one of the server's log.

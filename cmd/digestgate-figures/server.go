@@ -209,13 +209,21 @@ func (b *bench) profile(srv *server, name string, length time.Duration) (wait fu
 		defer resp.Body.Close()
 		data, err := io.ReadAll(resp.Body)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(b.options.dir, "figures-"+b.kind+"-"+name+".pprof"), data, 0o644)
+			err = os.WriteFile(b.profileFile(name), data, 0o644)
 		}
 		if err != nil {
 			b.say("profile %s: %v", name, err)
 		}
 	}()
 	return func() { <-done }
+}
+
+// profileFile is where a profile is written, "" without -profiles.
+func (b *bench) profileFile(name string) string {
+	if !b.profiles {
+		return ""
+	}
+	return filepath.Join(b.options.dir, "figures-"+b.kind+"-"+name+".pprof")
 }
 
 func tlsConfig(roots *x509.CertPool) *tls.Config { return &tls.Config{RootCAs: roots} }

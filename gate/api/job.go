@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
@@ -97,15 +98,34 @@ func (s *server) createScans(ctx context.Context, in *createScansInput) (*create
 	if wrong != nil {
 		return nil, huma.NewError(http.StatusUnprocessableEntity, "no scan was queued; correct these images", wrong...)
 	}
+	jobs, err := s.queueScans(ctx, in.Body.Images, in.Body.Force)
+	if err != nil {
+		return nil, s.problem(ctx, "queuing scans", err)
+	}
 	out := &createScansOutput{}
 	out.Body.Jobs = []view.Job{}
 	view := s.views().Job(ctx)
-	for _, image := range in.Body.Images {
-		j, err := s.Scans.Scan(ctx, image, in.Body.Force)
-		if err != nil {
-			return nil, s.problem(ctx, "queuing scans", err)
-		}
+	for _, j := range jobs {
 		out.Body.Jobs = append(out.Body.Jobs, view(j))
 	}
 	return out, nil
+}
+
+// scansAtOnce is how many scans of one call are queued at a time: each waits for the
+// disk of the store, and what waits together is written together.
+const scansAtOnce = 16
+
+// queueScans queues scans and returns their jobs in the order of the images, or the first
+// error.
+func (s *server) queueScans(ctx context.Context, images []string, force bool) ([]gate.Job, error) {
+	jobs := make([]gate.Job, len(images))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(scansAtOnce)
+	for i, image := range images {
+		group.Go(func() (err error) {
+			jobs[i], err = s.Scans.Scan(ctx, image, force)
+			return err
+		})
+	}
+	return jobs, group.Wait()
 }

@@ -199,3 +199,44 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 		})
 	}
 }
+
+// together are scans of which the first waits for another one.
+type together struct {
+	api.Scans
+	arrived chan struct{}
+}
+
+func (g *together) Scan(ctx context.Context, image string, force bool) (gate.Job, error) {
+	if strings.HasSuffix(image, ":v0") {
+		select {
+		case <-g.arrived:
+		case <-time.After(time.Minute):
+			return gate.Job{}, errors.New("no other scan was queued within a minute")
+		}
+	} else {
+		select {
+		case g.arrived <- struct{}{}:
+		default:
+		}
+	}
+	return g.Scans.Scan(ctx, image, force)
+}
+
+// TestScansAreQueuedTogether: what one call asks for is not queued one after the other, so
+// that a store can write it together. The answer has the order of the question.
+func TestScansAreQueuedTogether(t *testing.T) {
+	s := newSite(t, func(o *api.Options) { o.Scans = &together{o.Scans, make(chan struct{}, 1)} })
+	var images []string
+	for i := range 40 {
+		images = append(images, fmt.Sprintf("hub.example.com/app:v%d", i))
+	}
+	text, err := json.Marshal(map[string]any{"images": images})
+	s.no(err)
+	var out jobList
+	s.call("POST", "/scans", string(text), http.StatusAccepted, &out)
+	for i, j := range out.Jobs {
+		if want := fmt.Sprint("v", i); len(j.Tags) != 1 || j.Tags[0] != want {
+			t.Errorf("job %d is of tags %v, want %s", i, j.Tags, want)
+		}
+	}
+}

@@ -25,7 +25,7 @@ var schema string
 var holdingsSchema string
 
 // schemaVersion is stored in PRAGMA user_version.
-const schemaVersion = 6
+const schemaVersion = 7
 
 // Source is the part of the store that the catalog follows; the methods are
 // those of store.Feed, store.Store and store.Scheduler.

@@ -13,7 +13,11 @@ import (
 // Images lists images, newest first. next is "" at the end. A cursor that was
 // not made by this method is gate.ErrInvalid.
 func (c *Catalog) Images(ctx context.Context, f gate.ImageFilter) (list []gate.ListedImage, next string, err error) {
-	where, limit, err := imageConditions(f)
+	few, err := c.fewAt(ctx, f)
+	if err != nil {
+		return nil, "", err
+	}
+	where, limit, err := imageConditions(f, few)
 	if err != nil {
 		return nil, "", err
 	}
@@ -90,8 +94,20 @@ func placeOf(rows *sql.Rows) (p placeOfDigest, err error) {
 	return p, json.Unmarshal([]byte(tags), &p.Tags)
 }
 
-// imageConditions are those of a filter, without its keyword.
-func imageConditions(f gate.ImageFilter) (where conditions, limit int, err error) {
+// fewAt reports whether the registry of a filter has so few images that they are looked
+// up and sorted. The others are met soon on the way from the newest image on.
+func (c *Catalog) fewAt(ctx context.Context, f gate.ImageFilter) (bool, error) {
+	if f.Registry == "" || f.Repository != "" {
+		return false, nil
+	}
+	n, err := all(ctx, c, "listing images", column[int], countAtQuery, f.Registry, c.search.images+1)
+	return err == nil && n[0] <= c.search.images, err
+}
+
+const countAtQuery = "SELECT count(*) FROM (SELECT 1 FROM locations WHERE registry = ? LIMIT ?)"
+
+// imageConditions are those of a filter, without its keyword; few is the answer of fewAt.
+func imageConditions(f gate.ImageFilter, few bool) (where conditions, limit int, err error) {
 	where.equal("i.state", string(f.State))
 	where.equal("i.decision", string(f.Decision))
 	where.equal("i.kind", string(f.Kind))
@@ -101,12 +117,14 @@ func imageConditions(f gate.ImageFilter) (where conditions, limit int, err error
 		where.add(`NOT i.accessory AND NOT (i.kind = 'index' AND EXISTS (SELECT 1 FROM tags s WHERE s.digest = i.digest AND s.subject != ''))
 			AND NOT (i.kind = '' AND EXISTS (SELECT 1 FROM attestations s WHERE s.digest = i.digest))`)
 	}
-	switch { // a repository holds few of the images, a registry many
+	switch { // a repository holds few of the images, a registry many as a rule
 	case f.Repository != "":
 		in := conditions{}
 		in.equal("repository", f.Repository)
 		in.equal("registry", f.Registry)
 		where.add("i.digest IN (SELECT digest FROM locations WHERE "+in.String()+")", in.args...)
+	case f.Registry != "" && few:
+		where.add("i.digest IN (SELECT digest FROM locations WHERE registry = ?)", f.Registry)
 	case f.Registry != "":
 		where.add("EXISTS (SELECT 1 FROM locations l WHERE l.digest = i.digest AND l.registry = ?)", f.Registry)
 	}

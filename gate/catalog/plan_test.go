@@ -72,12 +72,18 @@ func questions(tb testing.TB) map[string]struct {
 		"images_kind": {Kind: gate.KindIndex}, "images_registry": {Registry: "hub"}, "images_repository": {Repository: "team/app-7"},
 		"images_place": {Registry: "hub", Repository: "team/app-7"},
 	} {
-		where, limit, err := imageConditions(f)
+		where, limit, err := imageConditions(f, false)
 		if err != nil {
 			tb.Fatal(err)
 		}
 		add(name, imagesQuery(where, limit))
 	}
+	where, limit, err := imageConditions(gate.ImageFilter{Registry: "small"}, true)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	add("images_of_a_small_registry", imagesQuery(where, limit))
+	add("count_at", query{countAtQuery, []any{"small", 2000}})
 	add("places_of", query{placesOfQuery, []any{`["sha256:x"]`}})
 	add("accessories_of", query{havingAccessories, []any{`["sha256:x"]`}})
 	add("newest_keyword", newestWith(conditions{}, "%app%", 100, 50))
@@ -119,6 +125,7 @@ func TestPlans(t *testing.T) {
 		"images": "images_seen", "images_next": "images_seen (seen_at<?)", "images_state": "images_state (state=?)",
 		"images_state_next": "images_state (state=? AND seen_at<?)", "images_decision": "images_decision (decision=?)",
 		"images_kind": "images_kind (kind=?)", "images_registry": "images_seen", "images_repository": "locations_repository (repository=?)",
+		"images_of_a_small_registry": "locations_registry (registry=?)", "count_at": "locations_registry (registry=?)",
 		"images_place": "locations_repository (repository=? AND registry=?)",
 		"places_of":    "SEARCH l USING PRIMARY KEY (digest=?)", "accessories_of": "attestations_subject (subject=?)",
 		"newest_keyword": "tags_digest (digest=?)", "candidates_keyword": "tags_tag (tag=?)",
@@ -143,7 +150,7 @@ func TestPlans(t *testing.T) {
 				plan = strings.NewReplacer("SCAN a\n", "", "SCAN s\n", "").Replace(plan)
 			}
 			plan = strings.NewReplacer("SCAN json_each VIRTUAL TABLE", "", "SCAN n VIRTUAL TABLE", "").Replace(plan)
-			few := strings.Contains(name, "repository") || strings.Contains(name, "place") || strings.Contains(name, "_of") || name == "accessories"
+			few := strings.Contains(name, "repository") || strings.Contains(name, "place") || strings.Contains(name, "small") || strings.Contains(name, "_of") || name == "accessories"
 			if want[name] == "" || !strings.Contains(plan, want[name]) || (sorts && !few) || (tableScan.MatchString(plan) && !strings.Contains(name, "keyword")) {
 				t.Errorf("want %q and no other scan or sort:\n%s", want[name], plan)
 			}

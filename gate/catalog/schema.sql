@@ -33,6 +33,7 @@ CREATE TABLE locations (
 	PRIMARY KEY (digest, registry, repository)
 ) WITHOUT ROWID;
 CREATE INDEX locations_repository ON locations (repository, registry, digest);
+CREATE INDEX locations_registry ON locations (registry, digest);
 
 CREATE TABLE children (parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY (parent, child)) WITHOUT ROWID;
 CREATE INDEX children_child ON children (child);
@@ -54,8 +55,7 @@ CREATE INDEX tags_subject ON tags (subject, registry, repository, tag) WHERE sub
 CREATE INDEX tags_digest ON tags (digest, registry, repository);
 CREATE INDEX tags_tag ON tags (tag, digest);
 
--- Every digest, repository and tag that was ever written, for searches by a part of
--- one. What is not used any more costs a look and is gone when the file is built again.
+-- Every digest, repository and tag, for searches by a part of one.
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE VIRTUAL TABLE names_parts USING fts5 (name, content = 'names', content_rowid = 'id', tokenize = 'trigram', detail = none);
 CREATE TRIGGER names_new AFTER INSERT ON names BEGIN

@@ -33,14 +33,17 @@ func TestSearchAnswersAsAScan(t *testing.T) {
 			for i := range n {
 				d := gate.Digest(fmt.Sprintf("sha256:%064x", uint64(i)*0x9e3779b97f4a7c15))
 				at := time.Unix(int64(1000+i%7), 0)
-				l := gate.Location{Registry: "hub", Repository: names.Draw(r, "repository")}
+				l := gate.Location{Registry: rapid.SampledFrom([]string{"hub", "hub", "mirror"}).Draw(r, "registry"), Repository: names.Draw(r, "repository")}
 				tag := names.Draw(r, "tag")
 				known = append(known, string(d), l.Repository, tag)
 				w.image(d, gate.Entry{Record: gate.Record{Digest: d, Version: 1, Manifest: gate.Manifest{Digest: d, Kind: gate.KindImage},
 					Locations: []gate.LocationState{{Location: l, SeenAt: at}}}})
 				w.tag(gate.TagKey{Location: l, Tag: tag}, gate.TagMapping{Digest: d})
-				if rapid.IntRange(0, 9).Draw(r, "gone") == 0 { // the names stay, what they were of does not
+				if rapid.IntRange(0, 9).Draw(r, "gone") == 0 {
 					w.tag(gate.TagKey{Location: l, Tag: tag}, gate.TagMapping{Gone: true})
+				}
+				if rapid.IntRange(0, 9).Draw(r, "forgotten") == 0 {
+					w.image(d, gate.Entry{})
 				}
 			}
 			return w.err
@@ -48,6 +51,7 @@ func TestSearchAnswersAsAScan(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
+		wantNames(t, c)
 		for range 8 {
 			keyword := names.Draw(r, "keyword")
 			if rapid.Bool().Draw(r, "part") {
@@ -58,12 +62,13 @@ func TestSearchAnswersAsAScan(t *testing.T) {
 			if rapid.IntRange(0, 19).Draw(r, "odd") == 0 {
 				keyword += rapid.SampledFrom([]string{"\x00", "\xff", "\x00a"}).Draw(r, "odd bytes")
 			}
-			if keyword == "" {
+			registry := rapid.SampledFrom([]string{"", "", "hub", "mirror", "nobody's"}).Draw(r, "at")
+			if keyword == "" && registry == "" {
 				continue
 			}
-			f := gate.ImageFilter{Keyword: keyword, Limit: rapid.IntRange(1, 8).Draw(r, "limit")}
+			f := gate.ImageFilter{Keyword: keyword, Registry: registry, Limit: rapid.IntRange(1, 8).Draw(r, "limit")}
 			for {
-				where, limit, err := imageConditions(f)
+				where, limit, err := imageConditions(f, false)
 				if err != nil {
 					r.Fatal(err)
 				}
@@ -84,6 +89,27 @@ func TestSearchAnswersAsAScan(t *testing.T) {
 			}
 		}
 	})
+}
+
+// wantNames checks that exactly the names are kept that something has, and that the index
+// of their parts is that of these names.
+func wantNames(t testing.TB, c *Catalog) {
+	t.Helper()
+	names := func(query string) []string {
+		t.Helper()
+		list, err := all(t.Context(), c, "reading names", column[string], query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	want := names("SELECT digest AS name FROM images UNION SELECT repository FROM locations UNION SELECT tag FROM tags ORDER BY name")
+	if diff := cmp.Diff(want, names("SELECT name FROM names ORDER BY name")); diff != "" {
+		t.Errorf("names (-used +kept):\n%s", diff)
+	}
+	if _, err := c.db().ExecContext(t.Context(), "INSERT INTO names_parts (names_parts, rank) VALUES ('integrity-check', 1)"); err != nil {
+		t.Errorf("the index of the names' parts: %v", err)
+	}
 }
 
 func digests(list []gate.ListedImage) []gate.Digest {

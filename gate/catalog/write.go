@@ -69,6 +69,14 @@ func (w *writer) number(query string, args ...any) (n int64) {
 // name makes a name known to searches by a part of it.
 func (w *writer) name(name string) { w.exec("INSERT OR IGNORE INTO names (name) VALUES (?)", name) }
 
+// unname forgets a name that nothing has any more.
+func (w *writer) unname(name string) {
+	const unused = ` FROM names WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM images WHERE digest = ?1)
+		AND NOT EXISTS (SELECT 1 FROM locations WHERE repository = ?1) AND NOT EXISTS (SELECT 1 FROM tags WHERE tag = ?1)`
+	w.exec("INSERT INTO names_parts (names_parts, rowid, name) SELECT 'delete', id, name"+unused, name)
+	w.exec("DELETE"+unused, name)
+}
+
 func (w *writer) job(j gate.Job) {
 	body, err := json.Marshal(j)
 	if err != nil {
@@ -85,6 +93,7 @@ func (w *writer) noJob(id string) { w.exec("DELETE FROM jobs WHERE id = ?", id) 
 func (w *writer) tag(k gate.TagKey, m gate.TagMapping) {
 	if m.Digest == "" || m.Gone {
 		w.exec("DELETE FROM tags WHERE registry = ? AND repository = ? AND tag = ?", k.Registry, k.Repository, k.Tag)
+		w.unname(k.Tag)
 		return
 	}
 	w.name(k.Tag)
@@ -93,15 +102,13 @@ func (w *writer) tag(k gate.TagKey, m gate.TagMapping) {
 
 func (w *writer) image(d gate.Digest, e gate.Entry) {
 	r := e.Record
+	if !r.Known() {
+		w.unknown(d)
+		return
+	}
 	w.exec("DELETE FROM locations WHERE digest = ?", d)
 	w.exec("DELETE FROM children WHERE parent = ?", d)
 	w.exec("DELETE FROM attestations WHERE parent = ?", d)
-	if !r.Known() {
-		w.exec("DELETE FROM images WHERE digest = ?", d)
-		w.unrecorded(d)
-		w.collectParents(d)
-		return
-	}
 	decision, seenAt := gate.OutcomeAllow, time.Time{}
 	if len(r.Locations) == 0 {
 		decision = gate.OutcomeNone
@@ -139,6 +146,25 @@ func (w *writer) image(d gate.Digest, e gate.Entry) {
 		return
 	}
 	w.collectParents(d)
+}
+
+// unknown writes an image of which nothing is recorded, or nothing any more.
+func (w *writer) unknown(d gate.Digest) {
+	var repositories []string
+	w.each(func(row *sql.Rows) error {
+		repository, err := column[string](row)
+		repositories = append(repositories, repository)
+		return err
+	}, "SELECT DISTINCT repository FROM locations WHERE digest = ?", d)
+	w.exec("DELETE FROM locations WHERE digest = ?", d)
+	w.exec("DELETE FROM children WHERE parent = ?", d)
+	w.exec("DELETE FROM attestations WHERE parent = ?", d)
+	w.exec("DELETE FROM images WHERE digest = ?", d)
+	w.unrecorded(d)
+	w.collectParents(d)
+	for _, name := range append(repositories, string(d)) {
+		w.unname(name)
+	}
 }
 
 // collectParents notes the indexes that an image belongs to.

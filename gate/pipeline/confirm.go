@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -12,17 +11,10 @@ import (
 // sight is what a job has seen at its location.
 type sight struct {
 	gate.Looked
-	tags []tagRead // that name it
+	tags []gate.TagReading // that name it
 	// known is what is recorded of it, and of the parts of an index, as far as it was
 	// read.
 	known map[gate.Digest]gate.Known
-}
-
-// tagRead is a read of a tag.
-type tagRead struct {
-	key    gate.TagKey
-	readAt time.Time // the store's, before the read
-	host   string    // that was read
 }
 
 // confirm asks the registry what the tags of a job name now, and adds it to what was
@@ -62,13 +54,13 @@ func (p *Pipeline) confirmTag(ctx context.Context, key gate.TagKey, seen []*sigh
 	if err != nil {
 		return nil, err
 	}
-	read := tagRead{key, readAt, p.Registries.HostOf(key.Registry)}
+	read := gate.TagReading{Tag: key.Tag, ReadAt: readAt, Host: p.Registries.HostOf(key.Registry)}
 	s, fresh, err := p.sightOf(ctx, key, seen)
-	if p.Registries.HostOf(key.Registry) != read.host {
+	if p.Registries.HostOf(key.Registry) != read.Host {
 		return nil, gate.ErrOtherHost
 	}
 	if errors.Is(err, gate.ErrNotFound) {
-		if _, put := p.Records.PutTag(ctx, key, "", read.readAt, read.host); put != nil {
+		if _, put := p.Records.PutTag(ctx, key, "", read.ReadAt, read.Host); put != nil {
 			return nil, put
 		}
 	}
@@ -113,19 +105,4 @@ func (p *Pipeline) know(ctx context.Context, key gate.TagKey, digest gate.Digest
 	}
 	m, err := p.Source.Resolve(ctx, key.Location, key.Tag)
 	return gate.Looked{Manifest: m, Read: true}, entry, err
-}
-
-// putTags stores which tags name a sight, and returns those that do: one that was read
-// again later, by another process, names what was found then.
-func (p *Pipeline) putTags(ctx context.Context, s *sight) (tags []string, err error) {
-	for _, t := range s.tags {
-		m, err := p.Records.PutTag(ctx, t.key, s.Manifest.Digest, t.readAt, t.host)
-		if err != nil {
-			return nil, fmt.Errorf("confirming tag %s: %w", gate.Quoted(t.key.Tag, 128), err)
-		}
-		if m.Digest == s.Manifest.Digest {
-			tags = append(tags, t.key.Tag)
-		}
-	}
-	return tags, nil
 }

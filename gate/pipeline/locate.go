@@ -8,49 +8,49 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// locate records that a digest is located at loc and, if its manifest was just read,
-// what it is. k is what was recorded before, and shows it afterwards.
-func (p *Pipeline) locate(ctx context.Context, k *gate.Known, found gate.Looked, loc gate.Location) error {
-	m := found.Manifest
-	m.Hashed = m.Hashed || found.Read
+// locate records what was found of a digest: that it is located there, with the tags and
+// the request that found has, and, if its manifest was just read, what it is. k is what
+// was recorded before, and shows it afterwards.
+func (p *Pipeline) locate(ctx context.Context, k *gate.Known, look gate.Looked, found gate.Sighting) (gate.Sighted, error) {
+	m := look.Manifest
+	m.Hashed = m.Hashed || look.Read
 	// What an analysis found is not part of the manifest, and the store may take it back.
-	again := found.Read && k.Record.Manifest.Unassessable != ""
-	if found.Read && !k.Record.Manifest.Equal(m) {
-		if err := p.putManifest(ctx, m); err != nil {
-			return err
-		}
+	again := look.Read && k.Record.Manifest.Unassessable != ""
+	found.Digest = m.Digest
+	if look.Read && !k.Record.Manifest.Equal(m) {
+		found.Manifest = &m
+	}
+	out, err := p.Records.Sight(ctx, found)
+	if err != nil {
+		return out, err
+	}
+	if found.Manifest != nil {
 		k.Record.Manifest = m
 	}
-	if _, err := p.Records.AddLocation(ctx, m.Digest, loc); err != nil {
-		return err
-	}
 	k.Record.Digest = m.Digest
-	k.Record.Locate(loc)
-	if !again {
-		return nil
+	k.Record.Locate(found.Location)
+	if again {
+		k.Entry, err = gate.ReadEntry(ctx, p.Records, m.Digest)
 	}
-	entry, err := gate.ReadEntry(ctx, p.Records, m.Digest)
-	k.Entry = entry
-	return err
+	return out, err
 }
 
 // Note records what a look found and requests nothing: admission requests each
 // analysis by itself, within the budget of the namespace.
 func (p *Pipeline) Note(ctx context.Context, found gate.Looked, loc gate.Location) error {
+	s := gate.Sighting{Digest: found.Manifest.Digest, Location: loc}
 	if found.Read {
-		if err := p.putManifest(ctx, found.Manifest); err != nil {
-			return err
-		}
+		s.Manifest = hashed(found.Manifest)
 	}
-	_, err := p.Records.AddLocation(ctx, found.Manifest.Digest, loc)
+	_, err := p.Records.Sight(ctx, s)
 	return err
 }
 
-// putManifest stores what was just read of a manifest; that is all that is ever stored
-// about one.
-func (p *Pipeline) putManifest(ctx context.Context, m gate.Manifest) error {
+// hashed is a manifest as it is stored when it was just read; that is all that is ever
+// stored about one.
+func hashed(m gate.Manifest) *gate.Manifest {
 	m.Hashed = true
-	return p.Records.PutManifest(ctx, m)
+	return &m
 }
 
 // unreadable records what a read by digest found that no rule covers: the digest
@@ -62,10 +62,7 @@ func (p *Pipeline) unreadable(ctx context.Context, d gate.Digest, loc gate.Locat
 		return err // it has been read before, under another limit
 	}
 	m := gate.Manifest{Digest: d, Kind: gate.KindArtifact, Unassessable: gate.ContentText(cause, gate.ErrUnassessable)}
-	if err := p.putManifest(ctx, m); err != nil {
-		return err
-	}
-	_, err = p.Records.AddLocation(ctx, d, loc)
+	_, err = p.Records.Sight(ctx, gate.Sighting{Digest: d, Manifest: hashed(m), Location: loc})
 	return err
 }
 
@@ -80,7 +77,7 @@ func (p *Pipeline) establish(ctx context.Context, job gate.Job, k gate.Known) (g
 				return errors.Join(err, p.unreadable(ctx, job.Digest, loc, err))
 			}
 			if err == nil {
-				err = p.putManifest(ctx, m)
+				err = p.Records.PutManifest(ctx, *hashed(m))
 			}
 			return err
 		})

@@ -41,9 +41,9 @@ func (p *Pipeline) members(ctx context.Context, parts []gate.Digest, known map[g
 }
 
 func (p *Pipeline) member(ctx context.Context, k gate.Known, d gate.Digest, loc gate.Location, by asking) (queued bool, err error) {
-	found := gate.Looked{Manifest: k.Record.Manifest, Read: !k.Record.Confirmed()}
-	if at, seen := k.Record.At(loc); found.Read {
-		found.Manifest, err = p.Source.Resolve(ctx, loc, string(d))
+	look := gate.Looked{Manifest: k.Record.Manifest, Read: !k.Record.Confirmed()}
+	if at, seen := k.Record.At(loc); look.Read {
+		look.Manifest, err = p.Source.Resolve(ctx, loc, string(d))
 	} else if !seen || at.Gone {
 		var there gate.Digest
 		if there, err = p.Source.Head(ctx, loc, string(d)); err == nil && there != d {
@@ -60,9 +60,7 @@ func (p *Pipeline) member(ctx context.Context, k gate.Known, d gate.Digest, loc 
 		_, outcome, err := p.Scheduler.Enqueue(ctx, gate.JobRequest{Kind: gate.JobResolve, Location: loc, Digest: d, Trigger: by.trigger, Force: by.force})
 		return outcome == gate.EnqueuedNew, err
 	}
-	found.Manifest.Digest = d
-	if err := p.locate(ctx, &k, found, loc); err != nil || found.Manifest.Kind != gate.KindImage {
-		return false, err // an index in an index is not an image, and admission says so
-	}
-	return p.renewOrRequest(ctx, k, gate.Occasion{Event: by.trigger.Event()}, loc, by)
+	look.Manifest.Digest = d
+	// An index in an index is not an image, and admission says so.
+	return p.sighted(ctx, k, look, gate.Sighting{Location: loc}, gate.Occasion{Event: by.trigger.Event()}, by)
 }

@@ -20,9 +20,10 @@ type Records interface {
 	Fence(ctx context.Context, d gate.Digest, epoch int64) error
 	// PutManifest stores what a manifest is. Repeating it is harmless.
 	PutManifest(ctx context.Context, m gate.Manifest) error
-	// AddLocation records that a registry serves the digest at loc, and reports
-	// whether that is new.
-	AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (added bool, err error)
+	// Sight records what was found of a digest in one call: its manifest, that the
+	// location serves it, the tags that name it, and the job that is due. Repeating it is
+	// harmless. gate.ErrBusy: the job has too many tags, the rest is recorded.
+	Sight(ctx context.Context, s gate.Sighting) (gate.Sighted, error)
 	// MarkGone records that the digest is not at loc any more; an unknown one is not
 	// an error.
 	MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error

@@ -77,20 +77,15 @@ func (p *Pipeline) record(ctx context.Context, s *sight, loc gate.Location, by a
 		return false, err
 	}
 	k := s.known[s.Manifest.Digest]
-	if err := p.locate(ctx, &k, s.Looked, loc); err != nil {
+	found := gate.Sighting{Location: loc, Tags: s.tags}
+	if s.Manifest.Kind != gate.KindIndex {
+		o := gate.Occasion{Event: by.trigger.Event(), At: loc}
+		return p.sighted(ctx, k, s.Looked, found, o, by)
+	}
+	if _, err := p.locate(ctx, &k, s.Looked, found); err != nil {
 		return false, err
 	}
-	tags, err := p.putTags(ctx, s)
-	if err != nil {
-		return false, err
-	}
-	switch s.Manifest.Kind {
-	case gate.KindImage:
-		return p.renewOrRequest(ctx, k, gate.Occasion{Event: by.trigger.Event(), At: loc, Tags: tags}, loc, by)
-	case gate.KindIndex:
-		return p.members(ctx, parts, s.known, loc, by)
-	}
-	return false, nil
+	return p.members(ctx, parts, s.known, loc, by)
 }
 
 // read reads what is recorded of a sight and of its parts, unless it was read before.
@@ -117,26 +112,34 @@ func (p *Pipeline) read(ctx context.Context, s *sight, parts []gate.Digest) erro
 	return nil
 }
 
-// renewOrRequest keeps the findings and standing verdicts of a known image up to date,
-// and requests the analysis of one that is not known.
-func (p *Pipeline) renewOrRequest(ctx context.Context, k gate.Known, o gate.Occasion, loc gate.Location, by asking) (queued bool, err error) {
-	if decided(k) && !by.force { // forced: a limit may be higher now
-		err := p.renew(ctx, k, o)
-		if !errors.Is(err, gate.ErrNotFound) {
-			return false, err
-		}
-		// The stored inventory cannot be read any more. The error must not be
-		// returned: to the caller it would be the registry's word about the tag.
-		p.Log.Warn("inventory is lost, analysing again", "digest", k.Record.Digest, "error", err)
-		by.force = true
+// sighted records what was found of a digest that is no index, and keeps the findings and
+// standing verdicts of an image up to date if it is known, or requests its analysis.
+func (p *Pipeline) sighted(ctx context.Context, k gate.Known, look gate.Looked, found gate.Sighting, o gate.Occasion, by asking) (queued bool, err error) {
+	due := gate.JobRequest{Kind: gate.JobAnalyze, Location: found.Location, Digest: look.Manifest.Digest, Trigger: by.trigger, Force: by.force}
+	image := look.Manifest.Kind == gate.KindImage
+	if image && (by.force || !mayBeDecided(k, look)) { // forced: a limit may be higher now
+		found.Request = &due
 	}
-	job, outcome, err := p.Scheduler.Enqueue(ctx, gate.JobRequest{
-		Kind: gate.JobAnalyze, Location: loc, Digest: k.Record.Digest, Trigger: by.trigger, Force: by.force,
-	})
-	if err != nil {
+	out, err := p.locate(ctx, &k, look, found)
+	if err != nil || !image {
 		return false, err
 	}
-	running := job.State == gate.JobRunning
+	o.Tags = tagsOf(out.Tags, look.Manifest.Digest)
+	if found.Request == nil {
+		if decided(k) {
+			if err := p.renew(ctx, k, o); !errors.Is(err, gate.ErrNotFound) {
+				return false, err
+			}
+			// The stored inventory cannot be read any more. The error must not be
+			// returned: to the caller it would be the registry's word about the tag.
+			p.Log.Warn("inventory is lost, analysing again", "digest", k.Record.Digest, "error", err)
+			due.Force = true
+		}
+		if out.Job, out.Outcome, err = p.Scheduler.Enqueue(ctx, due); err != nil {
+			return false, err
+		}
+	}
+	running := out.Job.State == gate.JobRunning
 	if running {
 		// It may have evaluated before this location and these tags were recorded.
 		// What it has not written by now it evaluates after that.
@@ -147,7 +150,24 @@ func (p *Pipeline) renewOrRequest(ctx context.Context, k gate.Known, o gate.Occa
 	if (running || len(o.Tags) > 0) && decided(k) {
 		err = p.Verdicts.RenewVerdicts(ctx, k, o)
 	}
-	return outcome == gate.EnqueuedNew, err
+	return out.Outcome == gate.EnqueuedNew, err
+}
+
+// mayBeDecided reports whether an analysis of the digest, or a look at its manifest, has
+// perhaps come to an end. Where a look may take that back, only the record can tell.
+func mayBeDecided(k gate.Known, look gate.Looked) bool {
+	return decided(k) || look.Manifest.Unassessable != ""
+}
+
+// tagsOf are the tags whose mapping names a digest: one that was read again later, by
+// another process, names what was found then.
+func tagsOf(mappings []gate.TagMapping, d gate.Digest) (tags []string) {
+	for _, m := range mappings {
+		if m.Digest == d {
+			tags = append(tags, m.Tag)
+		}
+	}
+	return tags
 }
 
 // decided reports whether an analysis of the digest has come to an end, so that

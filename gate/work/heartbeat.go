@@ -14,22 +14,22 @@ const progressEvery = 300 * time.Millisecond
 
 // beat extends the lease until done closes. It cancels the job when the lease
 // is lost, when the job was cancelled, or when the store has not answered for a
-// whole lease, after which somebody else may hold it.
+// whole lease, after which somebody else may hold it. What was reported last is
+// stored with the end of the job, so that a short job has no heartbeat.
 func (w *Worker) beat(ctx context.Context, cancel context.CancelCauseFunc, run *gate.Run, done <-chan struct{}) {
 	// A tenth of the lease: a cancel takes effect within about 3 s.
 	ticker := time.NewTicker(w.o.Lease / 10)
 	defer ticker.Stop()
 	alive := time.Now()
-	ended := false
-	for !ended {
+	for {
 		select {
 		case <-done:
-			ended = true // once more, so that the last progress is kept
+			return
 		case <-ticker.C:
 		case <-run.Fresh():
 			select { // not more often than people can read
 			case <-done:
-				ended = true
+				return
 			case <-time.After(progressEvery):
 			}
 		}
@@ -39,7 +39,6 @@ func (w *Worker) beat(ctx context.Context, cancel context.CancelCauseFunc, run *
 		beat, err := w.queue.Heartbeat(call, run.Job.Lease(), w.o.Lease, run.Progress())
 		stop()
 		switch {
-		case ended: // the lease is not needed any more
 		case err == nil:
 			alive = time.Now()
 			if beat.Urgent && run.Job.Priority == gate.PriorityRescan && w.o.Concurrency == 1 {

@@ -188,7 +188,7 @@ func (w *Worker) work(ctx context.Context, job gate.Job) {
 	run := gate.NewRun(job)
 	err := w.handle(ctx, run)
 
-	result := gate.Result{Err: err, MaxAttempts: w.o.MaxAttempts, Final: gate.Final(err)}
+	result := gate.Result{Err: err, MaxAttempts: w.o.MaxAttempts, Final: gate.Final(err), Progress: run.Progress()}
 	result.After, _ = gate.RetryAfter(err)
 	if errors.Is(err, gate.ErrRegistryRefused) {
 		result.After = max(result.After, refusedWait())

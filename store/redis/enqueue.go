@@ -17,13 +17,23 @@ func (s *Store) Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gat
 	if err := store.CheckRequest(req); err != nil {
 		return gate.Job{}, "", fmt.Errorf("%s: %w", what, err)
 	}
+	answer, err := s.run(ctx, scriptEnqueue, enqueueArgs(req))
+	return s.enqueued(ctx, what, answer, err)
+}
+
+// enqueueArgs are the arguments of enqueue.lua.
+func enqueueArgs(req gate.JobRequest) args {
 	rest, cancelled := restarts(req)
-	answer, err := s.run(ctx, scriptEnqueue, args{
+	return args{
 		"kind": store.KindBit(req.Kind), "key": req.Key(), "registry": req.Location.Registry, "repository": req.Location.Repository,
 		"digest": string(req.Digest), "tag": req.Tag, "trigger": string(req.Trigger), "priority": int(req.Trigger.Priority()),
 		"force": req.Force, "random": random(), "rest": rest.Microseconds(), "restart": cancelled,
 		"maxTags": store.MaxTags, "resolve": store.KindResolve,
-	})
+	}
+}
+
+// enqueued reads what enqueue.lua has answered.
+func (s *Store) enqueued(ctx context.Context, what string, answer any, err error) (gate.Job, gate.Enqueued, error) {
 	var word string
 	var parts []any
 	if err == nil {

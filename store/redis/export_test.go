@@ -34,6 +34,9 @@ func (s *Store) Resign(ctx context.Context) (int, error) { return s.resign(ctx) 
 // HookReads has a hook called for what admission reads.
 func (s *Store) HookReads(h redis.Hook) { s.reads.AddHook(h) }
 
+// HookCalls has a hook called for everything but what admission reads.
+func (s *Store) HookCalls(h redis.Hook) { s.client.AddHook(h) }
+
 // LookAtKeys has the key file looked at before the next use of the keys.
 func (s *Store) LookAtKeys() {
 	s.seals.file.mu.Lock()

@@ -68,7 +68,7 @@ func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result
 	answer, err := s.run(ctx, scriptFinish, args{
 		"id": lease.JobID, "epoch": lease.Epoch, "verb": verbs[verb], "max": store.Attempts(result.MaxAttempts),
 		"after": after.Microseconds(), "backoff": backoffs(), "waits": attemptWaits(), "error": store.JoinError(message, gate.CausesOf(result.Err, time.Now())), "reason": reason, "nonce": random(),
-		"refusal": int(store.RefusalOf(result, verb)), "refusedFor": store.RefusedFor.Microseconds(),
+		"refusal": int(store.RefusalOf(result, verb)), "refusedFor": store.RefusedFor.Microseconds(), "progress": progressText(result.Progress),
 	})
 	rest, err := s.leased(ctx, what, lease.JobID, answer, err)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
@@ -65,15 +66,23 @@ func (s *Store) AddLocation(ctx context.Context, d gate.Digest, loc gate.Locatio
 		if err := store.CheckLocation(loc); err != nil {
 			return nil, err
 		}
-		l, found := known[at]
+		_, found := known[at]
 		added = !found
-		if found && !l.Gone && r.now.Sub(l.SeenAt) < store.SeenPrecision {
-			return nil, nil
-		}
-		l.Location, l.SeenAt, l.Gone = loc, r.now, false
-		return &change{locations: map[string]gate.LocationState{at: l}}, nil
+		return seenAt(known, loc, r.now), nil
 	})
 	return added && err == nil, err
+}
+
+// seenAt is the change that says that a digest was seen at loc just now, nil when that is
+// written.
+func seenAt(known map[string]gate.LocationState, loc gate.Location, now time.Time) *change {
+	at := field(loc)
+	l, found := known[at]
+	if found && !l.Gone && now.Sub(l.SeenAt) < store.SeenPrecision {
+		return nil
+	}
+	l.Location, l.SeenAt, l.Gone = loc, now, false
+	return &change{locations: map[string]gate.LocationState{at: l}}
 }
 
 // MarkGone records that the digest was deleted from loc.

@@ -63,15 +63,26 @@ func (s *Store) update(ctx context.Context, what string, d gate.Digest, fields [
 
 // fetch reads a record for a change of it, and the locations of fields.
 func (s *Store) fetch(ctx context.Context, d gate.Digest, fields []string) (*record, map[string]gate.LocationState, error) {
-	argv := make([]any, len(fields))
-	for i, f := range fields {
-		argv[i] = f
-	}
 	mark := s.seals.mark()
-	answer, err := scriptTime.Run(ctx, s.client, []string{s.keys.record(d), s.keys.locations(d)}, argv...).Slice()
+	names, argv := s.timedRecord(d, fields)
+	answer, err := scriptTime.Run(ctx, s.client, names, argv...).Slice()
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.fetched(d, fields, answer, mark)
+}
+
+// timedRecord is what time.lua is given for a record and the locations of fields.
+func (s *Store) timedRecord(d gate.Digest, fields []string) (names []string, argv []any) {
+	for _, f := range fields {
+		argv = append(argv, f)
+	}
+	return []string{s.keys.record(d), s.keys.locations(d)}, argv
+}
+
+// fetched reads what time.lua has answered for a record.
+func (s *Store) fetched(d gate.Digest, fields []string, answer []any, mark int64) (*record, map[string]gate.LocationState, error) {
+	var err error
 	r := &record{text: text(answer, 1)}
 	if r.now, err = s.clockOf(text(answer, 0)); err != nil {
 		return nil, nil, err

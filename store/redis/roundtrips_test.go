@@ -113,3 +113,35 @@ func TestReviewIsOneRoundTrip(t *testing.T) {
 		t.Errorf("a warm review of %d images reads %d bytes", images, sent)
 	}
 }
+
+// TestSightingIsThreeRoundTrips: what a resolve records of a new image with two tags, and
+// the request for its analysis, is one pipeline that reads and two that write.
+func TestSightingIsThreeRoundTrips(t *testing.T) {
+	server := redistest.Plain(t, redistest.Options{})
+	s := open(t, config(t, server.URL()), redis.Options{})
+	see := func(c string, tags ...string) {
+		t.Helper()
+		m := gate.Manifest{Digest: digestOf(c), Kind: gate.KindImage, Hashed: true}
+		found := gate.Sighting{
+			Digest: m.Digest, Manifest: &m, Location: place,
+			Request: &gate.JobRequest{Kind: gate.JobAnalyze, Location: place, Digest: m.Digest, Trigger: gate.TriggerPush},
+		}
+		for _, tag := range tags {
+			found.Tags = append(found.Tags, gate.TagReading{Tag: tag, ReadAt: time.Now()})
+		}
+		out, err := s.Sight(t.Context(), found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Outcome != gate.EnqueuedNew || len(out.Tags) != len(tags) {
+			t.Errorf("got %+v", out)
+		}
+	}
+	see("a", "v0") // the server learns the scripts
+	wire := &roundTrips{}
+	s.HookCalls(wire)
+	see("b", "v1", "v2")
+	if got, want := fmt.Sprint(wire.pipelines), "[3 2 4]"; got != want || len(wire.alone) > 0 {
+		t.Errorf("pipelines of %s commands and %v alone, want %s and nothing alone", got, wire.alone, want)
+	}
+}

@@ -76,10 +76,7 @@ func (s *Store) timed(ctx context.Context, key string) (stored string, now time.
 // swap writes a signed value over the one that was read, and tells the feed of
 // it if it changed anything.
 func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, changed bool, kind gate.ChangeKind, name string) (written bool, err error) {
-	if v.Body, err = json.Marshal(body); err != nil {
-		return false, err
-	}
-	fresh, err := s.seals.seal(key, v)
+	fresh, err := s.sealBody(key, v, body)
 	if err != nil {
 		return false, err
 	}
@@ -98,6 +95,14 @@ func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, c
 		s.changedHere()
 	}
 	return written, err
+}
+
+// sealBody signs a value that is stored as JSON.
+func (s *Store) sealBody(key string, v sealed, body any) (fresh string, err error) {
+	if v.Body, err = json.Marshal(body); err != nil {
+		return "", err
+	}
+	return s.seals.seal(key, v)
 }
 
 // PutTag stores what a read of a tag found, unless a later read was stored.

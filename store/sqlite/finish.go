@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -41,11 +40,7 @@ func (s *Store) Heartbeat(ctx context.Context, lease gate.Lease, extend time.Dur
 		if err != nil {
 			return gate.Beat{}, err
 		}
-		text, err := json.Marshal(p)
-		if err != nil {
-			return gate.Beat{}, err
-		}
-		err = t.exec(`UPDATE jobs SET lease_until = ?, progress = ?, updated_at = ? WHERE seq = ?`, t.now+int64(extend), string(text), t.now, j.seq)
+		err = t.exec(`UPDATE jobs SET lease_until = ?, progress = ?, updated_at = ? WHERE seq = ?`, t.now+int64(extend), progressText(p), t.now, j.seq)
 		if err != nil {
 			return gate.Beat{}, err
 		}
@@ -102,6 +97,9 @@ func (s *Store) Finish(ctx context.Context, lease gate.Lease, result gate.Result
 
 func (t *tx) finish(j *job, result gate.Result) error {
 	verb, after := store.VerbFor(result, j.Attempts)
+	if result.Progress != (gate.Progress{}) {
+		j.Progress = result.Progress
+	}
 	j.Error, j.Reason = store.Reason(result.Err)
 	j.Causes = gate.CausesOf(result.Err, timeOf(t.now))
 	if verb != store.VerbWait {

@@ -121,10 +121,10 @@ func (t *tx) save(j *job) error {
 	j.UpdatedAt = timeOf(t.now)
 	err := t.exec(`UPDATE jobs SET tags = ?, triggered = ?, priority = ?, force = ?, state = ?, attempts = ?, retries = ?,
 		worker = ?, again = ?, repeat = ?, charge = ?, updated_at = ?, finished_at = ?, not_before = ?, lease_until = ?, error = ?, reason = ?,
-		place = ?, tried = ?, refused_since = ? WHERE seq = ?`,
+		place = ?, tried = ?, refused_since = ?, progress = ? WHERE seq = ?`,
 		tagsText(j.Tags), string(j.Trigger), int(j.Priority), j.Force, j.state, j.Attempts, j.retries,
 		j.Worker, j.Again, j.Repeat, j.charge, nanos(j.UpdatedAt), nanos(j.FinishedAt), nanos(j.NotBefore), nanos(j.LeaseUntil),
-		store.JoinError(j.Error, j.Causes), j.Reason, j.place, j.Tried, nanos(j.RefusedSince), j.seq)
+		store.JoinError(j.Error, j.Causes), j.Reason, j.place, j.Tried, nanos(j.RefusedSince), progressText(j.Progress), j.seq)
 	if err != nil {
 		return err
 	}
@@ -198,6 +198,15 @@ func tagsText(tags []string) string {
 		return ""
 	}
 	b, _ := json.Marshal(tags) // strings cannot fail
+	return string(b)
+}
+
+// progressText is progress as it is stored, "" for none.
+func progressText(p gate.Progress) string {
+	if p == (gate.Progress{}) {
+		return ""
+	}
+	b, _ := json.Marshal(p) // strings and numbers cannot fail
 	return string(b)
 }
 

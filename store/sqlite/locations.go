@@ -34,17 +34,22 @@ func (s *Store) AddLocation(ctx context.Context, d gate.Digest, loc gate.Locatio
 		if err := store.CheckLocation(loc); err != nil {
 			return false, false, err
 		}
-		l, _, found, err := t.location(d, loc)
-		if err != nil {
-			return false, false, err
-		}
-		if found && !l.Gone && t.now-nanos(l.SeenAt) < int64(store.SeenPrecision) {
-			return false, false, nil
-		}
-		return !found, true, t.exec(`INSERT INTO locations (digest, registry, repository, seen_at, gone, verdict) VALUES (?1, ?2, ?3, ?4, 0, '')
-			ON CONFLICT (digest, registry, repository) DO UPDATE SET seen_at = ?4, gone = 0`,
-			string(d), loc.Registry, loc.Repository, t.now)
+		return t.addLocation(d, loc)
 	})
+}
+
+// addLocation writes that the digest was seen at loc just now, unless that is written.
+func (t *tx) addLocation(d gate.Digest, loc gate.Location) (added, changed bool, err error) {
+	l, _, found, err := t.location(d, loc)
+	if err != nil {
+		return false, false, err
+	}
+	if found && !l.Gone && t.now-nanos(l.SeenAt) < int64(store.SeenPrecision) {
+		return false, false, nil
+	}
+	return !found, true, t.exec(`INSERT INTO locations (digest, registry, repository, seen_at, gone, verdict) VALUES (?1, ?2, ?3, ?4, 0, '')
+		ON CONFLICT (digest, registry, repository) DO UPDATE SET seen_at = ?4, gone = 0`,
+		string(d), loc.Registry, loc.Repository, t.now)
 }
 
 // MarkGone records that the digest was deleted from loc.

@@ -76,15 +76,9 @@ func update[T any](ctx context.Context, s *Store, what string, d gate.Digest, fn
 		return zero, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
 	}
 	return write(ctx, s, what, func(t *tx) (T, error) {
-		r, err := scanRecord(t.row(`SELECT `+recordColumns+` FROM records WHERE digest = ?`, string(d)))
-		if errors.Is(err, sql.ErrNoRows) {
-			r, err = record{digest: d, body: store.Body{Record: gate.Record{Digest: d}}}, nil
-		}
+		r, err := t.record(d)
 		if err != nil {
 			return zero, err
-		}
-		if r.damage != nil {
-			s.damaged("record", d, r.damage)
 		}
 		value, changed, err := fn(t, &r)
 		if err != nil {
@@ -98,6 +92,19 @@ func update[T any](ctx context.Context, s *Store, what string, d gate.Digest, fn
 		}
 		return value, t.saveRecord(&r)
 	})
+}
+
+// record reads the record of one digest for a change of it, empty when it is unknown or
+// cannot be read.
+func (t *tx) record(d gate.Digest) (record, error) {
+	r, err := scanRecord(t.row(`SELECT `+recordColumns+` FROM records WHERE digest = ?`, string(d)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return record{digest: d, body: store.Body{Record: gate.Record{Digest: d}}}, nil
+	}
+	if err == nil && r.damage != nil {
+		t.store.damaged("record", d, r.damage)
+	}
+	return r, err
 }
 
 func (t *tx) saveRecord(r *record) error {

@@ -48,20 +48,22 @@ func (s *Store) PutTag(ctx context.Context, key gate.TagKey, digest gate.Digest,
 	if digest != "" && !digest.Valid() {
 		return gate.TagMapping{}, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
 	}
-	return write(ctx, s, what, func(t *tx) (gate.TagMapping, error) {
-		old, found, err := t.tag(key)
-		if err != nil {
-			return gate.TagMapping{}, err
-		}
-		m, write, changed := store.MergeTag(old, found, digest, readAt, timeOf(t.now), host)
-		if !write {
-			return m, nil
-		}
-		if err := t.saveTag(m); err != nil || !changed { // only confirmed
-			return m, err
-		}
-		return m, t.change(gate.ChangeTag, key.String())
-	})
+	return write(ctx, s, what, func(t *tx) (gate.TagMapping, error) { return t.putTag(key, digest, readAt, host) })
+}
+
+func (t *tx) putTag(key gate.TagKey, digest gate.Digest, readAt time.Time, host string) (gate.TagMapping, error) {
+	old, found, err := t.tag(key)
+	if err != nil {
+		return gate.TagMapping{}, err
+	}
+	m, write, changed := store.MergeTag(old, found, digest, readAt, timeOf(t.now), host)
+	if !write {
+		return m, nil
+	}
+	if err := t.saveTag(m); err != nil || !changed { // only confirmed
+		return m, err
+	}
+	return m, t.change(gate.ChangeTag, key.String())
 }
 
 // MarkDirty says that a tag may have moved.

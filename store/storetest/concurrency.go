@@ -281,6 +281,7 @@ func everyMethod(ctx context.Context, s store.Store) map[string]error {
 	errs["Fence"] = s.Fence(ctx, digest("a"), 1)
 	errs["PutManifest"] = s.PutManifest(ctx, manifest("a"))
 	_, errs["AddLocation"] = s.AddLocation(ctx, digest("a"), app)
+	_, errs["Sight"] = s.Sight(ctx, gate.Sighting{Digest: digest("a"), Location: app})
 	errs["MarkGone"] = s.MarkGone(ctx, digest("a"), app)
 	_, errs["PutInventory"] = s.PutInventory(ctx, 1, inventory("a", "s"))
 	errs["PutUnassessable"] = s.PutUnassessable(ctx, digest("a"), 1, "r")

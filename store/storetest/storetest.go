@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"restore", restoreCases},
 		{"budgets", budgetCases},
 		{"records", recordCases},
+		{"sightings", sightCases},
 		{"values", valueCases},
 		{"verdicts", verdictCases},
 		{"tags", tagCases},

@@ -2,8 +2,9 @@
 -- only, and once.
 -- a: id, epoch, verb (done, again, wait, attempt, fail, cancel), max (attempts),
 --    after (µs, 0: backoff), backoff (µs by the number of waits), waits (µs by the
---    number of attempts), error, reason, nonce, keep, behind, refusal (as
---    store.Refusal: 0 over, 1 open, 2 goes on, 3 begins), refusedFor (µs)
+--    number of attempts), error, reason, progress (JSON, "" leaves what is stored),
+--    nonce, keep, behind, refusal (as store.Refusal: 0 over, 1 open, 2 goes on,
+--    3 begins), refusedFor (µs)
 -- Returns {"ok", job}, or what leased says.
 local j = load(a.id)
 if j and j.fin == a.nonce then return { 'ok', cmsgpack.pack(j) } end -- the first answer was lost on its way
@@ -12,6 +13,7 @@ j, no = leased(a.id, a.epoch)
 if not j then return no end
 unplace(j)
 j.err, j.why, j.fin = a.error, a.reason, a.nonce
+if a.progress ~= '' then j.prog = a.progress end
 local verb = a.verb
 if verb ~= 'wait' then j.retr = 0 end
 if verb == 'attempt' and j.att + 1 >= a.max then verb = 'fail' end
