@@ -62,7 +62,7 @@ func TestSearchAnswersAsAScan(t *testing.T) {
 			if rapid.IntRange(0, 19).Draw(r, "odd") == 0 {
 				keyword += rapid.SampledFrom([]string{"\x00", "\xff", "\x00a"}).Draw(r, "odd bytes")
 			}
-			registry := rapid.SampledFrom([]string{"", "", "hub", "mirror", "nobody's"}).Draw(r, "at")
+			registry := rapid.SampledFrom([]string{"", "", "hub", "mirror", "unknown"}).Draw(r, "at")
 			if keyword == "" && registry == "" {
 				continue
 			}

@@ -126,7 +126,7 @@ var sightCases = []testCase{
 		for _, spoil := range []func(*gate.Sighting){
 			func(s *gate.Sighting) { s.Location.Repository = "" },
 			func(s *gate.Sighting) { s.Manifest.Digest = digest("b") },
-			func(s *gate.Sighting) { s.Request.Trigger = "nobody" },
+			func(s *gate.Sighting) { s.Request.Trigger = "unknown" },
 		} {
 			s := e.sighting("a", "v1", "v2")
 			spoil(&s)
