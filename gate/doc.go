@@ -32,4 +32,10 @@
 // of the findings: what most decisions need of them. A rescan of kind match repeats
 // matching and evaluating when the advisories changed; a rescan of kind content
 // repeats the analysis. Both leave what is known in force until they are done.
+//
+// A sweep goes over all stored images and keeps findings and standing verdicts current.
+// After new advisory data it matches only the images that the difference between the
+// two generations touches. A lift is the signed statement which findings of earlier
+// generations are also those of the new one; their images are not read. A full sweep
+// matches these too, to see that nothing was missed. Reviews do not wait for a sweep.
 package gate
