@@ -31,13 +31,23 @@ func (d Digest) Valid() bool {
 	if len(d) != len(prefix)+digits || d[:len(prefix)] != prefix {
 		return false
 	}
+	other := byte(0)
 	for i := len(prefix); i < len(d); i++ {
-		if c := d[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
+		other |= notHexadecimal[d[i]] // without a branch for each
+	}
+	return other == 0
+}
+
+// notHexadecimal is 1 for each byte that is no lower-case hexadecimal digit. It is not
+// modified.
+var notHexadecimal = func() (table [256]byte) {
+	for i := range table {
+		if c := byte(i); (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			table[i] = 1
 		}
 	}
-	return true
-}
+	return table
+}()
 
 // Hash is the hash itself, ok false for what is not [Digest.Valid]. Ids of inventories and
 // findings have the same form. It needs no memory: admission asks for it.

@@ -148,3 +148,24 @@ func TestQuote_agrees(t *testing.T) {
 		}
 	}
 }
+
+// TestPrintable_manyAtOnce: eight bytes at once are looked at as each for itself.
+func TestPrintable_manyAtOnce(t *testing.T) {
+	c := rand.New(rand.NewPCG(7, 8))
+	for range 100_000 {
+		b := make([]byte, c.IntN(30))
+		for i := range b {
+			b[i] = byte(0x20 + c.IntN(0x5f))
+			if c.IntN(40) == 0 {
+				b[i] = []byte{0, 0x1f, 0x7f, 0x80, 0x9f, 0xa0, 0xff, 0x7e, 0x21, 0x5f, 0x5c}[c.IntN(11)]
+			}
+		}
+		want := !strings.ContainsFunc(string(b), func(r rune) bool { return r < 0x20 || r > 0x7e })
+		if got := printable(b); got != want {
+			t.Fatalf("printable(%q): got %t, want %t", b, got, want)
+		}
+		if got, want := string(appendString(nil, string(b))), strconv.QuoteToASCII(string(b)); got != want {
+			t.Fatalf("appendString(%q): got %s, want %s", b, got, want)
+		}
+	}
+}

@@ -57,17 +57,20 @@ func (r *Reviewer) logReview(ctx context.Context, req *request, v *conclusion, r
 	if more > 0 {
 		attrs = append(attrs, slog.Int("more", more))
 	}
-	log := line{r.log.Handler()}
+	log := line{r.log.Handler(), start.Add(took)}
 	log.LogAttrs(ctx, level, "admission review", attrs...)
 }
 
-// line is a logger that does not look for its caller, which takes a tenth of a line and
-// which no handler shows.
-type line struct{ slog.Handler }
+// line is a logger of what was at a time. It does not look for its caller, which takes a
+// tenth of a line and which no handler shows.
+type line struct {
+	slog.Handler
+	at time.Time
+}
 
 // LogAttrs is that of slog.Logger, which drops errors too.
 func (l line) LogAttrs(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
-	r := slog.NewRecord(time.Now(), level, msg, 0)
+	r := slog.NewRecord(l.at, level, msg, 0)
 	r.AddAttrs(attrs...)
 	_ = l.Handle(ctx, r)
 }

@@ -68,13 +68,19 @@ func (r *Response) appendJSON(b []byte) []byte {
 // Go's quoting is JSON's, and escapes quotation marks and backslashes only.
 func appendString(b []byte, s string) []byte {
 	start := len(b)
-	b = append(b, '"')
-	done := 0
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < 0x20 || c > 0x7e:
-			return strconv.AppendQuoteToASCII(b[:start], s)
-		case c == '"' || c == '\\':
+	b = append(append(b, '"'), s...) // to look at many bytes at once
+	from := start + 1
+	if !printable(b[from:]) {
+		return strconv.AppendQuoteToASCII(b[:start], s)
+	}
+	end := plainEnd(b, from)
+	if end == len(b) {
+		return append(b, '"')
+	}
+	done := end - from
+	b = b[:end]
+	for i := done; i < len(s); i++ {
+		if c := s[i]; c == '"' || c == '\\' {
 			b = append(append(b, s[done:i]...), '\\', c)
 			done = i + 1
 		}

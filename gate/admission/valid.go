@@ -240,6 +240,23 @@ func plainEnd(raw []byte, i int) int {
 	return i
 }
 
+// printable reports whether a text is printable ASCII.
+func printable(raw []byte) bool {
+	i := 0
+	for ; len(raw)-i >= 8; i += 8 {
+		w := binary.LittleEndian.Uint64(raw[i:])
+		if (w-each8*0x20)&^w&high8|zeros(w^each8*0x7f)|w&high8 != 0 {
+			return false
+		}
+	}
+	for ; i < len(raw); i++ {
+		if raw[i] < 0x20 || raw[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
 // bracketOrText is where the next bracket of an object or array, or the next
 // quotation mark, is, from i on; of valid JSON, outside of its strings.
 func bracketOrText(raw []byte, i int) int {

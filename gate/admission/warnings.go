@@ -95,10 +95,8 @@ func (r *Response) warnLine(line []byte) {
 
 // shown is [gate.Printable] of a warning, in place where that is possible.
 func shown(line []byte) []byte {
-	for _, c := range line[:min(len(line), maxWarning)] {
-		if c < 0x20 || c > 0x7e {
-			return []byte(gate.Printable(string(line), maxWarning))
-		}
+	if !printable(line[:min(len(line), maxWarning)]) {
+		return []byte(gate.Printable(string(line), maxWarning))
 	}
 	if len(line) > maxWarning {
 		copy(line[maxWarning-3:], "...")

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,13 +49,18 @@ func BenchmarkReview(b *testing.B) {
 	for _, kind := range []string{"sqlite", "redis"} {
 		b.Run(kind, func(b *testing.B) {
 			s := stock.New(stock.Options{Images: benchImages(b), Now: time.Now().UTC().Truncate(time.Second)})
-			serve := stockedApp(b, s, benchStore(b, kind))
+			log := &switched{}
+			serve := stockedApp(b, s, benchStore(b, kind), slog.New(log))
 			var bodies [][]byte
 			for i := 0; i+3 <= s.Images(); i += 3 {
 				bodies = append(bodies, stockReview(b, s, i))
 			}
 			b.Run("same", func(b *testing.B) { reviewInTurns(b, serve, bodies[:1]) })
 			b.Run("different", func(b *testing.B) { reviewInTurns(b, serve, bodies) })
+			for _, format := range logFormats {
+				log.to(serverLogIn(b, format))
+				b.Run("logged-"+format, func(b *testing.B) { reviewInTurns(b, serve, bodies[:1]) })
+			}
 		})
 	}
 }
@@ -110,7 +117,7 @@ func TestReview_allocates(t *testing.T) {
 	for kind, most := range map[string]float64{"sqlite": 50, "redis": 100} {
 		t.Run(kind, func(t *testing.T) {
 			s := stock.New(stock.Options{Images: 3, Now: time.Now().UTC().Truncate(time.Second)})
-			ask := asking(t, stockedApp(t, s, benchStore(t, kind)), [][]byte{stockReview(t, s, 0)})
+			ask := asking(t, stockedApp(t, s, benchStore(t, kind), slog.New(slog.DiscardHandler)), [][]byte{stockReview(t, s, 0)})
 			ask(0)
 			// The least of some: what else runs in the process allocates too.
 			least := math.Inf(1)
@@ -121,6 +128,67 @@ func TestReview_allocates(t *testing.T) {
 				t.Errorf("%.0f allocations, want at most %.0f", least, most)
 			}
 		})
+	}
+}
+
+var logFormats = []string{"text", "json"}
+
+// serverLogIn is the log of a server that nobody reads.
+func serverLogIn(tb testing.TB, format string) slog.Handler {
+	log, flush := (&Options{logFormat: format, LogLevel: "info"}).serverLog(io.Discard)
+	tb.Cleanup(flush)
+	return log.Handler()
+}
+
+// switched is a log that goes somewhere or not.
+type switched struct{ handler atomic.Pointer[slog.Handler] }
+
+func (s *switched) to(h slog.Handler) { s.handler.Store(&h) }
+
+func (s *switched) Enabled(ctx context.Context, l slog.Level) bool {
+	h := s.handler.Load()
+	return h != nil && (*h).Enabled(ctx, l)
+}
+func (s *switched) Handle(ctx context.Context, r slog.Record) error {
+	return (*s.handler.Load()).Handle(ctx, r)
+}
+func (s *switched) WithAttrs([]slog.Attr) slog.Handler { return slog.DiscardHandler }
+func (s *switched) WithGroup(string) slog.Handler      { return slog.DiscardHandler }
+
+// TestReview_logLine: the line of a review costs a small part of it.
+func TestReview_logLine(t *testing.T) {
+	s := stock.New(stock.Options{Images: 3, Now: time.Now().UTC().Truncate(time.Second)})
+	log := &switched{}
+	ask := asking(t, stockedApp(t, s, benchStore(t, "sqlite"), slog.New(log)), [][]byte{stockReview(t, s, 0)})
+	ask(0)
+	for _, format := range logFormats {
+		handler := serverLogIn(t, format)
+		// The best of many short runs by turns: a loaded machine makes some of both slower.
+		without, with := time.Hour, time.Hour
+		fewest := map[bool]float64{false: math.Inf(1), true: math.Inf(1)}
+		for turn := range 600 {
+			log.to(slog.DiscardHandler)
+			logged := turn%2 == 1
+			if logged {
+				log.to(handler)
+			}
+			if turn < 20 {
+				fewest[logged] = min(fewest[logged], testing.AllocsPerRun(20, func() { ask(0) }))
+			}
+			start := time.Now()
+			for range 10 {
+				ask(0)
+			}
+			if took := time.Since(start); logged {
+				with = min(with, took)
+			} else {
+				without = min(without, took)
+			}
+		}
+		t.Logf("%s: %s and %.0f allocations without a line, %s and %.0f with it", format, without/10, fewest[false], with/10, fewest[true])
+		if with > without*5/4 || fewest[true] > fewest[false]+2 {
+			t.Errorf("%s: ten reviews take %s, and %s with a line each; %.0f allocations, and %.0f", format, without, with, fewest[false], fewest[true])
+		}
 	}
 }
 
@@ -159,7 +227,7 @@ func benchStore(b testing.TB, kind string) store.Config {
 
 // stockedApp is a running process with a stock in its store; the handler is the one that
 // Kubernetes calls.
-func stockedApp(b testing.TB, s *stock.Stock, st store.Config) http.Handler {
+func stockedApp(b testing.TB, s *stock.Stock, st store.Config, log *slog.Logger) http.Handler {
 	dir := b.TempDir()
 	if err := s.WriteSources(filepath.Join(dir, "sources"), stock.First); err != nil {
 		b.Fatal(err)
@@ -180,7 +248,7 @@ func stockedApp(b testing.TB, s *stock.Stock, st store.Config) http.Handler {
 	if err := c.Validate(); err != nil {
 		b.Fatal(err)
 	}
-	a, err := New(b.Context(), c, slog.New(slog.DiscardHandler), "bench")
+	a, err := New(b.Context(), c, log, "bench")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,9 +8,11 @@ package quicklog
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -152,46 +154,72 @@ func (h *Handler) attr(b []byte, a slog.Attr) (_ []byte, ok bool) {
 	return b, false
 }
 
-// text writes a text; ok is false when something in it may have to be escaped.
+// text writes a text; ok is false when something in it is not printable ASCII. Of that
+// both formats escape two characters alike, which words of policies and refusals have.
 func (h *Handler) text(b []byte, s string) (_ []byte, ok bool) {
-	quoted := h.json || s == ""
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ' || c > '~' || c == '"' || c == '\\':
-			return h.escaped(b, s)
-		case c == ' ' || c == '=':
-			quoted = true
+	start := len(b)
+	b = append(append(b, '"'), s...) // to look at many bytes at once
+	found := look(b[start+1:])
+	switch {
+	case found.other:
+		return b[:start], false
+	case !h.json && s != "" && !found.quotes && !found.spaces:
+		copy(b[start:], s) // a backslash alone needs no quotation marks in a text
+		return b[:len(b)-1], true
+	case !found.quotes && !found.backslashes:
+		return append(b, '"'), true
+	}
+	b = b[:start+1]
+	for {
+		i := strings.IndexByte(s, '"')
+		if k := strings.IndexByte(s[:max(i, 0)], '\\'); k >= 0 || i < 0 {
+			if i < 0 {
+				k = strings.IndexByte(s, '\\')
+			}
+			i = k
 		}
+		if i < 0 {
+			return append(append(b, s...), '"'), true
+		}
+		b = append(append(b, s[:i]...), '\\', s[i])
+		s = s[i+1:]
 	}
-	if !quoted {
-		return append(b, s...), true
-	}
-	b = append(append(b, '"'), s...)
-	return append(b, '"'), true
 }
 
-// escaped writes text with quotation marks and the like, which words of policies and
-// refusals have: of printable ASCII both formats escape two characters alike.
-func (h *Handler) escaped(b []byte, s string) (_ []byte, ok bool) {
-	marks := h.json
-	for i := range len(s) {
-		c := s[i]
-		if c < ' ' || c > '~' {
-			return b, false
-		}
-		marks = marks || c == '"' || c == ' ' || c == '='
+// looked is what is in a text.
+type looked struct {
+	other       bool // than printable ASCII
+	quotes      bool
+	backslashes bool
+	spaces      bool // or equals signs, for which a text is quoted too
+}
+
+const (
+	each8 = 0x0101010101010101
+	high8 = 0x8080808080808080
+)
+
+// zeros is not 0 when a byte of a word is 0.
+func zeros(w uint64) uint64 { return (w - each8) & ^w & high8 }
+
+// look looks at eight bytes at once.
+func look(text []byte) looked {
+	var other, quotes, backslashes, spaces uint64
+	see := func(w uint64) {
+		other |= (w-each8*0x20)&^w&high8 | zeros(w^each8*0x7f) | w&high8
+		quotes |= zeros(w ^ each8*'"')
+		backslashes |= zeros(w ^ each8*'\\')
+		spaces |= zeros(w^each8*' ') | zeros(w^each8*'=')
 	}
-	if !marks { // a backslash alone needs no quotation marks in a text
-		return append(b, s...), true
+	for ; len(text) >= 8; text = text[8:] {
+		see(binary.LittleEndian.Uint64(text))
 	}
-	b = append(b, '"')
-	for i := range len(s) {
-		if s[i] == '"' || s[i] == '\\' {
-			b = append(b, '\\')
-		}
-		b = append(b, s[i])
+	if len(text) > 0 {
+		rest := [8]byte{'-', '-', '-', '-', '-', '-', '-', '-'}
+		copy(rest[:], text)
+		see(binary.LittleEndian.Uint64(rest[:]))
 	}
-	return append(b, '"'), true
+	return looked{other != 0, quotes != 0, backslashes != 0, spaces != 0}
 }
 
 // plain reports that a key is written as it is in both formats.

@@ -121,6 +121,12 @@ func reviewLine() []slog.Attr {
 	}
 }
 
+// refusedLine is that of one that a policy refuses.
+func refusedLine() []slog.Attr {
+	words := strings.Repeat(`CVE-2026-0001 in libssl3 3.0.11-1 has a fix: upgrade it to 3.0.13-1, `, 12)
+	return append(reviewLine(), slog.String("message", `digestgate: POLICY: spec.containers[0].image: "registry.example.com/team/app:1": fixable-critical: `+words))
+}
+
 // TestLine_isQuick: the line of a review is one of those that are written here.
 func TestLine_isQuick(t *testing.T) {
 	for name, h := range map[string]*Handler{"text": Text(io.Discard, slog.LevelInfo), "json": JSON(io.Discard, slog.LevelInfo)} {
@@ -133,7 +139,11 @@ func TestLine_isQuick(t *testing.T) {
 }
 
 func BenchmarkLine(b *testing.B) {
-	attrs := reviewLine()
+	b.Run("admitted", func(b *testing.B) { benchmarkLine(b, reviewLine()) })
+	b.Run("refused", func(b *testing.B) { benchmarkLine(b, refusedLine()) })
+}
+
+func benchmarkLine(b *testing.B, attrs []slog.Attr) {
 	for name, json := range map[string]bool{"text": false, "json": true} {
 		mine, std := both(json, io.Discard, io.Discard)
 		for by, h := range map[string]slog.Handler{"quicklog": mine, "slog": std} {

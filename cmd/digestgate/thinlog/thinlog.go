@@ -75,20 +75,24 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 
 // Handle implements slog.Handler.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level < slog.LevelWarn { // most lines, which wait for no other's writing here
+		h.state.mu.Lock()
+		h.state.sweep(ctx, r.Time, false)
+		h.state.mu.Unlock()
+		return h.next.Handle(ctx, r)
+	}
 	h.state.mu.Lock()
 	defer h.state.mu.Unlock()
 	h.state.sweep(ctx, r.Time, false)
-	if r.Level >= slog.LevelWarn {
-		key := h.scope + r.Level.String() + "\x00" + r.Message
-		r.Attrs(func(a slog.Attr) bool { key += fingerprint(a); return true })
-		if l, ok := h.state.lines[key]; ok {
-			l.count, l.last, l.to = l.count+1, r.Clone(), h.next
-			return nil
-		}
-		if n := lineBytes(key); len(h.state.lines) < maxKept && h.state.bytes+n <= maxKeptBytes {
-			h.state.bytes += n
-			h.state.lines[key] = &line{until: r.Time.Add(Every)}
-		}
+	key := h.scope + r.Level.String() + "\x00" + r.Message
+	r.Attrs(func(a slog.Attr) bool { key += fingerprint(a); return true })
+	if l, ok := h.state.lines[key]; ok {
+		l.count, l.last, l.to = l.count+1, r.Clone(), h.next
+		return nil
+	}
+	if n := lineBytes(key); len(h.state.lines) < maxKept && h.state.bytes+n <= maxKeptBytes {
+		h.state.bytes += n
+		h.state.lines[key] = &line{until: r.Time.Add(Every)}
 	}
 	return h.next.Handle(ctx, r)
 }
