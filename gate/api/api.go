@@ -91,6 +91,9 @@ type Options struct {
 	Quota  *gate.Quota
 	// Obstacles says why jobs wait; nil leaves that out.
 	Obstacles func() *explain.Obstacles
+	// Stands is the generation in which the findings of a record stand; see
+	// [view.Views.Stands]. nil shows their own.
+	Stands func(rec *gate.Record) (g gate.Generation, ok bool)
 	// Policies may be nil.
 	Policies Policies
 	// Registries are shown, tested and synchronised on request.
@@ -109,7 +112,7 @@ const maxBody = 1 << 20
 type server struct{ Options }
 
 func (s *server) views() view.Views {
-	return view.Views{Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles}
+	return view.Views{Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles, Stands: s.Stands}
 }
 
 // Register adds the API to an echo server. Everything under /api/v1 needs the

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/store/storetest"
 )
@@ -254,6 +256,53 @@ func TestFindings(t *testing.T) {
 		t.Errorf("HIGH: got %q", got)
 	}
 	s.refused(s.send("GET", "/api/v1"+target+"?severity=low", "", nil), http.StatusUnprocessableEntity, "severity")
+}
+
+// TestStandingGeneration: of findings that stand in the data in use the generation that is
+// shown is that one, with its time, of an image, its findings and its index; of all others
+// their own.
+func TestStandingGeneration(t *testing.T) {
+	now := gate.Generation{Number: 9, UpdatedAt: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)}
+	stands := map[gate.Digest]bool{}
+	s := newSite(t, func(o *api.Options) {
+		o.Stands = func(rec *gate.Record) (gate.Generation, bool) { return now, stands[rec.Digest] }
+	})
+	d, e := s.image("a", loc("app")), s.image("b", loc("app"))
+	s.scanned(d, found("CVE-1", gate.SeverityLow))
+	s.scanned(e, found("CVE-1", gate.SeverityLow))
+	index := digest("index")
+	s.no(s.store.PutManifest(s.ctx, gate.Manifest{Digest: index, Kind: gate.KindIndex, Children: []gate.Child{
+		{Digest: d, Platform: gate.Platform{OS: "linux", Architecture: "amd64"}, Judged: true},
+		{Digest: e, Platform: gate.Platform{OS: "linux", Architecture: "arm64"}, Judged: true},
+	}}))
+	_, err := s.store.AddLocation(s.ctx, index, loc("app"))
+	s.no(err)
+	s.catchUp()
+	own := view.Advisories{Generation: 7, UpdatedAt: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)}
+	lifted := view.Advisories{Generation: now.Number, UpdatedAt: now.UpdatedAt}
+	for _, c := range []struct {
+		stands []gate.Digest
+		want   map[gate.Digest]view.Advisories
+	}{
+		{nil, map[gate.Digest]view.Advisories{d: own, e: own, index: own}},
+		{[]gate.Digest{d}, map[gate.Digest]view.Advisories{d: lifted, e: own, index: own}},
+		{[]gate.Digest{e}, map[gate.Digest]view.Advisories{d: own, e: lifted, index: own}},
+		{[]gate.Digest{d, e}, map[gate.Digest]view.Advisories{d: lifted, e: lifted, index: lifted}},
+	} {
+		clear(stands)
+		for _, one := range c.stands {
+			stands[one] = true
+		}
+		for one, want := range c.want {
+			var image view.ImageDetail
+			var findings view.FindingsDetail
+			s.get("/images/"+string(one), &image)
+			s.get("/images/"+string(one)+"/findings", &findings)
+			if image.Advisories == nil || *image.Advisories != want || findings.Advisories == nil || *findings.Advisories != want {
+				t.Errorf("%d stand, %s: got %+v and %+v, want %+v", len(c.stands), one.Short(), image.Advisories, findings.Advisories, want)
+			}
+		}
+	}
 }
 
 // TestHostileText: what an image says of itself comes back as data.

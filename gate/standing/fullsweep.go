@@ -109,12 +109,18 @@ func sameFindings(a, b *gate.Findings) bool {
 func (l *Lifts) drop(findingsID string) {
 	key, _ := findingsKeyOf(findingsID)
 	for {
-		now := l.now.Load()
-		if now == nil || !now.findings.has(key) {
+		old := l.held.Load()
+		if old == nil || !slices.ContainsFunc(*old, func(one *lift) bool { return one.findings.has(key) }) {
 			return
 		}
-		less := &lift{now.liftHeader, slices.DeleteFunc(slices.Clone(now.findings), func(k findingsKey) bool { return k == key })}
-		if l.now.CompareAndSwap(now, less) {
+		less := make([]*lift, len(*old))
+		for i, one := range *old {
+			less[i] = one
+			if one.findings.has(key) {
+				less[i] = &lift{one.liftHeader, slices.DeleteFunc(slices.Clone(one.findings), func(k findingsKey) bool { return k == key }), one.touched}
+			}
+		}
+		if l.held.CompareAndSwap(old, &less) {
 			return
 		}
 	}
@@ -122,8 +128,8 @@ func (l *Lifts) drop(findingsID string) {
 
 // unchanged is how many findings stand here without having been matched.
 func (l *Lifts) unchanged() int {
-	if now := l.now.Load(); now != nil {
-		return len(now.findings)
+	if held := l.held.Load(); held != nil && len(*held) > 0 {
+		return len((*held)[0].findings)
 	}
 	return 0
 }

@@ -34,15 +34,31 @@ const keptMost = 24 * time.Hour
 
 // world is what verdicts follow from apart from the record and the tags of an image.
 type world struct {
-	revision   string // of the policies and their options
+	revision string // of the policies and their options
+	// sees is what decisions depend on of the generation in use; without it, generation is
+	// that generation. A new one in which the findings of an image stand then changes
+	// nothing for it.
+	sees       string
 	generation gate.Generation
 	loaded     bool
 	matcher    string
 }
 
+// seeing is an Evaluator that knows what its policies see of advisory data: where Sees
+// says the same of two generations, at two times, and not "", decisions about findings
+// that stand in both are the same, as long as they hold (gate.Decision.Until).
+type seeing interface {
+	Sees(g gate.Generation, now time.Time) string
+}
+
 func (s *Standing) world() world {
 	w := world{revision: s.Evaluator.Revision(), matcher: s.Matcher.Version()}
 	w.generation, w.loaded = s.Matcher.Generation()
+	if e, ok := s.Evaluator.(seeing); ok && w.loaded {
+		if w.sees = e.Sees(w.generation, s.Now()); w.sees != "" {
+			w.generation = gate.Generation{}
+		}
+	}
 	return w
 }
 
@@ -128,7 +144,7 @@ func (s *Standing) sum(seed maphash.Seed, w world, rec *gate.Record, tags []gate
 			h.WriteString(t)
 		}
 	}
-	text(w.revision, string(w.generation.Content), w.matcher)
+	text(w.revision, w.sees, string(w.generation.Content), w.matcher)
 	number(w.generation.Number)
 	number(w.generation.UpdatedAt.UnixNano())
 	text(string(rec.Manifest.Kind), rec.Manifest.Unassessable, rec.InventoryID, rec.FindingsID, rec.FindingsOf, string(rec.Advisories), rec.Matcher)

@@ -16,12 +16,55 @@ import (
 // come later, or that were put back, are not in it and are matched
 // (docs/adr/0032-matched-by-difference.md). The zero value knows none. Safe for
 // concurrent use.
-type Lifts struct{ now atomic.Pointer[lift] }
+type Lifts struct {
+	// held are the last statements, the newest first: that of a generation is made before
+	// it is used here, and until then the one before decides.
+	held atomic.Pointer[[]*lift]
+}
+
+// liftsHeld is how many are held.
+const liftsHeld = 2
 
 // lift is one statement, loaded.
 type lift struct {
 	liftHeader
-	findings findingsSet
+	findings findingsSet // that stand
+	touched  findingsSet // that stood in the base and are to be matched again
+}
+
+// of is the statement about a generation, nil when there is none.
+func (l *Lifts) of(g gate.Generation, matcher string) *lift {
+	if l == nil {
+		return nil
+	}
+	held := l.held.Load()
+	if held == nil {
+		return nil
+	}
+	for _, one := range *held {
+		if one.Now.Number == g.Number && one.Now.Content == g.Content && one.Matcher == matcher {
+			return one
+		}
+	}
+	return nil
+}
+
+// add holds a statement in place of the oldest.
+func (l *Lifts) add(one *lift) {
+	for {
+		old := l.held.Load()
+		held := []*lift{one}
+		if old != nil {
+			for _, o := range *old {
+				if len(held) < liftsHeld && (o.Now != one.Now || o.Matcher != one.Matcher) {
+					held = append(held, o)
+				}
+			}
+		}
+		if l.held.CompareAndSwap(old, &held) {
+			return
+		}
+	}
 }
 
 // liftGeneration is a generation as a lift names it.
@@ -35,29 +78,46 @@ func liftedTo(g gate.Generation) liftGeneration { return liftGeneration{g.Number
 // Hold reports whether findings with this id, which a record names as those of its
 // inventory, are also what a match with generation g by this matcher gives.
 func (l *Lifts) Hold(findingsID string, g gate.Generation, matcher string) bool {
-	if l == nil {
-		return false
-	}
-	now := l.now.Load()
-	if now == nil || now.Now.Number != g.Number || now.Now.Content != g.Content || now.Matcher != matcher {
+	one := l.of(g, matcher)
+	if one == nil {
 		return false
 	}
 	key, ok := findingsKeyOf(findingsID)
-	return ok && now.findings.has(key)
+	return ok && one.findings.has(key)
+}
+
+// Replaced reports whether the findings that a record names were those of its image in
+// the generation directly before g when g came into force, and are touched by what is
+// different, and the content of that generation. Findings of any other state of the
+// image, and findings that came since, were not. It is false while the difference is not
+// known.
+func (l *Lifts) Replaced(rec *gate.Record, g gate.Generation) (base gate.Digest, ok bool) {
+	one := l.of(g, rec.Matcher)
+	if one == nil {
+		return "", false
+	}
+	key, ok := findingsKeyOf(rec.FindingsID)
+	return one.Base.Content, ok && one.touched.has(key)
 }
 
 // Difference says from which generation the difference to g is known, by which images
 // that have findings of that generation are either lifted or matched again; ok is false
 // while it is not known.
 func (l *Lifts) Difference(g gate.Generation, matcher string) (number int64, content gate.Digest, ok bool) {
-	if l == nil {
-		return 0, "", false
+	if one := l.of(g, matcher); one != nil {
+		return one.Base.Number, one.Base.Content, true
 	}
-	now := l.now.Load()
-	if now == nil || now.Now != liftedTo(g) || now.Matcher != matcher {
-		return 0, "", false
+	return 0, "", false
+}
+
+// Stands is the generation in use here if the findings of a record stand in it although
+// they were matched with another: then it is the image's.
+func (s *Standing) Stands(rec *gate.Record) (g gate.Generation, ok bool) {
+	g, loaded := s.Matcher.Generation()
+	if !loaded || rec.FindingsID == "" || !s.lifted(rec, g) {
+		return gate.Generation{}, false
 	}
-	return now.Base.Number, now.Base.Content, true
+	return g, true
 }
 
 // lifted reports whether the findings of a record stand in g although they were matched

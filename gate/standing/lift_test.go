@@ -127,8 +127,15 @@ type town struct {
 	lifter           *standing.Lifter
 	maker, follower  *standing.Standing
 	late             *standing.Standing
-	clock            time.Time
-	lifted           int
+	// replica reads what the maker says, and no image: it cannot know which have newer
+	// findings.
+	replica *standing.Standing
+	clock   time.Time
+	lifted  int
+	// present are the findings that images had when the last lift was made, of the data
+	// before; formers is how often such decided.
+	present map[gate.Digest]string
+	formers int
 }
 
 type allow struct{}
@@ -144,15 +151,18 @@ func newTown(t *testing.T, s store.Store) *town {
 	contents := map[gate.Digest]map[string]string{
 		id("A"): {"openssl": "CVE-1", "curl": "CVE-3"},
 		id("B"): {"openssl": "CVE-1", "zlib": "CVE-2", "curl": "CVE-3"},
+		id("C"): {"openssl": "CVE-4", "zlib": "CVE-2", "curl": "CVE-3"},
 	}
 	w.current = &advisories{contents: contents, now: now}
 	w.lagging = &advisories{contents: contents, now: now}
 	registries, err := gate.NewRegistries(nil)
 	w.no(err)
 	process := func(m standing.Matcher) *standing.Standing {
-		return &standing.Standing{Records: w.store, Matcher: m, Evaluator: allow{}, Registries: registries, Lifts: new(standing.Lifts), Now: now, Log: slog.New(slog.DiscardHandler)}
+		s := &standing.Standing{Records: w.store, Matcher: m, Evaluator: allow{}, Registries: registries, Lifts: new(standing.Lifts), SweepGrace: 100 * time.Hour, Now: now, Log: slog.New(slog.DiscardHandler)}
+		s.Replaced = s.Lifts.Replaced
+		return s
 	}
-	w.maker, w.follower, w.late = process(w.current), process(w.current), process(w.lagging)
+	w.maker, w.follower, w.late, w.replica = process(w.current), process(w.current), process(w.lagging), process(w.current)
 	w.catalog, err = catalog.Open(t.Context(), memoryDir(t), w.store, slog.New(slog.DiscardHandler))
 	w.no(err)
 	t.Cleanup(func() { _ = w.catalog.Close() })
@@ -179,8 +189,25 @@ func id(name string) gate.Digest {
 // activate puts a content in force, and every process but the one that lags uses it.
 func (w *town) activate(content string) {
 	w.former = w.active
-	w.active = gate.Generation{Number: w.active.Number + 1, Content: id(content)}
-	w.current.use = w.active
+	w.active = gate.Generation{Number: w.active.Number + 1, Content: id(content), ActivatedAt: w.clock}
+	w.current.use, w.present = w.active, nil
+	for _, s := range []*standing.Standing{w.maker, w.follower, w.replica} {
+		s.Begin(w.former.Content, w.active)
+	}
+}
+
+// lift makes the lift, and notes which findings images have.
+func (w *town) lift(images ...gate.Digest) {
+	w.t.Helper()
+	if _, _, known := w.maker.Lifts.Difference(w.active, "m1"); !known {
+		w.present = map[gate.Digest]string{}
+		for _, d := range images {
+			if rec := w.take(d).entry.Record; rec.Generation == w.former.Number && rec.Advisories == w.former.Content {
+				w.present[d] = rec.FindingsID
+			}
+		}
+	}
+	w.no(w.lifter.Lift(w.t.Context()))
 }
 
 // analysed stores the inventory of an image and matches it, as a process does that has
@@ -251,6 +278,16 @@ func (w *town) check(d gate.Digest, when string) {
 			w.lifted++
 		}
 	}
+	w.no(w.replica.Lifts.Load(ctx, w.store, w.current))
+	entry, err := gate.ReadEntry(ctx, w.store, d)
+	w.no(err)
+	for _, s := range []*standing.Standing{w.replica, w.maker} {
+		if s.Former(entry.Record, w.clock) {
+			if w.formers++; w.present[d] != entry.Record.FindingsID || s.Lifts.Hold(entry.Record.FindingsID, w.active, "m1") {
+				w.t.Fatalf("%s: findings may decide that were not the image's when generation %d came, or stand in it", when, w.active.Number)
+			}
+		}
+	}
 }
 
 func stores(t *testing.T, run func(t *testing.T, s store.Store)) {
@@ -306,7 +343,7 @@ func TestLift_every_order(t *testing.T) {
 				case "activation":
 					w.activate("B")
 				case "lift":
-					w.no(w.lifter.Lift(t.Context()))
+					w.lift(touched, plain, moved)
 				case "analysis": // other analysers find more
 					w.analysed(w.late, moved, "zlib")
 				case "match":
@@ -325,8 +362,8 @@ func TestLift_every_order(t *testing.T) {
 			}
 			w.store.old = map[gate.Digest]snapshot{}
 		}
-		if w.lifted == 0 {
-			t.Error("no findings were lifted, so that the test shows nothing")
+		if w.lifted == 0 || w.formers == 0 {
+			t.Error("no findings were lifted, or no former ones decided, so that the test shows nothing")
 		}
 	})
 }
@@ -386,6 +423,18 @@ func TestLift_chain(t *testing.T) {
 			stands("what is touched", false, touched)
 			if n, _, ok := w.maker.Lifts.Difference(w.active, "m1"); !ok || n != w.former.Number {
 				t.Errorf("the difference is known from %d: %v", n, ok)
+			}
+		}
+		w.activate("C")
+		w.no(w.lifter.Lift(ctx))
+		stands("what is touched after it stood", false, plain)
+		w.no(w.follower.Lifts.Load(ctx, w.store, w.current))
+		for name, p := range map[string]*standing.Standing{"maker": w.maker, "follower": w.follower} { // which have not matched
+			if rec := w.take(plain).entry.Record; !p.Former(rec, w.clock) {
+				t.Errorf("by the %s, findings that stood in the generation before may not decide", name)
+			}
+			if rec := w.take(touched).entry.Record; p.Former(rec, w.clock) {
+				t.Errorf("by the %s, findings may decide that did not stand in the generation before", name)
 			}
 		}
 		w.activate("A")
@@ -508,6 +557,63 @@ func TestVerify(t *testing.T) {
 		}
 		if swept, err := sweeper.Verify(ctx); err != nil || swept.Matched != 1 || swept.Missed != 0 {
 			t.Errorf("again: got %+v %v, want 1 matched, none missed", swept, err)
+		}
+	})
+}
+
+// loader is a matcher that takes data into use.
+type loader struct{ *advisories }
+
+func (l loader) Load(_ context.Context, _ string, g gate.Generation) error {
+	l.use = g
+	return nil
+}
+
+// TestAhead: new data comes into use when it is known what is different in it, so that no
+// review ever sees the one without the other; the former lift decides until then. Without
+// a grace, and for data that is not in force, nothing waits; nobody waits for ever.
+func TestAhead(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store) {
+		w := newTown(t, s)
+		ctx := t.Context()
+		w.activate("A")
+		plain := id("plain")
+		w.analysed(w.maker, plain, "openssl")
+		active := func(context.Context) (gate.Generation, gate.Generation, error) { return w.active, w.former, nil }
+		ahead := &standing.Ahead{Loader: loader{w.current}, Standing: w.maker, Active: active, Lift: w.lifter.LiftTo}
+		for _, content := range []string{"B", "C", "B"} {
+			before := w.active
+			w.former, w.active = w.active, gate.Generation{Number: w.active.Number + 1, Content: id(content), ActivatedAt: w.clock}
+			lift := ahead.Lift
+			ahead.Lift = func(ctx context.Context, g gate.Generation) error {
+				err := lift(ctx, g)
+				if w.current.use != before {
+					t.Error("the data is in use before it is known what is different")
+				}
+				if rec := w.take(plain).entry.Record; content == "C" && !w.maker.Lifts.Hold(rec.FindingsID, before, "m1") {
+					t.Error("what stands in the data in use is forgotten while other data waits")
+				}
+				return err
+			}
+			w.no(ahead.Load(ctx, "", w.active))
+			ahead.Lift = lift
+			if _, _, known := w.maker.Lifts.Difference(w.active, "m1"); !known || w.current.use != w.active {
+				t.Errorf("generation %d is in use: %v, its difference is known: %v", w.active.Number, w.current.use == w.active, known)
+			}
+			w.no(w.follower.Lifts.Await(ctx, w.store, w.active, "m1"))
+		}
+		other := gate.Generation{Number: w.active.Number, Content: id("A")}
+		ahead.Lift = func(context.Context, gate.Generation) error { t.Error("data that is not in force waits"); return nil }
+		w.no(ahead.Load(ctx, "", other))
+		w.maker.SweepGrace = 0
+		ahead.Lift = func(context.Context, gate.Generation) error { t.Error("without a grace, data waits"); return nil }
+		w.no(ahead.Load(ctx, "", w.active))
+		w.maker.SweepGrace, w.current.use = time.Millisecond, other
+		ahead.Lift = func(ctx context.Context, g gate.Generation) error {
+			return w.follower.Lifts.Await(ctx, w.store, gate.Generation{Number: g.Number + 1, Content: g.Content}, "m1")
+		}
+		if w.no(ahead.Load(ctx, "", w.active)); w.current.use != w.active {
+			t.Error("data does not come into use while nobody says what is different")
 		}
 	})
 }

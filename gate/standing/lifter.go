@@ -56,29 +56,36 @@ const holdingsWait = 20 * time.Second
 // store one process does, and the others wait for it. Without a lift every image is
 // matched. Errors: those of the store and of the comparison.
 func (l *Lifter) Lift(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	g, ok := l.Matcher.Generation()
 	if !ok {
 		return nil
 	}
-	if err := l.Lifts.load(ctx, l.Store, l.Matcher); err != nil && !errors.Is(err, gate.ErrConflict) {
+	return l.LiftTo(ctx, g)
+}
+
+// LiftTo is Lift for a generation that is in force and need not be in use here yet.
+// Errors: as for Lift.
+func (l *Lifter) LiftTo(ctx context.Context, g gate.Generation) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	version := l.Matcher.Version()
+	if err := l.Lifts.loadOf(ctx, l.Store, g, version); err != nil && !errors.Is(err, gate.ErrConflict) {
 		return err
 	}
-	if _, _, known := l.Lifts.Difference(g, l.Matcher.Version()); known {
+	if l.Lifts.of(g, version) != nil {
 		return nil
 	}
 	make := func(ctx context.Context) error { return l.make(ctx, g) }
 	if !l.Shared {
-		return l.done(make(ctx))
+		return l.done(g, make(ctx))
 	}
-	about := fmt.Sprintf("%d %s %s", g.Number, g.Content, l.Matcher.Version())
+	about := fmt.Sprintf("%d %s %s", g.Number, g.Content, version)
 	// What was done and is not to be found is done again.
 	here, err := agree.NewTurn(l.Store, "lift").Do(ctx, about, liftEvery, make)
 	if err == nil && !here {
-		err = l.Lifts.load(ctx, l.Store, l.Matcher)
+		err = l.Lifts.loadOf(ctx, l.Store, g, version)
 	}
-	return l.done(err)
+	return l.done(g, err)
 }
 
 // Run makes the lift of each new generation as soon as it is in use here, also while a
@@ -98,9 +105,8 @@ func (l *Lifter) Run(ctx context.Context, changed func() <-chan struct{}) {
 
 // done says why there is no lift. That the data to compare with is gone is no failure:
 // a process that has just started, or the first data.
-func (l *Lifter) done(err error) error {
+func (l *Lifter) done(g gate.Generation, err error) error {
 	if errors.Is(err, gate.ErrNotFound) {
-		g, _ := l.Matcher.Generation()
 		if l.said == liftedTo(g) {
 			return nil
 		}
@@ -144,12 +150,16 @@ func (l *Lifter) make(ctx context.Context, g gate.Generation) error {
 		return err
 	}
 	images := 0
-	var lifted []findingsKey
+	var lifted, replaced []findingsKey
 	err = l.Holdings.Untouched(ctx, touched, func(h gate.Holding) error {
 		images++
 		key := keyFrom(h.Findings[:])
 		own := h.Generation == base.Number && h.Advisories == base.Content
-		if !h.Touched && (own || stand.has(key)) {
+		switch {
+		case !own && !stand.has(key): // not those of the base
+		case h.Touched:
+			replaced = append(replaced, key)
+		default:
 			lifted = append(lifted, key)
 		}
 		return nil
@@ -157,11 +167,12 @@ func (l *Lifter) make(ctx context.Context, g gate.Generation) error {
 	if err != nil {
 		return err
 	}
-	made, err := writeLift(ctx, l.Store, liftHeader{Base: base, Now: liftedTo(g), Matcher: l.Matcher.Version(), Sequence: seq, MadeAt: l.Now().UTC()}, sortFindings(lifted))
+	made, err := writeLift(ctx, l.Store, liftHeader{Base: base, Now: liftedTo(g), Matcher: l.Matcher.Version(), Sequence: seq, MadeAt: l.Now().UTC()},
+		sortFindings(lifted), sortFindings(replaced))
 	if err != nil {
 		return err
 	}
-	l.Lifts.now.Store(&made)
+	l.Lifts.add(made)
 	l.Log.Info("advisory data compared with the former", "generation", g.Number, "former", base.Number, "images", images,
 		"unchanged", made.Findings, "packages", len(touched.Packages), "vulnerabilities", len(touched.Vulnerabilities), "duration", time.Since(started).Round(time.Millisecond))
 	return nil
@@ -178,7 +189,7 @@ func (l *Lifter) base(ctx context.Context, last liftHeader, former gate.Generati
 	if last.Now != base || last.Matcher != l.Matcher.Version() {
 		return base, nil, nil
 	}
-	stand, err = readFindings(ctx, l.Store, last)
+	stand, err = readParts(ctx, l.Store, last, last.Parts, 0)
 	if errors.Is(err, gate.ErrConflict) {
 		return base, nil, nil // they are matched
 	}

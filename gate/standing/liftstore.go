@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -30,6 +31,9 @@ type liftHeader struct {
 	// Parts are the SHA-256 sums of the parts: a part that was written for another lift,
 	// or put back, does not fit.
 	Parts []string `json:"parts"`
+	// TouchedParts are those of the findings that stood in Base and have to be matched
+	// again: what may decide until then. A statement of an earlier version has none.
+	TouchedParts []string `json:"touchedParts,omitempty"`
 }
 
 const (
@@ -71,18 +75,27 @@ func (l *Lifts) load(ctx context.Context, store agree.Settings, m Matcher) error
 	if !ok {
 		return nil
 	}
-	if _, _, known := l.Difference(g, m.Version()); known {
+	return l.loadOf(ctx, store, g, m.Version())
+}
+
+// loadOf is load for a generation, which need not be in use yet.
+func (l *Lifts) loadOf(ctx context.Context, store agree.Settings, g gate.Generation, matcher string) error {
+	if l.of(g, matcher) != nil {
 		return nil
 	}
 	h, err := readLift(ctx, store)
-	if err != nil || h.Now != liftedTo(g) || h.Matcher != m.Version() {
+	if err != nil || h.Now != liftedTo(g) || h.Matcher != matcher {
 		return err
 	}
-	findings, err := readFindings(ctx, store, h)
+	findings, err := readParts(ctx, store, h, h.Parts, 0)
 	if err != nil {
 		return err
 	}
-	l.now.Store(&lift{h, findings})
+	touched, err := readParts(ctx, store, h, h.TouchedParts, maxLiftParts)
+	if err != nil {
+		return err
+	}
+	l.add(&lift{h, findings, touched})
 	return nil
 }
 
@@ -96,52 +109,66 @@ func readLift(ctx context.Context, store agree.Settings) (h liftHeader, err erro
 	if err != nil {
 		return liftHeader{}, err
 	}
-	if json.Unmarshal(text, &h) != nil || h.Format != liftFormat || len(h.Parts) > maxLiftParts || h.Base.Content == "" || h.Now.Content == "" {
+	if json.Unmarshal(text, &h) != nil || h.Format != liftFormat || len(h.Parts) > maxLiftParts || len(h.TouchedParts) > maxLiftParts || h.Base.Content == "" || h.Now.Content == "" {
 		return liftHeader{}, nil
 	}
 	return h, nil
 }
 
-// readFindings are the findings of a lift.
-func readFindings(ctx context.Context, store agree.Settings, h liftHeader) (findingsSet, error) {
-	list := make([]findingsKey, 0, min(h.Findings, maxLiftParts*liftPart))
-	for i, sum := range h.Parts {
-		part, _, err := store.Setting(ctx, agree.SettingLiftPart(i))
+// readParts are the findings in some parts of a lift; the first of them is the setting
+// with a number.
+func readParts(ctx context.Context, store agree.Settings, h liftHeader, parts []string, first int) (findingsSet, error) {
+	list := make([]findingsKey, 0, len(parts)*liftPart)
+	for i, sum := range parts {
+		part, _, err := store.Setting(ctx, agree.SettingLiftPart(first+i))
 		if err != nil && !errors.Is(err, gate.ErrNotFound) {
 			return nil, err
 		}
 		if sumOf(part) != sum || len(part)%findingsKeyBytes != 0 {
-			return nil, fmt.Errorf("part %d of the list of findings that generation %d leaves unchanged does not fit: %w", i, h.Now.Number, gate.ErrConflict)
+			return nil, fmt.Errorf("part %d of the lists of findings of generation %d does not fit: %w", first+i, h.Now.Number, gate.ErrConflict)
 		}
 		for ; len(part) > 0; part = part[findingsKeyBytes:] {
 			list = append(list, keyFrom(part))
 		}
 	}
-	return sortFindings(list), nil
+	return sortFindings(slices.Clip(list)), nil
 }
 
 // writeLift stores a lift, the parts first: until the header is written, the former lift
 // is damaged, and what it named is matched where it is not loaded yet.
-func writeLift(ctx context.Context, store agree.Settings, h liftHeader, findings findingsSet) (lift, error) {
+func writeLift(ctx context.Context, store agree.Settings, h liftHeader, findings, touched findingsSet) (*lift, error) {
 	findings = findings[:min(len(findings), maxLiftParts*liftPart)]
-	h.Format, h.Findings, h.Parts = liftFormat, len(findings), []string{}
-	for rest := findings; len(rest) > 0; {
+	touched = touched[:min(len(touched), maxLiftParts*liftPart)]
+	h.Format, h.Findings = liftFormat, len(findings)
+	var err error
+	if h.Parts, err = writeParts(ctx, store, findings, 0); err != nil {
+		return nil, err
+	}
+	if h.TouchedParts, err = writeParts(ctx, store, touched, maxLiftParts); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the list of unchanged findings: %w: %w", gate.ErrInvalid, err)
+	}
+	return &lift{h, findings, touched}, putSetting(ctx, store, agree.SettingLift, text)
+}
+
+func writeParts(ctx context.Context, store agree.Settings, rest findingsSet, first int) (sums []string, err error) {
+	sums = []string{}
+	for len(rest) > 0 {
 		n := min(len(rest), liftPart)
 		part := make([]byte, 0, n*findingsKeyBytes)
 		for _, key := range rest[:n] {
 			part = key.append(part)
 		}
 		rest = rest[n:]
-		if err := putSetting(ctx, store, agree.SettingLiftPart(len(h.Parts)), part); err != nil {
-			return lift{}, err
+		if err := putSetting(ctx, store, agree.SettingLiftPart(first+len(sums)), part); err != nil {
+			return nil, err
 		}
-		h.Parts = append(h.Parts, sumOf(part))
+		sums = append(sums, sumOf(part))
 	}
-	text, err := json.Marshal(h)
-	if err != nil {
-		return lift{}, fmt.Errorf("encoding the list of unchanged findings: %w: %w", gate.ErrInvalid, err)
-	}
-	return lift{h, findings}, putSetting(ctx, store, agree.SettingLift, text)
+	return sums, nil
 }
 
 func putSetting(ctx context.Context, store agree.Settings, name string, value []byte) error {

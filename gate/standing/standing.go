@@ -67,9 +67,11 @@ type Standing struct {
 	// SweepGrace is how long after new advisory data came into force findings of the data
 	// before may decide a review that cannot wait for a match; 0 is never.
 	SweepGrace time.Duration
-	// Difference says from which generation the difference to g is known, for findings of
-	// a matcher; ok is false while it is not. nil knows none.
-	Difference func(g gate.Generation, matcher string) (number int64, content gate.Digest, ok bool)
+	// Replaced reports whether the findings that a record names were those of its image in
+	// the generation directly before g, when g came into force, and are touched by what is
+	// different in it, and the content of that generation; false while that is not known.
+	// nil knows nothing; see [Lifts.Replaced].
+	Replaced func(rec *gate.Record, g gate.Generation) (base gate.Digest, ok bool)
 	// Changes takes what became different; nil takes nothing.
 	Changes Changes
 	// Lifts know which findings of a former generation stand in this one; nil knows none.
@@ -85,17 +87,6 @@ type Standing struct {
 	matching matching
 	// newer are images of which newer findings than the former ones are known.
 	newer newer
-}
-
-// Known answers a question as Evaluate does, when that needs nothing to be read or
-// evaluated; ok is false otherwise.
-func (s *Standing) Known(q gate.Question) (d gate.Decision, ok bool) {
-	if e, knows := s.Evaluator.(interface {
-		Known(q gate.Question) (gate.Decision, bool)
-	}); knows {
-		return e.Known(q)
-	}
-	return d, false
 }
 
 // Loaded reports whether an advisory generation is loaded here.

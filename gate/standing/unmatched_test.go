@@ -152,15 +152,23 @@ func reviewed(t *testing.T) (*Standing, *inMemory, *slow) {
 	s := &Standing{
 		Records: m, Matcher: matcher, Evaluator: engine, Registries: registries, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		SweepGrace: 10 * time.Minute,
-		Difference: func(g gate.Generation, _ string) (int64, gate.Digest, bool) {
-			return g.Number - 1, numbered(int(g.Number - 1)), true
+		Replaced: func(rec *gate.Record, g gate.Generation) (gate.Digest, bool) {
+			base := numbered(int(g.Number - 1))
+			return base, rec.Generation == g.Number-1 && rec.Advisories == base
 		},
 	}
 	if err := s.Match(t.Context(), gate.Known{Entry: m.entry()}, gate.Occasion{Event: gate.EventPush}); err != nil {
 		t.Fatal(err)
 	}
-	matcher.activate(2)
+	replaces(s, matcher, 2)
 	return s, m, matcher
+}
+
+// replaces puts a generation into use, as Ahead does.
+func replaces(s *Standing, matcher *slow, n int64) {
+	former, _ := matcher.Generation()
+	matcher.activate(n)
+	s.newer.begin(former.Content, matcher.g)
 }
 
 // review asks about the image as admission does, with a deadline of 10 s.
@@ -190,16 +198,25 @@ func TestReviewsWhileASweepRuns(t *testing.T) {
 		{"at_the_end_of_the_grace", func(*Standing, *inMemory, *slow) { time.Sleep(10*time.Minute - time.Second) }, former},
 		{"expired", func(*Standing, *inMemory, *slow) { time.Sleep(10 * time.Minute) }, pending},
 		{"no_grace", func(s *Standing, _ *inMemory, _ *slow) { s.SweepGrace = 0 }, pending},
-		{"an_older_generation", func(_ *Standing, _ *inMemory, matcher *slow) { matcher.activate(3) }, pending},
+		{"an_older_generation", func(s *Standing, _ *inMemory, matcher *slow) { replaces(s, matcher, 3) }, pending},
+		{"a_process_that_has_started_since", func(s *Standing, _ *inMemory, _ *slow) { s.newer = newer{} }, pending},
+		{"a_process_that_had_other_data", func(s *Standing, _ *inMemory, matcher *slow) {
+			s.newer = newer{}
+			s.newer.begin(numbered(5), matcher.g)
+		}, pending},
 		{"another_content_of_the_generation_before", func(_ *Standing, m *inMemory, _ *slow) { m.record.Advisories = numbered(7) }, pending},
 		{"another_matcher", func(_ *Standing, m *inMemory, _ *slow) { m.record.Matcher = "earlier" }, pending},
 		{"an_upgraded_matcher", func(_ *Standing, _ *inMemory, matcher *slow) { matcher.version = "upgraded" }, pending},
 		{"findings_of_another_inventory", func(_ *Standing, m *inMemory, _ *slow) { m.record.FindingsOf = "former inventory" }, pending},
 		{"an_unknown_difference", func(s *Standing, _ *inMemory, _ *slow) {
-			s.Difference = func(gate.Generation, string) (int64, gate.Digest, bool) { return 0, "", false }
+			s.Replaced = func(*gate.Record, gate.Generation) (gate.Digest, bool) { return "", false }
 		}, pending},
-		{"no_differences", func(s *Standing, _ *inMemory, _ *slow) { s.Difference = nil }, pending},
-		{"an_activation_in_the_future", func(_ *Standing, _ *inMemory, matcher *slow) { matcher.g.ActivatedAt = time.Now().Add(time.Hour) }, pending},
+		{"no_differences", func(s *Standing, _ *inMemory, _ *slow) { s.Replaced = nil }, pending},
+		{"an_activation_in_the_future", func(s *Standing, _ *inMemory, matcher *slow) {
+			matcher.g.ActivatedAt = time.Now().Add(time.Hour)
+			s.newer = newer{}
+			s.newer.begin(numbered(1), matcher.g)
+		}, pending},
 		{"a_record_that_was_put_back", func(s *Standing, m *inMemory, _ *slow) {
 			before := m.record
 			_ = s.Match(context.Background(), gate.Known{Entry: m.entry()}, gate.Occasion{Event: gate.EventRescan})
@@ -334,5 +351,137 @@ func TestUnmatchedImagesAreSweptNext(t *testing.T) {
 			t.Errorf("in front are %v", got)
 		}
 		time.Sleep(2 * time.Hour)
+	})
+}
+
+// TestCrowdsDoNotWait: while more reviews come than can be matched, each is answered at
+// once by the former findings, and the sweep is told which images to take; where they may
+// not decide, reviews wait as before. A match that was made decides all the same.
+func TestCrowdsDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m, matcher := reviewed(t)
+		matcher.takes = time.Second
+		others := func(i int) gate.Digest { return numbered(1000 + i) }
+		for i := range matchCrowd { // which wait
+			s.matching.enter(others(i), time.Now(), false)
+		}
+		ask := func(ctx context.Context) (gate.Question, gate.Decision, time.Duration) {
+			q := s.Question(m, m.entry(), team, gate.EventAdmission, nil)
+			q.Host, q.Request = "hub.example", &gate.Request{Namespace: "team"}
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			defer cancel()
+			return q, s.Evaluate(ctx, q), time.Since(began)
+		}
+		q, d, took := ask(t.Context())
+		check(t, "former", d)
+		if took > 0 || !d.Unmatched {
+			t.Errorf("in a crowd: %+v after %s, want the former findings at once", d, took)
+		}
+		if front := s.front.take(); len(front) != 1 || front[0] != m.record.Digest {
+			t.Errorf("in front of the sweep are %v", front)
+		}
+		if d, ok := s.Known(q); !ok || !d.Unmatched || d.Outcome != gate.OutcomeWarn {
+			t.Errorf("at hand: %+v %v, want the former findings with a warning", d, ok)
+		}
+		if front := s.front.take(); len(front) != 1 {
+			t.Errorf("in front of the sweep are %v", front)
+		}
+		strict := *q.Former
+		strict.Record.Generation-- // they may not decide
+		q.Former = &strict
+		if d, ok := s.Known(q); ok {
+			t.Errorf("at hand where they may not decide: %+v", d)
+		}
+		for i := range matchCrowd {
+			s.matching.leave(others(i))
+		}
+		if _, d, took := ask(t.Context()); d.Code != gate.CodePolicy || d.Unmatched || took != time.Second {
+			t.Errorf("when there is room again: %+v after %s, want it to be matched", d, took)
+		}
+		for i := range matchCrowd {
+			s.matching.enter(others(i), time.Now(), true)
+		}
+		m.fail = gate.ErrStoreUnavailable
+		if _, d, _ := ask(t.Context()); d.Code != gate.CodePolicy || d.Unmatched {
+			t.Errorf("what was matched: %+v, want it to decide although it is not stored", d)
+		}
+		s.Settle()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s, m, matcher := reviewed(t)
+		matcher.takes, s.SweepGrace = time.Second, 0
+		for i := range 3 * matchCrowd {
+			s.matching.enter(numbered(1000+i), time.Now(), true)
+		}
+		if d := review(t.Context(), s, m); d.Code != gate.CodePolicy || d.Unmatched {
+			t.Errorf("without a grace: %+v, want it to wait for the match", d)
+		}
+		s.Settle()
+	})
+}
+
+// TestCrowded: who is let in to wait for a match.
+func TestCrowded(t *testing.T) {
+	var m matching
+	now := time.Unix(1_000, 0)
+	for i := range matchCrowd {
+		if !m.enter(numbered(i), now, false) || !m.enter(numbered(i), now, false) {
+			t.Fatalf("reviews of image %d do not wait", i)
+		}
+		m.leave(numbered(i))
+	}
+	if m.enter("sha256:x", now, false) || !m.crowded("sha256:x", now) || !m.enter("sha256:y", now, true) {
+		t.Error("one more than there is room for waits, or one that has to does not")
+	}
+	if m.crowded("sha256:y", now) {
+		t.Error("an image that is waited for is not waited for by another review")
+	}
+	for i := range matchCrowd + 1 - computing() {
+		m.leave(numbered(i))
+	}
+	if m.enter("sha256:x", now.Add(time.Second), false) {
+		t.Error("soon after one was turned away as many are let in as before")
+	}
+	m.leave("sha256:y")
+	if now = now.Add(time.Second); !m.enter("sha256:x", now, false) || m.enter("sha256:z", now, false) {
+		t.Error("as many as can be matched at once are let in, and no more")
+	}
+	if !m.enter("sha256:z", now.Add(crowdedFor), false) {
+		t.Error("the crowd has gone, and nobody is let in")
+	}
+}
+
+// TestSweepsLetReviewsGoFirst: a sweep waits before an image while a review waits for a
+// match, and not for ever.
+func TestSweepsLetReviewsGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m matching
+		waits := func() time.Duration {
+			began := time.Now()
+			m.calm(t.Context())
+			return time.Since(began)
+		}
+		if got := waits(); got != 0 {
+			t.Errorf("without a review: %s", got)
+		}
+		done, err := m.take(t.Context(), "sha256:a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(30*time.Millisecond, done)
+		if got := waits(); got != 30*time.Millisecond {
+			t.Errorf("while an image is matched for 30 ms: %s", got)
+		}
+		if done, err = m.take(t.Context(), "sha256:a"); err != nil {
+			t.Fatal(err)
+		}
+		if got := waits(); got != calmMost {
+			t.Errorf("while one is matched for ever: %s", got)
+		}
+		done()
+		if got := waits(); got != 0 {
+			t.Errorf("afterwards: %s", got)
+		}
 	})
 }

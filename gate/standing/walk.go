@@ -79,6 +79,7 @@ func (w *walk) one(ctx context.Context, places chan struct{}, k gate.Known) {
 		return
 	}
 	var swept Swept
+	w.standing.matching.calm(ctx)
 	places <- struct{}{}
 	err := w.visit(context.WithValue(ctx, placeKey{}, places), k, &swept)
 	<-places

@@ -33,7 +33,7 @@ func (s Views) Detail(ctx context.Context, e gate.Entry) (ImageDetail, error) {
 		f, err := s.Reader.Findings(ctx, r.Digest)
 		switch {
 		case err == nil:
-			v.Advisories = &Advisories{f.Generation, f.UpdatedAt}
+			v.Advisories = s.advisories(&r, f)
 		case !errors.Is(err, gate.ErrNotFound): // lost since the record was read, it is matched again
 			return v, err
 		}
@@ -121,7 +121,7 @@ func (s Views) oldest(ctx context.Context, children []gate.Entry) (*Advisories, 
 		if e.Record.FindingsID == "" {
 			return nil, nil
 		}
-		if i == 0 || e.Record.Generation < first.Generation {
+		if i == 0 || s.generation(&e.Record) < s.generation(&first) {
 			first = e.Record
 		}
 	}
@@ -135,7 +135,7 @@ func (s Views) oldest(ctx context.Context, children []gate.Entry) (*Advisories, 
 	if err != nil {
 		return nil, err
 	}
-	return &Advisories{f.Generation, f.UpdatedAt}, nil
+	return s.advisories(&first, f), nil
 }
 
 // overall is the worst verdict over the locations of an image.

@@ -107,7 +107,7 @@ func (s Views) imageFindings(ctx context.Context, entry gate.Entry, severity gat
 	if err != nil {
 		return FindingsDetail{}, err
 	}
-	v.MatchedAt, v.Advisories = &f.MatchedAt, &Advisories{f.Generation, f.UpdatedAt}
+	v.MatchedAt, v.Advisories = &f.MatchedAt, s.advisories(&entry.Record, f)
 	v.Gaps, v.Unassessable = orEmpty(f.Gaps), f.Unassessable
 	for _, found := range f.Vulnerabilities {
 		if severity == "" || found.Severity == severity {

@@ -91,7 +91,8 @@ type Verdict struct {
 	EvaluatedAt    time.Time     `json:"evaluatedAt"`
 }
 
-// Advisories says which advisory data the findings are from.
+// Advisories says by which advisory data the findings are those of the image: the newest in
+// which a match would give them again.
 type Advisories struct {
 	Generation int64     `json:"generation"`
 	UpdatedAt  time.Time `json:"updatedAt"`

@@ -51,7 +51,12 @@ func (s Views) childFindings(ctx context.Context, d gate.Digest, severity gate.S
 	if !d.Valid() {
 		return FindingsDetail{}, nil
 	}
-	v, err := s.imageFindings(ctx, gate.Entry{Record: gate.Record{Digest: d}}, severity)
+	e, err := gate.ReadEntry(ctx, s.Reader, d)
+	if err != nil {
+		return FindingsDetail{}, err
+	}
+	e.Record.Digest = d // of a record that was lost
+	v, err := s.imageFindings(ctx, e, severity)
 	if errors.Is(err, gate.ErrNotFound) {
 		return FindingsDetail{}, nil
 	}

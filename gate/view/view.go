@@ -28,6 +28,30 @@ type Views struct {
 	Lists  Lists
 	// Obstacles says why jobs wait; nil leaves that out.
 	Obstacles func() *explain.Obstacles
+	// Stands is the generation in use if the findings of a record stand in it although they
+	// were matched with an earlier one; nil knows none.
+	Stands func(rec *gate.Record) (g gate.Generation, ok bool)
+}
+
+// advisories is the data by which the findings of a record are those of its image: that
+// of the generation in which they stand, or else their own.
+func (s Views) advisories(rec *gate.Record, f *gate.Findings) *Advisories {
+	if s.Stands != nil && f.Generation == rec.Generation && f.InventoryID == rec.InventoryID {
+		if g, ok := s.Stands(rec); ok {
+			return &Advisories{g.Number, g.UpdatedAt}
+		}
+	}
+	return &Advisories{f.Generation, f.UpdatedAt}
+}
+
+// generation is that of advisories.
+func (s Views) generation(rec *gate.Record) int64 {
+	if s.Stands != nil {
+		if g, ok := s.Stands(rec); ok {
+			return g.Number
+		}
+	}
+	return rec.Generation
 }
 
 // Image is the view of a digest: from the moment in which a push or a scan is accepted

@@ -222,7 +222,7 @@ func (a *App) openAdvisories(ctx context.Context) error {
 	}
 	a.Advisories = advisory.NewManager(advisory.Options{
 		Config: a.Config.Advisories, DataDir: a.Config.DataDir, Store: a.Store, Place: a.Config.storePlace(),
-		Loader: a.Matcher, Log: a.Log, Now: time.Now, Process: ProcessName(), Program: a.Version, Observe: a.Asking,
+		Loader: loadAhead{a}, Log: a.Log, Now: time.Now, Process: ProcessName(), Program: a.Version, Observe: a.Asking,
 	})
 	a.Advisories.Describe(a.Metrics)
 	err := a.Advisories.Open(ctx)
@@ -291,7 +291,7 @@ func (a *App) openPipeline(ctx context.Context) error {
 		Records: a.Store, Matcher: a.Matcher, Registries: a.Registries, Now: time.Now, Log: a.Log,
 		Asked: new(standing.Asked), Lifts: new(standing.Lifts), SweepGrace: a.Config.Advisories.SweepGrace,
 	}
-	a.Standing.Difference = a.Standing.Lifts.Difference
+	a.Standing.Replaced = a.Standing.Lifts.Replaced
 	a.explain = &explain.Explainer{Charges: a.Store, Pulls: a.Store, Registries: a.Registries, Quota: a.quota, Now: time.Now}
 	a.Pipeline = &pipeline.Pipeline{
 		Records: a.Store, Scheduler: a.Store, Verdicts: a.Standing,

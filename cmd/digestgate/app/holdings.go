@@ -26,6 +26,23 @@ func (a *App) openHoldings(c *catalog.Catalog) {
 	}
 }
 
+// loadAhead gives advisory data to the matcher when it is known what is different in it.
+type loadAhead struct{ *App }
+
+// Load implements advisory.Loader.
+func (l loadAhead) Load(ctx context.Context, dir string, g gate.Generation) error {
+	if l.Standing == nil { // at the start, when there is no data before
+		return l.Matcher.Load(ctx, dir, g)
+	}
+	ahead := standing.Ahead{Loader: l.Matcher, Standing: l.Standing, Active: l.Advisories.Active, Lift: func(ctx context.Context, g gate.Generation) error {
+		return l.Standing.Lifts.Await(ctx, l.Store, g, l.Matcher.Version())
+	}}
+	if l.lifter != nil {
+		ahead.Lift = l.lifter.LiftTo
+	}
+	return ahead.Load(ctx, dir, g)
+}
+
 // touched compares two contents of advisory data of which this process has copies.
 func (a *App) touched(ctx context.Context, former, now gate.Digest) (gate.Touched, error) {
 	var d advisory.Difference

@@ -33,6 +33,7 @@ func (a *App) public(hooks http.Handler, withAPI bool) http.Handler {
 	if withAPI {
 		api.Register(e, api.Options{
 			Reader: a.Store, Lists: a.Catalog.Fresh(), Jobs: a.Store, Scans: a.Pipeline, Usage: a.Store, Quota: a.quota, Obstacles: a.explain.Obstacles,
+			Stands:     a.Standing.Stands,
 			Policies:   policy.NewActivations(a.Store, ProcessName(), a.Version),
 			Registries: a.registryParts(), Version: a.Version, Authorized: a.Token.Matches, Now: time.Now, Log: a.Log,
 		})
