@@ -48,6 +48,7 @@ type world struct {
 // says the same of two generations, at two times, and not "", decisions about findings
 // that stand in both are the same, as long as they hold (gate.Decision.Until).
 type seeing interface {
+	// Sees names what decisions depend on of a generation in force, at a time.
 	Sees(g gate.Generation, now time.Time) string
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -615,5 +616,76 @@ func TestAhead(t *testing.T) {
 		if w.no(ahead.Load(ctx, "", w.active)); w.current.use != w.active {
 			t.Error("data does not come into use while nobody says what is different")
 		}
+	})
+}
+
+// watching evaluates by nothing, counts, and sees what it is told of advisory data.
+type watching struct {
+	sees func(gate.Generation) string
+	mu   sync.Mutex
+	asks map[gate.Digest]int
+}
+
+func (w *watching) Evaluate(_ context.Context, q gate.Question) gate.Decision {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asks[q.Digest]++
+	return gate.Decision{Outcome: gate.OutcomeAllow, PolicyRevision: "p", EvaluatedAt: q.Now, Until: q.Now.Add(time.Hour)}
+}
+func (w *watching) Revision() string                           { return "p" }
+func (w *watching) Sees(g gate.Generation, _ time.Time) string { return w.sees(g) }
+
+// TestSweep_untouched: for a generation in which the findings of an image stand, and of
+// which the policies see what they saw of the one before, a sweep evaluates nothing for
+// it. What is touched is matched; where the policies see something else, everything is
+// evaluated.
+func TestSweep_untouched(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store) {
+		w := newTown(t, s)
+		ctx := t.Context()
+		registries, err := gate.NewRegistries([]gate.Registry{{Name: "hub", Host: "hub.example"}})
+		w.no(err)
+		see := func(gate.Generation) string { return "all alike" }
+		e := &watching{asks: map[gate.Digest]int{}, sees: func(g gate.Generation) string { return see(g) }}
+		w.maker.Evaluator, w.maker.Registries = e, registries
+		w.activate("A")
+		plain, touched := id("plain"), id("touched")
+		for d, p := range map[gate.Digest]string{plain: "openssl", touched: "zlib"} {
+			w.no(s.PutManifest(ctx, gate.Manifest{Digest: d, Kind: gate.KindImage}))
+			_, err := s.AddLocation(ctx, d, gate.Location{Registry: "hub", Repository: "app"})
+			w.no(err)
+			w.analysed(w.maker, d, p)
+		}
+		sweeper := standing.NewSweeper(w.maker, standing.SweepOptions{Digests: w.catalog, Scheduler: s, Quota: &gate.Quota{}})
+		sweep := func(when string, want ...gate.Digest) {
+			t.Helper()
+			w.no(w.catalog.CatchUp(ctx))
+			w.no(w.lifter.Lift(ctx))
+			e.asks = map[gate.Digest]int{}
+			_, err := sweeper.Rematch(ctx)
+			w.no(err)
+			for _, d := range []gate.Digest{plain, touched} {
+				if got := e.asks[d] > 0; got != slices.Contains(want, d) {
+					t.Errorf("%s: %s is evaluated: %v", when, map[gate.Digest]string{plain: "the image that is not touched", touched: "the one that is"}[d], got)
+				}
+			}
+		}
+		sweep("at first", plain, touched)
+		sweep("again")
+		w.activate("B")
+		sweep("other data", touched)
+		sweep("other data, again")
+		w.activate("A")
+		sweep("the data before", touched)
+		see = func(g gate.Generation) string { return fmt.Sprint(g.Number) }
+		sweep("the policies see more", plain, touched)
+		sweep("the policies see the same", nil...)
+		w.activate("B")
+		sweep("the policies see the number", plain, touched)
+		see = func(gate.Generation) string { return "" }
+		sweep("what the policies see is not known", plain, touched)
+		sweep("the same generation")
+		w.activate("A")
+		sweep("another generation", plain, touched)
 	})
 }

@@ -108,7 +108,8 @@ func (s *Standing) warned(q gate.Question, d gate.Decision) gate.Decision {
 
 // knowing is an Evaluator that knows answers which need nothing to be read or evaluated.
 type knowing interface {
-	Known(q gate.Question) (gate.Decision, bool)
+	// Known answers a question as Evaluate would; ok is false where that would need more.
+	Known(q gate.Question) (d gate.Decision, ok bool)
 }
 
 // Known answers a question as Evaluate does, when that needs nothing to be read, matched
