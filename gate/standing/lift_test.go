@@ -656,7 +656,9 @@ func TestSweep_untouched(t *testing.T) {
 			w.no(err)
 			w.analysed(w.maker, d, p)
 		}
-		sweeper := standing.NewSweeper(w.maker, standing.SweepOptions{Digests: w.catalog, Scheduler: s, Quota: &gate.Quota{}})
+		quota, err := gate.NewQuota(gate.QuotaConfig{Period: "none", TimeZone: "UTC"})
+		w.no(err)
+		sweeper := standing.NewSweeper(w.maker, standing.SweepOptions{Digests: w.catalog, Scheduler: s, Quota: quota})
 		sweep := func(when string, want ...gate.Digest) {
 			t.Helper()
 			w.no(w.catalog.CatchUp(ctx))
