@@ -20,6 +20,7 @@ type ClientOptions struct {
 	Purpose Purpose
 	Hosts   []string
 	Allow   *Allow        // see [Options]
+	Fleet   bool          // likewise
 	Timeout time.Duration // of a whole request
 	// TLS is cloned; nil is the system's authorities.
 	TLS      *tls.Config
@@ -39,14 +40,18 @@ func NewClient(o ClientOptions) *http.Client {
 	for _, h := range o.Hosts {
 		configured = append(configured, Endpoint(h, "443"))
 	}
-	g := NewGuard(Options{Purpose: o.Purpose, Hosts: configured, Allow: o.Allow, Timeout: o.Timeout, Resolver: o.Resolver, Dialed: o.Dialed})
+	g := NewGuard(Options{Purpose: o.Purpose, Hosts: configured, Allow: o.Allow, Fleet: o.Fleet, Timeout: o.Timeout, Resolver: o.Resolver, Dialed: o.Dialed})
+	redirect := checkRedirect
+	if o.Fleet {
+		redirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
 	conf := o.TLS.Clone()
 	if conf == nil {
 		conf = &tls.Config{}
 	}
 	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
 	return &http.Client{
-		Timeout: o.Timeout, CheckRedirect: checkRedirect,
+		Timeout: o.Timeout, CheckRedirect: redirect,
 		Transport: &http.Transport{
 			DialContext: g.DialContext, TLSClientConfig: conf, TLSHandshakeTimeout: o.Timeout, ResponseHeaderTimeout: o.Timeout,
 			MaxResponseHeaderBytes: 64 << 10, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,

@@ -17,6 +17,7 @@ func TestAllow_guard(t *testing.T) {
 	}
 	n := NewGuard(Options{Purpose: Hook, Allow: &narrow})
 	none := NewGuard(Options{Purpose: Hook, Allow: &Allow{}})
+	fleet := NewGuard(Options{Purpose: Peer, Fleet: true})
 	for _, c := range []struct {
 		guard           *Guard
 		target, address string
@@ -49,6 +50,11 @@ func TestAllow_guard(t *testing.T) {
 		{n, "10.21.3.4:8080", "10.21.3.4:8080", false},
 		{n, "other.example.com:443", "10.20.3.4:443", false},
 		{none, "hooks.example.com:443", "93.184.215.14:443", false},
+		{fleet, "10.1.1.1:9090", "10.1.1.1:9090", true},
+		{fleet, "127.0.0.1:9090", "127.0.0.1:9090", true},
+		{fleet, "169.254.169.254:80", "169.254.169.254:80", false},
+		{fleet, "100.100.100.200:80", "100.100.100.200:80", false},
+		{fleet, "peer.example.com:9090", "10.1.1.1:9090", false},
 	} {
 		if err := c.guard.Check(c.target, c.address); (err == nil) != c.want {
 			t.Errorf("Check(%q, %q): got %v, want permitted %t", c.target, c.address, err, c.want)

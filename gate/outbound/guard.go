@@ -102,6 +102,7 @@ type Guard struct {
 	purpose    Purpose
 	configured map[string]bool
 	allow      *Allow
+	fleet      bool
 	timeout    time.Duration
 	resolver   *net.Resolver
 	dialed     func(target string)
@@ -117,6 +118,10 @@ type Options struct {
 	// Allow, when it is not nil, is what other hosts must fit: they were set at run time.
 	// With nil they are those that a configured host leads to, and have to be public.
 	Allow *Allow
+	// Fleet is for processes on the same store, whose addresses come from signed values
+	// in it: what is written as an address may be private and loopback too. Names and
+	// redirects lead nowhere.
+	Fleet bool
 	// Timeout covers resolving and connecting; 0 is none.
 	Timeout time.Duration
 	// Resolver is the system's when it is nil.
@@ -128,7 +133,7 @@ type Options struct {
 
 // NewGuard makes a guard.
 func NewGuard(o Options) *Guard {
-	g := &Guard{purpose: o.Purpose, configured: map[string]bool{}, allow: o.Allow, timeout: o.Timeout, resolver: o.Resolver, dialed: o.Dialed}
+	g := &Guard{purpose: o.Purpose, configured: map[string]bool{}, allow: o.Allow, fleet: o.Fleet, timeout: o.Timeout, resolver: o.Resolver, dialed: o.Dialed}
 	for _, e := range o.Hosts {
 		g.configured[e] = true
 	}
@@ -190,6 +195,8 @@ func (g *Guard) permits(target, host string, ip netip.Addr, r reach) bool {
 		return false
 	case g.configured[target]:
 		return r != reachLocal || isLiteral(host, ip)
+	case g.fleet:
+		return isLiteral(host, ip)
 	case g.allow != nil:
 		return g.allow.permits(target, ip, r)
 	}

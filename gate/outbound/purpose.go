@@ -19,6 +19,7 @@ const (
 	Bundle   Purpose = "bundle" // of policies
 	Hook     Purpose = "hook"   // of a chat, or a webhook of others
 	Clamd    Purpose = "clamd"
+	Peer     Purpose = "peer" // another process on the same store
 )
 
 // named says where the configuration names hosts for the purpose.

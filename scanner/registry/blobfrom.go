@@ -8,10 +8,11 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// BlobFrom is [Client.Blob] that continues: head are the first from bytes, which were read
-// before and are hashed again, and the stream begins behind them. gate.ErrIntegrity when
-// they are not the beginning of that blob, which shows at its end; an error of head ends it.
-func (c *Client) BlobFrom(ctx context.Context, loc gate.Location, digest gate.Digest, size int64, head io.Reader, from int64) (io.ReadCloser, error) {
+// BlobFrom is [Client.Blob] for a caller that has the first from bytes already, on its disk
+// say, and hashes the whole itself: nothing is hashed here. It resumes and ends as
+// Blob does; gate.ErrIntegrity is only about the size. gate.ErrInvalid for a from that is
+// not within the blob.
+func (c *Client) BlobFrom(ctx context.Context, loc gate.Location, digest gate.Digest, size, from int64) (io.ReadCloser, error) {
 	s, err := c.session(loc)
 	if err == nil {
 		err = checkBlob(digest, size)
@@ -24,15 +25,7 @@ func (c *Client) BlobFrom(ctx context.Context, loc gate.Location, digest gate.Di
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	b := s.newBlob(ctx, cancel, layerBody, loc.Repository, digest, size)
-	n, err := io.Copy(b.hash, io.LimitReader(head, from))
-	if err == nil && n != from {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("continuing blob %q of %q: %w: %w", digest, loc, err, gate.ErrResource)
-	}
-	b.offset, b.resumed = from, from
+	b.unhashed, b.offset, b.resumed = true, from, from
 	if err := b.open(); err != nil {
 		cancel()
 		return nil, fmt.Errorf("reading blob %q of %q: %w", digest, loc, err)

@@ -63,8 +63,18 @@ func (s *session) explain(ctx context.Context, err error) error {
 	if wrapsSentinel(err) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", advice(err), &gate.Outage{Kind: outageKind(err)})
+	worded := fmt.Errorf("%s: %w", advice(err), &gate.Outage{Kind: outageKind(err)})
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return &schemeError{worded}
+	}
+	return worded
 }
+
+// schemeError is an outage of a host that speaks http where https was wanted; callers that
+// may try http find http.ErrSchemeMismatch in it.
+type schemeError struct{ error }
+
+func (e *schemeError) Unwrap() []error { return []error{e.error, http.ErrSchemeMismatch} }
 
 // wordedError is an error that says all there is to say; the sentence of its class
 // would mislead.

@@ -112,14 +112,14 @@ func (r Repository) config(name string, registries []registry.Config) (registry.
 	if err != nil {
 		return registry.Config{}, err
 	}
-	c := registry.Config{Type: "distribution"}
+	var c registry.Config
 	for _, entry := range registries {
 		if hasHost(entry, ref.host) {
 			c = entry
 			break
 		}
 	}
-	c.Name, c.Host, c.Include, c.Exclude = name, ref.host, nil, nil
+	c.Name, c.Type, c.Host, c.Include, c.Exclude = name, "distribution", ref.host, nil, nil
 	if r.Username != "" || r.PasswordFile != "" {
 		c.Username, c.PasswordFile, c.Credentials = r.Username, r.PasswordFile, registry.CredentialsConfig{}
 	}
