@@ -55,9 +55,10 @@ func (b BucketCount) Ecosystem() string {
 
 // Summary is what a database holds.
 type Summary struct {
-	Buckets         []BucketCount `json:"buckets"`         // sorted by name
-	Vulnerabilities int           `json:"vulnerabilities"` // records with severity, title, references
-	Bytes           int64         `json:"bytes"`           // size of trivy.db
+	Buckets         []BucketCount `json:"buckets"`             // sorted by name
+	Vulnerabilities int           `json:"vulnerabilities"`     // records with severity, title, references
+	Bytes           int64         `json:"bytes"`               // size of trivy.db
+	RedHatCPE       int           `json:"redHatCPE,omitempty"` // products that Red Hat's content sets are mapped to
 }
 
 // Advisories is the number over all buckets.

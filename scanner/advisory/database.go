@@ -147,8 +147,11 @@ func (s *Summary) walk(ctx context.Context, tx *bolt.Tx) error {
 			if err != nil {
 				return fmt.Errorf("bucket %q: %w", name, err)
 			}
-			if name == detailBucket {
+			switch name {
+			case detailBucket:
 				s.Vulnerabilities = n
+			case redHatCPEBucket:
+				s.RedHatCPE = n
 			}
 			continue
 		}

@@ -37,6 +37,11 @@ type metadata struct {
 // readMetadata reads and checks dir/metadata.json; ErrInvalid. With the zero now its time
 // may be in the future: that of data that was accepted before the clock was put back.
 func readMetadata(dir string, now time.Time) (metadata, error) {
+	return readMetadataOf(dir, now, schemaVersion)
+}
+
+// readMetadataOf is readMetadata for data of another schema.
+func readMetadataOf(dir string, now time.Time, schema int) (metadata, error) {
 	path := filepath.Join(dir, metadataFile)
 	f, err := os.Open(path)
 	if err != nil {
@@ -58,8 +63,8 @@ func readMetadata(dir string, now time.Time) (metadata, error) {
 		return metadata{}, fmt.Errorf("parsing advisory metadata %q: %w: %w", path, err, gate.ErrInvalid)
 	}
 	switch {
-	case m.Version != schemaVersion:
-		return metadata{}, fmt.Errorf("advisory metadata %q: field Version is %d, this version reads %d: %w", path, m.Version, schemaVersion, gate.ErrInvalid)
+	case m.Version != schema:
+		return metadata{}, fmt.Errorf("advisory metadata %q: field Version is %d, this version reads %d: %w", path, m.Version, schema, gate.ErrInvalid)
 	case m.UpdatedAt.IsZero():
 		return metadata{}, fmt.Errorf("advisory metadata %q: field UpdatedAt is missing, so that the age of the data is unknown: %w", path, gate.ErrInvalid)
 	case !now.IsZero() && m.UpdatedAt.After(now.Add(maxFutureSkew)):

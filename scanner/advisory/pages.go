@@ -23,6 +23,9 @@ const (
 	// maxPageDepth bounds branches and nested buckets together. A tree of
 	// 4 kB pages with 2^40 keys is 8 deep, and buckets nest three times.
 	maxPageDepth = 64
+	// maxPageBytes bounds a page with its overflow, which is read into memory. The
+	// largest record of a vulnerability has some hundred kB.
+	maxPageBytes = 64 << 20
 )
 
 // pageWalk checks a file.
@@ -57,6 +60,9 @@ func (w *pageWalk) page(id uint64, keys span, depth int) error {
 	extra := uint64(binary.LittleEndian.Uint32(header[12:]))
 	if got := binary.LittleEndian.Uint64(header); got != id || id+extra >= w.pages {
 		return fmt.Errorf("page %d: it says that it is page %d with %d more", id, got, extra)
+	}
+	if (extra+1)*uint64(w.size) > maxPageBytes {
+		return fmt.Errorf("page %d: it has %d bytes, want at most %d", id, (extra+1)*uint64(w.size), maxPageBytes)
 	}
 	for i := id; i <= id+extra; i++ {
 		if w.seen[i] {
