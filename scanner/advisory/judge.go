@@ -12,8 +12,8 @@ import (
 
 // How far the rows of a bucket may be from those of the generation in force. Upstream lost
 // whole sources without an error (vuln-list-update#451, trivy-db#375); what was hollow had
-// lost far more than a fifth, and no ordinary day changes as much. A few rows are no share:
-// a small bucket loses two when an identifier is rejected.
+// lost far more than a fifth, and no ordinary day changes as much. A few rows say
+// nothing: a small bucket loses two when an identifier is rejected.
 const (
 	maxFall     = 5 // at most one in this many may go
 	fallSlack   = 2 // rows, or packages

@@ -22,7 +22,7 @@ import (
 // What cosign writes (cosign v2, specs/SIGNATURE_SPEC.md).
 const signatureAnnotation = "dev.cosignproject.cosign/signature"
 
-// Limits on what stands for a signature: each is a few hundred bytes, and each asks for a
+// Limits on what stands for a signature: each is a few hundred bytes, and each costs a
 // computation (CVE-2023-46737 was endless of them).
 const (
 	maxSignatures    = 50
@@ -146,7 +146,7 @@ func (d *Downloader) verifyOne(ctx context.Context, o Origin, of gate.Digest, l 
 	sig, err := base64.StdEncoding.DecodeString(text)
 	switch {
 	case text == "" || err != nil || len(text) > maxSignatureText:
-		return invalid("its annotation %s is no signature", signatureAnnotation)
+		return invalid("its annotation %s does not hold a signature", signatureAnnotation)
 	case !l.Digest.Valid() || l.Size <= 0 || l.Size > maxPayloadBytes:
 		return invalid("what it signs has %d bytes, want at most %d", l.Size, maxPayloadBytes)
 	}

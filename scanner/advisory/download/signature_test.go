@@ -130,7 +130,7 @@ func TestSignature(t *testing.T) {
 			b := signatureOf(t, ours, payloadOf(self, cosignKind), payloadOf(self, cosignKind))
 			b.Annotations = map[string]string{"dev.cosignproject.cosign/signature": "%%"}
 			return []fake.Blob{b}
-		}, "", "is no signature"},
+		}, "", "does not hold a signature"},
 		"another_type": {func(self gate.Digest) []fake.Blob {
 			b := signatureOf(t, ours, payloadOf(self, cosignKind), payloadOf(self, cosignKind))
 			b.MediaType = "application/octet-stream"
