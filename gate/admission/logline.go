@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -35,8 +36,9 @@ func (r *Reviewer) logReview(ctx context.Context, req *request, v *conclusion, r
 	if name == "" {
 		name = v.name
 	}
-	var array [20]slog.Attr
-	attrs := append(array[:0],
+	room := lineAttrs.Get().(*[]slog.Attr)
+	defer lineAttrs.Put(room)
+	attrs := append((*room)[:0],
 		slog.String("uid", gate.Printable(req.uid[1:len(req.uid)-1], 64)), slog.String("cluster", resp.Cluster),
 		slog.String("namespace", gate.Printable(req.namespace, 64)), slog.String("kind", gate.Printable(req.kind.String(), 100)),
 		slog.String("name", gate.Printable(name, 100)), slog.String("operation", gate.Printable(req.operation, 20)),
@@ -57,9 +59,13 @@ func (r *Reviewer) logReview(ctx context.Context, req *request, v *conclusion, r
 	if more > 0 {
 		attrs = append(attrs, slog.Int("more", more))
 	}
+	defer clear(attrs) // their texts are of this review
 	log := line{r.log.Handler(), start.Add(took)}
 	log.LogAttrs(ctx, level, "admission review", attrs...)
 }
+
+// lineAttrs are where the attributes of a line are put together.
+var lineAttrs = sync.Pool{New: func() any { attrs := make([]slog.Attr, 0, 20); return &attrs }}
 
 // line is a logger of what was at a time. It does not look for its caller, which takes a
 // tenth of a line and which no handler shows.
@@ -68,8 +74,15 @@ type line struct {
 	at time.Time
 }
 
-// LogAttrs is that of slog.Logger, which drops errors too.
+// LogAttrs is that of slog.Logger, which drops errors too. Handlers of this program need
+// no record, which takes as long to make as the line.
 func (l line) LogAttrs(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
+	if quick, ok := l.Handler.(interface {
+		HandleAttrs(ctx context.Context, at time.Time, level slog.Level, msg string, attrs []slog.Attr) error
+	}); ok {
+		_ = quick.HandleAttrs(ctx, l.at, level, msg, attrs)
+		return
+	}
 	r := slog.NewRecord(l.at, level, msg, 0)
 	r.AddAttrs(attrs...)
 	_ = l.Handle(ctx, r)

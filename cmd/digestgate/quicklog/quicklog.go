@@ -76,9 +76,29 @@ const maxLine = 16 << 10
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	b := lines.Get().(*[]byte)
 	line, ok := h.line((*b)[:0], &r)
+	return h.write(b, line, ok, func() error { return h.std.Handle(ctx, r) })
+}
+
+// HandleAttrs is Handle of a record with these attributes, which are not kept: to make the
+// record takes as long as to write its line.
+func (h *Handler) HandleAttrs(ctx context.Context, at time.Time, level slog.Level, msg string, attrs []slog.Attr) error {
+	b := lines.Get().(*[]byte)
+	line, ok := h.begin((*b)[:0], at, level, msg)
+	for i := 0; ok && i < len(attrs); i++ {
+		line, ok = h.attr(line, attrs[i])
+	}
+	return h.write(b, h.end(line), ok, func() error {
+		r := slog.NewRecord(at, level, msg, 0)
+		r.AddAttrs(attrs...)
+		return h.std.Handle(ctx, r)
+	})
+}
+
+// write writes a line that is in the memory of b, or has log/slog do it.
+func (h *Handler) write(b *[]byte, line []byte, ok bool, std func() error) error {
 	if !ok {
 		lines.Put(b)
-		return h.std.Handle(ctx, r)
+		return std()
 	}
 	_, err := h.out.Write(line)
 	if cap(line) <= maxLine {
@@ -90,29 +110,38 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 
 // line makes a line; ok is false when log/slog has to.
 func (h *Handler) line(b []byte, r *slog.Record) (_ []byte, ok bool) {
-	if y := r.Time.Year(); y < 1 || y > 9999 || r.Time.IsZero() || !named(r.Level) {
-		return b, false
-	}
-	if h.json {
-		b = append(b, `{"time":"`...)
-		b = r.Time.Round(0).AppendFormat(b, time.RFC3339Nano)
-		b = append(append(append(b, `","level":"`...), r.Level.String()...), `","msg":`...)
-	} else {
-		b = append(b, "time="...)
-		b = appendMillis(b, r.Time.Round(0))
-		b = append(append(append(b, " level="...), r.Level.String()...), " msg="...)
-	}
-	if b, ok = h.text(b, r.Message); !ok {
+	if b, ok = h.begin(b, r.Time, r.Level, r.Message); !ok {
 		return b, false
 	}
 	r.Attrs(func(a slog.Attr) bool {
 		b, ok = h.attr(b, a)
 		return ok
 	})
+	return h.end(b), ok
+}
+
+// begin is what stands in front of the attributes.
+func (h *Handler) begin(b []byte, at time.Time, level slog.Level, msg string) (_ []byte, ok bool) {
+	if y := at.Year(); y < 1 || y > 9999 || at.IsZero() || !named(level) {
+		return b, false
+	}
+	if h.json {
+		b = append(b, `{"time":"`...)
+		b = at.Round(0).AppendFormat(b, time.RFC3339Nano)
+		b = append(append(append(b, `","level":"`...), level.String()...), `","msg":`...)
+	} else {
+		b = append(b, "time="...)
+		b = appendMillis(b, at.Round(0))
+		b = append(append(append(b, " level="...), level.String()...), " msg="...)
+	}
+	return h.text(b, msg)
+}
+
+func (h *Handler) end(b []byte) []byte {
 	if h.json {
 		b = append(b, '}')
 	}
-	return append(b, '\n'), ok
+	return append(b, '\n')
 }
 
 // named reports whether a level has a name without a number.

@@ -82,6 +82,14 @@ func TestLines_areThoseOfSlog(t *testing.T) {
 			if got.String() != want.String() {
 				t.Fatalf("got  %q\nwant %q", got.String(), want.String())
 			}
+			if quick, ok := m.(*Handler); ok { // not one with attributes or a group
+				var attrs []slog.Attr
+				rec.Attrs(func(a slog.Attr) bool { attrs = append(attrs, a); return true })
+				got.Reset()
+				if err := quick.HandleAttrs(t.Context(), rec.Time, rec.Level, rec.Message, attrs); err != nil || got.String() != want.String() {
+					t.Fatalf("HandleAttrs: got  %q, %v\nwant %q", got.String(), err, want.String())
+				}
+			}
 		}
 	}
 }
@@ -149,6 +157,14 @@ func benchmarkLine(b *testing.B, attrs []slog.Attr) {
 		for by, h := range map[string]slog.Handler{"quicklog": mine, "slog": std} {
 			b.Run(name+"/"+by, func(b *testing.B) {
 				b.ReportAllocs()
+				if quick, ok := h.(*Handler); ok {
+					for b.Loop() {
+						if err := quick.HandleAttrs(context.Background(), time.Now(), slog.LevelInfo, "admission review", attrs); err != nil {
+							b.Fatal(err)
+						}
+					}
+					return
+				}
 				for b.Loop() {
 					rec := slog.NewRecord(time.Now(), slog.LevelInfo, "admission review", 0)
 					rec.AddAttrs(attrs...)

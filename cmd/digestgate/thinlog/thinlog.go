@@ -97,6 +97,26 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.next.Handle(ctx, r)
 }
 
+// attrHandler is a handler that needs no record; quicklog has one.
+type attrHandler interface {
+	// HandleAttrs is Handle of a record with these attributes, which are not kept. Errors:
+	// those of writing the line.
+	HandleAttrs(ctx context.Context, at time.Time, level slog.Level, msg string, attrs []slog.Attr) error
+}
+
+// HandleAttrs is Handle of a record with these attributes, which are not kept.
+func (h *Handler) HandleAttrs(ctx context.Context, at time.Time, level slog.Level, msg string, attrs []slog.Attr) error {
+	if next, ok := h.next.(attrHandler); ok && level < slog.LevelWarn {
+		h.state.mu.Lock()
+		h.state.sweep(ctx, at, false)
+		h.state.mu.Unlock()
+		return next.HandleAttrs(ctx, at, level, msg, attrs)
+	}
+	r := slog.NewRecord(at, level, msg, 0)
+	r.AddAttrs(attrs...)
+	return h.Handle(ctx, r)
+}
+
 // Flush writes what was counted and not told, before the process ends.
 func (h *Handler) Flush() {
 	h.state.mu.Lock()
