@@ -120,16 +120,18 @@ func (s *Store) sightRest(ctx context.Context, what string, found gate.Sighting,
 		}
 	}
 	var request *redis.Cmd
+	// Where the server did not know a script, what was done is not done twice. The feed is
+	// told again, because it was told of what is only written now.
 	queue := func(p redis.Pipeliner) {
 		for _, w := range swaps {
-			if w.write {
+			if w.write && (w.cmd == nil || w.cmd.Err() != nil) {
 				w.cmd = scriptSwap.EvalSha(ctx, p, []string{w.key}, w.old, w.fresh)
 			}
 		}
 		if told != nil {
 			scriptTell.EvalSha(ctx, p, []string{s.keys.clock()}, told)
 		}
-		if packed != nil {
+		if packed != nil && (request == nil || request.Err() != nil) {
 			request = scriptEnqueue.EvalSha(ctx, p, []string{s.keys.clock()}, packed)
 		}
 	}
