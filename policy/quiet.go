@@ -233,11 +233,13 @@ func (b *ageBody) isAge(t *ast.Term) bool {
 const largestNumber = 1e9
 
 // numberOf is a constant, or a variable that one of the expressions sets to a sum, a
-// difference or a product of constants (7 * 24).
+// difference or a product of whole constants (7 * 24).
 func numberOf(t *ast.Term, set ast.Body) (n float64, ok bool) {
 	if number, constant := t.Value.(ast.Number); constant {
 		n, ok = number.Float64()
-		return n, ok && math.Abs(n) <= largestNumber
+		_, whole := number.Int64()
+		// OPA compares every digit: 1.99999999999999999999 is less than 2, and not here.
+		return n, ok && math.Abs(n) <= largestNumber && whole == isWhole(n)
 	}
 	if _, isVar := t.Value.(ast.Var); !isVar {
 		return 0, false
@@ -265,10 +267,12 @@ func numberOf(t *ast.Term, set ast.Body) (n float64, ok bool) {
 		default:
 			return 0, false
 		}
-		return n, okX && okY && math.Abs(n) <= largestNumber && n == math.Trunc(n)
+		return n, okX && okY && isWhole(x) && isWhole(y) && math.Abs(n) <= largestNumber
 	}
 	return 0, false
 }
+
+func isWhole(n float64) bool { return n == math.Trunc(n) }
 
 // unseen reports whether rules see nothing of the data in force, at the time of a
 // question; own is the generation of the findings.

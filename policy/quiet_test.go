@@ -23,6 +23,10 @@ func TestQuiet(t *testing.T) {
 		{`deny contains "x" if input.scan.advisories.ageHours >= 168`, "up to 167"},
 		{`deny contains "x" if input.scan.advisories.ageHours > 1.5`, "up to 1"},
 		{`deny contains "x" if 24 < input.scan.advisories.ageHours`, "up to 24"},
+		{`deny contains "x" if input.scan.advisories.ageHours > 1.99999999999999999999`, none}, // 2 is more, to OPA
+		{`deny contains "x" if input.scan.advisories.ageHours < 2.00000000000000000001`, none},
+		{`deny contains "x" if input.scan.advisories.ageHours > 2e0`, none},
+		{`deny contains "x" if input.scan.advisories.ageHours < 0.1 * 10`, none},
 		{`deny contains "x" if input.scan.advisories.ageHours < 0`, "from 0"},
 		{`deny contains "x" if input.scan.advisories.ageHours <= 2.5`, "from 3"},
 		{`deny contains "x" if 3 >= input.scan.advisories.ageHours`, "from 4"},
