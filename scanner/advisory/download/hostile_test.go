@@ -23,7 +23,6 @@ func TestHostileContent(t *testing.T) {
 	for range 20 {
 		many = append(many, entry{name: "./", header: tar.Header{Typeflag: tar.TypeDir}})
 	}
-	sparse := sparseArchive()
 	good := packed(t, db, meta)
 	type served struct {
 		put  func(r *fake.Registry)
@@ -80,7 +79,8 @@ func TestHostileContent(t *testing.T) {
 		"hard_link":       {archive(meta, entry{name: "trivy.db", header: tar.Header{Typeflag: tar.TypeLink, Linkname: "metadata.json"}}), "not a plain file", gate.ErrInvalid},
 		"device":          {archive(entry{name: "trivy.db", header: tar.Header{Typeflag: tar.TypeBlock}}, meta), "not a plain file", gate.ErrInvalid},
 		"a_directory":     {archive(entry{name: "trivy.db/", header: tar.Header{Typeflag: tar.TypeDir}}, meta), "does not belong", gate.ErrInvalid},
-		"sparse":          {layer(zipped(t, sparse)), "not a plain file", gate.ErrInvalid},
+		"sparse":          {layer(zipped(t, sparseArchive())), "not a plain file", gate.ErrInvalid},
+		"sparse_today":    {layer(zipped(t, paxSparseArchive())), "not a plain file", gate.ErrInvalid},
 		"metadata_large":  {archive(db, entry{name: "metadata.json", content: make([]byte, 70<<10)}), "at most 64", gate.ErrInvalid},
 		"bomb":            {archive(entry{name: "trivy.db", content: make([]byte, 100<<20)}, meta), "times the size of the layer", gate.ErrInvalid},
 		"bomb_behind":     {layer(zipped(t, append(unzipped(t, good), make([]byte, 80<<20)...))), "archive", gate.ErrInvalid},
@@ -110,24 +110,52 @@ func TestHostileContent(t *testing.T) {
 	}
 }
 
-// sparseArchive has a file of 10 GiB of which nothing is stored, as GNU tar writes it.
+// sparseArchive has a file of 10 GiB of which nothing is stored, as old GNU tar writes it.
 func sparseArchive() []byte {
+	h := rawHeader("trivy.db", tar.TypeGNUSparse, 0)
+	copy(h[257:], "ustar  \x00")                    // magic of GNU
+	copy(h[386:], "00000000000\x0000000000000\x00") // one piece, empty
+	copy(h[483:], "120000000000\x00")               // real size, 10 GiB
+	return append(summed(h), make([]byte, 1024)...)
+}
+
+// paxSparseArchive is likewise, as tar writes it today: a plain file with records.
+func paxSparseArchive() []byte {
+	var records []byte
+	for _, r := range []string{"GNU.sparse.major=0", "GNU.sparse.minor=1", "GNU.sparse.size=10737418240", "GNU.sparse.numblocks=1", "GNU.sparse.map=10737418240,0"} {
+		n := len(r) + 2
+		for len(fmt.Sprintf("%d %s\n", n, r)) != n {
+			n++
+		}
+		records = fmt.Appendf(records, "%d %s\n", n, r)
+	}
 	block := make([]byte, 512)
-	copy(block, "trivy.db")
-	copy(block[100:], "0000600\x000000000\x000000000\x00")
-	copy(block[124:], "00000000000\x00")                // stored size
-	copy(block[136:], "00000000000\x00")                // time
-	block[156] = tar.TypeGNUSparse                      //
-	copy(block[257:], "ustar  \x00")                    // magic of GNU
-	copy(block[386:], "00000000000\x0000000000000\x00") // one piece, empty
-	copy(block[483:], "120000000000\x00")               // real size, 10 GiB
+	copy(block, records)
+	archive := append(summed(rawHeader("pax", tar.TypeXHeader, len(records))), block...)
+	archive = append(archive, summed(rawHeader("trivy.db", tar.TypeReg, 0))...)
+	return append(archive, make([]byte, 1024)...)
+}
+
+func rawHeader(name string, kind byte, size int) []byte {
+	h := make([]byte, 512)
+	copy(h, name)
+	copy(h[100:], "0000600\x000000000\x000000000\x00")
+	copy(h[124:], fmt.Sprintf("%011o\x00", size))
+	copy(h[136:], "00000000000\x00") // time
+	h[156] = kind
+	copy(h[257:], "ustar\x0000")
+	return h
+}
+
+// summed is a header with its checksum.
+func summed(h []byte) []byte {
 	sum := 0
-	copy(block[148:], "        ")
-	for _, b := range block {
+	copy(h[148:], "        ")
+	for _, b := range h {
 		sum += int(b)
 	}
-	copy(block[148:], fmt.Sprintf("%06o\x00 ", sum))
-	return append(block, make([]byte, 1024)...)
+	copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return h
 }
 
 func unzipped(t *testing.T, b []byte) []byte {
