@@ -20,8 +20,9 @@ import (
 type Origin interface {
 	// Name is the place in messages, without credentials.
 	Name() string
-	// Manifest reads the manifest that ref names: a digest, or the tag at which a
-	// signature is kept; at most registry.MaxManifestBytes. Errors: gate.ErrNotFound
+	// Manifest reads the manifest that ref names: a digest, or one of the tags at which
+	// signatures are kept, "sha256-HEX.sig" and "sha256-HEX" (which is also what the
+	// registry lists as referring to HEX); at most registry.MaxManifestBytes. Errors: gate.ErrNotFound
 	// when there is none, gate.ErrRegistryUnavailable and others of gate.Source when it
 	// cannot be known.
 	Manifest(ctx context.Context, ref string) ([]byte, error)
@@ -46,8 +47,28 @@ func (o *mirrorOrigin) Name() string { return o.repository.Repository }
 
 // Manifest implements [Origin].
 func (o *mirrorOrigin) Manifest(ctx context.Context, ref string) (raw []byte, err error) {
+	if of, ok := referred(ref); ok {
+		return o.referrers(ctx, of, ref)
+	}
 	err = o.at(func(loc gate.Location) error {
 		raw, _, err = o.client.RawManifest(ctx, loc, ref)
+		return err
+	})
+	return raw, err
+}
+
+// referrers is what the registry lists, or the list at the tag where it cannot.
+func (o *mirrorOrigin) referrers(ctx context.Context, of gate.Digest, tag string) (raw []byte, err error) {
+	err = o.at(func(loc gate.Location) error {
+		raw, err = o.client.Referrers(ctx, loc, of)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		listed := err
+		raw, _, err = o.client.RawManifest(ctx, loc, tag)
+		if errors.Is(err, gate.ErrNotFound) && !errors.Is(listed, gate.ErrNotFound) {
+			return listed // whether there is one is not known
+		}
 		return err
 	})
 	return raw, err
@@ -112,12 +133,18 @@ func (k kept) Name() string { return k.dir }
 
 // Manifest implements [Origin].
 func (k kept) Manifest(_ context.Context, ref string) ([]byte, error) {
-	name := manifestFile
-	if ref != string(k.source.Manifest) {
+	var name string
+	switch d := gate.Digest(ref); {
+	case d == k.source.Manifest:
+		name = manifestFile
+	case d.Valid():
+		name = filepath.Join(blobsDir, d.Hex())
+	case ref == signatureTag(k.source.Manifest):
 		name = signatureFile
-		if ref != signatureTag(k.source.Manifest) {
-			return nil, fmt.Errorf("%s: it is not kept: %w", gate.Quoted(ref, 100), gate.ErrNotFound)
-		}
+	case ref == referrersTag(k.source.Manifest):
+		name = referrersFile
+	default:
+		return nil, fmt.Errorf("%s: it is not kept: %w", gate.Quoted(ref, 100), gate.ErrNotFound)
 	}
 	raw, err := readSmall(filepath.Join(k.dir, name), registry.MaxManifestBytes)
 	if errors.Is(err, os.ErrNotExist) {

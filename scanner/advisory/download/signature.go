@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 
 	cosign "github.com/sigstore/cosign/v2/pkg/types"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
@@ -96,11 +97,12 @@ func signatureTag(d gate.Digest) string { return "sha256-" + d.Hex() + ".sig" }
 
 // signed is a signature that one of our keys has made.
 type signed struct {
-	by       string // file of the key
-	manifest []byte // in which it stands
-	layer    descriptor
-	payload  []byte
+	by    string            // file of the key
+	files map[string][]byte // what another process would read of it, by the name to keep it under
 }
+
+// errUnsigned: there is no signature, in whatever format.
+var errUnsigned = fmt.Errorf("it is not signed, and advisories.keys wants that; sign it with cosign sign --key: %w", gate.ErrInvalid)
 
 // verifySignature looks for a signature of the manifest by one of the keys; the zero value
 // when there are no keys. What is signed is the payload, which names the manifest.
@@ -109,16 +111,38 @@ func (d *Downloader) verifySignature(ctx context.Context, o Origin, of gate.Dige
 	if len(d.keys) == 0 {
 		return signed{}, nil
 	}
+	s, simple := d.simpleSignature(ctx, o, of)
+	if simple == nil {
+		return s, nil
+	}
+	if !errors.Is(simple, gate.ErrInvalid) {
+		return signed{}, fmt.Errorf("reading its signatures: %w", simple)
+	}
+	s, bundled := d.bundleSignature(ctx, o, of)
+	switch {
+	case bundled == nil:
+		return s, nil
+	case !errors.Is(bundled, gate.ErrInvalid):
+		return signed{}, fmt.Errorf("reading its signatures: %w", bundled)
+	case errors.Is(bundled, errUnsigned):
+		return signed{}, simple
+	}
+	return signed{}, bundled
+}
+
+// simpleSignature looks for one beside the manifest, as cosign has signed since its first
+// version; errUnsigned when there is none.
+func (d *Downloader) simpleSignature(ctx context.Context, o Origin, of gate.Digest) (signed, error) {
 	raw, err := o.Manifest(ctx, signatureTag(of))
 	if errors.Is(err, gate.ErrNotFound) {
-		return signed{}, fmt.Errorf("it is not signed, and advisories.keys wants that (there is no tag %q); sign it: cosign sign --key … --tlog-upload=false, with cosign 3 also --new-bundle-format=false: %w", signatureTag(of), gate.ErrInvalid)
+		return signed{}, errUnsigned
 	}
 	if err != nil {
-		return signed{}, fmt.Errorf("reading its signatures: %w", err)
+		return signed{}, err
 	}
 	m, err := readManifest(raw, "")
 	if err != nil {
-		return signed{}, fmt.Errorf("reading its signatures: %w", err)
+		return signed{}, err
 	}
 	why := errors.New("there is none of the type " + cosign.SimpleSigningMediaType)
 	for _, l := range m.layers[:min(len(m.layers), maxSignatures)] {
@@ -127,11 +151,11 @@ func (d *Downloader) verifySignature(ctx context.Context, o Origin, of gate.Dige
 		}
 		s, err := d.verifyOne(ctx, o, of, l)
 		if err == nil {
-			s.manifest = raw
+			s.files[signatureFile] = raw
 			return s, nil
 		}
 		if !errors.Is(err, gate.ErrInvalid) {
-			return signed{}, fmt.Errorf("reading its signatures: %w", err)
+			return signed{}, err
 		}
 		why = err
 	}
@@ -174,7 +198,7 @@ func (d *Downloader) verifyOne(ctx context.Context, o Origin, of gate.Digest, l 
 	case p.Critical.Image.DockerManifestDigest != string(of):
 		return invalid("what it signs is %s, and not this manifest", gate.Quoted(p.Critical.Image.DockerManifestDigest, 80))
 	}
-	return signed{by: by, layer: l, payload: content}, nil
+	return signed{by: by, files: map[string][]byte{path.Join(blobsDir, l.Digest.Hex()): content}}, nil
 }
 
 // readBlob reads a small blob and checks it against its digest.

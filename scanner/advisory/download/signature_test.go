@@ -19,6 +19,7 @@ import (
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/dsse"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
@@ -83,6 +84,25 @@ func sign(t *testing.T, r *fake.Registry, of gate.Digest, layers ...fake.Blob) {
 	}
 }
 
+// bundleOf is a statement as cosign 3 signs it.
+func bundleOf(t *testing.T, by signature.Signer, statement []byte) fake.Blob {
+	t.Helper()
+	envelope, err := dsse.WrapSigner(by, "application/vnd.in-toto+json").SignMessage(bytes.NewReader(statement))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fake.Blob{MediaType: bundleType + ".v0.3+json", Content: fmt.Appendf(nil,
+		`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"x"}},"dsseEnvelope":%s}`, envelope)}
+}
+
+// refer puts an artifact with a bundle that refers to a manifest.
+func refer(t *testing.T, r *fake.Registry, of gate.Digest, bundle fake.Blob) {
+	t.Helper()
+	if _, err := r.PutArtifact("trivy-db", "", fake.Artifact{ArtifactType: bundleType + ".v0.3+json", Subject: of, Layers: []fake.Blob{bundle}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSignature(t *testing.T) {
 	ours, others := ecdsaSigner(t), ecdsaSigner(t)
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
@@ -104,6 +124,15 @@ func TestSignature(t *testing.T) {
 			}
 			p := payloadOf(of, kind)
 			return []fake.Blob{signatureOf(t, by, p, p)}
+		}
+	}
+	const statement, predicate = "https://in-toto.io/Statement/v1", "https://sigstore.dev/cosign/sign/v1"
+	bundle := func(by signer, of gate.Digest, statement, predicate string) func(gate.Digest) []fake.Blob {
+		return func(self gate.Digest) []fake.Blob {
+			if of != "" {
+				self = of
+			}
+			return []fake.Blob{bundleOf(t, by, fmt.Appendf(nil, `{"_type":%q,"subject":[{"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, statement, self.Hex(), predicate))}
 		}
 	}
 	for name, c := range map[string]struct {
@@ -147,6 +176,20 @@ func TestSignature(t *testing.T) {
 		"second_counts": {func(self gate.Digest) []fake.Blob {
 			return append(blob(others, "", cosignKind)(self), blob(ours, self, cosignKind)(self)...)
 		}, ours.file, ""},
+		"bundle":                 {bundle(ours, "", statement, predicate), ours.file, ""},
+		"bundle_of_another_key":  {bundle(others, "", statement, predicate), "", "none of advisories.keys"},
+		"bundle_of_another":      {bundle(ours, other, statement, predicate), "", "not this manifest"},
+		"bundle_that_says_other": {bundle(ours, "", statement, "https://cosign.sigstore.dev/attestation/vuln/v1"), "", "has the types"},
+		"bundle_of_other_type":   {bundle(ours, "", "https://in-toto.io/Statement/v9", predicate), "", "has the types"},
+		"bundle_without_envelope": {func(gate.Digest) []fake.Blob {
+			return []fake.Blob{{MediaType: bundleType + ".v0.3+json", Content: []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`)}}
+		}, "", "signed statement"},
+		"bundle_is_huge": {func(gate.Digest) []fake.Blob {
+			return []fake.Blob{{MediaType: bundleType + ".v0.3+json", Content: make([]byte, maxBundleBytes+1)}}
+		}, "", "at most"},
+		"bundle_second_counts": {func(self gate.Digest) []fake.Blob {
+			return append(bundle(others, self, statement, predicate)(self), bundle(ours, self, statement, predicate)(self)...)
+		}, ours.file, ""},
 		"too_many": {func(self gate.Digest) (list []fake.Blob) {
 			for range maxSignatures {
 				list = append(list, blob(others, self, cosignKind)(self)...)
@@ -157,7 +200,11 @@ func TestSignature(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, fake.Options{})
 			of := put(t, r, "2", layer)
-			if c.signatures != nil {
+			if strings.Contains(name, "bundle") {
+				for _, b := range c.signatures(of) {
+					refer(t, r, of, b)
+				}
+			} else if c.signatures != nil {
 				sign(t, r, of, c.signatures(of)...)
 			}
 			d := newDownloader(t, Options{Repositories: []Repository{at(r)}, Keys: keys, KeepLayer: true})

@@ -13,7 +13,7 @@ import (
 const (
 	sourceFile    = "source.json"
 	manifestFile  = "manifest.json"
-	signatureFile = "signature.json" // the manifest of the signatures, where keys are configured
+	signatureFile = "signature.json" // the manifest of the simple signatures, where keys are configured
 )
 
 // importPrefix begins the names of unfinished copies in the directory of advisory data,

@@ -108,11 +108,8 @@ func (d *Downloader) layBlobs(dir string, s signed, layer string, digest gate.Di
 	if err := os.Mkdir(blobs, 0o700); err != nil {
 		return diskError("making", blobs, err)
 	}
-	if s.manifest != nil {
-		if err := writeSynced(filepath.Join(dir, signatureFile), s.manifest); err != nil {
-			return err
-		}
-		if err := writeSynced(filepath.Join(blobs, s.layer.Digest.Hex()), s.payload); err != nil {
+	for _, name := range s.sortedFiles() {
+		if err := writeSynced(filepath.Join(dir, filepath.FromSlash(name)), s.files[name]); err != nil {
 			return err
 		}
 	}
