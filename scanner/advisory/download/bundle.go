@@ -70,12 +70,23 @@ func (d *Downloader) bundleSignature(ctx context.Context, o Origin, of gate.Dige
 			s.files[referrersFile] = raw
 			return s, nil
 		}
-		if !errors.Is(err, gate.ErrInvalid) {
+		if why = doesNotCount(err); why == nil {
 			return signed{}, err
 		}
-		why = err
 	}
 	return signed{}, why
+}
+
+// doesNotCount is why a signature is passed over for the next one, as gate.ErrInvalid: it
+// is not a good one, or what it names is not there. nil when it could not be known.
+func doesNotCount(err error) error {
+	switch {
+	case errors.Is(err, gate.ErrInvalid):
+		return err
+	case errors.Is(err, gate.ErrNotFound):
+		return fmt.Errorf("%w: %w", err, gate.ErrInvalid)
+	}
+	return nil
 }
 
 // mayBeBundle looks at how a registry lists an artifact. Some give the type of its

@@ -154,10 +154,9 @@ func (d *Downloader) simpleSignature(ctx context.Context, o Origin, of gate.Dige
 			s.files[signatureFile] = raw
 			return s, nil
 		}
-		if !errors.Is(err, gate.ErrInvalid) {
+		if why = doesNotCount(err); why == nil {
 			return signed{}, err
 		}
-		why = err
 	}
 	return signed{}, fmt.Errorf("none of its %d signatures counts; the last: %w: %w", len(m.layers), why, gate.ErrInvalid)
 }
