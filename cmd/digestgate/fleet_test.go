@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -35,6 +36,7 @@ type fleet struct {
 	advisories string // a link
 	policy     string
 	store      store.Config
+	data       string // the key advisories; "" is the link
 	extra      string
 }
 
@@ -118,9 +120,9 @@ listen: {http: "127.0.0.1:0", admission: "127.0.0.1:0", private: "127.0.0.1:0"}
 store: {url: %[2]q, prefix: fleet, macKeyFile: %[3]s/mac.key}
 registries:
   - {name: hub, type: harbor, host: %[4]q, plainHTTP: true, webhook: {auth: header, secretFiles: [%[3]s/secret]}}
-advisories: {path: %[3]s/advisories, stale: allow}
+advisories: %[6]s
 policy: {paths: [%[3]s/policy.rego]}
-%[5]s`, s.dir, url, f.dir, f.registry.Host, f.extra))
+%[5]s`, s.dir, url, f.dir, f.registry.Host, f.extra, cmp.Or(f.data, fmt.Sprintf("{path: %s, stale: allow}", f.advisories))))
 	return s
 }
 

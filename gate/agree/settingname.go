@@ -9,6 +9,9 @@ const (
 	SettingPolicies      = "policies/active"
 	SettingAdvisories    = "advisories/current"
 	SettingLift          = "advisories/lift"
+	SettingRefresh       = "advisories/refresh"
+	SettingOrders        = "advisories/orders"
+	SettingHolders       = "advisories/holders"
 	SettingAnalyzerSet   = "analyzer/set"
 	SettingAdminToken    = "auth/admin-token"
 	SettingAuthority     = "admission/authority"
@@ -61,6 +64,9 @@ func SettingUses() []SettingUse {
 		{SettingAsked, "the digests that admission was asked for last"},
 		{SettingNamespaces("CLUSTER"), "namespaces that have had an image admitted"},
 		{SettingAdvisories, "which advisory data is in force"},
+		{SettingRefresh, "how asking the repositories of advisory data goes"},
+		{SettingOrders, "what people ordered about advisory data: rollbacks, overrides"},
+		{SettingHolders, "which processes keep which generations of advisory data"},
 		{SettingLift, "which findings the advisory data in force leaves unchanged"},
 		{settingLiftPart + "N", "a part of these findings"},
 		{SettingAnalyzerSet, "the analysers of the worker that started last"},

@@ -96,6 +96,8 @@ type Options struct {
 	Stands func(rec *gate.Record) (g gate.Generation, ok bool)
 	// Policies may be nil.
 	Policies Policies
+	// Advisories may be nil.
+	Advisories Advisories
 	// Registries are shown, tested and synchronised on request.
 	Registries RegistryParts
 	Version    string
@@ -142,6 +144,7 @@ func Register(e *echo.Echo, o Options) {
 	huma.Register(api, operation(http.MethodPost, "/jobs/{id}/cancel", "cancel-job", "Cancel a job", "digestgate cancel"), s.cancelJob)
 	huma.Register(api, operation(http.MethodGet, "/quota", "get-quota", "The quota of the running period", "digestgate quota, dashboards"), s.getQuota)
 	huma.Register(api, operation(http.MethodGet, "/policies", "get-policies", "The policies in force", "operators with curl, audits"), s.getPolicies)
+	s.registerAdvisories(api)
 	s.registerRegistries(api)
 }
 

@@ -163,6 +163,16 @@ func (d down) Request(string) (gate.JobRequest, error)              { return gat
 func (d down) Scan(context.Context, string, bool) (gate.Job, error) { return gate.Job{}, d.err }
 func (d down) InForce(context.Context) (gate.PolicySet, error)      { return gate.PolicySet{}, d.err }
 
+// Advisories.
+func (d down) Status(context.Context) (gate.AdvisoryData, error) { return gate.AdvisoryData{}, d.err }
+func (d down) Update(context.Context, string) error              { return d.err }
+func (d down) Accept(context.Context, string, time.Time, string, string) error {
+	return d.err
+}
+func (d down) Rollback(context.Context, string, string) (gate.AdvisoryGeneration, error) {
+	return gate.AdvisoryGeneration{}, d.err
+}
+
 // TestFailuresTellTheLogOnly: every operation answers a store that is down with
 // 503 and a bug with 500, and shows nothing of the cause.
 func TestFailuresTellTheLogOnly(t *testing.T) {
@@ -179,13 +189,16 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := down{c.err}
 			s := newSite(t, func(o *api.Options) {
-				o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans, o.Policies = d, d, d, d, d, d
+				o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans, o.Policies, o.Advisories = d, d, d, d, d, d, d
 				o.Registries = downRegistries(t, c.err)
 			})
 			for _, r := range routes(s) {
 				body := ""
 				if r.path == "/api/v1/scans" {
 					body = `{"images":["hub.example.com/app:v1"]}`
+				}
+				if strings.HasSuffix(r.path, "/accept") {
+					body = `{"what":"debian 12","until":"2026-12-24T00:00:00Z","reason":"why","by":"me"}`
 				}
 				a := s.send(r.method, r.target(), body, nil)
 				s.refused(a, c.status, c.words)

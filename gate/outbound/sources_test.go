@@ -16,8 +16,9 @@ import (
 var dialers = []string{
 	"gate/outbound/", "store/redis/", "cmd/digestgate/client/", "cmd/digestgate/connect/", "cmd/digestgate/demo/",
 	"scanner/analyzer/sandbox/probe_linux.go", "cmd/digestgate-figures/", "tools/", "examples/",
-	"scanner/registry/session.go", // its transport has the guard's DialContext
-	"webhooks/oidc.go",            // wraps the transport of the client that it is given
+	"scanner/registry/session.go",     // its transport has the guard's DialContext
+	"cmd/digestgate/app/refresher.go", // other processes on the same store
+	"webhooks/oidc.go",                // wraps the transport of the client that it is given
 	"test/",
 }
 

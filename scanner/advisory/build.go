@@ -123,7 +123,7 @@ func replaceable(out string) error {
 		return fmt.Errorf("looking at the output directory: %w: %w", err, gate.ErrInvalid)
 	}
 	for _, e := range entries {
-		if e.Name() != databaseFile && e.Name() != metadataFile {
+		if e.Name() != databaseFile && e.Name() != metadataFile && e.Name() != manifestFile {
 			return fmt.Errorf("output directory %q holds %q, which is not part of an advisory database: %w", out, e.Name(), gate.ErrInvalid)
 		}
 	}

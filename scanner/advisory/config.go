@@ -25,9 +25,7 @@ type Config struct {
 	// Path is a directory with trivy.db and metadata.json, or a symbolic link
 	// to one. It is watched; "" means that no local data is used.
 	Path string `yaml:"path"`
-	// Repositories are OCI repositories of the database, tried in order when
-	// Path is "". This version does not download: with Path "" nothing is
-	// loaded and status says so.
+	// Repositories are OCI repositories of the database, tried in order when Path is "".
 	Repositories []download.Repository `yaml:"repositories"`
 	// Refresh is how often repositories are asked for new data.
 	Refresh time.Duration `yaml:"refresh"`
@@ -41,8 +39,7 @@ type Config struct {
 	// SweepGrace is how long after new data came into force the findings of the data
 	// before may decide a review whose image cannot be matched in time; 0 is never.
 	SweepGrace time.Duration `yaml:"sweepGrace"`
-	// Keys are files with public keys that a downloaded database must be
-	// signed by. This version does not download.
+	// Keys are files with public keys that a downloaded database must be signed by.
 	Keys []string `yaml:"keys"`
 	// Java is the index of Java archives, used when images are analysed.
 	Java JavaConfig `yaml:"java"`
@@ -104,8 +101,11 @@ func (c Config) Validate() error {
 		bad("refresh", "got %v, want 1m or more", c.Refresh)
 	}
 	errs = append(errs, validateRepositories("repositories", c.Repositories)...)
+	if err := download.CheckKeys(c.Keys); err != nil {
+		errs = append(errs, err)
+	}
 	for key, set := range map[string]bool{
-		"keys": len(c.Keys) > 0, "java": c.Java.Path != "" || len(c.Java.Repositories) > 0, "epss": c.EPSS != "", "kev": c.KEV != "",
+		"java": c.Java.Path != "" || len(c.Java.Repositories) > 0, "epss": c.EPSS != "", "kev": c.KEV != "",
 	} {
 		if set {
 			bad(key, "not supported yet, leave it empty")

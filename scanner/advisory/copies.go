@@ -116,6 +116,7 @@ func (c *copies) take(ctx context.Context, dir string, now time.Time) (*Database
 	if err != nil {
 		return nil, err
 	}
+	db.adopt(dir)
 	return c.keep(ctx, db)
 }
 

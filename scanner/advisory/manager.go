@@ -34,6 +34,8 @@ type Options struct {
 	Now    func() time.Time // nil means time.Now
 	// Process and Program name this process and its version, for people.
 	Process, Program string
+	// Downloads says that a [Refresher] brings the data while no path is configured.
+	Downloads bool
 	// Observe leaves the active generation and what is remembered of it alone,
 	// for commands that only ask: the data at Path is used by this process.
 	Observe bool
@@ -46,8 +48,10 @@ type Manager struct {
 	copies *copies
 	member *agree.Member
 	loader Loader
-	log    *slog.Logger
-	now    func() time.Time
+	// downloads: without a path nothing is looked for here, a Refresher brings it.
+	downloads bool
+	log       *slog.Logger
+	now       func() time.Time
 
 	turn sync.Mutex // one look at a time; held while a database is copied
 
@@ -62,6 +66,8 @@ type Manager struct {
 	elsewhere gate.Generation // the active one, while it is not of our data
 	unused    gate.Generation // of the data at Path, while something else is in use
 	damaged   gate.Digest     // of a kept generation that cannot be used
+	lacking   string          // why the files of what is in force are not here; "" when not known
+	refreshed refreshState
 	problem   string
 	checkedAt time.Time
 	changed   chan struct{} // closed at the next change of the generation
@@ -80,7 +86,7 @@ func NewManager(o Options) *Manager {
 		member: agree.NewMember(agree.Options{
 			Kind: Kind(), Store: o.Store, By: o.Process, Program: o.Program, Place: o.Place, DataDir: o.DataDir, Observe: o.Observe, Log: o.Log, Now: o.Now,
 		}),
-		loader: o.Loader, log: o.Log, now: o.Now, changed: make(chan struct{}),
+		loader: o.Loader, downloads: o.Downloads && o.Config.Path == "", log: o.Log, now: o.Now, changed: make(chan struct{}),
 	}
 }
 
@@ -93,8 +99,11 @@ const watchEvery = 15 * time.Second
 // [Manager.Run] keeps trying.
 func (m *Manager) Open(ctx context.Context) error {
 	_, err := m.Refresh(ctx)
-	if err == nil {
+	if err == nil && (!m.downloads || m.Status().Generation.Number > 0) {
 		return nil
+	}
+	if err == nil {
+		err = errors.New("the first data is to be downloaded from advisories.repositories")
 	}
 	fallback := m.openFormer(ctx)
 	if fallback != nil {
@@ -168,6 +177,9 @@ func (m *Manager) Refresh(ctx context.Context) (changed bool, err error) {
 }
 
 func (m *Manager) refresh(ctx context.Context) (bool, error) {
+	if m.downloads {
+		return m.follow(ctx)
+	}
 	changed, err := m.takePath(ctx)
 	if err == nil || agree.IsUnreadable(err) {
 		return changed, err
@@ -180,7 +192,7 @@ func (m *Manager) refresh(ctx context.Context) (bool, error) {
 // takePath looks at Path and takes a new content into use.
 func (m *Manager) takePath(ctx context.Context) (bool, error) {
 	if m.config.Path == "" {
-		return false, fmt.Errorf("advisories.path is empty, and downloading from advisories.repositories is not in this version: nothing can be loaded: %w", gate.ErrAdvisoriesUnavailable)
+		return false, fmt.Errorf("advisories.path is empty, and this process downloads nothing: name a directory with trivy.db and metadata.json: %w", gate.ErrAdvisoriesUnavailable)
 	}
 	now, err := sign(m.config.Path)
 	if err != nil {
@@ -240,51 +252,6 @@ func (m *Manager) settle(s signature, refused error) {
 	m.refused = refused
 }
 
-// follow looks at what is active while the data here has not changed: it takes into use
-// what was put in force elsewhere if its files are here, adopts a number that another
-// replica gave the same content, and activates the data again when the store has lost
-// that it was active. The only error is one that does not pass by itself,
-// [agree.IsUnreadable].
-func (m *Manager) follow(ctx context.Context) (changed bool, err error) {
-	db, err := m.toFollow(ctx)
-	if err == nil && db != nil {
-		var use *Database
-		var g gate.Generation
-		if use, g, err = m.agree(ctx, db); err == nil {
-			changed, err = m.load(ctx, use, g, !m.copies.present(use.Content))
-		}
-	}
-	if agree.IsUnreadable(err) {
-		return false, err
-	}
-	if err != nil { // the data in use is fine; the store reports its own outages
-		m.log.Debug("looking at the active advisory data", "error", err)
-	}
-	return changed, nil
-}
-
-// toFollow is the data that this process speaks for: what it found at Path; without
-// one, what is in force if it is kept here, else what is in use.
-func (m *Manager) toFollow(ctx context.Context) (*Database, error) {
-	m.mu.Lock()
-	found, loaded := m.found, m.loaded
-	m.mu.Unlock()
-	if found != nil {
-		return found, nil
-	}
-	active, ok, err := m.member.Active(ctx)
-	if err != nil || !ok || loaded != nil && (loaded.Content == active.Content || active.Number < m.member.Memory().Seen) {
-		return loaded, err // in use, or the store has lost what was
-	}
-	if db := m.kept(ctx, active.Content); db != nil {
-		return db, nil
-	}
-	if loaded == nil {
-		m.setApart(generationOf(active), gate.Generation{})
-	}
-	return loaded, nil
-}
-
 // setCurrent is called with mu held.
 func (m *Manager) setCurrent(db *Database, g gate.Generation) {
 	m.loaded, m.current = db, g
@@ -320,57 +287,6 @@ func (m *Manager) load(ctx context.Context, db *Database, g gate.Generation, for
 	return true, nil
 }
 
-// prune removes the generations that are not needed any more. Kept are the one in use
-// here, the one in force, and the one before it, to compare with and to go back to; where
-// that one never was here, what was in use here before. Besides these there are
-// candidates, which are not in force yet.
-func (m *Manager) prune() {
-	inForce := m.member.Memory().InForce
-	_, before := inForce.Before()
-	m.mu.Lock()
-	keep := []gate.Digest{inForce.Content, before}
-	for _, db := range []*Database{m.loaded, m.found} {
-		if db != nil {
-			keep = append(keep, db.Content)
-		}
-	}
-	if !m.copies.present(before) {
-		keep = append(keep, m.previous)
-	}
-	m.mu.Unlock()
-	if err := m.copies.prune(m.now(), keep...); err != nil {
-		m.log.Warn("old copies of advisory data could not be removed", "error", err)
-	}
-}
-
-// followEvery is how often the store is asked what is in force: one small value.
-const followEvery = 2 * time.Second
-
-// Run looks at Path, and at what is in force, until ctx ends and returns nil then.
-// Failures are logged once and kept in the status.
-func (m *Manager) Run(ctx context.Context) error {
-	look, follow := time.NewTicker(watchEvery), time.NewTicker(followEvery)
-	defer look.Stop()
-	defer follow.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-look.C:
-			_, _ = m.Refresh(ctx) // Refresh logs and remembers its failure
-		case <-follow.C:
-			m.Follow(ctx)
-		}
-	}
-}
-
-// Follow takes into use what was put in force elsewhere, without looking at Path.
-func (m *Manager) Follow(ctx context.Context) {
-	m.turn.Lock()
-	defer m.turn.Unlock()
-	_, _ = m.follow(ctx) // what does not pass by itself is said by the next look
-}
-
 // Changed returns a channel that is closed when the generation next changes.
 func (m *Manager) Changed() <-chan struct{} {
 	m.mu.Lock()
@@ -382,30 +298,4 @@ func (m *Manager) Changed() <-chan struct{} {
 // gone. The present generation and the one before it are kept.
 func (m *Manager) Dir(content gate.Digest) (dir string, ok bool) {
 	return m.copies.dir(content), content.Valid() && m.copies.present(content)
-}
-
-// Status describes the present state.
-func (m *Manager) Status() Status {
-	now := m.now()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s := Status{
-		Freshness: FreshnessOf(m.current.UpdatedAt, now, m.config.MaxAge), Path: m.config.Path,
-		Generation: m.current, MaxAge: m.config.MaxAge, Problem: m.problem, CheckedAt: m.checkedAt,
-	}
-	if m.elsewhere.Number > 0 {
-		s.Elsewhere = m.elsewhere
-		if s.Problem == "" {
-			s.Problem = fmt.Sprintf("generation %d is active, of other data (as of %s) than that at advisories.path (as of %s): findings made here are replaced by those made with the active generation; bring the same data to every process",
-				m.elsewhere.Number, m.elsewhere.UpdatedAt.Format(time.RFC3339), m.current.UpdatedAt.Format(time.RFC3339))
-		}
-	}
-	if m.unused.Content != "" && s.Problem == "" {
-		s.Problem = fmt.Sprintf("the data at advisories.path (as of %s) is not in use: generation %d, as of %s, was put in force instead; put newer data there to replace it",
-			m.unused.UpdatedAt.Format(time.RFC3339), m.current.Number, m.current.UpdatedAt.Format(time.RFC3339))
-	}
-	if m.loaded != nil {
-		s.Age, s.Summary = now.Sub(m.current.UpdatedAt), m.loaded.Summary
-	}
-	return s
 }

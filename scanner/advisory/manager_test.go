@@ -221,7 +221,7 @@ func TestManager_bad_data(t *testing.T) {
 
 func TestManager_nothing_to_load(t *testing.T) {
 	for name, c := range map[string]struct{ path, want string }{
-		"no_path": {"", "downloading from advisories.repositories is not in this version"},
+		"no_path": {"", "this process downloads nothing"},
 		"missing": {"/nonexistent/advisories", "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -81,7 +81,7 @@ func (m Manifest) Digest() gate.Digest {
 		return m.Sources[0].Digest
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "digestgate generation\ncomposer %d\n", m.Composer)
+	fmt.Fprintf(h, "advisory generation\ncomposer %d\n", m.Composer)
 	for _, s := range m.Sources {
 		fmt.Fprintf(h, "source %q %s priority %d\n", s.Kind, s.Digest, s.Priority)
 	}
@@ -109,15 +109,16 @@ func (m Manifest) origin() string {
 	return m.Sources[0].From
 }
 
-// Oldest is the age of the part of a generation that is oldest: its time, and the bucket
-// that it is of; "" when nothing is held.
-func (m Manifest) Oldest() (bucket string, updatedAt time.Time) {
+// age is the time by which a generation of this newest time is judged: that of its oldest
+// part, so that a new source does not make rows look new that it did not bring.
+func (m Manifest) age(newest time.Time) time.Time {
+	oldest := newest
 	for _, h := range m.Held {
-		if bucket == "" || h.UpdatedAt.Before(updatedAt) {
-			bucket, updatedAt = h.Bucket, h.UpdatedAt
+		if h.UpdatedAt.Before(oldest) {
+			oldest = h.UpdatedAt
 		}
 	}
-	return bucket, updatedAt
+	return oldest
 }
 
 // maxManifestBytes bounds a manifest: a few hundred bytes and some for each held bucket.
@@ -180,4 +181,16 @@ func readManifest(dir string) (text []byte, ok bool, err error) {
 		return nil, false, fmt.Errorf("reading the manifest of advisory data: %w: %w", err, gate.ErrInvalid)
 	}
 	return text, true, nil
+}
+
+// adopt takes over what the manifest in dir says of the database, if it is of its files: an
+// imported bundle has one.
+func (d *Database) adopt(dir string) {
+	text, ok, err := readManifest(dir)
+	if err != nil || !ok {
+		return
+	}
+	if m, err := decodeManifest(text, ""); err == nil && m.database() == d.Content {
+		d.Manifest, d.Content = m, m.Digest()
+	}
 }

@@ -16,5 +16,23 @@ func (m *Manager) Describe(reg prometheus.Registerer) {
 			}
 			return 0
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "digestgate_advisories_updated_timestamp_seconds", Help: "Time of the oldest part of the advisory data in use; 0: none, or not known.",
+		}, func() float64 {
+			if at := m.Status().Generation.UpdatedAt; at.Unix() > 0 {
+				return float64(at.Unix())
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "digestgate_advisories_held_buckets", Help: "Buckets of the advisory data in use that keep earlier rows because newer ones were refused.",
+		}, func() float64 { return float64(len(m.Status().Held)) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "digestgate_advisories_refresh_failures", Help: "How often in a row no repository had usable data, as far as this process knows.",
+		}, func() float64 {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return float64(m.refreshed.Failures)
+		}),
 	)
 }

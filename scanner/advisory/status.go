@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -28,6 +29,10 @@ type Status struct {
 	Age     time.Duration `json:"age"`
 	MaxAge  time.Duration `json:"maxAge"` // 0: never stale
 	Summary Summary       `json:"summary"`
+	// Held are the buckets that keep rows of an earlier source.
+	Held []gate.HeldAdvisories `json:"held,omitempty"`
+	// Notes are what else an operator should know: what is refused, that it gets old.
+	Notes []string `json:"notes,omitempty"`
 	// Problem says in words why the newest data is not in use or why nothing
 	// is; "" when all is well.
 	Problem   string    `json:"problem,omitempty"`
@@ -44,4 +49,83 @@ func FreshnessOf(updatedAt, now time.Time, maxAge time.Duration) Freshness {
 		return Stale
 	}
 	return Fresh
+}
+
+// Status describes the present state.
+func (m *Manager) Status() Status {
+	now := m.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := Status{
+		Freshness: FreshnessOf(m.current.UpdatedAt, now, m.config.MaxAge), Path: m.config.Path,
+		Generation: m.current, MaxAge: m.config.MaxAge, Problem: m.problem, CheckedAt: m.checkedAt, Elsewhere: m.elsewhere,
+	}
+	if m.loaded != nil {
+		s.Age, s.Summary = now.Sub(m.current.UpdatedAt), m.loaded.Summary
+		_, s.Held = m.loaded.Manifest.views()
+	}
+	if s.Problem == "" {
+		s.Problem = m.apartText(now)
+	}
+	s.Notes = m.notes(s, now)
+	return s
+}
+
+// apartText says why what is in force, or anything at all, is not in use here; "" when it
+// is. It is called with mu held.
+func (m *Manager) apartText(now time.Time) string {
+	time := func(g gate.Generation) string { return g.UpdatedAt.Format(time.RFC3339) }
+	switch {
+	case m.downloads && m.elsewhere.Number > 0 && m.lacking != "":
+		return m.lacking
+	case m.downloads && m.elsewhere.Number > 0:
+		return fmt.Sprintf("generation %d is in force, of %s, and its files are on their way here", m.elsewhere.Number, time(m.elsewhere))
+	case m.downloads && m.loaded == nil:
+		return m.refreshed.waiting(now)
+	case m.elsewhere.Number > 0:
+		return fmt.Sprintf("generation %d is active, of other data (as of %s) than that at advisories.path (as of %s): findings made here are replaced by those made with the active generation; bring the same data to every process",
+			m.elsewhere.Number, time(m.elsewhere), time(m.current))
+	case m.unused.Content != "":
+		return fmt.Sprintf("the data at advisories.path (as of %s) is not in use: generation %d, as of %s, was put in force instead; put newer data there to replace it",
+			time(m.unused), m.current.Number, time(m.current))
+	}
+	return ""
+}
+
+// notes are called with mu held.
+func (m *Manager) notes(s Status, now time.Time) (notes []string) {
+	if st := m.refreshed; m.downloads && m.loaded != nil && st.Failures > 0 {
+		notes = append(notes, fmt.Sprintf("no newer data could be had, tried %d times: %s; the next try is at %s", st.Failures, st.Problem, st.NextAt.UTC().Format(time.RFC3339)))
+	}
+	for _, h := range s.Held {
+		notes = append(notes, fmt.Sprintf("%q keeps its rows of %s: %s", h.Bucket, h.UpdatedAt.Format(time.RFC3339), h.Reason))
+	}
+	if s.Freshness == Stale && m.config.Stale != StaleAllow {
+		notes = append(notes, fmt.Sprintf("the data in use is of %s, older than advisories.maxAge (%s)", s.Generation.UpdatedAt.Format(time.RFC3339), m.config.MaxAge))
+	}
+	return notes
+}
+
+// setRefresh takes over how asking the repositories goes.
+func (m *Manager) setRefresh(st refreshState, now time.Time) {
+	if st.Holder != "" && !now.Before(st.Until) {
+		st.Holder, st.Download = "", nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refreshed = st
+}
+
+// setLacking says why the files of the generation in force are not here.
+func (m *Manager) setLacking(why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lacking = why
+}
+
+// obtained forgets what was wrong with the files of the generation in force.
+func (m *Manager) obtained() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lacking, m.damaged = "", ""
 }

@@ -63,6 +63,7 @@ type App struct {
 	quota       *gate.Quota
 	Source      *registry.Client
 	Advisories  *advisory.Manager
+	refresher   *advisory.Refresher
 	Matcher     *match.Matcher
 	policies    *policy.Active
 	Analyzer    *analyzer.Analyzer
@@ -223,8 +224,12 @@ func (a *App) openAdvisories(ctx context.Context) error {
 	a.Advisories = advisory.NewManager(advisory.Options{
 		Config: a.Config.Advisories, DataDir: a.Config.DataDir, Store: a.Store, Place: a.Config.storePlace(),
 		Loader: loadAhead{a}, Log: a.Log, Now: time.Now, Process: ProcessName(), Program: a.Version, Observe: a.Asking,
+		Downloads: a.downloads(),
 	})
 	a.Advisories.Describe(a.Metrics)
+	if err := a.newRefresher(); err != nil {
+		return err
+	}
 	err := a.Advisories.Open(ctx)
 	if errors.Is(err, gate.ErrAdvisoriesUnavailable) {
 		// Images are analysed and wait; known images are still decided.

@@ -45,6 +45,10 @@ func (a *App) follow(ctx context.Context, s *Running) {
 	}
 	if a.Advisories != nil {
 		s.work.Go(func() { a.untilDone(ctx, "advisories", a.Advisories.Run) })
+		if a.refresher != nil {
+			a.refresher.Address = a.privateURL(s.Addresses["private"])
+			s.work.Go(func() { a.refresher.Run(ctx) })
+		}
 		s.work.Go(func() { a.Standing.Lifts.Follow(ctx, a.Store, a.Matcher, a.Log) })
 	}
 	if a.policies != nil {

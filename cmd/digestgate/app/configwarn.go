@@ -30,13 +30,10 @@ func (l *loaded) warnUnused() {
 				fmt.Sprintf("%q is not used by this version yet: images are pulled from host, with username, credentials.dockerConfig or credentials.helper; remove it", r.Region))
 		}
 	}
-	if l.Places.Given("advisories.repositories") && len(l.Advisories.Repositories) > 0 {
-		l.Places.Warn("advisories.repositories",
-			"not used by this version yet, which downloads no advisory data; bring the data to advisories.path yourself (docs/advisories.md) and remove the key")
-	}
-	if l.Places.Given("advisories.refresh") {
-		l.Places.Warn("advisories.refresh",
-			"not used by this version yet, which downloads no advisory data; advisories.path is looked at every 15 s; remove the key")
+	for _, key := range []string{"advisories.repositories", "advisories.refresh"} {
+		if l.Places.Given(key) && l.Advisories.Path != "" && (key != "advisories.repositories" || len(l.Advisories.Repositories) > 0) {
+			l.Places.Warn(key, "has no effect while advisories.path names a directory, which is looked at every 15 s; remove one of the two")
+		}
 	}
 	if !l.Store.Shared() && l.Store.Prefix != store.Default().Prefix {
 		l.Places.Warn("store.prefix", fmt.Sprintf("%q has no effect on an SQLite store; remove it", l.Store.Prefix))
@@ -55,8 +52,8 @@ func (l *loaded) warnRefusesAll() {
 	default:
 		l.warnRepositories()
 	}
-	if l.used(needs[partAdvisories]...) && l.Advisories.Path == "" {
-		all("advisories.path", "there is no advisory data: new images stay PENDING and are never admitted; name a directory with trivy.db and metadata.json (docs/advisories.md)")
+	if l.used(needs[partAdvisories]...) && l.Advisories.Path == "" && len(l.Advisories.Repositories) == 0 {
+		all("advisories.path", "there is no advisory data: new images stay PENDING and are never admitted; name a directory with trivy.db and metadata.json, or advisories.repositories to download it from (docs/advisories.md)")
 	}
 	if size := l.Scan.MaxImageBytes; size > 0 && size < smallestImage {
 		all("scan.maxImageBytes", "%s is less than any image has: every image is refused as UNASSESSABLE", size)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -20,6 +21,10 @@ func (a *App) private() http.Handler {
 	mux := http.NewServeMux()
 	// called by: Prometheus
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
+	if a.refresher != nil {
+		// called by: other processes of digestgate
+		mux.Handle("GET "+advisory.PeerPath+"{content}/{file}", a.Advisories.Serve())
+	}
 	// called by: kubelet probes (livenessProbe)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		// Evaluations that never end have taken every slot: only a restart
@@ -125,8 +130,12 @@ func (a *App) ready(ctx context.Context) (text string, ok bool) {
 	}
 	// Without advisories known images are still decided; new ones wait.
 	if a.Advisories != nil {
-		if st := a.Advisories.Status(); st.Problem != "" {
+		st := a.Advisories.Status()
+		if st.Problem != "" {
 			warn("advisories", st.Problem)
+		}
+		for _, note := range st.Notes {
+			warn("advisories", note)
 		}
 	}
 	if a.Analyzer != nil {

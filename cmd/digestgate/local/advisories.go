@@ -19,9 +19,21 @@ import (
 )
 
 // NewAdvisoriesCommand builds and describes advisory databases.
-func NewAdvisoriesCommand(o *app.Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "advisories", Short: "Build and inspect advisory databases"}
-	cmd.AddCommand(newAdvisoriesBuildCommand(), newAdvisoriesStatusCommand(o))
+//
+// server are the commands that ask a server, ask has the command "status" do so where
+// there is no directory.
+func NewAdvisoriesCommand(o *app.Options, server []*cobra.Command, ask func(status *cobra.Command, o *app.Options, hasPath func() bool)) *cobra.Command {
+	cmd := &cobra.Command{Use: "advisories", Short: "Build, inspect and move advisory data, and have a server update it or go back"}
+	status := newAdvisoriesStatusCommand(o)
+	ask(status, o, func() bool {
+		if path, err := status.Flags().GetString("path"); err == nil && path != "" {
+			return true
+		}
+		config, err := o.Load()
+		return err != nil || config.Advisories.Path != ""
+	})
+	cmd.AddCommand(newAdvisoriesBuildCommand(), status, newAdvisoriesExportCommand(o), newAdvisoriesImportCommand(o))
+	cmd.AddCommand(server...)
 	return cmd
 }
 
@@ -115,7 +127,7 @@ func newAdvisoriesStatusCommand(o *app.Options) *cobra.Command {
 	var path, format string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Check the advisory database at advisories.path and say what it holds",
+		Short: "Check the advisory database at advisories.path, or ask a server how its data stands",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := o.Load()
@@ -126,7 +138,7 @@ func newAdvisoriesStatusCommand(o *app.Options) *cobra.Command {
 				path = config.Advisories.Path
 			}
 			if path == "" {
-				return fmt.Errorf("advisories.path is empty, and downloading from advisories.repositories is not in this version: build a database with \"digestgate advisories build\" and name it there or with --path: %w", gate.ErrAdvisoriesUnavailable)
+				return fmt.Errorf("advisories.path is empty: ask a server with --server URL, or name a directory with --path: %w", gate.ErrAdvisoriesUnavailable)
 			}
 			now := time.Now()
 			db, err := advisory.Inspect(cmd.Context(), path, now)

@@ -1,0 +1,54 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/advisory/download"
+	"github.com/digestgate/digestgate/scanner/registry"
+)
+
+// mirrors are the repositories of advisory data as the refresher asks them.
+type mirrors struct{ *download.Downloader }
+
+// newMirrors makes the downloads of advisory data, which tell r how far they are.
+func (a *App) newMirrors(r *advisory.Refresher) (advisory.Mirrors, error) {
+	var registries []registry.Config
+	for _, entry := range a.Config.Registries {
+		registries = append(registries, entry.Config)
+	}
+	c := a.Config.Advisories
+	d, err := download.New(download.Options{
+		Artifact: download.Database(), Repositories: c.Repositories, Registries: registries, Keys: c.Keys,
+		Dir: filepath.Join(a.Config.DataDir, "advisories"), Log: a.Log, Now: time.Now,
+		Progress: func(p download.Progress) { r.Progress(p.Repository, string(p.Phase), p.Done, p.Total) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.onClose(d.Close)
+	d.Describe(a.Metrics)
+	return mirrors{d}, nil
+}
+
+// Fetch implements advisory.Mirrors.
+func (m mirrors) Fetch(ctx context.Context, r advisory.MirrorRequest) (*advisory.Download, error) {
+	c, err := m.Downloader.Fetch(ctx, download.Request{
+		InForce: r.Settled, Digest: r.Digest, Again: r.Again,
+		Accept: func(ctx context.Context, c *download.Candidate) error { return r.Accept(ctx, downloaded(c)) },
+	})
+	if err != nil || c == nil {
+		return nil, err
+	}
+	d := downloaded(c)
+	return &d, nil
+}
+
+func downloaded(c *download.Candidate) advisory.Download {
+	return advisory.Download{
+		Dir: c.Dir, Repository: c.Repository, Manifest: c.Manifest, Own: c.Own,
+		Discard: func() { _ = c.Discard() }, // nothing is left when it was kept
+	}
+}

@@ -1,0 +1,125 @@
+package gate
+
+import "time"
+
+// AdvisoryData is how the advisory data of an installation stands: what is in force, what
+// can be gone back to, and how asking the repositories goes. It is what all processes on
+// the store know; see scanner/advisory.
+type AdvisoryData struct {
+	// InForce is the generation that decides; its Number is 0 before there is one.
+	InForce AdvisoryGeneration `json:"inForce"`
+	// Before is the one that a rollback goes to; its Number is 0 when there is none.
+	Before AdvisoryGeneration `json:"before,omitzero"`
+	// Repositories are asked for newer data; empty when advisories.path is used, or this
+	// process is not configured to.
+	Repositories []string `json:"repositories"`
+	// Waiting says what the installation waits for while it has no data, and how far that
+	// is; "" when there is data.
+	Waiting string `json:"waiting,omitempty"`
+	// Problem says why there is no newer data, in words; "" when all is well.
+	Problem string `json:"problem,omitempty"`
+	// CheckedAt is when the repositories were asked last, CheckedBy the process that did,
+	// NextAt when they are asked again. Zero: never.
+	CheckedAt time.Time `json:"checkedAt,omitzero"`
+	CheckedBy string    `json:"checkedBy,omitempty"`
+	NextAt    time.Time `json:"nextAt,omitzero"`
+	// Failures is how often in a row no repository had usable data.
+	Failures int `json:"failures"`
+	// Download is what is being downloaded now; nil for nothing.
+	Download *AdvisoryDownload `json:"download,omitempty"`
+	// Offered is what the repositories offered last, and whether it was taken.
+	Offered *OfferedAdvisories `json:"offered,omitempty"`
+	// RolledBack is the generation that a person went back from: data that is not newer
+	// than it is not put in force; nil for none.
+	RolledBack *RolledBackAdvisories `json:"rolledBack,omitempty"`
+	// Accepted are the refusals that a person overrides, expired ones too.
+	Accepted []AcceptedAdvisories `json:"accepted"`
+	// Processes are those that keep generations, and which.
+	Processes []AdvisoryHolder `json:"processes"`
+	// Audit are the last things that people ordered, the newest first.
+	Audit []AdvisoryOrder `json:"audit"`
+}
+
+// AdvisoryGeneration is one generation with what it is made of.
+type AdvisoryGeneration struct {
+	Number      int64     `json:"number"`
+	Content     Digest    `json:"content,omitempty"`
+	UpdatedAt   time.Time `json:"updatedAt,omitzero"`
+	ActivatedAt time.Time `json:"activatedAt,omitzero"`
+	By          string    `json:"by,omitempty"`
+	// Sources are in the order of their priority.
+	Sources []AdvisorySource `json:"sources,omitempty"`
+	// Held are the buckets whose newer rows were refused.
+	Held []HeldAdvisories `json:"held,omitempty"`
+}
+
+// AdvisorySource is one source of a generation.
+type AdvisorySource struct {
+	Kind      string    `json:"kind"`
+	Digest    Digest    `json:"digest"`
+	Priority  int       `json:"priority"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	From      string    `json:"from,omitempty"` // REPOSITORY@DIGEST; "" for a directory
+}
+
+// HeldAdvisories is a bucket that keeps the rows of an earlier source.
+type HeldAdvisories struct {
+	Bucket    string    `json:"bucket"`
+	UpdatedAt time.Time `json:"updatedAt"` // of the rows that are kept
+	Reason    string    `json:"reason"`
+}
+
+// AdvisoryDownload is a download that is under way.
+type AdvisoryDownload struct {
+	By         string    `json:"by"` // the process
+	Repository string    `json:"repository"`
+	Doing      string    `json:"doing"`
+	Done       int64     `json:"done"`  // bytes
+	Total      int64     `json:"total"` // 0: not known
+	Since      time.Time `json:"since"`
+}
+
+// OfferedAdvisories is what repositories offered last.
+type OfferedAdvisories struct {
+	From      string    `json:"from"`
+	Content   Digest    `json:"content,omitempty"`
+	UpdatedAt time.Time `json:"updatedAt,omitzero"`
+	// Refused says why nothing of it was taken; "" when it was, or was in force.
+	Refused string `json:"refused,omitempty"`
+	// Buckets are those that were refused.
+	Buckets []HeldAdvisories `json:"buckets,omitempty"`
+}
+
+// RolledBackAdvisories is a generation that a person went back from.
+type RolledBackAdvisories struct {
+	Number    int64     `json:"number"`
+	Content   Digest    `json:"content"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	By        string    `json:"by"`
+	Reason    string    `json:"reason,omitempty"`
+	At        time.Time `json:"at"`
+}
+
+// AcceptedAdvisories is a refusal that a person overrides until a date.
+type AcceptedAdvisories struct {
+	What   string    `json:"what"` // a digest, or the name of a bucket
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
+}
+
+// AdvisoryHolder is a process that keeps generations.
+type AdvisoryHolder struct {
+	Process  string    `json:"process"`
+	Address  string    `json:"address,omitempty"` // of its private listener, for other processes
+	Contents []Digest  `json:"contents"`
+	SeenAt   time.Time `json:"seenAt"`
+}
+
+// AdvisoryOrder is one thing that a person ordered.
+type AdvisoryOrder struct {
+	At   time.Time `json:"at"`
+	By   string    `json:"by"`
+	What string    `json:"what"`
+}

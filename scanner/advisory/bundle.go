@@ -1,0 +1,238 @@
+package advisory
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// A bundle carries a generation to an installation that reaches no repository: a tar of
+// bundle.json, which names what it holds, and then the files, compressed with gzip.
+
+// bundleFile is the first file of a bundle.
+const bundleFile = "bundle.json"
+
+// bundleFormat is the layout of a bundle.
+const bundleFormat = 1
+
+// bundleHead says what a bundle holds.
+type bundleHead struct {
+	Format    int         `json:"format"`
+	Content   gate.Digest `json:"content"`
+	UpdatedAt time.Time   `json:"updatedAt"`
+	MadeAt    time.Time   `json:"madeAt"`
+	Bytes     int64       `json:"bytes"` // of trivy.db
+}
+
+// Export writes the generation in dir, a kept one or a directory of an operator, to w as a
+// bundle, after checking it completely. Errors: gate.ErrInvalid (the data), gate.ErrResource
+// (the file cannot be written), gate.ErrTimeout.
+func Export(ctx context.Context, dir string, w io.Writer, now time.Time) (*Database, error) {
+	db, err := Inspect(ctx, dir, now)
+	if err != nil {
+		return nil, err
+	}
+	text, ok, err := readManifest(dir)
+	if err == nil && ok {
+		if db.Manifest, err = decodeManifest(text, ""); err == nil && db.Manifest.database() != db.Content {
+			err = fmt.Errorf("the files in %q are not those of its %s: %w", dir, manifestFile, gate.ErrInvalid)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	db.Content = db.Manifest.Digest()
+	zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	archive := tar.NewWriter(zip)
+	head, err := json.MarshalIndent(bundleHead{bundleFormat, db.Content, db.UpdatedAt, now.UTC().Truncate(time.Second), db.Summary.Bytes}, "", "  ")
+	if err == nil {
+		err = putFile(archive, bundleFile, head)
+	}
+	if err == nil {
+		text, err = db.Manifest.encode()
+	}
+	if err == nil {
+		err = putFile(archive, manifestFile, text)
+	}
+	for _, name := range []string{metadataFile, databaseFile} {
+		if err == nil {
+			err = putFrom(ctx, archive, name, filepath.Join(dir, name))
+		}
+	}
+	if err = errors.Join(err, archive.Close(), zip.Close()); err != nil {
+		return nil, resourceError("writing the bundle", err)
+	}
+	return db, nil
+}
+
+func putFile(archive *tar.Writer, name string, content []byte) error {
+	err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(content)), Typeflag: tar.TypeReg})
+	if err == nil {
+		_, err = archive.Write(content)
+	}
+	return err
+}
+
+func putFrom(ctx context.Context, archive *tar.Writer, name, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: info.Size(), Typeflag: tar.TypeReg}); err != nil {
+		return err
+	}
+	_, err = copyContext(ctx, archive, f)
+	return err
+}
+
+// Import unpacks a bundle beside out, checks every byte against the digest that it names,
+// and puts the result at out in one step, as [Build] does. Nothing of a bundle that is
+// damaged, or larger than it says, is left. Errors: gate.ErrInvalid (the bundle, or out
+// holds something else), gate.ErrTooLarge, gate.ErrResource, gate.ErrTimeout.
+func Import(ctx context.Context, r io.Reader, out string, now time.Time) (*Database, error) {
+	if err := replaceable(out); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return nil, resourceError("making the directory of the advisory database", err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(out), ".advisories-*")
+	if err != nil {
+		return nil, resourceError("making a temporary directory", err)
+	}
+	defer os.RemoveAll(tmp) // after the rename there is nothing left to remove
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return nil, resourceError("making a temporary directory", err)
+	}
+	head, err := unpackBundle(ctx, r, tmp)
+	if err != nil {
+		return nil, fmt.Errorf("reading the bundle: %w", err)
+	}
+	if head.UpdatedAt.After(now.Add(maxFutureSkew)) {
+		return nil, fmt.Errorf("the data of the bundle is of %s, which is in the future: %w", head.UpdatedAt.Format(time.RFC3339), gate.ErrInvalid)
+	}
+	db, err := inspectAs(ctx, tmp, head.Content)
+	if err != nil {
+		return nil, err
+	}
+	if err := swapDirectory(tmp, out); err != nil {
+		return nil, resourceError(fmt.Sprintf("putting the advisory database at %q", out), err)
+	}
+	db.Dir = out
+	return db, nil
+}
+
+// unpackBundle writes the files of a bundle into dir. The names, their order and their
+// kinds are fixed: nothing else is in one.
+func unpackBundle(ctx context.Context, r io.Reader, dir string) (head bundleHead, err error) {
+	zip, err := gzip.NewReader(r)
+	if err != nil {
+		return head, fmt.Errorf("it is not compressed with gzip: %w: %w", err, gate.ErrInvalid)
+	}
+	archive := tar.NewReader(zip)
+	text, err := takeFile(archive, bundleFile, maxMetadataBytes)
+	if err == nil {
+		err = json.Unmarshal(text, &head)
+	}
+	switch {
+	case err != nil:
+		return head, fmt.Errorf("%s: %w: %w", bundleFile, err, gate.ErrInvalid)
+	case head.Format != bundleFormat:
+		return head, fmt.Errorf("it has format %d, this version reads format %d: %w", head.Format, bundleFormat, gate.ErrInvalid)
+	case !head.Content.Valid() || head.Bytes <= 0 || head.Bytes > maxDatabaseBytes:
+		return head, fmt.Errorf("%s names no content, or %d bytes: %w", bundleFile, head.Bytes, gate.ErrInvalid)
+	}
+	if have, known := freeBytes(dir); known && have < head.Bytes+spare {
+		return head, fmt.Errorf("it needs %s in %q, and %s are free: %w", gate.ByteSize(head.Bytes+spare), filepath.Dir(dir), gate.ByteSize(max(have, 0)), gate.ErrResource)
+	}
+	for _, f := range peerFiles {
+		most := f.most
+		if f.name == databaseFile {
+			most = head.Bytes
+		}
+		if err := takeInto(ctx, archive, f.name, most, filepath.Join(dir, f.name)); err != nil {
+			return head, err
+		}
+	}
+	if _, err := archive.Next(); !errors.Is(err, io.EOF) {
+		return head, fmt.Errorf("it holds more than the files of a generation: %w", gate.ErrInvalid)
+	}
+	return head, nil
+}
+
+// next is the next file of an archive, which must have the name and at most so many bytes.
+func next(archive *tar.Reader, name string, most int64) error {
+	h, err := archive.Next()
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s is missing: %w: %w", name, err, gate.ErrInvalid)
+	case h.Name != name || h.Typeflag != tar.TypeReg:
+		return fmt.Errorf("it holds %s where %s belongs: %w", gate.Quoted(h.Name, 100), name, gate.ErrInvalid)
+	case h.Size > most:
+		return fmt.Errorf("%s has %s, more than %s: %w", name, gate.ByteSize(h.Size), gate.ByteSize(most), gate.ErrTooLarge)
+	}
+	return nil
+}
+
+func takeFile(archive *tar.Reader, name string, most int64) ([]byte, error) {
+	if err := next(archive, name, most); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(archive, most))
+}
+
+func takeInto(ctx context.Context, archive *tar.Reader, name string, most int64, path string) error {
+	if err := next(archive, name, most); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return resourceError("writing advisory data", err)
+	}
+	defer f.Close()
+	if _, err := copyContext(ctx, f, archive); err != nil {
+		if errors.Is(err, gate.ErrTimeout) {
+			return err
+		}
+		return resourceError("writing "+name, err)
+	}
+	if err := f.Sync(); err != nil {
+		return resourceError("writing advisory data", err)
+	}
+	return f.Close()
+}
+
+// NewestKept is the directory of the newest generation that a server keeps in dataDir.
+// gate.ErrNotFound: it keeps none.
+func NewestKept(dataDir string) (string, error) {
+	c := copies{root: filepath.Join(dataDir, "advisories")}
+	var newest time.Time
+	dir := ""
+	for _, content := range c.kept() {
+		meta, err := readMetadata(c.dir(content), time.Time{})
+		if err == nil && (dir == "" || meta.UpdatedAt.After(newest)) {
+			dir, newest = c.dir(content), meta.UpdatedAt
+		}
+	}
+	if dir == "" {
+		return "", fmt.Errorf("there is no advisory data in %q; name a directory with --path: %w", c.root, gate.ErrNotFound)
+	}
+	return dir, nil
+}

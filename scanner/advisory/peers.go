@@ -1,0 +1,252 @@
+package advisory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
+)
+
+// PeerPath is where a process serves the generations that it keeps, on its private
+// listener: PeerPath + the content in hexadecimal + "/" + the name of a file.
+const PeerPath = "/advisories/generations/"
+
+// peerFiles are the files of a generation, with the most that each may have; of the
+// database the manifest says how large it is.
+var peerFiles = []struct {
+	name string
+	most int64
+}{{manifestFile, maxManifestBytes}, {metadataFile, maxMetadataBytes}, {databaseFile, maxDatabaseBytes}}
+
+const (
+	// maxDatabaseBytes bounds a database whose size is not known: eight times upstream's.
+	maxDatabaseBytes = 8 << 30
+	// peerTimeout is for one generation: 1 GB at 5 MB/s.
+	peerTimeout = 4 * time.Minute
+	// servedAtOnce is how many others one process gives its files to at a time; more of
+	// them come back.
+	servedAtOnce = 2
+)
+
+// Serve gives the files of kept generations to other processes. They are not secret, and
+// a process that takes them checks their digests.
+func (m *Manager) Serve() http.Handler {
+	places := make(chan struct{}, servedAtOnce)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, name := gate.Digest("sha256:"+r.PathValue("content")), r.PathValue("file")
+		known := slices.ContainsFunc(peerFiles, func(f struct {
+			name string
+			most int64
+		}) bool {
+			return f.name == name
+		})
+		if !known || !content.Valid() || !m.copies.present(content) {
+			http.Error(w, "this generation is not kept here", http.StatusNotFound)
+			return
+		}
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		default:
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "others are being served", http.StatusServiceUnavailable)
+			return
+		}
+		f, err := os.Open(filepath.Join(m.copies.dir(content), name))
+		if err != nil {
+			http.Error(w, "this generation is not kept here", http.StatusNotFound)
+			return
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			http.Error(w, "the file cannot be read", http.StatusInternalServerError)
+			return
+		}
+		// The listener's limit is for probes; without another one the connection's stays.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(peerTimeout))
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+		_, _ = io.Copy(w, f) // the receiver sees what is missing
+	})
+}
+
+// obtain gets the generation in force if its files are not here. An error says why it
+// was not tried; what failed is in the log and the status.
+func (r *Refresher) obtain(ctx context.Context) error {
+	m := r.Manager
+	if m.config.Path != "" {
+		return nil // the operator brings the data to each process
+	}
+	active, ok, err := m.member.Active(ctx)
+	if err != nil || !ok || m.kept(ctx, active.Content) != nil {
+		return err
+	}
+	if m.now().Before(r.retryAt[active.Content]) {
+		return nil
+	}
+	err = r.obtainOnce(ctx, active)
+	if err == nil {
+		r.retryAt, r.tries = nil, nil
+		m.obtained()
+		m.Follow(ctx)
+		return nil
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	tries := r.tries[active.Content] + 1
+	r.tries = map[gate.Digest]int{active.Content: tries}
+	r.retryAt = map[gate.Digest]time.Time{active.Content: m.now().Add(min(5*time.Second<<min(tries, 8), 5*time.Minute))}
+	if tries == 1 {
+		r.Log.Warn("the advisory data in force could not be had, the former stays in use here", "generation", active.Number, "content", active.Content.Short(), "error", err)
+	}
+	m.setLacking(fmt.Sprintf("generation %d is in force, and its files could not be had: %v; it is tried again", active.Number, err))
+	return nil
+}
+
+// obtainOnce asks the processes that keep a generation, and then the repository that it
+// came from.
+func (r *Refresher) obtainOnce(ctx context.Context, active agree.Activation) error {
+	list, _, err := loadHolders(ctx, r.Store)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(list.Processes)) {
+		p := list.Processes[name]
+		if name == r.Process || !slices.Contains(p.Kept, active.Content) || p.Address == "" || r.Client == nil {
+			continue
+		}
+		err := r.fromPeer(ctx, p.Address, active)
+		if err == nil {
+			r.Log.Info("advisory data was taken from another process", "generation", active.Number, "content", active.Content.Short(), "process", name)
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("from %s: %w", name, err))
+	}
+	origin := manifestOf(active).origin()
+	switch {
+	case origin == "" || r.Mirrors == nil:
+		errs = append(errs, errors.New("it cannot be downloaded by its digest"))
+	default:
+		err := r.fromMirror(ctx, active, origin)
+		if err == nil {
+			r.Log.Info("advisory data was downloaded by its digest", "generation", active.Number, "content", active.Content.Short(), "origin", origin)
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("from %s: %w", origin, err))
+	}
+	if len(errs) == 1 && origin == "" {
+		errs = append([]error{errors.New("no process keeps it")}, errs...)
+	}
+	return fmt.Errorf("%w", joined(errs))
+}
+
+// joined is several errors in one line.
+func joined(errs []error) error {
+	err := errs[0]
+	for _, next := range errs[1:] {
+		err = fmt.Errorf("%w; %w", err, next)
+	}
+	return err
+}
+
+// fromMirror downloads the source of a generation by the digest of its manifest.
+func (r *Refresher) fromMirror(ctx context.Context, active agree.Activation, origin string) error {
+	var db *Database
+	d, err := r.Mirrors.Fetch(ctx, MirrorRequest{Digest: manifestDigest(origin), Again: true, Accept: func(ctx context.Context, d Download) (err error) {
+		if db, err = Inspect(ctx, d.Dir, time.Time{}); err == nil && db.Content != active.Content {
+			err = fmt.Errorf("the content is %s: %w", db.Content.Short(), gate.ErrInvalid)
+		}
+		return err
+	}})
+	if err == nil && d == nil {
+		err = gate.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Discard()
+	db.Manifest.Sources[0].From = d.from()
+	_, err = r.Manager.copies.keep(ctx, db)
+	return err
+}
+
+// fromPeer takes a generation from the private listener of another process.
+func (r *Refresher) fromPeer(ctx context.Context, address string, active agree.Activation) error {
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	size := manifestOf(active).Bytes
+	dir, discard, err := r.Manager.copies.unfinished(size)
+	if err != nil {
+		return err
+	}
+	defer discard()
+	for _, f := range peerFiles {
+		most := f.most
+		if f.name == databaseFile && size > 0 {
+			most = size
+		}
+		err := r.fetchFile(ctx, address+PeerPath+active.Content.Hex()+"/"+f.name, filepath.Join(dir, f.name), most)
+		if errors.Is(err, gate.ErrNotFound) && f.name == manifestFile {
+			continue // a version that wrote none
+		}
+		if err != nil {
+			return err
+		}
+	}
+	db, err := inspectAs(ctx, dir, active.Content)
+	if err != nil {
+		return err
+	}
+	_, err = r.Manager.copies.keep(ctx, db)
+	return err
+}
+
+// fetchFile writes what is at url into a new file of at most so many bytes.
+func (r *Refresher) fetchFile(ctx context.Context, url, path string, most int64) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", gate.ErrInvalid, err)
+	}
+	res, err := r.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: %w", gate.ErrRegistryUnavailable, err)
+	}
+	defer res.Body.Close()
+	switch {
+	case res.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("it is not kept there: %w", gate.ErrNotFound)
+	case res.StatusCode != http.StatusOK:
+		return fmt.Errorf("it answered %d: %w", res.StatusCode, gate.ErrRegistryUnavailable)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return resourceError("writing advisory data", err)
+	}
+	defer f.Close()
+	n, err := io.Copy(f, io.LimitReader(res.Body, most+1))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", gate.ErrTimeout, ctx.Err())
+	case err != nil:
+		return fmt.Errorf("reading %s: %w: %w", filepath.Base(path), gate.ErrRegistryUnavailable, err)
+	case n > most:
+		return fmt.Errorf("%s has more than %s: %w", filepath.Base(path), gate.ByteSize(most), gate.ErrTooLarge)
+	}
+	if err := f.Sync(); err != nil {
+		return resourceError("writing advisory data", err)
+	}
+	return f.Close()
+}
