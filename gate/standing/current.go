@@ -142,14 +142,11 @@ func (c *Current) rematch(ctx context.Context) {
 	sweep := func(ctx context.Context) (err error) {
 		c.lift(ctx)
 		swept, err = c.Sweeper.Rematch(ctx)
-		if err == nil {
-			c.fullSweep(ctx)
-		}
 		return err
 	}
-	var err error
+	here, err := true, error(nil)
 	if c.Shared {
-		_, err = agree.NewTurn(c.Store, "sweep").Do(ctx, c.sweepsFor(), evaluateEvery-evaluateSlack, sweep)
+		here, err = agree.NewTurn(c.Store, "sweep").Do(ctx, c.sweepsFor(), evaluateEvery-evaluateSlack, sweep)
 	} else {
 		err = sweep(ctx)
 	}
@@ -160,6 +157,10 @@ func (c *Current) rematch(ctx context.Context) {
 	case swept.Matched > 0 || swept.Failed > 0 || swept.Charged > 0:
 		c.Log.Info("stored images matched again", "images", swept.Seen, "matched", swept.Matched, "failed", swept.Failed,
 			"charged", swept.Charged, "duration", time.Since(started).Round(time.Millisecond))
+	}
+	// What is new has its verdicts by now; nobody waits for this one.
+	if err == nil && here {
+		c.fullSweep(ctx)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 
 // fullSweep matches every image again whose findings were left alone, once in
 // Current.FullEvery for all processes: what a difference of advisory data missed is then
-// found, counted and mended. New data ends it, because its sweep is waited for; it is
-// then repeated from the beginning by a later sweep.
+// found, counted and mended. New data and other policies end it, because their sweep is
+// waited for; it is then repeated from the beginning by a later sweep.
 func (c *Current) fullSweep(ctx context.Context) {
 	if c.FullEvery <= 0 {
 		return
@@ -24,12 +24,22 @@ func (c *Current) fullSweep(ctx context.Context) {
 	here, err := agree.NewTurn(c.Store, "full-sweep").Do(ctx, "full", c.FullEvery, func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		changed := c.Advisories.Changed()
+		changed, revision := c.Advisories.Changed(), c.Policies.Revision()
 		go func() {
-			select {
-			case <-changed:
-				cancel()
-			case <-ctx.Done():
+			look := time.NewTicker(time.Second) // two strings
+			defer look.Stop()
+			for {
+				select {
+				case <-changed:
+					cancel()
+					return
+				case <-ctx.Done():
+					return
+				case <-look.C:
+					if c.Policies.Revision() != revision {
+						cancel()
+					}
+				}
 			}
 		}()
 		swept, err = c.Sweeper.Verify(ctx)
