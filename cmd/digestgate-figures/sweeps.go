@@ -105,7 +105,7 @@ func (b *bench) newGeneration(ctx context.Context, s *site, srv *server, g stock
 		return 0, 0, line{}, err
 	}
 	before := srv.spent()
-	wait := b.profile(srv, string(g), 10*time.Second)
+	wait := b.profile(srv, string(g), 40*time.Second)
 	defer wait()
 	swept, err = srv.log.wait(ctx, mark, says(matchedAgain))
 	return swept.at.Sub(loaded.at), srv.spent() - before, swept, err

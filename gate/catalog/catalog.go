@@ -53,11 +53,13 @@ type Catalog struct {
 	log    *slog.Logger
 	// using is held for reading by what uses the file, and for writing while it is
 	// replaced; opened counts the files.
-	using   sync.RWMutex
-	opened  atomic.Int64
-	file    atomic.Pointer[sql.DB]
-	writing sync.Mutex // guards pen
-	pen     *pen
+	using  sync.RWMutex
+	opened atomic.Int64
+	// forgotten counts how often what images hold was forgotten, and numbers given again.
+	forgotten atomic.Int64
+	file      atomic.Pointer[sql.DB]
+	writing   sync.Mutex // guards pen
+	pen       *pen
 	// stmts are those of lists, by their text.
 	compiling sync.Mutex
 	stmts     map[string]*sql.Stmt

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -25,13 +26,17 @@ type Contents interface {
 	Findings(ctx context.Context, d gate.Digest) (*gate.Findings, error)
 }
 
-// HoldingsOptions are what Holdings are made of; all are needed.
+// HoldingsOptions are what Holdings are made of; all but Again are needed.
 type HoldingsOptions struct {
 	Contents Contents
 	// Lookups names what findings depend on. Values of one Format are compared with
 	// one another; when the format changes, everything is read again.
 	Lookups func(*gate.Inventory, *gate.Findings) gate.Lookups
 	Format  string
+	// Again says what Lookups would give for other findings of an inventory that was of a
+	// class, without its packages and libraries, which stay; ok is false where only the
+	// inventory tells. nil is never ok.
+	Again func(class string, f *gate.Findings) (l gate.Lookups, ok bool)
 }
 
 // Holdings is the part of the catalog that knows which image holds which packages and
@@ -47,6 +52,7 @@ type Holdings struct {
 	stepping sync.Mutex // one step at a time; guards the rest
 	ready    int64      // the file whose format was compared, as Catalog.opened counts them
 	tidied   time.Time
+	terms    terms
 
 	segmentSets int
 	pageKeys    int
@@ -163,6 +169,7 @@ func (h *Holdings) format(ctx context.Context) error {
 
 // forgetHeld empties the tables of what images hold, but for the format.
 func (w *writer) forgetHeld() {
+	w.forgotten.Add(1)
 	for _, table := range []string{"stale", "held", "postings", "segments", "sets", "terms WHERE id != 0"} {
 		w.exec("DELETE FROM " + table)
 	}
@@ -175,6 +182,9 @@ type holding struct {
 	generation          int64
 	advisories          gate.Digest
 	lookups             gate.Lookups
+	// same: it is the inventory of which the packages and libraries are known, and they
+	// are not in lookups.
+	same bool
 }
 
 // read fetches the values of a page, or of its first n images when these hold so much
@@ -185,30 +195,21 @@ func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding
 	if err != nil {
 		return nil, 0, err
 	}
+	classes, err := h.classes(ctx, page)
+	if err != nil {
+		return nil, 0, err
+	}
 	keys := 0
 	for n < len(page) && keys < h.pageKeys {
 		d := page[n]
 		n++
-		rec := before.Digests[d].Record
-		one := holding{digest: d, inventory: rawID(rec.InventoryID), findings: rawID(currentFindings(rec))}
-		if one.inventory == nil || one.findings == nil {
-			continue
-		}
-		inv, err := h.o.Contents.Inventory(ctx, d)
-		var f *gate.Findings
-		if err == nil {
-			f, err = h.o.Contents.Findings(ctx, d)
-		}
-		if errors.Is(err, gate.ErrNotFound) || errors.Is(err, gate.ErrConflict) {
+		one, ok, err := h.one(ctx, before.Digests[d].Record, d, classes[d])
+		if errors.Is(err, gate.ErrNotFound) || errors.Is(err, gate.ErrConflict) || err == nil && !ok {
 			continue // lost, or of a newer version
 		}
 		if err != nil {
 			return nil, 0, err
 		}
-		if !named(rec, inv, f) {
-			continue
-		}
-		one.generation, one.advisories, one.lookups = f.Generation, f.Advisories, h.o.Lookups(inv, f)
 		keys += len(one.lookups.Packages) + len(one.lookups.Libraries) + len(one.lookups.Vulnerabilities)
 		read = append(read, one)
 	}
@@ -222,10 +223,37 @@ func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding
 	}), n, nil
 }
 
-// named reports whether a record may name these values.
-func named(rec gate.Record, inv *gate.Inventory, f *gate.Findings) bool {
-	return inv.AnalyzerSet == rec.AnalyzerSet && inv.AnalyzedAt.Equal(rec.AnalyzedAt) &&
-		f.InventoryID == rec.InventoryID && f.Generation == rec.Generation && f.Advisories == rec.Advisories &&
+// one reads the values of one image, of the inventory only what is not known of it: last
+// is what was read before. ok is false where the record names no values, or others.
+func (h *Holdings) one(ctx context.Context, rec gate.Record, d gate.Digest, last held) (one holding, ok bool, err error) {
+	one = holding{digest: d, inventory: rawID(rec.InventoryID), findings: rawID(currentFindings(rec))}
+	if one.inventory == nil || one.findings == nil {
+		return one, false, nil
+	}
+	f, err := h.o.Contents.Findings(ctx, d)
+	if err != nil {
+		return one, false, err
+	}
+	if !findingsNamed(rec, f) {
+		return one, false, nil
+	}
+	one.generation, one.advisories = f.Generation, f.Advisories
+	if h.o.Again != nil && bytes.Equal(last.inventory, one.inventory) {
+		if one.lookups, one.same = h.o.Again(last.class, f); one.same {
+			return one, true, nil
+		}
+	}
+	inv, err := h.o.Contents.Inventory(ctx, d)
+	if err != nil {
+		return one, false, err
+	}
+	one.lookups = h.o.Lookups(inv, f)
+	return one, inv.AnalyzerSet == rec.AnalyzerSet && inv.AnalyzedAt.Equal(rec.AnalyzedAt), nil
+}
+
+// findingsNamed reports whether a record may name these findings.
+func findingsNamed(rec gate.Record, f *gate.Findings) bool {
+	return f.InventoryID == rec.InventoryID && f.Generation == rec.Generation && f.Advisories == rec.Advisories &&
 		f.Matcher == rec.Matcher && f.MatchedAt.Equal(rec.MatchedAt)
 }
 

@@ -38,8 +38,69 @@ func lookups(inv *gate.Inventory, f *gate.Findings) gate.Lookups {
 	return l
 }
 
+// again is lookups of an inventory that is not read: all but of one class.
+func again(class string, f *gate.Findings) (gate.Lookups, bool) {
+	l := lookups(&gate.Inventory{OS: gate.OS{Name: class}}, f)
+	return l, class != "z"
+}
+
 func (s *site) holdings(contents catalog.Contents) *catalog.Holdings {
-	return s.catalog.Holdings(catalog.HoldingsOptions{Contents: contents, Lookups: lookups, Format: "1"})
+	return s.catalog.Holdings(catalog.HoldingsOptions{Contents: contents, Lookups: lookups, Again: again, Format: "1"})
+}
+
+// countedInventories counts the inventories that are read.
+type countedInventories struct {
+	catalog.Contents
+	read *int
+}
+
+func (c countedInventories) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
+	*c.read++
+	return c.Contents.Inventory(ctx, d)
+}
+
+// TestHoldings_other_findings: of an image with other findings of the same inventory the
+// findings alone are read, unless only the inventory tells what they depend on.
+func TestHoldings_other_findings(t *testing.T) {
+	s := newSite(t, sqlite.Options{})
+	read := 0
+	h := s.holdings(countedInventories{s.store, &read})
+	step := func(d gate.Digest, what string, want int) {
+		t.Helper()
+		read = 0
+		s.catchUp()
+		s.no(h.CatchUp(s.ctx))
+		if read != want {
+			t.Errorf("%s: %d inventories were read, want %d", what, read, want)
+		}
+		if got := s.untouched(h, gate.Touched{}); !got[d] {
+			t.Errorf("%s: the image is not known: %v", what, got)
+		}
+	}
+	d := s.image("a", loc("one"))
+	s.holds(d, "y", []string{"p1"}, []string{"l1"})
+	s.has(d, 1, "v1")
+	step(d, "a new image", 1)
+	s.has(d, 2, "v2", "v3")
+	step(d, "other findings", 0)
+	for _, touched := range []gate.Touched{{Packages: []string{"p1"}}, {Packages: []string{"l1"}}, {Vulnerabilities: []string{"v3"}}} {
+		if s.untouched(h, touched)[d] {
+			t.Errorf("%v does not touch the image", touched)
+		}
+	}
+	if !s.untouched(h, gate.Touched{Vulnerabilities: []string{"v1"}})[d] {
+		t.Error("former findings touch the image")
+	}
+	s.holds(d, "z", []string{"p2"}, nil)
+	s.has(d, 3, "v1")
+	step(d, "another inventory", 1)
+	s.has(d, 4, "v2")
+	step(d, "of a class that needs it", 1)
+	s.no(s.catalog.Rebuild(s.ctx))
+	step(d, "after the catalog was built again", 1)
+	if s.untouched(h, gate.Touched{Packages: []string{"p2"}})[d] || s.untouched(h, gate.Touched{Vulnerabilities: []string{"v2"}})[d] {
+		t.Error("numbers of terms outlive the terms")
+	}
 }
 
 // holds stores an inventory with these packages.
@@ -99,7 +160,7 @@ func TestHoldings(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"": func(*rapid.T) {},
 			"analysed": func(*rapid.T) {
-				s.holds(name(), rapid.SampledFrom([]string{"x", "y"}).Draw(r, "os"), some("p", "packages"), some("l", "libraries"))
+				s.holds(name(), rapid.SampledFrom([]string{"x", "y", "z"}).Draw(r, "os"), some("p", "packages"), some("l", "libraries"))
 			},
 			"matched": func(*rapid.T) {
 				if d := name(); s.record(d).InventoryID != "" {
@@ -116,7 +177,8 @@ func TestHoldings(t *testing.T) {
 				h = s.holdings(s.store)
 				h.SegmentEvery(2)
 			},
-			"tidied": func(*rapid.T) { s.no(h.Tidy(s.ctx)) },
+			"tidied":      func(*rapid.T) { s.no(h.Tidy(s.ctx)) },
+			"built again": func(*rapid.T) { s.no(s.catalog.Rebuild(s.ctx)) },
 		})
 		s.catchUp()
 		s.no(h.CatchUp(s.ctx))

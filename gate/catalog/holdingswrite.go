@@ -20,24 +20,36 @@ const segmentSets = 1024
 // last. What was not read is unknown until its record changes; what was written
 // meanwhile has a later number and is read again.
 func (h *Holdings) write(ctx context.Context, last int64, read []holding) error {
-	return h.c.write(ctx, func(w *writer) error {
-		k := keeper{writer: w, terms: map[string]int64{}}
+	k := keeper{terms: map[string]int64{}}
+	err := h.c.write(ctx, func(w *writer) error {
+		k.writer, k.known = w, h.terms.in(h.c)
 		for _, one := range read {
 			k.put(one)
 		}
 		w.exec("DELETE FROM stale WHERE id <= ?", last)
 		return w.err
 	})
+	if err == nil {
+		h.terms.add(k.terms)
+	}
+	return err
 }
 
 // keeper writes the rows of holdings in one transaction.
 type keeper struct {
 	*writer
 	terms map[string]int64 // that were looked up in this transaction
+	known map[string]int64 // before; not changed
 }
 
 func (k *keeper) put(one holding) {
 	l := one.lookups
+	if one.same {
+		k.exec("UPDATE held SET findings = ?, generation = ?, advisories = ?, class = ?, vulnerabilities = ? WHERE digest = ? AND inventory = ?",
+			one.findings, one.generation, k.term("content", string(one.advisories)), k.term("class", l.Class), k.set("vulnerability", l.Vulnerabilities),
+			one.digest, one.inventory)
+		return
+	}
 	args := []any{
 		one.digest, one.inventory, one.findings, one.generation, k.term("content", string(one.advisories)), k.term("class", l.Class),
 		k.set("package", l.Packages), k.set("package", l.Libraries), k.set("vulnerability", l.Vulnerabilities),
@@ -50,6 +62,9 @@ func (k *keeper) put(one holding) {
 // term is the number of a text, a new one if it has none.
 func (k *keeper) term(kind, text string) (id int64) {
 	text = kind + "\x00" + text
+	if id, ok := k.known[text]; ok {
+		return id
+	}
 	if id, ok := k.terms[text]; ok || k.err != nil {
 		return id
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -17,6 +18,8 @@ type writer struct {
 	err error
 	// parents are indexes whose rows depend on an image that was written.
 	parents map[string]bool
+	// forgotten is that of the catalog.
+	forgotten *atomic.Int64
 }
 
 // write runs fn in a transaction.
@@ -28,7 +31,7 @@ func (c *Catalog) write(ctx context.Context, fn func(*writer) error) error {
 	if err := c.pen.begin(ctx); err != nil {
 		return failure("writing the catalog", err)
 	}
-	w := &writer{ctx: ctx, in: c.pen, parents: map[string]bool{}}
+	w := &writer{ctx: ctx, in: c.pen, parents: map[string]bool{}, forgotten: &c.forgotten}
 	err := fn(w)
 	for parent := range w.parents {
 		w.index(parent)

@@ -82,6 +82,27 @@ func (m *Matcher) Lookups(inv *gate.Inventory, f *gate.Findings) gate.Lookups {
 	return l
 }
 
+// LookupsAgain is what Lookups would say of an inventory of a class with other findings,
+// without its packages and libraries, which are those that it has said; ok is false where
+// only the inventory tells.
+func (m *Matcher) LookupsAgain(text string, f *gate.Findings) (l gate.Lookups, ok bool) {
+	var c class
+	if f == nil || f.Unassessable != "" || f.Matcher != m.version || json.Unmarshal([]byte(text), &c) != nil || c.Always {
+		return l, false
+	}
+	if c.OS.Family != "" {
+		if bucket, known := c.bucket(); !known || !c.Broad && bucket != c.Bucket {
+			return l, false // it depends on the day
+		}
+		c.EOL = f.EOL
+	}
+	for i := range f.Vulnerabilities {
+		l.Vulnerabilities = append(l.Vulnerabilities, f.Vulnerabilities[i].ID)
+	}
+	l.Vulnerabilities, l.Class = set(l.Vulnerabilities), c.String()
+	return l, true
+}
+
 func set(texts []string) []string {
 	slices.Sort(texts)
 	return slices.Compact(texts)

@@ -17,7 +17,8 @@ import (
 // out by it which findings stand in new advisory data.
 func (a *App) openHoldings(c *catalog.Catalog) {
 	a.holdings = c.Holdings(catalog.HoldingsOptions{
-		Contents: a.Store, Lookups: a.Matcher.Lookups, Format: strconv.Itoa(match.LookupsFormat) + " " + a.Matcher.Version(),
+		Contents: a.Store, Lookups: a.Matcher.Lookups, Again: a.Matcher.LookupsAgain,
+		Format: strconv.Itoa(match.LookupsFormat) + " " + a.Matcher.Version(),
 	})
 	a.swept = standing.NewMetrics(a.Metrics, a.Standing.Lifts)
 	a.lifter = &standing.Lifter{
