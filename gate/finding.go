@@ -87,6 +87,14 @@ func (v Vulnerability) Key() string {
 	return v.ID + "\x00" + v.Package + "\x00" + v.PackageID + "\x00" + v.Path
 }
 
+// FindingKey is [Vulnerability.Key] in parts, which costs no memory to make.
+type FindingKey struct{ ID, Package, PackageID, Path string }
+
+// KeyParts identifies a finding as Key does.
+func (v *Vulnerability) KeyParts() FindingKey {
+	return FindingKey{v.ID, v.Package, v.PackageID, v.Path}
+}
+
 // Counts is the number of vulnerabilities by severity.
 type Counts struct {
 	Critical int `json:"critical"`
@@ -107,8 +115,8 @@ func (c Counts) Total() int { return c.Critical + c.High + c.Medium + c.Low + c.
 // Count tallies the findings by severity.
 func (f *Findings) Count() Counts {
 	var c Counts
-	for _, v := range f.Vulnerabilities {
-		switch v.Severity {
+	for i := range f.Vulnerabilities {
+		switch f.Vulnerabilities[i].Severity {
 		case SeverityCritical:
 			c.Critical++
 		case SeverityHigh:
@@ -127,15 +135,16 @@ func (f *Findings) Count() Counts {
 // CarryFirstSeen copies FirstSeen from older findings of the same digest and
 // gives new ones now.
 func (f *Findings) CarryFirstSeen(older *Findings, now time.Time) {
-	seen := map[string]time.Time{}
+	seen := map[FindingKey]time.Time{}
 	if older != nil {
-		for _, v := range older.Vulnerabilities {
-			seen[v.Key()] = v.FirstSeen
+		seen = make(map[FindingKey]time.Time, len(older.Vulnerabilities))
+		for i := range older.Vulnerabilities {
+			seen[older.Vulnerabilities[i].KeyParts()] = older.Vulnerabilities[i].FirstSeen
 		}
 	}
 	for i := range f.Vulnerabilities {
 		v := &f.Vulnerabilities[i]
-		if t, ok := seen[v.Key()]; ok && !t.IsZero() {
+		if t, ok := seen[v.KeyParts()]; ok && !t.IsZero() {
 			v.FirstSeen = t
 		} else {
 			v.FirstSeen = now

@@ -125,6 +125,14 @@ func (f *Findings) Summarize(id string) FindingsSummary {
 	}
 }
 
+// Same reports whether findings of the same inventory, by the same matcher, are those of
+// the summary, but for the generation, the times, and when each was first seen. It is
+// false for images that cannot be assessed.
+func (s *FindingsSummary) Same(f *Findings) bool {
+	return s.Format == SummaryFormat && !s.Unassessable && f.Unassessable == "" && s.EOL == f.EOL && s.Gaps == len(f.Gaps) &&
+		s.GapsAlike == gapsAlike(f.Gaps) && s.Alike == vulnerabilitiesAlike(f.Vulnerabilities)
+}
+
 func risksAlike(risks map[Risk]RiskStatus) string {
 	a := newAlike()
 	for _, r := range Risks() {

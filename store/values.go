@@ -38,7 +38,8 @@ type Codec struct {
 
 // NewCodec makes a codec; Close releases it.
 func NewCodec() (*Codec, error) {
-	encoder, err := zstd.NewWriter(nil)
+	// The fastest level: the table of texts has removed what the others would find.
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return nil, err
 	}

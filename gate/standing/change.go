@@ -39,20 +39,19 @@ func compare(rec gate.Record, older *gate.Findings, inv *gate.Inventory, now gat
 	if c.Lost {
 		return c
 	}
-	before := byKey(older)
-	after := byKey(f)
+	before, after := byKey(older), byKey(f)
 	var found, gone []gate.Vulnerability
 	for key, v := range after {
 		switch old, ok := before[key]; {
 		case !ok:
-			found = append(found, v)
+			found = append(found, *v)
 		case old.Severity != v.Severity:
-			c.Severity = append(c.Severity, gate.SeverityChange{Vulnerability: v, Before: old.Severity})
+			c.Severity = append(c.Severity, gate.SeverityChange{Vulnerability: *v, Before: old.Severity})
 		}
 	}
 	for key, v := range before {
 		if _, ok := after[key]; !ok {
-			gone = append(gone, v)
+			gone = append(gone, *v)
 		}
 	}
 	c.Found = changed(found)
@@ -75,12 +74,13 @@ func refOf(rec gate.Record, f *gate.Findings) gate.FindingsRef {
 	return ref
 }
 
-func byKey(f *gate.Findings) map[string]gate.Vulnerability {
-	m := map[string]gate.Vulnerability{}
-	if f != nil {
-		for _, v := range f.Vulnerabilities {
-			m[v.Key()] = v
-		}
+func byKey(f *gate.Findings) map[gate.FindingKey]*gate.Vulnerability {
+	if f == nil {
+		return nil
+	}
+	m := make(map[gate.FindingKey]*gate.Vulnerability, len(f.Vulnerabilities))
+	for i := range f.Vulnerabilities {
+		m[f.Vulnerabilities[i].KeyParts()] = &f.Vulnerabilities[i]
 	}
 	return m
 }

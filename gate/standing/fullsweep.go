@@ -118,6 +118,7 @@ func sameFindings(a, b *gate.Findings) bool {
 // drop forgets here that findings stand. Elsewhere they are not stored any more soon.
 func (l *Lifts) drop(findingsID string) {
 	key, _ := findingsKeyOf(findingsID)
+	l.same.drop(key)
 	for {
 		old := l.held.Load()
 		if old == nil || !slices.ContainsFunc(*old, func(one *lift) bool { return one.findings.has(key) }) {

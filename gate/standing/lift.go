@@ -20,6 +20,7 @@ type Lifts struct {
 	// held are the last statements, the newest first: that of a generation is made before
 	// it is used here, and until then the one before decides.
 	held atomic.Pointer[[]*lift]
+	same same
 }
 
 // liftsHeld is how many are held.
@@ -78,6 +79,12 @@ func liftedTo(g gate.Generation) liftGeneration { return liftGeneration{g.Number
 // Hold reports whether findings with this id, which a record names as those of its
 // inventory, are also what a match with generation g by this matcher gives.
 func (l *Lifts) Hold(findingsID string, g gate.Generation, matcher string) bool {
+	if l == nil {
+		return false
+	}
+	if key, ok := findingsKeyOf(findingsID); ok && l.same.has(key, g, matcher) {
+		return true
+	}
 	one := l.of(g, matcher)
 	if one == nil {
 		return false
@@ -97,7 +104,7 @@ func (l *Lifts) Replaced(rec *gate.Record, g gate.Generation) (base gate.Digest,
 		return "", false
 	}
 	key, ok := findingsKeyOf(rec.FindingsID)
-	return one.Base.Content, ok && one.touched.has(key)
+	return one.Base.Content, ok && one.touched.has(key) && !l.same.has(key, g, rec.Matcher)
 }
 
 // Difference says from which generation the difference to g is known, by which images

@@ -66,6 +66,9 @@ func (a *advisories) touched(_ context.Context, former, now gate.Digest) (t gate
 			t.Packages = append(t.Packages, p)
 		}
 	}
+	if x["about bash"] != a.contents[now]["about bash"] {
+		t.Packages = append(t.Packages, "bash")
+	}
 	return t, nil
 }
 
@@ -150,9 +153,10 @@ func newTown(t *testing.T, s store.Store) *town {
 	w := &town{t: t, store: &rewound{s, map[gate.Digest]snapshot{}}, clock: time.Unix(1_790_000_000, 0).UTC()}
 	now := func() time.Time { w.clock = w.clock.Add(time.Millisecond); return w.clock }
 	contents := map[gate.Digest]map[string]string{
-		id("A"): {"openssl": "CVE-1", "curl": "CVE-3"},
-		id("B"): {"openssl": "CVE-1", "zlib": "CVE-2", "curl": "CVE-3"},
-		id("C"): {"openssl": "CVE-4", "zlib": "CVE-2", "curl": "CVE-3"},
+		id("A"): {"openssl": "CVE-1", "curl": "CVE-3", "about bash": "1"},
+		id("B"): {"openssl": "CVE-1", "zlib": "CVE-2", "curl": "CVE-3", "about bash": "2"}, // of versions that no image has
+		id("C"): {"openssl": "CVE-4", "zlib": "CVE-2", "curl": "CVE-3", "about bash": "2"},
+		id("D"): {"openssl": "CVE-1", "curl": "CVE-3", "about bash": "2"},
 	}
 	w.current = &advisories{contents: contents, now: now}
 	w.lagging = &advisories{contents: contents, now: now}
@@ -329,12 +333,14 @@ func TestLift_every_order(t *testing.T) {
 			}
 			// Each order begins with data A and images that were matched with it.
 			touched, plain, moved := id(fmt.Sprint("touched ", n)), id(fmt.Sprint("plain ", n)), id(fmt.Sprint("moved ", n))
+			same := id(fmt.Sprint("same ", n)) // touched, and nothing comes of it
 			if w.active.Content != id("A") {
 				w.activate("A")
 			}
 			w.lagging.use = w.active
 			w.analysed(w.maker, touched, "zlib", "curl")
 			w.analysed(w.maker, plain, "openssl")
+			w.analysed(w.maker, same, "openssl", "bash")
 			w.analysed(w.maker, moved, "openssl")
 			old := w.take(moved)
 			w.analysed(w.maker, moved, "openssl", "curl")
@@ -348,7 +354,7 @@ func TestLift_every_order(t *testing.T) {
 				case "analysis": // other analysers find more
 					w.analysed(w.late, moved, "zlib")
 				case "match":
-					for _, d := range []gate.Digest{touched, moved} {
+					for _, d := range []gate.Digest{touched, moved, same} {
 						w.matched(w.maker, d)
 					}
 				case "put back":
@@ -357,7 +363,7 @@ func TestLift_every_order(t *testing.T) {
 					w.matched(w.late, touched)
 				}
 				said += " " + steps[i]
-				for _, d := range []gate.Digest{touched, plain, moved} {
+				for _, d := range []gate.Digest{touched, plain, moved, same} {
 					w.check(d, said)
 				}
 			}

@@ -134,6 +134,7 @@ func (l *Lifter) make(ctx context.Context, g gate.Generation) error {
 	if err != nil {
 		return err
 	}
+	stand = l.Lifts.same.with(stand, base, l.Matcher.Version())
 	touched, err := l.Touched(ctx, base.Content, g.Content)
 	if err != nil {
 		return err

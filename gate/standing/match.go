@@ -121,6 +121,15 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 			return err
 		}
 	}
+	f, ready, err := s.findings(ctx, inv, rec.InventoryID, fresh)
+	if err != nil {
+		return err
+	}
+	if s.gaveAgain(&rec, f) {
+		s.noteNewer(f)
+		k.Inventory = inv
+		return nil
+	}
 	if older == nil && rec.FindingsID != "" {
 		if older, err = s.Records.Findings(ctx, rec.Digest); err != nil && !errors.Is(err, gate.ErrNotFound) {
 			return err
@@ -129,9 +138,8 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 			older = nil
 		}
 	}
-	f, err := s.findings(ctx, inv, older, rec.InventoryID, fresh)
-	if err != nil {
-		return err
+	if !ready {
+		f.CarryFirstSeen(older, s.Now())
 	}
 	if !rec.InventorySummarized() {
 		f.Matched = inv.Summarize(rec.InventoryID)
@@ -154,21 +162,19 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 	return nil
 }
 
-// findings matches an inventory with an id, unless fresh is what comes out. older, which
-// may be nil, knows when findings were first seen.
-func (s *Standing) findings(ctx context.Context, inv *gate.Inventory, older *gate.Findings, id string, fresh *gate.Findings) (*gate.Findings, error) {
+// findings matches an inventory with an id, unless fresh is what comes out, which is
+// ready: it knows when findings were first seen.
+func (s *Standing) findings(ctx context.Context, inv *gate.Inventory, id string, fresh *gate.Findings) (f *gate.Findings, ready bool, err error) {
 	g, _ := s.Matcher.Generation()
 	if fresh != nil && fresh.InventoryID == id && fresh.Generation == g.Number && fresh.Advisories == g.Content {
 		f := *fresh
-		return &f, nil
+		return &f, true, nil
 	}
-	f, err := s.Matcher.Match(ctx, inv)
-	if err != nil {
-		return nil, err
+	if f, err = s.Matcher.Match(ctx, inv); err != nil {
+		return nil, false, err
 	}
 	f.InventoryID = id
-	f.CarryFirstSeen(older, s.Now())
-	return f, nil
+	return f, false, nil
 }
 
 // Renew is Match for callers that can do nothing about missing advisories. The

@@ -215,10 +215,11 @@ func (s *Standing) rematch(ctx context.Context, r gate.Reader, e gate.Entry, kee
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := s.findings(ctx, inv, older, e.Record.InventoryID, nil)
+	f, _, err := s.findings(ctx, inv, e.Record.InventoryID, nil)
 	if err != nil {
 		return nil, nil, err
 	}
+	f.CarryFirstSeen(older, s.Now())
 	s.noteNewer(f)
 	if keep && !e.Copied && !s.matching.aside(func(ctx context.Context) { s.keep(ctx, gate.Known{Entry: e, Inventory: inv, Findings: older}, f) }) {
 		s.front.add(d)

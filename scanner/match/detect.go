@@ -33,6 +33,17 @@ type question struct {
 	scan func(pkg ftypes.Package) ([]types.DetectedVulnerability, error)
 }
 
+// all is a hash of all packages in their order.
+func (q *question) all() [sha256.Size]byte {
+	h := sha256.New()
+	for i := range q.identities {
+		h.Write(q.identities[i][:])
+	}
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	return sum
+}
+
 func (q *question) key(i int) memoKey { return memoKey{q.subject, q.identities[i]} }
 
 // given is a package as detectors are given it.

@@ -2,8 +2,10 @@ package match
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	trivydb "github.com/aquasecurity/trivy-db/pkg/db"
@@ -37,6 +39,21 @@ func (r *run) identityProblem(target types.ScanTarget, drv driver.Driver) string
 		return p
 	}
 	return distribution.Contents(string(target.OS.Family), target.OS.Name, r.inv.Distribution, r.inv.Packages, drv != nil)
+}
+
+// identitySubject is a hash of what identityProblem looks at but the packages.
+func (r *run) identitySubject(target types.ScanTarget, drv driver.Driver) [sha256.Size]byte {
+	words := append(osWords(target), "identity", fmt.Sprintf("%T", drv), r.inv.PackageRepository, strconv.FormatBool(r.inv.Distribution != nil))
+	if d := r.inv.Distribution; d != nil {
+		words = append(words, strconv.Itoa(len(d.Files)), strconv.Itoa(len(d.Databases)))
+		for _, f := range d.Files {
+			words = append(words, f.Path, f.Text, strconv.FormatBool(f.Cut), f.Link)
+		}
+		for _, b := range d.Databases {
+			words = append(words, b.Manager, b.Path)
+		}
+	}
+	return subject(words...)
 }
 
 // releaseProblem says why the data cannot judge the distribution's release, ""

@@ -39,6 +39,8 @@ const (
 	// releases reach 20,000; beyond this bound no reader would look at the findings,
 	// and the image is unassessable.
 	maxFindings = 50_000
+	// usualFindings is how many there is room for at first: most images have fewer.
+	usualFindings = 256
 )
 
 // run is one attempt to match one inventory with one generation.
@@ -67,6 +69,7 @@ func scanOptions() types.ScanOptions {
 // gate.ErrAdvisoriesUnavailable.
 func (r *run) match(ctx context.Context) error {
 	target := inventory.Distribution(r.inv)
+	r.found = make([]gate.Vulnerability, 0, usualFindings)
 	if err := connection.acquire(ctx, r.gen.db); err != nil {
 		return err
 	}
@@ -127,8 +130,9 @@ func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
 		if err := r.gen.db.readable(); err != nil {
 			return err
 		}
-		if p := r.identityProblem(target, drv); p != "" {
-			r.problem("%s", p)
+		note := r.note(memoKey{subject: r.identitySubject(target, drv), identity: q.all()}, func() gapNote { return gapNote{reason: r.identityProblem(target, drv)} })
+		if note.reason != "" {
+			r.problem("%s", note.reason)
 			return nil
 		}
 		if target.OS.Family == "" {
@@ -296,6 +300,10 @@ func (r *run) result(version string, now time.Time) *gate.Findings {
 		r.problem("there are more than %d findings", maxFindings)
 		r.found = r.found[:maxFindings]
 	}
+	found := sorted(r.found)
+	if 2*len(found) < cap(found) {
+		found = append(make([]gate.Vulnerability, 0, len(found)), found...) // they are kept for a while
+	}
 	return &gate.Findings{
 		Digest:          r.inv.Digest,
 		Generation:      r.gen.Number,
@@ -303,7 +311,7 @@ func (r *run) result(version string, now time.Time) *gate.Findings {
 		UpdatedAt:       r.gen.UpdatedAt,
 		Matcher:         version,
 		MatchedAt:       now.UTC(),
-		Vulnerabilities: sorted(r.found),
+		Vulnerabilities: found,
 		Unassessable:    strings.Join(r.problems, "; "),
 		Gaps:            r.gaps.list(),
 		EOL:             r.eol,
