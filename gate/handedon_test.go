@@ -14,7 +14,6 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/policy"
-	"github.com/digestgate/digestgate/store"
 )
 
 // racing are records under which something moves before a write.
@@ -295,7 +294,7 @@ func TestVerdictFromTheHandIsThatFromTheStore(t *testing.T) {
 		place := gate.Location{Registry: hub, Repository: "team/app"}
 		stored, _ := s.entry(d).Record.At(place)
 		fresh := engine.Evaluate(t.Context(), s.standing.Question(s.store, s.entry(d), place, gate.EventPush, nil))
-		if stored.Verdict.Outcome != gate.OutcomeDeny || !store.SameVerdict(stored.Verdict, fresh) {
+		if stored.Verdict.Outcome != gate.OutcomeDeny || !stored.Verdict.Same(fresh) {
 			t.Errorf("verdict from the hand and from the store (-hand +store):\n%s", cmp.Diff(stored.Verdict, fresh))
 		}
 	})

@@ -44,11 +44,23 @@ type Basis struct {
 	Unassessable string
 	InventoryID  string
 	FindingsID   string
+	// Version is that of the record as it was read, 0 when that is not known. While it is
+	// the record's, nothing of the record has changed and the rest need not be compared.
+	// At another version the rest decides.
+	Version int64
 }
 
 // Basis is what a verdict of the record as it is now rests on.
 func (r *Record) Basis() Basis {
-	return Basis{Kind: r.Manifest.Kind, Unassessable: r.Manifest.Unassessable, InventoryID: r.InventoryID, FindingsID: r.FindingsID}
+	return Basis{
+		Kind: r.Manifest.Kind, Unassessable: r.Manifest.Unassessable, InventoryID: r.InventoryID, FindingsID: r.FindingsID, Version: r.Version,
+	}
+}
+
+// Is reports whether two bases are the same, whatever the versions are.
+func (b Basis) Is(o Basis) bool {
+	b.Version = o.Version
+	return b == o
 }
 
 // Locate makes the record show that the digest is located at loc.

@@ -108,20 +108,14 @@ func (b *Body) PutFindings(v Value, f *gate.Findings, replaces string) (changed 
 // recorded now.
 func (b *Body) Rests(basis gate.Basis) error {
 	shown := b.Shown()
-	if now := shown.Basis(); now != basis {
+	if now := shown.Basis(); !now.Is(basis) {
 		return fmt.Errorf("they are of inventory %s and findings %s, stored are %q and %q: %w",
 			gate.Quoted(basis.InventoryID, 80), gate.Quoted(basis.FindingsID, 80), now.InventoryID, now.FindingsID, gate.ErrConflict)
 	}
 	return nil
 }
 
-// SameVerdict reports whether two verdicts differ by their time at most.
-func SameVerdict(old, fresh gate.Decision) bool {
-	fresh.EvaluatedAt = old.EvaluatedAt
-	before, err := json.Marshal(old)
-	if err != nil {
-		return false
-	}
-	after, err := json.Marshal(fresh)
-	return err == nil && bytes.Equal(before, after)
-}
+// Tells reports whether a verdict that replaces another is told to the feed: when its
+// outcome is another, which is what lists show. What else of it has changed, its reasons and
+// the policies that gave it, is read where it is shown.
+func Tells(old, fresh gate.Decision) bool { return old.Outcome != fresh.Outcome }

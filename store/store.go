@@ -191,7 +191,8 @@ type Records interface {
 	// already change nothing.
 	PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error)
 	// PutVerdicts stores standing verdicts of locations; unknown locations are
-	// left out. An unchanged verdict (but for its time) writes nothing. It
+	// left out. An unchanged verdict (but for its time) writes nothing. One that
+	// changes no outcome is not told to the feed (see [Tells]). It
 	// returns what stood at each location that it has written, the zero Decision
 	// for the first verdict there: of several that write the same, one is told.
 	// gate.ErrConflict when the record has another basis by now; the caller reads

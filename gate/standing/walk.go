@@ -20,9 +20,10 @@ const sweepPage = 500
 func computing() int { return max(1, runtime.GOMAXPROCS(0)-1) }
 
 // writersEach is how many workers share one of those places. A worker gives its place
-// to another while the store writes: a flush of a disk takes about as long as the
-// work between two of them, and each worker writes twice.
-const writersEach = 4
+// to another while the store writes, so that many writes share a flush of the disk or the
+// way to a server: a verdict that was decided for another image takes microseconds, and a
+// flush milliseconds.
+const writersEach = 32
 
 // task is what a sweep does with the digests.
 type task struct {

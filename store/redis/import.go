@@ -106,7 +106,7 @@ func (s *Store) importRecord(ctx context.Context, d gate.Digest, fresh *store.Re
 	}
 	written := false
 	err := s.compete(ctx, "importing a record", s.keys.record(d), func() (bool, error) {
-		r, _, err := s.fetch(ctx, d, nil)
+		r, _, err := s.fetch(ctx, d, 0, nil)
 		if err != nil || !r.Import(fresh.Body) {
 			return true, err
 		}

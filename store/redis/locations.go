@@ -104,15 +104,18 @@ func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis
 	for i, v := range verdicts {
 		fields[i] = field(v.Location)
 	}
-	err = s.update(ctx, "storing verdicts of", d, fields, func(r *record, known map[string]gate.LocationState) (*change, error) {
+	err = s.updateAt(ctx, "storing verdicts of", d, basis.Version, fields, func(r *record, known map[string]gate.LocationState) (*change, error) {
 		replaced = nil
-		if err := r.Rests(basis); err != nil {
-			return nil, err
+		if r.same == nil {
+			if err := r.Rests(basis); err != nil {
+				return nil, err
+			}
 		}
-		fresh := map[string]gate.LocationState{}
+		fresh, quiet := map[string]gate.LocationState{}, r.text != ""
 		for i, v := range verdicts {
 			l, found := known[fields[i]]
-			if found && !store.SameVerdict(l.Verdict, v.Decision) {
+			if found && !l.Verdict.Same(v.Decision) {
+				quiet = quiet && !store.Tells(l.Verdict, v.Decision)
 				replaced = append(replaced, gate.Verdict{Decision: l.Verdict, Location: v.Location})
 				l.Verdict = v.Decision
 				fresh[fields[i]] = l
@@ -121,7 +124,7 @@ func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis
 		if len(fresh) == 0 {
 			return nil, nil
 		}
-		return &change{locations: fresh}, nil
+		return &change{locations: fresh, quiet: quiet}, nil
 	})
 	if err != nil {
 		return nil, err

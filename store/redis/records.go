@@ -17,7 +17,10 @@ import (
 // record is the record of one digest on its way from and to the server.
 type record struct {
 	store.Body
-	text  string // as read, "" for none
+	text string // as read, "" for none
+	// same is the body as it is stored, of a record that its writer has read before and
+	// leaves as it is; the Body then has version and epoch only. Otherwise nil.
+	same  json.RawMessage
 	stamp int64
 	now   time.Time
 }
@@ -27,6 +30,7 @@ type change struct {
 	value     string // a large value, "" for none
 	valueKey  string
 	locations map[string]gate.LocationState // by field
+	quiet     bool                          // the feed is told nothing
 }
 
 // update changes the record of one digest by compare and set: rule gets it, empty
@@ -34,12 +38,19 @@ type change struct {
 // nil, and says what to write (nil: nothing). It may run more than once.
 func (s *Store) update(ctx context.Context, what string, d gate.Digest, fields []string,
 	rule func(r *record, known map[string]gate.LocationState) (*change, error)) error {
+	return s.updateAt(ctx, what, d, 0, fields, rule)
+}
+
+// updateAt is update for a caller that has read the record at a version, unless that is 0,
+// and leaves its body as it is: see record.same.
+func (s *Store) updateAt(ctx context.Context, what string, d gate.Digest, version int64, fields []string,
+	rule func(r *record, known map[string]gate.LocationState) (*change, error)) error {
 	what = fmt.Sprintf("%s %s", what, gate.Printable(string(d), 100))
 	if !d.Valid() {
 		return fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
 	}
 	return s.compete(ctx, what, s.keys.record(d), func() (bool, error) {
-		r, known, err := s.fetch(ctx, d, fields)
+		r, known, err := s.fetch(ctx, d, version, fields)
 		if err != nil {
 			return false, s.failedIn(ctx, what, err)
 		}
@@ -54,22 +65,23 @@ func (s *Store) update(ctx context.Context, what string, d gate.Digest, fields [
 		if err != nil {
 			return false, s.failedIn(ctx, what, err)
 		}
-		if written {
+		if written && !c.quiet {
 			s.changedHere()
 		}
 		return written, nil
 	})
 }
 
-// fetch reads a record for a change of it, and the locations of fields.
-func (s *Store) fetch(ctx context.Context, d gate.Digest, fields []string) (*record, map[string]gate.LocationState, error) {
+// fetch reads a record for a change of it, and the locations of fields. version is that of
+// [Store.updateAt].
+func (s *Store) fetch(ctx context.Context, d gate.Digest, version int64, fields []string) (*record, map[string]gate.LocationState, error) {
 	mark := s.seals.mark()
 	names, argv := s.timedRecord(d, fields)
 	answer, err := scriptTime.Run(ctx, s.client, names, argv...).Slice()
 	if err != nil {
 		return nil, nil, err
 	}
-	return s.fetched(d, fields, answer, mark)
+	return s.fetched(d, version, fields, answer, mark)
 }
 
 // timedRecord is what time.lua is given for a record and the locations of fields.
@@ -80,14 +92,17 @@ func (s *Store) timedRecord(d gate.Digest, fields []string) (names []string, arg
 	return []string{s.keys.record(d), s.keys.locations(d)}, argv
 }
 
-// fetched reads what time.lua has answered for a record.
-func (s *Store) fetched(d gate.Digest, fields []string, answer []any, mark int64) (*record, map[string]gate.LocationState, error) {
+// fetched reads what time.lua has answered for a record; version is that of
+// [Store.updateAt].
+func (s *Store) fetched(d gate.Digest, version int64, fields []string, answer []any, mark int64) (*record, map[string]gate.LocationState, error) {
 	var err error
 	r := &record{text: text(answer, 1)}
 	if r.now, err = s.clockOf(text(answer, 0)); err != nil {
 		return nil, nil, err
 	}
-	r.Body, r.stamp = s.believed(d, r.text, mark)
+	if r.sameAs(s.seals, s.keys.record(d), version, mark); r.same == nil {
+		r.Body, r.stamp = s.believed(d, r.text, mark)
+	}
 	r.Digest = d
 	known := map[string]gate.LocationState{}
 	for i, field := range fields {
@@ -96,6 +111,19 @@ func (s *Store) fetched(d gate.Digest, fields []string, answer []any, mark int64
 		}
 	}
 	return r, known, nil
+}
+
+// sameAs takes a believed record of a version for the one that its writer has read, without
+// decoding it. The signature covers the version with the body.
+func (r *record) sameAs(seals *seals, place string, version, mark int64) {
+	if version == 0 || r.text == "" {
+		return
+	}
+	v, err := seals.believe(place, r.text, mark)
+	if err != nil || v.Version != version {
+		return // whatever it is, it is looked at
+	}
+	r.same, r.stamp, r.Version, r.Epoch = v.Body, v.Stamp, v.Version, v.Epoch
 }
 
 // clockOf is the time that a script answered, or that of a test's clock.
@@ -143,10 +171,8 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 	d := r.Digest
 	place := s.keys.record(d)
 	v := sealed{Version: r.Version + 1, Epoch: r.Epoch, Stamp: s.seals.next(place, r.stamp, r.now)}
-	body := r.Body
-	body.Version, body.Epoch, body.Locations = 0, 0, nil // they have places of their own
 	var err error
-	if v.Body, err = json.Marshal(body); err != nil {
+	if v.Body, err = r.stored(); err != nil {
 		return false, err
 	}
 	fresh, err := s.seals.seal(place, v)
@@ -165,7 +191,7 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 		}
 		argv = append(argv, field, stored)
 	}
-	written, err := s.write(ctx, scriptRecord, names, argv, args{"changes": [][2]any{{changeCode(gate.ChangeRecord), string(d)}}, "fresh": r.text == ""})
+	written, err := s.write(ctx, scriptRecord, names, argv, c.quiet, args{"changes": [][2]any{{changeCode(gate.ChangeRecord), string(d)}}, "fresh": r.text == ""})
 	if written {
 		s.seals.wrote(place, v.Stamp)
 		for field := range c.locations {
@@ -175,12 +201,26 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 	return written, err
 }
 
+// stored is the body as it is written.
+func (r *record) stored() (json.RawMessage, error) {
+	if r.same != nil {
+		return r.same, nil
+	}
+	body := r.Body
+	body.Version, body.Epoch, body.Locations = 0, 0, nil // they have places of their own
+	return json.Marshal(body)
+}
+
 // write runs a script that compares and sets, and then tells the feed, as tell.lua
-// takes it. On one
+// takes it, unless it is quiet. On one
 // server both go in one round trip, in this order; the nodes of a cluster are
 // asked one after the other, because a reader of the feed must find what it is
 // told of.
-func (s *Store) write(ctx context.Context, set *redis.Script, names []string, argv []any, told args) (bool, error) {
+func (s *Store) write(ctx context.Context, set *redis.Script, names []string, argv []any, quiet bool, told args) (bool, error) {
+	if quiet {
+		n, err := set.Run(ctx, s.client, names, argv...).Int()
+		return n == 1, err
+	}
 	packed, err := s.pack(told)
 	if err != nil {
 		return false, err

@@ -65,7 +65,7 @@ func (s *Store) sightRecord(ctx context.Context, found gate.Sighting) (done bool
 	if err != nil {
 		return false, nil, err
 	}
-	r, known, err := s.fetched(found.Digest, fields, answer, mark)
+	r, known, err := s.fetched(found.Digest, 0, fields, answer, mark)
 	if err != nil {
 		return false, nil, err
 	}

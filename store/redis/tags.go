@@ -82,7 +82,7 @@ func (s *Store) swap(ctx context.Context, key, old string, v sealed, body any, c
 	}
 	argv := []any{old, fresh}
 	if changed {
-		written, err = s.write(ctx, scriptSwap, []string{key}, argv, args{"changes": [][2]any{{changeCode(kind), name}}})
+		written, err = s.write(ctx, scriptSwap, []string{key}, argv, false, args{"changes": [][2]any{{changeCode(kind), name}}})
 	} else {
 		var n int
 		n, err = scriptSwap.Run(ctx, s.client, []string{key}, argv...).Int()

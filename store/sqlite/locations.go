@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/store"
@@ -67,11 +68,21 @@ func (s *Store) MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) 
 
 // PutVerdicts stores standing verdicts of known locations.
 func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) ([]gate.Verdict, error) {
-	return update(ctx, s, "storing verdicts of", d, func(t *tx, r *record) (replaced []gate.Verdict, changed bool, err error) {
-		if err := r.body.Rests(basis); err != nil {
-			return nil, false, err
+	fresh := make([]string, len(verdicts)) // not in the writer, which everybody waits for
+	for i := range verdicts {
+		text, err := json.Marshal(verdicts[i].Decision)
+		if err != nil {
+			return nil, fmt.Errorf("storing verdicts of %s: %w: %w", gate.Printable(string(d), 100), gate.ErrInvalid, err)
 		}
-		for _, v := range verdicts {
+		fresh[i] = string(text)
+	}
+	return keep(ctx, s, "storing verdicts of", d, basis.Version, func(t *tx, r *record) (replaced []gate.Verdict, tell bool, err error) {
+		if r != nil {
+			if err := r.body.Rests(basis); err != nil {
+				return nil, false, err
+			}
+		}
+		for i, v := range verdicts {
 			_, stored, found, err := t.location(d, v.Location)
 			if err != nil {
 				return nil, false, err
@@ -80,17 +91,52 @@ func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis
 			if !found || same {
 				continue
 			}
-			text, err := json.Marshal(v.Decision)
-			if err != nil {
-				return nil, false, err
-			}
 			if err := t.exec(`UPDATE locations SET verdict = ? WHERE digest = ? AND registry = ? AND repository = ?`,
-				string(text), string(d), v.Location.Registry, v.Location.Repository); err != nil {
+				fresh[i], string(d), v.Location.Registry, v.Location.Repository); err != nil {
 				return nil, false, err
 			}
 			replaced = append(replaced, gate.Verdict{Decision: old, Location: v.Location})
+			tell = tell || store.Tells(old, v.Decision)
 		}
-		return replaced, len(replaced) > 0, nil
+		return replaced, tell, nil
+	})
+}
+
+// keep changes what stands beside the record of a digest and leaves its body as it is. fn
+// gets the record, or nil when that has still the version that its caller has read, which
+// then need not be decoded; what it returns has changed, and whether that is told to the
+// feed. The copies that reviews answer from hold nothing of it, and stay.
+func keep[T any](ctx context.Context, s *Store, what string, d gate.Digest, version int64, fn func(*tx, *record) ([]T, bool, error)) ([]T, error) {
+	what = fmt.Sprintf("%s %s", what, gate.Printable(string(d), 100))
+	if !d.Valid() {
+		return nil, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
+	}
+	return write(ctx, s, what, func(t *tx) ([]T, error) {
+		var now int64
+		err := t.row(`SELECT version FROM records WHERE digest = ?`, string(d)).Scan(&now)
+		known := err == nil
+		var r *record
+		if err == nil && (version == 0 || now != version) || errors.Is(err, sql.ErrNoRows) {
+			var whole record
+			whole, err = t.record(d)
+			r = &whole
+		}
+		if err != nil {
+			return nil, err
+		}
+		changed, tell, err := fn(t, r)
+		switch {
+		case err != nil && classified(err):
+			return nil, fmt.Errorf("%s: %w", what, err)
+		case err != nil || len(changed) == 0:
+			return nil, err
+		case !known || r != nil && r.damage != nil: // there is no body to leave
+			return changed, t.saveRecord(r)
+		}
+		if err := t.exec(`UPDATE records SET version = version + 1 WHERE digest = ?`, string(d)); err != nil || !tell {
+			return changed, err
+		}
+		return changed, t.change(gate.ChangeRecord, string(d))
 	})
 }
 
@@ -100,5 +146,5 @@ func sameVerdict(stored string, fresh gate.Decision) (old gate.Decision, same bo
 	if stored == "" || json.Unmarshal([]byte(stored), &old) != nil {
 		return gate.Decision{}, false
 	}
-	return old, store.SameVerdict(old, fresh)
+	return old, old.Same(fresh)
 }

@@ -244,6 +244,67 @@ var verdictCases = []testCase{
 		_, err = e.s.PutVerdicts(e.ctx, digest("b"), unassessable, nil)
 		e.want(err, gate.ErrConflict)
 	}},
+	{"at_the_version_that_was_read", func(e *env) {
+		for _, loc := range []gate.Location{app, other} {
+			_, err := e.s.AddLocation(e.ctx, digest("a"), loc)
+			e.no(err)
+		}
+		e.no(PutFindings(e.ctx, e.s, findings("a", e.scanned("a", 1), 1)))
+		before := e.record("a")
+		put := func(what string, basis gate.Basis, v gate.Verdict, replaced gate.Decision) {
+			e.Helper()
+			got, err := e.s.PutVerdicts(e.ctx, digest("a"), basis, []gate.Verdict{v})
+			e.no(err)
+			if diff := cmp.Diff([]gate.Verdict{{Location: v.Location, Decision: replaced}}, got); diff != "" {
+				e.Errorf("%s: replaced (-want +got):\n%s", what, diff)
+			}
+		}
+		first, second, third := verdict(app, gate.OutcomeDeny, e.now()), verdict(other, gate.OutcomeWarn, e.now()), verdict(app, gate.OutcomeAllow, e.now())
+		put("nothing was written since", before.Basis(), first, gate.Decision{})
+		put("a verdict was written since", before.Basis(), second, gate.Decision{})
+		put("nothing was written since, again", e.basis("a"), third, first.Decision)
+		// Nothing else has changed, however a verdict was written.
+		want := before
+		want.Version += 3
+		want.Locations = e.record("a").Locations
+		if diff := cmp.Diff(want, e.record("a")); diff != "" {
+			e.Errorf("the record (-want +got):\n%s", diff)
+		}
+		for _, l := range want.Locations {
+			stands := map[gate.Location]gate.Decision{app: third.Decision, other: second.Decision}[l.Location]
+			if diff := cmp.Diff(stands, l.Verdict); diff != "" {
+				e.Errorf("at %s (-want +got):\n%s", l.Location, diff)
+			}
+		}
+		e.no(PutFindings(e.ctx, e.s, findings("a", before.InventoryID, 2)))
+		_, err := e.s.PutVerdicts(e.ctx, digest("a"), want.Basis(), []gate.Verdict{first})
+		e.want(err, gate.ErrConflict)
+		if f, err := e.s.Findings(e.ctx, digest("a")); err != nil || f.Generation != 2 {
+			e.Errorf("findings: %+v, %v", f, err)
+		}
+	}},
+	{"another_outcome_is_told", func(e *env) {
+		_, err := e.s.AddLocation(e.ctx, digest("a"), app)
+		e.no(err)
+		put := func(v gate.Verdict, told int) {
+			e.Helper()
+			seq := e.lastSeq()
+			e.no(PutVerdicts(e.ctx, e.s, digest("a"), []gate.Verdict{v}))
+			if diff := cmp.Diff(v.Decision, e.record("a").Locations[0].Verdict); diff != "" {
+				e.Errorf("verdict (-want +got):\n%s", diff)
+			}
+			if got, _ := e.changes(seq); len(got) != told {
+				e.Errorf("%s: got %+v, want %d changes", v.Outcome, got, told)
+			}
+		}
+		put(verdict(app, gate.OutcomeDeny, e.now()), 1)
+		for _, revision := range []string{"r2", "r3"} {
+			v := verdict(app, gate.OutcomeDeny, e.now())
+			v.PolicyRevision, v.Reasons[0].Msg = revision, "other words by "+revision
+			put(v, 0)
+		}
+		put(verdict(app, gate.OutcomeWarn, e.now()), 1)
+	}},
 	{"stored_for_known_locations", func(e *env) {
 		_, err := e.s.AddLocation(e.ctx, digest("a"), app)
 		e.no(err)
