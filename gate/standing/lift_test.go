@@ -350,7 +350,7 @@ func TestLift_every_order(t *testing.T) {
 				case "activation":
 					w.activate("B")
 				case "lift":
-					w.lift(touched, plain, moved)
+					w.lift(touched, plain, moved, same)
 				case "analysis": // other analysers find more
 					w.analysed(w.late, moved, "zlib")
 				case "match":

@@ -30,7 +30,7 @@ func TestSameFindingsAreNotWritten(t *testing.T) {
 		var before int64
 
 		w.activate("B")
-		w.no(w.lifter.Lift(ctx))
+		w.lift(same, other)
 		_, before = state(same) // the lift is a setting
 		matches := w.current.matches
 		w.matched(w.maker, same)
@@ -51,7 +51,7 @@ func TestSameFindingsAreNotWritten(t *testing.T) {
 		w.check(other, "matched")
 
 		w.activate("D")
-		w.no(w.lifter.Lift(ctx))
+		w.lift(same, other)
 		matches = w.current.matches
 		w.check(same, "the next generation")
 		if w.current.matches != matches {
@@ -63,7 +63,7 @@ func TestSameFindingsAreNotWritten(t *testing.T) {
 		w.analysed(w.maker, same, "curl")
 		w.store.old[same] = old
 		w.activate("B")
-		w.no(w.lifter.Lift(ctx))
+		w.lift(same, other)
 		w.check(same, "put back")
 		delete(w.store.old, same)
 		w.check(same, "put right")

@@ -299,7 +299,7 @@ func touches(touched gate.Touched, l gate.Lookups) bool {
 // an image that no difference has touched has the findings that a full match gives.
 func TestTouched_untouched_findings_stay(t *testing.T) {
 	checks(t, 40)
-	var images, untouched, differ int
+	var images, untouched, differ, alone int
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
@@ -346,12 +346,25 @@ func TestTouched_untouched_findings_stay(t *testing.T) {
 						continue // its findings stay, and are compared with the next day's
 					}
 				}
-				states[i] = state{full, m.Lookups(inv, full)}
+				l := m.Lookups(inv, full)
+				if last := states[i].lookups; day > 0 {
+					// What is said of other findings alone is what the inventory says too.
+					if again, ok := m.LookupsAgain(last.Class, full); ok {
+						alone++
+						if again.Class != l.Class || !slices.Equal(again.Vulnerabilities, l.Vulnerabilities) || !slices.Equal(last.Packages, l.Packages) || !slices.Equal(last.Libraries, l.Libraries) {
+							rt.Errorf("of other findings: got %+v, want %+v", again, l)
+						}
+					}
+				}
+				states[i] = state{full, l}
 			}
 			former, c = dir, c.next(rt)
 		}
 	})
 	t.Logf("%d images, %d untouched, %d with other findings", images, untouched, differ)
+	if alone == 0 {
+		t.Error("no lookups were made of findings alone: the test shows nothing")
+	}
 	if untouched < images/4 || differ == 0 {
 		t.Errorf("of %d images %d were untouched and %d have other findings: the test shows nothing", images, untouched, differ)
 	}
