@@ -22,7 +22,7 @@ func TestNoVerdict(t *testing.T) {
 		{gate.StateCancelled, false, gate.CodeUnscanned, "cancelled"},
 		{gate.StateQueued, false, gate.CodePending, "its scan is queued"},
 		{gate.StateScanning, false, gate.CodePending, "its scan is running"},
-		{gate.StateScanned, false, gate.CodePending, "not yet compared"},
+		{gate.StateScanned, false, gate.CodePending, "not been compared"},
 		{gate.StateFailed, false, gate.CodeScanFailed, "failed"},
 		{gate.StateUnassessable, false, gate.CodeUnassessable, "encrypted layer"},
 		{gate.StateUnassessable, true, gate.CodeUnassessable, "encrypted layer"},
