@@ -48,11 +48,21 @@ func chance(t *rapid.T, percent int) bool {
 	return rapid.IntRange(0, 99).Draw(t, "percent") < percent
 }
 
-// row is one advisory in the form that the detector of the bucket reads.
-func advisoryRow(t *rapid.T, bucket string) string {
+// advisoryRow is one advisory in the form that the detector of the bucket reads.
+func advisoryRow(t *rapid.T, bucket, id string) string {
 	fixed := draw(t, fixes)
 	switch {
 	case bucket == "Red Hat":
+		// As in Red Hat's data: an advisory of a CVE has no fix, and no two others have the
+		// same. Of two with one fix the detector takes any, in the order of a Go map.
+		switch id {
+		case "GHSA-aaaa-bbbb-cccc":
+			fixed = draw(t, fixes[:2])
+		case "ELSA-2024-7":
+			fixed = fixes[2]
+		default:
+			fixed = ""
+		}
 		return fmt.Sprintf(`{"Entries":[{"FixedVersion":%q,"Cves":[{"ID":%q,"Severity":%d}],"Arches":["x86_64","%s"],"Affected":[%d],"Status":%d}]}`,
 			fixed, draw(t, found[:3]), rapid.IntRange(0, 4).Draw(t, "severity"), draw(t, []string{"aarch64", "s390x"}), rapid.IntRange(1, 3).Draw(t, "cpe"), rapid.IntRange(0, 3).Draw(t, "status"))
 	case strings.HasPrefix(bucket, "rocky"), strings.HasPrefix(bucket, "Oracle"):
@@ -94,7 +104,7 @@ func (c content) addBucket(t *rapid.T, bucket string) {
 	for _, name := range pool {
 		for _, id := range found {
 			if chance(t, 30) {
-				c[bucket+"|"+name+"|"+id] = advisoryRow(t, bucket)
+				c[bucket+"|"+name+"|"+id] = advisoryRow(t, bucket, id)
 			}
 		}
 	}
@@ -157,7 +167,7 @@ func (c content) next(t *rapid.T) content {
 			case "data-source":
 				n[path] = fmt.Sprintf(`{"ID":%q}`, draw(t, []string{"debian", "nvd", "alpine"}))
 			default:
-				n[path] = advisoryRow(t, bucket)
+				n[path] = advisoryRow(t, bucket, path[strings.LastIndex(path, "|")+1:])
 				if chance(t, 30) { // the same versions in another order
 					n[path] = swapped.ReplaceAllString(c[path], `"PatchedVersions":[$2,$1]`)
 				}
@@ -172,7 +182,8 @@ func (c content) next(t *rapid.T) content {
 				if strings.Contains(b, "::") {
 					pool = library
 				}
-				n[b+"|"+draw(t, pool)+"|"+draw(t, found)] = advisoryRow(t, b)
+				id := draw(t, found)
+				n[b+"|"+draw(t, pool)+"|"+id] = advisoryRow(t, b, id)
 			}
 		case 6: // a release or a source comes
 			n.addBucket(t, draw(t, slices.Concat(releases, sourcesOfLanguages)))
