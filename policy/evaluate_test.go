@@ -244,6 +244,14 @@ func TestPressureIsNotAPolicyError(t *testing.T) {
 		if _, err := p.do(short, wait(time.Hour)); gate.CodeOf(err) != gate.CodeTimeout {
 			t.Errorf("the time of the caller has ended: got %v, want TIMEOUT", err)
 		}
+		p.slots <- struct{}{} // another evaluation
+		waiting, end := context.WithTimeout(t.Context(), 2*time.Second)
+		defer end()
+		began = time.Now()
+		if _, err := p.do(waiting, wait(0)); gate.CodeOf(err) != gate.CodeTimeout || time.Since(began) != 2*time.Second {
+			t.Errorf("waiting for a slot when the time of the caller ends: got %v after %s, want TIMEOUT after 2s", err, time.Since(began))
+		}
+		<-p.slots
 		var others sync.WaitGroup
 		for range 3 { // one after the other
 			others.Go(func() {

@@ -58,7 +58,7 @@ type evaluation struct {
 // machine has no time for it), gate.ErrTimeout (ctx ended), gate.ErrPolicyFailed (over
 // the budget, or a panic), and what work returned.
 func (p *pool) do(ctx context.Context, work func(context.Context) ([]gate.Reason, error)) ([]gate.Reason, error) {
-	if err := p.take(); err != nil {
+	if err := p.take(ctx); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -93,8 +93,8 @@ func (p *pool) do(ctx context.Context, work func(context.Context) ([]gate.Reason
 	return e.reasons, e.err
 }
 
-// take waits for a slot.
-func (p *pool) take() error {
+// take waits for a slot. Errors: gate.ErrBusy, gate.ErrTimeout.
+func (p *pool) take(ctx context.Context) error {
 	select {
 	case p.slots <- struct{}{}:
 		return nil
@@ -106,6 +106,8 @@ func (p *pool) take() error {
 		select {
 		case p.slots <- struct{}{}:
 			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for one of %d evaluation slots: %w", cap(p.slots), errors.Join(gate.ErrTimeout, context.Cause(ctx)))
 		case <-timer.C:
 		}
 		lost, all := p.lostSlots()
