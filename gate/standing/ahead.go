@@ -37,12 +37,26 @@ func (a *Ahead) Load(ctx context.Context, dir string, g gate.Generation) error {
 	if now, ok := s.Matcher.Generation(); ok && liftedTo(now) != liftedTo(g) && s.SweepGrace > 0 {
 		waiting, stop := context.WithTimeout(ctx, min(aheadMost, s.SweepGrace))
 		if active, _, err := a.Active(waiting); err == nil && liftedTo(active) == liftedTo(g) {
-			_ = a.Lift(waiting, g) // who sweeps says why there is none
+			a.lift(waiting, g)
 		}
 		stop()
 		s.newer.begin(now.Content, g)
 	}
 	return a.Loader.Load(ctx, dir, g)
+}
+
+// lift waits for a lift until ctx ends, also where that is to be made behind another one:
+// which is waited for with no end, because another process may be at it.
+func (a *Ahead) lift(ctx context.Context, g gate.Generation) {
+	made := make(chan struct{})
+	go func() {
+		defer close(made)
+		_ = a.Lift(ctx, g) // who sweeps says why there is none
+	}()
+	select {
+	case <-made:
+	case <-ctx.Done():
+	}
 }
 
 // Await loads the lift of a generation as soon as another process has made it. Errors:

@@ -622,6 +622,22 @@ func TestAhead(t *testing.T) {
 		if w.no(ahead.Load(ctx, "", w.active)); w.current.use != w.active {
 			t.Error("data does not come into use while nobody says what is different")
 		}
+		inUse, ended := make(chan struct{}), make(chan struct{})
+		w.current.use = other
+		ahead.Lift = func(context.Context, gate.Generation) error { // behind another lift
+			defer close(ended)
+			select {
+			case <-inUse:
+			case <-time.After(20 * time.Second):
+				t.Error("data waits for as long as another lift takes")
+			}
+			return nil
+		}
+		if w.no(ahead.Load(ctx, "", w.active)); w.current.use != w.active {
+			t.Error("data does not come into use while another lift is made")
+		}
+		close(inUse)
+		<-ended
 	})
 }
 
