@@ -50,11 +50,12 @@ type seals struct {
 	old  map[uint64]seen
 }
 
-// seen is the latest stamp of a place, and when it was seen.
-type seen struct{ stamp, turn int64 }
+// seen is the latest stamp of a place, and when it was seen; and the one before, which is
+// what a read knew that began before the latest was written.
+type seen struct{ stamp, turn, former, formerTurn int64 }
 
-// maxSeen bounds what is remembered of stamps; at about 50 B each, twice, it is
-// 20 MB at most. What has not been seen for that many others is forgotten. Two
+// maxSeen bounds what is remembered of stamps; at about 70 B each, twice, it is
+// 28 MB at most. What has not been seen for that many others is forgotten. Two
 // places of that many share a hash once in a billion processes.
 const maxSeen = 200_000
 
@@ -139,7 +140,8 @@ func (s *seals) fresh(place string, stamp, mark int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := maphash.String(s.seed, place)
-	if last := s.last(at); stamp < last.stamp && last.turn <= mark {
+	last := s.last(at)
+	if stamp < last.stamp && last.turn <= mark || stamp < last.former && last.formerTurn <= mark {
 		return errReplay
 	}
 	s.remember(at, stamp)
@@ -168,7 +170,7 @@ func (s *seals) remember(at uint64, stamp int64) {
 	}
 	if stamp > last.stamp || last.turn == 0 {
 		s.turn++
-		last = seen{stamp, s.turn}
+		last = seen{stamp, s.turn, last.stamp, last.turn}
 	}
 	if len(s.seen) >= maxSeen {
 		s.seen, s.old = map[uint64]seen{}, s.seen
