@@ -21,6 +21,7 @@ import (
 	"github.com/digestgate/digestgate/gate/lookup"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/gate/work"
+	"github.com/digestgate/digestgate/scanner/advisory/download"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/webhooks"
@@ -115,7 +116,8 @@ func flow(n *yaml.Node) {
 var (
 	metricRow    = regexp.MustCompile("(?m)^\\| `(digestgate_[a-z_]+)(?:\\{([a-z,]+)\\})?` \\|")
 	metricName   = regexp.MustCompile(`(?:Name:\s+|NewDesc\()"(digestgate_[a-z_]+)"`)
-	metricOfDesc = regexp.MustCompile(`fqName: "(digestgate_[a-z_]+)".*variableLabels: \{([a-z,]*)\}`)
+	metricOfDesc = regexp.MustCompile(`fqName: "(digestgate_[a-z_]+)".*constLabels: \{(.*)\}, variableLabels: \{([a-z,]*)\}`)
+	constLabel   = regexp.MustCompile(`([a-z]+)="`)
 	codeRow      = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|")
 	logRow       = regexp.MustCompile("(?m)^\\| ((?:`[^`]+`(?:, )?)+) \\| (?:info|warn|error)[a-z, ]* \\|")
 )
@@ -181,13 +183,25 @@ func registered(t *testing.T) map[string]string {
 	if _, err := admission.NewRecorder(reg); err != nil {
 		t.Fatal(err)
 	}
+	d, err := download.New(download.Options{Artifact: download.Database(), Repositories: []download.Repository{{Repository: "mirror.example.com/trivy-db:2"}}, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Describe(reg)
 	descs := make(chan *prometheus.Desc, 100)
 	reg.Describe(descs)
 	close(descs)
 	found := map[string]string{}
 	for d := range descs {
 		if m := metricOfDesc.FindStringSubmatch(d.String()); m != nil {
-			found[m[1]] = m[2]
+			var labels []string
+			for _, label := range constLabel.FindAllStringSubmatch(m[2], -1) {
+				labels = append(labels, label[1])
+			}
+			if m[3] != "" {
+				labels = append(labels, m[3])
+			}
+			found[m[1]] = strings.Join(labels, ",")
 		}
 	}
 	if len(found) < 10 {

@@ -35,8 +35,8 @@ func TestFirstLines(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`msg="about the configuration" key=registries[0].region at=` + s.config + ":4", "key=advisories.path", "key=roles",
-		"the role worker is left out", "the role scheduler is left out", `msg="digestgate serves" duration=`,
+		`msg="about the configuration" key=registries[0].region at=` + s.config + ":4", "key=roles",
+		"the first data is to be downloaded from advisories.repositories", "the role worker is left out", "the role scheduler is left out", `msg="digestgate serves" duration=`,
 	} {
 		eventually(t, "the log says "+want, time.Minute, func() bool { return strings.Contains(s.log.String(), want) })
 	}
