@@ -82,7 +82,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.StringVar(&o.stores, "stores", "sqlite,redis", "stores to measure, separated by commas")
 	set.StringVar(&o.only, "only", "", "figures to measure, separated by commas; empty: all, which are "+strings.Join(figureNames(), ", "))
 	set.StringVar(&o.dir, "dir", "", "existing directory for the stores and profiles of this run; empty: the system's temporary directory")
-	set.StringVar(&o.filled, "filled", "", "directory where filled stores are kept for later runs (SQLite about 26 kB an image, Redis as much again); empty: none are kept")
+	set.StringVar(&o.filled, "filled", "", "directory where filled stores are kept for later runs (SQLite about 34 kB an image, Redis as much again); empty: none are kept")
 	set.StringVar(&o.program, "program", "bin/digestgate", "path of the program that is measured")
 	set.StringVar(&o.analyzer, "analyzer", "bin/digestgate-analyzer", "path of digestgate-analyzer, which the figure resolves needs")
 	set.BoolVar(&o.serve, "serve", false, "fill the first store, serve it until interrupted, and measure nothing")
