@@ -1,13 +1,11 @@
 package outbound
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -15,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/dns/dnsmessage"
+	"github.com/digestgate/digestgate/gate/outbound/outboundtest"
 )
 
 func hostOf(t *testing.T, raw string) string {
@@ -169,48 +167,6 @@ func TestClient_leavesHTTPS(t *testing.T) {
 	}
 }
 
-// nameServer answers every question for an IPv4 address with the next of its addresses;
-// the last one repeats.
-func nameServer(t *testing.T, addresses ...string) *net.Resolver {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var asked atomic.Int32
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
-				continue
-			}
-			m.Response, m.Additionals = true, nil
-			if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
-				i := min(int(asked.Add(1))-1, len(addresses)-1)
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-					Body:   &dnsmessage.AResource{A: netip.MustParseAddr(addresses[i]).As4()},
-				}}
-			}
-			if b, err := m.Pack(); err == nil {
-				_, _ = conn.WriteTo(b, from)
-			}
-		}
-	}()
-	t.Cleanup(func() { conn.Close(); <-done })
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
-}
-
 // TestClient_rebinding: a name that was harmless when it was looked at leads nowhere else
 // when it is connected to, also for a host that the configuration names.
 func TestClient_rebinding(t *testing.T) {
@@ -234,7 +190,7 @@ func TestClient_rebinding(t *testing.T) {
 		"by_pattern":      {[]string{"10.0.0.1", "192.168.0.1"}, "a.example.net", &allow},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resolver := nameServer(t, c.addresses...)
+			resolver, _ := outboundtest.NameServer(t, c.addresses...)
 			if _, err := resolver.LookupNetIP(t.Context(), "ip4", c.host); err != nil {
 				t.Fatal(err)
 			}

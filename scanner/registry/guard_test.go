@@ -1,20 +1,16 @@
 package registry
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
-
-	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/outbound"
+	"github.com/digestgate/digestgate/gate/outbound/outboundtest"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
@@ -66,48 +62,6 @@ func TestGuardPermitsWhatIsConfigured(t *testing.T) {
 	}
 }
 
-// nameServer answers every question for an address with the next of its
-// addresses; the last one repeats.
-func nameServer(t *testing.T, addresses ...string) (*net.Resolver, *atomic.Int32) {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var asked atomic.Int32
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
-				continue
-			}
-			m.Response, m.Additionals = true, nil
-			if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
-				i := min(int(asked.Add(1))-1, len(addresses)-1)
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-					Body:   &dnsmessage.AResource{A: netip.MustParseAddr(addresses[i]).As4()},
-				}}
-			}
-			if b, err := m.Pack(); err == nil {
-				_, _ = conn.WriteTo(b, from)
-			}
-		}
-	}()
-	t.Cleanup(func() { conn.Close(); <-done })
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}, &asked
-}
-
 func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's own name
 	victim := start(t, fake.Options{})
 	_, port, _ := net.SplitHostPort(victim.Host)
@@ -116,7 +70,7 @@ func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's
 	t.Run("host", func(t *testing.T) {
 		cfg := configFor(t, victim, fake.Options{})
 		cfg.Host = "reg.example.com:" + port
-		resolver, asked := nameServer(t, "127.0.0.1")
+		resolver, asked := outboundtest.NameServer(t, "127.0.0.1")
 		c := newClient(t, Options{Registries: []Config{cfg}, Resolver: resolver})
 		_, err := c.Head(t.Context(), loc, "1")
 		if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "loopback address 127.0.0.1") {
@@ -138,7 +92,7 @@ func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's
 			"private":           "http://10.255.255.1/x",
 		} {
 			t.Run(name, func(t *testing.T) {
-				resolver, _ := nameServer(t, "127.0.0.1")
+				resolver, _ := outboundtest.NameServer(t, "127.0.0.1")
 				c := newClient(t, Options{Registries: []Config{configFor(t, r, fake.Options{})}, Resolver: resolver})
 				d, _ := r.PutBlob([]byte("content"))
 				r.Reset()
@@ -160,7 +114,7 @@ func TestNamesThatLeadInside(t *testing.T) { // N07: rebinding, and a registry's
 func TestRebinding(t *testing.T) {
 	victim := start(t, fake.Options{})
 	_, port, _ := net.SplitHostPort(victim.Host)
-	resolver, _ := nameServer(t, "93.184.215.14", "127.0.0.1")
+	resolver, _ := outboundtest.NameServer(t, "93.184.215.14", "127.0.0.1")
 	if _, err := resolver.LookupNetIP(t.Context(), "ip4", "cdn.example.net"); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/outbound/outboundtest"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
 
@@ -116,7 +117,7 @@ func TestStoreLeadsInside(t *testing.T) {
 		"other_loopback":  {victim.URL + "/v2/", "loopback address 127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resolver, _ := nameServer(t, "127.0.0.1")
+			resolver, _ := outboundtest.NameServer(t, "127.0.0.1")
 			store := start(t, fake.Options{})
 			r := newRig(t, fake.Options{}, func(cfg *Config, o *Options) { cfg.BlobHosts, o.Resolver = []string{store.Host}, resolver })
 			d, err := r.PutBlob([]byte("content"))
@@ -141,7 +142,7 @@ func TestStoreLeadsInside(t *testing.T) {
 func TestNameThatTurnsInside(t *testing.T) {
 	r := newRig(t, fake.Options{})
 	_, port, _ := net.SplitHostPort(r.Host)
-	resolver, asked := nameServer(t, "198.51.100.1", "127.0.0.1")
+	resolver, asked := outboundtest.NameServer(t, "198.51.100.1", "127.0.0.1")
 	if ips, err := resolver.LookupNetIP(t.Context(), "ip4", "store.example.net"); err != nil || ips[0].String() != "198.51.100.1" {
 		t.Fatalf("first look: %v, %v", ips, err)
 	}

@@ -1,7 +1,6 @@
 package download
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,9 +22,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/dns/dnsmessage"
-
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/outbound/outboundtest"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 )
@@ -198,8 +195,9 @@ func TestAddresses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dialed.Store(0)
+			resolver, _ := outboundtest.NameServer(t, address)
 			d := newDownloader(t, Options{
-				Repositories: []Repository{{Repository: "mirror.example.com/trivy-db:2"}}, Resolver: resolving(t, address), Dialed: func(string) { dialed.Add(1) },
+				Repositories: []Repository{{Repository: "mirror.example.com/trivy-db:2"}}, Resolver: resolver, Dialed: func(string) { dialed.Add(1) },
 			})
 			_, err := d.Fetch(t.Context(), Request{})
 			if !errors.Is(err, gate.ErrRegistryUnavailable) || !strings.Contains(err.Error(), "refusing to connect") {
@@ -210,47 +208,6 @@ func TestAddresses(t *testing.T) {
 			}
 		})
 	}
-}
-
-// resolving is a resolver for which every name has the next of these addresses; the last
-// one repeats.
-func resolving(t *testing.T, addresses ...string) *net.Resolver {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf, asked := make([]byte, 1500), 0
-		for {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
-				continue
-			}
-			m.Response, m.Additionals = true, nil
-			if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-					Body:   &dnsmessage.AResource{A: netip.MustParseAddr(addresses[min(asked, len(addresses)-1)]).As4()},
-				}}
-				asked++
-			}
-			if b, err := m.Pack(); err == nil {
-				_, _ = conn.WriteTo(b, from)
-			}
-		}
-	}()
-	t.Cleanup(func() { conn.Close(); <-done })
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
 }
 
 // TestNoLibraryDials: every connection that arrives, for the tag, the manifest, the
