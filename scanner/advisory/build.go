@@ -85,6 +85,23 @@ func Build(ctx context.Context, o BuildOptions) (BuildResult, error) {
 
 // publish writes, checks and renames.
 func (c *collection) publish(ctx context.Context, out string, updatedAt, now time.Time) (*Database, error) {
+	return publishAt(out, func(tmp string) (*Database, error) {
+		if err := c.write(ctx, tmp, updatedAt); err != nil {
+			return nil, err
+		}
+		db, err := Inspect(ctx, tmp, now)
+		if err != nil {
+			return nil, fmt.Errorf("reading back what was built: %w", err)
+		}
+		return db, nil
+	})
+}
+
+// publishAt has write fill a directory beside out with a database that it has checked, and
+// puts that at out in one step, in place of the database that is there. Nothing is left of
+// one that write refuses. Errors: gate.ErrInvalid (out holds something else),
+// gate.ErrResource, and those of write.
+func publishAt(out string, write func(tmp string) (*Database, error)) (*Database, error) {
 	if err := replaceable(out); err != nil {
 		return nil, err
 	}
@@ -99,12 +116,9 @@ func (c *collection) publish(ctx context.Context, out string, updatedAt, now tim
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return nil, resourceError("making a temporary directory", err)
 	}
-	if err := c.write(ctx, tmp, updatedAt); err != nil {
-		return nil, err
-	}
-	db, err := Inspect(ctx, tmp, now)
+	db, err := write(tmp)
 	if err != nil {
-		return nil, fmt.Errorf("reading back what was built: %w", err)
+		return nil, err
 	}
 	if err := swapDirectory(tmp, out); err != nil {
 		return nil, resourceError(fmt.Sprintf("putting the advisory database at %q", out), err)

@@ -107,36 +107,16 @@ func putFrom(ctx context.Context, archive *tar.Writer, name, path string) error 
 // damaged, or larger than it says, is left. Errors: gate.ErrInvalid (the bundle, or out
 // holds something else), gate.ErrTooLarge, gate.ErrResource, gate.ErrTimeout.
 func Import(ctx context.Context, r io.Reader, out string, now time.Time) (*Database, error) {
-	if err := replaceable(out); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return nil, resourceError("making the directory of the advisory database", err)
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(out), ".advisories-*")
-	if err != nil {
-		return nil, resourceError("making a temporary directory", err)
-	}
-	defer os.RemoveAll(tmp) // after the rename there is nothing left to remove
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return nil, resourceError("making a temporary directory", err)
-	}
-	head, err := unpackBundle(ctx, r, tmp)
-	if err != nil {
-		return nil, fmt.Errorf("reading the bundle: %w", err)
-	}
-	if head.UpdatedAt.After(now.Add(maxFutureSkew)) {
-		return nil, fmt.Errorf("the data of the bundle is of %s, which is in the future: %w", head.UpdatedAt.Format(time.RFC3339), gate.ErrInvalid)
-	}
-	db, err := inspectAs(ctx, tmp, head.Content)
-	if err != nil {
-		return nil, err
-	}
-	if err := swapDirectory(tmp, out); err != nil {
-		return nil, resourceError(fmt.Sprintf("putting the advisory database at %q", out), err)
-	}
-	db.Dir = out
-	return db, nil
+	return publishAt(out, func(tmp string) (*Database, error) {
+		head, err := unpackBundle(ctx, r, tmp)
+		if err != nil {
+			return nil, fmt.Errorf("reading the bundle: %w", err)
+		}
+		if head.UpdatedAt.After(now.Add(maxFutureSkew)) {
+			return nil, fmt.Errorf("the data of the bundle is of %s, which is in the future: %w", head.UpdatedAt.Format(time.RFC3339), gate.ErrInvalid)
+		}
+		return inspectAs(ctx, tmp, head.Content)
+	})
 }
 
 // unpackBundle writes the files of a bundle into dir. The names, their order and their
