@@ -14,7 +14,7 @@ import (
 )
 
 // plainWarnings is what the warnings of reasons are, written as plainly as possible:
-// each line is made anew, scrubbed, cut and compared with all before it.
+// each line is made again, scrubbed, cut and compared with all before it.
 func plainWarnings(contact string, before []string, checked []checkedPlace, details Details) []string {
 	all := append([]string{}, before...)
 	for _, j := range checked {

@@ -25,7 +25,7 @@ func NewAdvisoriesCommands(o *app.Options) []*cobra.Command {
 }
 
 // AskAdvisories has the command "advisories status" ask a server when --server is given,
-// or when there is no directory to look at.
+// or without a directory to look at.
 func AskAdvisories(status *cobra.Command, o *app.Options, hasPath func() bool) {
 	var flags clientFlags
 	flags.add(status)
@@ -73,75 +73,66 @@ func whoOrders() string {
 	return gate.Printable(name, 100)
 }
 
-func newAdvisoriesUpdateCommand(o *app.Options) *cobra.Command {
+// ordering is a command that has a server do something about its data: order says which
+// operation and with what, besides who orders it, and what follows is shown.
+func ordering(o *app.Options, cmd *cobra.Command, order func(args []string) (path string, in map[string]any, err error)) *cobra.Command {
 	var flags clientFlags
 	var format string
-	cmd := &cobra.Command{
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path, in, err := order(args)
+		if err != nil {
+			return err
+		}
+		c, err := forFormat(o, &flags, format)
+		if err != nil {
+			return err
+		}
+		in["by"] = whoOrders()
+		return c.advisories(cmd, http.MethodPost, path, in, format)
+	}
+	flags.add(cmd)
+	addFormat(cmd, &format)
+	return cmd
+}
+
+func newAdvisoriesUpdateCommand(o *app.Options) *cobra.Command {
+	return ordering(o, &cobra.Command{
 		Use:   "update",
 		Short: "Have a server ask the repositories for newer advisory data now",
 		Long:  "Have a server ask advisories.repositories now and not at the next advisories.refresh. It answers at once:\nthe process that asks downloads in the background, \"digestgate advisories status --server URL\" shows how far\nit is. Data that was refused is judged again.",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := forFormat(o, &flags, format)
-			if err != nil {
-				return err
-			}
-			return c.advisories(cmd, http.MethodPost, "/update", map[string]any{"by": whoOrders()}, format)
-		},
-	}
-	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
-	return cmd
+	}, func([]string) (string, map[string]any, error) { return "/update", map[string]any{}, nil })
 }
 
 func newAdvisoriesRollbackCommand(o *app.Options) *cobra.Command {
-	var flags clientFlags
-	var format, reason string
-	cmd := &cobra.Command{
+	var reason string
+	cmd := ordering(o, &cobra.Command{
 		Use:   "rollback",
 		Short: "Put the generation of advisory data before the one in force in force again",
 		Long:  "Put the generation before the one in force in force again, under a new number and for all processes.\nIt stays until the repositories offer newer data than that gone back from.",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := forFormat(o, &flags, format)
-			if err != nil {
-				return err
-			}
-			return c.advisories(cmd, http.MethodPost, "/rollback", map[string]any{"by": whoOrders(), "reason": reason}, format)
-		},
-	}
-	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	}, func([]string) (string, map[string]any, error) {
+		return "/rollback", map[string]any{"reason": reason}, nil
+	})
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for audits")
 	return cmd
 }
 
 func newAdvisoriesAcceptCommand(o *app.Options) *cobra.Command {
-	var flags clientFlags
-	var format, until, reason string
-	cmd := &cobra.Command{
+	var until, reason string
+	cmd := ordering(o, &cobra.Command{
 		Use:     "accept DIGEST|BUCKET --until DATE --reason TEXT",
 		Short:   "Override the refusal of advisory data, until a date",
 		Long:    "Have a server take advisory data that it refuses: a whole generation by its digest, or one bucket by its name\n(\"digestgate advisories status\" lists both). The repositories are asked again at once. The override ends at\nthe date; who made it and why is kept.",
 		Example: "  digestgate advisories accept \"debian 12\" --until 2026-12-24 --reason \"Debian moved its tracker\" --server https://gate.example.com",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			end, err := parseUntil(until)
-			if err == nil && strings.TrimSpace(reason) == "" {
-				err = errors.New("--reason is empty: say why, it is kept for audits")
-			}
-			if err != nil {
-				return err
-			}
-			c, err := forFormat(o, &flags, format)
-			if err != nil {
-				return err
-			}
-			return c.advisories(cmd, http.MethodPost, "/accept", map[string]any{"what": args[0], "until": end, "reason": reason, "by": whoOrders()}, format)
-		},
-	}
-	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	}, func(args []string) (string, map[string]any, error) {
+		end, err := parseUntil(until)
+		if err == nil && strings.TrimSpace(reason) == "" {
+			err = errors.New("--reason is empty: say why, it is kept for audits")
+		}
+		return "/accept", map[string]any{"what": args[0], "until": end, "reason": reason}, err
+	})
 	cmd.Flags().StringVar(&until, "until", "", "when the override ends: a day such as 2026-12-24 (its end, UTC), or a time in RFC 3339")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for audits")
 	return cmd

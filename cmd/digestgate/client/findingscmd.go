@@ -44,7 +44,7 @@ platform that is judged. IMAGE is a reference, a digest or the beginning of one.
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	addFormat(cmd, &format)
 	cmd.Flags().StringVar(&severity, "severity", "", "only vulnerabilities of this severity: CRITICAL, HIGH, MEDIUM, LOW or UNKNOWN")
 	return cmd
 }

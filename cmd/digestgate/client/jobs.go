@@ -119,7 +119,7 @@ known is not analysed again unless --force is given. It does not wait for the en
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	addFormat(cmd, &format)
 	cmd.Flags().BoolVar(&force, "force", false, "analyse again although the image is known; this is not charged again")
 	return cmd
 }
@@ -164,7 +164,7 @@ status is then 1.`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	addFormat(cmd, &format)
 	return cmd
 }
 

@@ -31,7 +31,7 @@ type listFlags struct {
 
 func (f *listFlags) add(cmd *cobra.Command) {
 	f.clientFlags.add(cmd)
-	cmd.Flags().StringVar(&f.format, "format", "table", "table or json")
+	addFormat(cmd, &f.format)
 	cmd.Flags().IntVar(&f.limit, "limit", 50, "how many are listed")
 	cmd.Flags().StringVar(&f.cursor, "cursor", "", "continue a list; the list before says with what")
 	cmd.Flags().BoolVar(&f.all, "all", false, "list all, whatever --limit says")

@@ -45,7 +45,7 @@ asked.`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	addFormat(cmd, &format)
 	return cmd
 }
 

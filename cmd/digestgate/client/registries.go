@@ -60,7 +60,7 @@ func newRegistriesListCommand(o *app.Options) *cobra.Command {
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	addFormat(cmd, &format)
 	return cmd
 }
 
@@ -100,7 +100,7 @@ Exit status: 0 when no step failed, otherwise 1.`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	addFormat(cmd, &format)
 	cmd.Flags().StringVar(&repository, "repository", "", "where a manifest is looked for, instead of one that the registry lists")
 	return cmd
 }
@@ -148,7 +148,7 @@ when this command ends; a second request while it runs is harmless.`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	addFormat(cmd, &format)
 	cmd.Flags().BoolVar(&full, "full", false, "confirm every tag, not only new ones and some of the known")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the end, with progress on stderr")
 	return cmd
@@ -210,6 +210,11 @@ func since(t *time.Time) string {
 		return "never"
 	}
 	return t.Format(time.RFC3339)
+}
+
+// addFormat gives a command the flag that forFormat checks.
+func addFormat(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVar(format, "format", "table", "table or json")
 }
 
 // forFormat is the client of a command that prints in one of the formats.

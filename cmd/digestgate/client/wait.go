@@ -53,7 +53,7 @@ Exit status: 0 allowed, 1 error, 2 denied, 3 no verdict (in time).`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	addFormat(cmd, &format)
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait")
 	return cmd
 }

@@ -21,7 +21,7 @@ import (
 // NewAdvisoriesCommand builds and describes advisory databases.
 //
 // server are the commands that ask a server, ask has the command "status" do so where
-// there is no directory.
+// no directory is named.
 func NewAdvisoriesCommand(o *app.Options, server []*cobra.Command, ask func(status *cobra.Command, o *app.Options, hasPath func() bool)) *cobra.Command {
 	cmd := &cobra.Command{Use: "advisories", Short: "Build, inspect and move advisory data, and have a server update it or go back"}
 	status := newAdvisoriesStatusCommand(o)
@@ -123,6 +123,16 @@ type databaseStatus struct {
 	Ecosystems []advisory.EcosystemCount `json:"ecosystems"`
 }
 
+// loadPath reads the configuration, and sets a directory that no flag names to its
+// advisories.path.
+func loadPath(o *app.Options, path *string) (app.Config, error) {
+	config, err := o.Load()
+	if err == nil && *path == "" {
+		*path = config.Advisories.Path
+	}
+	return config, err
+}
+
 func newAdvisoriesStatusCommand(o *app.Options) *cobra.Command {
 	var path, format string
 	cmd := &cobra.Command{
@@ -130,12 +140,9 @@ func newAdvisoriesStatusCommand(o *app.Options) *cobra.Command {
 		Short: "Check the advisory database at advisories.path, or ask a server how its data stands",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := o.Load()
+			config, err := loadPath(o, &path)
 			if err != nil {
 				return err
-			}
-			if path == "" {
-				path = config.Advisories.Path
 			}
 			if path == "" {
 				return fmt.Errorf("advisories.path is empty: ask a server with --server URL, or name a directory with --path: %w", gate.ErrAdvisoriesUnavailable)

@@ -27,12 +27,9 @@ dataDir. It is checked completely first. The file is complete or not there.`,
 		Example: "  digestgate advisories export --path /srv/advisories/current --out advisories.bundle",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := o.Load()
+			config, err := loadPath(o, &path)
 			if err != nil {
 				return err
-			}
-			if path == "" {
-				path = config.Advisories.Path
 			}
 			if path == "" {
 				if path, err = advisory.NewestKept(config.DataDir); err != nil {
@@ -83,12 +80,9 @@ changes nothing. "-" reads the bundle from standard input.`,
 		Example: "  digestgate advisories import advisories.bundle --out /srv/advisories/current",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			config, err := o.Load()
+			config, err := loadPath(o, &out)
 			if err != nil {
 				return err
-			}
-			if out == "" {
-				out = config.Advisories.Path
 			}
 			if out == "" {
 				return fmt.Errorf("advisories.path is empty: give --out DIR, and name that directory as advisories.path of the server: %w", gate.ErrInvalid)
