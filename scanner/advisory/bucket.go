@@ -46,7 +46,7 @@ func (b BucketCount) Ecosystem() string {
 	fields := strings.Fields(b.Name)
 	if n := len(fields) - 1; n > 0 {
 		last := fields[n]
-		if last == "edge" || last[0] >= '0' && last[0] <= '9' {
+		if last == "edge" || last[0] >= '0' && last[0] <= '9' || strings.HasPrefix(last, "V10") { // Kylin V10-SP3
 			return strings.Join(fields[:n], " ")
 		}
 	}

@@ -1,0 +1,147 @@
+// Package statement is how a bucket of a distribution without a detector in Trivy
+// (distribution.Bucket) holds what a source says: in the form of Trivy's advisories, with
+// what these lack in their field Custom. Readers of sources write with it, scanner/match
+// reads with it. Its functions are pure and safe for concurrent use.
+package statement
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aquasecurity/trivy-db/pkg/types"
+)
+
+// Statement is what one source says about one package and one vulnerability.
+type Statement struct {
+	// Package is the name of a binary package, or of a source package if Source is set:
+	// such a statement is about every package that was built from it.
+	Package string
+	Source  bool
+	// Module is name and stream of the module that the package is of ("nodejs:12"); ""
+	// for a source that names none. A package of another stream never matches.
+	Module string
+	// FixedVersion is "epoch:version-release" for RPM packages, the epoch left out when
+	// it is 0, or a version of dpkg. "" where there is no fix; Status then says what is
+	// known: StatusAffected, StatusWillNotFix, StatusEndOfLife, …
+	FixedVersion string
+	Status       types.Status
+	// NoEpoch says that the source writes no epochs although packages have some: the
+	// installed one is left out of the comparison. It is a property of the source.
+	NoEpoch bool
+	// Arches are the architectures that the statement is about; none means all. A
+	// package for every architecture (noarch, all) is always meant.
+	Arches []string
+
+	VendorIDs []string // the source's identifiers of the advisory
+	Severity  types.Severity
+}
+
+// Key is the name under which the statement is filed in its bucket: the package, with
+// the stream of a module before it as in Red Hat's data ("nodejs:12::npm").
+func (s Statement) Key() string {
+	if s.Module != "" {
+		return s.Module + "::" + s.Package
+	}
+	return s.Package
+}
+
+// Check says what cannot be filed.
+func (s Statement) Check() error {
+	switch {
+	case s.Package == "" || strings.ContainsFunc(s.Package, notInName):
+		return fmt.Errorf("package: got %q, want the name of a package", s.Package)
+	case s.Module != "" && (strings.Count(s.Module, ":") != 1 || strings.ContainsFunc(s.Module, notInName)):
+		return fmt.Errorf("module: got %q, want name and stream, such as nodejs:12", s.Module)
+	case s.FixedVersion == "" && (s.Status == types.StatusUnknown || s.Status == types.StatusFixed || s.Status == types.StatusNotAffected):
+		return fmt.Errorf("package %q: there is neither a version with the fix nor a status that says that there is none", s.Package)
+	case strings.ContainsFunc(s.FixedVersion, notInName) || s.FixedVersion != "" && !strings.ContainsAny(s.FixedVersion, "0123456789"):
+		return fmt.Errorf("package %q: fixed version: got %q", s.Package, s.FixedVersion)
+	}
+	return nil
+}
+
+func notInName(r rune) bool { return r <= ' ' || r >= 0x7f }
+
+// entry is a statement inside Custom.
+type entry struct {
+	FixedVersion string   `json:"fixedVersion,omitempty"`
+	Status       int      `json:"status,omitempty"`
+	Source       bool     `json:"source,omitempty"`
+	NoEpoch      bool     `json:"noEpoch,omitempty"`
+	Arches       []string `json:"arches,omitempty"`
+}
+
+// custom is the field Custom of an advisory.
+type custom struct {
+	Statements []entry `json:"statements"`
+}
+
+// Advisory is the statement as a bucket holds it under Key and the vulnerability.
+func (s Statement) Advisory() types.Advisory {
+	e := entry{FixedVersion: s.FixedVersion, Source: s.Source, NoEpoch: s.NoEpoch}
+	if e.FixedVersion == "" {
+		e.Status = int(s.Status)
+	}
+	if len(s.Arches) > 0 {
+		e.Arches = slices.Clone(s.Arches)
+		slices.Sort(e.Arches)
+		e.Arches = slices.Compact(e.Arches)
+	}
+	return types.Advisory{VendorIDs: s.VendorIDs, Severity: s.Severity, Custom: custom{[]entry{e}}}
+}
+
+// Merge joins what was filed under the same key and vulnerability: all statements stay,
+// and a package is affected if any of them says so. Both must come from [Statement.Advisory] or Merge.
+func Merge(old, adv types.Advisory) types.Advisory {
+	older, _ := old.Custom.(custom)
+	newer, _ := adv.Custom.(custom)
+	list := slices.Clone(older.Statements)
+	for _, e := range newer.Statements {
+		if !slices.ContainsFunc(list, e.equal) {
+			list = append(list, e)
+		}
+	}
+	old.Custom, old.Severity = custom{list}, max(old.Severity, adv.Severity)
+	ids := slices.Clone(old.VendorIDs)
+	for _, id := range adv.VendorIDs {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	old.VendorIDs = ids
+	return old
+}
+
+func (e entry) equal(o entry) bool {
+	return e.FixedVersion == o.FixedVersion && e.Status == o.Status && e.Source == o.Source && e.NoEpoch == o.NoEpoch && slices.Equal(e.Arches, o.Arches)
+}
+
+// Read is what a bucket holds under one key and one vulnerability, without the package's
+// name. An advisory without the field Custom is one statement about a binary package
+// with epochs, as in Trivy's own buckets. Errors: data that is not an advisory.
+func Read(data []byte) ([]Statement, error) {
+	var v struct {
+		FixedVersion string
+		Status       int
+		Arches       []string
+		VendorIDs    []string
+		Severity     types.Severity
+		Custom       *custom
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return nil, err
+	}
+	if v.Custom == nil {
+		v.Custom = &custom{[]entry{{FixedVersion: v.FixedVersion, Status: v.Status, Arches: v.Arches}}}
+	}
+	list := make([]Statement, 0, len(v.Custom.Statements))
+	for _, e := range v.Custom.Statements {
+		list = append(list, Statement{
+			FixedVersion: e.FixedVersion, Status: types.Status(e.Status), Source: e.Source, NoEpoch: e.NoEpoch, Arches: e.Arches,
+			VendorIDs: v.VendorIDs, Severity: v.Severity,
+		})
+	}
+	return list, nil
+}

@@ -1,0 +1,65 @@
+package statement_test
+
+import (
+	"testing"
+
+	"github.com/aquasecurity/trivy-db/pkg/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/digestgate/digestgate/scanner/advisory/statement"
+)
+
+// TestRead: what is written into a bucket is read again, each statement for itself.
+func TestRead(t *testing.T) {
+	one := statement.Statement{Package: "openssl", Source: true, FixedVersion: "1.1.1f-15.oe1", NoEpoch: true, Arches: []string{"x86_64", "aarch64"}, VendorIDs: []string{"A"}, Severity: types.SeverityLow}
+	two := statement.Statement{Package: "openssl", Status: types.StatusWillNotFix, VendorIDs: []string{"B", "A"}, Severity: types.SeverityHigh}
+	adv := statement.Merge(statement.Merge(one.Advisory(), two.Advisory()), one.Advisory())
+	data, err := adv.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := statement.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := []string{"A", "B"}
+	want := []statement.Statement{
+		{Source: true, FixedVersion: "1.1.1f-15.oe1", NoEpoch: true, Arches: []string{"aarch64", "x86_64"}, VendorIDs: both, Severity: types.SeverityHigh},
+		{Status: types.StatusWillNotFix, VendorIDs: both, Severity: types.SeverityHigh},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	plain := types.Advisory{Status: types.StatusAffected, Arches: []string{"x86_64"}}
+	if data, err = plain.MarshalJSON(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = statement.Read(data); err != nil || len(got) != 1 || got[0].Status != types.StatusAffected || len(got[0].Arches) != 1 || got[0].Source {
+		t.Errorf("a plain advisory: got %+v, %v", got, err)
+	}
+	if _, err := statement.Read([]byte(`{"Custom":7}`)); err == nil {
+		t.Error("what is no advisory was read")
+	}
+}
+
+func TestStatement_Check(t *testing.T) {
+	good := statement.Statement{Package: "npm", Module: "nodejs:12", FixedVersion: "1:6.14-1"}
+	if err := good.Check(); err != nil || good.Key() != "nodejs:12::npm" {
+		t.Errorf("got %v, key %q", err, good.Key())
+	}
+	for name, change := range map[string]func(*statement.Statement){
+		"no_name":        func(s *statement.Statement) { s.Package = "" },
+		"blank_in_name":  func(s *statement.Statement) { s.Package = "a b" },
+		"module":         func(s *statement.Statement) { s.Module = "nodejs" },
+		"neither":        func(s *statement.Statement) { s.FixedVersion = "" },
+		"not_affected":   func(s *statement.Statement) { s.FixedVersion, s.Status = "", types.StatusNotAffected },
+		"version":        func(s *statement.Statement) { s.FixedVersion = "none" },
+		"blank_version":  func(s *statement.Statement) { s.FixedVersion = "1 2" },
+		"no_ASCII_there": func(s *statement.Statement) { s.Package = "пакет" },
+	} {
+		s := good
+		if change(&s); s.Check() == nil {
+			t.Errorf("%s: %+v was accepted", name, s)
+		}
+	}
+}
