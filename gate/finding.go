@@ -74,6 +74,10 @@ type Vulnerability struct {
 	PublishedAt      *time.Time `json:"publishedAt,omitempty"`
 	Layer            Digest     `json:"layer,omitempty"`
 	PURL             string     `json:"purl,omitempty"`
+	// Source is the source of the advisory data that the advisory is from, by its name in
+	// the configuration ([SourceTrivyDB] for the database itself); "" in what earlier
+	// versions have stored.
+	Source string `json:"source,omitempty"`
 	// FirstSeen is when this gate first knew of the finding for this digest;
 	// it survives later generations.
 	FirstSeen time.Time `json:"firstSeen"`
@@ -81,6 +85,9 @@ type Vulnerability struct {
 	// their findings are shown together. It is never stored.
 	Platforms []string `json:"platforms,omitempty"`
 }
+
+// SourceTrivyDB is the name of the source that is Trivy's database, or one in its place.
+const SourceTrivyDB = "trivy-db"
 
 // Key identifies a finding of a digest across generations.
 func (v Vulnerability) Key() string {

@@ -220,7 +220,7 @@ func vulnerabilitiesAlike(list []Vulnerability) (hashes [5]string) {
 // vulnerability writes one; nothing else is in the room.
 func (a *alike) vulnerability(v *Vulnerability) {
 	for _, s := range [...]string{v.ID, v.Package, v.PackageID, v.Type, v.Path, v.InstalledVersion, v.FixedVersion,
-		v.Status, string(v.Severity), v.SeveritySource, v.Title, v.URL, v.PURL} {
+		v.Status, string(v.Severity), v.SeveritySource, v.Title, v.URL, v.PURL, v.Source} {
 		a.number(int64(len(s)))
 		a.buf = append(a.buf, s...)
 	}

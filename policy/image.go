@@ -195,6 +195,7 @@ func vulnerabilityFields() []field[*gate.Vulnerability] {
 		unixOf("firstSeenUnix", func(v v) time.Time { return v.FirstSeen }),
 		wordOf("layer", func(v v) string { return string(v.Layer) }),
 		wordOf("purl", func(v v) string { return v.PURL }),
+		wordOf("source", func(v v) string { return v.Source }),
 	}
 }
 

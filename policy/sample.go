@@ -87,7 +87,7 @@ func admissionSample() sample {
 	s.findings.Vulnerabilities = []gate.Vulnerability{{
 		ID: "CVE-2026-0001", Package: "libssl3", Type: "debian", InstalledVersion: "3.0.14-1~deb12u2", FixedVersion: "3.0.15-1~deb12u1",
 		Status: "fixed", Severity: gate.SeverityCritical, SeveritySource: "debian", CVSS: 9.8, Title: "openssl: sample", URL: "https://avd.example.com/CVE-2026-0001",
-		PublishedAt: &published, FirstSeen: now.Add(-time.Hour), PURL: "pkg:deb/debian/libssl3@3.0.14-1~deb12u2",
+		PublishedAt: &published, FirstSeen: now.Add(-time.Hour), PURL: "pkg:deb/debian/libssl3@3.0.14-1~deb12u2", Source: gate.SourceTrivyDB,
 	}}
 	s.inventory.Secrets = []gate.Secret{{Rule: "aws-access-key-id", Category: "AWS", Severity: "CRITICAL", Title: "AWS Access Key ID", Path: "app/.env", StartLine: 3, EndLine: 3}}
 	return s

@@ -9,6 +9,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/composition"
 )
 
 // PackageKey names the advisories of one package in one root bucket.
@@ -74,15 +75,37 @@ func (d *Difference) roots(ctx context.Context, a, b *bolt.Tx) error {
 			d.RedHat = side != 0 || !equalBuckets(x, y)
 		case !isAdvisoryBucket(name):
 			// The sources of buckets are compared with these.
-		case side != 0 || !sameSource(a, b, key):
+		case side != 0:
 			d.Buckets = append(d.Buckets, name)
 		default:
-			return mergeJoin(x.Cursor(), y.Cursor(), func(pkg, _, _ []byte, side int) error {
-				if side != 0 || !equalBuckets(x.Bucket(pkg), y.Bucket(pkg)) {
-					d.Packages = append(d.Packages, PackageKey{Bucket: name, Package: string(pkg)})
-				}
-				return nil
-			})
+			return d.bucket(name, x, y, composition.RecordOf(a, key), composition.RecordOf(b, key))
+		}
+		return nil
+	})
+}
+
+// bucket compares the packages of a bucket that both have.
+func (d *Difference) bucket(name string, x, y *bolt.Bucket, of, now composition.Record) error {
+	equal := sameValue
+	switch {
+	case !of.SameRules(now) || !of.United && !now.United && !sameSource(of.DataSource, now.DataSource):
+		d.Buckets = append(d.Buckets, name)
+		return nil
+	case of.United || now.United:
+		// Rows name their source: a source that is added to a bucket, or leaves it, concerns
+		// the packages that it speaks of.
+		equal = func(v, w []byte) bool {
+			if of.United && now.United && bytes.Equal(v, w) {
+				return true
+			}
+			v, a := composition.Effective(v, of.DataSource)
+			w, b := composition.Effective(w, now.DataSource)
+			return sameSource(a, b) && sameValue(v, w)
+		}
+	}
+	return mergeJoin(x.Cursor(), y.Cursor(), func(pkg, _, _ []byte, side int) error {
+		if side != 0 || !equalRows(x.Bucket(pkg), y.Bucket(pkg), equal) {
+			d.Packages = append(d.Packages, PackageKey{Bucket: name, Package: string(pkg)})
 		}
 		return nil
 	})
@@ -135,7 +158,10 @@ func mergeJoin(x, y *bolt.Cursor, visit func(key, v, w []byte, side int) error) 
 }
 
 // equalBuckets compares all values, with nested buckets.
-func equalBuckets(x, y *bolt.Bucket) bool {
+func equalBuckets(x, y *bolt.Bucket) bool { return equalRows(x, y, sameValue) }
+
+// equalRows does so by equal.
+func equalRows(x, y *bolt.Bucket, equal func(v, w []byte) bool) bool {
 	if x == nil || y == nil {
 		return x == y
 	}
@@ -145,9 +171,9 @@ func equalBuckets(x, y *bolt.Bucket) bool {
 		case side != 0 || (v == nil) != (w == nil):
 			same = false
 		case v == nil:
-			same = equalBuckets(x.Bucket(key), y.Bucket(key))
+			same = equalRows(x.Bucket(key), y.Bucket(key), equal)
 		default:
-			same = sameValue(v, w)
+			same = equal(v, w)
 		}
 		if !same {
 			return errStop

@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"github.com/aquasecurity/trivy-db/pkg/types"
-	bolt "go.etcd.io/bbolt"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/composition"
 )
 
 // sameValue compares two values of a bucket with advisories, or of Red Hat's mapping
@@ -116,20 +119,16 @@ func urlFromID(id string) bool {
 	})
 }
 
-// sameSource compares what two databases say about the source of a bucket. Its name
-// and link are in no finding. A source that cannot be read is none, as for Trivy.
-func sameSource(a, b *bolt.Tx, bucket []byte) bool {
-	x, y := sourceOf(a, bucket), sourceOf(b, bucket)
-	return x.ID == y.ID && x.BaseID == y.BaseID && (x == types.DataSource{}) == (y == types.DataSource{})
+// sameSource compares what two databases say about the source of a bucket or of a row,
+// and which source of the composition it is from. The publisher's name and link are in no
+// finding.
+func sameSource(x, y types.DataSource) bool {
+	return x.ID == y.ID && x.BaseID == y.BaseID && (x == types.DataSource{}) == (y == types.DataSource{}) &&
+		composedFrom(x) == composedFrom(y)
 }
 
-func sourceOf(tx *bolt.Tx, bucket []byte) (s types.DataSource) {
-	sources := tx.Bucket([]byte(sourceBucket))
-	if sources == nil {
-		return s
-	}
-	if value := sources.Get(bucket); value == nil || json.Unmarshal(value, &s) != nil {
-		return types.DataSource{}
-	}
-	return s
+// composedFrom is the name of the source that findings show.
+func composedFrom(s types.DataSource) string {
+	name, _ := composition.SplitName(s.Name)
+	return cmp.Or(name, gate.SourceTrivyDB)
 }

@@ -14,6 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/composition"
 )
 
 // detailBucket must exist: trivy-db dereferences it without looking
@@ -27,6 +28,9 @@ type database struct {
 	content gate.Digest
 	buckets map[string]bool // root buckets
 	details *details
+	// redHat is the source of the composition whose rows of Red Hat are used: the detector
+	// names none.
+	redHat string
 }
 
 // openDatabase reads which releases and sources the data has, and nothing
@@ -45,6 +49,7 @@ func openDatabase(dir string, content gate.Digest) (d *database, err error) {
 	defer db.Close()
 	d = &database{dir: dir, content: content, buckets: map[string]bool{}, details: newDetails()}
 	err = db.View(func(tx *bolt.Tx) error {
+		d.redHat, _ = composition.SplitName(composition.RecordOf(tx, []byte("Red Hat")).Name)
 		return tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
 			d.buckets[string(name)] = true
 			return nil

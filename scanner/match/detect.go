@@ -127,6 +127,9 @@ func (r *run) passed(found []types.DetectedVulnerability, kind string) []passed 
 		p := passed{path: v.PkgPath == anyPath, layer: v.Layer.DiffID == anyLayer}
 		v.PkgPath, v.Layer = "", ftypes.Layer{}
 		p.Vulnerability = narrow(v, kind, "")
+		if v.DataSource == nil && r.gen.db.redHat != "" { // only Red Hat's detector names none
+			p.Source = r.gen.db.redHat
+		}
 		if p.PublishedAt != nil {
 			p.published, p.dated, p.PublishedAt = p.PublishedAt.Unix(), true, nil
 		}

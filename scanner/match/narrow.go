@@ -10,6 +10,7 @@ import (
 	"github.com/aquasecurity/trivy/pkg/types"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/composition"
 )
 
 // Lengths in bytes at which text is cut: far above what is real (the longest
@@ -40,6 +41,7 @@ func narrow(v types.DetectedVulnerability, kind, file string) gate.Vulnerability
 		URL:              cut(v.PrimaryURL, maxURLBytes),
 		Layer:            gate.Digest(v.Layer.DiffID),
 		PURL:             cut(v.PkgIdentifier.BOMRef, maxURLBytes), // see inventory.ScanTarget
+		Source:           sourceOf(v),
 	}
 	for _, score := range v.CVSS {
 		if score.V3Score > 0 && score.V3Score <= 10 {
@@ -51,6 +53,21 @@ func narrow(v types.DetectedVulnerability, kind, file string) gate.Vulnerability
 		n.PublishedAt = &published
 	}
 	return n
+}
+
+// sourceOf is the name of the source that an advisory is from: in a generation of several
+// sources, compositions write it into the advisory's data source, or beside the advisory
+// where a detector takes the former from its bucket.
+func sourceOf(v types.DetectedVulnerability) string {
+	if name := composition.SourceOfCustom(v.Custom); name != "" {
+		return name
+	}
+	if v.DataSource != nil {
+		if name, _ := composition.SplitName(v.DataSource.Name); name != "" {
+			return name
+		}
+	}
+	return gate.SourceTrivyDB
 }
 
 // severity normalises the word; everything that is none of the five is UNKNOWN.

@@ -22,6 +22,7 @@ const (
 	hasPublished
 	hasPlatforms
 	sameFirstSeen // as the one before
+	hasSource
 	vulnerabilityBits
 )
 
@@ -54,7 +55,7 @@ func (w *writer) findings(f *gate.Findings) {
 func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
 	texts := vulnerabilityTexts(v)
 	same := v.FirstSeen == before
-	bits := bit(v.CVSS != 0, hasScore) | bit(v.PublishedAt != nil, hasPublished) | bit(len(v.Platforms) > 0, hasPlatforms) | bit(same, sameFirstSeen)
+	bits := bit(v.CVSS != 0, hasScore) | bit(v.PublishedAt != nil, hasPublished) | bit(len(v.Platforms) > 0, hasPlatforms) | bit(same, sameFirstSeen) | bit(v.Source != "", hasSource)
 	for i, s := range texts {
 		bits |= bit(*s != "", i)
 	}
@@ -75,6 +76,9 @@ func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
 	}
 	if !same {
 		w.time(v.FirstSeen)
+	}
+	if v.Source != "" {
+		w.text(v.Source)
 	}
 }
 
@@ -144,5 +148,8 @@ func (r *reader) vulnerability(v *gate.Vulnerability, before time.Time, publishe
 	}
 	if v.FirstSeen = before; bits>>sameFirstSeen&1 == 0 {
 		v.FirstSeen = r.time()
+	}
+	if bits>>hasSource&1 == 1 {
+		v.Source = r.text()
 	}
 }

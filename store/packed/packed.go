@@ -23,7 +23,7 @@ var (
 
 // form counts up when the fields or their order change; a reader takes its own and those
 // before.
-const form = 1
+const form = 2
 
 // What a value is.
 const (

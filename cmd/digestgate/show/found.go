@@ -44,10 +44,10 @@ func printVulnerabilities(w io.Writer, list []gate.Vulnerability) error {
 	})
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SEVERITY\tVULNERABILITY\tPACKAGE\tINSTALLED\tFIXED\tLAYER\tFILE")
+	fmt.Fprintln(t, "SEVERITY\tVULNERABILITY\tPACKAGE\tINSTALLED\tFIXED\tSOURCE\tLAYER\tFILE")
 	for _, v := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", Cell(string(v.Severity), 10), Cell(v.ID, 40), Cell(v.Package, 80),
-			Cell(v.InstalledVersion, 60), Cell(v.FixedVersion, 80), layer(v.Layer), Cell(v.Path, 120))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", Cell(string(v.Severity), 10), Cell(v.ID, 40), Cell(v.Package, 80),
+			Cell(v.InstalledVersion, 60), Cell(v.FixedVersion, 80), Cell(v.Source, 40), layer(v.Layer), Cell(v.Path, 120))
 	}
 	return t.Flush()
 }
