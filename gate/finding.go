@@ -43,6 +43,9 @@ type Findings struct {
 	// EOL says that the distribution's release is past its end of life.
 	EOL bool `json:"eol,omitempty"`
 
+	// Uses are the buckets that were looked into, see [JoinUses]; "" where that is not
+	// known. It is no part of what is stored: the summary of the record has it.
+	Uses string `json:"-"`
 	// Matched, unless zero, is the summary of the inventory that was matched, for a
 	// record of a version before there were summaries. It is no part of what is stored.
 	Matched InventorySummary `json:"-"`
@@ -170,13 +173,3 @@ func AgeKnown(t time.Time) bool { return t.Unix() > 0 }
 // ClockSkew is how far the clocks of machines that work together may differ. A
 // time further ahead than this is not believed.
 const ClockSkew = 5 * time.Minute
-
-// Generation is one activation of advisory data. Number is issued by the
-// store and grows by one with each activation, also when old content comes
-// back.
-type Generation struct {
-	Number      int64     `json:"number"`
-	Content     Digest    `json:"content"`
-	UpdatedAt   time.Time `json:"updatedAt"` // of the data, from its metadata; may be UnknownTime
-	ActivatedAt time.Time `json:"activatedAt"`
-}

@@ -72,6 +72,10 @@ type FindingsSummary struct {
 	// most builds of one application on one base.
 	Alike     [5]string `json:"alike"`
 	GapsAlike string    `json:"gapsAlike,omitempty"`
+
+	// Uses are the buckets of the advisory data that the findings depend on, see
+	// [JoinUses]; "" where that is not known, as in summaries of earlier versions.
+	Uses string `json:"uses,omitempty"`
 }
 
 // Summarized reports whether the record's summary is that of the values that it
@@ -121,16 +125,17 @@ func (f *Findings) Summarize(id string) FindingsSummary {
 		Format: SummaryFormat, Of: id,
 		Generation: f.Generation, Advisories: f.Advisories, UpdatedAt: f.UpdatedAt,
 		Unassessable: f.Unassessable != "", EOL: f.EOL, Gaps: len(f.Gaps),
-		Alike: vulnerabilitiesAlike(f.Vulnerabilities), GapsAlike: gapsAlike(f.Gaps),
+		Alike: vulnerabilitiesAlike(f.Vulnerabilities), GapsAlike: gapsAlike(f.Gaps), Uses: f.Uses,
 	}
 }
 
 // Same reports whether findings of the same inventory, by the same matcher, are those of
 // the summary, but for the generation, the times, and when each was first seen. It is
-// false for images that cannot be assessed.
+// false for images that cannot be assessed, and where other buckets were looked into than
+// the summary says, or it does not say it.
 func (s *FindingsSummary) Same(f *Findings) bool {
 	return s.Format == SummaryFormat && !s.Unassessable && f.Unassessable == "" && s.EOL == f.EOL && s.Gaps == len(f.Gaps) &&
-		s.GapsAlike == gapsAlike(f.Gaps) && s.Alike == vulnerabilitiesAlike(f.Vulnerabilities)
+		s.Uses == f.Uses && s.GapsAlike == gapsAlike(f.Gaps) && s.Alike == vulnerabilitiesAlike(f.Vulnerabilities)
 }
 
 func risksAlike(risks map[Risk]RiskStatus) string {

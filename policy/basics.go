@@ -49,13 +49,36 @@ func basicsFrom(r *gate.Record, l large) basics {
 	}
 }
 
+// origin is the data that the findings of an image are of.
+type origin struct {
+	gate.Generation
+	uses string // the buckets that they depend on, where the record does not say it
+}
+
+// originOf is that of stored findings.
+func originOf(f *gate.Findings) origin {
+	return origin{gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt}, f.Uses}
+}
+
+// usesOf are the buckets that the findings of a question's image depend on; "" is all.
+func usesOf(q *gate.Question, own origin) string {
+	if q.Record.FindingsSummarized() {
+		return q.Record.Summary.Findings.Uses
+	}
+	return own.uses
+}
+
 // inForce is the data whose age counts: the generation in force, because findings that
 // it does not change are not matched again, or the findings' own when none is loaded.
-// Its time is zero when it is not known.
-func inForce(q *gate.Question, own gate.Generation) gate.Generation {
+// Its time is that of the oldest bucket that the findings depend on, zero when it is not
+// known.
+func inForce(q *gate.Question, own origin) gate.Generation {
 	g := q.Advisories
 	if g.Number == 0 && g.UpdatedAt.IsZero() {
-		g = own
+		g = own.Generation
+	}
+	if g.Ages != nil {
+		g.UpdatedAt, _ = g.AgeFor(usesOf(q, own))
 	}
 	if !gate.AgeKnown(g.UpdatedAt) {
 		g.UpdatedAt = time.Time{}

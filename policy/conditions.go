@@ -56,7 +56,7 @@ func condition(action gate.Outcome, code gate.Code, text gate.Text) gate.Reason 
 // reasons come first; what the configuration lets through is a warning.
 type judgement struct {
 	reasons []gate.Reason
-	own     gate.Generation // that the findings are of
+	own     origin // what the findings are of
 }
 
 func (j judgement) bytes() int64 {
@@ -74,7 +74,7 @@ func (e *Engine) judgementOf(r *gate.Record) (j judgement, ok bool) {
 	i, f := &r.Summary.Inventory, &r.Summary.Findings
 	if r.Summarized() && !f.Unassessable && (i.PackageDatabase || !i.DistributionFiles) &&
 		!slices.ContainsFunc(i.Incomplete, func(risk gate.Risk) bool { return slices.Contains(e.risks, risk) }) {
-		return judgement{own: gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt}}, true
+		return judgement{own: origin{gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt}, f.Uses}}, true
 	}
 	return e.judged.get(imageKey{r.InventoryID, r.FindingsID})
 }
@@ -104,21 +104,22 @@ func (e *Engine) judge(l large) judgement {
 		add(IncompleteDistributionRelease, refusal.Say(refusal.ReleaseUnknown, refusal.P{"why": l.f.Unassessable}))
 	}
 	slices.SortStableFunc(reasons, byRank)
-	return judgement{reasons, gate.Generation{Number: l.f.Generation, Content: l.f.Advisories, UpdatedAt: l.f.UpdatedAt}}
+	return judgement{reasons, originOf(l.f)}
 }
 
 // conditions adds to a judgement what depends on the time: old advisory data. Deny
 // reasons come first. In the period around now they are the same.
 func (e *Engine) conditions(q *gate.Question, j judgement) ([]gate.Reason, period) {
-	if e.options.MaxAge <= 0 {
+	limit := e.options.youngest()
+	if limit <= 0 {
 		return j.reasons, period{}
 	}
 	at := inForce(q, j.own).UpdatedAt
-	said, ok := e.stale(q.Now, at)
-	switch {
-	case !ok:
-		return j.reasons, period{end: at.Add(e.options.MaxAge + 1)}
-	case len(j.reasons) == 0:
+	if !older(q.Now, at, limit) {
+		return j.reasons, period{end: at.Add(limit + 1)}
+	}
+	said := e.stale(q, j.own, at)
+	if len(j.reasons) == 0 {
 		return said, period{end: q.Now} // its words say the age
 	}
 	reasons := append(slices.Clone(j.reasons), said...)
@@ -133,51 +134,6 @@ func rank(o gate.Outcome) int {
 		return 0
 	}
 	return 1
-}
-
-// stale compares the age of the advisory data with advisories.maxAge. What it says is
-// shared and not modified.
-func (e *Engine) stale(now, at time.Time) (said []gate.Reason, ok bool) {
-	age := now.Sub(at)
-	ahead := age < -gate.ClockSkew // no age at all, least of all a young one
-	if !at.IsZero() && !ahead && age <= e.options.MaxAge {
-		return nil, false
-	}
-	seen := aged{at: at, ahead: ahead, age: spokenOf(age)}
-	if at.IsZero() || ahead {
-		seen.age = spoken{}
-	}
-	// Every review of the same hour says the same.
-	if last := e.aged.Load(); last != nil && last.at == seen.at && last.ahead == seen.ahead && last.age == seen.age {
-		return last.said, true
-	}
-	seen.said = []gate.Reason{e.staleReason(seen)}
-	kept := seen // only what is said for the first time moves to the heap
-	e.aged.Store(&kept)
-	return kept.said, true
-}
-
-// aged is what was said last of old data, and of which.
-type aged struct {
-	at    time.Time
-	ahead bool
-	age   spoken
-	said  []gate.Reason
-}
-
-func (e *Engine) staleReason(s aged) gate.Reason {
-	action := gate.OutcomeWarn
-	if e.options.DenyStale {
-		action = gate.OutcomeDeny
-	}
-	switch {
-	case s.at.IsZero():
-		return condition(action, gate.CodeStale, refusal.Say(refusal.StaleUndated, nil))
-	case s.ahead:
-		return condition(action, gate.CodeStale, refusal.Say(refusal.StaleFuture, refusal.P{"at": rfc3339(s.at)}))
-	}
-	return condition(action, gate.CodeStale, refusal.Say(refusal.StaleOld,
-		refusal.P{"at": rfc3339(s.at), "age": s.age, "most": spokenOf(e.options.MaxAge)}))
 }
 
 // spoken is a duration in whole hours, in minutes when it is short.

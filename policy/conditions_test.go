@@ -82,12 +82,34 @@ func conditionCases() []conditionCase {
 	}
 	aged := func(age time.Duration) func(*gate.Question, *gate.Inventory, *gate.Findings) {
 		return func(q *gate.Question, _ *gate.Inventory, _ *gate.Findings) {
-			q.Advisories.UpdatedAt = testNow.Add(-age)
+			q.Advisories.UpdatedAt, q.Advisories.Content = testNow.Add(-age), "sha256:in-force"
 		}
 	}
 	allow := func(words ...string) Options { return Options{Config: Config{AllowIncomplete: words}} }
 	deny, warn, pass := gate.OutcomeDeny, gate.OutcomeWarn, gate.OutcomeAllow
 	stale := Options{MaxAge: 48 * time.Hour, DenyStale: true}
+	refuse := Options{MaxAge: 48 * time.Hour, RefuseAge: 100 * time.Hour}
+	accepting := func(what string, more time.Duration) Options {
+		o := refuse
+		o.Accepted = func(name string) time.Time {
+			if name != what {
+				return time.Time{}
+			}
+			return testNow.Add(more)
+		}
+		return o
+	}
+	// parts has data of an hour in which debian 12 and a source of pip are 110 hours old.
+	parts := func(uses ...string) func(*gate.Question, *gate.Inventory, *gate.Findings) {
+		return func(q *gate.Question, _ *gate.Inventory, f *gate.Findings) {
+			old := testNow.Add(-110 * time.Hour)
+			q.Advisories.Content, q.Advisories.UpdatedAt = "sha256:in-force", old
+			q.Advisories.Ages = gate.NewAdvisoryAges(testNow.Add(-time.Hour), map[string]time.Time{"debian 12": old, "pip::GitHub": old})
+			if len(uses) > 0 {
+				f.Uses = gate.JoinUses(uses)
+			}
+		}
+	}
 	return []conditionCase{
 		{"partial_risk", risk(gate.RiskSecrets, gate.Partial), Options{}, deny, gate.CodeScanFailed, "incomplete for secrets: app/a.jar: zip: not a valid zip file, and 1 more"},
 		{"failed_risk", risk(gate.RiskVulnerabilities, gate.Failed), Options{}, deny, gate.CodeScanFailed, "the scan for vulnerabilities failed: 3 files"},
@@ -111,6 +133,23 @@ func conditionCases() []conditionCase {
 		{"stale_denied", aged(49 * time.Hour), stale, deny, gate.CodeStale, "49 hours old, and at most 48 hours are allowed"},
 		{"stale_warned", aged(49 * time.Hour), Options{MaxAge: 48 * time.Hour}, warn, "", "49 hours old"},
 		{"stale_after_minutes", aged(91 * time.Minute), Options{MaxAge: 90 * time.Minute}, warn, "", "91 minutes old, and at most 90 minutes"},
+		{"refused_from_refuse_age", aged(101 * time.Hour), refuse, deny, gate.CodeStale, "101 hours old, and at most 100 hours are allowed (advisories.refuseAge)"},
+		{"warned_before_refuse_age", aged(100 * time.Hour), refuse, warn, "", "100 hours old, and at most 48 hours are allowed (advisories.maxAge)"},
+		{"refused_although_nothing_is_warned", aged(101 * time.Hour), Options{RefuseAge: 100 * time.Hour}, deny, gate.CodeStale, "advisories.refuseAge"},
+		{"not_even_warned", aged(100 * time.Hour), Options{RefuseAge: 100 * time.Hour}, pass, "", ""},
+		{"undated_is_refused_from_refuse_age", func(q *gate.Question, _ *gate.Inventory, _ *gate.Findings) {
+			q.Advisories.UpdatedAt = gate.UnknownTime()
+		}, refuse, deny, gate.CodeStale, "is not known"},
+		{"accepted_age", aged(101 * time.Hour), accepting("sha256:in-force", time.Hour), warn, "", "have accepted that until 2026-"},
+		{"accepted_age_of_stale_deny", aged(101 * time.Hour), Options{MaxAge: 48 * time.Hour, DenyStale: true, Accepted: accepting("sha256:in-force", time.Hour).Accepted}, warn, "", "have accepted"},
+		{"no_longer_accepted", aged(101 * time.Hour), accepting("sha256:in-force", 0), deny, gate.CodeStale, "100 hours"},
+		{"accepted_other_data", aged(101 * time.Hour), accepting("sha256:other", time.Hour), deny, gate.CodeStale, "100 hours"},
+		{"old_bucket_that_is_used", parts("debian 12", "go::"), stale, deny, gate.CodeStale, `of "debian 12" is of`},
+		{"old_bucket_that_is_not_used", parts("debian 11", "go::"), stale, pass, "", ""},
+		{"old_bucket_of_a_used_ecosystem", parts("pip::"), stale, deny, gate.CodeStale, `of "pip::GitHub" is of`},
+		{"nothing_is_known_of_the_buckets", parts(), stale, deny, gate.CodeStale, "of \"debian 12\" is of"},
+		{"accepted_bucket", parts("debian 12"), accepting("debian 12", time.Hour), warn, "", "have accepted"},
+		{"accepted_one_bucket_of_two", parts("debian 12", "pip::"), accepting("debian 12", time.Hour), deny, gate.CodeStale, "debian 12"},
 		{"stale_unlimited", aged(50 * time.Hour), Options{DenyStale: true}, pass, "", ""},
 		{"a_clock_ahead_is_fresh", aged(-gate.ClockSkew), stale, pass, "", ""},
 		{"future_data_has_no_age", aged(-gate.ClockSkew - time.Second), stale, deny, gate.CodeStale, "which is in the future"},

@@ -35,7 +35,7 @@ type Engine struct {
 	// nothing is.
 	judged *lru[imageKey, judgement]
 	joined *lru[memoKey, joined]
-	aged   atomic.Pointer[aged]
+	aged   atomic.Pointer[agedSaid]
 	shared sharing
 	loads  singleflight.Group
 	evals  singleflight.Group
@@ -78,9 +78,13 @@ func (e *Engine) use(set *Set) string {
 // revisionOf is the hash of everything that decides besides the question.
 func (e *Engine) revisionOf(set *Set) string {
 	o := e.options
+	ages := fmt.Sprint("maxAge ", o.MaxAge, " deny ", o.DenyStale)
+	if o.RefuseAge > 0 { // without it the revision is that of earlier versions
+		ages += fmt.Sprint(" refuse ", o.RefuseAge)
+	}
 	return contentHash(canonical(set.files),
 		fmt.Sprint("input ", InputVersion), fmt.Sprint("risks ", e.risks), fmt.Sprint("allowIncomplete ", o.Config.AllowIncomplete),
-		fmt.Sprint("maxAge ", o.MaxAge, " deny ", o.DenyStale), fmt.Sprint("budget ", o.Budget))
+		ages, fmt.Sprint("budget ", o.Budget))
 }
 
 // Revision identifies the active policies and the options that decide with
@@ -186,6 +190,9 @@ func (e *Engine) evaluate(ctx context.Context, set *activeSet, q gate.Question) 
 // write was faster than the reading. Nothing of it is kept.
 func (e *Engine) afresh(ctx context.Context, set *activeSet, q *gate.Question, l large) gate.Decision {
 	j := e.judge(l)
+	own := *q
+	own.Record.Summary = gate.Summary{} // it is of other values
+	q = &own
 	found, _ := e.conditions(q, j)
 	if denies(found) {
 		return decision(set, q.Now, found)
@@ -303,7 +310,7 @@ func buildFacts(d *document, m *material) (fs *facts, err error) {
 
 // rules evaluates what is not remembered. Callers with the same key share one
 // evaluation.
-func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own gate.Generation) (memo, error) {
+func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own origin) (memo, error) {
 	key := set.key(q, own)
 	result := e.evals.DoChan(string(key[:]), func() (any, error) {
 		reasons, err := e.run(context.WithoutCancel(ctx), set, q, fs, own)
@@ -329,7 +336,7 @@ func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs
 }
 
 // run evaluates the rules in the pool.
-func (e *Engine) run(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own gate.Generation) ([]gate.Reason, error) {
+func (e *Engine) run(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own origin) ([]gate.Reason, error) {
 	return e.pool.do(ctx, func(ctx context.Context) ([]gate.Reason, error) {
 		return set.eval(ctx, set.visible.document.compose(q, fs, inForce(q, own)))
 	})

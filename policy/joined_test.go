@@ -48,10 +48,10 @@ func TestStale_saysTheAge(t *testing.T) {
 		}
 		for _, from := range []time.Time{testNow, testNow.Add(time.Minute), {}, testNow} {
 			for _, age := range ages {
+				q := &gate.Question{Now: from.Add(age)}
 				// An engine that has said nothing before.
-				want, old := newEngine(t, Options{MaxAge: 48 * time.Hour, DenyStale: deny}).stale(from.Add(age), from)
-				got, ok := e.stale(from.Add(age), from)
-				if diff := cmp.Diff(want, got); diff != "" || ok != old {
+				want := newEngine(t, Options{MaxAge: 48 * time.Hour, DenyStale: deny}).stale(q, origin{}, from)
+				if diff := cmp.Diff(want, e.stale(q, origin{}, from)); diff != "" {
 					t.Errorf("data of %s after %s (-want +got):\n%s", from, age, diff)
 				}
 			}

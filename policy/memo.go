@@ -55,7 +55,7 @@ func reasonBytes(r *gate.Reason) int64 {
 // turn of any age that they see, or for 30 s in both directions when they see the time
 // itself, since clocks may step back. What else comes to depend on the time, such as
 // the start and the end of exceptions, ends it too.
-func (v *visible) turn(q *gate.Question, fs *facts, own gate.Generation) period {
+func (v *visible) turn(q *gate.Question, fs *facts, own origin) period {
 	if v.clock {
 		return period{q.Now.Add(-timeMemo), q.Now.Add(timeMemo + 1)}
 	}
@@ -79,7 +79,7 @@ func (v *visible) turn(q *gate.Question, fs *facts, own gate.Generation) period 
 }
 
 // key makes the key of a question; own is the generation of the findings.
-func (s *activeSet) key(q *gate.Question, own gate.Generation) memoKey {
+func (s *activeSet) key(q *gate.Question, own origin) memoKey {
 	w := rooms.Get().(*written)
 	*w = append((*w)[:0], s.id[:]...)
 	s.visible.writeImage(w, &q.Record)
@@ -195,7 +195,7 @@ func (v *visible) writeInventory(w *written, r *gate.Record) {
 
 // writeQuestion writes down what they see of the question besides; own is the
 // generation of the findings.
-func (v *visible) writeQuestion(w *written, q *gate.Question, own gate.Generation) {
+func (v *visible) writeQuestion(w *written, q *gate.Question, own origin) {
 	w.textIf(v.event, string(q.Event))
 	w.textIf(v.registry, q.Location.Registry)
 	w.textIf(v.repository, q.Location.Repository)

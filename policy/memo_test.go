@@ -215,7 +215,7 @@ func TestMemoKey(t *testing.T) {
 			for _, f := range changes {
 				f(&q)
 			}
-			return set.key(&q, gate.Generation{})
+			return set.key(&q, origin{})
 		}
 	}
 	const size = `deny contains "x" if input.image.size > 1`

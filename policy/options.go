@@ -45,6 +45,12 @@ type Options struct {
 	// is "deny". MaxAge 0 means that no age is too old.
 	MaxAge    time.Duration
 	DenyStale bool
+	// RefuseAge is advisories.refuseAge: data older than that refuses, whatever DenyStale
+	// says. 0 means that none does.
+	RefuseAge time.Duration
+	// Accepted is until when the operators have accepted the age of data, by the digest of
+	// its content or by the name of a bucket; the zero time for not. nil accepts nothing.
+	Accepted func(name string) time.Time
 
 	// Store keeps the set in force; nil is the memory of this engine. Shared
 	// says that other processes use it too: then only changes of the files here

@@ -287,13 +287,27 @@ func (e *Engine) Sees(g gate.Generation, now time.Time) string {
 	if g.Number == 0 && g.UpdatedAt.IsZero() {
 		return "" // that of the findings counts
 	}
-	set, g := e.active.Load(), inForce(&gate.Question{Advisories: g}, gate.Generation{})
-	if e.options.MaxAge > 0 {
-		if _, old := e.stale(now, g.UpdatedAt); old {
+	set := e.active.Load()
+	w := append(written(nil), set.id[:]...)
+	was := ""
+	for i, at := range g.Times() { // each is that of some image
+		if !gate.AgeKnown(at) {
+			at = time.Time{}
+		}
+		if limit := e.options.youngest(); limit > 0 && older(now, at, limit) {
 			return "" // its words say the age
 		}
+		of := g
+		of.UpdatedAt = at
+		one := append(written(nil), set.id[:]...)
+		set.visible.writeGeneration(&one, now, of)
+		if i > 0 && string(one) != was {
+			w.text(string(g.Content)) // that says which image sees which
+			w.number(g.Number)
+		}
+		if was = string(one); i == 0 {
+			w = one
+		}
 	}
-	w := append(written(nil), set.id[:]...)
-	set.visible.writeGeneration(&w, now, g)
 	return string(w)
 }

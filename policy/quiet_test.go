@@ -86,7 +86,20 @@ func TestSees(t *testing.T) {
 		q, inv, f := c.image()
 		generation := func() gate.Generation {
 			n := int64(1 + c.IntN(9))
-			return gate.Generation{Number: n, Content: gate.Digest(fmt.Sprint("sha256:", n%3)), UpdatedAt: q.Now.Add(-one(c, -time.Hour, 0, time.Hour, 2*time.Hour, 3*time.Hour, 60*time.Hour))}
+			at := func() time.Time {
+				return q.Now.Add(-one(c, -time.Hour, 0, time.Hour, 2*time.Hour, 3*time.Hour, 60*time.Hour))
+			}
+			g := gate.Generation{Number: n, Content: gate.Digest(fmt.Sprint("sha256:", n%3)), UpdatedAt: at()}
+			if c.IntN(2) == 0 { // another content, whose buckets have times of their own
+				rest, of := g.UpdatedAt, map[string]time.Time{"debian 12": at(), "go::a": at()}
+				g.Ages, g.Content = gate.NewAdvisoryAges(rest, of), gate.Digest(fmt.Sprint("sha256:", n%3, rest, of))
+				for _, t := range of {
+					if t.Before(g.UpdatedAt) {
+						g.UpdatedAt = t
+					}
+				}
+			}
+			return g
 		}
 		for range 20 {
 			x, y := q, q
@@ -96,15 +109,17 @@ func TestSees(t *testing.T) {
 				different++
 				continue
 			}
-			if same++; x.Advisories != y.Advisories && set.key(&x, gate.Generation{}) != set.key(&y, gate.Generation{}) {
+			uses := one(c, "", gate.JoinUses(nil), gate.JoinUses([]string{"debian 12"}), gate.JoinUses([]string{"debian 11", "go::"}))
+			x.Record.Summary.Findings.Uses, y.Record.Summary.Findings.Uses = uses, uses
+			if same++; x.Advisories != y.Advisories && set.key(&x, origin{}) != set.key(&y, origin{}) {
 				t.Fatalf("seed %d: %s\nthe same is seen of %+v and %+v, and decisions are kept apart", seed, text, x.Advisories, y.Advisories)
 			}
 			for k, g := range []gate.Question{x, y} {
-				if found, _ := e.conditions(&g, e.judge(large{inv, f})); len(found) > 0 && found[0].Code == gate.CodeStale {
+				if found, _ := e.conditions(&g, e.judge(large{inv, usingOf(f, uses)})); len(found) > 0 && found[0].Code == gate.CodeStale {
 					t.Fatalf("seed %d: generation %d of two that are alike is stale", seed, k)
 				}
 			}
-			if diff := cmp.Diff(said(set.Set, x, inv, f), said(set.Set, y, inv, f)); diff != "" {
+			if diff := cmp.Diff(said(set.Set, x, inv, usingOf(f, uses)), said(set.Set, y, inv, usingOf(f, uses))); diff != "" {
 				t.Fatalf("seed %d: %s\nthe same is seen of %+v and %+v, and the answers differ:\n%s", seed, text, x.Advisories, y.Advisories, diff)
 			}
 		}
@@ -116,4 +131,11 @@ func TestSees(t *testing.T) {
 	if e.Sees(gate.Generation{Number: 1, UpdatedAt: testNow.Add(-2 * time.Hour)}, testNow) != "" || e.Sees(gate.Generation{}, testNow) != "" {
 		t.Error("stale data, and none, are like other data")
 	}
+}
+
+// usingOf are the findings of an image that depend on the buckets of uses.
+func usingOf(f *gate.Findings, uses string) *gate.Findings {
+	g := *f
+	g.Uses = uses
+	return &g
 }

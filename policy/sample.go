@@ -28,7 +28,7 @@ func (s sample) input() ast.Value { return wholeInput(&s.question, s.inventory, 
 func wholeInput(q *gate.Question, inv *gate.Inventory, f *gate.Findings) ast.Value {
 	d := newDocument(everything(), allOfThem())
 	fs := d.facts(&material{basicsOf(inv, f), inv, f})
-	return d.compose(q, fs, inForce(q, gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt}))
+	return d.compose(q, fs, inForce(q, originOf(f)))
 }
 
 // cleanSample is an image in which nothing was found, seen outside admission.

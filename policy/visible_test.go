@@ -255,7 +255,7 @@ func TestInputOfWhatIsMentioned(t *testing.T) {
 			}
 			d := set.visible.document
 			fs := d.facts(&material{basicsFrom(&q.Record, l), l.inv, l.f})
-			own := gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt}
+			own := originOf(f)
 			got := answered(set.eval(context.Background(), d.compose(&q, fs, inForce(&q, own))))
 			if diff := cmp.Diff(said(set, q, inv, f), got); diff != "" {
 				t.Fatalf("seed %d: %s\n(-whole +mentioned):\n%s", seed, set.Files()[0].Text, diff)
@@ -280,7 +280,7 @@ func TestOneKeyOneAnswer(t *testing.T) {
 		for range 12 {
 			q, inv, f := chance{rand.New(rand.NewPCG(base, 4))}.image() // the same again
 			c.change(&q, inv, f)
-			key := set.key(&q, gate.Generation{Number: f.Generation, Content: f.Advisories, UpdatedAt: f.UpdatedAt})
+			key := set.key(&q, originOf(f))
 			got := answer{q, said(set.Set, q, inv, f)}
 			old, ok := answers[key]
 			if !ok {

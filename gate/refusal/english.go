@@ -86,10 +86,13 @@ var english = Language{
 		QuotaFirst:   {Say: "an image that was never scanned needs a place in the scan quota first: {why}"},
 
 		// STALE.
-		Stale:        {Say: "the vulnerability data is too old to decide", Do: "ask the operators of digestgate to refresh it"},
-		StaleUndated: {Say: "the age of the vulnerability data is not known: its sources state no time", Do: "ask the operators of digestgate to build it with --updated-at, or to load current data"},
-		StaleFuture:  {Say: "the age of the vulnerability data is not known: it is dated {at}, which is in the future", Do: "ask the operators of digestgate to load current data, or to correct the clock"},
-		StaleOld:     {Say: "the vulnerability data is of {at}, {age} old, and at most {most} are allowed (advisories.maxAge)", Do: "ask the operators of digestgate to refresh it"},
+		Stale:         {Say: "the vulnerability data is too old to decide", Do: "ask the operators of digestgate to refresh it"},
+		StaleUndated:  {Say: "the age of the vulnerability data is not known: its sources state no time", Do: "ask the operators of digestgate to build it with --updated-at, or to load current data"},
+		StaleFuture:   {Say: "the age of the vulnerability data is not known: it is dated {at}, which is in the future", Do: "ask the operators of digestgate to load current data, or to correct the clock"},
+		StaleBucket:   {Say: "the vulnerability data of {bucket} is of {at}, {age} old, and at most {most} are allowed ({key})", Do: "ask the operators of digestgate to refresh it, or to accept it until a date (digestgate advisories accept)"},
+		StaleRefused:  {Say: "the vulnerability data is of {at}, {age} old, and at most {most} are allowed (advisories.refuseAge)", Do: "ask the operators of digestgate to refresh it, or to accept it until a date (digestgate advisories accept)"},
+		StaleAccepted: {Say: "{what}; the operators of digestgate have accepted that until {until}"},
+		StaleOld:      {Say: "the vulnerability data is of {at}, {age} old, and at most {most} are allowed (advisories.maxAge)", Do: "ask the operators of digestgate to refresh it"},
 
 		// POLICY, POLICY_ERROR, INTERNAL.
 		Policy:          {Say: "refused by policy"},

@@ -89,6 +89,11 @@ const (
 	StaleUndated Key = "stale.undated"
 	StaleFuture  Key = "stale.future"
 	StaleOld     Key = "stale.old"
+	// StaleBucket is about a part of the data, StaleRefused about the limit from which all
+	// is refused, StaleAccepted about what the operators have accepted until a date.
+	StaleBucket   Key = "stale.bucket"
+	StaleRefused  Key = "stale.refused"
+	StaleAccepted Key = "stale.accepted"
 
 	// POLICY, POLICY_ERROR, INTERNAL.
 	Policy          Key = "policy"

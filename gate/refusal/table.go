@@ -106,10 +106,13 @@ var table = map[Key]Meaning{
 	QuotaFirst:   {Params: map[string]Kind{"why": Inner}, Who: Nobody},
 
 	// STALE.
-	Stale:        {Code: gate.CodeStale, Who: Operators},
-	StaleUndated: {Code: gate.CodeStale, Who: Operators},
-	StaleFuture:  {Code: gate.CodeStale, Params: map[string]Kind{"at": Time}, Who: Operators},
-	StaleOld:     {Code: gate.CodeStale, Params: map[string]Kind{"at": Time, "age": Span, "most": Span}, Who: Operators},
+	Stale:         {Code: gate.CodeStale, Who: Operators},
+	StaleUndated:  {Code: gate.CodeStale, Who: Operators},
+	StaleFuture:   {Code: gate.CodeStale, Params: map[string]Kind{"at": Time}, Who: Operators},
+	StaleBucket:   {Code: gate.CodeStale, Params: map[string]Kind{"bucket": Quote, "at": Time, "age": Span, "most": Span, "key": Name}, Who: Operators},
+	StaleRefused:  {Code: gate.CodeStale, Params: map[string]Kind{"at": Time, "age": Span, "most": Span}, Who: Operators},
+	StaleAccepted: {Code: gate.CodeStale, Params: map[string]Kind{"what": Inner, "until": Time}, Who: Nobody},
+	StaleOld:      {Code: gate.CodeStale, Params: map[string]Kind{"at": Time, "age": Span, "most": Span}, Who: Operators},
 
 	// POLICY, POLICY_ERROR, INTERNAL.
 	Policy:          {Code: gate.CodePolicy, Who: Author},

@@ -38,10 +38,20 @@ type Views struct {
 func (s Views) advisories(rec *gate.Record, f *gate.Findings) *Advisories {
 	if s.Stands != nil && f.Generation == rec.Generation && f.InventoryID == rec.InventoryID {
 		if g, ok := s.Stands(rec); ok {
-			return &Advisories{g.Number, g.UpdatedAt}
+			return &Advisories{g.Number, dated(rec, g)}
 		}
 	}
 	return &Advisories{f.Generation, f.UpdatedAt}
+}
+
+// dated is the time of the parts of a generation that the findings of a record depend on.
+func dated(rec *gate.Record, g gate.Generation) time.Time {
+	uses := ""
+	if rec.FindingsSummarized() {
+		uses = rec.Summary.Findings.Uses
+	}
+	at, _ := g.AgeFor(uses)
+	return at
 }
 
 // generation is that of advisories.

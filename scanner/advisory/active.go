@@ -32,7 +32,9 @@ func Kind() agree.Kind {
 
 // generationOf is an activation as matching knows it.
 func generationOf(a agree.Activation) gate.Generation {
-	return gate.Generation{Number: a.Number, Content: a.Content, UpdatedAt: manifestOf(a).age(a.UpdatedAt), ActivatedAt: a.ActivatedAt}
+	g := gate.Generation{Number: a.Number, Content: a.Content, ActivatedAt: a.ActivatedAt}
+	g.UpdatedAt, g.Ages = manifestOf(a).ages(a.UpdatedAt)
+	return g
 }
 
 // Active is the generation in force and the one before it, as far as the store remembers;
@@ -48,7 +50,9 @@ func (m *Manager) Active(ctx context.Context) (now, former gate.Generation, err 
 
 // numbered is the generation of our own data while it is not the active one.
 func (m *Manager) numbered(db *Database, number int64) gate.Generation {
-	return gate.Generation{Number: number, Content: db.Content, UpdatedAt: db.Manifest.age(db.UpdatedAt), ActivatedAt: m.now().UTC()}
+	g := gate.Generation{Number: number, Content: db.Content, ActivatedAt: m.now().UTC()}
+	g.UpdatedAt, g.Ages = db.Manifest.ages(db.UpdatedAt)
+	return g
 }
 
 // agree brings the data found here and the active generation together and returns the

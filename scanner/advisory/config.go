@@ -31,6 +31,9 @@ type Config struct {
 	Refresh time.Duration `yaml:"refresh"`
 	// MaxAge is the age from which the data counts as stale; 0 means never.
 	MaxAge time.Duration `yaml:"maxAge"`
+	// RefuseAge is the age from which every image is refused, whatever Stale says; 0 means
+	// never.
+	RefuseAge time.Duration `yaml:"refuseAge"`
 	// FullSweepEvery is how often every stored image is matched, also those of which new
 	// data changed nothing; 0 is never.
 	FullSweepEvery time.Duration `yaml:"fullSweepEvery"`
@@ -88,6 +91,14 @@ func (c Config) Validate() error {
 	if c.MaxAge < 0 {
 		bad("maxAge", "got %v, want 0 (never stale) or more", c.MaxAge)
 	}
+	switch {
+	case c.RefuseAge < 0:
+		bad("refuseAge", "got %v, want 0 (never) or more", c.RefuseAge)
+	case c.RefuseAge > 0 && c.Stale == StaleDeny:
+		bad("refuseAge", "got %v, but with stale: deny images are refused from maxAge (%v) on already: write stale: warn to be warned from maxAge and refused from refuseAge on, or leave refuseAge out", c.RefuseAge, c.MaxAge)
+	case c.RefuseAge > 0 && c.Stale == StaleWarn && c.RefuseAge < c.MaxAge:
+		bad("refuseAge", "got %v, less than maxAge (%v), so that nothing is warned about before it is refused: make it longer", c.RefuseAge, c.MaxAge)
+	}
 	if c.SweepGrace < 0 {
 		bad("sweepGrace", "got %v, want 0 (never) or more", c.SweepGrace)
 	}
@@ -112,6 +123,20 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// TooOld says which limit data of a time is beyond, and what that means; "" for none.
+func (c Config) TooOld(at, now time.Time) string {
+	const refused = "images are refused as STALE until newer data is there"
+	switch {
+	case FreshnessOf(at, now, c.RefuseAge) == Stale:
+		return fmt.Sprintf("older than advisories.refuseAge (%s): %s", c.RefuseAge, refused)
+	case c.Stale == StaleAllow || FreshnessOf(at, now, c.MaxAge) != Stale:
+		return ""
+	case c.Stale == StaleDeny:
+		return fmt.Sprintf("older than advisories.maxAge (%s): %s", c.MaxAge, refused)
+	}
+	return fmt.Sprintf("older than advisories.maxAge (%s): decisions have a warning", c.MaxAge)
 }
 
 // validateRepositories adds the path of the element to each problem of it.

@@ -70,7 +70,7 @@ func (h holders) forget(now time.Time) {
 
 // announce says in the store what this process keeps, when that has changed or was said
 // long ago. Errors: those of the store.
-func (r *Refresher) announce(ctx context.Context) error {
+func (r *Refresher) announce(ctx context.Context, now time.Time) error {
 	r.announcing.Lock()
 	defer r.announcing.Unlock()
 	kept, described := []gate.Digest{}, map[gate.Digest]heldGeneration{}
@@ -80,14 +80,10 @@ func (r *Refresher) announce(ctx context.Context) error {
 		}
 	}
 	names := fmt.Sprint(kept)
-	now, err := r.Store.Now(ctx)
-	if err != nil {
-		return err
-	}
 	if names == r.said && now.Sub(r.saidAt).Abs() < announceEvery {
 		return nil
 	}
-	err = agree.UpdateSetting(ctx, r.Store, agree.SettingHolders, func(value []byte) ([]byte, error) {
+	err := agree.UpdateSetting(ctx, r.Store, agree.SettingHolders, func(value []byte) ([]byte, error) {
 		h := holders{}
 		if json.Unmarshal(value, &h) != nil || h.Processes == nil || h.Generations == nil {
 			h = holders{Processes: map[string]holder{}, Generations: map[gate.Digest]heldGeneration{}}
@@ -104,6 +100,15 @@ func (r *Refresher) announce(ctx context.Context) error {
 		r.said, r.saidAt = names, now
 	}
 	return err
+}
+
+// tellKept announces at once. Errors: those of the store.
+func (r *Refresher) tellKept(ctx context.Context) error {
+	now, err := r.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	return r.announce(ctx, now)
 }
 
 // described is a kept generation as others need it.

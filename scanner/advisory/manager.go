@@ -45,6 +45,7 @@ type Options struct {
 // concurrent use.
 type Manager struct {
 	config Config
+	store  agree.Settings // nil: only this process
 	copies *copies
 	member *agree.Member
 	loader Loader
@@ -68,6 +69,7 @@ type Manager struct {
 	damaged   gate.Digest     // of a kept generation that cannot be used
 	lacking   string          // why the files of what is in force are not here; "" when not known
 	refreshed refreshState
+	accepted  []gate.AcceptedAdvisories
 	problem   string
 	checkedAt time.Time
 	changed   chan struct{} // closed at the next change of the generation
@@ -81,13 +83,17 @@ func NewManager(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Manager{
+	m := &Manager{
 		config: o.Config, copies: &copies{root: filepath.Join(o.DataDir, "advisories")},
 		member: agree.NewMember(agree.Options{
 			Kind: Kind(), Store: o.Store, By: o.Process, Program: o.Program, Place: o.Place, DataDir: o.DataDir, Observe: o.Observe, Log: o.Log, Now: o.Now,
 		}),
 		loader: o.Loader, downloads: o.Downloads && o.Config.Path == "", log: o.Log, now: o.Now, changed: make(chan struct{}),
 	}
+	if o.Store != nil {
+		m.store = o.Store
+	}
+	return m
 }
 
 // watchEvery is how often the directory is looked at: two calls of stat.
@@ -98,6 +104,11 @@ const watchEvery = 15 * time.Second
 // nothing is loaded: it wraps gate.ErrAdvisoriesUnavailable, the server may run, and
 // [Manager.Run] keeps trying.
 func (m *Manager) Open(ctx context.Context) error {
+	if m.store != nil { // a server learns of each later one by its Refresher
+		if o, err := loadOrders(ctx, m.store); err == nil {
+			m.setOrders(o)
+		}
+	}
 	_, err := m.Refresh(ctx)
 	if err == nil && (!m.downloads || m.Status().Generation.Number > 0) {
 		return nil
@@ -138,6 +149,9 @@ func (m *Manager) openFormer(ctx context.Context) error {
 		m.elsewhere = g
 		m.mu.Unlock()
 		g = gate.Generation{Number: last.Number, Content: last.Content, UpdatedAt: last.UpdatedAt, ActivatedAt: m.now().UTC()}
+		if err == nil {
+			g.UpdatedAt, g.Ages = db.Manifest.ages(last.UpdatedAt)
+		}
 	}
 	if err != nil {
 		return err

@@ -109,16 +109,19 @@ func (m Manifest) origin() string {
 	return m.Sources[0].From
 }
 
-// age is the time by which a generation of this newest time is judged: that of its oldest
-// part, so that a new source does not make rows look new that it did not bring.
-func (m Manifest) age(newest time.Time) time.Time {
-	oldest := newest
+// ages are the times of the parts of a generation of this newest time, and the oldest of
+// them: a new source does not make rows look new that it did not bring. An image is judged
+// by the parts that it uses.
+func (m Manifest) ages(newest time.Time) (oldest time.Time, parts *gate.AdvisoryAges) {
+	of := map[string]time.Time{}
+	oldest = newest
 	for _, h := range m.Held {
+		of[h.Bucket] = h.UpdatedAt
 		if h.UpdatedAt.Before(oldest) {
 			oldest = h.UpdatedAt
 		}
 	}
-	return oldest
+	return oldest, gate.NewAdvisoryAges(newest, of)
 }
 
 // maxManifestBytes bounds a manifest: a few hundred bytes and some for each held bucket.

@@ -131,7 +131,7 @@ func (f *offer) putInForce(ctx context.Context, d Download) error {
 	if err != nil {
 		return err
 	}
-	if err := f.r.announce(ctx); err != nil { // so that others find it here at once
+	if err := f.r.tellKept(ctx); err != nil { // so that others find it here at once
 		m.log.Debug("looking at the state of advisory data", "error", err)
 	}
 	m.copies.at("activate")

@@ -85,19 +85,31 @@ type Refresher struct {
 // values of the store.
 const refreshTick = 2 * time.Second
 
-// Run works until ctx ends. Failures are in the state and the log.
+// Run works until ctx ends. Failures are in the state and the log. A download, which takes
+// long, runs beside what other processes learn from the store meanwhile.
 func (r *Refresher) Run(ctx context.Context) {
-	var both sync.WaitGroup
-	both.Go(func() { r.every(ctx, r.Tell) })
-	r.every(ctx, r.Turn)
-	both.Wait()
-}
-
-func (r *Refresher) every(ctx context.Context, do func(context.Context)) {
+	var turn sync.WaitGroup
+	defer turn.Wait()
+	free := make(chan struct{}, 1)
+	free <- struct{}{}
 	tick := time.NewTicker(refreshTick)
 	defer tick.Stop()
 	for {
-		do(ctx)
+		s, err := r.glance(ctx)
+		if err == nil {
+			err = r.tell(ctx, s)
+		}
+		r.trouble(ctx, err)
+		select {
+		case <-free:
+			turn.Go(func() {
+				if err == nil {
+					r.turn(ctx, s)
+				}
+				free <- struct{}{}
+			})
+		default: // it is still at the last one
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -106,58 +118,69 @@ func (r *Refresher) every(ctx context.Context, do func(context.Context)) {
 	}
 }
 
-// Tell says in the store what this process keeps, and takes from there what it waits for.
-func (r *Refresher) Tell(ctx context.Context) {
-	err := r.announce(ctx)
-	if err == nil {
-		err = r.look(ctx)
+// seen is what one look at the store has shown.
+type seen struct {
+	now     time.Time // by the store's clock
+	refresh refreshState
+	orders  orders
+}
+
+// glance reads what all of a turn goes by. Errors: those of the store.
+func (r *Refresher) glance(ctx context.Context) (s seen, err error) {
+	if s.refresh, err = loadRefresh(ctx, r.Store); err != nil {
+		return s, err
 	}
-	if err != nil && ctx.Err() == nil { // the store reports its own outages
+	if s.orders, err = loadOrders(ctx, r.Store); err != nil {
+		return s, err
+	}
+	s.now, err = r.Store.Now(ctx)
+	return s, err
+}
+
+// trouble notes an error of the store, which reports its own outages.
+func (r *Refresher) trouble(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
 		r.Log.Debug("looking at the state of advisory data", "error", err)
 	}
 }
 
-// look takes the state of the refresh into the status of this process.
-func (r *Refresher) look(ctx context.Context) error {
-	st, err := loadRefresh(ctx, r.Store)
-	if err != nil {
-		return err
+// Tell says in the store what this process keeps, and takes from there what it waits for.
+func (r *Refresher) Tell(ctx context.Context) {
+	s, err := r.glance(ctx)
+	if err == nil {
+		err = r.tell(ctx, s)
 	}
-	now, err := r.Store.Now(ctx)
-	if err != nil {
-		return err
-	}
-	r.Manager.setRefresh(st, now)
-	return nil
+	r.trouble(ctx, err)
+}
+
+func (r *Refresher) tell(ctx context.Context, s seen) error {
+	r.Manager.setOrders(s.orders)
+	r.Manager.setRefresh(s.refresh, s.now)
+	return r.announce(ctx, s.now)
 }
 
 // Turn does what is to be done now: it gets the generation in force if it is not here,
 // and asks the repositories if that is due and no other process is at it.
 func (r *Refresher) Turn(ctx context.Context) {
-	for _, do := range []func(context.Context) error{r.obtain, r.ask} {
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			r.Log.Debug("looking after advisory data", "error", err)
-		}
+	s, err := r.glance(ctx)
+	if err != nil {
+		r.trouble(ctx, err)
+		return
 	}
+	r.turn(ctx, s)
+}
+
+func (r *Refresher) turn(ctx context.Context, s seen) {
+	r.trouble(ctx, r.obtain(ctx))
+	r.trouble(ctx, r.ask(ctx, s))
 }
 
 // ask asks the repositories when that is due. The error is that of the store; what
-// repositories answer is in the state.
-func (r *Refresher) ask(ctx context.Context) error {
-	if r.Mirrors == nil {
+// repositories answer is in the state. Of two processes that saw the same, one is first.
+func (r *Refresher) ask(ctx context.Context, s seen) error {
+	st, o, now := s.refresh, s.orders, s.now
+	if r.Mirrors == nil || !st.due(now, o, r.Every) {
 		return nil
-	}
-	now, err := r.Store.Now(ctx)
-	if err != nil {
-		return err
-	}
-	st, err := loadRefresh(ctx, r.Store)
-	if err != nil {
-		return err
-	}
-	o, err := loadOrders(ctx, r.Store)
-	if err != nil || !st.due(now, o, r.Every) {
-		return err
 	}
 	r.Progress("", "asking", 0, 0)
 	st.Holder, st.Until, st.Download = r.Process, now.Add(refreshLease), r.downloading()

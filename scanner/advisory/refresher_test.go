@@ -492,14 +492,13 @@ func TestRefusedBucketKeepsItsRows(t *testing.T) {
 	if len(v.Held) != 1 || v.Held[0].Bucket != "debian 11" || !v.Held[0].UpdatedAt.Equal(old.UpdatedAt) || len(v.Sources) != 2 || v.Sources[0].Priority != 0 || v.Sources[1].Digest != old.Content || v.Sources[1].Priority != 1 {
 		t.Errorf("in force %+v", v)
 	}
-	if g := n.m.Status().Generation; !g.UpdatedAt.Equal(old.UpdatedAt) {
-		t.Errorf("the generation is judged by %s, want the time of its oldest part, %s", g.UpdatedAt, old.UpdatedAt)
-	}
+	agesOf(t, n.m.Status().Generation, old.UpdatedAt, "debian 11")
 	other := p.node("", true)
 	other.turn(t) // composed data comes from a process
 	if got := other.want(t, "another process", 2, "debian 11"); got.Content != v.Content {
 		t.Errorf("another process has %s, want %s", got.Content, v.Content)
 	}
+	agesOf(t, other.m.Status().Generation, old.UpdatedAt, "debian 11")
 	// Still missing: the age of the rows is that of the first data.
 	p.mirror.offer(data(t, 36, map[string]string{"12": "3"}))
 	p.clock.move(6 * time.Hour)
@@ -510,6 +509,7 @@ func TestRefusedBucketKeepsItsRows(t *testing.T) {
 	}
 	restarted := p.node(n.dir, false)
 	restarted.want(t, "after a restart", 3, "debian 11")
+	agesOf(t, restarted.m.Status().Generation, old.UpdatedAt, "debian 11")
 	if err := p.desk().Accept(t.Context(), "debian 11", p.clock.now().Add(24*time.Hour), "support has ended", "me"); err != nil {
 		t.Fatal(err)
 	}
@@ -518,6 +518,19 @@ func TestRefusedBucketKeepsItsRows(t *testing.T) {
 	check("accepted", "", `"FixedVersion":"3"`)
 	if audit := p.status().Audit; len(audit) != 1 || !strings.Contains(audit[0].What, "debian 11") || audit[0].By != "me" {
 		t.Errorf("audit %+v", audit)
+	}
+}
+
+// agesOf checks that one bucket of a generation is of a time, and the rest newer.
+func agesOf(t *testing.T, g gate.Generation, at time.Time, bucket string) {
+	t.Helper()
+	for uses, want := range map[string]bool{gate.JoinUses([]string{bucket}): true, "": true, gate.JoinUses([]string{"debian 12"}): false} {
+		if got, _ := g.AgeFor(uses); got.Equal(at) != want || !want && !got.After(at) {
+			t.Errorf("an image with %q is judged by %s; the bucket %q is of %s", uses, got, bucket, at)
+		}
+	}
+	if !g.UpdatedAt.Equal(at) {
+		t.Errorf("the oldest part is of %s, want %s", g.UpdatedAt, at)
 	}
 }
 

@@ -57,7 +57,7 @@ func (m *Manager) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := Status{
-		Freshness: FreshnessOf(m.current.UpdatedAt, now, m.config.MaxAge), Path: m.config.Path,
+		Freshness: FreshnessOf(m.current.Rest(), now, m.config.MaxAge), Path: m.config.Path,
 		Generation: m.current, MaxAge: m.config.MaxAge, Problem: m.problem, CheckedAt: m.checkedAt, Elsewhere: m.elsewhere,
 	}
 	if m.loaded != nil {
@@ -98,12 +98,38 @@ func (m *Manager) notes(s Status, now time.Time) (notes []string) {
 		notes = append(notes, fmt.Sprintf("no newer data could be had, tried %d times: %s; the next try is at %s", st.Failures, st.Problem, st.NextAt.UTC().Format(time.RFC3339)))
 	}
 	for _, h := range s.Held {
-		notes = append(notes, fmt.Sprintf("%q keeps its rows of %s: %s", h.Bucket, h.UpdatedAt.Format(time.RFC3339), h.Reason))
+		old := m.config.TooOld(h.UpdatedAt, now)
+		if old != "" {
+			old = ", and images that use it are judged by that age: it is " + old
+		}
+		notes = append(notes, fmt.Sprintf("%q keeps its rows of %s%s: %s", h.Bucket, h.UpdatedAt.Format(time.RFC3339), old, h.Reason))
 	}
-	if s.Freshness == Stale && m.config.Stale != StaleAllow {
-		notes = append(notes, fmt.Sprintf("the data in use is of %s, older than advisories.maxAge (%s)", s.Generation.UpdatedAt.Format(time.RFC3339), m.config.MaxAge))
+	if m.loaded != nil {
+		if old := m.config.TooOld(m.current.Rest(), now); old != "" {
+			notes = append(notes, fmt.Sprintf("the data in use is of %s, %s", m.current.Rest().Format(time.RFC3339), old))
+		}
 	}
 	return notes
+}
+
+// Accepted is until when people have accepted data by the digest of its content or the
+// name of a bucket, as far as this process knows; the zero time for not.
+func (m *Manager) Accepted(name string) (until time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.accepted {
+		if a.What == name && a.Until.After(until) {
+			until = a.Until
+		}
+	}
+	return until
+}
+
+// setOrders takes over what people ordered.
+func (m *Manager) setOrders(o orders) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accepted = o.Accepted
 }
 
 // setRefresh takes over how asking the repositories goes.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	dbtypes "github.com/aquasecurity/trivy-db/pkg/types"
+	"github.com/aquasecurity/trivy/pkg/detector/library"
 	ospkgdetector "github.com/aquasecurity/trivy/pkg/detector/ospkg"
 	"github.com/aquasecurity/trivy/pkg/detector/ospkg/driver"
 	"github.com/aquasecurity/trivy/pkg/detector/ospkg/rapidfort"
@@ -55,6 +56,8 @@ type run struct {
 	gaps     gaps
 	problems []string
 	eol      bool
+	uses     []string // buckets that were looked into
+	anywhere bool     // and others, which are not known
 }
 
 func scanOptions() types.ScanOptions {
@@ -147,6 +150,7 @@ func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
 			r.problem("%s", p)
 		}
 		judged, read = true, bucket
+		r.look(bucket, drv)
 		return nil
 	})
 	if err != nil || !judged {
@@ -181,6 +185,27 @@ func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
 		return found, err
 	}
 	return r.steps(ctx, q)
+}
+
+// look notes which buckets the detector of the distribution reads: bucket, "" for those of
+// Red Hat. What a supplier's reads is not known.
+func (r *run) look(bucket string, drv driver.Driver) {
+	switch {
+	case drv != nil:
+		r.anywhere = true
+	case bucket != "":
+		r.uses = append(r.uses, bucket)
+	default:
+		r.uses = append(r.uses, "Red Hat", "Red Hat CPE")
+	}
+}
+
+// used is what the findings depend on, see gate.JoinUses.
+func (r *run) used() string {
+	if r.anywhere || len(r.problems) > 0 {
+		return ""
+	}
+	return gate.JoinUses(r.uses)
 }
 
 // steps asks the detectors about all packages of a question.
@@ -258,6 +283,9 @@ func (r *run) applications(ctx context.Context, name string) error {
 		if !matchable {
 			continue // the data has nothing of this kind
 		}
+		if d, ok := library.NewDriver(kind); ok {
+			r.uses = append(r.uses, d.Type()+"::")
+		}
 		if err := r.steps(ctx, q); err != nil {
 			return err
 		}
@@ -304,16 +332,19 @@ func (r *run) result(version string, now time.Time) *gate.Findings {
 	if 2*len(found) < cap(found) {
 		found = append(make([]gate.Vulnerability, 0, len(found)), found...) // they are kept for a while
 	}
+	uses := r.used()
+	updatedAt, _ := r.gen.AgeFor(uses)
 	return &gate.Findings{
 		Digest:          r.inv.Digest,
 		Generation:      r.gen.Number,
 		Advisories:      r.gen.Content,
-		UpdatedAt:       r.gen.UpdatedAt,
+		UpdatedAt:       updatedAt,
 		Matcher:         version,
 		MatchedAt:       now.UTC(),
 		Vulnerabilities: found,
 		Unassessable:    strings.Join(r.problems, "; "),
 		Gaps:            r.gaps.list(),
 		EOL:             r.eol,
+		Uses:            uses,
 	}
 }

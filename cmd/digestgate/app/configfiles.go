@@ -163,14 +163,7 @@ func (l *loaded) openAdvisories(ctx context.Context) {
 		l.note("advisories.path", err, needs[partAdvisories]...)
 		return
 	}
-	if advisory.FreshnessOf(db.UpdatedAt, time.Now(), c.MaxAge) != advisory.Stale {
-		return
-	}
-	meaning := map[advisory.StaleAction]string{
-		advisory.StaleDeny: "every image is refused as STALE until newer data is there", advisory.StaleWarn: "every decision has a warning",
-	}[c.Stale]
-	if meaning != "" {
-		l.Places.Warn("advisories.path", fmt.Sprintf("the data in %q is of %s, older than advisories.maxAge (%s): %s",
-			c.Path, db.UpdatedAt.UTC().Format(time.RFC3339), c.MaxAge, meaning))
+	if old := c.TooOld(db.UpdatedAt, time.Now()); old != "" {
+		l.Places.Warn("advisories.path", fmt.Sprintf("the data in %q is of %s, %s", c.Path, db.UpdatedAt.UTC().Format(time.RFC3339), old))
 	}
 }

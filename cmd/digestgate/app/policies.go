@@ -25,9 +25,13 @@ func (a *App) openPolicies(ctx context.Context) error {
 	}
 	o := policy.Options{
 		Config: a.Config.Policy, Risks: a.Config.Scan.Risks, MaxAge: maxAge, DenyStale: a.Config.Advisories.Stale == advisory.StaleDeny,
-		Trial: policy.ChildTrial(policy.DefaultBudget, self, PolicyTrialName), Log: a.Log,
+		RefuseAge: a.Config.Advisories.RefuseAge,
+		Trial:     policy.ChildTrial(policy.DefaultBudget, self, PolicyTrialName), Log: a.Log,
 		Store: a.Store, Shared: a.Config.Store.Shared(), Observe: a.Asking,
 		Place: a.Config.storePlace(), DataDir: a.Config.DataDir, Process: ProcessName(), Program: a.Version,
+	}
+	if a.Advisories != nil {
+		o.Accepted = a.Advisories.Accepted
 	}
 	if a.policies, err = policy.New(ctx, o); err != nil {
 		return err

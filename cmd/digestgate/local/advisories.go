@@ -119,6 +119,7 @@ type databaseStatus struct {
 	AgeSeconds int64                     `json:"ageSeconds"` // -1: not known
 	Freshness  advisory.Freshness        `json:"freshness"`
 	MaxAge     string                    `json:"maxAge"`
+	RefuseAge  string                    `json:"refuseAge"` // "0s": never
 	Bytes      int64                     `json:"bytes"`
 	Ecosystems []advisory.EcosystemCount `json:"ecosystems"`
 }
@@ -163,7 +164,7 @@ func newAdvisoriesStatusCommand(o *app.Options) *cobra.Command {
 				enc.SetIndent("", "  ")
 				return enc.Encode(databaseStatus{
 					Path: path, Content: db.Content, UpdatedAt: db.UpdatedAt, AgeSeconds: seconds,
-					Freshness: fresh, MaxAge: config.Advisories.MaxAge.String(), Bytes: db.Summary.Bytes, Ecosystems: db.Summary.Ecosystems(),
+					Freshness: fresh, MaxAge: config.Advisories.MaxAge.String(), RefuseAge: config.Advisories.RefuseAge.String(), Bytes: db.Summary.Bytes, Ecosystems: db.Summary.Ecosystems(),
 				})
 			case "table":
 				if err := printDatabase(cmd.OutOrStdout(), db); err != nil {
@@ -173,7 +174,11 @@ func newAdvisoriesStatusCommand(o *app.Options) *cobra.Command {
 				if gate.AgeKnown(db.UpdatedAt) && !db.UpdatedAt.After(now.Add(gate.ClockSkew)) {
 					old = age(now.Sub(db.UpdatedAt)) + " old"
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe data is %s: %s, advisories.maxAge is %s.\n", fresh, old, config.Advisories.MaxAge)
+				limits := fmt.Sprintf("advisories.maxAge is %s", config.Advisories.MaxAge)
+				if most := config.Advisories.RefuseAge; most > 0 {
+					limits += fmt.Sprintf(", advisories.refuseAge %s", most)
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe data is %s: %s, %s.\n", fresh, old, limits)
 				return err
 			}
 			return fmt.Errorf("--format is %q, want table or json: %w", format, gate.ErrInvalid)
