@@ -27,19 +27,21 @@ type ownFamily struct {
 	release func(text string) string
 	// products are the names of the distribution in the words of sources, in lower case.
 	products []string
+	// tells is what an image must have that its release can be read.
+	tells string
 }
 
 // ownFamilies are in the order of the constants.
 var ownFamilies = []ownFamily{
-	{OpenEuler, "openEuler", openEulerRelease, []string{"openeuler"}},
-	{EulerOS, "EulerOS", eulerOSRelease, []string{"euleros"}},
-	{HCE, "HCE", hceRelease, []string{"hce", "huawei cloud euleros"}},
-	{Kylin, "Kylin", kylinRelease, []string{"kylin", "kylin linux advanced server", "kylin server"}},
-	{UnionTech, "UnionTech OS", unionTechRelease, []string{"uniontech os", "uniontech os server", "uniontech", "uos", "uos server", "unity linux"}},
-	{Alinux, "Alibaba Cloud Linux", majorRelease, []string{"alibaba cloud linux", "alinux", "aliyun linux", "alibaba cloud linux (aliyun linux)"}},
-	{Anolis, "Anolis OS", majorRelease, []string{"anolis os", "anolis", "an"}},
-	{TencentOS, "TencentOS Server", majorRelease, []string{"tencentos server", "tencentos", "ts", "tl"}},
-	{OpenCloudOS, "OpenCloudOS", openCloudRelease, []string{"opencloudos", "oc"}},
+	{OpenEuler, "openEuler", openEulerRelease, []string{"openeuler"}, "VERSION=\"22.03 (LTS-SP3)\" or the like in os-release"},
+	{EulerOS, "EulerOS", eulerOSRelease, []string{"euleros"}, "\"EulerOS release 2.0 (SP9)\" or the like in etc/euleros-release"},
+	{HCE, "HCE", hceRelease, []string{"hce", "huawei cloud euleros"}, "VERSION_ID in os-release"},
+	{Kylin, "Kylin", kylinRelease, []string{"kylin", "kylin linux advanced server", "kylin server"}, "\"V10 (Lance)\" or the like in VERSION of os-release or in etc/.productinfo"},
+	{UnionTech, "UnionTech OS", unionTechRelease, []string{"uniontech os", "uniontech os server", "uniontech", "uos", "uos server", "unity linux"}, "etc/os-version of a server, with MinorVersion and EditionName,"},
+	{Alinux, "Alibaba Cloud Linux", majorRelease, []string{"alibaba cloud linux", "alinux", "aliyun linux", "alibaba cloud linux (aliyun linux)"}, "VERSION_ID in os-release"},
+	{Anolis, "Anolis OS", majorRelease, []string{"anolis os", "anolis", "an"}, "VERSION_ID in os-release"},
+	{TencentOS, "TencentOS Server", majorRelease, []string{"tencentos server", "tencentos", "ts", "tl"}, "VERSION_ID in os-release"},
+	{OpenCloudOS, "OpenCloudOS", openCloudRelease, []string{"opencloudos", "oc"}, "VERSION_ID in os-release"},
 }
 
 // Bucket names the bucket of advisory data that holds the advisories of a release of one
@@ -50,14 +52,12 @@ var ownFamilies = []ownFamily{
 // "V10 (Lance)", "3.2104", "8.10"). ok is false for another family and for a text that
 // does not say which release it is: no advisory may then be filed or looked up.
 func Bucket(family, release string) (name string, ok bool) {
-	for _, f := range ownFamilies {
-		if f.name != family {
-			continue
-		}
-		r := f.release(strings.TrimSpace(release))
-		return f.title + " " + r, r != ""
+	f := ownOf(family)
+	if f == nil {
+		return "", false
 	}
-	return "", false
+	r := f.release(strings.TrimSpace(release))
+	return f.title + " " + r, r != ""
 }
 
 // Product names the bucket of a product as a source writes it: name and release with a
@@ -87,20 +87,33 @@ func Product(text string) (bucket string, ok bool) {
 
 // OwnFamily reports whether family is one that Trivy has no detector for and digestgate's
 // own matches.
-func OwnFamily(family string) bool {
-	for _, f := range ownFamilies {
-		if f.name == family {
-			return true
+func OwnFamily(family string) bool { return ownOf(family) != nil }
+
+// OwnID reports whether a value of ID in os-release names one of them.
+func OwnID(id string) bool { return OwnFamily(ids[strings.ToLower(id)]) }
+
+// Feed is the name, for people, of the source of advisories of such a family.
+func Feed(family string) string {
+	if f := ownOf(family); f != nil {
+		return f.title
+	}
+	return family
+}
+
+func ownOf(family string) *ownFamily {
+	for i := range ownFamilies {
+		if ownFamilies[i].name == family {
+			return &ownFamilies[i]
 		}
 	}
-	return false
+	return nil
 }
 
 var (
 	openEulerPattern = regexp.MustCompile(`(?i)^(\d\d\.\d\d)[ _-]*\(?(?:(LTS)(?:[ _-]*(SP\d{1,2}))?)?\)?$`)
 	eulerOSPattern   = regexp.MustCompile(`(?i)^v?2(?:\.0[ _-]*\(?SP|\.|r)(\d{1,2})(?:[ _.-]?(?:x86_64|aarch64))?\)?$`)
 	hcePattern       = regexp.MustCompile(`^(\d\.\d)(?:[ .(_-].*)?$`)
-	kylinPattern     = regexp.MustCompile(`(?i)^V?10[ _-]*\(?(SP\d|tercel|sword|lance|halberd)\b`)
+	kylinPattern     = regexp.MustCompile(`(?i)^V?10[ _-]*\(?(SP\d|tercel|sword|lance|halberd)(?:\W|$)`)
 	unionTechPattern = regexp.MustCompile(`(?i)^v?20[ ._-]*(10\d\d)[ ._-]*([acde])$`)
 	majorPattern     = regexp.MustCompile(`^(\d{1,2})(?:[ .(_-].*)?$`)
 	streamPattern    = regexp.MustCompile(`(?i)^(stream)[ ._-]*(\d{1,2})$`)

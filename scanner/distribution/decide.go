@@ -15,7 +15,7 @@ type Decision struct {
 	// Family and Name are those of [gate.OS]. Family is ID itself for a
 	// distribution that is not known, "" where nothing names one.
 	Family, Name string
-	// Known says that Family is one of Trivy's words.
+	// Known says that Family is one of Trivy's words, or of [Bucket].
 	Known bool
 	// Says is what os-release says, in words; "" without one.
 	Says string
@@ -108,6 +108,9 @@ func fromOSRelease(o osRelease, all []claim) Decision {
 		return d
 	}
 	d.Known = true
+	if own := ownOf(f.name); own != nil {
+		return own.decide(d, f, o, all)
+	}
 	if r := f.release(all); r != "" {
 		d.Name = r
 	}
@@ -149,7 +152,7 @@ func (f *family) contradicts(all []claim, release string) string {
 		switch {
 		case !f.accepts(c.family):
 			return fmt.Sprintf("%s says %s", c.file, gate.Quoted(c.text, 80))
-		case c.family != derived && !sameRelease(release, c.release, f.depth):
+		case c.family != derived && !f.ofAnyRelease(c.family) && !sameRelease(release, c.release, f.depth):
 			return fmt.Sprintf("%s says release %s", c.file, gate.Quoted(c.release, 40))
 		}
 	}
@@ -184,6 +187,10 @@ func withoutOSRelease(all []claim) Decision {
 	}
 	f := fits[0]
 	d := Decision{Family: f.name, Name: f.release(all), Known: true}
+	if own := ownOf(f.name); own != nil {
+		d.Says = said
+		return own.decide(d, f, osRelease{}, all)
+	}
 	if d.Name == "" {
 		for _, c := range all {
 			if f.accepts(c.family) && c.release != "" {

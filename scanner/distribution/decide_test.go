@@ -94,12 +94,12 @@ func TestDecide_problems(t *testing.T) {
 		family string
 		says   []string
 	}{
-		"uos_server":       {files("etc/os-release", uosServer, "etc/redhat-release", "UOS release 20"), "uos", []string{`etc/os-release says ID="uos" VERSION_ID="20" (UnionTech OS Server 20)`, `no advisories for the distribution "uos"`, "is needed"}},
+		"uos_server":       {files("etc/os-release", uosServer, "etc/redhat-release", "UOS release 20"), "uniontech", []string{`etc/os-release says ID="uos" VERSION_ID="20" (UnionTech OS Server 20)`, "which release of UnionTech OS", "etc/os-version"}},
 		"deepin":           {files("etc/os-release", "ID=Deepin\nVERSION_ID=\"23\"\nID_LIKE=debian\n", "etc/debian_version", "12.5"), "Deepin", []string{`ID="Deepin"`, "advisories of debian, its ID_LIKE, are for other packages"}},
 		"raspbian":         {files("etc/os-release", "ID=raspbian\nID_LIKE=debian\nVERSION_ID=\"12\"\n", "etc/debian_version", "12.4"), "raspbian", []string{`"raspbian"`, "ID_LIKE"}},
 		"linux_mint":       {files("etc/os-release", "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_ID=\"21.3\"\n", "etc/lsb-release", lsb22), "linuxmint", []string{"ubuntu debian"}},
 		"kali":             {files("etc/os-release", "ID=kali\nID_LIKE=debian\nVERSION_ID=\"2024.1\"\n", "etc/debian_version", "kali-rolling"), "kali", []string{`"kali"`}},
-		"anolis":           {files("etc/os-release", "ID=\"anolis\"\nVERSION_ID=\"8.8\"\nID_LIKE=\"rhel fedora centos\"\n", "etc/redhat-release", "Anolis OS release 8.8"), "anolis", []string{`"anolis"`}},
+		"anolis_on_alma":   {files("etc/os-release", "ID=\"anolis\"\nVERSION_ID=\"8.8\"\n", "etc/redhat-release", "AlmaLinux release 8.8"), "anolis", []string{`"anolis"`, "AlmaLinux release 8.8"}},
 		"fedora":           {files("etc/os-release", "ID=fedora\nVERSION_ID=39\n", "etc/fedora-release", "Fedora release 39 (Thirty Nine)"), "fedora", []string{`no advisories for the distribution "fedora"`}},
 		"centos_stream":    {files("etc/os-release", "NAME=\"CentOS Stream\"\nID=\"centos\"\nVERSION_ID=\"8\"\n", "etc/centos-release", "CentOS Stream release 8"), "centos-stream", []string{`"centos-stream"`}},
 		"activestate":      {files("etc/os-release", "ID=activestate\nVERSION_ID=\"1.0\"\n"), "activestate", []string{`"activestate"`}},
@@ -118,10 +118,10 @@ func TestDecide_problems(t *testing.T) {
 		"two_contents":     {files("etc/os-release", debian12, "etc/os-release", "ID=wolfi\n"), "debian", []string{"container runtimes show different contents of etc/os-release"}},
 		"cut":              {cut, "debian", []string{"more than 4096 bytes"}},
 		"link":             {link, "debian", []string{`etc/os-release is a link to "opt/os"`}},
-		"only_a_foreign":   {files("etc/redhat-release", "Kylin Linux Advanced Server release V10"), "", []string{"there is no os-release", "Kylin"}},
+		"only_a_foreign":   {files("etc/redhat-release", "Kylin Linux Advanced Server release V10"), "kylin", []string{"there is no os-release", "which release of Kylin"}},
 		"only_scientific":  {files("etc/redhat-release", "Scientific Linux release 7.9 (Nitrogen)"), "", []string{"Scientific Linux"}},
 		"only_two":         {files("etc/alpine-release", "3.18.4", "etc/debian_version", "12.4"), "", []string{`etc/alpine-release says "3.18.4"`, "etc/debian_version", "does not fit exactly one distribution"}},
-		"only_uos_debian":  {files("etc/debian_version", "10.10", "etc/os-version", "[Version]\n"), "", []string{"10.10"}},
+		"only_uos_debian":  {files("etc/debian_version", "10.10", "etc/os-version", "[Version]\n"), "uniontech", []string{"10.10", "which release of UnionTech OS"}},
 		"only_fedora":      {files("etc/fedora-release", "Fedora release 29 (Twenty Nine)", "etc/redhat-release", "Fedora release 29 (Twenty Nine)"), "fedora", []string{`no advisories for the distribution "fedora"`}},
 		"hostile":          {files("etc/os-release", "ID=\"\x00\xff\u202e"+strings.Repeat("x", 3000)+"\"\nPRETTY_NAME=\"\x1b[2J\"\n"), "", nil},
 	} {

@@ -47,11 +47,7 @@ var readers = map[string]func(text string) claim{
 // foreign are files that only distributions without advisories here have. That
 // they are there says enough; some are empty.
 var foreign = map[string]string{
-	"openEuler-release": "openEuler", "euleros-release": "EulerOS", "hce-release": "Huawei Cloud EulerOS",
-	"kylin-release": "Kylin", "neokylin-release": "NeoKylin", ".productinfo": "Kylin", ".kyinfo": "Kylin", "kylin-build": "Kylin",
-	"uos-release": "UOS", "uniontech-release": "UOS", "os-version": "UOS or Deepin", "deepin-version": "Deepin", "deepin_version": "Deepin",
-	"anolis-release": "Anolis OS", "alinux-release": "Alibaba Cloud Linux", "alios-release": "AliOS",
-	"tencentos-release": "TencentOS", "tlinux-release": "TencentOS", "opencloudos-release": "OpenCloudOS",
+	"neokylin-release": "NeoKylin", "deepin-version": "Deepin", "deepin_version": "Deepin", "alios-release": "AliOS",
 	"bclinux-release": "BigCloud Linux", "asianux-release": "Asianux", "redflag-release": "Red Flag Linux",
 	"cloudlinux-release": "CloudLinux", "sl-release": "Scientific Linux", "springdale-release": "Springdale Linux", "eurolinux-release": "EuroLinux",
 	"miraclelinux-release": "MIRACLE LINUX", "navylinux-release": "Navy Linux", "circle-release": "Circle Linux", "clearos-release": "ClearOS",
@@ -69,6 +65,9 @@ var releasePaths = func() map[string]bool {
 		paths[p] = true
 	}
 	for name := range readers {
+		paths["etc/"+name], paths["usr/lib/"+name] = true, true
+	}
+	for name := range ownFiles {
 		paths["etc/"+name], paths["usr/lib/"+name] = true, true
 	}
 	for name := range foreign {
@@ -110,6 +109,8 @@ func claims(files []gate.ReleaseFile) []claim {
 		var c claim
 		if product, ok := foreign[name]; ok {
 			c.text = cmp.Or(firstLine(f.Text), product)
+		} else if family, ok := ownFiles[name]; ok {
+			c = readOwn(family, name, f.Text)
 		} else if read := readers[name]; read != nil {
 			if c = read(f.Text); c.text == "" {
 				c.text = firstLine(f.Text)
@@ -157,7 +158,8 @@ var lsbIDs = map[string]string{
 	"mariner": "cbl-mariner", "cbl-mariner": "cbl-mariner", "azurelinux": "azurelinux", "azure linux": "azurelinux",
 	"microsoft azure linux": "azurelinux", "alpine": "alpine", "centos": "centos", "fedora": "fedora", "rocky": "rocky", "almalinux": "alma",
 	"redhatenterprise": "redhat", "redhatenterpriseserver": "redhat", "amazonami": "amazon", "amazon": "amazon",
-	"oracleserver": "oracle", "wolfi": "wolfi", "chainguard": "chainguard", "echo": "echo", "minimos": "minimos",
+	"uos": UnionTech, "uniontech os": UnionTech, "kylin": Kylin, "openeuler": OpenEuler, "anolis": Anolis, "opencloudos": OpenCloudOS,
+	"tencentos": TencentOS, "oracleserver": "oracle", "wolfi": "wolfi", "chainguard": "chainguard", "echo": "echo", "minimos": "minimos",
 }
 
 func readLSB(text string) claim {
@@ -199,6 +201,9 @@ func readRedHat(text string) claim {
 	name := products[product]
 	if name == "" && (strings.HasPrefix(product, "red hat enterprise linux") || product == "red hat linux") {
 		name = "redhat"
+	}
+	if own := ownProduct(product); name == "" && own != "" {
+		return claim{family: own, release: strings.TrimSpace(rest)}
 	}
 	return claim{family: name, release: numbers(rest)}
 }

@@ -45,6 +45,12 @@ func Foreign(family string, p gate.Package) string {
 	if f == nil || p.Name == "gpg-pubkey" {
 		return ""
 	}
+	if OwnFamily(f.name) {
+		if managers[p.AnalyzedBy] == dpkg {
+			return "" // the server of UnionTech that is made of Debian: its packages have Debian's marks
+		}
+		return f.foreignOwn(p)
+	}
 	switch f.manager {
 	case rpm:
 		return f.foreignRPM(p)
@@ -62,8 +68,8 @@ func Foreign(family string, p gate.Package) string {
 // packages, with the distribution.
 var rpmTags = map[string]string{
 	"el": "the family of Red Hat", "fc": "Fedora", "amzn": "Amazon Linux", "ph": "Photon OS", "cm": "CBL-Mariner", "azl": "Azure Linux",
-	"oe": "openEuler", "hce": "Huawei Cloud EulerOS", "eulerosv": "EulerOS", "ky": "Kylin", "uel": "UOS", "uelc": "UOS", "an": "Anolis OS",
-	"al": "Alibaba Cloud Linux", "alnx": "Alibaba Cloud Linux", "oc": "OpenCloudOS", "ocs": "OpenCloudOS", "tl": "TencentOS",
+	"oe": "openEuler", "hce": "Huawei Cloud EulerOS", "eulerosv": "EulerOS", "ky": "Kylin", "uel": "UnionTech OS", "uelc": "UnionTech OS", "uos": "UnionTech OS", "an": "Anolis OS",
+	"al": "Alibaba Cloud Linux", "alnx": "Alibaba Cloud Linux", "oc": "OpenCloudOS", "ocs": "OpenCloudOS", "tl": "TencentOS", "tlinux": "TencentOS",
 	"bclinux": "BigCloud Linux", "mga": "Mageia", "mdv": "Mandriva", "omv": "OpenMandriva", "vl": "VzLinux", "vz": "Virtuozzo", "xs": "XenServer",
 }
 
@@ -83,7 +89,7 @@ func (f *family) foreignRPM(p gate.Package) string {
 		!slices.ContainsFunc(f.vendors, func(v string) bool { return strings.HasPrefix(vendor, v) }) {
 		return fmt.Sprintf("comes from %q, which the advisories of %s do not cover", vendor, f.label)
 	}
-	if tag, n := rpmTag(p.Release); tag != "" && tag != f.tag {
+	if tag, n := rpmTag(p.Release); tag != "" && !slices.Contains(f.tags, tag) {
 		return fmt.Sprintf("was built for %s (%s%s), which the advisories of %s do not cover", rpmTags[tag], tag, n, f.label)
 	}
 	return ""

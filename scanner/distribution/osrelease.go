@@ -9,9 +9,9 @@ import (
 
 // osRelease is what an os-release file says (os-release(5)).
 type osRelease struct {
-	path                                    string
-	id, idLike, versionID, name, prettyName string
-	empty                                   bool // no assignment at all
+	path                                             string
+	id, idLike, version, versionID, name, prettyName string
+	empty                                            bool // no assignment at all
 }
 
 // parseOSRelease reads the file as the manual page describes it: one assignment
@@ -30,6 +30,8 @@ func parseOSRelease(path, text string) osRelease {
 			o.id = value
 		case "ID_LIKE":
 			o.idLike = value
+		case "VERSION":
+			o.version = value
 		case "VERSION_ID":
 			o.versionID = value
 		case "NAME":

@@ -17,7 +17,7 @@ import (
 func Contents(family, release string, facts *gate.Distribution, pkgs []gate.Package, rebuilt bool) string {
 	f := families[family]
 	if f != nil {
-		if p := f.otherManager(pkgs); p != "" {
+		if p := f.otherManager(release, pkgs); p != "" {
 			return p
 		}
 	}
@@ -37,7 +37,13 @@ func Contents(family, release string, facts *gate.Distribution, pkgs []gate.Pack
 	if f.name == "echo" && len(pkgs) > 0 && !slices.ContainsFunc(pkgs, fromEcho) {
 		return "the release files say Echo, but no package does, and a Debian image would look the same; an image with packages that Echo built is needed"
 	}
+	if p := f.otherSuffix(release, pkgs); p != "" {
+		return p
+	}
 	if p := f.otherBase(release, pkgs); p != "" {
+		return p
+	}
+	if p := f.noneOwn(release, pkgs); p != "" {
 		return p
 	}
 	return f.otherRelease(release, pkgs)
@@ -45,11 +51,15 @@ func Contents(family, release string, facts *gate.Distribution, pkgs []gate.Pack
 
 // otherManager counts the packages of the first manager that is not the
 // family's.
-func (f *family) otherManager(pkgs []gate.Package) string {
+func (f *family) otherManager(release string, pkgs []gate.Package) string {
+	manager := f.manager
+	if f.name == UnionTech && strings.HasSuffix(release, "d") {
+		manager = dpkg
+	}
 	other, n := "", 0
 	for _, p := range pkgs {
 		m := managers[p.AnalyzedBy]
-		if m == "" || m == f.manager {
+		if m == "" || m == manager {
 			continue
 		}
 		if other == "" {
@@ -62,10 +72,10 @@ func (f *family) otherManager(pkgs []gate.Package) string {
 	switch {
 	case other == "":
 		return ""
-	case f.manager == "":
+	case manager == "":
 		return fmt.Sprintf("%d packages were installed by %s, but %s has no package manager; %s", n, other, f.label, needed)
 	}
-	return fmt.Sprintf("%d packages were installed by %s, but %s installs its packages by %s; %s", n, other, f.label, f.manager, needed)
+	return fmt.Sprintf("%d packages were installed by %s, but %s installs its packages by %s; %s", n, other, f.inWords(release), manager, needed)
 }
 
 // bases are the packages that bring a distribution's release files, and the
@@ -74,16 +84,17 @@ func (f *family) otherManager(pkgs []gate.Package) string {
 var bases = map[string][]string{
 	"redhat-release": {"redhat", "oracle"}, "redhat-release-server": {"redhat", "oracle"},
 	"redhat-release-workstation": {"redhat"}, "redhat-release-client": {"redhat"},
-	"centos-release": {"centos"}, "centos-linux-release": {"centos"}, "centos-stream-release": {"centos-stream"},
+	"centos-release": {"centos", TencentOS, Alinux}, "centos-linux-release": {"centos"}, "centos-stream-release": {"centos-stream"},
 	"rocky-release": {"rocky"}, "almalinux-release": {"alma"}, "oraclelinux-release": {"oracle"},
 	"fedora-release": {"fedora"}, "fedora-release-common": {"fedora"}, "system-release": {"amazon"},
 	"photon-release": {"photon"}, "mariner-release": {"cbl-mariner"}, "azurelinux-release": {"azurelinux"},
 	"sles-release": {"sles"}, "SLE-Micro-release": {"slem"}, "SL-Micro-release": {"slem"},
 	"openSUSE-release": {"opensuse-leap", "opensuse-tumbleweed"}, "Leap-release": {"opensuse-leap"},
 
-	"openEuler-release": nil, "euleros-release": nil, "hce-release": nil, "kylin-release": nil, "neokylin-release": nil,
-	"uos-release": nil, "uniontech-release": nil, "anolis-release": nil, "alinux-release": nil, "alios-release": nil,
-	"tencentos-release": nil, "tencent-release": nil, "opencloudos-release": nil, "opencloudos-stream-release": nil,
+	"openEuler-release": {OpenEuler}, "euleros-release": {EulerOS}, "hce-release": {HCE}, "kylin-release": {Kylin},
+	"uos-release": {UnionTech}, "uniontech-release": {UnionTech}, "UnionTech-release": {UnionTech}, "anolis-release": {Anolis}, "alinux-release": {Alinux},
+	"tencentos-release": {TencentOS}, "tencent-release": {TencentOS}, "tlinux-release": {TencentOS},
+	"opencloudos-release": {OpenCloudOS}, "opencloudos-stream-release": {OpenCloudOS}, "neokylin-release": nil, "alios-release": nil,
 	"bclinux-release": nil, "asianux-release": nil, "cloudlinux-release": nil, "sl-release": nil, "springdale-release": nil,
 	"eurolinux-release": nil, "miraclelinux-release": nil, "navylinux-release": nil, "circle-release": nil,
 	"clearos-release": nil, "virtuozzo-release": nil, "vzlinux-release": nil, "mageia-release": nil, "mageia-release-common": nil,
@@ -114,6 +125,12 @@ func (f *family) otherBase(release string, pkgs []gate.Package) string {
 		if !slices.Contains(of, f.name) {
 			return fmt.Sprintf("the package %s %s brings the release files of another distribution, but the release files in the image say %s; %s",
 				p.Name, gate.Printable(v, 60), spoken(f, release), needed)
+		}
+		if own := ownOf(f.name); own != nil {
+			if r := own.release(p.Version); r != "" && r != own.release(release) && of[0] == own.name && own.name != UnionTech {
+				return fmt.Sprintf("the package %s is of release %s, but the release files say %s; %s", p.Name, r, spoken(f, release), needed)
+			}
+			continue
 		}
 		if namesRelease(p.Name) && !sameRelease(p.Version, release, f.depth) {
 			return fmt.Sprintf("the package %s is of release %s, but the release files say %s; %s",
@@ -165,6 +182,14 @@ var rapidFortVersion = regexp.MustCompile(`\+rf|rfubu|\.rf\d`)
 // to RapidFort's.
 func OfRapidFort(p gate.Package) bool { return rapidFortVersion.MatchString(version(p)) }
 
+// inWords is the family, and the release where that decides which manager it has.
+func (f *family) inWords(release string) string {
+	if f.name == UnionTech {
+		return spoken(f, release)
+	}
+	return f.label
+}
+
 func spoken(f *family, release string) string {
 	return strings.TrimSpace(f.label + " " + gate.Printable(release, 40))
 }
@@ -202,8 +227,8 @@ func (f *family) mark(p gate.Package) string {
 		if m := re.FindStringSubmatch(v); m != nil {
 			return m[1]
 		}
-	case f.tag != "":
-		if tag, n := rpmTag(p.Release); tag == f.tag {
+	case len(f.tags) > 0:
+		if tag, n := rpmTag(p.Release); slices.Contains(f.tags, tag) {
 			return n
 		}
 	}
@@ -221,11 +246,18 @@ func (f *family) otherRelease(release string, pkgs []gate.Package) string {
 	if f.name == "amazon" && !slices.Contains([]string{"2", "2022", "2023"}, firstNumber(want)) {
 		want = "1" // as Trivy's detector takes it: "AMI release 2018.03"
 	}
+	builtFor := func(p gate.Package) (string, bool) {
+		m := f.mark(p)
+		return m, sameRelease(m, want, f.depth)
+	}
+	if own := ownOf(f.name); own != nil {
+		builtFor = func(p gate.Package) (string, bool) { return own.builtFor(p, release) }
+	}
 	same, other, example := 0, 0, gate.Package{}
 	for _, p := range pkgs {
-		switch m := f.mark(p); {
+		switch m, this := builtFor(p); {
 		case m == "":
-		case sameRelease(m, want, f.depth):
+		case this:
 			same++
 		default:
 			if other++; other == 1 {

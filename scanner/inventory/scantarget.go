@@ -8,6 +8,7 @@ import (
 	"github.com/aquasecurity/trivy/pkg/types"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
 // ScanTarget makes what Trivy's detectors take from a stored inventory. All
@@ -31,11 +32,18 @@ func ScanTarget(inv *gate.Inventory) types.ScanTarget {
 
 // Distribution is the target without packages and applications.
 func Distribution(inv *gate.Inventory) types.ScanTarget {
+	family, release := inv.OS.Family, inv.OS.Name
+	if inv.Distribution != nil && distribution.OwnID(family) {
+		// An earlier version knew the distribution only by the value of ID.
+		if d := distribution.Decide(inv.Distribution); distribution.OwnFamily(d.Family) {
+			family, release = d.Family, d.Name
+		}
+	}
 	return types.ScanTarget{
 		Name: string(inv.Digest),
 		OS: ftypes.OS{
-			Family:   ftypes.OSType(inv.OS.Family),
-			Name:     inv.OS.Name,
+			Family:   ftypes.OSType(family),
+			Name:     release,
 			Eosl:     inv.OS.EOL,
 			Extended: inv.OS.Extended,
 			Supplier: ftypes.Supplier(inv.OS.Supplier),

@@ -29,6 +29,8 @@ func everyRelease(t *testing.T) *match.Matcher {
 			"vulnerability", "data-source", "debian 12", "debian 11", "ubuntu 22.04", "alpine 3.18", "alpine 3.9", "alpine edge", "alma 8", "amazon linux 2", "Azure Linux 3.0",
 			"CBL-Mariner 2.0", "openSUSE Leap 15.6", "openSUSE Tumbleweed", "Oracle Linux 8", "Photon OS 4.0", "rocky 9", "SUSE Linux Enterprise 15.3",
 			"SUSE Linux Enterprise Micro 6.0", "wolfi", "chainguard", "minimos", "echo", "bottlerocket", "Red Hat", "Red Hat CPE",
+			"openEuler 22.03-LTS-SP3", "EulerOS 2.0-SP9", "HCE 2.0", "Kylin V10-SP3", "UnionTech OS 20-1060e", "UnionTech OS 20-1060d", "Alibaba Cloud Linux 3", "Anolis OS 8",
+			"TencentOS Server 3", "OpenCloudOS 8",
 		} {
 			if _, err := tx.CreateBucket([]byte(name)); err != nil {
 				return err
@@ -74,11 +76,15 @@ var known = map[string]struct {
 	"amzn": {"2", "rpm", []string{"amazon"}}, "photon": {"4.0", "rpm", []string{"photon-release"}}, "mariner": {"2.0", "rpm", []string{"mariner-release"}},
 	"azurelinux": {"3.0", "rpm", []string{"azurelinux"}}, "sles": {"15.3", "rpm", nil}, "sl-micro": {"6.0", "rpm", nil}, "sle-micro": {"6.0", "rpm", nil},
 	"opensuse-leap": {"15.6", "rpm", nil}, "opensuse-tumbleweed": {"20240607", "rpm", nil}, "bottlerocket": {"1.34.0", "bottlerocket-inventory", nil},
+	"openEuler": {"22.03-LTS-SP3", "rpm", nil}, "euleros": {"2.0 (SP9)", "rpm", nil}, "hce": {"2.0", "rpm", nil}, "kylin": {"V10 (Lance)", "rpm", []string{"kylin"}},
+	"uos": {"20-1060e", "rpm", []string{"redhat-release", "centos-release", "debian_version", "sid"}}, "UOS": {"20-1060d", "dpkg", []string{"redhat-release", "centos-release", "debian_version", "sid"}},
+	"alinux": {"3", "rpm", []string{"redhat-release", "centos-release"}}, "anolis": {"8.8", "rpm", []string{"redhat-release", "centos-release", "anolis"}},
+	"tencentos": {"3.1", "rpm", []string{"redhat-release", "centos-release", "tencent"}}, "opencloudos": {"8.6", "rpm", []string{"redhat-release", "centos-release"}},
 }
 
 // strangers are values of ID without advisories.
 var strangers = []string{
-	"uos", "UOS", "uniontech", "Deepin", "deepin", "kylin", "openkylin", "openEuler", "euleros", "hce", "anolis", "alinux", "alios", "tencentos", "opencloudos", "bclinux",
+	"Deepin", "deepin", "openkylin", "alios", "bclinux",
 	"nixos", "arch", "archarm", "manjaro", "gentoo", "void", "clear-linux-os", "slackware", "solus", "mageia", "openmandriva", "altlinux", "rosa", "guix",
 	"raspbian", "linuxmint", "kali", "parrot", "devuan", "pureos", "pop", "elementary", "zorin", "neon", "proxmox", "steamos",
 	"fedora", "coreos", "rhcos", "flatcar", "cos", "activestate", "scientific", "cloudlinux", "eurolinux", "virtuozzo", "xenenterprise", "miraclelinux", "sled", "opensuse-microos",
@@ -108,6 +114,14 @@ var releaseFiles = map[string][2]string{
 	"arch-release":      {"etc/arch-release", ""},
 }
 
+// suffixes are those of the packages of distributions that show themselves by them.
+var suffixes = map[string]string{
+	"openEuler": ".oe2203sp3", "euleros": ".eulerosv2r9", "hce": ".hce2", "kylin": ".ky10", "uos": ".uel20", "UOS": "+uos1", "alinux": ".al8", "anolis": ".an8",
+	"tencentos": ".tl3", "opencloudos": ".oc8",
+}
+
+var managers = map[string]bool{"rpm": true, "dpkg": true}
+
 // contents are packages of each manager as its analyser reports them, the
 // vendor left out so that nothing but the manager speaks.
 var contents = map[string][]gate.Package{
@@ -131,6 +145,11 @@ func TestMatch_every_distribution(t *testing.T) {
 	assessed := map[string]int{}
 	for _, id := range ids {
 		for manager, pkgs := range contents {
+			if suffix := suffixes[id]; suffix != "" && len(pkgs) == 1 && managers[manager] {
+				own := pkgs[0]
+				own.Release = "1" + suffix
+				pkgs = []gate.Package{own}
+			}
 			for name, file := range releaseFiles {
 				for _, with := range []bool{true, false} {
 					k, isKnown := known[id]

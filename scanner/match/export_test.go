@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/aquasecurity/trivy/pkg/scan/langpkg"
-	"github.com/aquasecurity/trivy/pkg/scan/ospkg"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/inventory"
@@ -41,7 +40,7 @@ func (m *Matcher) Plainly(ctx context.Context, inv *gate.Inventory) (found []gat
 	apps := target
 	target.Applications, apps.Packages = nil, nil
 	if inv.OS.Family != "" {
-		result, end, err := ospkg.NewScanner().Scan(ctx, target, scanOptions())
+		result, end, err := osScanner(target.OS, nil).Scan(ctx, target, scanOptions())
 		if err != nil {
 			return nil, false, err
 		}

@@ -65,7 +65,7 @@ func (g *gaps) list() []gate.Gap {
 // that is answered in words.
 func (r *run) distributionGaps(target types.ScanTarget, q *question, drv driver.Driver) (problem string) {
 	_, all := drv.(driver.PackageFilter) // a supplier with advisories for everything
-	all = all || target.OS.Family == ftypes.Echo
+	all = all || target.OS.Family == ftypes.Echo || distribution.OwnFamily(string(target.OS.Family))
 	ask := subject(append(osWords(target), "gaps", strconv.FormatBool(all), strconv.FormatBool(drv == nil))...)
 	total, missed, example := 0, 0, ""
 	for i := range q.pkgs {
@@ -114,7 +114,7 @@ func distributionGap(family ftypes.OSType, g *gate.Package, all, own bool) gapNo
 		if own {
 			note.reason = distribution.Foreign(string(family), *g)
 		}
-		if source := cmp.Or(utils.FormatSrcVersion(p), note.version); note.reason == "" && osVersionParser(family)(source) != nil {
+		if source := cmp.Or(utils.FormatSrcVersion(p), note.version); note.reason == "" && osVersionParser(family, p.AnalyzedBy)(source) != nil {
 			note.reason, note.version = "has a version that cannot be compared", source
 		}
 	}
@@ -126,7 +126,10 @@ func distributionGap(family ftypes.OSType, g *gate.Package, all, own bool) gapNo
 
 // osVersionParser reads versions as the family's detector does. RPM versions
 // are never malformed.
-func osVersionParser(family ftypes.OSType) func(string) error {
+func osVersionParser(family ftypes.OSType, by ftypes.AnalyzerType) func(string) error {
+	if distribution.OwnFamily(string(family)) && by == "dpkg" {
+		family = ftypes.Debian
+	}
 	switch family {
 	case ftypes.Debian, ftypes.Ubuntu, ftypes.Echo, ftypes.Amazon:
 		return func(v string) error { _, err := debver.NewVersion(v); return err }

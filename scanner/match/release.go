@@ -84,6 +84,8 @@ func (r *run) releaseProblem(target types.ScanTarget, drv driver.Driver) (bucket
 		return "", fmt.Sprintf("there are no advisories for the distribution %q; an image of a distribution that has some is needed", family)
 	case want == "":
 		return "", fmt.Sprintf("the image does not say which release of %s it is; an os-release with VERSION_ID is needed", family)
+	case !db.buckets[want] && distribution.OwnFamily(string(family)):
+		return "", ownProblem(want, string(family))
 	case !db.buckets[want]:
 		return "", fmt.Sprintf("the advisory data does not know the release %q; data that does, or another release, is needed", want)
 	}
@@ -107,6 +109,12 @@ func releaseBucket(target types.ScanTarget, release string) (name string, known 
 		return bucket.NewBottlerocket().Name(), true
 	case ftypes.OpenSUSETumbleweed:
 		return bucket.NewOpenSUSETumbleweed().Name(), true
+	}
+	if distribution.OwnFamily(string(target.OS.Family)) {
+		if name, ok := distribution.Bucket(string(target.OS.Family), release); ok {
+			return name, true
+		}
+		return "", true
 	}
 	versioned, known := map[ftypes.OSType]func() string{
 		ftypes.Alpine:       func() string { return bucket.NewAlpine(alpineStream(release, target.Repository)).Name() },

@@ -19,7 +19,6 @@ import (
 	"github.com/aquasecurity/trivy/pkg/detector/ospkg/seal"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
 	"github.com/aquasecurity/trivy/pkg/scan/langpkg"
-	"github.com/aquasecurity/trivy/pkg/scan/ospkg"
 	"github.com/aquasecurity/trivy/pkg/types"
 	"github.com/aquasecurity/trivy/pkg/vulnerability"
 
@@ -157,7 +156,7 @@ func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
 		return err
 	}
 	// The suppliers look at all packages; a detector is asked about one.
-	scanner := ospkg.NewScanner(ospkgdetector.WithSupplier(func(ftypes.OS, []ftypes.Package) driver.Driver { return drv }))
+	scanner := osScanner(target.OS, drv)
 	scan := func(pkgs ...ftypes.Package) ([]types.DetectedVulnerability, bool, error) {
 		t := target
 		t.Packages = pkgs

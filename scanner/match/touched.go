@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/aquasecurity/trivy/pkg/scan/ospkg"
 	"github.com/aquasecurity/trivy/pkg/types"
 
 	"github.com/digestgate/digestgate/gate"
@@ -100,6 +99,6 @@ func endOfLife(ctx context.Context, c class) (eol, ok bool) {
 			ok = false // a detector that fails on what it is given
 		}
 	}()
-	_, eol, err := ospkg.NewScanner().Scan(ctx, types.ScanTarget{OS: c.OS}, scanOptions())
+	_, eol, err := osScanner(c.OS, nil).Scan(ctx, types.ScanTarget{OS: c.OS}, scanOptions())
 	return eol, err == nil
 }

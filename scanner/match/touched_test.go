@@ -30,8 +30,11 @@ type content map[string]string
 var releases = []string{
 	"debian 12", "debian 13", "alpine 3.20", "ubuntu 24.04", "ubuntu 20.04-ESM", "rocky 9", "Oracle Linux 9", "alma 9", "amazon linux 2023",
 	"Azure Linux 3.0", "Photon OS 5.0", "SUSE Linux Enterprise 15.6", "openSUSE Leap 15.6", "wolfi", "chainguard", "echo", "minimos", "bottlerocket",
-	"Red Hat", "root.io debian 12", "root.io alpine 3.20", "seal debian", "seal Red Hat 9", "rapidfort ubuntu 24.04", "rapidfort Red Hat 9",
+	"openEuler 22.03-LTS-SP3", "Anolis OS 8", "UnionTech OS 20-1060d", "Red Hat", "root.io debian 12", "root.io alpine 3.20", "seal debian", "seal Red Hat 9", "rapidfort ubuntu 24.04", "rapidfort Red Hat 9",
 }
+
+// ownBuckets are those of them that Trivy has no detector for.
+var ownBuckets = []string{"openEuler 22.03-LTS-SP3", "Anolis OS 8", "UnionTech OS 20-1060d"}
 
 var sourcesOfLanguages = []string{"pip::GitHub", "pip::OSV", "seal pip::Seal", "npm::GitHub", "npm::Node", "seal npm::Seal", "go::Go", "rubygems::GitHub", "maven::GitHub", "nuget::GitHub"}
 
@@ -65,6 +68,9 @@ func advisoryRow(t *rapid.T, bucket, id string) string {
 		}
 		return fmt.Sprintf(`{"Entries":[{"FixedVersion":%q,"Cves":[{"ID":%q,"Severity":%d}],"Arches":["x86_64","%s"],"Affected":[%d],"Status":%d}]}`,
 			fixed, draw(t, found[:3]), rapid.IntRange(0, 4).Draw(t, "severity"), draw(t, []string{"aarch64", "s390x"}), rapid.IntRange(1, 3).Draw(t, "cpe"), rapid.IntRange(0, 3).Draw(t, "status"))
+	case slices.Contains(ownBuckets, bucket):
+		return fmt.Sprintf(`{"VendorIDs":["V-1","V-%d"],"Severity":%d,"Custom":{"statements":[{"fixedVersion":%q,"status":2,"arches":[%q,"src"],"source":%t,"noEpoch":%t},{"fixedVersion":%q,"status":5,"arches":["aarch64"]}]}}`,
+			rapid.IntRange(2, 3).Draw(t, "vendor"), rapid.IntRange(0, 4).Draw(t, "severity"), fixed, draw(t, []string{"x86_64", "aarch64", "noarch"}), chance(t, 50), chance(t, 50), draw(t, fixes))
 	case strings.HasPrefix(bucket, "rocky"), strings.HasPrefix(bucket, "Oracle"):
 		return fmt.Sprintf(`{"FixedVersion":"","Entries":[{"FixedVersion":%q,"Arches":[%q]},{"FixedVersion":%q,"Arches":["aarch64"]}]}`,
 			fixed, draw(t, []string{"x86_64", "aarch64"}), draw(t, fixes))
@@ -248,6 +254,7 @@ var distributions = []gate.OS{
 	{Family: "ubuntu", Name: "20.04", Extended: true}, {Family: "rocky", Name: "9.4"}, {Family: "oracle", Name: "9.4"}, {Family: "alma", Name: "9.4"},
 	{Family: "amazon", Name: "2023.6"}, {Family: "azurelinux", Name: "3.0"}, {Family: "photon", Name: "5.0"}, {Family: "sles", Name: "15.6"},
 	{Family: "opensuse-leap", Name: "15.6"}, {Family: "wolfi", Name: "1"}, {Family: "chainguard", Name: "1"}, {Family: "echo", Name: "1"}, {Family: "minimos", Name: "1"},
+	{Family: "openeuler", Name: "22.03-LTS-SP3"}, {Family: "anolis", Name: "8.8"}, {Family: "uniontech", Name: "20-1060d"},
 	{Family: "bottlerocket", Name: "1"}, {Family: "redhat", Name: "9.4"}, {Family: "centos", Name: "9"}, {Family: "ubuntu", Name: "24.04", Supplier: "rapidfort"}, {},
 }
 

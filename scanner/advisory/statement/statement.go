@@ -47,6 +47,37 @@ func (s Statement) Key() string {
 	return s.Package
 }
 
+// Applies reports whether the statement is about packages of an architecture.
+func (s Statement) Applies(arch string) bool {
+	arch = plainArch(arch)
+	if len(s.Arches) == 0 || arch == "" {
+		return true
+	}
+	binary := false
+	for _, a := range s.Arches {
+		a = plainArch(a)
+		binary = binary || a != "src"
+		// A package that was for all architectures may have been split since.
+		if a == arch || a == "" {
+			return true
+		}
+	}
+	return !binary
+}
+
+// plainArch is "" for a package that is for all architectures, or does not say which.
+func plainArch(arch string) string {
+	switch arch = strings.ToLower(arch); arch {
+	case "noarch", "all", "none", "any":
+		return ""
+	case "amd64":
+		return "x86_64"
+	case "arm64":
+		return "aarch64"
+	}
+	return arch
+}
+
 // Check says what cannot be filed.
 func (s Statement) Check() error {
 	switch {
@@ -133,7 +164,7 @@ func Read(data []byte) ([]Statement, error) {
 	if err := json.Unmarshal(data, &v); err != nil {
 		return nil, err
 	}
-	if v.Custom == nil {
+	if v.Custom == nil || len(v.Custom.Statements) == 0 { // a composition may note its source there
 		v.Custom = &custom{[]entry{{FixedVersion: v.FixedVersion, Status: v.Status, Arches: v.Arches}}}
 	}
 	list := make([]Statement, 0, len(v.Custom.Statements))

@@ -42,6 +42,21 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestStatement_Applies(t *testing.T) {
+	for _, c := range []struct {
+		of   []string
+		arch string
+		want bool
+	}{
+		{nil, "x86_64", true}, {[]string{"x86_64"}, "x86_64", true}, {[]string{"aarch64"}, "x86_64", false}, {[]string{"aarch64"}, "noarch", true}, {[]string{"amd64"}, "x86_64", true},
+		{[]string{"x86_64", "noarch"}, "aarch64", true}, {[]string{"src"}, "x86_64", true}, {[]string{"src", "aarch64"}, "x86_64", false}, {[]string{"x86_64"}, "None", true},
+	} {
+		if got := (statement.Statement{Arches: c.of}).Applies(c.arch); got != c.want {
+			t.Errorf("%v applies to %s: got %v", c.of, c.arch, got)
+		}
+	}
+}
+
 func TestStatement_Check(t *testing.T) {
 	good := statement.Statement{Package: "npm", Module: "nodejs:12", FixedVersion: "1:6.14-1"}
 	if err := good.Check(); err != nil || good.Key() != "nodejs:12::npm" {
