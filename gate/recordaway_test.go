@@ -36,7 +36,7 @@ func (s *silentStore) Read(ctx context.Context, req gate.ReadRequest) (gate.Read
 	return res, nil
 }
 
-// Changes, Changed and Scan are those of a feed in which nothing happens.
+// Changes, Changed and Newest are those of a feed in which nothing happens.
 func (s *silentStore) Changes(ctx context.Context, after int64, _ int) ([]gate.Change, int64, error) {
 	if s.silent.Load() {
 		<-ctx.Done()
@@ -47,7 +47,10 @@ func (s *silentStore) Changes(ctx context.Context, after int64, _ int) ([]gate.C
 
 func (s *silentStore) Changed() <-chan struct{} { return nil }
 
-func (s *silentStore) Scan(context.Context, gate.ScanFunc) (int64, error) { return 0, nil }
+func (s *silentStore) Newest(ctx context.Context) (int64, error) {
+	_, newest, err := s.Changes(ctx, 0, 1)
+	return newest, err
+}
 
 // TestSilentStoreIsWaitedForOnce: the first read that gets no answer waits its
 // 500 ms; after it the copies answer at once for as long as the grace lasts,
@@ -60,6 +63,7 @@ func TestSilentStoreIsWaitedForOnce(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		following := make(chan struct{})
 		go func() { copies.Follow(ctx, s); close(following) }()
+		synctest.Wait()
 		read := func(what string, d gate.Digest, copied bool, want error, within time.Duration) {
 			t.Helper()
 			began := time.Now()

@@ -72,6 +72,4 @@ func (f *drained) Changes(ctx context.Context, after int64, limit int) ([]gate.C
 
 func (f *drained) Changed() <-chan struct{} { return f.feed.Changed() }
 
-func (f *drained) Scan(ctx context.Context, fn gate.ScanFunc) (int64, error) {
-	return f.feed.Scan(ctx, fn)
-}
+func (f *drained) Newest(ctx context.Context) (int64, error) { return f.feed.Newest(ctx) }

@@ -240,6 +240,10 @@ type Feed interface {
 	// change that it followed last. A job that was removed is told like any change; its
 	// reader finds gate.ErrNotFound and drops it.
 	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
+	// Newest is the sequence of the newest change, from which Changes continues, 0 when
+	// nothing was ever changed. It is for readers that have nothing yet that a change could
+	// outdate.
+	Newest(ctx context.Context) (seq int64, err error)
 	// Changed returns a channel that is closed at the next change made through
 	// this process (remote changes are found by polling).
 	Changed() <-chan struct{}

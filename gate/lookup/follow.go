@@ -15,11 +15,11 @@ type Changes interface {
 	// continue from. gate.ErrConflict: the feed no longer has them, drop the copies;
 	// any other error: the copies grow old, and are not used beyond their grace.
 	Changes(ctx context.Context, after int64, limit int) (changes []gate.Change, next int64, err error)
+	// Newest is the number of the newest change, from which Changes continues. Any error:
+	// the copies grow old, as for Changes.
+	Newest(ctx context.Context) (int64, error)
 	// Changed is closed at the next change made through this process.
 	Changed() <-chan struct{}
-	// Scan calls fn for everything stored and returns the number from which Changes
-	// continues. Errors: those of fn, and as for Changes.
-	Scan(ctx context.Context, fn gate.ScanFunc) (seq int64, err error)
 }
 
 const (
@@ -30,6 +30,8 @@ const (
 	followTimeout = 5 * time.Second
 	// probeEvery is how often a store that is away is asked whether it is back.
 	probeEvery = 250 * time.Millisecond
+	// unknown is the place in the feed of a reader that has none.
+	unknown int64 = -1
 )
 
 // Follow keeps the copies as new as the store until ctx ends, and asks a store
@@ -39,7 +41,9 @@ func (c *RecordCopy) Follow(ctx context.Context, feed Changes) {
 	var probing sync.WaitGroup
 	probing.Go(func() { c.probe(ctx) })
 	defer probing.Wait()
-	after := int64(0) // there is no copy yet: old changes cost nothing
+	// Nothing is copied yet that an old change could outdate: the feed, which has hundreds of
+	// thousands in a large installation, is followed from its end.
+	after := unknown
 	for ctx.Err() == nil {
 		changed := feed.Changed()
 		began := c.now()
@@ -88,16 +92,27 @@ func (c *RecordCopy) probe(ctx context.Context) {
 	}
 }
 
+// fromEnd begins with the next change. What was copied before may be older than a change
+// that is not seen, and is dropped: also what is being read now.
+func (c *RecordCopy) fromEnd(ctx context.Context, feed Changes) (int64, error) {
+	newest, err := feed.Newest(ctx)
+	if err != nil {
+		return unknown, err
+	}
+	c.copies.DropAll()
+	return newest, nil
+}
+
 // follow takes in one page of changes and returns where the next one begins.
 func (c *RecordCopy) follow(ctx context.Context, feed Changes, after int64) (int64, error) {
 	looking, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
+	if after == unknown {
+		return c.fromEnd(looking, feed)
+	}
 	changes, next, err := feed.Changes(looking, after, followPage)
 	if errors.Is(err, gate.ErrConflict) { // the feed does not reach back that far
-		if next, err = feed.Scan(ctx, func(gate.Item) error { return nil }); err == nil {
-			c.copies.DropAll()
-		}
-		return next, err
+		return c.fromEnd(looking, feed)
 	}
 	if err != nil {
 		return after, err

@@ -52,6 +52,15 @@ func (s *Store) Scan(ctx context.Context, fn store.ScanFunc) (int64, error) {
 	return newest, nil
 }
 
+// Newest is the sequence number of the newest change, 0 for none.
+func (s *Store) Newest(ctx context.Context) (int64, error) {
+	newest, err := s.newestChange(ctx)
+	if err != nil {
+		return 0, s.failedIn(ctx, "looking for the newest change", err)
+	}
+	return newest, nil
+}
+
 // newestChange is the sequence number of the newest change, 0 for none.
 func (s *Store) newestChange(ctx context.Context) (int64, error) {
 	last, err := s.client.XRevRangeN(ctx, s.keys.feed(), "+", "-", 1).Result()

@@ -64,6 +64,15 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]gate.Cha
 	return changes, next, nil
 }
 
+// Newest is the sequence number of the newest change, 0 for none.
+func (s *Store) Newest(ctx context.Context) (int64, error) {
+	var floor, newest int64
+	if err := s.queries.row(ctx, queryFeedEnds).Scan(&floor, &newest); err != nil {
+		return 0, storeError("looking for the newest change", err)
+	}
+	return max(floor, newest), nil
+}
+
 // scanPage is how many rows Scan reads at a time; between pages it holds
 // nothing, so that a slow reader does not keep the log from being truncated.
 const scanPage = 500

@@ -294,6 +294,7 @@ func everyMethod(ctx context.Context, s store.Store) map[string]error {
 	_, _, errs["Setting"] = s.Setting(ctx, "n")
 	_, errs["PutSetting"] = s.PutSetting(ctx, "n", nil, 0)
 	_, _, errs["Changes"] = s.Changes(ctx, 0, 1)
+	_, errs["Newest"] = s.Newest(ctx)
 	_, errs["Scan"] = s.Scan(ctx, func(store.Item) error { return nil })
 	_, errs["Read"] = s.Read(ctx, gate.ReadRequest{Digests: []gate.Digest{digest("a")}, Tags: []gate.TagKey{key("v1")}})
 	errs["Check"] = s.Check(ctx)

@@ -71,6 +71,28 @@ var feedCases = []testCase{
 			e.Fatalf("got %+v, next %d", got, next)
 		}
 	}},
+	{"newest_is_where_a_new_reader_begins", func(e *env) {
+		newest := func() int64 {
+			e.Helper()
+			n, err := e.s.Newest(e.ctx)
+			e.no(err)
+			return n
+		}
+		if n := newest(); n != 0 {
+			e.Errorf("empty: got %d", n)
+		}
+		for _, name := range []string{"a", "b", "c"} {
+			e.no(e.s.PutManifest(e.ctx, manifest(name)))
+			if got, want := newest(), e.lastSeq(); got != want {
+				e.Errorf("after %s: got %d, want %d", name, got, want)
+			}
+		}
+		at := newest()
+		e.no(e.s.PutManifest(e.ctx, manifest("d")))
+		if all, _ := e.changes(at); len(all) != 1 || all[0].Key != string(digest("d")) {
+			e.Errorf("after the newest: got %+v, want the change made since", all)
+		}
+	}},
 	{"jobs_are_told", func(e *env) {
 		var job gate.Job
 		e.told("enqueue", gate.ChangeJob, func() string { return e.enqueue(resolve("a", "v1", gate.TriggerPush), gate.EnqueuedNew).ID })
