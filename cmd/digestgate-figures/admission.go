@@ -27,6 +27,9 @@ func (b *bench) memory(ctx context.Context, s *site) error {
 	}
 	row := func(name, profile string) error {
 		resident := srv.resident()
+		if err := b.sayMemory(ctx, srv, resident); err != nil {
+			return err
+		}
 		heap, err := srv.heap(ctx, b.profileFile(profile))
 		b.table.add(name, b.kind, fmt.Sprintf("%.0f MB resident: %.0f MB of its own, %.0f MB in use on the heap, and %.0f MB of files",
 			resident.own+resident.files, resident.own, heap/1e6, resident.files))
@@ -39,6 +42,22 @@ func (b *bench) memory(ctx context.Context, s *site) error {
 	asked := ours.once(ctx, reviews(s.stock, b.asked))
 	b.say("asked for %d images: %v", b.asked, asked.answers)
 	return row(fmt.Sprintf("memory of an admission replica, %d images asked for", b.asked), "asked-heap")
+}
+
+// sayMemory says what the memory of a server's own consists of, before a collection.
+func (b *bench) sayMemory(ctx context.Context, srv *server, r residence) error {
+	of := map[string]float64{}
+	for _, name := range []string{"heap_inuse", "heap_idle", "heap_released", "stack_inuse", "sys"} {
+		n, err := srv.metric(ctx, "go_memstats_"+name+"_bytes", "")
+		if err != nil {
+			return err
+		}
+		of[name] = n / 1e6
+	}
+	held := of["sys"] - of["heap_released"] // of Go, including what it has reserved and not touched
+	b.say("own memory %.0f MB: %.0f on the heap, %.0f free and not given back, %.0f of stacks, %.0f or more of SQLite and others",
+		r.own, of["heap_inuse"], of["heap_idle"]-of["heap_released"], of["stack_inuse"], max(0, r.own-held))
+	return nil
 }
 
 // heap is what is in use on the heap after a collection. What it consists of is written

@@ -166,6 +166,7 @@ func (c *Copies) KeepEntry(d gate.Digest, e Entry, t Turn) {
 		}
 		kept := e
 		kept.Record = Shown(e.Record)
+		share(&kept.Record)
 		if kept.Record.Settled() {
 			kept.Job = nil
 		}

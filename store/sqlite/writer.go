@@ -55,7 +55,7 @@ const (
 func newWriter(ctx context.Context, s *Store) (*writer, error) {
 	w := &writer{store: s, stmts: map[string]*sql.Stmt{}, ops: make(chan *operation, groupSize), quit: make(chan struct{})}
 	var err error
-	w.db, err = sql.Open("sqlite", dsn(s.path, "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)", "cache_size(-32000)"))
+	w.db, err = sql.Open("sqlite", dsn(s.path, "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)", writeCache))
 	if err != nil {
 		return nil, err
 	}

@@ -92,6 +92,7 @@ func serve(cmd *cobra.Command, o *Options) (err error) {
 	if err != nil {
 		return err
 	}
+	a.saveMemory()
 	log.Info("digestgate serves", "duration", time.Since(began).Round(time.Millisecond))
 	if a.Token.Created {
 		log.Info("admin token made", "file", a.Token.Path)
