@@ -81,7 +81,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.Uint64Var(&o.seed, "seed", 0, "seed of the generated images; the same seed gives the same bytes")
 	set.StringVar(&o.stores, "stores", "sqlite,redis", "stores to measure, separated by commas")
 	set.StringVar(&o.only, "only", "", "figures to measure, separated by commas; empty: all, which are "+strings.Join(figureNames(), ", "))
-	set.StringVar(&o.dir, "dir", "", "existing directory for the stores and profiles of this run; empty: the system's temporary directory")
+	set.StringVar(&o.dir, "dir", "", "existing directory for the stores of this run, empty: the system's temporary directory; profiles are written into it, or else into the current directory")
 	set.StringVar(&o.filled, "filled", "", "directory where filled stores are kept for later runs (SQLite about 34 kB an image, Redis as much again); empty: none are kept")
 	set.StringVar(&o.program, "program", "bin/digestgate", "path of the program that is measured")
 	set.StringVar(&o.analyzer, "analyzer", "bin/digestgate-analyzer", "path of digestgate-analyzer, which the figure resolves needs")
@@ -90,6 +90,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.DurationVar(&o.limit, "limit", 10*time.Minute, "how long one figure may take; one that takes longer is reported as not measured")
 	if err := set.Parse(args); err != nil {
 		return o, err
+	}
+	if set.NArg() > 0 {
+		return o, fmt.Errorf("%q is no flag and no value of one: -profiles and -serve take none, -dir says where files are written", set.Arg(0))
 	}
 	if o.asked == 0 {
 		o.asked = max(o.images/10, 3)

@@ -73,6 +73,8 @@ func (b *bench) settle(ctx context.Context, s *site) error {
 	// The next one begins at a full minute.
 	time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute - 200*time.Millisecond)))
 	mark, before := srv.log.mark(), srv.spent()
+	wait := b.profile(srv, "settle", 10*time.Second)
+	defer wait()
 	var started time.Time
 	for started.IsZero() {
 		_, done := srv.log.find(mark, whole)

@@ -228,14 +228,16 @@ const (
 	high8 = 0x8080808080808080
 )
 
-// zeros is not 0 when a byte of a word is 0.
-func zeros(w uint64) uint64 { return (w - each8) & ^w & high8 }
+// zeros has a high bit when a byte of a word of ASCII is 0: taking 1 from each borrows
+// there, and from no byte below the first such one.
+func zeros(w uint64) uint64 { return w - each8 }
 
-// look looks at eight bytes at once.
+// look looks at eight bytes at once, and at high bits at the end only. What it finds beside
+// other characters than printable ASCII means nothing where there are such.
 func look(text []byte) looked {
 	var other, quotes, backslashes, spaces uint64
 	see := func(w uint64) {
-		other |= (w-each8*0x20)&^w&high8 | zeros(w^each8*0x7f) | w&high8
+		other |= w | (w - each8*0x20) | (w + each8) // not ASCII, below a space, 0x7f
 		quotes |= zeros(w ^ each8*'"')
 		backslashes |= zeros(w ^ each8*'\\')
 		spaces |= zeros(w^each8*' ') | zeros(w^each8*'=')
@@ -248,7 +250,7 @@ func look(text []byte) looked {
 		copy(rest[:], text)
 		see(binary.LittleEndian.Uint64(rest[:]))
 	}
-	return looked{other != 0, quotes != 0, backslashes != 0, spaces != 0}
+	return looked{other&high8 != 0, quotes&high8 != 0, backslashes&high8 != 0, spaces&high8 != 0}
 }
 
 // plain reports that a key is written as it is in both formats.

@@ -135,6 +135,25 @@ func refusedLine() []slog.Attr {
 	return append(reviewLine(), slog.String("message", `digestgate: POLICY: spec.containers[0].image: "registry.example.com/team/app:1": fixable-critical: `+words))
 }
 
+// TestLook: each character is seen for what it is at each place of a text, also beside those
+// that differ from it by one and after a word of the same.
+func TestLook(t *testing.T) {
+	for c := range 256 {
+		for _, beside := range []byte{'a', ' ', '!', '~', '"', '#', '=', '<', '>', '[', '\\', ']'} {
+			for at := range 19 {
+				text := bytes.Repeat([]byte{beside}, 19)
+				text[at] = byte(c)
+				has := func(list string) bool { return bytes.ContainsAny(text, list) }
+				want := looked{c < ' ' || c > '~', has(`"`), has(`\`), has(" =")}
+				got := look(text)
+				if got.other != want.other || !want.other && got != want {
+					t.Fatalf("%q: got %+v, want %+v", text, got, want)
+				}
+			}
+		}
+	}
+}
+
 // TestLine_isQuick: the line of a review is one of those that are written here.
 func TestLine_isQuick(t *testing.T) {
 	for name, h := range map[string]*Handler{"text": Text(io.Discard, slog.LevelInfo), "json": JSON(io.Discard, slog.LevelInfo)} {
