@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 	if err != nil || o.asked != 500 || o.small != 250 {
 		t.Errorf("got %+v, %v", o, err)
 	}
-	for _, args := range []string{"-images 0", "-only nothing", "-stores postgres", "-images 10 -asked 11", "-rate 0"} {
+	for _, args := range []string{"-images 0", "-only nothing", "-stores postgres", "-images 10 -asked 11", "-rate 0", "-profiles dir"} {
 		if _, err := parse(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("%s: no error", args)
 		}

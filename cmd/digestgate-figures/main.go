@@ -92,7 +92,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	if set.NArg() > 0 {
-		return o, fmt.Errorf("%q is no flag and no value of one: -profiles and -serve take none, -dir says where files are written", set.Arg(0))
+		return o, fmt.Errorf("%q: no flag takes this argument; -profiles and -serve take no value, -dir says where files are written", set.Arg(0))
 	}
 	if o.asked == 0 {
 		o.asked = max(o.images/10, 3)
