@@ -89,6 +89,15 @@ func Product(text string) (bucket string, ok bool) {
 // own matches.
 func OwnFamily(family string) bool { return ownOf(family) != nil }
 
+// OwnFamilies lists these families.
+func OwnFamilies() []string {
+	names := make([]string, len(ownFamilies))
+	for i, f := range ownFamilies {
+		names[i] = f.name
+	}
+	return names
+}
+
 // OwnID reports whether a value of ID in os-release names one of them.
 func OwnID(id string) bool { return OwnFamily(ids[strings.ToLower(id)]) }
 
