@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/applier"
+	"github.com/package-url/packageurl-go"
 
 	"github.com/digestgate/digestgate/scanner/distribution"
 )
@@ -91,7 +93,28 @@ func (img *image) detail(d distribution.Decision) (ftypes.ArtifactDetail, error)
 		}
 	}
 	setDistribution(&top.OS, d)
-	return applier.ApplyLayers(append(blobs, top)), nil
+	detail := applier.ApplyLayers(append(blobs, top))
+	ownPURLs(detail.Packages, d)
+	return detail, nil
+}
+
+// ownPURLs makes the package URLs of a distribution that Trivy has no word for what they
+// are for the others: pkg:rpm/openeuler/bash@5.1-1?arch=x86_64&distro=openeuler-22.03-LTS.
+func ownPURLs(pkgs []ftypes.Package, d distribution.Decision) {
+	if !distribution.OwnFamily(d.Family) {
+		return
+	}
+	for i := range pkgs {
+		purl := pkgs[i].Identifier.PURL
+		if purl == nil {
+			continue
+		}
+		purl.Type, purl.Namespace = packageurl.TypeRPM, d.Family
+		if pkgs[i].AnalyzedBy == analyzer.TypeDpkg {
+			purl.Type = packageurl.TypeDebian
+		}
+		purl.Qualifiers = append(purl.Qualifiers, packageurl.Qualifier{Key: "distro", Value: d.Family + "-" + d.Name})
+	}
 }
 
 // renamed is an application that was found under one path and is seen under

@@ -16,7 +16,7 @@ import (
 
 // ownVersion is raised when the same bytes would give another result because of
 // a change in this program. Every layer is then analysed again.
-const ownVersion = 7
+const ownVersion = 8
 
 // disabled are analysers that an imported package brings along and an image
 // scan does not use.

@@ -45,7 +45,9 @@ var packages = map[string][]string{
 }
 
 // cuts are what is taken out of the originals, and what stands there instead: each
-// leads to Trivy's scanners of configuration files, and occurs once.
+// occurs once. They lead to Trivy's scanners of configuration files, but for the last
+// ones of the analyser of rpm: a package whose release names a distribution that Trivy
+// does not know is this distribution's, and so are its files.
 var cuts = [][2]string{
 	{"\t\"github.com/aquasecurity/trivy/pkg/misconf\"\n", ""},
 	{"\tMisconfScannerOption misconf.ScannerOption\n", ""},
@@ -63,6 +65,8 @@ var cuts = [][2]string{
 	{"detection.FileTypeAnsible)", `"ansible")`},
 	{"\tiacRules \"github.com/aquasecurity/trivy/pkg/iac/rules\"\n", ""},
 	{"\txslices \"github.com/aquasecurity/trivy/pkg/x/slices\"\n)\n\nvar (\n\tCategoryAWS ", ")\n\nvar (\n\tCategoryAWS "},
+	{"\trpmdb \"github.com/knqyf263/go-rpmdb/pkg\"\n", "\trpmdb \"github.com/knqyf263/go-rpmdb/pkg\"\n\t\"github.com/digestgate/digestgate/scanner/distribution\"\n"},
+	{"func packageProvidedByVendor(pkg *rpmdb.PackageInfo) bool {\n", "func packageProvidedByVendor(pkg *rpmdb.PackageInfo) bool {\n\tif distribution.BuiltByOwn(pkg.Release) {\n\t\treturn true\n\t}\n"},
 	{secretMetadata, ""},
 }
 

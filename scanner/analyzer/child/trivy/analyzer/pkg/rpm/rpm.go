@@ -14,6 +14,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/digestgate/digestgate/scanner/distribution"
 	rpmdb "github.com/knqyf263/go-rpmdb/pkg"
 	"github.com/samber/lo"
 	"golang.org/x/xerrors"
@@ -258,6 +259,9 @@ func splitFileName(filename string) (name, ver, rel string, err error) {
 }
 
 func packageProvidedByVendor(pkg *rpmdb.PackageInfo) bool {
+	if distribution.BuiltByOwn(pkg.Release) {
+		return true
+	}
 	if pkg.Vendor == "" {
 		// Official Amazon packages may not contain `Vendor` field:
 		// https://github.com/aquasecurity/trivy/issues/5887
