@@ -1,6 +1,11 @@
 package gate
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
 
 // Severity is a vendor's or NVD's grade; the empty value does not occur.
 type Severity string
@@ -49,6 +54,9 @@ type Findings struct {
 	// Matched, unless zero, is the summary of the inventory that was matched, for a
 	// record of a version before there were summaries. It is no part of what is stored.
 	Matched InventorySummary `json:"-"`
+	// Hashed, unless nil, are the hashes of the vulnerabilities and gaps as they are; see
+	// [Findings.Hash]. It is no part of what is stored.
+	Hashed *FindingsHashes `json:"-"`
 }
 
 // Gap is a package that the advisory data does not cover.
@@ -145,21 +153,77 @@ func (f *Findings) Count() Counts {
 // CarryFirstSeen copies FirstSeen from older findings of the same digest and
 // gives new ones now.
 func (f *Findings) CarryFirstSeen(older *Findings, now time.Time) {
-	seen := map[FindingKey]time.Time{}
-	if older != nil {
-		seen = make(map[FindingKey]time.Time, len(older.Vulnerabilities))
-		for i := range older.Vulnerabilities {
-			seen[older.Vulnerabilities[i].KeyParts()] = older.Vulnerabilities[i].FirstSeen
+	PairFindings(older, f, func(before, after []*Vulnerability) {
+		seen := now
+		if n := len(before); n > 0 && !before[n-1].FirstSeen.IsZero() {
+			seen = before[n-1].FirstSeen
 		}
+		for _, v := range after {
+			v.FirstSeen = seen
+		}
+	})
+}
+
+// PairFindings calls fn for each key of the vulnerabilities of two findings, in the order
+// of keys, with those that have it: one of the lists may be empty, and more than one has a
+// key where a package is there in several versions. nil findings have none.
+func PairFindings(older, newer *Findings, fn func(before, after []*Vulnerability)) {
+	before, after := inKeyOrder(older), inKeyOrder(newer)
+	for len(before) > 0 || len(after) > 0 {
+		b, a := 0, 0
+		switch c := comparePlaces(before, after); {
+		case c < 0:
+			b = sameKey(before)
+		case c > 0:
+			a = sameKey(after)
+		default:
+			b, a = sameKey(before), sameKey(after)
+		}
+		fn(before[:b], after[:a])
+		before, after = before[b:], after[a:]
 	}
+}
+
+// inKeyOrder lists vulnerabilities in the order of their keys, which nearly all have.
+func inKeyOrder(f *Findings) []*Vulnerability {
+	if f == nil {
+		return nil
+	}
+	list := make([]*Vulnerability, len(f.Vulnerabilities))
 	for i := range f.Vulnerabilities {
-		v := &f.Vulnerabilities[i]
-		if t, ok := seen[v.KeyParts()]; ok && !t.IsZero() {
-			v.FirstSeen = t
-		} else {
-			v.FirstSeen = now
-		}
+		list[i] = &f.Vulnerabilities[i]
 	}
+	if !slices.IsSortedFunc(list, compareKeys) {
+		slices.SortStableFunc(list, compareKeys)
+	}
+	return list
+}
+
+func compareKeys(a, b *Vulnerability) int {
+	if c := strings.Compare(a.Package, b.Package); c != 0 {
+		return c
+	}
+	return cmp.Or(strings.Compare(a.PackageID, b.PackageID), strings.Compare(a.Path, b.Path), strings.Compare(a.ID, b.ID))
+}
+
+// comparePlaces compares the first of two lists; a list that is over is behind.
+func comparePlaces(a, b []*Vulnerability) int {
+	switch {
+	case len(a) == 0:
+		return 1
+	case len(b) == 0:
+		return -1
+	}
+	return compareKeys(a[0], b[0])
+}
+
+// sameKey is how many at the beginning of a list have one key.
+func sameKey(list []*Vulnerability) int {
+	n := 1
+	for n < len(list) && compareKeys(list[0], list[n]) == 0 {
+		n++
+	}
+	return n
 }
 
 // UnknownTime is the time of advisory data whose sources state none. It is older

@@ -78,6 +78,28 @@ type FindingsSummary struct {
 	Uses string `json:"uses,omitempty"`
 }
 
+// FindingsHashes are Alike and GapsAlike of a summary: most of what it costs.
+type FindingsHashes struct {
+	Alike     [5]string
+	GapsAlike string
+}
+
+// Hash keeps the hashes of the vulnerabilities and gaps with the findings, for the next that
+// compares or summarizes them. It is called once, by what has just made the findings:
+// afterwards no vulnerability and no gap may change, but for layers and the times at which
+// vulnerabilities were first seen.
+func (f *Findings) Hash() {
+	h := f.hashes()
+	f.Hashed = &h
+}
+
+func (f *Findings) hashes() FindingsHashes {
+	if f.Hashed != nil {
+		return *f.Hashed
+	}
+	return FindingsHashes{vulnerabilitiesAlike(f.Vulnerabilities), gapsAlike(f.Gaps)}
+}
+
 // Summarized reports whether the record's summary is that of the values that it
 // names. Otherwise nothing of the half that is not may be used.
 func (r *Record) Summarized() bool { return r.InventorySummarized() && r.FindingsSummarized() }
@@ -121,11 +143,12 @@ func (inv *Inventory) Summarize(id string) InventorySummary {
 
 // Summarize makes the summary of findings with an id.
 func (f *Findings) Summarize(id string) FindingsSummary {
+	h := f.hashes()
 	return FindingsSummary{
 		Format: SummaryFormat, Of: id,
 		Generation: f.Generation, Advisories: f.Advisories, UpdatedAt: f.UpdatedAt,
 		Unassessable: f.Unassessable != "", EOL: f.EOL, Gaps: len(f.Gaps),
-		Alike: vulnerabilitiesAlike(f.Vulnerabilities), GapsAlike: gapsAlike(f.Gaps), Uses: f.Uses,
+		Alike: h.Alike, GapsAlike: h.GapsAlike, Uses: f.Uses,
 	}
 }
 
@@ -134,8 +157,11 @@ func (f *Findings) Summarize(id string) FindingsSummary {
 // false for images that cannot be assessed, and where other buckets were looked into than
 // the summary says, or it does not say it.
 func (s *FindingsSummary) Same(f *Findings) bool {
-	return s.Format == SummaryFormat && !s.Unassessable && f.Unassessable == "" && s.EOL == f.EOL && s.Gaps == len(f.Gaps) &&
-		s.Uses == f.Uses && s.GapsAlike == gapsAlike(f.Gaps) && s.Alike == vulnerabilitiesAlike(f.Vulnerabilities)
+	if s.Format != SummaryFormat || s.Unassessable || f.Unassessable != "" || s.EOL != f.EOL || s.Gaps != len(f.Gaps) || s.Uses != f.Uses {
+		return false
+	}
+	h := f.hashes()
+	return s.GapsAlike == h.GapsAlike && s.Alike == h.Alike
 }
 
 func risksAlike(risks map[Risk]RiskStatus) string {

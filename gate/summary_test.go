@@ -189,3 +189,29 @@ func TestSummaryAlikeBySeverity(t *testing.T) {
 		t.Errorf("of an unknown word: got %v", got)
 	}
 }
+
+// TestFindings_Hash: hashes that are kept are those of the findings, and carrying over when
+// they were first seen changes none.
+func TestFindings_Hash(t *testing.T) {
+	findings := func() *gate.Findings {
+		f := summaryFindings()
+		f.Unassessable = ""
+		return f
+	}
+	f, older := findings(), findings()
+	want := findings().Summarize("f")
+	f.Hash()
+	f.CarryFirstSeen(older, time.Unix(9, 0))
+	if diff := cmp.Diff(want, f.Summarize("f")); diff != "" {
+		t.Errorf("(-hashed when asked +kept):\n%s", diff)
+	}
+	if !want.Same(f) {
+		t.Error("findings are not those of their summary")
+	}
+	other := findings()
+	other.Vulnerabilities[0].Severity = gate.SeverityUnknown
+	other.Hash()
+	if want.Same(other) {
+		t.Error("a severity that changes goes unnoticed")
+	}
+}

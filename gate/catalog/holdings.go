@@ -54,6 +54,8 @@ type Holdings struct {
 	tidied   time.Time
 	terms    terms
 
+	told told
+
 	segmentSets int
 	pageKeys    int
 }
@@ -191,11 +193,20 @@ type holding struct {
 // that the others have to wait. The records are read before and after, so that the values
 // are those that the ids name.
 func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding, n int, err error) {
-	before, err := h.o.Contents.Read(ctx, gate.ReadRequest{Digests: page})
+	known, err := h.held(ctx, page)
 	if err != nil {
 		return nil, 0, err
 	}
-	classes, err := h.classes(ctx, page)
+	heard := map[gate.Digest]holding{}
+	var unheard []gate.Digest
+	for _, d := range page {
+		if one, ok := h.heard(d, known[d]); ok {
+			heard[d] = one
+		} else {
+			unheard = append(unheard, d)
+		}
+	}
+	before, err := h.records(ctx, unheard)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -203,7 +214,12 @@ func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding
 	for n < len(page) && keys < h.pageKeys {
 		d := page[n]
 		n++
-		one, ok, err := h.one(ctx, before.Digests[d].Record, d, classes[d])
+		if one, ok := heard[d]; ok {
+			keys += len(one.lookups.Vulnerabilities)
+			read = append(read, one)
+			continue
+		}
+		one, ok, err := h.one(ctx, before[d].Record, d, known[d])
 		if errors.Is(err, gate.ErrNotFound) || errors.Is(err, gate.ErrConflict) || err == nil && !ok {
 			continue // lost, or of a newer version
 		}
@@ -213,14 +229,22 @@ func (h *Holdings) read(ctx context.Context, page []gate.Digest) (read []holding
 		keys += len(one.lookups.Packages) + len(one.lookups.Libraries) + len(one.lookups.Vulnerabilities)
 		read = append(read, one)
 	}
-	after, err := h.o.Contents.Read(ctx, gate.ReadRequest{Digests: page[:n]})
+	after, err := h.records(ctx, unheard)
 	if err != nil {
 		return nil, 0, err
 	}
 	return slices.DeleteFunc(read, func(one holding) bool {
-		x, y := before.Digests[one.digest].Record, after.Digests[one.digest].Record
+		x, y := before[one.digest].Record, after[one.digest].Record // of what was heard, both are empty
 		return x.InventoryID != y.InventoryID || x.FindingsID != y.FindingsID
 	}), n, nil
+}
+
+func (h *Holdings) records(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Entry, error) {
+	if len(digests) == 0 {
+		return nil, nil
+	}
+	res, err := h.o.Contents.Read(ctx, gate.ReadRequest{Digests: digests})
+	return res.Digests, err
 }
 
 // one reads the values of one image, of the inventory only what is not known of it: last

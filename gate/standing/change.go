@@ -39,21 +39,18 @@ func compare(rec gate.Record, older *gate.Findings, inv *gate.Inventory, now gat
 	if c.Lost {
 		return c
 	}
-	before, after := byKey(older), byKey(f)
 	var found, gone []gate.Vulnerability
-	for key, v := range after {
-		switch old, ok := before[key]; {
-		case !ok:
-			found = append(found, *v)
-		case old.Severity != v.Severity:
-			c.Severity = append(c.Severity, gate.SeverityChange{Vulnerability: *v, Before: old.Severity})
+	gate.PairFindings(older, f, func(before, after []*gate.Vulnerability) {
+		b, a := len(before), len(after)
+		switch {
+		case b == 0:
+			found = append(found, *after[a-1])
+		case a == 0:
+			gone = append(gone, *before[b-1])
+		case before[b-1].Severity != after[a-1].Severity:
+			c.Severity = append(c.Severity, gate.SeverityChange{Vulnerability: *after[a-1], Before: before[b-1].Severity})
 		}
-	}
-	for key, v := range before {
-		if _, ok := after[key]; !ok {
-			gone = append(gone, *v)
-		}
-	}
+	})
 	c.Found = changed(found)
 	if fixed := changed(gone); c.Incomplete {
 		c.Unseen = fixed.Total
@@ -72,17 +69,6 @@ func refOf(rec gate.Record, f *gate.Findings) gate.FindingsRef {
 		ref.Unassessable = f.Unassessable
 	}
 	return ref
-}
-
-func byKey(f *gate.Findings) map[gate.FindingKey]*gate.Vulnerability {
-	if f == nil {
-		return nil
-	}
-	m := make(map[gate.FindingKey]*gate.Vulnerability, len(f.Vulnerabilities))
-	for i := range f.Vulnerabilities {
-		m[f.Vulnerabilities[i].KeyParts()] = &f.Vulnerabilities[i]
-	}
-	return m
 }
 
 func changed(list []gate.Vulnerability) gate.ChangedFindings {

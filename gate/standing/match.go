@@ -150,6 +150,9 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 		return err
 	}
 	s.noteNewer(f)
+	if s.Stored != nil && !written.Same {
+		s.Stored(written.ID, f)
+	}
 	k.Record.TakeFindings(written.ID, f)
 	k.Inventory, k.Findings = inv, f
 	if fc := compare(rec, older, inv, k.Record, f); !written.Same && !fc.Same() {
@@ -174,6 +177,7 @@ func (s *Standing) findings(ctx context.Context, inv *gate.Inventory, id string,
 		return nil, false, err
 	}
 	f.InventoryID = id
+	f.Hash()
 	return f, false, nil
 }
 

@@ -74,6 +74,9 @@ type Standing struct {
 	Replaced func(rec *gate.Record, g gate.Generation) (base gate.Digest, ok bool)
 	// Changes takes what became different; nil takes nothing.
 	Changes Changes
+	// Stored is called with findings that were just stored, and their id; nil is not. They
+	// must not be changed.
+	Stored func(id string, f *gate.Findings)
 	// Lifts know which findings of a former generation stand in this one; nil knows none.
 	Lifts *Lifts
 	Now   func() time.Time

@@ -31,18 +31,34 @@ type question struct {
 	eol        bool   // of the distribution's release
 	// scan is what a detector finds in one package.
 	scan func(pkg ftypes.Package) ([]types.DetectedVulnerability, error)
+
+	sum [sha256.Size]byte // all, once it was asked for
+	// answered is how many of the packages the detectors, or the memo, have answered for,
+	// and found are the answers that are not empty.
+	answered int
+	found    []listed
+}
+
+// listed is the answer for a package, by its place in the list.
+type listed struct {
+	at     int
+	answer *known
 }
 
 // all is a hash of all packages in their order.
 func (q *question) all() [sha256.Size]byte {
-	h := sha256.New()
-	for i := range q.identities {
-		h.Write(q.identities[i][:])
+	if q.sum == [sha256.Size]byte{} {
+		h := sha256.New()
+		for i := range q.identities {
+			h.Write(q.identities[i][:])
+		}
+		h.Sum(q.sum[:0])
 	}
-	var sum [sha256.Size]byte
-	h.Sum(sum[:0])
-	return sum
+	return q.sum
 }
+
+// every is the key of what is remembered of all packages together.
+func (q *question) every(subject [sha256.Size]byte) memoKey { return memoKey{subject, q.all()} }
 
 func (q *question) key(i int) memoKey { return memoKey{q.subject, q.identities[i]} }
 
@@ -98,8 +114,32 @@ func (r *run) ask(ctx context.Context, q *question, from, to int) error {
 	r.eol = r.eol || q.eol
 	for n, a := range answers {
 		r.found = appendFound(r.found, a.found, &q.pkgs[from+n], q.file)
+		if len(a.found) > 0 {
+			q.found = append(q.found, listed{from + n, a})
+		}
 	}
+	q.answered += len(answers)
 	return nil
+}
+
+// again takes what was found in a list of the same packages before: images share those of
+// their base. It reports whether it did.
+func (r *run) again(q *question) bool {
+	k := q.every(q.subject)
+	list, ok := r.gen.memo.list(&k)
+	if !ok {
+		return false
+	}
+	if len(q.pkgs) > 0 {
+		r.eol = r.eol || q.eol
+	}
+	for _, l := range list {
+		if r.full() {
+			break
+		}
+		r.found = appendFound(r.found, l.answer.found, &q.pkgs[l.at], q.file)
+	}
+	return true
 }
 
 // opened are packages that detectors are asked about, in the order in which they would

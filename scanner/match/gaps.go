@@ -67,6 +67,10 @@ func (r *run) distributionGaps(target types.ScanTarget, q *question, drv driver.
 	_, all := drv.(driver.PackageFilter) // a supplier with advisories for everything
 	all = all || target.OS.Family == ftypes.Echo || distribution.OwnFamily(string(target.OS.Family))
 	ask := subject(append(osWords(target), "gaps", strconv.FormatBool(all), strconv.FormatBool(drv == nil))...)
+	every := q.every(subject("no gaps", string(ask[:])))
+	if r.gen.memo.get(&every) != nil {
+		return ""
+	}
 	total, missed, example := 0, 0, ""
 	for i := range q.pkgs {
 		p := &q.pkgs[i]
@@ -82,6 +86,9 @@ func (r *run) distributionGaps(target types.ScanTarget, q *question, drv driver.
 		if missed++; missed == 1 {
 			example = fmt.Sprintf("%s %s", cut(p.Name, 60), note.reason)
 		}
+	}
+	if missed == 0 {
+		r.gen.memo.keep(&every, &known{})
 	}
 	if 2*missed <= total {
 		return ""
@@ -151,6 +158,11 @@ func (r *run) applicationGaps(t ftypes.LangType, q *question) (matchable bool) {
 		reason = fmt.Sprintf("the advisory data has no source for the ecosystem %s", d.Type())
 	}
 	ask := subject("application gaps", string(t))
+	every := q.every(subject("no gaps", string(ask[:])))
+	if reason == "" && r.gen.memo.get(&every) != nil {
+		return true
+	}
+	missed := 0
 	for i := range q.pkgs {
 		p := &q.pkgs[i]
 		if reason != "" {
@@ -159,8 +171,12 @@ func (r *run) applicationGaps(t ftypes.LangType, q *question) (matchable bool) {
 		}
 		note := r.note(memoKey{ask, q.identities[i]}, func() gapNote { return applicationGap(t, p) })
 		if note.reason != "" {
+			missed++
 			r.gaps.add(p.Name, note.version, note.reason)
 		}
+	}
+	if reason == "" && missed == 0 {
+		r.gen.memo.keep(&every, &known{})
 	}
 	return reason == ""
 }

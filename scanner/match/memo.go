@@ -26,7 +26,10 @@ const (
 // under a hash of all that a detector is given, but for the path and the layer of the
 // package, which it passes on without looking at them; and only what it said without an
 // error is.
-type memo struct{ parts [memoParts]memoPart }
+type memo struct {
+	parts [memoParts]memoPart
+	lists memoLists
+}
 
 type memoPart struct {
 	mu    sync.RWMutex
@@ -90,9 +93,57 @@ func (m *memo) keep(k *memoKey, answer *known) {
 		return // another match was faster
 	}
 	if p.bytes += n; p.known == nil || p.bytes > maxMemoBytes/memoParts {
+		if p.known != nil {
+			m.lists.forget() // they hold answers of this part
+		}
 		p.known, p.bytes = map[memoKey]*known{}, n // cheaper than an order of use, and rare
 	}
 	p.known[*k] = answer
+}
+
+// memoLists remember the answers for lists of packages as a whole. They are forgotten with
+// any part of the answers, so that they hold none that is not remembered besides.
+type memoLists struct {
+	mu      sync.RWMutex
+	known   map[memoKey][]listed
+	answers int // in all of them, and one for each list
+}
+
+// maxListed bounds the answers in lists: 16 MB.
+const maxListed = 1 << 20
+
+func (l *memoLists) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known, l.answers = nil, 0
+}
+
+// list are the answers that are not empty for all packages of a list, in their order.
+func (m *memo) list(k *memoKey) (list []listed, ok bool) {
+	if m == nil {
+		return nil, false
+	}
+	m.lists.mu.RLock()
+	defer m.lists.mu.RUnlock()
+	list, ok = m.lists.known[*k]
+	return list, ok
+}
+
+// keepList remembers the answers for a list. They are not changed any more.
+func (m *memo) keepList(k *memoKey, list []listed) {
+	if m == nil {
+		return
+	}
+	l, n := &m.lists, len(list)+8 // a list takes as much itself
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.known[*k]; ok {
+		return
+	}
+	if l.answers += n; l.known == nil || l.answers > maxListed {
+		l.known, l.answers = map[memoKey][]listed{}, n
+	}
+	l.known[*k] = list
 }
 
 // subject is a hash of words, which differs when any of them does.

@@ -163,3 +163,28 @@ func TestMemo_bounded(t *testing.T) {
 		t.Errorf("%d bytes are remembered, at most %d may be", bytes, maxMemoBytes)
 	}
 }
+
+// TestMemo_lists: what is remembered of whole lists is bounded, and forgotten with any part
+// of the answers, which it would keep in memory.
+func TestMemo_lists(t *testing.T) {
+	m := new(memo)
+	list := make([]listed, 100)
+	for i := range maxListed / 50 {
+		k := memoKey{identity: sha256.Sum256([]byte(fmt.Sprint(i)))}
+		m.keepList(&k, list)
+		if got, ok := m.list(&k); !ok || len(got) != len(list) {
+			t.Fatalf("list %d is not remembered", i)
+		}
+	}
+	if n := len(m.lists.known) * len(list); n > maxListed || n == 0 {
+		t.Errorf("%d answers are remembered in lists, at most %d may be", n, maxListed)
+	}
+	long := string(make([]byte, maxMemoBytes/memoParts-1000))
+	for i := range 2 {
+		k := memoKey{subject: sha256.Sum256([]byte(fmt.Sprint(i)))} // of one part
+		m.keep(&k, &known{gap: gapNote{reason: long}})
+	}
+	if len(m.lists.known) > 0 {
+		t.Errorf("%d lists outlive the answers in them", len(m.lists.known))
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -147,8 +148,13 @@ func TestMemo_changesNothing(t *testing.T) {
 		remembers, forgets := open(), open()
 		forgets.Forget()
 		findings, plain := 0, 0
+		var before *gate.Inventory
 		for range times(150) {
 			inv := someImage(r)
+			if before != nil && r.IntN(2) == 0 {
+				inv = sameLists(r, before) // of which all is remembered at once
+			}
+			before = inv
 			got, want := find(t, remembers, inv), find(t, forgets, inv)
 			if diff := cmp.Diff(text(t, want), text(t, got)); diff != "" {
 				t.Fatalf("%s\n(-forgets +remembers):\n%s", text(t, inv), diff)
@@ -177,6 +183,31 @@ func text(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// sameLists is another image with the same lists of packages, but for what no detector
+// looks at: layers and paths. One of its lists may be another.
+func sameLists(r *rand.Rand, of *gate.Inventory) *gate.Inventory {
+	inv := *of
+	other := func(list []gate.Package) []gate.Package {
+		list = slices.Clone(list)
+		for i := range list {
+			list[i].Layer = gate.Digest(fmt.Sprintf("sha256:%064d", r.IntN(9)))
+			list[i].FilePath = []string{"", "other/path"}[r.IntN(2)]
+		}
+		if len(list) > 0 && r.IntN(3) == 0 {
+			differ(r, &list[r.IntN(len(list))])
+		}
+		return list
+	}
+	inv.Packages, inv.Applications = other(of.Packages), slices.Clone(of.Applications)
+	for i := range inv.Applications {
+		inv.Applications[i].Packages = other(of.Applications[i].Packages)
+		if r.IntN(2) == 0 {
+			inv.Applications[i].FilePath = "another/file"
+		}
+	}
+	return &inv
 }
 
 // spoil changes all of a result that can be changed.

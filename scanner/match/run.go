@@ -209,6 +209,9 @@ func (r *run) used() string {
 
 // steps asks the detectors about all packages of a question.
 func (r *run) steps(ctx context.Context, q *question) error {
+	if r.again(q) {
+		return r.pause(ctx)
+	}
 	for from := 0; from < len(q.pkgs); from += stepPackages {
 		if r.full() {
 			return nil
@@ -219,6 +222,9 @@ func (r *run) steps(ctx context.Context, q *question) error {
 		if err := r.pause(ctx); err != nil {
 			return err
 		}
+	}
+	if k := q.every(q.subject); q.answered == len(q.pkgs) && ctx.Err() == nil {
+		r.gen.memo.keepList(&k, q.found)
 	}
 	return nil
 }
@@ -231,6 +237,10 @@ func (r *run) supplier(os ftypes.OS, q *question) driver.Driver {
 		return d
 	}
 	ask := subject("supplier", string(os.Family), string(os.Supplier))
+	every := q.every(ask)
+	if r.gen.memo.get(&every) != nil {
+		return nil // none of them is supplied
+	}
 	for i := range q.pkgs {
 		k := memoKey{ask, q.identities[i]}
 		answer := r.gen.memo.get(&k)
@@ -242,6 +252,7 @@ func (r *run) supplier(os ftypes.OS, q *question) driver.Driver {
 			return supplier(os, inventory.ScanTarget(r.inv).Packages)
 		}
 	}
+	r.gen.memo.keep(&every, &known{})
 	return nil
 }
 
@@ -328,9 +339,6 @@ func (r *run) result(version string, now time.Time) *gate.Findings {
 		r.found = r.found[:maxFindings]
 	}
 	found := sorted(r.found)
-	if 2*len(found) < cap(found) {
-		found = append(make([]gate.Vulnerability, 0, len(found)), found...) // they are kept for a while
-	}
 	uses := r.used()
 	updatedAt, _ := r.gen.AgeFor(uses)
 	return &gate.Findings{

@@ -60,9 +60,9 @@ func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
 		bits |= bit(*s != "", i)
 	}
 	w.number(bits)
-	for _, s := range texts {
+	for i, s := range texts {
 		if *s != "" {
-			w.text(*s)
+			w.repeated(i, *s)
 		}
 	}
 	if v.CVSS != 0 {

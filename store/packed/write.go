@@ -19,6 +19,33 @@ type writer struct {
 	texts   []byte
 	fields  []byte
 	err     error
+	// lately are texts of each field of the last vulnerabilities, which mostly come again:
+	// comparing them takes less than looking a text up.
+	lately [latelyFields][latelyTexts]numbered
+}
+
+// numbered is a text and its number.
+type numbered struct {
+	text   string
+	number uint64
+}
+
+const (
+	latelyFields = 16
+	latelyTexts  = 2
+)
+
+// repeated is text for a text of a field that often has the same.
+func (w *writer) repeated(field int, s string) {
+	last := &w.lately[field]
+	for i := range last {
+		if last[i].number > 0 && last[i].text == s {
+			w.number(last[i].number)
+			return
+		}
+	}
+	n := w.text(s)
+	last[1], last[0] = last[0], numbered{s, n}
 }
 
 // writers keep the memory of writers, whose maps cost most of a small value.
@@ -34,6 +61,7 @@ func (w *writer) release() {
 		return
 	}
 	clear(w.numbers)
+	w.lately = [latelyFields][latelyTexts]numbered{} // which keep other memory
 	w.lengths, w.texts, w.fields, w.err = w.lengths[:0], w.texts[:0], w.fields[:0], nil
 	writers.Put(w)
 }
@@ -53,19 +81,25 @@ func (w *writer) integer(n int64)      { w.fields = binary.AppendVarint(w.fields
 func (w *writer) flag(v bool)          { w.number(bit(v, 0)) }
 func (w *writer) digest(d gate.Digest) { w.text(string(d)) }
 
-// text writes the number of a text; 0 is the next of the table.
-func (w *writer) text(s string) {
-	if !utf8.ValidString(s) {
-		s = valid(s)
-	}
+// text writes the number of a text, which it returns; 0 is the next of the table.
+func (w *writer) text(s string) uint64 {
 	if n, ok := w.numbers[s]; ok {
 		w.number(n)
-		return
+		return n
 	}
-	w.numbers[s] = uint64(len(w.numbers)) + 1
+	if !utf8.ValidString(s) {
+		s = valid(s)
+		if n, ok := w.numbers[s]; ok {
+			w.number(n)
+			return n
+		}
+	}
+	n := uint64(len(w.numbers)) + 1
+	w.numbers[s] = n
 	w.lengths = binary.AppendUvarint(w.lengths, uint64(len(s)))
 	w.texts = append(w.texts, s...)
 	w.number(0)
+	return n
 }
 
 // valid replaces each byte that is not UTF-8, as encoding/json does.

@@ -20,6 +20,7 @@ func (a *App) openHoldings(c *catalog.Catalog) {
 		Contents: a.Store, Lookups: a.Matcher.Lookups, Again: a.Matcher.LookupsAgain,
 		Format: strconv.Itoa(match.LookupsFormat) + " " + a.Matcher.Version(),
 	})
+	a.Standing.Stored = a.holdings.Told
 	a.swept = standing.NewMetrics(a.Metrics, a.Standing.Lifts)
 	a.lifter = &standing.Lifter{
 		Lifts: a.Standing.Lifts, Matcher: a.Matcher, Holdings: a.holdings, Active: a.Advisories.Active, Touched: a.touched,
