@@ -33,7 +33,7 @@ type Codec struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
 	sized   *zstd.Decoder // for values whose size is known
-	spaces  sync.Pool     // of *[]byte, for values before they are compressed
+	spaces  sync.Pool     // of *[]byte, for values that are not compressed
 }
 
 // NewCodec makes a codec; Close releases it.
@@ -67,10 +67,7 @@ func (c *Codec) Close() error {
 // Encode makes the stored form of an inventory or findings; gate.ErrTooLarge over
 // MaxValue, gate.ErrInvalid for what cannot be stored.
 func (c *Codec) Encode(v any) (Value, error) {
-	space, _ := c.spaces.Get().(*[]byte)
-	if space == nil {
-		space = new([]byte)
-	}
+	space := c.space()
 	var err error
 	switch v := v.(type) {
 	case *gate.Inventory:
@@ -88,9 +85,7 @@ func (c *Codec) Encode(v any) (Value, error) {
 		return Value{}, fmt.Errorf("%d bytes are over the limit of %d: %w", size, MaxValue, gate.ErrTooLarge)
 	}
 	data := c.encoder.EncodeAll(*space, append(make([]byte, 0, len(packedMark)+size/2), packedMark...))
-	if size <= keptSpace {
-		c.spaces.Put(space)
-	}
+	c.keep(space)
 	return Value{ID: idOf(data), Data: data, Size: size}, nil
 }
 
@@ -98,11 +93,26 @@ func (c *Codec) Encode(v any) (Value, error) {
 // are below 100 kB.
 const keptSpace = 1 << 20
 
+func (c *Codec) space() *[]byte {
+	if space, _ := c.spaces.Get().(*[]byte); space != nil {
+		return space
+	}
+	return new([]byte)
+}
+
+func (c *Codec) keep(space *[]byte) {
+	if cap(*space) <= keptSpace {
+		c.spaces.Put(space)
+	}
+}
+
 // Decode reads a stored value into v, an inventory or findings. Any error means that it
 // is damaged, but for gate.ErrConflict: a later version has stored the inventory, and it
 // is to be made again.
 func (c *Codec) Decode(stored Value, v any) error {
-	data, err := c.open(stored)
+	space := c.space()
+	defer c.keep(space) // what is read keeps none of it
+	data, err := c.open(stored, space)
 	if err != nil {
 		return err
 	}
@@ -131,7 +141,9 @@ func (c *Codec) Decode(stored Value, v any) error {
 
 // Check reports whether a stored value is what its id says.
 func (c *Codec) Check(stored Value) error {
-	_, err := c.open(stored)
+	space := c.space()
+	defer c.keep(space)
+	_, err := c.open(stored, space)
 	return err
 }
 
@@ -139,16 +151,16 @@ func isPacked(data []byte) bool {
 	return len(data) >= len(packedMark) && string(data[:len(packedMark)]) == packedMark
 }
 
-// open unpacks what is what its id says.
-func (c *Codec) open(stored Value) ([]byte, error) {
+// open unpacks what is what its id says, in a space.
+func (c *Codec) open(stored Value, space *[]byte) ([]byte, error) {
 	if isPacked(stored.Data) {
 		if idOf(stored.Data) != stored.ID {
 			return nil, errContent
 		}
 		stored.Data = stored.Data[len(packedMark):]
-		return c.unpack(stored)
+		return c.unpack(stored, space)
 	}
-	text, err := c.unpack(stored)
+	text, err := c.unpack(stored, space)
 	if err == nil && idOf(text) != stored.ID {
 		err = errContent
 	}
@@ -158,11 +170,19 @@ func (c *Codec) open(stored Value) ([]byte, error) {
 var errContent = errors.New("content does not match its id")
 
 // unpack takes no more memory than a value of its size.
-func (c *Codec) unpack(stored Value) ([]byte, error) {
+func (c *Codec) unpack(stored Value, space *[]byte) (data []byte, err error) {
 	if stored.Size <= 0 || stored.Size > MaxValue {
-		return c.decoder.DecodeAll(stored.Data, nil)
+		data, err = c.decoder.DecodeAll(stored.Data, (*space)[:0])
+	} else {
+		if cap(*space) < stored.Size {
+			*space = make([]byte, stored.Size)
+		}
+		return c.sized.DecodeAll(stored.Data, (*space)[:0:stored.Size])
 	}
-	return c.sized.DecodeAll(stored.Data, make([]byte, 0, stored.Size))
+	if cap(data) > cap(*space) {
+		*space = data
+	}
+	return data, err
 }
 
 func idOf(text []byte) string {

@@ -90,6 +90,7 @@ func (s *Sweeper) verify(ctx context.Context, k gate.Known, swept *Swept) error 
 		return err
 	}
 	swept.Matched++
+	s.busy.begin()
 	if g, _ := p.Matcher.Generation(); fresh.Generation != g.Number || !p.lifted(&k.Record, g) || sameFindings(stored, fresh) && stored.EOL == fresh.EOL {
 		return nil
 	}

@@ -43,6 +43,31 @@ type Sweeper struct {
 	mu       sync.Mutex
 	audited  time.Time // when the last sweep that looked at every charge began
 	kept     kept
+	busy     busy
+}
+
+// busy tells who wants to know while a sweep matches. The zero value tells nobody.
+type busy struct {
+	mu   sync.Mutex
+	tell func() (over func())
+	over func()
+}
+
+func (b *busy) begin() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.tell != nil && b.over == nil {
+		b.over = b.tell()
+	}
+}
+
+func (b *busy) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over != nil {
+		b.over()
+		b.over = nil
+	}
 }
 
 // Scheduler is the part of the store that a sweep queues in and accounts with;
@@ -65,6 +90,9 @@ type SweepOptions struct {
 	Scheduler Scheduler
 	Quota     *gate.Quota
 	Metrics   *Metrics // nil counts nothing
+	// Busy, unless nil, is called before a sweep matches its first image, and what it
+	// returns when the sweep is over.
+	Busy func() (over func())
 	// Asked lists the digests that admission was asked for lately, here or in another
 	// process, the last one first: they are swept before the others. nil lists none.
 	// Errors end the sweep; the next one begins again.
@@ -77,7 +105,7 @@ type SweepOptions struct {
 
 // NewSweeper makes a sweeper over what is listed.
 func NewSweeper(s *Standing, o SweepOptions) *Sweeper {
-	return &Sweeper{standing: s, o: o}
+	return &Sweeper{standing: s, o: o, busy: busy{tell: o.Busy}}
 }
 
 // Rematch matches every digest whose findings are not of the active generation
@@ -152,6 +180,7 @@ func (s *Sweeper) renew(ctx context.Context, k gate.Known, swept *Swept) error {
 	var err error
 	if p.outdated(k.Record) {
 		swept.Matched++
+		s.busy.begin()
 		r, err = p.matchAll(ctx, k, o, nil)
 	} else {
 		swept.Evaluated++

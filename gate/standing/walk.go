@@ -65,6 +65,7 @@ func (s *Sweeper) sweep(ctx context.Context, t task) (Swept, error) {
 	err := w.list(walking)
 	close(w.work)
 	workers.Wait()
+	s.busy.end()
 	switch cause := context.Cause(walking); {
 	case ctx.Err() != nil:
 		err = fmt.Errorf("sweeping: %w", errors.Join(gate.ErrTimeout, context.Cause(ctx)))

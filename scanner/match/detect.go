@@ -113,7 +113,7 @@ func (r *run) ask(ctx context.Context, q *question, from, to int) error {
 	}
 	r.eol = r.eol || q.eol
 	for n, a := range answers {
-		r.found = appendFound(r.found, a.found, &q.pkgs[from+n], q.file)
+		r.append(a.found, &q.pkgs[from+n], q.file)
 		if len(a.found) > 0 {
 			q.found = append(q.found, listed{from + n, a})
 		}
@@ -137,7 +137,7 @@ func (r *run) again(q *question) bool {
 		if r.full() {
 			break
 		}
-		r.found = appendFound(r.found, l.answer.found, &q.pkgs[l.at], q.file)
+		r.append(l.answer.found, &q.pkgs[l.at], q.file)
 	}
 	return true
 }
@@ -178,13 +178,13 @@ func (r *run) passed(found []types.DetectedVulnerability, kind string) []passed 
 	return list
 }
 
-// appendFound makes findings of a package out of what is remembered. They share nothing
-// with it that can be modified.
-func appendFound(list []gate.Vulnerability, found []passed, pkg *gate.Package, file string) []gate.Vulnerability {
+// append makes findings of a package out of what is remembered. They share nothing with it
+// that can be modified.
+func (r *run) append(found []passed, pkg *gate.Package, file string) {
 	for i := range found {
 		p := &found[i]
-		list = append(list, p.Vulnerability)
-		v := &list[len(list)-1]
+		r.found = append(r.found, p.Vulnerability)
+		v := &r.found[len(r.found)-1]
 		v.Path = file
 		if p.path {
 			v.Path = cmp.Or(pkg.FilePath, file)
@@ -194,12 +194,17 @@ func appendFound(list []gate.Vulnerability, found []passed, pkg *gate.Package, f
 			v.Layer = pkg.Layer
 		}
 		if p.dated {
-			published := time.Unix(p.published, 0).UTC()
-			v.PublishedAt = &published
+			if len(r.times) == cap(r.times) {
+				r.times = make([]time.Time, 0, timesBlock)
+			}
+			r.times = append(r.times, time.Unix(p.published, 0).UTC())
+			v.PublishedAt = &r.times[len(r.times)-1]
 		}
 	}
-	return list
 }
+
+// timesBlock is how many times share one piece of memory.
+const timesBlock = 32
 
 // osWords are what a distribution's detectors are given besides a package.
 func osWords(target types.ScanTarget) []string {

@@ -111,7 +111,7 @@ func (m *Matcher) Match(ctx context.Context, inv *gate.Inventory) (*gate.Finding
 		if cur == nil {
 			return nil, fmt.Errorf("matching %s: %w", inv.Digest.Short(), gate.ErrAdvisoriesUnavailable)
 		}
-		r := &run{gen: cur, inv: inv}
+		r := &run{gen: cur, inv: inv, found: *rooms.Get().(*[]gate.Vulnerability)}
 		if restarts < maxRestarts {
 			r.superseded = func() bool { return m.current.Load() != cur }
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	dbtypes "github.com/aquasecurity/trivy-db/pkg/types"
@@ -39,8 +40,8 @@ const (
 	// releases reach 20,000; beyond this bound no reader would look at the findings,
 	// and the image is unassessable.
 	maxFindings = 50_000
-	// usualFindings is how many there is room for at first: most images have fewer.
-	usualFindings = 256
+	// keptFindings is how many there may be room for in memory that is used again.
+	keptFindings = 4096
 )
 
 // run is one attempt to match one inventory with one generation.
@@ -52,6 +53,7 @@ type run struct {
 
 	locked   time.Time // since when the lock is held
 	found    []gate.Vulnerability
+	times    []time.Time // room for when they were published
 	gaps     gaps
 	problems []string
 	eol      bool
@@ -71,7 +73,6 @@ func scanOptions() types.ScanOptions {
 // gate.ErrAdvisoriesUnavailable.
 func (r *run) match(ctx context.Context) error {
 	target := inventory.Distribution(r.inv)
-	r.found = make([]gate.Vulnerability, 0, usualFindings)
 	if err := connection.acquire(ctx, r.gen.db); err != nil {
 		return err
 	}
@@ -332,6 +333,18 @@ func (r *run) fill(found []types.DetectedVulnerability) {
 	vulnerability.NewClient(op).FillInfo(found, scanOptions().VulnSeveritySources)
 }
 
+// rooms are memory for findings before they are sorted.
+var rooms = sync.Pool{New: func() any { return new([]gate.Vulnerability) }}
+
+// forget gives the memory of the findings back.
+func (r *run) forget() {
+	if room := r.found[:0]; cap(room) <= keptFindings {
+		clear(r.found) // it keeps no text
+		rooms.Put(&room)
+	}
+	r.found = nil
+}
+
 // result sorts and counts out what the run has found.
 func (r *run) result(version string, now time.Time) *gate.Findings {
 	if r.full() {
@@ -339,6 +352,7 @@ func (r *run) result(version string, now time.Time) *gate.Findings {
 		r.found = r.found[:maxFindings]
 	}
 	found := sorted(r.found)
+	r.forget()
 	uses := r.used()
 	updatedAt, _ := r.gen.AgeFor(uses)
 	return &gate.Findings{

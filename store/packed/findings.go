@@ -78,7 +78,7 @@ func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
 		w.time(v.FirstSeen)
 	}
 	if v.Source != "" {
-		w.text(v.Source)
+		w.repeated(len(texts), v.Source)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // writer collects the texts and the fields of one value.
 type writer struct {
-	numbers map[string]uint64 // of texts, from 1
+	numbers *numbers
 	lengths []byte
 	texts   []byte
 	fields  []byte
@@ -48,8 +48,8 @@ func (w *writer) repeated(field int, s string) {
 	last[1], last[0] = last[0], numbered{s, n}
 }
 
-// writers keep the memory of writers, whose maps cost most of a small value.
-var writers = sync.Pool{New: func() any { return &writer{numbers: map[string]uint64{}} }}
+// writers keep the memory of writers, whose tables cost most of a small value.
+var writers = sync.Pool{New: func() any { return &writer{numbers: newNumbers()} }}
 
 // maxKept is how many texts a writer may have had to be used again.
 const maxKept = 20_000
@@ -57,10 +57,10 @@ const maxKept = 20_000
 func newWriter() *writer { return writers.Get().(*writer) }
 
 func (w *writer) release() {
-	if len(w.numbers) > maxKept {
+	if len(w.numbers.texts) > maxKept {
 		return
 	}
-	clear(w.numbers)
+	w.numbers.forget()
 	w.lately = [latelyFields][latelyTexts]numbered{} // which keep other memory
 	w.lengths, w.texts, w.fields, w.err = w.lengths[:0], w.texts[:0], w.fields[:0], nil
 	writers.Put(w)
@@ -72,7 +72,7 @@ func (w *writer) append(to []byte, kind byte) ([]byte, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	to = binary.AppendUvarint(append(to, form, kind), uint64(len(w.numbers)))
+	to = binary.AppendUvarint(append(to, form, kind), uint64(len(w.numbers.texts)))
 	return append(append(append(to, w.lengths...), w.texts...), w.fields...), nil
 }
 
@@ -83,19 +83,16 @@ func (w *writer) digest(d gate.Digest) { w.text(string(d)) }
 
 // text writes the number of a text, which it returns; 0 is the next of the table.
 func (w *writer) text(s string) uint64 {
-	if n, ok := w.numbers[s]; ok {
+	n := w.numbers.of(s)
+	if n == 0 && !utf8.ValidString(s) {
+		s = valid(s)
+		n = w.numbers.of(s)
+	}
+	if n > 0 {
 		w.number(n)
 		return n
 	}
-	if !utf8.ValidString(s) {
-		s = valid(s)
-		if n, ok := w.numbers[s]; ok {
-			w.number(n)
-			return n
-		}
-	}
-	n := uint64(len(w.numbers)) + 1
-	w.numbers[s] = n
+	n = w.numbers.add(s)
 	w.lengths = binary.AppendUvarint(w.lengths, uint64(len(s)))
 	w.texts = append(w.texts, s...)
 	w.number(0)
