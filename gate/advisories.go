@@ -13,6 +13,8 @@ type AdvisoryData struct {
 	// Repositories are asked for newer data; empty when advisories.path is used, or this
 	// process is not configured to.
 	Repositories []string `json:"repositories"`
+	// Mirrors are these repositories, as the process that asked last found them.
+	Mirrors []AdvisoryMirror `json:"mirrors,omitempty"`
 	// Waiting says what the installation waits for while it has no data, and how far that
 	// is; "" when there is data.
 	Waiting string `json:"waiting,omitempty"`
@@ -68,6 +70,25 @@ type HeldAdvisories struct {
 	UpdatedAt time.Time `json:"updatedAt"` // of the rows that are kept
 	Reason    string    `json:"reason"`
 }
+
+// AdvisoryMirror is how one repository of advisory data is.
+type AdvisoryMirror struct {
+	Repository string `json:"repository"`
+	// State is unasked, ok, failing (its last answer could not be used) or resting
+	// (likewise, and it is not asked until RestsUntil).
+	State string `json:"state"`
+	// AskedAt is when it was asked last, WorkedAt when its answer could last be used,
+	// FailedAt when one could not, and LastError why. Zero: never, as far as is known.
+	AskedAt    time.Time `json:"askedAt,omitzero"`
+	WorkedAt   time.Time `json:"workedAt,omitzero"`
+	FailedAt   time.Time `json:"failedAt,omitzero"`
+	LastError  string    `json:"lastError,omitempty"`
+	RestsUntil time.Time `json:"restsUntil,omitzero"`
+	Failures   int       `json:"failures"` // in a row
+}
+
+// Fails reports whether the last answer of the repository could not be used.
+func (m AdvisoryMirror) Fails() bool { return m.Failures > 0 }
 
 // AdvisoryDownload is a download that is under way.
 type AdvisoryDownload struct {

@@ -21,8 +21,11 @@ import (
 // bundleFile is the first file of a bundle.
 const bundleFile = "bundle.json"
 
-// bundleFormat is the layout of a bundle.
-const bundleFormat = 1
+// The layouts of a bundle: that of a signed one has signatureFile after bundleFile.
+const (
+	bundleFormat = 1
+	signedFormat = 2
+)
 
 // bundleHead says what a bundle holds.
 type bundleHead struct {
@@ -31,12 +34,21 @@ type bundleHead struct {
 	UpdatedAt time.Time   `json:"updatedAt"`
 	MadeAt    time.Time   `json:"madeAt"`
 	Bytes     int64       `json:"bytes"` // of trivy.db
+	// Files are the digests of the small files of a signed bundle. Content covers trivy.db
+	// and not all that these say.
+	Files map[string]gate.Digest `json:"files,omitempty"`
 }
 
 // Export writes the generation in dir, a kept one or a directory of an operator, to w as a
 // bundle, after checking it completely. Errors: gate.ErrInvalid (the data), gate.ErrResource
 // (the file cannot be written), gate.ErrTimeout.
 func Export(ctx context.Context, dir string, w io.Writer, now time.Time) (*Database, error) {
+	return ExportSigned(ctx, dir, w, now, nil)
+}
+
+// ExportSigned is Export with a signature: sign makes an envelope of content of the type
+// [BundleType]; nil signs nothing.
+func ExportSigned(ctx context.Context, dir string, w io.Writer, now time.Time, sign func(content []byte) (envelope []byte, err error)) (*Database, error) {
 	db, err := Inspect(ctx, dir, now)
 	if err != nil {
 		return nil, err
@@ -56,12 +68,8 @@ func Export(ctx context.Context, dir string, w io.Writer, now time.Time) (*Datab
 		return nil, err
 	}
 	archive := tar.NewWriter(zip)
-	head, err := json.MarshalIndent(bundleHead{bundleFormat, db.Content, db.UpdatedAt, now.UTC().Truncate(time.Second), db.Summary.Bytes}, "", "  ")
-	if err == nil {
-		err = putFile(archive, bundleFile, head)
-	}
-	if err == nil {
-		text, err = db.Manifest.encode()
+	if text, err = db.Manifest.encode(); err == nil {
+		err = putHead(archive, db, dir, text, now, sign)
 	}
 	if err == nil {
 		err = putFile(archive, manifestFile, text)
@@ -107,8 +115,15 @@ func putFrom(ctx context.Context, archive *tar.Writer, name, path string) error 
 // damaged, or larger than it says, is left. Errors: gate.ErrInvalid (the bundle, or out
 // holds something else), gate.ErrTooLarge, gate.ErrResource, gate.ErrTimeout.
 func Import(ctx context.Context, r io.Reader, out string, now time.Time) (*Database, error) {
+	return ImportSigned(ctx, r, out, now, nil)
+}
+
+// ImportSigned is Import of what open accepts the signature of: it verifies an envelope and
+// returns the content that was signed, of the type [BundleType]. nil looks at no signature;
+// otherwise a bundle without one is refused.
+func ImportSigned(ctx context.Context, r io.Reader, out string, now time.Time, open func(envelope []byte) (content []byte, err error)) (*Database, error) {
 	return publishAt(out, func(tmp string) (*Database, error) {
-		head, err := unpackBundle(ctx, r, tmp)
+		head, err := unpackBundle(ctx, r, tmp, open)
 		if err != nil {
 			return nil, fmt.Errorf("reading the bundle: %w", err)
 		}
@@ -121,7 +136,7 @@ func Import(ctx context.Context, r io.Reader, out string, now time.Time) (*Datab
 
 // unpackBundle writes the files of a bundle into dir. The names, their order and their
 // kinds are fixed: nothing else is in one.
-func unpackBundle(ctx context.Context, r io.Reader, dir string) (head bundleHead, err error) {
+func unpackBundle(ctx context.Context, r io.Reader, dir string, open func([]byte) ([]byte, error)) (head bundleHead, err error) {
 	zip, err := gzip.NewReader(r)
 	if err != nil {
 		return head, fmt.Errorf("it is not compressed with gzip: %w: %w", err, gate.ErrInvalid)
@@ -134,10 +149,13 @@ func unpackBundle(ctx context.Context, r io.Reader, dir string) (head bundleHead
 	switch {
 	case err != nil:
 		return head, fmt.Errorf("%s: %w: %w", bundleFile, err, gate.ErrInvalid)
-	case head.Format != bundleFormat:
-		return head, fmt.Errorf("it has format %d, this version reads format %d: %w", head.Format, bundleFormat, gate.ErrInvalid)
+	case head.Format != bundleFormat && head.Format != signedFormat:
+		return head, fmt.Errorf("it has format %d, this version reads %d and %d: %w", head.Format, bundleFormat, signedFormat, gate.ErrInvalid)
 	case !head.Content.Valid() || head.Bytes <= 0 || head.Bytes > maxDatabaseBytes:
 		return head, fmt.Errorf("%s names no content, or %d bytes: %w", bundleFile, head.Bytes, gate.ErrInvalid)
+	}
+	if err := head.verify(archive, text, open); err != nil {
+		return head, err
 	}
 	if have, known := freeBytes(dir); known && have < head.Bytes+spare {
 		return head, fmt.Errorf("it needs %s in %q, and %s are free: %w", gate.ByteSize(head.Bytes+spare), filepath.Dir(dir), gate.ByteSize(max(have, 0)), gate.ErrResource)
@@ -153,6 +171,15 @@ func unpackBundle(ctx context.Context, r io.Reader, dir string) (head bundleHead
 	}
 	if _, err := archive.Next(); !errors.Is(err, io.EOF) {
 		return head, fmt.Errorf("it holds more than the files of a generation: %w", gate.ErrInvalid)
+	}
+	for name, want := range head.Files {
+		content, err := gate.ReadSmallFile(filepath.Join(dir, filepath.Base(name)))
+		if err != nil {
+			return head, resourceError("reading "+filepath.Base(name), err)
+		}
+		if digestOf(content) != want {
+			return head, fmt.Errorf("%s is not the one that was signed: %w", gate.Quoted(name, 100), gate.ErrInvalid)
+		}
 	}
 	return head, nil
 }
@@ -182,21 +209,10 @@ func takeInto(ctx context.Context, archive *tar.Reader, name string, most int64,
 	if err := next(archive, name, most); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return resourceError("writing advisory data", err)
-	}
-	defer f.Close()
-	if _, err := copyContext(ctx, f, archive); err != nil {
-		if errors.Is(err, gate.ErrTimeout) {
-			return err
-		}
-		return resourceError("writing "+name, err)
-	}
-	if err := f.Sync(); err != nil {
-		return resourceError("writing advisory data", err)
-	}
-	return f.Close()
+	return writeNew(path, 0o644, func(f io.Writer) error {
+		_, err := transfer(ctx, f, archive, func(err error) error { return resourceError("reading "+name, err) })
+		return err
+	})
 }
 
 // NewestKept is the directory of the newest generation that a server keeps in dataDir.

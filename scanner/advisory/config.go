@@ -44,11 +44,22 @@ type Config struct {
 	SweepGrace time.Duration `yaml:"sweepGrace"`
 	// Keys are files with public keys that a downloaded database must be signed by.
 	Keys []string `yaml:"keys"`
+	// Signing is how "advisories export" signs a bundle.
+	Signing SigningConfig `yaml:"signing"`
 	// Java is the index of Java archives, used when images are analysed.
 	Java JavaConfig `yaml:"java"`
 	// EPSS and KEV are files joined when policies are evaluated; "" is none.
 	EPSS string `yaml:"epss"`
 	KEV  string `yaml:"kev"`
+}
+
+// SigningConfig is the key that bundles are signed with; its public part is what
+// advisories.keys has where they are imported.
+type SigningConfig struct {
+	// KeyFile is a file with the private key (PEM); "" signs nothing.
+	KeyFile string `yaml:"keyFile"`
+	// PasswordFile is a file with the password of an encrypted key; "" for one that is not.
+	PasswordFile string `yaml:"passwordFile"`
 }
 
 // JavaConfig names the index of Java archives.
@@ -110,6 +121,9 @@ func (c Config) Validate() error {
 	}
 	if c.Refresh < time.Minute {
 		bad("refresh", "got %v, want 1m or more", c.Refresh)
+	}
+	if c.Signing.PasswordFile != "" && c.Signing.KeyFile == "" {
+		bad("signing.passwordFile", "got %q without signing.keyFile: name the key that it opens", c.Signing.PasswordFile)
 	}
 	errs = append(errs, validateRepositories("repositories", c.Repositories)...)
 	if err := download.CheckKeys(c.Keys); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -41,27 +42,63 @@ func (s signature) equal(o signature) bool {
 	return same(s.database, o.database) && same(s.metadata, o.metadata)
 }
 
+// writeNew makes a file that is not there yet, of what write puts into it, and has it on
+// the disk. Errors: those of write; gate.ErrResource, gate.ErrInvalid.
+func writeNew(path string, mode os.FileMode, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return resourceError("writing advisory data", err)
+	}
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return resourceError("writing advisory data", err)
+	}
+	return nil
+}
+
+// transfer copies what src has into a file of [writeNew]. A failure of src is worded by
+// broken; one of the disk is not, so that no source is blamed for it. Errors besides those
+// of broken: gate.ErrResource, gate.ErrInvalid, gate.ErrTimeout.
+func transfer(ctx context.Context, dst io.Writer, src io.Reader, broken func(error) error) (int64, error) {
+	from := &source{Reader: src}
+	n, err := copyContext(ctx, dst, from)
+	switch {
+	case err == nil, errors.Is(err, gate.ErrTimeout):
+		return n, err
+	case from.err != nil:
+		return n, broken(from.err)
+	}
+	return n, resourceError("writing advisory data", err)
+}
+
+// source remembers that reading failed.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
 func copyFile(ctx context.Context, from, to string) error {
+	unread := func(err error) error { return fmt.Errorf("copying advisory data: %w: %w", err, gate.ErrInvalid) }
 	src, err := os.Open(from)
 	if err != nil {
-		return fmt.Errorf("copying advisory data: %w: %w", err, gate.ErrInvalid)
+		return unread(err)
 	}
 	defer src.Close()
-	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return resourceError("copying advisory data", err)
-	}
-	defer dst.Close()
-	if _, err := copyContext(ctx, dst, src); err != nil {
-		if errors.Is(err, gate.ErrTimeout) {
-			return err
-		}
-		return resourceError("copying advisory data", err)
-	}
-	if err := dst.Sync(); err != nil {
-		return resourceError("copying advisory data", err)
-	}
-	return dst.Close()
+	return writeNew(to, 0o600, func(dst io.Writer) error {
+		_, err := transfer(ctx, dst, src, unread)
+		return err
+	})
 }
 
 // writeManifest puts the manifest of a generation beside its files, complete or not at

@@ -85,9 +85,6 @@ func (m *Manager) Serve() http.Handler {
 // was not tried; what failed is in the log and the status.
 func (r *Refresher) obtain(ctx context.Context) error {
 	m := r.Manager
-	if m.config.Path != "" {
-		return nil // the operator brings the data to each process
-	}
 	active, ok, err := m.member.Active(ctx)
 	if err != nil || !ok || m.kept(ctx, active.Content) != nil {
 		return err
@@ -147,7 +144,7 @@ func (r *Refresher) obtainOnce(ctx context.Context, active agree.Activation) err
 		}
 		errs = append(errs, fmt.Errorf("from %s: %w", origin, err))
 	}
-	if len(errs) == 1 && origin == "" {
+	if len(errs) == 1 && (origin == "" || r.Mirrors == nil) {
 		errs = append([]error{errors.New("no process keeps it")}, errs...)
 	}
 	return fmt.Errorf("%w", joined(errs))
@@ -231,22 +228,16 @@ func (r *Refresher) fetchFile(ctx context.Context, url, path string, most int64)
 	case res.StatusCode != http.StatusOK:
 		return fmt.Errorf("it answered %d: %w", res.StatusCode, gate.ErrRegistryUnavailable)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return resourceError("writing advisory data", err)
-	}
-	defer f.Close()
-	n, err := io.Copy(f, io.LimitReader(res.Body, most+1))
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", gate.ErrTimeout, ctx.Err())
-	case err != nil:
-		return fmt.Errorf("reading %s: %w: %w", filepath.Base(path), gate.ErrRegistryUnavailable, err)
-	case n > most:
-		return fmt.Errorf("%s has more than %s: %w", filepath.Base(path), gate.ByteSize(most), gate.ErrTooLarge)
-	}
-	if err := f.Sync(); err != nil {
-		return resourceError("writing advisory data", err)
-	}
-	return f.Close()
+	return writeNew(path, 0o600, func(f io.Writer) error {
+		n, err := transfer(ctx, f, io.LimitReader(res.Body, most+1), func(err error) error {
+			if ctx.Err() != nil {
+				return fmt.Errorf("%w: %w", gate.ErrTimeout, ctx.Err())
+			}
+			return fmt.Errorf("reading %s: %w: %w", filepath.Base(path), gate.ErrRegistryUnavailable, err)
+		})
+		if err == nil && n > most {
+			err = fmt.Errorf("%s has more than %s: %w", filepath.Base(path), gate.ByteSize(most), gate.ErrTooLarge)
+		}
+		return err
+	})
 }

@@ -95,15 +95,11 @@ func (r *Refresher) Run(ctx context.Context) {
 	tick := time.NewTicker(refreshTick)
 	defer tick.Stop()
 	for {
-		s, err := r.glance(ctx)
-		if err == nil {
-			err = r.tell(ctx, s)
-		}
-		r.trouble(ctx, err)
+		s, ok := r.tick(ctx)
 		select {
 		case <-free:
 			turn.Go(func() {
-				if err == nil {
+				if ok {
 					r.turn(ctx, s)
 				}
 				free <- struct{}{}
@@ -144,14 +140,19 @@ func (r *Refresher) trouble(ctx context.Context, err error) {
 	}
 }
 
-// Tell says in the store what this process keeps, and takes from there what it waits for.
-func (r *Refresher) Tell(ctx context.Context) {
+// tick reads what a turn goes by, and tells of this process; ok is false when the store
+// does not answer.
+func (r *Refresher) tick(ctx context.Context) (s seen, ok bool) {
 	s, err := r.glance(ctx)
 	if err == nil {
 		err = r.tell(ctx, s)
 	}
 	r.trouble(ctx, err)
+	return s, err == nil
 }
+
+// Tell says in the store what this process keeps, and takes from there what it waits for.
+func (r *Refresher) Tell(ctx context.Context) { r.tick(ctx) }
 
 func (r *Refresher) tell(ctx context.Context, s seen) error {
 	r.Manager.setOrders(s.orders)
@@ -235,6 +236,7 @@ func (r *Refresher) finish(ctx context.Context, st refreshState, out outcome, fa
 		if out.offered != nil {
 			st.Offered = out.offered
 		}
+		st.Mirrors = r.mirrors(st.Mirrors)
 		r.sayOutcome(&st, failed)
 		st.NextAt = now.Add(st.wait(failed, r.Every, r.Manager.Status().Generation.Number > 0)).UTC()
 	}

@@ -31,6 +31,7 @@ type refreshState struct {
 	// gone back from, or was refused.
 	Settled gate.Digest             `json:"settled,omitempty"`
 	Offered *gate.OfferedAdvisories `json:"offered,omitempty"`
+	Mirrors []gate.AdvisoryMirror   `json:"mirrors,omitempty"`
 
 	version int64
 }
@@ -93,6 +94,7 @@ func (st refreshState) show(v *gate.AdvisoryData, now time.Time, hasData bool) {
 	if st.Holder != "" && now.Before(st.Until) {
 		v.Download = cmp.Or(st.Download, &gate.AdvisoryDownload{By: st.Holder, Doing: "asking"})
 	}
+	v.Mirrors = st.Mirrors
 	if len(v.Repositories) > 0 && !hasData {
 		v.Waiting = st.waiting(now)
 	}

@@ -97,6 +97,9 @@ func (m *Manager) notes(s Status, now time.Time) (notes []string) {
 	if st := m.refreshed; m.downloads && m.loaded != nil && st.Failures > 0 {
 		notes = append(notes, fmt.Sprintf("no newer data could be had, tried %d times: %s; the next try is at %s", st.Failures, st.Problem, st.NextAt.UTC().Format(time.RFC3339)))
 	}
+	if m.downloads && m.refreshed.Failures == 0 { // else the problem names them
+		notes = append(notes, mirrorNotes(m.refreshed.Mirrors)...)
+	}
 	for _, h := range s.Held {
 		old := m.config.TooOld(h.UpdatedAt, now)
 		if old != "" {

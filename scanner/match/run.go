@@ -150,7 +150,7 @@ func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
 			r.problem("%s", p)
 		}
 		judged, read = true, bucket
-		r.look(bucket, drv)
+		r.look(bucket, target.OS.Family, drv)
 		return nil
 	})
 	if err != nil || !judged {
@@ -187,16 +187,18 @@ func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
 	return r.steps(ctx, q)
 }
 
-// look notes which buckets the detector of the distribution reads: bucket, "" for those of
-// Red Hat. What a supplier's reads is not known.
-func (r *run) look(bucket string, drv driver.Driver) {
+// look notes which buckets the detector of the distribution reads: bucket, or those of Red
+// Hat. What a supplier's reads is not known.
+func (r *run) look(bucket string, family ftypes.OSType, drv driver.Driver) {
 	switch {
 	case drv != nil:
 		r.anywhere = true
 	case bucket != "":
 		r.uses = append(r.uses, bucket)
-	default:
+	case family == ftypes.RedHat || family == ftypes.CentOS:
 		r.uses = append(r.uses, "Red Hat", "Red Hat CPE")
+	default:
+		r.anywhere = true
 	}
 }
 

@@ -278,6 +278,10 @@ func (a *App) secretFiles() []string {
 		filepath.Join(own, "authority.pem"), filepath.Join(own, "serving.pem"),
 	}
 	files = append(files, a.Config.Store.SecretFiles()...)
+	files = append(files, a.Config.Advisories.Signing.KeyFile, a.Config.Advisories.Signing.PasswordFile)
+	for _, r := range a.Config.Advisories.Repositories {
+		files = append(files, r.PasswordFile)
+	}
 	for _, c := range a.Config.Admission.Clusters {
 		files = append(files, c.TokenFile)
 	}

@@ -50,7 +50,9 @@ type ListenConfig struct {
 	Webhooks  string `yaml:"webhooks"`  // "" = on http
 	Admission string `yaml:"admission"` // TLS
 	Private   string `yaml:"private"`   // metrics and health
-	Debug     string `yaml:"debug"`     // pprof; "" = off
+	// PrivateURL is where other processes reach the private listener; "" is found out.
+	PrivateURL string `yaml:"privateURL"`
+	Debug      string `yaml:"debug"` // pprof; "" = off
 }
 
 // HTTPConfig is about the public listener.
@@ -251,6 +253,15 @@ func wildcard(host string) bool {
 
 func (c Config) validateListen(list *Findings) {
 	c.validateAddresses(list)
+	if own := c.Listen.PrivateURL; own != "" {
+		u, err := url.Parse(own)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil:
+			list.bad("listen.privateURL", "%q is not an address such as http://10.0.0.5:9090", own)
+		case c.Listen.Private == "":
+			list.bad("listen.privateURL", "got %q, but listen.private is empty, so that nothing listens there", own)
+		}
+	}
 	if slices.Contains(c.Roles, RoleAdmission) && c.Listen.Admission == "" {
 		list.bad("listen.admission", "empty; give host:port, or leave the role admission out of roles")
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/advisory/download"
 	"github.com/digestgate/digestgate/scanner/registry"
@@ -31,6 +32,18 @@ func (a *App) newMirrors(r *advisory.Refresher) (advisory.Mirrors, error) {
 	a.onClose(d.Close)
 	d.Describe(a.Metrics)
 	return mirrors{d}, nil
+}
+
+// States implements advisory.Stated.
+func (m mirrors) States() []gate.AdvisoryMirror {
+	var list []gate.AdvisoryMirror
+	for _, s := range m.Downloader.Mirrors() {
+		list = append(list, gate.AdvisoryMirror{
+			Repository: s.Repository, State: string(s.State), AskedAt: s.AskedAt, WorkedAt: s.WorkedAt,
+			FailedAt: s.FailedAt, LastError: s.LastError, RestsUntil: s.RestsUntil, Failures: s.Failures,
+		})
+	}
+	return list
 }
 
 // Fetch implements advisory.Mirrors.

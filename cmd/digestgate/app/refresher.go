@@ -3,6 +3,7 @@ package app
 import (
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/outbound"
@@ -53,10 +54,14 @@ func peerClient() *http.Client {
 
 // privateURL is where other processes reach the private listener: at its own address, or
 // at the one from which this machine reaches the store where it listens on all of them.
-// "" when there is no private listener, or no other process.
+// "" when there is no private listener, or no other process. Behind a translation of
+// addresses neither is right, and listen.privateURL says it.
 func (a *App) privateURL(listens net.Addr) string {
 	if listens == nil || !a.Config.Store.Shared() {
 		return ""
+	}
+	if own := a.Config.Listen.PrivateURL; own != "" {
+		return strings.TrimRight(own, "/")
 	}
 	host, port, err := net.SplitHostPort(listens.String())
 	if err != nil {

@@ -158,7 +158,7 @@ func printAdvisories(w io.Writer, v gate.AdvisoryData) error {
 			row(name, "none")
 			return
 		}
-		row(name, "generation %d, %s, data of %s", g.Number, g.Content.Short(), g.UpdatedAt.UTC().Format(time.RFC3339))
+		row(name, "generation %d, %s, %s", g.Number, g.Content.Short(), dataOf(g.UpdatedAt))
 		for _, s := range g.Sources {
 			if s.From != "" {
 				row("", "from %s", gate.Printable(s.From, 200))
@@ -169,6 +169,9 @@ func printAdvisories(w io.Writer, v gate.AdvisoryData) error {
 		}
 	}
 	generation("in force", v.InForce)
+	if v.InForce.Number > 0 { // whole, as "accept" wants it
+		row("", "content %s", v.InForce.Content)
+	}
 	generation("before", v.Before)
 	if b := v.RolledBack; b != nil {
 		row("rolled back", "from generation %d, data of %s, by %s at %s: %s", b.Number, b.UpdatedAt.UTC().Format(time.RFC3339), gate.Printable(b.By, 100), b.At.UTC().Format(time.RFC3339), gate.Printable(b.Reason, 200))
@@ -188,14 +191,17 @@ func printRefresh(row func(name, format string, args ...any), v gate.AdvisoryDat
 	if len(v.Repositories) > 0 {
 		row("repositories", "%s", gate.Printable(strings.Join(v.Repositories, ", "), 500))
 	}
+	for _, m := range v.Mirrors {
+		row("repository", "%s: %s", gate.Printable(m.Repository, 200), mirrorText(m))
+	}
 	if !v.CheckedAt.IsZero() {
 		row("asked", "at %s by %s, again at %s", v.CheckedAt.UTC().Format(time.RFC3339), gate.Printable(v.CheckedBy, 100), v.NextAt.UTC().Format(time.RFC3339))
 	}
 	if d := v.Download; d != nil {
-		row("under way", "%s %s: %s of %s, by %s", d.Doing, gate.Printable(d.Repository, 200), gate.ByteSize(d.Done), gate.ByteSize(d.Total), gate.Printable(d.By, 100))
+		row("under way", "%s %s%s, by %s", gate.Printable(d.Doing, 40), gate.Printable(d.Repository, 200), howFar(d), gate.Printable(d.By, 100))
 	}
 	if o := v.Offered; o != nil {
-		row("offered", "%s, data of %s", gate.Printable(o.From, 200), o.UpdatedAt.UTC().Format(time.RFC3339))
+		row("offered", "%s, %s", gate.Printable(o.From, 200), dataOf(o.UpdatedAt))
 		if o.Content != "" {
 			row("", "content %s", o.Content)
 		}
@@ -208,4 +214,44 @@ func printRefresh(row func(name, format string, args ...any), v gate.AdvisoryDat
 	} else if v.Problem != "" {
 		row("problem", "%s (%d times in a row)", gate.Printable(v.Problem, 500), v.Failures)
 	}
+}
+
+// mirrorText is how a repository is, for people.
+func mirrorText(m gate.AdvisoryMirror) string {
+	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	text := gate.Printable(m.State, 20)
+	if m.Fails() {
+		text = fmt.Sprintf("could not be used %d times in a row", m.Failures)
+	}
+	if !m.RestsUntil.IsZero() {
+		text += ", not asked until " + at(m.RestsUntil)
+	}
+	worked := "never"
+	if !m.WorkedAt.IsZero() {
+		worked = at(m.WorkedAt)
+	}
+	text += "; last success: " + worked
+	if !m.FailedAt.IsZero() {
+		text += fmt.Sprintf("; last failure: %s, %s", at(m.FailedAt), gate.Printable(m.LastError, 300))
+	}
+	return text
+}
+
+// dataOf says of when data is; it may not be known here, or not at all.
+func dataOf(at time.Time) string {
+	if !gate.AgeKnown(at) {
+		return "data of an unknown time"
+	}
+	return "data of " + at.UTC().Format(time.RFC3339)
+}
+
+// howFar is how much of a download there is, "" before that is known.
+func howFar(d *gate.AdvisoryDownload) string {
+	switch {
+	case d.Total > 0:
+		return fmt.Sprintf(": %s of %s", gate.ByteSize(d.Done), gate.ByteSize(d.Total))
+	case d.Done > 0:
+		return fmt.Sprintf(": %s", gate.ByteSize(d.Done))
+	}
+	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -24,12 +25,13 @@ import (
 // no directory is named.
 func NewAdvisoriesCommand(o *app.Options, server []*cobra.Command, ask func(status *cobra.Command, o *app.Options, hasPath func() bool)) *cobra.Command {
 	cmd := &cobra.Command{Use: "advisories", Short: "Build, inspect and move advisory data, and have a server update it or go back"}
-	status := newAdvisoriesStatusCommand(o)
+	load := sync.OnceValues(o.Load)
+	status := newAdvisoriesStatusCommand(load)
 	ask(status, o, func() bool {
 		if path, err := status.Flags().GetString("path"); err == nil && path != "" {
 			return true
 		}
-		config, err := o.Load()
+		config, err := load()
 		return err != nil || config.Advisories.Path != ""
 	})
 	cmd.AddCommand(newAdvisoriesBuildCommand(), status, newAdvisoriesExportCommand(o), newAdvisoriesImportCommand(o))
@@ -126,22 +128,22 @@ type databaseStatus struct {
 
 // loadPath reads the configuration, and sets a directory that no flag names to its
 // advisories.path.
-func loadPath(o *app.Options, path *string) (app.Config, error) {
-	config, err := o.Load()
+func loadPath(load func() (app.Config, error), path *string) (app.Config, error) {
+	config, err := load()
 	if err == nil && *path == "" {
 		*path = config.Advisories.Path
 	}
 	return config, err
 }
 
-func newAdvisoriesStatusCommand(o *app.Options) *cobra.Command {
+func newAdvisoriesStatusCommand(load func() (app.Config, error)) *cobra.Command {
 	var path, format string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Check the advisory database at advisories.path, or ask a server how its data stands",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := loadPath(o, &path)
+			config, err := loadPath(load, &path)
 			if err != nil {
 				return err
 			}

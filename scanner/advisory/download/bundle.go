@@ -1,7 +1,6 @@
 package download
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"strings"
 
 	cosign "github.com/sigstore/cosign/v2/pkg/types"
-	"github.com/sigstore/sigstore/pkg/signature/dsse"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -145,14 +143,11 @@ func (d *Downloader) verifyEnvelope(bundle []byte, of gate.Digest) (by string, e
 	if len(b.Envelope) == 0 {
 		return "", errors.New("it does not hold a signed statement")
 	}
-	for _, k := range d.keys {
-		var content []byte
-		verifier := dsse.WrapVerifier(k.verifier, dsse.WithExpectedPayloadType(cosign.IntotoPayloadType), dsse.WithDecodedPayload(&content))
-		if verifier.VerifySignature(bytes.NewReader(b.Envelope), nil) == nil {
-			return k.file, checkStatement(content, of)
-		}
+	content, by, err := openEnvelope(d.keys, b.Envelope, cosign.IntotoPayloadType)
+	if err != nil {
+		return "", err
 	}
-	return "", errors.New("none of advisories.keys has made it")
+	return by, checkStatement(content, of)
 }
 
 func checkStatement(content []byte, of gate.Digest) error {

@@ -1,6 +1,10 @@
 package download
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // The outcomes of a download.
 const (
@@ -41,14 +45,43 @@ func (d *Downloader) Describe(reg prometheus.Registerer) {
 			continue // written twice
 		}
 		described[m.Name()] = true
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "digestgate_advisories_mirror_usable", Help: "1 when the last answer of the repository could be used or it was not asked yet, 0 when not.",
-			ConstLabels: prometheus.Labels{"artifact": d.artifact.Name, "repository": m.Name()},
-		}, func() float64 {
-			if s := m.status(d.now()).State; s == MirrorOK || s == MirrorUnasked {
-				return 1
-			}
-			return 0
-		}))
+		labels := prometheus.Labels{"artifact": d.artifact.Name, "repository": m.Name()}
+		for _, g := range []struct {
+			prometheus.GaugeOpts
+			value func(Mirror) float64
+		}{
+			{prometheus.GaugeOpts{
+				Name: "digestgate_advisories_mirror_usable", Help: "1 when the last answer of the repository could be used or it was not asked yet, 0 when not.", ConstLabels: labels,
+			}, usable},
+			{prometheus.GaugeOpts{
+				Name: "digestgate_advisories_mirror_success_timestamp_seconds", Help: "When an answer of the repository could last be used; 0: not since this process started.", ConstLabels: labels,
+			}, func(s Mirror) float64 { return seconds(s.WorkedAt) }},
+			{prometheus.GaugeOpts{
+				Name: "digestgate_advisories_mirror_rests_until_timestamp_seconds", Help: "Until when the repository is not asked, because it failed; 0: it may be asked.", ConstLabels: labels,
+			}, restsUntil},
+		} {
+			reg.MustRegister(prometheus.NewGaugeFunc(g.GaugeOpts, func() float64 { return g.value(m.status(d.now())) }))
+		}
 	}
+}
+
+func usable(s Mirror) float64 {
+	if s.State == MirrorOK || s.State == MirrorUnasked {
+		return 1
+	}
+	return 0
+}
+
+func restsUntil(s Mirror) float64 {
+	if s.State != MirrorResting {
+		return 0
+	}
+	return seconds(s.RestsUntil)
+}
+
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
 }

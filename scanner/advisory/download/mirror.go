@@ -56,7 +56,10 @@ func (m *mirror) works(now time.Time) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	news = m.state.Failures > 0
-	m.state = Mirror{Repository: m.state.Repository, State: MirrorOK, Offered: m.state.Offered, AskedAt: now}
+	m.state = Mirror{
+		Repository: m.state.Repository, State: MirrorOK, Offered: m.state.Offered, AskedAt: now,
+		WorkedAt: now, FailedAt: m.state.FailedAt, LastError: m.state.LastError,
+	}
 	return news
 }
 
@@ -68,6 +71,7 @@ func (m *mirror) fails(err error, now time.Time) (until time.Time, news bool) {
 	defer m.mu.Unlock()
 	news = m.state.Problem != problem
 	m.state.Problem, m.state.AskedAt, m.state.State = problem, now, MirrorFailing
+	m.state.FailedAt, m.state.LastError = now, problem
 	m.state.Failures++
 	var refused *refusedError
 	if errors.As(err, &refused) {

@@ -68,4 +68,9 @@ type Mirror struct {
 	RestsUntil time.Time   `json:"restsUntil,omitzero"` //
 	Problem    string      `json:"problem,omitempty"`   // why its last answer could not be used; one line
 	Failures   int         `json:"failures,omitempty"`  // in a row
+	// WorkedAt is when its answer could last be used; FailedAt when one could not, and
+	// LastError why: both stay when it works again. Zero: not since this process started.
+	WorkedAt  time.Time `json:"workedAt,omitzero"`
+	FailedAt  time.Time `json:"failedAt,omitzero"`
+	LastError string    `json:"lastError,omitempty"`
 }
