@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/digestgate/digestgate/scanner/advisory/coverage"
 )
 
 // Root buckets of trivy-db that hold something else than advisories
@@ -23,7 +25,7 @@ const (
 
 func isAdvisoryBucket(name string) bool {
 	switch name {
-	case detailBucket, sourceBucket, redHatCPEBucket, buildingAdvisory, buildingDetail, buildingID:
+	case detailBucket, sourceBucket, redHatCPEBucket, coverage.RootBucket, buildingAdvisory, buildingDetail, buildingID:
 		return false
 	}
 	return true
@@ -59,6 +61,8 @@ type Summary struct {
 	Vulnerabilities int           `json:"vulnerabilities"`     // records with severity, title, references
 	Bytes           int64         `json:"bytes"`               // size of trivy.db
 	RedHatCPE       int           `json:"redHatCPE,omitempty"` // products that Red Hat's content sets are mapped to
+	// Coverage is what the sources of a database that was built here say about its buckets.
+	Coverage []coverage.Record `json:"coverage,omitempty"`
 }
 
 // Advisories is the number over all buckets.

@@ -15,9 +15,9 @@ import (
 // BuildOptions says what a database is built from. See docs/advisories.md for
 // the formats of the sources.
 type BuildOptions struct {
-	// From holds the sources; every .json, .yaml and .yml file in it is read,
-	// its format is recognised by its content, and a file of no known format
-	// ends the build. Other files are ignored.
+	// From holds the sources; every .json, .yaml, .yml and .xml file in it is read, also
+	// packed (.gz, .xz, .zst, .bz2), its format is recognised by its content, and a file
+	// of no known format ends the build. Other files are ignored.
 	From fs.FS
 	// Out is the directory to make. An existing one is replaced only if it
 	// holds nothing but a database.
@@ -38,6 +38,9 @@ type BuildResult struct {
 	// Skipped counts what was left out, by reason: withdrawn entries,
 	// ecosystems that Trivy's detectors do not know.
 	Skipped map[string]int
+	// LeftOut is what could not be understood, by file and bucket, and left out: each may
+	// be a vulnerability that is not found.
+	LeftOut []LeftOut
 	// Undated says which sources state no time; "" when the time of the data is
 	// known.
 	Undated string
@@ -63,6 +66,7 @@ func Build(ctx context.Context, o BuildOptions) (BuildResult, error) {
 	if err := c.readAll(ctx, o.From); err != nil {
 		return BuildResult{}, err
 	}
+	c.settleAll()
 	if len(c.buckets) == 0 {
 		return BuildResult{}, fmt.Errorf("building advisory database: the %d files of the source hold no advisories: %w", c.files, gate.ErrInvalid)
 	}
@@ -80,7 +84,7 @@ func Build(ctx context.Context, o BuildOptions) (BuildResult, error) {
 	if err != nil {
 		return BuildResult{}, err
 	}
-	return BuildResult{Database: *db, Files: c.files, Skipped: c.skipped, Undated: undated}, nil
+	return BuildResult{Database: *db, Files: c.files, Skipped: c.skipped, LeftOut: c.allLeftOut(), Undated: undated}, nil
 }
 
 // publish writes, checks and renames.

@@ -15,6 +15,7 @@ import (
 	"github.com/aquasecurity/trivy-db/pkg/types"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/format"
 )
 
 // maxSourceBytes bounds one source file. The largest known is Debian's tracker
@@ -29,6 +30,8 @@ type collection struct {
 	details map[string]map[types.SourceID]types.VulnerabilityDetail
 	files   int
 	skipped map[string]int
+	leftOut map[string]*LeftOut
+	feeds   map[string]*feed // by directory
 	ages    ages
 }
 
@@ -37,6 +40,13 @@ type bucketData struct {
 	source types.DataSource
 	// packages is package name, vulnerability, advisory.
 	packages map[string]map[string]types.Advisory
+	// said is what vendors' advisories say, by the same keys, until all of them are read.
+	said map[string]map[string][]said
+
+	kinds   map[string]bool // formats of its sources
+	newest  time.Time       // advisory
+	unfixed bool            // a source tells of flaws without a fix
+	gaps    int             // statements that could not be understood
 }
 
 func newCollection(now time.Time) *collection {
@@ -44,6 +54,8 @@ func newCollection(now time.Time) *collection {
 		buckets: map[string]*bucketData{},
 		details: map[string]map[types.SourceID]types.VulnerabilityDetail{},
 		skipped: map[string]int{},
+		leftOut: map[string]*LeftOut{},
+		feeds:   map[string]*feed{},
 		ages:    ages{now: now, newest: map[string]time.Time{}},
 	}
 }
@@ -68,6 +80,9 @@ func (b *bucketData) put(pkg, id string, adv types.Advisory, merge func(old, adv
 	}
 	if old, ok := advs[id]; ok {
 		adv = merge(old, adv)
+	}
+	if adv.FixedVersion == "" && adv.Status != 0 {
+		b.unfixed = true
 	}
 	advs[id] = adv
 }
@@ -121,9 +136,11 @@ func (c *collection) readAll(ctx context.Context, from fs.FS) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("reading advisory sources: %w: %w", gate.ErrTimeout, err)
 		}
-		switch path.Ext(name) {
-		case ".json", ".yaml", ".yml":
-		default:
+		if entry.IsDir() {
+			return c.readFeed(from, name)
+		}
+		kind := sourceKind(name)
+		if kind == "" || path.Base(name) == feedFile {
 			return nil
 		}
 		info, err := fs.Stat(from, name) // follows a symbolic link
@@ -133,12 +150,8 @@ func (c *collection) readAll(ctx context.Context, from fs.FS) error {
 		if !info.Mode().IsRegular() {
 			return nil
 		}
-		data, err := readSource(from, name)
-		if err != nil {
+		if err := c.readFile(from, name, kind); err != nil {
 			return err
-		}
-		if err := c.parse(name, data); err != nil {
-			return fmt.Errorf("advisory source %q: %w: %w", name, err, gate.ErrInvalid)
 		}
 		c.files++
 		return nil
@@ -151,22 +164,27 @@ func readSource(from fs.FS, name string) ([]byte, error) {
 		return nil, fmt.Errorf("reading advisory source %q: %w: %w", name, err, gate.ErrInvalid)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSourceBytes+1))
+	unpacked, err := format.Unpack(f, format.Limits{Bytes: maxSourceBytes})
 	if err != nil {
-		return nil, fmt.Errorf("reading advisory source %q: %w: %w", name, err, gate.ErrInvalid)
+		return nil, fmt.Errorf("reading advisory source %q: %w", name, err)
 	}
-	if len(data) > maxSourceBytes {
-		return nil, fmt.Errorf("reading advisory source %q: more than %s: %w", name, gate.ByteSize(maxSourceBytes), gate.ErrTooLarge)
+	defer unpacked.Close()
+	data, err := io.ReadAll(unpacked)
+	if err != nil {
+		return nil, fmt.Errorf("reading advisory source %q: %w", name, err)
 	}
 	return data, nil
 }
 
 // parse recognises the format of a file by its top-level keys.
-func (c *collection) parse(name string, data []byte) error {
-	doc := document{yaml: path.Ext(name) != ".json", data: data}
+func (c *collection) parse(name string, doc document) error {
 	if list, ok := doc.list(); ok {
 		for i, entry := range list {
-			if err := c.parseOSV(document{data: entry}); err != nil {
+			done, err := c.parseOwnOSV(name, entry)
+			if !done {
+				err = c.parseOSV(document{data: entry})
+			}
+			if err != nil {
 				return fmt.Errorf("entry %d: %w", i, err)
 			}
 		}
@@ -177,8 +195,16 @@ func (c *collection) parse(name string, data []byte) error {
 		return err
 	}
 	has := func(k string) bool { return slices.Contains(keys, k) }
+	if done, err := c.parseUbuntu(name, doc, has); done {
+		return err
+	}
 	switch {
+	case has("document"):
+		return c.parseCSAF(name, doc)
 	case has("affected") || has("id") && has("modified"):
+		if done, err := c.parseOwnOSV(name, doc.data); done && !doc.yaml {
+			return err
+		}
 		return c.parseOSV(doc)
 	case has("distroversion"):
 		c.ages.undated(name)
@@ -189,7 +215,7 @@ func (c *collection) parse(name string, data []byte) error {
 		c.ages.undated(name)
 		return c.parseTracker(doc)
 	}
-	return fmt.Errorf("unknown format with the keys %s: want OSV, Alpine secdb, Debian's security tracker or the format of docs/advisories.md",
+	return fmt.Errorf("unknown format with the keys %s: want OSV, CSAF 2.0, Alpine secdb, the trackers of Debian and Ubuntu, or the format of docs/advisories.md",
 		gate.Printable(strings.Join(keys[:min(len(keys), 8)], ", "), 200))
 }
 

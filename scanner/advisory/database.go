@@ -15,6 +15,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/coverage"
 )
 
 // Database is a checked directory with advisory data.
@@ -152,6 +153,10 @@ func (s *Summary) walk(ctx context.Context, tx *bolt.Tx) error {
 				s.Vulnerabilities = n
 			case redHatCPEBucket:
 				s.RedHatCPE = n
+			case coverage.RootBucket:
+				if s.Coverage, err = coverageOf(root); err != nil {
+					return err
+				}
 			}
 			continue
 		}
@@ -178,6 +183,16 @@ func (s *Summary) walk(ctx context.Context, tx *bolt.Tx) error {
 		return fmt.Errorf("there is no bucket with advisories, so that every image would look clean")
 	}
 	return nil
+}
+
+// coverageOf reads what the sources say about buckets.
+func coverageOf(root *bolt.Bucket) (list []coverage.Record, err error) {
+	err = root.ForEach(func(k, v []byte) error {
+		r, err := coverage.Decode(k, v)
+		list = append(list, r)
+		return err
+	})
+	return list, err
 }
 
 // countValues walks a bucket with all that is nested in it and counts the

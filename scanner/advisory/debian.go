@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aquasecurity/trivy-db/pkg/types"
 	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/bucket"
@@ -64,6 +65,7 @@ func (c *collection) parseTracker(doc document) error {
 					continue
 				}
 				b := c.bucket(bucket.NewDebian(number).Name(), debianSource())
+				b.heard("Debian tracker", time.Time{})
 				adv, affected, err := rel.advisory()
 				if err != nil {
 					return fmt.Errorf("package %q: %s: release %q: %w", pkg, id, codename, err)

@@ -107,6 +107,7 @@ func (c *collection) parseOSV(doc document) error {
 		src := osvSource(e.ID, eco)
 		source = src.ID
 		bucket := c.bucket(eco.String()+"::"+src.Name, src)
+		bucket.heard(kindOSV, e.Modified)
 		adv.VendorIDs = vendorIDs
 		for _, id := range ids {
 			bucket.put(vulnerability.NormalizePkgName(eco, affected.Package.Name), id, adv, mergeRanges)

@@ -66,6 +66,7 @@ func (c *collection) parseOwn(file string, doc document) error {
 			c.ages.undated(file)
 		}
 		b := c.bucket(name, source)
+		b.heard("digestgate", f.UpdatedAt)
 		for i, a := range f.Advisories {
 			adv, err := a.advisory()
 			if err != nil {

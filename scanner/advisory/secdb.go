@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aquasecurity/trivy-db/pkg/types"
 	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/bucket"
@@ -47,6 +48,7 @@ func (c *collection) parseSecdb(doc document) error {
 	}
 	release := strings.TrimPrefix(s.DistroVersion, "v")
 	b := c.bucket(bucket.NewAlpine(release).Name(), alpineSource())
+	b.heard("Alpine secdb", time.Time{})
 	for i, p := range s.Packages {
 		if p.Pkg.Name == "" {
 			return fmt.Errorf("field packages[%d].pkg.name: is empty", i)

@@ -16,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/coverage"
 )
 
 // write makes trivy.db and metadata.json in dir.
@@ -64,6 +65,9 @@ func (c *collection) fill(ctx context.Context, path string) error {
 				return err
 			}
 		}
+		if err := c.writeCoverage(tx); err != nil {
+			return err
+		}
 		return c.writeDetails(tx)
 	})
 	if err != nil {
@@ -93,6 +97,24 @@ func (b *bucketData) write(tx *bolt.Tx, name string) error {
 	return nil
 }
 
+// writeCoverage writes what the sources say about each bucket.
+func (c *collection) writeCoverage(tx *bolt.Tx) error {
+	root, err := tx.CreateBucketIfNotExists([]byte(coverage.RootBucket))
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.buckets)) {
+		value, err := c.buckets[name].coverage(name).Encode()
+		if err != nil {
+			return err
+		}
+		if err := root.Put([]byte(name), value); err != nil {
+			return fmt.Errorf("coverage of bucket %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // writeDetails writes the record of every vulnerability of which a source says
 // more than the identifier.
 func (c *collection) writeDetails(tx *bolt.Tx) error {
@@ -100,6 +122,7 @@ func (c *collection) writeDetails(tx *bolt.Tx) error {
 	normalise := vulnerability.New(dbc).Normalize // a pure function of its arguments
 	for _, id := range slices.Sorted(maps.Keys(c.details)) {
 		v := normalise(id, c.details[id])
+		c.ownWords(&v, id)
 		if v.PublishedDate == nil {
 			v.PublishedDate = firstPublished(c.details[id])
 		}
@@ -108,6 +131,19 @@ func (c *collection) writeDetails(tx *bolt.Tx) error {
 		}
 	}
 	return nil
+}
+
+// ownWords fills title and description from the vendors that trivy-db does not know.
+func (c *collection) ownWords(v *types.Vulnerability, id string) {
+	details := c.details[id]
+	for _, source := range slices.Sorted(maps.Keys(details)) {
+		if v.Title == "" {
+			v.Title = details[source].Title
+		}
+		if v.Description == "" {
+			v.Description = details[source].Description
+		}
+	}
 }
 
 // firstPublished fills a gap: trivy-db takes the date from NVD or GitHub only,

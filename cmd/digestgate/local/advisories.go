@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/advisory/coverage"
 )
 
 // NewAdvisoriesCommand builds and describes advisory databases.
@@ -43,13 +46,24 @@ func newAdvisoriesBuildCommand() *cobra.Command {
 	var from, out, updatedAt string
 	cmd := &cobra.Command{
 		Use:   "build --from DIR --out DIR",
-		Short: "Build an advisory database from OSV, Alpine secdb and Debian data",
-		Long: "Builds a database in Trivy's format from every .json and .yaml file below --from. The output is complete\n" +
-			"or not there, and the same sources give the same bytes. Formats: docs/advisories.md.",
+		Short: "Build an advisory database from the files of vendors and of OSV",
+		Long: `Builds a database in Trivy's format from every .json, .yaml and .xml file below --from, also packed (.gz,
+.xz, .zst, .bz2): OSV, CSAF 2.0, CVRF, OVAL, updateinfo of RPM repositories, Alpine secdb, the trackers
+of Debian and Ubuntu, and the formats of docs/advisories.md. The output is complete or not there, and
+the same sources give the same bytes.
+
+An updateinfo.xml does not say which distribution it is of. A file feed.yaml beside it, or in a
+directory above, does:
+
+  distribution: hce    # ID in os-release: hce, tencentos, alinux, anolis, openeuler, euleros,
+  release: "2.0"       # kylin, uos, opencloudos, almalinux, rocky, ol, amzn, sles, …
+
+What cannot be understood is left out, counted and named: each may be a vulnerability that is not
+found.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := isDirectory(from); err != nil {
-				return fmt.Errorf("--from %q: %w; name the directory that holds the .json and .yaml files of the sources", from, err)
+				return fmt.Errorf("--from %q: %w; name the directory that holds the files of the sources", from, err)
 			}
 			options := advisory.BuildOptions{From: os.DirFS(from), Out: out}
 			if updatedAt != "" {
@@ -110,6 +124,13 @@ func printBuilt(w io.Writer, r advisory.BuildResult) error {
 	for _, reason := range slices.Sorted(maps.Keys(r.Skipped)) {
 		say("left out: %d %s\n", r.Skipped[reason], gate.Printable(reason, 120))
 	}
+	for _, l := range r.LeftOut {
+		of := l.Bucket
+		if of == "" {
+			of = "a release that is not known"
+		}
+		say("not understood and left out: %d in %s, of %s; the first: %s\n", l.Count, gate.Quoted(l.File, 200), gate.Printable(of, 60), l.First)
+	}
 	return errors.Join(append(errs, printDatabase(w, &r.Database))...)
 }
 
@@ -124,6 +145,7 @@ type databaseStatus struct {
 	RefuseAge  string                    `json:"refuseAge"` // "0s": never
 	Bytes      int64                     `json:"bytes"`
 	Ecosystems []advisory.EcosystemCount `json:"ecosystems"`
+	Coverage   []coverage.Record         `json:"coverage,omitempty"`
 }
 
 // loadPath reads the configuration, and sets a directory that no flag names to its
@@ -167,6 +189,7 @@ func newAdvisoriesStatusCommand(load func() (app.Config, error)) *cobra.Command 
 				return enc.Encode(databaseStatus{
 					Path: path, Content: db.Content, UpdatedAt: db.UpdatedAt, AgeSeconds: seconds,
 					Freshness: fresh, MaxAge: config.Advisories.MaxAge.String(), RefuseAge: config.Advisories.RefuseAge.String(), Bytes: db.Summary.Bytes, Ecosystems: db.Summary.Ecosystems(),
+					Coverage: db.Summary.Coverage,
 				})
 			case "table":
 				if err := printDatabase(cmd.OutOrStdout(), db); err != nil {
@@ -201,7 +224,26 @@ func printDatabase(w io.Writer, db *advisory.Database) error {
 	for _, e := range db.Summary.Ecosystems() {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", gate.Printable(e.Ecosystem, 60), e.Buckets, e.Packages, e.Advisories)
 	}
+	printCoverage(t, db.Summary.Coverage)
 	return t.Flush() // a failed write shows here
+}
+
+// printCoverage says how much "no finding" means in each bucket.
+func printCoverage(t io.Writer, list []coverage.Record) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(t, "\nbucket\trows\tnewest\tfrom\tflaws without a fix\tleft out\n")
+	for _, c := range list {
+		newest, unfixed := "-", "no"
+		if !c.Newest.IsZero() {
+			newest = c.Newest.UTC().Format(time.DateOnly)
+		}
+		if c.Unfixed {
+			unfixed = "yes"
+		}
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\n", gate.Printable(c.Bucket, 60), c.Rows, newest, gate.Printable(cmp.Or(strings.Join(c.Sources, ", "), "-"), 60), unfixed, c.Gaps)
+	}
 }
 
 // dataTime is the time of advisory data for people.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/digestgate/digestgate/scanner/advisory/coverage"
 )
 
 // Version counts the rules of composing: other rules make another database of the same
@@ -177,6 +179,8 @@ func (c *composer) bucket(ctx context.Context, name string, records map[string][
 		return c.copyRoot(ctx, name, have[:1])
 	case name == redHatBucket:
 		return c.advisories(ctx, name, c.alone(name, have), records)
+	case name == coverage.RootBucket:
+		return c.coverage(ctx, have)
 	case !isPublished(name):
 		return nil // of upstream's build, and read by nobody
 	}
