@@ -15,6 +15,13 @@ type AdvisoryData struct {
 	Repositories []string `json:"repositories"`
 	// Mirrors are these repositories, as the process that asked last found them.
 	Mirrors []AdvisoryMirror `json:"mirrors,omitempty"`
+	// Sources are the configured sources of which generations are composed, in the order
+	// in which they decide; empty when there is only the database of Repositories.
+	Sources []AdvisorySourceState `json:"sources,omitempty"`
+	// Changed says how the sources of the generation in force differ from those of the one
+	// before: then nearly everything may have to be matched again, and the images that run
+	// are first. "" when they do not.
+	Changed string `json:"changed,omitempty"`
 	// Waiting says what the installation waits for while it has no data, and how far that
 	// is; "" when there is data.
 	Waiting string `json:"waiting,omitempty"`
@@ -53,15 +60,63 @@ type AdvisoryGeneration struct {
 	Sources []AdvisorySource `json:"sources,omitempty"`
 	// Held are the buckets whose newer rows were refused.
 	Held []HeldAdvisories `json:"held,omitempty"`
+	// Disagreements are the first of the advisories of which sources say different things.
+	Disagreements []AdvisoryDisagreement `json:"disagreements,omitempty"`
 }
 
 // AdvisorySource is one source of a generation.
 type AdvisorySource struct {
+	// Name is "" in a generation that was not composed of several sources.
+	Name      string    `json:"name,omitempty"`
 	Kind      string    `json:"kind"`
 	Digest    Digest    `json:"digest"`
 	Priority  int       `json:"priority"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	From      string    `json:"from,omitempty"` // REPOSITORY@DIGEST; "" for a directory
+	// Licence is the note in the configuration on its terms.
+	Licence string `json:"licence,omitempty"`
+	// MaxAge is the age from which it counts as stale; "" where advisories.maxAge says it.
+	MaxAge string `json:"maxAge,omitempty"`
+	// Rows are its advisories in the generation. Alike are those that a source which
+	// decides before has as well, Overruled those that it has otherwise, Replaced those in
+	// buckets that it replaces.
+	Rows      int `json:"rows,omitempty"`
+	Alike     int `json:"alike,omitempty"`
+	Overruled int `json:"overruled,omitempty"`
+	Replaced  int `json:"replaced,omitempty"`
+	// Unused are buckets of it that cannot be united with those of another source.
+	Unused []string `json:"unused,omitempty"`
+}
+
+// AdvisoryDisagreement is an advisory of one source that differs from that of the source
+// that decided.
+type AdvisoryDisagreement struct {
+	Bucket    string `json:"bucket"`
+	Package   string `json:"package"`
+	ID        string `json:"id"`
+	Decided   string `json:"decided"`   // name of the source
+	Overruled string `json:"overruled"` // likewise
+}
+
+// AdvisorySourceState is how one of the sources of which generations are composed goes.
+type AdvisorySourceState struct {
+	Name string `json:"name"`
+	// Kind is "trivy-db", "path", "repository" or "feed", Where the place.
+	Kind     string `json:"kind"`
+	Where    string `json:"where,omitempty"`
+	Priority int    `json:"priority"`
+	Licence  string `json:"licence,omitempty"`
+	MaxAge   string `json:"maxAge,omitempty"`
+	// State is "waiting" (never asked), "ok", "failing" (its former rows stay), "missing"
+	// (it fails and has no rows) or "stale" (older than its maxAge).
+	State     string    `json:"state"`
+	Problem   string    `json:"problem,omitempty"`
+	UpdatedAt time.Time `json:"updatedAt,omitzero"` // of its data in force
+	Rows      int       `json:"rows"`               // in force
+	Overruled int       `json:"overruled,omitempty"`
+	CheckedAt time.Time `json:"checkedAt,omitzero"`
+	NextAt    time.Time `json:"nextAt,omitzero"`
+	Failures  int       `json:"failures,omitempty"`
 }
 
 // HeldAdvisories is a bucket that keeps the rows of an earlier source.

@@ -21,7 +21,9 @@ import (
 	"github.com/digestgate/digestgate/gate/lookup"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/gate/work"
+	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/advisory/download"
+	advisorysource "github.com/digestgate/digestgate/scanner/advisory/source"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/webhooks"
@@ -188,6 +190,9 @@ func registered(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	d.Describe(reg)
+	data := advisory.Default()
+	data.Sources = []advisorysource.Config{{Name: "acme"}}
+	advisory.NewManager(advisory.Options{Config: data, DataDir: t.TempDir()}).Describe(reg)
 	descs := make(chan *prometheus.Desc, 100)
 	reg.Describe(descs)
 	close(descs)

@@ -29,6 +29,8 @@ func (p Purpose) named() string {
 		return "host, aliases, tokenHosts or blobHosts of the registry"
 	case Mirror:
 		return "advisories.repositories, or tokenHosts or blobHosts of an entry of registries with the mirror's host"
+	case Feed:
+		return "feed or sha256 of an entry of advisories.sources"
 	case Issuer:
 		return "webhook.issuer"
 	case Bundle:

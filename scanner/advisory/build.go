@@ -27,6 +27,9 @@ type BuildOptions struct {
 	// them states nothing. The times of files do not count: a copy of old
 	// sources is old data.
 	UpdatedAt time.Time
+	// FetchedAt is when the sources were fetched: the time of the data where UpdatedAt is
+	// zero and one of them states nothing.
+	FetchedAt time.Time
 	// Now is the clock that bounds UpdatedAt; nil means time.Now.
 	Now func() time.Time
 }
@@ -67,13 +70,17 @@ func Build(ctx context.Context, o BuildOptions) (BuildResult, error) {
 		return BuildResult{}, err
 	}
 	c.settleAll()
+	c.uniteLanguages()
+	c.uniteLanguages()
 	if len(c.buckets) == 0 {
 		return BuildResult{}, fmt.Errorf("building advisory database: the %d files of the source hold no advisories: %w", c.files, gate.ErrInvalid)
 	}
 	updatedAt, undated := o.UpdatedAt, ""
 	if updatedAt.IsZero() {
 		var known bool
-		if updatedAt, known = c.ages.oldest(); !known {
+		if updatedAt, known = c.ages.oldest(); !known && !o.FetchedAt.IsZero() {
+			updatedAt = o.FetchedAt
+		} else if !known {
 			updatedAt, undated = gate.UnknownTime(), c.ages.why()
 		}
 	}

@@ -150,7 +150,7 @@ func (c *collection) readAll(ctx context.Context, from fs.FS) error {
 		if !info.Mode().IsRegular() {
 			return nil
 		}
-		if err := c.readFile(from, name, kind); err != nil {
+		if err := c.readFile(ctx, from, name, kind); err != nil {
 			return err
 		}
 		c.files++

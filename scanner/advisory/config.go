@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/scanner/advisory/download"
+	"github.com/digestgate/digestgate/scanner/advisory/source"
 )
 
 // StaleAction is what happens to an image when the advisory data is older than
@@ -27,6 +28,8 @@ type Config struct {
 	Path string `yaml:"path"`
 	// Repositories are OCI repositories of the database, tried in order when Path is "".
 	Repositories []download.Repository `yaml:"repositories"`
+	// Sources are composed with that database, see docs/advisories.md.
+	Sources []source.Config `yaml:"sources"`
 	// Refresh is how often repositories are asked for new data.
 	Refresh time.Duration `yaml:"refresh"`
 	// MaxAge is the age from which the data counts as stale; 0 means never.
@@ -75,6 +78,7 @@ type JavaConfig struct {
 func Default() Config {
 	return Config{
 		Repositories: download.Repositories("mirror.gcr.io/aquasec/trivy-db:2", "ghcr.io/aquasecurity/trivy-db:2"),
+		Sources:      []source.Config{},
 		Refresh:      6 * time.Hour,
 		MaxAge:       48 * time.Hour,
 		// A week: often enough to notice an error before the data that it was made
@@ -126,6 +130,7 @@ func (c Config) Validate() error {
 		bad("signing.passwordFile", "got %q without signing.keyFile: name the key that it opens", c.Signing.PasswordFile)
 	}
 	errs = append(errs, validateRepositories("repositories", c.Repositories)...)
+	errs = append(errs, source.Validate(c.Sources)...)
 	if err := download.CheckKeys(c.Keys); err != nil {
 		errs = append(errs, err)
 	}

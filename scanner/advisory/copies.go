@@ -102,14 +102,8 @@ func (c *copies) take(ctx context.Context, dir string, now time.Time) (*Database
 		return nil, err
 	}
 	defer discard()
-	for _, name := range []string{databaseFile, metadataFile} {
-		c.at("copy " + name)
-		if err := copyFile(ctx, filepath.Join(dir, name), filepath.Join(tmp, name)); err != nil {
-			return nil, err
-		}
-	}
-	if after, err := sign(dir); err != nil || !before.equal(after) {
-		return nil, fmt.Errorf("advisory data at %q changed while it was copied: %w", dir, gate.ErrConflict)
+	if err := copySigned(ctx, dir, tmp, before, c.at); err != nil {
+		return nil, err
 	}
 	c.at("check")
 	db, err := Inspect(ctx, tmp, now)
@@ -245,4 +239,37 @@ func (c *copies) prune(now time.Time, keep ...gate.Digest) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Copy copies the database in a directory to out, where there is none, and checks the copy
+// completely. Errors: as for a directory at advisories.path.
+func Copy(ctx context.Context, dir, out string, now time.Time) (*Database, error) {
+	before, err := sign(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(out, 0o700); err != nil {
+		return nil, resourceError("making a directory for advisory data", err)
+	}
+	if err := (&copies{root: out}).room(before.database.Size()); err != nil {
+		return nil, err
+	}
+	if err := copySigned(ctx, dir, out, before, func(string) {}); err != nil {
+		return nil, err
+	}
+	return Inspect(ctx, out, now)
+}
+
+// copySigned copies the two files of a directory that looked so before.
+func copySigned(ctx context.Context, dir, to string, before signature, at func(step string)) error {
+	for _, name := range []string{databaseFile, metadataFile} {
+		at("copy " + name)
+		if err := copyFile(ctx, filepath.Join(dir, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	if after, err := sign(dir); err != nil || !before.equal(after) {
+		return fmt.Errorf("advisory data at %q changed while it was copied: %w", dir, gate.ErrConflict)
+	}
+	return nil
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/agree"
+	"github.com/digestgate/digestgate/scanner/advisory/source"
 )
 
 // Desk is where people see how advisory data stands, and order what no process does by
@@ -17,7 +19,18 @@ type Desk struct {
 	store        agree.Store
 	activations  *agree.Activations
 	repositories []string
+	sources      []source.Config // in the order in which they decide; empty without any
+	maxAge       time.Duration
 	log          *slog.Logger
+}
+
+// Compose says of which sources this process is configured to compose generations, and
+// from which age their data is stale where they do not say it. It is called before the
+// desk is used.
+func (d *Desk) Compose(c Config) {
+	if len(c.Sources) > 0 {
+		d.sources, d.maxAge = source.Ordered(c.Sources, c.Path != "" || len(c.Repositories) > 0), c.MaxAge
+	}
 }
 
 // NewDesk makes the desk of a store. repositories are those that this process is
@@ -61,6 +74,7 @@ func (d *Desk) Status(ctx context.Context) (gate.AdvisoryData, error) {
 		}
 	}
 	st.show(&v, now, ok)
+	d.showSources(&v, st, now)
 	return v, nil
 }
 
@@ -89,14 +103,16 @@ func held(h holders, content gate.Digest) (heldGeneration, error) {
 // generationView is an activation for people.
 func generationView(a agree.Activation) gate.AdvisoryGeneration {
 	v := gate.AdvisoryGeneration{Number: a.Number, Content: a.Content, UpdatedAt: a.UpdatedAt, ActivatedAt: a.ActivatedAt, By: a.By}
-	v.Sources, v.Held = manifestOf(a).views()
+	m := manifestOf(a)
+	v.Sources, v.Held = m.views()
+	v.Disagreements = m.Disagreements
 	return v
 }
 
 // views are the parts of a manifest for people.
 func (m Manifest) views() (sources []gate.AdvisorySource, held []gate.HeldAdvisories) {
 	for _, s := range m.Sources {
-		sources = append(sources, gate.AdvisorySource{Kind: s.Kind, Digest: s.Digest, Priority: s.Priority, UpdatedAt: s.UpdatedAt, From: s.From})
+		sources = append(sources, s.view())
 	}
 	for _, h := range m.Held {
 		held = append(held, gate.HeldAdvisories{Bucket: h.Bucket, UpdatedAt: h.UpdatedAt, Reason: h.Reason})

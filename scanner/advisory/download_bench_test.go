@@ -128,12 +128,27 @@ func generatedLayer(b *testing.B, compressed int) (layer string, unpacked int64)
 	b.Helper()
 	dir := b.TempDir()
 	path := filepath.Join(dir, "trivy.db")
+	generatedDatabase(b, path, compressed/bytesOfRecord, 1)
+	layer = filepath.Join(dir, "layer.tar.gz")
+	meta := fmt.Sprintf(`{"Version":2,"UpdatedAt":%q}`, clock.Format(time.RFC3339))
+	unpacked = packLayer(b, layer, path, meta)
+	if err := os.Remove(path); err != nil {
+		b.Fatal(err)
+	}
+	return layer, unpacked
+}
+
+// bytesOfRecord is what a record takes when it is compressed.
+const bytesOfRecord = 36
+
+// generatedDatabase writes a database with so many advisories.
+func generatedDatabase(b *testing.B, path string, records int, seed uint64) {
+	b.Helper()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{NoSync: true, NoFreelistSync: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	random := rand.New(rand.NewPCG(1, 2))
-	records := compressed / 36 // a record takes that many bytes when it is compressed
+	random := rand.New(rand.NewPCG(seed, 2))
 	value := func() []byte {
 		return fmt.Appendf(nil, `{"FixedVersion":"%d.%d.%d-%d.el9_%d","VendorIDs":["RHSA-%d:%d"],"Severity":3,"Arches":["aarch64","ppc64le","s390x","x86_64"],"Status":3,"References":["https://access.example.com/security/cve/CVE-%d-%d"],"Description":"A flaw was found in a package that many images have"}`,
 			random.IntN(9), random.IntN(99), random.IntN(99), random.IntN(99), random.IntN(9), 2010+random.IntN(16), random.IntN(9999), 2010+random.IntN(16), random.IntN(99999))
@@ -170,13 +185,6 @@ func generatedLayer(b *testing.B, compressed int) (layer string, unpacked int64)
 	if err := db.Close(); err != nil {
 		b.Fatal(err)
 	}
-	layer = filepath.Join(dir, "layer.tar.gz")
-	meta := fmt.Sprintf(`{"Version":2,"UpdatedAt":%q}`, clock.Format(time.RFC3339))
-	unpacked = packLayer(b, layer, path, meta)
-	if err := os.Remove(path); err != nil {
-		b.Fatal(err)
-	}
-	return layer, unpacked
 }
 
 func packLayer(b *testing.B, layer, database, meta string) int64 {

@@ -2,8 +2,8 @@ package advisory
 
 import "context"
 
-// Compose gives a bucket of next the rows that former has.
-func Compose(ctx context.Context, next, former *Database, bucket string) (*Database, error) {
+// Hold gives a bucket of next the rows that former has.
+func Hold(ctx context.Context, next, former *Database, bucket string) (*Database, error) {
 	return compose(ctx, next, former, []BucketFinding{{Bucket: bucket, Reason: "refused"}})
 }
 

@@ -19,6 +19,8 @@ const feedFile = "feed.yaml"
 type feed struct {
 	Distribution string `yaml:"distribution"`
 	Release      string `yaml:"release"`
+	// Epochs false: whatever epochs the versions have, they are compared without.
+	Epochs *bool `yaml:"epochs"`
 
 	family string
 	target release.Target // Bucket is "" for a family whose files name the release
@@ -44,6 +46,7 @@ func (c *collection) readFeed(from fs.FS, dir string) error {
 		return fmt.Errorf("advisory source %q: %w: %w", name, err, gate.ErrInvalid)
 	}
 	switch {
+	case f.Distribution == "" && f.Release == "" && f.Epochs != nil: // the files name it
 	case f.Distribution == "":
 		err = errors.New("field distribution: is empty")
 	case f.Release == "" && namesRelease[f.Distribution]:

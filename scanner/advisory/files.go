@@ -63,7 +63,7 @@ func writeNew(path string, mode os.FileMode, write func(io.Writer) error) error 
 // broken; one of the disk is not, so that no source is blamed for it. Errors besides those
 // of broken: gate.ErrResource, gate.ErrInvalid, gate.ErrTimeout.
 func transfer(ctx context.Context, dst io.Writer, src io.Reader, broken func(error) error) (int64, error) {
-	from := &source{Reader: src}
+	from := &reading{Reader: src}
 	n, err := copyContext(ctx, dst, from)
 	switch {
 	case err == nil, errors.Is(err, gate.ErrTimeout):
@@ -74,13 +74,13 @@ func transfer(ctx context.Context, dst io.Writer, src io.Reader, broken func(err
 	return n, resourceError("writing advisory data", err)
 }
 
-// source remembers that reading failed.
-type source struct {
+// reading remembers that reading failed.
+type reading struct {
 	io.Reader
 	err error
 }
 
-func (s *source) Read(p []byte) (int, error) {
+func (s *reading) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err

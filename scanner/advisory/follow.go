@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -100,6 +101,13 @@ func (m *Manager) prune() {
 		keep = append(keep, m.previous)
 	}
 	m.mu.Unlock()
+	for _, content := range slices.Clone(keep) { // a composition can be made again of its sources
+		if text, ok, err := readManifest(m.copies.dir(content)); err == nil && ok {
+			if of, err := decodeManifest(text, content); err == nil {
+				keep = append(keep, of.contents()...)
+			}
+		}
+	}
 	if err := m.copies.prune(m.now(), keep...); err != nil {
 		m.log.Warn("old copies of advisory data could not be removed", "error", err)
 	}

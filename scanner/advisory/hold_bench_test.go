@@ -57,7 +57,7 @@ func BenchmarkHold(b *testing.B) {
 		b.StartTimer()
 		stop := watch(&worst)
 		began := time.Now()
-		_, err := advisory.Compose(b.Context(), &next, former, "debian 12")
+		_, err := advisory.Hold(b.Context(), &next, former, "debian 12")
 		stop()
 		if err != nil {
 			b.Fatal(err)

@@ -88,7 +88,7 @@ func NewManager(o Options) *Manager {
 		member: agree.NewMember(agree.Options{
 			Kind: Kind(), Store: o.Store, By: o.Process, Program: o.Program, Place: o.Place, DataDir: o.DataDir, Observe: o.Observe, Log: o.Log, Now: o.Now,
 		}),
-		loader: o.Loader, downloads: o.Downloads && o.Config.Path == "", log: o.Log, now: o.Now, changed: make(chan struct{}),
+		loader: o.Loader, downloads: o.Downloads && (o.Config.Path == "" || len(o.Config.Sources) > 0), log: o.Log, now: o.Now, changed: make(chan struct{}),
 	}
 	if o.Store != nil {
 		m.store = o.Store

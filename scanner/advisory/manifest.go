@@ -31,10 +31,16 @@ const KindTrivyDB = "trivy-db"
 type Manifest struct {
 	// Composer is the version of the rules by which the sources were put together.
 	Composer int `json:"composer"`
+	// Composition is the version of the rules of scanner/advisory/composition where several
+	// named sources were put together, 0 where they were not.
+	Composition int `json:"composition,omitempty"`
 	// Sources are in the order of their priority, the one that decides first.
 	Sources []Source `json:"sources"`
 	// Held are the buckets that were refused: their rows are those of an earlier source.
 	Held []Held `json:"held,omitempty"`
+	// Disagreements are the first of the rows that a source decided against another. They
+	// are no part of the content.
+	Disagreements []gate.AdvisoryDisagreement `json:"disagreements,omitempty"`
 	// Database is the digest of what was composed: schema, time and bytes of the
 	// database; "" when it is the only source itself.
 	Database gate.Digest `json:"database,omitempty"`
@@ -45,8 +51,11 @@ type Manifest struct {
 
 // Source is one source of a generation.
 type Source struct {
+	// Name is that of a source of a composition.
+	Name string `json:"name,omitempty"`
 	Kind string `json:"kind"`
-	// Digest is of the schema, the time and the bytes of a database.
+	// Digest is of the schema, the time and the bytes of a database; of a source of a
+	// composition the content of its generation, which may hold buckets.
 	Digest    gate.Digest `json:"digest"`
 	Priority  int         `json:"priority"` // 0 decides first
 	UpdatedAt time.Time   `json:"updatedAt"`
@@ -54,6 +63,23 @@ type Source struct {
 	// a directory. The same bytes are the same source wherever they come from: it is no
 	// part of the content.
 	From string `json:"from,omitempty"`
+	// Replaces are the buckets and ecosystems of which sources after this do not count.
+	Replaces []string `json:"replaces,omitempty"`
+	// Licence and MaxAge are what the configuration says of it, Gave is what became of its
+	// rows. They are no part of the content.
+	Licence string        `json:"licence,omitempty"`
+	MaxAge  time.Duration `json:"maxAge,omitempty"`
+	Gave    *Gave         `json:"gave,omitempty"`
+}
+
+// Gave is what became of the rows of one source of a composition; see composition.Tally.
+type Gave struct {
+	Rows      int      `json:"rows"`
+	Alike     int      `json:"alike,omitempty"`
+	Overruled int      `json:"overruled,omitempty"`
+	Replaced  int      `json:"replaced,omitempty"`
+	Buckets   []string `json:"buckets,omitempty"`
+	Unused    []string `json:"unused,omitempty"`
 }
 
 // Held is a bucket whose rows a generation keeps from an earlier source.
@@ -77,13 +103,19 @@ func single(database gate.Digest, updatedAt time.Time, bytes int64) Manifest {
 // Digest is the content of a generation with this manifest. A single source that is
 // used as it is has its own digest, which is what earlier versions have stored.
 func (m Manifest) Digest() gate.Digest {
-	if len(m.Sources) == 1 && len(m.Held) == 0 && m.Composer == composerVersion && m.Sources[0].Kind == KindTrivyDB && m.Sources[0].Priority == 0 {
+	if m.Composition == 0 && len(m.Sources) == 1 && len(m.Held) == 0 && m.Composer == composerVersion && m.Sources[0].Kind == KindTrivyDB && m.Sources[0].Priority == 0 {
 		return m.Sources[0].Digest
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "advisory generation\ncomposer %d\n", m.Composer)
+	if m.Composition > 0 {
+		fmt.Fprintf(h, "composition %d\n", m.Composition)
+	}
 	for _, s := range m.Sources {
 		fmt.Fprintf(h, "source %q %s priority %d\n", s.Kind, s.Digest, s.Priority)
+		if s.Name != "" {
+			fmt.Fprintf(h, "named %q replaces %q\n", s.Name, s.Replaces)
+		}
 	}
 	for _, b := range m.Held {
 		fmt.Fprintf(h, "held %q of %s\n", b.Bucket, b.Of)
@@ -103,7 +135,7 @@ func (m Manifest) database() gate.Digest {
 // origin is where the only source came from, "" when the generation must be taken from a
 // process that has it.
 func (m Manifest) origin() string {
-	if len(m.Sources) != 1 || len(m.Held) > 0 {
+	if len(m.Sources) != 1 || len(m.Held) > 0 || m.Composition > 0 {
 		return ""
 	}
 	return m.Sources[0].From
@@ -114,11 +146,14 @@ func (m Manifest) origin() string {
 // by the parts that it uses.
 func (m Manifest) ages(newest time.Time) (oldest time.Time, parts *gate.AdvisoryAges) {
 	of := map[string]time.Time{}
-	oldest = newest
+	m.sourceTimes(of)
 	for _, h := range m.Held {
 		of[h.Bucket] = h.UpdatedAt
-		if h.UpdatedAt.Before(oldest) {
-			oldest = h.UpdatedAt
+	}
+	oldest = newest
+	for _, at := range of {
+		if at.Before(oldest) {
+			oldest = at
 		}
 	}
 	return oldest, gate.NewAdvisoryAges(newest, of)

@@ -1,6 +1,10 @@
 package advisory
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/digestgate/digestgate/scanner/advisory/source"
+)
 
 // Describe registers what a manager is doing.
 func (m *Manager) Describe(reg prometheus.Registerer) {
@@ -35,4 +39,56 @@ func (m *Manager) Describe(reg prometheus.Registerer) {
 			return float64(m.refreshed.Failures)
 		}),
 	)
+	if len(m.config.Sources) > 0 {
+		reg.MustRegister(newSourceMetrics(m))
+	}
+}
+
+// sourceMetrics are of the sources of which generations are composed; their names are
+// those of the configuration.
+type sourceMetrics struct {
+	m                       *Manager
+	updated, rows, failures *prometheus.Desc
+}
+
+func newSourceMetrics(m *Manager) *sourceMetrics {
+	return &sourceMetrics{
+		m: m,
+		updated: prometheus.NewDesc("digestgate_advisories_source_updated_timestamp_seconds",
+			"Time of the data of a source in the generation in use; 0: none, or not known.", []string{"source"}, nil),
+		rows: prometheus.NewDesc("digestgate_advisories_source_rows",
+			"Advisories of a source in the generation in use.", []string{"source"}, nil),
+		failures: prometheus.NewDesc("digestgate_advisories_source_failures",
+			"How often in a row a source could not be had, as far as this process knows.", []string{"source"}, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (s *sourceMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- s.updated
+	ch <- s.rows
+	ch <- s.failures
+}
+
+// Collect implements prometheus.Collector.
+func (s *sourceMetrics) Collect(ch chan<- prometheus.Metric) {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	for _, c := range source.Ordered(s.m.config.Sources, s.m.config.Path != "" || len(s.m.config.Repositories) > 0) {
+		var updated, rows float64
+		if s.m.loaded != nil {
+			if in, ok := s.m.loaded.Manifest.named(s.m.loaded.Content, s.m.loaded.UpdatedAt, c.Name); ok {
+				updated = float64(max(in.UpdatedAt.Unix(), 0))
+				if rows = float64(s.m.loaded.Summary.Advisories()); in.Gave != nil {
+					rows = float64(in.Gave.Rows)
+				}
+			}
+		}
+		gauge := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, c.Name)
+		}
+		gauge(s.updated, updated)
+		gauge(s.rows, rows)
+		gauge(s.failures, float64(s.m.refreshed.Sources[c.Name].Failures))
+	}
 }

@@ -15,6 +15,7 @@ import (
 type outcome struct {
 	served  time.Time   // see refreshState
 	settled gate.Digest // likewise
+	sources map[string]sourceState
 	offered *gate.OfferedAdvisories
 }
 
@@ -36,6 +37,9 @@ type offer struct {
 // refresh asks the repositories once and puts what they offer in force. An error says
 // why nothing newer is; what is in force stays.
 func (r *Refresher) refresh(ctx context.Context, st refreshState, o orders, now time.Time) (outcome, error) {
+	if r.composes() {
+		return r.refreshComposed(ctx, st, o, now)
+	}
 	f := &offer{r: r, orders: o, now: now}
 	var err error
 	if f.active, f.any, err = r.Manager.member.Active(ctx); err != nil {
@@ -131,12 +135,23 @@ func (f *offer) putInForce(ctx context.Context, d Download) error {
 	if err != nil {
 		return err
 	}
-	if err := f.r.tellKept(ctx); err != nil { // so that others find it here at once
+	if err := f.r.activate(ctx, kept, f.active, f.any, d.from()); err != nil {
+		return err
+	}
+	f.settled = d.Manifest
+	return nil
+}
+
+// activate puts a kept generation in force in the place of former, if any is, and takes it
+// into use here. gate.ErrConflict: another one came into force meanwhile.
+func (r *Refresher) activate(ctx context.Context, kept *Database, former agree.Activation, any bool, origin string) error {
+	m := r.Manager
+	if err := r.tellKept(ctx); err != nil { // so that others find it here at once
 		m.log.Debug("looking at the state of advisory data", "error", err)
 	}
 	m.copies.at("activate")
 	now, activated, err := m.member.Activate(ctx, *kept.content(), m.member.Memory().Seen, func(is agree.Activation, ok bool) bool {
-		return ok == f.any && is.Number == f.active.Number
+		return ok == any && is.Number == former.Number
 	})
 	if err != nil {
 		return err
@@ -145,9 +160,8 @@ func (f *offer) putInForce(ctx context.Context, d Download) error {
 		return errMeanwhile(now.Number)
 	}
 	if activated {
-		m.log.Info("advisory data activated", "generation", now.Number, "content", now.Content.Short(), "former", f.active.Number, "origin", d.from())
+		m.log.Info("advisory data activated", "generation", now.Number, "content", now.Content.Short(), "former", former.Number, "origin", origin)
 	}
-	f.settled = d.Manifest
 	m.Follow(ctx)
 	return nil
 }

@@ -12,43 +12,13 @@ import (
 	"github.com/aquasecurity/trivy-db/pkg/types"
 	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/osv"
 	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/vulnerability"
+
+	"github.com/digestgate/digestgate/gate"
 )
 
 // idPattern is what may name a vulnerability: it becomes a key, a log line and
 // part of URLs.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$`)
-
-// osvEcosystem maps OSV's names (https://ossf.github.io/osv-schema, lower case)
-// to those of Trivy's buckets.
-func osvEcosystem(name string) (ecosystem.Type, bool) {
-	switch strings.ToLower(name) {
-	case "go":
-		return ecosystem.Go, true
-	case "npm":
-		return ecosystem.Npm, true
-	case "pypi":
-		return ecosystem.Pip, true
-	case "rubygems":
-		return ecosystem.RubyGems, true
-	case "crates.io":
-		return ecosystem.Cargo, true
-	case "packagist":
-		return ecosystem.Composer, true
-	case "maven":
-		return ecosystem.Maven, true
-	case "nuget":
-		return ecosystem.NuGet, true
-	case "hex":
-		return ecosystem.Erlang, true
-	case "pub":
-		return ecosystem.Pub, true
-	case "swifturl":
-		return ecosystem.Swift, true
-	case "julia":
-		return ecosystem.Julia, true
-	}
-	return ecosystem.Unknown, false
-}
 
 // osvSource is the data source of an entry: its identifier's prefix says who
 // wrote it, and severities are kept under that name.
@@ -56,6 +26,8 @@ func osvSource(id string, eco ecosystem.Type) types.DataSource {
 	switch prefix, _, _ := strings.Cut(id, "-"); prefix {
 	case "GO":
 		return types.DataSource{ID: vulnerability.GoVulnDB, Name: "The Go Vulnerability Database", URL: "https://pkg.go.dev/vuln/"}
+	case "BIT":
+		return types.DataSource{ID: vulnerability.BitnamiVulndb, Name: "Bitnami Vulnerability Database", URL: "https://github.com/bitnami/vulndb"}
 	case "GHSA":
 		return types.DataSource{
 			ID: vulnerability.GHSA, Name: "GitHub Security Advisory " + eco.String(),
@@ -81,7 +53,7 @@ func (c *collection) parseOSV(doc document) error {
 		return fmt.Errorf("field id: got %q", e.ID)
 	}
 	c.ages.stated(osvAge, e.Modified, e.Published)
-	if e.Withdrawn != nil {
+	if e.Withdrawn != nil && !e.Withdrawn.After(c.ages.now) {
 		c.skipped["withdrawn OSV entries"]++
 		return nil
 	}
@@ -89,11 +61,26 @@ func (c *collection) parseOSV(doc document) error {
 	if err != nil {
 		return err
 	}
-	var source types.SourceID
+	var more distroAffected
+	sources := map[types.SourceID]bool{}
 	for i, affected := range e.Affected {
+		if d, name, ok := osvDistro(affected.Package.Ecosystem); ok {
+			c.ages.stated(osvAge+" of "+withoutSuffix(affected.Package.Ecosystem), e.Modified, e.Published)
+			if more.Affected == nil && d.binaries {
+				more = readDistros(doc)
+			}
+			id, err := c.putDistro(d, name, i, e, more, ids, vendorIDs)
+			if err != nil {
+				return fmt.Errorf("field affected[%d].%w", i, err)
+			}
+			if id != "" {
+				sources[id] = true
+			}
+			continue
+		}
 		eco, ok := osvEcosystem(affected.Package.Ecosystem)
 		if !ok {
-			c.skipped[fmt.Sprintf("packages of ecosystem %q", affected.Package.Ecosystem)]++
+			c.skipped[fmt.Sprintf("packages of ecosystem %q", gate.Printable(withoutSuffix(affected.Package.Ecosystem), 40))]++
 			continue
 		}
 		adv, err := osvAdvisory(affected)
@@ -105,7 +92,7 @@ func (c *collection) parseOSV(doc document) error {
 			continue
 		}
 		src := osvSource(e.ID, eco)
-		source = src.ID
+		sources[src.ID] = true
 		bucket := c.bucket(eco.String()+"::"+src.Name, src)
 		bucket.heard(kindOSV, e.Modified)
 		adv.VendorIDs = vendorIDs
@@ -113,15 +100,17 @@ func (c *collection) parseOSV(doc document) error {
 			bucket.put(vulnerability.NormalizePkgName(eco, affected.Package.Name), id, adv, mergeRanges)
 		}
 	}
-	if source == "" {
+	if len(sources) == 0 {
 		return nil // nothing in it that a detector would look up
 	}
 	detail, err := osvDetail(e)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		c.detail(id, source, detail)
+	for source := range sources {
+		for _, id := range ids {
+			c.detail(id, source, detail)
+		}
 	}
 	return nil
 }
@@ -240,6 +229,9 @@ func osvDetail(e osv.Entry) (types.VulnerabilityDetail, error) {
 		severities = append(severities, a.Severities...)
 	}
 	for i, s := range severities {
+		if s.Type == "Ubuntu" {
+			d.Severity, _ = parseSeverity(s.Score)
+		}
 		if s.Type != "CVSS_V3" && s.Type != "CVSS_V4" {
 			continue
 		}
@@ -251,7 +243,7 @@ func osvDetail(e osv.Entry) (types.VulnerabilityDetail, error) {
 	var specific struct {
 		Severity string `json:"severity"`
 	}
-	if len(e.DatabaseSpecific) > 0 && json.Unmarshal(e.DatabaseSpecific, &specific) == nil {
+	if len(e.DatabaseSpecific) > 0 && json.Unmarshal(e.DatabaseSpecific, &specific) == nil && specific.Severity != "" {
 		d.Severity, _ = parseSeverity(specific.Severity) // others may mean anything by that key
 	}
 	for _, r := range e.References {

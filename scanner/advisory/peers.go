@@ -119,35 +119,63 @@ func (r *Refresher) obtainOnce(ctx context.Context, active agree.Activation) err
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(list.Processes)) {
-		p := list.Processes[name]
-		if name == r.Process || !slices.Contains(p.Kept, active.Content) || p.Address == "" || r.Client == nil {
-			continue
-		}
-		err := r.fromPeer(ctx, p.Address, active)
-		if err == nil {
-			r.Log.Info("advisory data was taken from another process", "generation", active.Number, "content", active.Content.Short(), "process", name)
-			return nil
-		}
-		errs = append(errs, fmt.Errorf("from %s: %w", name, err))
+	errs := r.askPeers(ctx, list, active.Content, manifestOf(active).Bytes)
+	if errs == nil {
+		return nil
+	}
+	if err := r.recompose(ctx, active); err == nil {
+		r.Log.Info("advisory data was composed again of its sources", "generation", active.Number, "content", active.Content.Short())
+		return nil
+	} else if manifestOf(active).Composition > 0 {
+		errs = append(errs, err)
 	}
 	origin := manifestOf(active).origin()
 	switch {
 	case origin == "" || r.Mirrors == nil:
 		errs = append(errs, errors.New("it cannot be downloaded by its digest"))
 	default:
-		err := r.fromMirror(ctx, active, origin)
+		err := r.fromMirror(ctx, r.Mirrors, active.Content, origin)
 		if err == nil {
 			r.Log.Info("advisory data was downloaded by its digest", "generation", active.Number, "content", active.Content.Short(), "origin", origin)
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("from %s: %w", origin, err))
 	}
-	if len(errs) == 1 && (origin == "" || r.Mirrors == nil) {
-		errs = append([]error{errors.New("no process keeps it")}, errs...)
-	}
 	return fmt.Errorf("%w", joined(errs))
+}
+
+// askPeers takes a content from the first process that keeps it and gives it; nil when
+// that is done, else what each of them said, of which there is always something.
+func (r *Refresher) askPeers(ctx context.Context, list holders, content gate.Digest, size int64) (errs []error) {
+	for _, name := range slices.Sorted(maps.Keys(list.Processes)) {
+		p := list.Processes[name]
+		if name == r.Process || !slices.Contains(p.Kept, content) || p.Address == "" || r.Client == nil {
+			continue
+		}
+		err := r.fromPeer(ctx, p.Address, content, size)
+		if err == nil {
+			r.Log.Info("advisory data was taken from another process", "content", content.Short(), "process", name)
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("from %s: %w", name, err))
+	}
+	if len(errs) == 0 {
+		errs = append(errs, errors.New("no process keeps it"))
+	}
+	return errs
+}
+
+// fromPeers is askPeers for a source of a composition. Errors: those of the store, and
+// gate.ErrNotFound.
+func (r *Refresher) fromPeers(ctx context.Context, content gate.Digest, size int64) error {
+	list, _, err := loadHolders(ctx, r.Store)
+	if err != nil {
+		return err
+	}
+	if errs := r.askPeers(ctx, list, content, size); errs != nil {
+		return fmt.Errorf("%w: %w", joined(errs), gate.ErrNotFound)
+	}
+	return nil
 }
 
 // joined is several errors in one line.
@@ -160,10 +188,10 @@ func joined(errs []error) error {
 }
 
 // fromMirror downloads the source of a generation by the digest of its manifest.
-func (r *Refresher) fromMirror(ctx context.Context, active agree.Activation, origin string) error {
+func (r *Refresher) fromMirror(ctx context.Context, mirrors Mirrors, content gate.Digest, origin string) error {
 	var db *Database
-	d, err := r.Mirrors.Fetch(ctx, MirrorRequest{Digest: manifestDigest(origin), Again: true, Accept: func(ctx context.Context, d Download) (err error) {
-		if db, err = Inspect(ctx, d.Dir, time.Time{}); err == nil && db.Content != active.Content {
+	d, err := mirrors.Fetch(ctx, MirrorRequest{Digest: manifestDigest(origin), Again: true, Accept: func(ctx context.Context, d Download) (err error) {
+		if db, err = Inspect(ctx, d.Dir, time.Time{}); err == nil && db.Content != content {
 			err = fmt.Errorf("the content is %s: %w", db.Content.Short(), gate.ErrInvalid)
 		}
 		return err
@@ -181,10 +209,9 @@ func (r *Refresher) fromMirror(ctx context.Context, active agree.Activation, ori
 }
 
 // fromPeer takes a generation from the private listener of another process.
-func (r *Refresher) fromPeer(ctx context.Context, address string, active agree.Activation) error {
+func (r *Refresher) fromPeer(ctx context.Context, address string, content gate.Digest, size int64) error {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
-	size := manifestOf(active).Bytes
 	dir, discard, err := r.Manager.copies.unfinished(size)
 	if err != nil {
 		return err
@@ -195,7 +222,7 @@ func (r *Refresher) fromPeer(ctx context.Context, address string, active agree.A
 		if f.name == databaseFile && size > 0 {
 			most = size
 		}
-		err := r.fetchFile(ctx, address+PeerPath+active.Content.Hex()+"/"+f.name, filepath.Join(dir, f.name), most)
+		err := r.fetchFile(ctx, address+PeerPath+content.Hex()+"/"+f.name, filepath.Join(dir, f.name), most)
 		if errors.Is(err, gate.ErrNotFound) && f.name == manifestFile {
 			continue // a version that wrote none
 		}
@@ -203,7 +230,7 @@ func (r *Refresher) fromPeer(ctx context.Context, address string, active agree.A
 			return err
 		}
 	}
-	db, err := inspectAs(ctx, dir, active.Content)
+	db, err := inspectAs(ctx, dir, content)
 	if err != nil {
 		return err
 	}

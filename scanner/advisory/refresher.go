@@ -59,6 +59,8 @@ func (d Download) from() string { return d.Repository + "@" + string(d.Manifest)
 type Refresher struct {
 	Manager *Manager
 	Mirrors Mirrors // nil: this process asks none
+	// Sources are those of which generations are composed, besides what Mirrors have.
+	Sources []Supplied
 	// Client asks other processes for their generations; nil asks none.
 	Client *http.Client
 	Store  agree.Store
@@ -180,7 +182,7 @@ func (r *Refresher) turn(ctx context.Context, s seen) {
 // repositories answer is in the state. Of two processes that saw the same, one is first.
 func (r *Refresher) ask(ctx context.Context, s seen) error {
 	st, o, now := s.refresh, s.orders, s.now
-	if r.Mirrors == nil || !st.due(now, o, r.Every) {
+	if r.Mirrors == nil && !r.composes() || !st.due(now, o, r.Every) {
 		return nil
 	}
 	r.Progress("", "asking", 0, 0)
@@ -239,6 +241,10 @@ func (r *Refresher) finish(ctx context.Context, st refreshState, out outcome, fa
 		st.Mirrors = r.mirrors(st.Mirrors)
 		r.sayOutcome(&st, failed)
 		st.NextAt = now.Add(st.wait(failed, r.Every, r.Manager.Status().Generation.Number > 0)).UTC()
+		if out.sources != nil {
+			st.Sources = out.sources
+		}
+		st.NextAt = nextOf(st.Sources, st.NextAt)
 	}
 	if err := st.save(ctx, r.Store); err != nil {
 		return err

@@ -155,6 +155,12 @@ func newPlant(t *testing.T) *plant {
 // new one.
 func (p *plant) node(dir string, asks bool) *node {
 	p.t.Helper()
+	return p.nodeWith(dir, asks, func(*advisory.Config) {})
+}
+
+// nodeWith is node with a configuration.
+func (p *plant) nodeWith(dir string, asks bool, configure func(c *advisory.Config)) *node {
+	p.t.Helper()
 	if dir == "" {
 		dir = p.t.TempDir()
 	}
@@ -166,6 +172,7 @@ func (p *plant) node(dir string, asks bool) *node {
 	}
 	c := advisory.Default()
 	c.Refresh = 6 * time.Hour
+	configure(&c)
 	n.m = advisory.NewManager(advisory.Options{Config: c, DataDir: dir, Store: p.store, Loader: n.loaded, Now: p.clock.now, Process: fmt.Sprint("p", p.nodes), Downloads: true})
 	mux := http.NewServeMux()
 	mux.Handle("GET "+advisory.PeerPath+"{content}/{file}", n.m.Serve())

@@ -32,6 +32,8 @@ type refreshState struct {
 	Settled gate.Digest             `json:"settled,omitempty"`
 	Offered *gate.OfferedAdvisories `json:"offered,omitempty"`
 	Mirrors []gate.AdvisoryMirror   `json:"mirrors,omitempty"`
+	// Sources are how those of a composition go, by name.
+	Sources map[string]sourceState `json:"sources,omitempty"`
 
 	version int64
 }

@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,9 @@ const (
 // name may end in what it is packed with besides.
 func sourceKind(name string) string {
 	ext := path.Ext(name)
+	if ext == ".zip" {
+		return ext
+	}
 	if slices.Contains([]string{".gz", ".xz", ".zst", ".bz2"}, ext) {
 		ext = path.Ext(strings.TrimSuffix(name, ext))
 	}
@@ -45,7 +49,7 @@ func sourceKind(name string) string {
 
 // readFile reads one source. Errors name it; they wrap gate.ErrInvalid or
 // gate.ErrTooLarge.
-func (c *collection) readFile(from fs.FS, name, kind string) error {
+func (c *collection) readFile(ctx context.Context, from fs.FS, name, kind string) error {
 	if kind == ".xml" {
 		f, err := from.Open(name)
 		if err != nil {
@@ -56,6 +60,9 @@ func (c *collection) readFile(from fs.FS, name, kind string) error {
 			return fmt.Errorf("advisory source %q: %w", name, err)
 		}
 		return nil
+	}
+	if kind == ".zip" {
+		return c.readArchive(ctx, from, name)
 	}
 	data, err := readSource(from, name)
 	if err != nil {

@@ -100,6 +100,7 @@ func (m *Manager) notes(s Status, now time.Time) (notes []string) {
 	if m.downloads && m.refreshed.Failures == 0 { // else the problem names them
 		notes = append(notes, mirrorNotes(m.refreshed.Mirrors)...)
 	}
+	notes = append(notes, m.sourceNotes()...)
 	for _, h := range s.Held {
 		old := m.config.TooOld(h.UpdatedAt, now)
 		if old != "" {
@@ -123,6 +124,11 @@ func (m *Manager) Accepted(name string) (until time.Time) {
 	for _, a := range m.accepted {
 		if a.What == name && a.Until.After(until) {
 			until = a.Until
+		}
+	}
+	if m.loaded != nil {
+		if own := m.loaded.Manifest.freshUntil(name, m.loaded.UpdatedAt, m.config.MaxAge); own.After(until) {
+			until = own
 		}
 	}
 	return until

@@ -105,6 +105,7 @@ func (f *vendorFile) entry(e format.Entry) error {
 	families := map[string]bool{}
 	for i := range e.Statements {
 		s := &e.Statements[i]
+		s.NoEpoch = s.NoEpoch || f.feed != nil && f.feed.Epochs != nil && !*f.feed.Epochs
 		t := f.target(s.Release)
 		if !t.ok {
 			f.unknown(s.Release, e)

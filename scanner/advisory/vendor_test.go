@@ -57,6 +57,19 @@ const openEuler = `{"schema_version":"1.7.2","id":"OESA-2021-1001","modified":"2
 "affected":[{"package":{"ecosystem":"openEuler:20.03-LTS-SP1","name":"dnsmasq","purl":"pkg:rpm/openEuler/dnsmasq&distro=openEuler-20.03-LTS-SP1"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"2.82-5.oe1"}]}],
 "ecosystem_specific":{"src":["dnsmasq-2.82-5.oe1.src.rpm"]}}],"database_specific":{"severity":"High"}}`
 
+// TestBuild_epochs: feed.yaml says that the epochs of a source mean nothing.
+func TestBuild_epochs(t *testing.T) {
+	for feed, want := range map[string]string{
+		"distribution: hce\nrelease: '2.0'\n":                `[{"fixedVersion":"7.79.1-24.hce2","arches":["aarch64"]},{"fixedVersion":"7.79.1-24.hce2","arches":["x86_64"]}]`,
+		"distribution: hce\nrelease: '2.0'\nepochs: false\n": `[{"fixedVersion":"7.79.1-24.hce2","noEpoch":true,"arches":["aarch64"]},{"fixedVersion":"7.79.1-24.hce2","noEpoch":true,"arches":["x86_64"]}]`,
+	} {
+		out, _ := build(t, fstest.MapFS{"feed.yaml": file(feed), "updateinfo.xml": file(hce)})
+		if got := value(t, out, "HCE 2.0", "curl", "CVE-2024-2398"); !strings.Contains(got, want) {
+			t.Errorf("%q: got %s, want %s", feed, got, want)
+		}
+	}
+}
+
 // TestBuild_vendors: each format becomes rows of the bucket of its release.
 func TestBuild_vendors(t *testing.T) {
 	out, r := build(t, fstest.MapFS{

@@ -31,6 +31,11 @@ func (c *collection) write(ctx context.Context, dir string, updatedAt time.Time)
 	if err := os.Remove(raw); err != nil {
 		return resourceError("removing the uncompacted advisory database", err)
 	}
+	return writeMetadata(dir, updatedAt)
+}
+
+// writeMetadata makes metadata.json in dir for data of a time.
+func writeMetadata(dir string, updatedAt time.Time) error {
 	b, err := json.Marshal(metadata{
 		Version: schemaVersion, UpdatedAt: updatedAt, NextUpdate: updatedAt.Add(24 * time.Hour),
 		DownloadedAt: updatedAt, // Trivy takes a zero time for a broken download

@@ -11,9 +11,11 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
-// downloads reports whether this process has its advisory data from repositories.
+// downloads reports whether this process has its advisory data from repositories, or
+// composes it of several sources.
 func (a *App) downloads() bool {
-	return a.Config.Advisories.Path == "" && len(a.Config.Advisories.Repositories) > 0 && !a.Asking
+	c := a.Config.Advisories
+	return (c.Path == "" && len(c.Repositories) > 0 || len(c.Sources) > 0) && !a.Asking
 }
 
 // newRefresher makes what brings advisory data, and what tells others which generations
@@ -29,9 +31,13 @@ func (a *App) newRefresher() error {
 	if !a.downloads() {
 		return nil
 	}
-	var err error
-	a.refresher.Mirrors, err = a.newMirrors(a.refresher)
-	return err
+	if c := a.Config.Advisories; c.Path == "" && len(c.Repositories) > 0 {
+		var err error
+		if a.refresher.Mirrors, err = a.newMirrors(a.refresher); err != nil {
+			return err
+		}
+	}
+	return a.newSources(a.refresher)
 }
 
 // desk is where the API sees advisory data and takes orders about it.
@@ -42,7 +48,9 @@ func (a *App) desk() api.Advisories {
 			repositories = append(repositories, r.Repository)
 		}
 	}
-	return advisory.NewDesk(a.Store, repositories, ProcessName(), a.Version, a.Log)
+	desk := advisory.NewDesk(a.Store, repositories, ProcessName(), a.Version, a.Log)
+	desk.Compose(a.Config.Advisories)
+	return desk
 }
 
 // peerClient asks other processes on the same store for generations. Their addresses come

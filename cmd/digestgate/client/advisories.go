@@ -160,7 +160,10 @@ func printAdvisories(w io.Writer, v gate.AdvisoryData) error {
 		}
 		row(name, "generation %d, %s, %s", g.Number, g.Content.Short(), dataOf(g.UpdatedAt))
 		for _, s := range g.Sources {
-			if s.From != "" {
+			switch {
+			case s.Name != "":
+				row("", "source %s, data of %s, %d advisories%s", s.Name, s.UpdatedAt.UTC().Format(time.RFC3339), s.Rows, decidedText(s))
+			case s.From != "":
 				row("", "from %s", gate.Printable(s.From, 200))
 			}
 		}
@@ -176,6 +179,10 @@ func printAdvisories(w io.Writer, v gate.AdvisoryData) error {
 	if b := v.RolledBack; b != nil {
 		row("rolled back", "from generation %d, data of %s, by %s at %s: %s", b.Number, b.UpdatedAt.UTC().Format(time.RFC3339), gate.Printable(b.By, 100), b.At.UTC().Format(time.RFC3339), gate.Printable(b.Reason, 200))
 	}
+	if v.Changed != "" {
+		row("sources", "%s: many images may be matched again, those that run first", gate.Printable(v.Changed, 500))
+	}
+	printSources(row, v)
 	printRefresh(row, v)
 	for _, a := range v.Accepted {
 		row("accepted", "%s until %s, by %s: %s", gate.Quoted(a.What, 100), a.Until.UTC().Format(time.RFC3339), gate.Printable(a.By, 100), gate.Printable(a.Reason, 200))
@@ -254,4 +261,32 @@ func howFar(d *gate.AdvisoryDownload) string {
 		return fmt.Sprintf(": %s", gate.ByteSize(d.Done))
 	}
 	return ""
+}
+
+// decidedText says how many advisories of a source others stand for.
+func decidedText(s gate.AdvisorySource) string {
+	if s.Alike+s.Overruled+s.Replaced == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d decided by sources before it (%d of these otherwise), %d replaced", s.Alike+s.Overruled, s.Overruled, s.Replaced)
+}
+
+// printSources shows how the sources go of which generations are composed.
+func printSources(row func(name, format string, args ...any), v gate.AdvisoryData) {
+	for _, s := range v.Sources {
+		of := "no data yet"
+		if !s.UpdatedAt.IsZero() {
+			of = fmt.Sprintf("data of %s, %d advisories", s.UpdatedAt.UTC().Format(time.RFC3339), s.Rows)
+		}
+		row("source", "%s: %s, %s, priority %d", s.Name, s.State, of, s.Priority)
+		if s.Where != "" {
+			row("", "%s %s", s.Kind, gate.Printable(s.Where, 200))
+		}
+		if s.Licence != "" {
+			row("", "licence: %s", gate.Printable(s.Licence, 200))
+		}
+		if s.Problem != "" {
+			row("", "problem: %s", gate.Printable(s.Problem, 500))
+		}
+	}
 }

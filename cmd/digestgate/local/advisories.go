@@ -37,7 +37,7 @@ func NewAdvisoriesCommand(o *app.Options, server []*cobra.Command, ask func(stat
 		config, err := load()
 		return err != nil || config.Advisories.Path != ""
 	})
-	cmd.AddCommand(newAdvisoriesBuildCommand(), status, newAdvisoriesExportCommand(o), newAdvisoriesImportCommand(o))
+	cmd.AddCommand(newAdvisoriesBuildCommand(), newAdvisoriesFetchCommand(o), status, newAdvisoriesExportCommand(o), newAdvisoriesImportCommand(o))
 	cmd.AddCommand(server...)
 	return cmd
 }

@@ -23,6 +23,9 @@ func (c *composer) advisories(ctx context.Context, name string, have []*source, 
 	if len(from) == 0 {
 		return nil // a source before them replaces the ecosystem without this bucket
 	}
+	for _, f := range from {
+		f.tally.Buckets = append(f.tally.Buckets, name)
+	}
 	united := len(from) > 1 && !entryForm([]byte(name))
 	value, err := from[0].record.encode(united)
 	if err != nil {

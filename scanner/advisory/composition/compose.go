@@ -26,7 +26,7 @@ const databaseFile = "trivy.db"
 type Source struct {
 	// Name is its name in the configuration; it fits [NamePattern].
 	Name string
-	// Dir is the directory with its trivy.db, which nobody writes to meanwhile.
+	// Dir is the directory with its trivy.db, which no process writes to meanwhile.
 	Dir string
 	// Replaces are buckets ("debian 12") and ecosystems ("debian", "npm") in which no
 	// source after this one counts.
@@ -47,6 +47,8 @@ type Tally struct {
 	// Alike are rows that a source before it has as well, Overruled those that it has
 	// otherwise, Replaced those in buckets that a source before it replaces.
 	Alike, Overruled, Replaced int
+	// Buckets are those that have rows of it, or that it names without any row.
+	Buckets []string
 	// Unused are the buckets that cannot be united with those of a source before it.
 	Unused []string
 }
@@ -182,7 +184,7 @@ func (c *composer) bucket(ctx context.Context, name string, records map[string][
 	case name == coverage.RootBucket:
 		return c.coverage(ctx, have)
 	case !isPublished(name):
-		return nil // of upstream's build, and read by nobody
+		return nil // of upstream's build, and read by no detector
 	}
 	return c.advisories(ctx, name, have, records)
 }

@@ -164,8 +164,8 @@ func TestSourcesAreUnited(t *testing.T) {
 	}
 	wantReport := composition.Report{
 		Sources: []composition.Tally{
-			{Name: "trivy-db", Rows: 4},
-			{Name: "acme", Rows: 2, Alike: 1, Overruled: 1, Unused: []string{"Red Hat"}},
+			{Name: "trivy-db", Rows: 4, Buckets: []string{"Red Hat", "debian 11", "debian 12"}},
+			{Name: "acme", Rows: 2, Alike: 1, Overruled: 1, Buckets: []string{"debian 12", "debian 13"}, Unused: []string{"Red Hat"}},
 		},
 		Disagreements: []composition.Disagreement{{Bucket: "debian 12", Package: "openssl", ID: "CVE-1", Decided: "trivy-db", Overruled: "acme"}},
 	}
