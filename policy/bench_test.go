@@ -165,10 +165,10 @@ func BenchmarkCompose(b *testing.B) {
 	q := benchQuestion(500)
 	inv, f, _ := q.Load(context.Background())
 	d := newDocument(everything(), allOfThem())
-	fs := d.facts(&material{basicsOf(inv, f), inv, f})
+	fs := d.facts(newMaterial(basicsOf(inv, f), inv, f, &joint{}))
 	b.ReportAllocs()
 	for b.Loop() {
-		d.compose(&q, fs, q.Advisories)
+		d.compose(&q, fs, q.Advisories, nil)
 	}
 }
 
@@ -187,7 +187,7 @@ func BenchmarkFacts(b *testing.B) {
 				inv, f, _ := q.Load(context.Background())
 				b.ReportAllocs()
 				for b.Loop() {
-					b.ReportMetric(float64(d.facts(&material{basicsOf(inv, f), inv, f}).bytes), "est-B")
+					b.ReportMetric(float64(d.facts(newMaterial(basicsOf(inv, f), inv, f, &joint{})).bytes), "est-B")
 				}
 			})
 		}

@@ -109,7 +109,10 @@ func (e *Engine) judge(l large) judgement {
 
 // conditions adds to a judgement what depends on the time: old advisory data. Deny
 // reasons come first. In the period around now they are the same.
-func (e *Engine) conditions(q *gate.Question, j judgement) ([]gate.Reason, period) {
+func (e *Engine) conditions(q *gate.Question, j judgement, set *activeSet, t Tables) ([]gate.Reason, period) {
+	if r, ok := set.lacking(t); ok {
+		return append([]gate.Reason{r}, j.reasons...), period{end: q.Now}
+	}
 	limit := e.options.youngest()
 	if limit <= 0 {
 		return j.reasons, period{}

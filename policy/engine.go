@@ -36,6 +36,10 @@ type Engine struct {
 	judged *lru[imageKey, judgement]
 	joined *lru[memoKey, joined]
 	aged   atomic.Pointer[agedSaid]
+	tables atomic.Pointer[Tables]
+	// marks and joints are what is known of findings for the tables; see joint.go.
+	marks  *lru[string, mark]
+	joints *lru[memoKey, keptJoint]
 	shared sharing
 	loads  singleflight.Group
 	evals  singleflight.Group
@@ -64,6 +68,8 @@ func engineWith(o Options) *Engine {
 		judged:  newLRU[imageKey, judgement](judgedCacheBytes),
 		joined:  newLRU[memoKey, joined](joinedCacheBytes),
 		shared:  newSharing(),
+		marks:   newLRU[string, mark](markCacheBytes),
+		joints:  newLRU[memoKey, keptJoint](jointCacheBytes),
 	}
 }
 
@@ -131,19 +137,24 @@ func (e *Engine) known(set *activeSet, q *gate.Question) (d gate.Decision, ok bo
 	if !ok {
 		return d, false
 	}
-	found, holds := e.conditions(q, j)
+	t := e.joinedTables()
+	found, holds := e.conditions(q, j, set, t)
 	if denies(found) {
 		return lasting(decision(set, q.Now, found), holds), true
 	}
 	if set.unread(q) {
 		return d, false
 	}
-	key := set.key(q, j.own)
+	jn, ok := e.jointOf(set, q, t)
+	if !ok {
+		return d, false
+	}
+	key := set.key(q, j.own, t, &jn)
 	m, ok := e.memos.get(key) // the answer that the rules gave before
 	if !ok || !m.fresh(q.Now) {
 		return d, false
 	}
-	return lasting(decision(set, q.Now, e.join(key, m.reasons, found)), holds.meet(m.holds)), true
+	return lasting(decision(set, q.Now, e.join(key, m.reasons, found)), holds.meet(m.holds).meet(jn.period())), true
 }
 
 // evaluate is Evaluate for what is not remembered.
@@ -160,7 +171,8 @@ func (e *Engine) evaluate(ctx context.Context, set *activeSet, q gate.Question) 
 		}
 		e.judged.put(imageKey{q.Record.InventoryID, q.Record.FindingsID}, j, j.bytes())
 	}
-	found, holds := e.conditions(&q, j)
+	t := e.joinedTables()
+	found, holds := e.conditions(&q, j, set, t)
 	switch {
 	case denies(found):
 		return lasting(decision(set, q.Now, found), holds)
@@ -168,7 +180,21 @@ func (e *Engine) evaluate(ctx context.Context, set *activeSet, q gate.Question) 
 		r := none(gate.CodeReviewInvalid, refusal.Say(refusal.ReviewUser, refusal.P{"bytes": q.Request.LongUser, "most": gate.MaxUser}))
 		return decision(set, q.Now, append([]gate.Reason{r}, found...))
 	}
-	fs, err := e.facts(ctx, set, v)
+	jn, ok := e.jointOf(set, &q, t)
+	if !ok {
+		l, err := e.get(ctx, v, false, true)
+		if err != nil {
+			return e.failed(set, &q, "reading the findings of the image", err)
+		}
+		if l.f.InventoryID != "" && !l.of(&q.Record) {
+			if l, err = e.get(ctx, v, true, true); err != nil {
+				return e.failed(set, &q, "reading the findings of the image", err)
+			}
+			return e.afresh(ctx, set, &q, l)
+		}
+		jn = e.noteJoint(set, &q, t, l.f)
+	}
+	fs, err := e.facts(ctx, set, v, &jn)
 	switch {
 	case errors.Is(err, errNewer):
 		l, err := e.get(ctx, v, true, true)
@@ -179,11 +205,11 @@ func (e *Engine) evaluate(ctx context.Context, set *activeSet, q gate.Question) 
 	case err != nil:
 		return e.failed(set, &q, "reading the findings of the image", err)
 	}
-	m, err := e.rules(ctx, set, &q, fs, j.own)
+	m, err := e.rules(ctx, set, &q, fs, j.own, t, &jn)
 	if err != nil {
 		return e.failed(set, &q, "evaluating the policies", err)
 	}
-	return lasting(decision(set, q.Now, both(m.reasons, found)), holds.meet(m.holds))
+	return lasting(decision(set, q.Now, both(m.reasons, found)), holds.meet(m.holds).meet(jn.period()))
 }
 
 // afresh decides from large values that are not those that the record names: another
@@ -193,14 +219,16 @@ func (e *Engine) afresh(ctx context.Context, set *activeSet, q *gate.Question, l
 	own := *q
 	own.Record.Summary = gate.Summary{} // it is of other values
 	q = &own
-	found, _ := e.conditions(q, j)
+	t := e.joinedTables()
+	found, _ := e.conditions(q, j, set, t)
 	if denies(found) {
 		return decision(set, q.Now, found)
 	}
-	fs, err := buildFacts(set.visible.document, &material{basicsOf(l.inv, l.f), l.inv, l.f})
+	jn := set.joint(q, t, l.f)
+	fs, err := buildFacts(set.visible.document, newMaterial(basicsOf(l.inv, l.f), l.inv, l.f, &jn))
 	var reasons []gate.Reason
 	if err == nil {
-		reasons, err = e.run(ctx, set, q, fs, j.own)
+		reasons, err = e.run(ctx, set, q, fs, j.own, t)
 	}
 	if err != nil {
 		return e.failed(set, q, "evaluating the policies", err)
@@ -277,13 +305,13 @@ func (e *Engine) failure(q *gate.Question, doing string, err error) gate.Reason 
 var errNewer = errors.New("what is stored is newer than the record")
 
 // facts gets the shared part of the input, from the cache or from what is read for it.
-func (e *Engine) facts(ctx context.Context, set *activeSet, v *values) (*facts, error) {
+func (e *Engine) facts(ctx context.Context, set *activeSet, v *values, j *joint) (*facts, error) {
 	r := &v.q.Record
-	key := set.imageKey(r)
+	key := set.imageKey(r, j)
 	if fs, ok := e.inputs.get(key); ok {
 		return fs, nil
 	}
-	inventory, findings := set.visible.needs(r)
+	inventory, findings := set.visible.needs(r, j)
 	l, err := e.get(ctx, v, inventory, findings)
 	if err != nil {
 		return nil, err
@@ -291,7 +319,7 @@ func (e *Engine) facts(ctx context.Context, set *activeSet, v *values) (*facts, 
 	if !l.of(r) {
 		return nil, errNewer
 	}
-	fs, err := buildFacts(set.visible.document, &material{basicsFrom(r, l), l.inv, l.f})
+	fs, err := buildFacts(set.visible.document, newMaterial(basicsFrom(r, l), l.inv, l.f, j))
 	if err == nil {
 		e.inputs.put(key, fs, fs.bytes)
 	}
@@ -310,15 +338,15 @@ func buildFacts(d *document, m *material) (fs *facts, err error) {
 
 // rules evaluates what is not remembered. Callers with the same key share one
 // evaluation.
-func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own origin) (memo, error) {
-	key := set.key(q, own)
+func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own origin, t Tables, j *joint) (memo, error) {
+	key := set.key(q, own, t, j)
 	result := e.evals.DoChan(string(key[:]), func() (any, error) {
-		reasons, err := e.run(context.WithoutCancel(ctx), set, q, fs, own)
+		reasons, err := e.run(context.WithoutCancel(ctx), set, q, fs, own, t)
 		if err != nil {
 			return memo{}, err
 		}
 		shared, bytes := e.shared.share(reasons)
-		m := memo{shared, set.visible.turn(q, fs, own), set.visible.spread(&key)}
+		m := memo{shared, set.visible.turn(q, fs, own, t), set.visible.spread(&key)}
 		e.memos.put(key, m, bytes+memoBytes)
 		return m, err
 	})
@@ -326,8 +354,8 @@ func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs
 	case r := <-result:
 		m, _ := r.Val.(memo)
 		if r.Err == nil && !m.fresh(q.Now) { // another's, at another time
-			reasons, err := e.run(ctx, set, q, fs, own)
-			return memo{reasons: reasons, holds: set.visible.turn(q, fs, own)}, err
+			reasons, err := e.run(ctx, set, q, fs, own, t)
+			return memo{reasons: reasons, holds: set.visible.turn(q, fs, own, t)}, err
 		}
 		return m, r.Err
 	case <-ctx.Done():
@@ -336,9 +364,9 @@ func (e *Engine) rules(ctx context.Context, set *activeSet, q *gate.Question, fs
 }
 
 // run evaluates the rules in the pool.
-func (e *Engine) run(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own origin) ([]gate.Reason, error) {
+func (e *Engine) run(ctx context.Context, set *activeSet, q *gate.Question, fs *facts, own origin, t Tables) ([]gate.Reason, error) {
 	return e.pool.do(ctx, func(ctx context.Context) ([]gate.Reason, error) {
-		return set.eval(ctx, set.visible.document.compose(q, fs, inForce(q, own)))
+		return set.eval(ctx, set.visible.document.compose(q, fs, inForce(q, own), t))
 	})
 }
 

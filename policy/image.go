@@ -16,6 +16,18 @@ type material struct {
 	basics
 	inv *gate.Inventory
 	f   *gate.Findings
+	// live and accepted are the vulnerabilities of f with what is joined to them.
+	live, accepted []shown
+}
+
+// newMaterial joins the tables to large values that were read.
+func newMaterial(b basics, inv *gate.Inventory, f *gate.Findings, j *joint) *material {
+	m := &material{basics: b, inv: inv, f: f}
+	if f != nil {
+		m.live, m.accepted = j.apply(f)
+	}
+	m.vulnerabilities -= j.hidden
+	return m
 }
 
 func textOf[T any](name string, of func(T) string) field[T] {
@@ -118,21 +130,18 @@ func runsAsRoot(user string) bool {
 	return err == nil && uid == 0
 }
 
-// findingsFields is input.findings. Misconfigurations, licences, malware and
+// findingsFields is input.findings: what is live, and what a statement hides in accepted. Misconfigurations, licences, malware and
 // deviations from the baseline have no analyser yet: their lists are empty and
 // their risks say notLookedAt.
 func findingsFields(some selection) []field[*material] {
 	return []field[*material]{
-		listWith("vulnerabilities", func(s *material) ([]gate.Vulnerability, int) {
-			var list []gate.Vulnerability
-			if s.f != nil { // otherwise none is of the selection
-				list = severe(s.f.Vulnerabilities, some.least)
-			}
+		listWith("vulnerabilities", func(s *material) ([]shown, int) {
+			list := severe(s.live, some.least) // without findings none is of the selection
 			if !some.counted {
 				return list, 0
 			}
 			return list, s.vulnerabilities - len(list)
-		}, vulnerabilityFields()),
+		}, append(vulnerabilityFields(), joinedFields()...)),
 		nothing[*material]("malware"),
 		listOf("secrets", func(s *material) []gate.Secret {
 			if s.inv == nil {
@@ -143,16 +152,16 @@ func findingsFields(some selection) []field[*material] {
 		nothing[*material]("misconfigurations"),
 		nothing[*material]("licenses"),
 		nothing[*material]("baseline"),
-		nothing[*material]("accepted"),
+		listOf("accepted", func(s *material) []shown { return s.accepted }, acceptedFields()),
 	}
 }
 
 // severe are those that are at least as severe as the one at a place in gate.Severities.
-func severe(list []gate.Vulnerability, least int) []gate.Vulnerability {
+func severe(list []shown, least int) []shown {
 	if least >= leastSevere {
 		return list
 	}
-	var some []gate.Vulnerability
+	var some []shown
 	for i := range list {
 		if gate.SeverityRank(list[i].Severity) <= least {
 			some = append(some, list[i])
@@ -167,8 +176,8 @@ func allOfThem() selection { return selection{leastSevere, true} }
 // leastSevere is the place of the last of gate.Severities.
 const leastSevere = 4
 
-func vulnerabilityFields() []field[*gate.Vulnerability] {
-	type v = *gate.Vulnerability
+func vulnerabilityFields() []field[*shown] {
+	type v = *shown
 	published := func(v v) time.Time {
 		if v.PublishedAt == nil {
 			return time.Time{}

@@ -19,6 +19,7 @@ type moment struct {
 	*gate.Question
 	facts      *facts
 	advisories gate.Generation // see inForce
+	tables     Tables          // nil for none
 }
 
 // facts is the part of the input that depends on the stored inventory and findings
@@ -57,9 +58,9 @@ func (d *document) facts(s *material) *facts {
 
 // compose makes the whole input of one question around the shared facts. It costs
 // about the same at any number of findings.
-func (d *document) compose(q *gate.Question, fs *facts, g gate.Generation) ast.Value {
+func (d *document) compose(q *gate.Question, fs *facts, g gate.Generation, t Tables) ast.Value {
 	b := newBuilder()
-	m := &moment{Question: q, facts: fs, advisories: g}
+	m := &moment{Question: q, facts: fs, advisories: g, tables: t}
 	all := append(pairs(b, m, d.restNow, len(fs.rest)+2), fs.rest...)
 	if d.hasImage {
 		all = append(all, b.field("image", b.object(append(pairs(b, m, d.imageNow, len(fs.image)), fs.image...)...)))
@@ -101,6 +102,7 @@ func imageNowFields() []field[*moment] {
 		textsOf("tags", func(m *moment) []string { return m.Tags }),
 		textOf("digest", func(m *moment) string { return string(m.Digest) }),
 		wholeOf("ageHours", func(m *moment) int64 { return claimed(m.facts.created).hours(m.Now) }),
+		object("endOfLife", same[*moment], endOfLifeFields()),
 	}
 }
 
@@ -114,6 +116,7 @@ func scanNowFields() []field[*moment] {
 			unixOf("updatedUnix", func(m *moment) time.Time { return m.advisories.UpdatedAt }),
 			wholeOf("ageHours", func(m *moment) int64 { return stamped(m.advisories.UpdatedAt).hours(m.Now) }),
 		}),
+		object("tables", same[*moment], tablesFields()),
 	}
 }
 

@@ -16,10 +16,10 @@ type large struct {
 
 // needs says which large values an input is made from; what the record's summary has
 // is not read.
-func (v *visible) needs(r *gate.Record) (inventory, findings bool) {
+func (v *visible) needs(r *gate.Record, j *joint) (inventory, findings bool) {
 	i, f := &r.Summary.Inventory, &r.Summary.Findings
 	inventory = !r.InventorySummarized() || v.inventory || v.risks || v.secrets && i.Secrets > 0
-	findings = !r.FindingsSummarized() || v.vulnerabilities && v.alike(f) != "" || v.gaps && f.Gaps > 0
+	findings = !r.FindingsSummarized() || v.vulnerabilities && v.alike(f) != "" || v.tables.accepted && j.hidden > 0 || v.gaps && f.Gaps > 0
 	return inventory, findings
 }
 

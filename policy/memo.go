@@ -55,15 +55,15 @@ func reasonBytes(r *gate.Reason) int64 {
 // turn of any age that they see, or for 30 s in both directions when they see the time
 // itself, since clocks may step back. What else comes to depend on the time, such as
 // the start and the end of exceptions, ends it too.
-func (v *visible) turn(q *gate.Question, fs *facts, own origin) period {
+func (v *visible) turn(q *gate.Question, fs *facts, own origin, t Tables) period {
 	if v.clock {
 		return period{q.Now.Add(-timeMemo), q.Now.Add(timeMemo + 1)}
 	}
-	var p period
+	p := v.tablesTurn(t, fs.family, fs.release, q.Now)
 	g := inForce(q, own)
 	unseen := v.unseen(q.Now, g)
 	if unseen && v.advisoriesAge {
-		p = v.quiet.period(stamped(g.UpdatedAt), q.Now)
+		p = p.meet(v.quiet.period(stamped(g.UpdatedAt), q.Now))
 	}
 	for _, a := range []struct {
 		seen bool
@@ -78,21 +78,26 @@ func (v *visible) turn(q *gate.Question, fs *facts, own origin) period {
 	return p
 }
 
-// key makes the key of a question; own is the generation of the findings.
-func (s *activeSet) key(q *gate.Question, own origin) memoKey {
+// key makes the key of a question; own is the generation of the findings, j what the tables
+// say of them.
+func (s *activeSet) key(q *gate.Question, own origin, t Tables, j *joint) memoKey {
 	w := rooms.Get().(*written)
 	*w = append((*w)[:0], s.id[:]...)
 	s.visible.writeImage(w, &q.Record)
+	*w = append(*w, j.sum[:]...)
 	s.visible.writeQuestion(w, q, own)
+	s.visible.writeTables(w, t, &q.Record, q.Now)
 	key := memoKey(sha256.Sum256(*w))
 	rooms.Put(w)
 	return key
 }
 
-// imageKey is the key of what all questions about an image share.
-func (s *activeSet) imageKey(r *gate.Record) memoKey {
+// imageKey is the key of what all questions about an image share, where the tables say the
+// same of it.
+func (s *activeSet) imageKey(r *gate.Record, j *joint) memoKey {
 	w := append(written(nil), s.id[:]...)
 	s.visible.writeImage(&w, r)
+	w = append(w, j.sum[:]...)
 	return sha256.Sum256(w)
 }
 

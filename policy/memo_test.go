@@ -215,7 +215,7 @@ func TestMemoKey(t *testing.T) {
 			for _, f := range changes {
 				f(&q)
 			}
-			return set.key(&q, origin{})
+			return set.key(&q, origin{}, nil, &joint{})
 		}
 	}
 	const size = `deny contains "x" if input.image.size > 1`

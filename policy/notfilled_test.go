@@ -30,6 +30,9 @@ func fullSample() sample {
 	v.PackageID, v.Path, v.Layer = "x", "x", d
 	s.findings.Gaps = []gate.Gap{{Package: "x", Version: "1", Reason: "x"}}
 	s.findings.MatchedAt = now.Add(-time.Minute)
+	hidden := *v
+	hidden.ID = hiddenSample
+	s.findings.Vulnerabilities = append(s.findings.Vulnerabilities, hidden)
 	s.question.Request.NamespaceLabels = map[string]string{"a": "b"}
 	return s
 }

@@ -34,6 +34,8 @@ const (
 	judgedCacheBytes = 4 << 20
 	sharedCacheBytes = 8 << 20
 	joinedCacheBytes = 8 << 20
+	markCacheBytes   = 16 << 20
+	jointCacheBytes  = 8 << 20
 )
 
 // Options is everything an engine needs besides the policies themselves.

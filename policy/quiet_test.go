@@ -111,11 +111,11 @@ func TestSees(t *testing.T) {
 			}
 			uses := one(c, "", gate.JoinUses(nil), gate.JoinUses([]string{"debian 12"}), gate.JoinUses([]string{"debian 11", "go::"}))
 			x.Record.Summary.Findings.Uses, y.Record.Summary.Findings.Uses = uses, uses
-			if same++; x.Advisories != y.Advisories && set.key(&x, origin{}) != set.key(&y, origin{}) {
+			if same++; x.Advisories != y.Advisories && set.key(&x, origin{}, nil, &joint{}) != set.key(&y, origin{}, nil, &joint{}) {
 				t.Fatalf("seed %d: %s\nthe same is seen of %+v and %+v, and decisions are kept apart", seed, text, x.Advisories, y.Advisories)
 			}
 			for k, g := range []gate.Question{x, y} {
-				if found, _ := e.conditions(&g, e.judge(large{inv, usingOf(f, uses)})); len(found) > 0 && found[0].Code == gate.CodeStale {
+				if found, _ := e.conditions(&g, e.judge(large{inv, usingOf(f, uses)}), set, nil); len(found) > 0 && found[0].Code == gate.CodeStale {
 					t.Fatalf("seed %d: generation %d of two that are alike is stale", seed, k)
 				}
 			}

@@ -20,15 +20,23 @@ type sample struct {
 	question  gate.Question
 	inventory *gate.Inventory
 	findings  *gate.Findings
+	tables    Tables // nil for none
 }
 
-func (s sample) input() ast.Value { return wholeInput(&s.question, s.inventory, s.findings) }
+func (s sample) input() ast.Value {
+	return inputWith(&s.question, s.inventory, s.findings, s.tables)
+}
 
 // wholeInput is the input of a question with all that rules can see.
 func wholeInput(q *gate.Question, inv *gate.Inventory, f *gate.Findings) ast.Value {
+	return inputWith(q, inv, f, nil)
+}
+
+// inputWith is wholeInput with tables.
+func inputWith(q *gate.Question, inv *gate.Inventory, f *gate.Findings, t Tables) ast.Value {
 	d := newDocument(everything(), allOfThem())
-	fs := d.facts(&material{basicsOf(inv, f), inv, f})
-	return d.compose(q, fs, inForce(q, originOf(f)))
+	fs := d.facts(newMaterial(basicsOf(inv, f), inv, f, &joint{tables: t, where: whereabouts(q), at: q.Now}))
+	return d.compose(q, fs, inForce(q, originOf(f)), t)
 }
 
 // cleanSample is an image in which nothing was found, seen outside admission.
@@ -78,7 +86,7 @@ func admissionSample() sample {
 	s := cleanSample()
 	now := s.question.Now
 	published := now.Add(-30 * 24 * time.Hour)
-	s.name = "an image with findings, at admission"
+	s.name, s.tables = "an image with findings, at admission", sampleTables{}
 	s.question.Event = gate.EventAdmission
 	s.question.Request = &gate.Request{
 		Cluster: "default", Namespace: "shop",

@@ -56,7 +56,8 @@ func (s *shape) place(path string) {
 
 // unknownIsNegative reports whether -1 stands for a number that is not known.
 func (s *shape) unknownIsNegative() bool {
-	return strings.HasSuffix(s.path, "Unix") || strings.HasSuffix(s.path, "Hours") || strings.HasSuffix(s.path, ".cvss")
+	return strings.HasSuffix(s.path, "Unix") || strings.HasSuffix(s.path, "Hours") || strings.HasSuffix(s.path, ".cvss") ||
+		strings.HasSuffix(s.path, ".epss") || strings.HasSuffix(s.path, ".epssPercentile")
 }
 
 // NotFilled lists the places of the input that have the same value in every

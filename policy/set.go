@@ -67,6 +67,7 @@ func compile(files []File, how compiling) (*Set, error) {
 	}
 	see, some := mentionsOf(c)
 	s := &Set{files: files, sight: see, visible: newVisible(see, some, quietOf(c)), warnings: newer.sorted(), always: alwaysOf(c)}
+	s.visible.tables.needed = neededBy(c)
 	var body []string
 	for _, name := range []string{ruleDeny, ruleWarn} {
 		if n := len(c.GetRulesExact(documentRef(name))); n > 0 {

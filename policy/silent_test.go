@@ -153,7 +153,6 @@ fine if input.image.size > 1
 		{"misconfigurations", `count(input.findings.misconfigurations) > 0`, "input.findings.misconfigurations"},
 		{"licenses", `input.findings.licenses[_].name == "GPL-3.0"`, "input.findings.licenses"},
 		{"baseline", `count(input.findings.baseline) > 0`, "input.findings.baseline"},
-		{"accepted", `count(input.findings.accepted) > 0`, "input.findings.accepted"},
 		{"signatures", `count(input.provenance.signatures) == 0`, "input.provenance.signatures"},
 		{"attestations", "p := input.provenance\nsome a in p.attestations\na.builder == \"x\"", "input.provenance.attestations"},
 		{"approved_base", `input.image.approvedBase.state != "yes"`, "input.image.approvedBase"},

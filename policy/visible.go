@@ -24,6 +24,8 @@ type visible struct {
 	selection
 	// inventory is what only the inventory itself has.
 	inventory bool
+	// tables is what they see of what is joined.
+	tables tableSight
 }
 
 type requestSight struct {
@@ -36,7 +38,7 @@ func newVisible(see *sight, some selection, q *unseenAges) *visible {
 	config, advisories := image.at("config"), scan.at("advisories")
 	vulnerability, secret := findings.along("vulnerabilities", element), findings.along("secrets", element)
 	return &visible{
-		document: newDocument(see, some), selection: some, quiet: q,
+		document: newDocument(see, some), selection: some, quiet: q, tables: newTableSight(see),
 
 		event: see.any("event"), registry: image.any("registry"), repository: image.any("repository"),
 		host: image.any("host"), tags: image.any("tags"), digest: image.any("digest"),

@@ -246,7 +246,7 @@ func TestInputOfWhatIsMentioned(t *testing.T) {
 		for range 5 {
 			q, inv, f := c.image()
 			l := large{}
-			inventory, findings := set.visible.needs(&q.Record)
+			inventory, findings := set.visible.needs(&q.Record, &joint{})
 			if inventory {
 				l.inv = inv
 			}
@@ -254,9 +254,9 @@ func TestInputOfWhatIsMentioned(t *testing.T) {
 				l.f = f
 			}
 			d := set.visible.document
-			fs := d.facts(&material{basicsFrom(&q.Record, l), l.inv, l.f})
+			fs := d.facts(newMaterial(basicsFrom(&q.Record, l), l.inv, l.f, &joint{}))
 			own := originOf(f)
-			got := answered(set.eval(context.Background(), d.compose(&q, fs, inForce(&q, own))))
+			got := answered(set.eval(context.Background(), d.compose(&q, fs, inForce(&q, own), nil)))
 			if diff := cmp.Diff(said(set, q, inv, f), got); diff != "" {
 				t.Fatalf("seed %d: %s\n(-whole +mentioned):\n%s", seed, set.Files()[0].Text, diff)
 			}
@@ -280,7 +280,7 @@ func TestOneKeyOneAnswer(t *testing.T) {
 		for range 12 {
 			q, inv, f := chance{rand.New(rand.NewPCG(base, 4))}.image() // the same again
 			c.change(&q, inv, f)
-			key := set.key(&q, originOf(f))
+			key := set.key(&q, originOf(f), nil, &joint{})
 			got := answer{q, said(set.Set, q, inv, f)}
 			old, ok := answers[key]
 			if !ok {
@@ -334,7 +334,7 @@ func TestNothingOutlivesItsTruth(t *testing.T) {
 				if later := at.Add(time.Duration(c.IntN(3600)) * time.Second); later.Before(got.Until) && !set.visible.clock {
 					q := q
 					q.Now = later
-					if found, _ := e.conditions(&q, e.judge(large{inv, f})); len(found) != stale || !cmp.Equal(said(set, q, inv, f), got.Reasons) {
+					if found, _ := e.conditions(&q, e.judge(large{inv, f}), e.active.Load(), nil); len(found) != stale || !cmp.Equal(said(set, q, inv, f), got.Reasons) {
 						t.Fatalf("seed %d: %s\nat %s the decision of %s, %+v, is to hold until %s", seed, text, later, at, got.Reasons, got.Until)
 					}
 				}

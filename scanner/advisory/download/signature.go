@@ -80,6 +80,16 @@ func loadKey(file string) (key, error) {
 	return key{file, verifier}, nil
 }
 
+// Verifier reads a file with one public key, in PEM, as those of advisories.keys;
+// gate.ErrInvalid.
+func Verifier(file string) (signature.Verifier, error) {
+	k, err := loadKey(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the public key %q: %w: %w", file, err, gate.ErrInvalid)
+	}
+	return k.verifier, nil
+}
+
 // CheckKeys reads the files of advisories.keys as [New] does; each line of the error
 // starts with the key, such as "keys[0]", and wraps gate.ErrInvalid.
 func CheckKeys(files []string) error {

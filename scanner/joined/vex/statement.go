@@ -1,0 +1,224 @@
+package vex
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestgate/digestgate/gate"
+)
+
+// The states of OpenVEX; those of other formats are mapped to them.
+const (
+	notAffected        = "not_affected"
+	affected           = "affected"
+	fixed              = "fixed"
+	underInvestigation = "under_investigation"
+)
+
+// Limits on a document.
+const (
+	// MaxDocument is how many bytes one may have.
+	MaxDocument   = 32 << 20
+	maxStatements = 200_000
+	maxText       = 300
+	maxPURL       = 2048
+)
+
+// Document is what counts of a document.
+type Document struct {
+	ID     string    `json:"id"`
+	Author string    `json:"author"`
+	Format string    `json:"format"` // OpenVEX, CSAF, CycloneDX
+	At     time.Time `json:"at"`     // when it was made or changed last
+	// Statements are sorted.
+	Statements []Statement `json:"statements"`
+	// Refused counts what does not count, by the reason.
+	Refused map[string]int `json:"refused,omitempty"`
+}
+
+// Statement is about one component. Only those of a state that hides can hide; the others
+// are kept because the last word counts.
+type Statement struct {
+	IDs           []string    `json:"ids"` // of the vulnerability and its aliases, canonical
+	Status        string      `json:"status"`
+	Justification string      `json:"justification,omitempty"`
+	Reason        string      `json:"reason,omitempty"`
+	Digest        gate.Digest `json:"digest,omitempty"` // of the image; "" for any that has the component
+	Product       string      `json:"product,omitempty"`
+	Component     string      `json:"component"` // a package URL
+	At            time.Time   `json:"at"`
+}
+
+// hides reports whether the state takes a finding away.
+func (s *Statement) hides() bool { return s.Status == notAffected || s.Status == fixed }
+
+// The reasons for which statements are refused.
+const (
+	noVulnerability  = "it names no vulnerability"
+	noTime           = "its time is in the future"
+	noProduct        = "it names no product"
+	unknownStatus    = "its status is not one of VEX"
+	noJustification  = "it says not_affected without a justification or an impact statement"
+	looseProduct     = "its product is neither an image by digest nor a package URL with a version"
+	noComponent      = "it names an image without a component, which would hide the vulnerability everywhere in it"
+	looseComponent   = "its component is not a package URL"
+	nestedProduct    = "its product is a package with components of its own; name the image by its digest instead"
+	otherSBOM        = "it names a component of an SBOM and not of an image by its digest"
+	otherSubject     = "it is about another image than the one that was signed"
+	unknownReference = "it names a product that the document does not describe"
+	tooMany          = "the document has more than 200000 statements"
+)
+
+// collector makes the statements of a document.
+type collector struct {
+	doc *Document
+	now time.Time
+}
+
+func newCollector(format string, now time.Time) *collector {
+	return &collector{&Document{Format: format, Refused: map[string]int{}}, now}
+}
+
+func (c *collector) refuse(why string) { c.doc.Refused[why]++ }
+
+// claim is what a document says, in its own words.
+type claim struct {
+	ids                   []string
+	status                string
+	justification, reason string
+	product               identity
+	component             *identity // nil: none is named
+	at                    time.Time
+}
+
+// identity is how a document names a product or a component.
+type identity struct {
+	purl   string
+	name   string // what else it is called
+	sha256 string // hexadecimal
+}
+
+func (i identity) String() string { return cmp.Or(i.purl, i.name, i.sha256) }
+
+// add takes a claim over as a statement, or refuses it.
+func (c *collector) add(l claim) {
+	s := Statement{
+		IDs: ids(l.ids), Status: l.status, Justification: gate.Printable(l.justification, maxText), Reason: gate.Printable(l.reason, maxText),
+		Product: gate.Printable(l.product.String(), maxText), At: l.at.UTC(),
+	}
+	if s.At.IsZero() {
+		s.At = c.doc.At
+	}
+	switch {
+	case len(c.doc.Statements) >= maxStatements:
+		c.refuse(tooMany)
+		return
+	case len(s.IDs) == 0:
+		c.refuse(noVulnerability)
+		return
+	case s.At.After(c.now.Add(gate.ClockSkew)):
+		c.refuse(noTime)
+		return
+	case !slices.Contains([]string{notAffected, affected, fixed, underInvestigation}, s.Status):
+		c.refuse(unknownStatus)
+		return
+	case s.Status == notAffected && l.justification == "" && l.reason == "":
+		c.refuse(noJustification)
+		return
+	}
+	if why := s.about(l.product, l.component); why != "" {
+		c.refuse(why)
+		return
+	}
+	c.doc.Statements = append(c.doc.Statements, s)
+}
+
+// about sets what the statement is about; it returns why that is not certain, "" when it
+// is.
+func (s *Statement) about(product identity, component *identity) string {
+	if product == (identity{}) {
+		return noProduct
+	}
+	d, image := product.image()
+	if image {
+		if component == nil {
+			return noComponent
+		}
+		p, ok := parsePURL(component.purl)
+		if !ok || p.isImage() {
+			return looseComponent
+		}
+		s.Digest, s.Component = d, p.String()
+		return ""
+	}
+	p, ok := parsePURL(product.purl)
+	switch {
+	case !ok || p.isImage() || !p.versioned():
+		return looseProduct
+	case component != nil:
+		return nestedProduct
+	}
+	s.Component = p.String()
+	return ""
+}
+
+// image is the digest of an image that is named by it alone.
+func (i identity) image() (d gate.Digest, ok bool) {
+	var list []gate.Digest
+	if p, ok := parsePURL(i.purl); ok && p.isImage() {
+		list = append(list, gate.Digest(strings.ToLower(p.Version)))
+	} else if ok {
+		return "", false // a package; its hash is that of a file
+	} else if _, after, ok := strings.Cut(i.name, "@sha256:"); ok {
+		list = append(list, gate.Digest("sha256:"+strings.ToLower(after)))
+	}
+	if i.sha256 != "" {
+		list = append(list, gate.Digest("sha256:"+strings.ToLower(i.sha256)))
+	}
+	for _, one := range list {
+		if !one.Valid() || one != list[0] {
+			return "", false
+		}
+	}
+	if len(list) == 0 {
+		return "", false
+	}
+	return list[0], true
+}
+
+// ids are the names of a vulnerability, canonical, each once.
+func ids(list []string) []string {
+	var out []string
+	for _, id := range list {
+		if id = gate.CanonicalID(id); id != "" && len(id) <= 128 {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// done is the document, in an order that does not depend on how it was written.
+func (c *collector) done() *Document {
+	slices.SortFunc(c.doc.Statements, func(a, b Statement) int {
+		return cmp.Or(slices.Compare(a.IDs, b.IDs), strings.Compare(string(a.Digest), string(b.Digest)), strings.Compare(a.Component, b.Component),
+			a.At.Compare(b.At), strings.Compare(a.Status, b.Status), strings.Compare(a.Reason, b.Reason))
+	})
+	return c.doc
+}
+
+// RefusedCount is how many statements do not count.
+func (d *Document) RefusedCount() (n int) {
+	for v := range maps.Values(d.Refused) {
+		n += v
+	}
+	return n
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", fmt.Errorf(format, args...), gate.ErrInvalid)
+}
