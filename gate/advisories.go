@@ -45,6 +45,9 @@ type AdvisoryData struct {
 	Accepted []AcceptedAdvisories `json:"accepted"`
 	// Processes are those that keep generations, and which.
 	Processes []AdvisoryHolder `json:"processes"`
+	// Tables are those that are joined to findings when policies are evaluated, as this
+	// process sees them; empty in a process that evaluates none.
+	Tables []TableStatus `json:"tables"`
 	// Audit are the last things that people ordered, the newest first.
 	Audit []AdvisoryOrder `json:"audit"`
 }

@@ -123,3 +123,33 @@ type VEXStanding struct {
 // CanonicalID is the id of a vulnerability as it is compared: sources differ in the case
 // of their letters ("cve-2026-1", "GHSA-xxxx"), and in blanks around them.
 func CanonicalID(id string) string { return strings.ToUpper(strings.TrimSpace(id)) }
+
+// VEXEffect is what a VEX document would hide of what is stored.
+type VEXEffect struct {
+	Format   string    `json:"format"`
+	Document string    `json:"document"`
+	Author   string    `json:"author"`
+	At       time.Time `json:"at"`
+	// Statements count, Refused do not, by reason.
+	Statements int            `json:"statements"`
+	Refused    map[string]int `json:"refused"`
+	// Hidden are the findings that it would hide, Images in how many images; More is how
+	// many are not listed.
+	Hidden []HiddenFinding `json:"hidden"`
+	Images int             `json:"images"`
+	More   int             `json:"more"`
+	// Partial says why not every stored image was looked at; "" when every one was.
+	Partial string `json:"partial,omitempty"`
+}
+
+// HiddenFinding is a finding that a statement hides somewhere.
+type HiddenFinding struct {
+	Digest           Digest     `json:"digest"`
+	ID               string     `json:"id"`
+	Package          string     `json:"package"`
+	InstalledVersion string     `json:"installedVersion"`
+	Severity         Severity   `json:"severity"`
+	Path             string     `json:"path"`
+	Locations        []Location `json:"locations"` // where it is hidden
+	Statement        Statement  `json:"statement"`
+}

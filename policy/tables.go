@@ -32,7 +32,7 @@ type Tables interface {
 // depends on something else in them is decided again.
 func (e *Engine) Join(t Tables) { e.tables.Store(&t) }
 
-// joined are the tables in use, nil for none.
+// joinedTables are those in use, nil for none.
 func (e *Engine) joinedTables() Tables {
 	if t := e.tables.Load(); t != nil {
 		return *t

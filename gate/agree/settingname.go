@@ -12,6 +12,10 @@ const (
 	SettingRefresh       = "advisories/refresh"
 	SettingOrders        = "advisories/orders"
 	SettingHolders       = "advisories/holders"
+	SettingEPSS          = "tables/epss"
+	SettingKEV           = "tables/kev"
+	SettingEOL           = "tables/eol"
+	SettingVEX           = "tables/vex"
 	SettingAnalyzerSet   = "analyzer/set"
 	SettingAdminToken    = "auth/admin-token"
 	SettingAuthority     = "admission/authority"
@@ -77,6 +81,10 @@ func SettingUses() []SettingUse {
 		{SettingSchedule("NAME"), "the last tick of a schedule"},
 		{SettingSyncRequested("REGISTRY"), "the last request for a synchronisation"},
 		{SettingSync("REGISTRY"), "the synchronisation of a registry"},
+		{SettingEPSS, "the scores of EPSS in force"},
+		{SettingKEV, "the list of known exploited vulnerabilities in force"},
+		{SettingEOL, "the dates of ends of life in force"},
+		{SettingVEX, "the VEX statements in force"},
 		{SettingTurn("NAME"), "which process does what one does for all"},
 	}
 }

@@ -25,6 +25,10 @@ type Advisories interface {
 	// Accept overrides a refusal. gate.ErrInvalid: what is to be accepted, the time or the
 	// reason, 422; gate.ErrConflict: too many, 409; gate.ErrStoreUnavailable: 503.
 	Accept(ctx context.Context, what string, until time.Time, reason, by string) error
+	// Explain says what a VEX document would hide of what is stored, in the repositories of
+	// a configured source, or everywhere for "". gate.ErrInvalid: the document, or no source
+	// has that name, 422; gate.ErrStoreUnavailable: 503.
+	Explain(ctx context.Context, source string, document []byte) (gate.VEXEffect, error)
 }
 
 // registerAdvisories adds the operations about advisory data.
@@ -34,6 +38,9 @@ func (s *server) registerAdvisories(api huma.API) {
 	update.DefaultStatus = http.StatusAccepted
 	huma.Register(api, update, s.updateAdvisories)
 	huma.Register(api, operation(http.MethodPost, "/advisories/rollback", "rollback-advisories", "Put the generation before in force", "digestgate advisories rollback"), s.rollbackAdvisories)
+	explain := operation(http.MethodPost, "/advisories/vex/explain", "explain-vex", "Explain which findings a VEX document would hide", "digestgate advisories vex --explain")
+	explain.MaxBodyBytes = maxExplained
+	huma.Register(api, explain, s.explainVEX)
 	huma.Register(api, operation(http.MethodPost, "/advisories/accept", "accept-advisories", "Override a refusal of advisory data", "digestgate advisories accept"), s.acceptAdvisories)
 }
 
@@ -120,4 +127,30 @@ func (s *server) acceptAdvisories(ctx context.Context, in *acceptAdvisoriesInput
 	return s.afterOrder(ctx, "accepting advisory data", func(a Advisories) error {
 		return a.Accept(ctx, in.Body.What, in.Body.Until, in.Body.Reason, orderedBy(in.Body.By))
 	})
+}
+
+// maxExplained bounds a document in a request: VEX documents are kept in the store, which
+// takes less than a MiB of them, compressed.
+const maxExplained = 32 << 20
+
+type explainVEXInput struct {
+	Body struct {
+		Source   string `json:"source,omitempty" maxLength:"63" doc:"the entry of advisories.vex in whose repositories it would count; empty: everywhere"`
+		Document string `json:"document" minLength:"2" doc:"the document, as the file holds it"`
+	}
+}
+
+type explainVEXOutput struct{ Body gate.VEXEffect }
+
+func (s *server) explainVEX(ctx context.Context, in *explainVEXInput) (*explainVEXOutput, error) {
+	const doing = "explaining a VEX document"
+	a, err := s.advisories()
+	if err != nil {
+		return nil, s.problem(ctx, doing, err)
+	}
+	v, err := a.Explain(ctx, in.Body.Source, []byte(in.Body.Document))
+	if err != nil {
+		return nil, s.problem(ctx, doing, err)
+	}
+	return &explainVEXOutput{v}, nil
 }

@@ -98,6 +98,8 @@ type Options struct {
 	Policies Policies
 	// Advisories may be nil.
 	Advisories Advisories
+	// Tables are what is joined to findings now, see view.Views; nil for none.
+	Tables func() view.Tables
 	// Registries are shown, tested and synchronised on request.
 	Registries RegistryParts
 	Version    string
@@ -114,7 +116,7 @@ const maxBody = 1 << 20
 type server struct{ Options }
 
 func (s *server) views() view.Views {
-	return view.Views{Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles, Stands: s.Stands}
+	return view.Views{Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles, Stands: s.Stands, Tables: s.Tables, Now: s.Now}
 }
 
 // Register adds the API to an echo server. Everything under /api/v1 needs the

@@ -169,6 +169,9 @@ func (d down) Update(context.Context, string) error              { return d.err 
 func (d down) Accept(context.Context, string, time.Time, string, string) error {
 	return d.err
 }
+func (d down) Explain(context.Context, string, []byte) (gate.VEXEffect, error) {
+	return gate.VEXEffect{}, d.err
+}
 func (d down) Rollback(context.Context, string, string) (gate.AdvisoryGeneration, error) {
 	return gate.AdvisoryGeneration{}, d.err
 }
@@ -199,6 +202,9 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 				}
 				if strings.HasSuffix(r.path, "/accept") {
 					body = `{"what":"debian 12","until":"2026-12-24T00:00:00Z","reason":"why","by":"me"}`
+				}
+				if strings.HasSuffix(r.path, "/explain") {
+					body = `{"document":"{}"}`
 				}
 				a := s.send(r.method, r.target(), body, nil)
 				s.refused(a, c.status, c.words)

@@ -93,7 +93,7 @@ var english = Language{
 		StaleRefused:  {Say: "the vulnerability data is of {at}, {age} old, and at most {most} are allowed (advisories.refuseAge)", Do: "ask the operators of digestgate to refresh it, or to accept it until a date (digestgate advisories accept)"},
 		StaleAccepted: {Say: "{what}; the operators of digestgate have accepted that until {until}"},
 		StaleOld:      {Say: "the vulnerability data is of {at}, {age} old, and at most {most} are allowed (advisories.maxAge)", Do: "ask the operators of digestgate to refresh it"},
-		TableMissing: {Say: "the policies look at the {table}, and this installation has none", Do: "ask the operators of digestgate to set {key}, or to wait until what it names is loaded"},
+		TableMissing:  {Say: "the policies look at the {table}, and this installation has none", Do: "ask the operators of digestgate to set {key}, or to wait until what it names is loaded"},
 
 		// POLICY, POLICY_ERROR, INTERNAL.
 		Policy:          {Say: "refused by policy"},

@@ -94,7 +94,7 @@ const (
 	StaleBucket   Key = "stale.bucket"
 	StaleRefused  Key = "stale.refused"
 	StaleAccepted Key = "stale.accepted"
-	TableMissing Key = "stale.table"
+	TableMissing  Key = "stale.table"
 
 	// POLICY, POLICY_ERROR, INTERNAL.
 	Policy          Key = "policy"

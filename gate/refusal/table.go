@@ -113,7 +113,7 @@ var table = map[Key]Meaning{
 	StaleRefused:  {Code: gate.CodeStale, Params: map[string]Kind{"at": Time, "age": Span, "most": Span}, Who: Operators},
 	StaleAccepted: {Code: gate.CodeStale, Params: map[string]Kind{"what": Inner, "until": Time}, Who: Nobody},
 	StaleOld:      {Code: gate.CodeStale, Params: map[string]Kind{"at": Time, "age": Span, "most": Span}, Who: Operators},
-	TableMissing: {Code: gate.CodeStale, Params: map[string]Kind{"table": Name, "key": Name}, Who: Operators},
+	TableMissing:  {Code: gate.CodeStale, Params: map[string]Kind{"table": Name, "key": Name}, Who: Operators},
 
 	// POLICY, POLICY_ERROR, INTERNAL.
 	Policy:          {Code: gate.CodePolicy, Who: Author},

@@ -71,7 +71,16 @@ func (c *Current) Run(ctx context.Context) {
 	if !c.ready(ctx) {
 		return
 	}
-	repeat(ctx, c.Advisories.Changed, c.Policies.Revision, evaluateEvery, c.rematch)
+	repeat(ctx, c.Advisories.Changed, c.revision, evaluateEvery, c.rematch)
+}
+
+// revision names the policies and what is joined to findings.
+func (c *Current) revision() string {
+	r := c.Policies.Revision()
+	if j := c.Sweeper.standing.Joined; j != nil {
+		r += " " + j.Revision()
+	}
+	return r
 }
 
 // repeat runs work now, and again after each change, each new revision and
@@ -169,7 +178,7 @@ func (c *Current) rematch(ctx context.Context) {
 func (c *Current) sweepsFor() string {
 	m := c.Sweeper.standing.Matcher
 	g, _ := m.Generation()
-	return fmt.Sprintf("%d %s %s %s", g.Number, g.Content, m.Version(), c.Policies.Revision())
+	return fmt.Sprintf("%d %s %s %s", g.Number, g.Content, m.Version(), c.revision())
 }
 
 // Rescan sweeps now, as a schedule says: with content, every image is analysed again

@@ -26,6 +26,7 @@ type kept struct {
 type holding struct {
 	sum       uint64 // of all that its verdicts follow from, and of them; see sum
 	at, until int64  // Unix nanoseconds; they hold from the one to just before the other
+	findings  uint64 // the beginning of the hash of the findings; see shortHash
 	round     uint32 // that has seen it last
 }
 
@@ -42,6 +43,9 @@ type world struct {
 	generation gate.Generation
 	loaded     bool
 	matcher    string
+	// tables are what is joined to findings. They are not in the sums: what a change of them
+	// touches is forgotten, see [Joined].
+	tables string
 }
 
 // seeing is an Evaluator that knows what its policies see of advisory data: where Sees
@@ -55,6 +59,9 @@ type seeing interface {
 func (s *Standing) world() world {
 	w := world{revision: s.Evaluator.Revision(), matcher: s.Matcher.Version()}
 	w.generation, w.loaded = s.Matcher.Generation()
+	if s.Joined != nil {
+		w.tables = s.Joined.Revision()
+	}
 	if e, ok := s.Evaluator.(seeing); ok && w.loaded {
 		if w.sees = e.Sees(w.generation, s.Now()); w.sees != "" {
 			w.generation = gate.Generation{}
@@ -112,7 +119,7 @@ func (k *kept) holds(d gate.Digest, sum uint64) bool {
 
 // put keeps the verdicts of a digest, which were evaluated at a time. A zero until
 // keeps nothing: the evaluator does not know how long they hold.
-func (k *kept) put(d gate.Digest, sum uint64, at, until time.Time) {
+func (k *kept) put(d gate.Digest, sum uint64, at, until time.Time, findings string) {
 	key, ok := d.Hash()
 	if most := at.Add(keptMost); until.After(most) {
 		until = most
@@ -124,7 +131,7 @@ func (k *kept) put(d gate.Digest, sum uint64, at, until time.Time) {
 	case !until.After(at):
 		delete(k.held, key)
 	default:
-		k.held[key] = holding{sum, at.UnixNano(), until.UnixNano(), k.round}
+		k.held[key] = holding{sum: sum, at: at.UnixNano(), until: until.UnixNano(), findings: shortHash(findings), round: k.round}
 	}
 }
 
@@ -150,6 +157,9 @@ func (s *Standing) sum(seed maphash.Seed, w world, rec *gate.Record, tags []gate
 	number(w.generation.UpdatedAt.UnixNano())
 	text(string(rec.Manifest.Kind), rec.Manifest.Unassessable, rec.InventoryID, rec.FindingsID, rec.FindingsOf, string(rec.Advisories), rec.Matcher)
 	number(rec.Generation)
+	if e, ok := s.Evaluator.(ending); ok {
+		text(e.Ends(rec, s.Now()))
+	}
 	for i := range rec.Locations {
 		l := &rec.Locations[i]
 		host := ""

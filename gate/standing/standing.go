@@ -72,6 +72,8 @@ type Standing struct {
 	// different in it, and the content of that generation; false while that is not known.
 	// nil knows nothing; see [Lifts.Replaced].
 	Replaced func(rec *gate.Record, g gate.Generation) (base gate.Digest, ok bool)
+	// Joined are the tables that are joined to findings; nil is none.
+	Joined Joined
 	// Changes takes what became different; nil takes nothing.
 	Changes Changes
 	// Stored is called with findings that were just stored, and their id; nil is not. They

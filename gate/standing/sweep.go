@@ -127,6 +127,7 @@ func (s *Sweeper) rematch(ctx context.Context, all bool) (Swept, error) {
 	if all {
 		s.kept.forget()
 	}
+	s.joined(ctx)
 	s.kept.begin()
 	audits := s.audits()
 	swept, err := s.sweep(ctx, task{
@@ -187,7 +188,7 @@ func (s *Sweeper) renew(ctx context.Context, k gate.Known, swept *Swept) error {
 		r, err = p.evaluateAll(ctx, k, o)
 	}
 	if err == nil && r.record.InventoryID != "" && r.by(before.revision) && p.world() == before {
-		s.kept.put(k.Record.Digest, p.sum(s.kept.seed, before, &r.record, r.tags), r.at, r.until)
+		s.kept.put(k.Record.Digest, p.sum(s.kept.seed, before, &r.record, r.tags), r.at, r.until, r.record.FindingsID)
 	}
 	return err
 }

@@ -22,6 +22,8 @@ type FindingsDetail struct {
 	Packages        int                           `json:"packages" doc:"of an index: of all its images"`
 	Risks           map[gate.Risk]gate.RiskStatus `json:"risks" doc:"of an index: the worst of its images, with its platform in the reason"`
 	Vulnerabilities []gate.Vulnerability          `json:"vulnerabilities"`
+	Hidden          []gate.HiddenFinding          `json:"hidden" doc:"those of vulnerabilities that a VEX statement hides from the rules, with who states it and where; they stay in vulnerabilities"`
+	Exploits        []Exploit                     `json:"exploits" doc:"what EPSS and CISA say of the vulnerabilities, each once"`
 	Secrets         []gate.Secret                 `json:"secrets"`
 	Gaps            []gate.Gap                    `json:"gaps" doc:"packages that no advisory source covers"`
 	Errors          []gate.AnalyzerError          `json:"errors" doc:"what could not be read; each makes its risk partial"`
@@ -29,6 +31,13 @@ type FindingsDetail struct {
 	Skipped         []gate.Skip                   `json:"skipped"`
 	Unassessable    string                        `json:"unassessable"`
 	Platforms       []PlatformFindings            `json:"platforms" doc:"the images of an index, also those that have no findings yet; of an image itself alone"`
+}
+
+// Exploit is what is known of the exploitation of a vulnerability.
+type Exploit struct {
+	ID   string               `json:"id"`
+	EPSS *gate.EPSS           `json:"epss" doc:"null: it has no score"`
+	KEV  *gate.KnownExploited `json:"kev" doc:"null: it is not in CISA's list, or there is none"`
 }
 
 // PlatformFindings says how far the image for one platform was looked at. What was
@@ -97,7 +106,7 @@ func (s Views) imageFindings(ctx context.Context, entry gate.Entry, severity gat
 	v := FindingsDetail{
 		Digest: d, AnalyzedAt: inv.AnalyzedAt, AnalyzerSet: inv.AnalyzerSet, Isolation: inv.Isolation, OS: inv.OS,
 		Packages: inv.PackageCount(), Risks: inv.Risks,
-		Vulnerabilities: []gate.Vulnerability{}, Secrets: orEmpty(inv.Secrets), Gaps: []gate.Gap{},
+		Vulnerabilities: []gate.Vulnerability{}, Hidden: []gate.HiddenFinding{}, Exploits: []Exploit{}, Secrets: orEmpty(inv.Secrets), Gaps: []gate.Gap{},
 		Errors: orEmpty(inv.Errors), MoreErrors: orEmpty(inv.MoreErrors), Skipped: orEmpty(inv.Skipped),
 	}
 	f, err := s.Reader.Findings(ctx, d)
@@ -114,6 +123,7 @@ func (s Views) imageFindings(ctx context.Context, entry gate.Entry, severity gat
 			v.Vulnerabilities = append(v.Vulnerabilities, found)
 		}
 	}
+	s.join(&v, &entry.Record)
 	return v, nil
 }
 

@@ -21,6 +21,7 @@ func (s Views) indexFindings(ctx context.Context, e gate.Entry, severity gate.Se
 	}
 	m := merged{found: map[string]int{}, secrets: map[string]int{}}
 	m.Digest, m.Unassessable, m.Risks = r.Digest, r.Manifest.Unassessable, map[gate.Risk]gate.RiskStatus{}
+	m.Hidden, m.Exploits = []gate.HiddenFinding{}, []Exploit{}
 	m.Vulnerabilities, m.Secrets, m.Gaps = []gate.Vulnerability{}, []gate.Secret{}, []gate.Gap{}
 	m.Errors, m.MoreErrors, m.Skipped = []gate.AnalyzerError{}, []gate.ErrorCount{}, []gate.Skip{}
 	m.Platforms = []PlatformFindings{}
@@ -93,6 +94,8 @@ func (m *merged) add(p PlatformDetail, v FindingsDetail, again bool) {
 	if again {
 		return
 	}
+	m.Hidden = append(m.Hidden, v.Hidden...)
+	m.Exploits = unionExploits(m.Exploits, v.Exploits)
 	m.images++
 	if m.images == 1 {
 		m.AnalyzerSet, m.Isolation, m.OS = v.AnalyzerSet, v.Isolation, v.OS

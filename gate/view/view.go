@@ -31,6 +31,10 @@ type Views struct {
 	// Stands is the generation in use if the findings of a record stand in it although they
 	// were matched with an earlier one; nil knows none.
 	Stands func(rec *gate.Record) (g gate.Generation, ok bool)
+	// Tables are what is joined to findings now; nil leaves that out, and so does a nil
+	// answer.
+	Tables func() Tables
+	Now    func() time.Time // nil means time.Now
 }
 
 // advisories is the data by which the findings of a record are those of its image: that

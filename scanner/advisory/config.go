@@ -8,6 +8,8 @@ import (
 
 	"github.com/digestgate/digestgate/scanner/advisory/download"
 	"github.com/digestgate/digestgate/scanner/advisory/source"
+	tables "github.com/digestgate/digestgate/scanner/joined"
+	"github.com/digestgate/digestgate/scanner/joined/vex"
 )
 
 // StaleAction is what happens to an image when the advisory data is older than
@@ -51,9 +53,13 @@ type Config struct {
 	Signing SigningConfig `yaml:"signing"`
 	// Java is the index of Java archives, used when images are analysed.
 	Java JavaConfig `yaml:"java"`
-	// EPSS and KEV are files joined when policies are evaluated; "" is none.
+	// EPSS, KEV and EOL are files or https URLs of what is joined to findings when policies
+	// are evaluated; "" is none.
 	EPSS string `yaml:"epss"`
 	KEV  string `yaml:"kev"`
+	EOL  string `yaml:"eol"`
+	// VEX are the documents whose statements are believed.
+	VEX []vex.Config `yaml:"vex"`
 }
 
 // SigningConfig is the key that bundles are signed with; its public part is what
@@ -87,6 +93,7 @@ func Default() Config {
 		SweepGrace:     10 * time.Minute,
 		Stale:          StaleWarn,
 		Keys:           []string{},
+		VEX:            []vex.Config{},
 		Java:           JavaConfig{Repositories: download.Repositories()},
 	}
 }
@@ -134,13 +141,15 @@ func (c Config) Validate() error {
 	if err := download.CheckKeys(c.Keys); err != nil {
 		errs = append(errs, err)
 	}
-	for key, set := range map[string]bool{
-		"java": c.Java.Path != "" || len(c.Java.Repositories) > 0, "epss": c.EPSS != "", "kev": c.KEV != "",
-	} {
-		if set {
-			bad(key, "not supported yet, leave it empty")
+	if c.Java.Path != "" || len(c.Java.Repositories) > 0 {
+		bad("java", "not supported yet, leave it empty")
+	}
+	for key, from := range map[string]string{"epss": c.EPSS, "kev": c.KEV, "eol": c.EOL} {
+		if err := tables.ValidateSource(from); err != nil {
+			bad(key, "%w", err)
 		}
 	}
+	errs = append(errs, validateVEX(c.VEX)...)
 	return errors.Join(errs...)
 }
 
@@ -156,6 +165,27 @@ func (c Config) TooOld(at, now time.Time) string {
 		return fmt.Sprintf("older than advisories.maxAge (%s): %s", c.MaxAge, refused)
 	}
 	return fmt.Sprintf("older than advisories.maxAge (%s): decisions have a warning", c.MaxAge)
+}
+
+// validateVEX adds the path of the element to each problem of it.
+func validateVEX(list []vex.Config) (errs []error) {
+	names := map[string]bool{}
+	for i, v := range list {
+		add := func(line string) { errs = append(errs, fmt.Errorf("vex[%d].%s", i, line)) }
+		if err := v.Validate(); err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				add(line)
+			}
+		}
+		if err := tables.ValidateSource(v.Path); err != nil {
+			add("path: " + err.Error())
+		}
+		if names[v.Name] {
+			add(fmt.Sprintf("name: %q is the name of another entry already", v.Name))
+		}
+		names[v.Name] = true
+	}
+	return errs
 }
 
 // validateRepositories adds the path of the element to each problem of it.

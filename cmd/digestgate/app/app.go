@@ -33,6 +33,7 @@ import (
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/analyzer"
+	"github.com/digestgate/digestgate/scanner/joined"
 	"github.com/digestgate/digestgate/scanner/match"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store"
@@ -66,6 +67,7 @@ type App struct {
 	refresher   *advisory.Refresher
 	Matcher     *match.Matcher
 	policies    *policy.Active
+	tables      *joined.Set
 	Analyzer    *analyzer.Analyzer
 	Pipeline    *pipeline.Pipeline
 	Standing    *standing.Standing
@@ -111,7 +113,7 @@ func (a *App) Open(ctx context.Context) (_ *App, err error) {
 		run func(context.Context) error
 	}{
 		{waitStore, a.openStore}, {waitRegistries, a.openRegistries}, {waitAdvisories, a.openAdvisories},
-		{waitPolicies, a.openPolicies}, {waitAnalyzer, a.openAnalyzer}, {waitCatalog, a.openPipeline},
+		{waitPolicies, a.openPolicies}, {waitPolicies, a.openTables}, {waitAnalyzer, a.openAnalyzer}, {waitCatalog, a.openPipeline},
 	}
 	for _, step := range steps {
 		if err := during(a.Log, step.wait, func() error { return step.run(ctx) }); err != nil {
@@ -312,6 +314,9 @@ func (a *App) openPipeline(ctx context.Context) error {
 	}
 	if a.policies != nil {
 		a.Standing.Evaluator = a.policies
+	}
+	if a.tables != nil && a.policies != nil {
+		a.Standing.Joined = &joinedChanges{App: a}
 	}
 	if a.Analyzer != nil {
 		a.Pipeline.Analyzer = a.Analyzer

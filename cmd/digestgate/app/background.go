@@ -54,6 +54,9 @@ func (a *App) follow(ctx context.Context, s *Running) {
 	if a.policies != nil {
 		s.work.Go(func() { a.untilDone(ctx, "policies", a.policies.Run) })
 	}
+	if a.tables != nil {
+		s.work.Go(func() { a.tables.Run(ctx) })
+	}
 	for _, c := range a.certificates {
 		s.work.Go(func() { c.Run(ctx) })
 	}

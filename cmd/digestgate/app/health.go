@@ -138,6 +138,11 @@ func (a *App) ready(ctx context.Context) (text string, ok bool) {
 			warn("advisories", note)
 		}
 	}
+	if a.tables != nil {
+		for _, problem := range a.tables.Problems() {
+			warn("tables", problem)
+		}
+	}
 	if a.Analyzer != nil {
 		for _, missing := range a.Analyzer.Report().Isolation().Missing {
 			warn("isolation", missing)

@@ -50,7 +50,7 @@ func (a *App) desk() api.Advisories {
 	}
 	desk := advisory.NewDesk(a.Store, repositories, ProcessName(), a.Version, a.Log)
 	desk.Compose(a.Config.Advisories)
-	return desk
+	return tablesDesk{desk, a}
 }
 
 // peerClient asks other processes on the same store for generations. Their addresses come

@@ -18,6 +18,8 @@ const (
 	// partCatalog lists what is stored. It follows the whole feed and reads
 	// every changed record.
 	partCatalog part = "catalog"
+	// partTables keeps what is joined to findings, for evaluations and for views.
+	partTables part = "tables"
 )
 
 // needs says which roles need a part. What stands in no line, such as the
@@ -25,6 +27,7 @@ const (
 var needs = map[part][]string{
 	partSource:     {roleAPI, RoleAdmission, RoleWorker, roleScheduler},
 	partPolicies:   {RoleAdmission, RoleWorker, roleScheduler},
+	partTables:     {roleAPI, RoleAdmission, RoleWorker, roleScheduler},
 	partAdvisories: {RoleAdmission, RoleWorker, roleScheduler},
 	partCatalog:    {roleAPI, RoleWorker, roleScheduler}, // verdicts name tags
 }

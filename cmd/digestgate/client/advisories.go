@@ -19,9 +19,9 @@ import (
 )
 
 // NewAdvisoriesCommands are the commands about the advisory data of a running server:
-// update, rollback and accept.
+// update, rollback, accept, and what VEX documents would hide.
 func NewAdvisoriesCommands(o *app.Options) []*cobra.Command {
-	return []*cobra.Command{newAdvisoriesUpdateCommand(o), newAdvisoriesRollbackCommand(o), newAdvisoriesAcceptCommand(o)}
+	return []*cobra.Command{newAdvisoriesUpdateCommand(o), newAdvisoriesRollbackCommand(o), newAdvisoriesAcceptCommand(o), newVEXCommand(o)}
 }
 
 // AskAdvisories has the command "advisories status" ask a server when --server is given,
@@ -184,6 +184,7 @@ func printAdvisories(w io.Writer, v gate.AdvisoryData) error {
 	}
 	printSources(row, v)
 	printRefresh(row, v)
+	printTables(row, v.Tables)
 	for _, a := range v.Accepted {
 		row("accepted", "%s until %s, by %s: %s", gate.Quoted(a.What, 100), a.Until.UTC().Format(time.RFC3339), gate.Printable(a.By, 100), gate.Printable(a.Reason, 200))
 	}

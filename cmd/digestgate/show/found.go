@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
@@ -20,6 +21,12 @@ func PrintFindings(w io.Writer, title string, f view.FindingsDetail) error {
 	}
 	if err := printVulnerabilities(w, f.Vulnerabilities); err != nil {
 		return err
+	}
+	if len(f.Hidden) > 0 {
+		fmt.Fprintln(w)
+		if err := PrintHidden(w, f.Hidden, false); err != nil {
+			return err
+		}
 	}
 	if err := printSecrets(w, f.Secrets); err != nil {
 		return err
@@ -48,6 +55,36 @@ func printVulnerabilities(w io.Writer, list []gate.Vulnerability) error {
 	for _, v := range list {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", Cell(string(v.Severity), 10), Cell(v.ID, 40), Cell(v.Package, 80),
 			Cell(v.InstalledVersion, 60), Cell(v.FixedVersion, 80), Cell(v.Source, 40), layer(v.Layer), Cell(v.Path, 120))
+	}
+	return t.Flush()
+}
+
+// PrintHidden prints a table of findings that VEX statements hide; images says that they
+// are of more than one.
+func PrintHidden(w io.Writer, list []gate.HiddenFinding, images bool) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	first := func(h gate.HiddenFinding) string {
+		if !images {
+			return ""
+		}
+		return h.Digest.Short() + "\t"
+	}
+	head := "HIDDEN BY VEX\tPACKAGE\tSTATE\tSOURCE\tAUTHOR\tSTATED\tWHERE\tWHY"
+	if images {
+		head = "IMAGE\t" + head
+	}
+	fmt.Fprintln(t, head)
+	for _, h := range list {
+		where := ""
+		if len(h.Locations) > 0 {
+			where = h.Locations[0].String()
+		}
+		if n := len(h.Locations) - 1; n > 0 {
+			where += fmt.Sprintf(" and %d more", n)
+		}
+		s := h.Statement
+		fmt.Fprintf(t, "%s%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", first(h), Cell(h.ID, 40), Cell(h.Package, 80), Cell(s.Status, 20), Cell(s.Source, 63),
+			Cell(s.Author, 60), s.At.UTC().Format(time.DateOnly), Cell(where, 120), Cell(cmp.Or(s.Reason, s.Justification), 120))
 	}
 	return t.Flush()
 }

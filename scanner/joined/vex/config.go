@@ -45,7 +45,7 @@ func (c Config) Validate() error {
 	}
 	switch {
 	case c.Key == "" && c.Checksum == "":
-		bad("key", "empty, as is checksum; name the file of the public key that signs the document, or give its checksum: a document that anybody could have written hides nothing")
+		bad("key", "empty, as is checksum; name the file of the public key that signs the document, or give its checksum: a document of unknown origin hides nothing")
 	case c.Key != "" && c.Checksum != "":
 		bad("key", "given together with checksum; one of them says whose the document is")
 	case c.Checksum != "" && !gate.Digest(c.Checksum).Valid():

@@ -28,7 +28,7 @@ type Trust struct {
 // Open checks that a file is the source's, and reads it. With a key the file is an
 // envelope (DSSE, as "cosign attest" makes it) or has a signature of its own beside it, in
 // base64 (as "cosign sign-blob" makes it); detached is that, empty when there is none.
-// gate.ErrInvalid: it is not signed or not by the key, has another checksum, or is no
+// gate.ErrInvalid: it is not signed or not by the key, has another checksum, or is not a
 // document.
 func (t Trust) Open(text, detached []byte, now time.Time) (*Document, error) {
 	if len(text) > MaxDocument {
@@ -56,6 +56,16 @@ func (t Trust) Open(text, detached []byte, now time.Time) (*Document, error) {
 	}
 	if err := t.Key.VerifySignature(bytes.NewReader(sig), bytes.NewReader(text)); err != nil {
 		return nil, invalid("the signature beside it is not by the configured key")
+	}
+	return Parse(text, now)
+}
+
+// Read reads a document, or what an envelope holds, without looking at signatures: to
+// explain it.
+// gate.ErrInvalid as for [Parse].
+func Read(text []byte, now time.Time) (*Document, error) {
+	if len(text) <= MaxDocument && isEnvelope(text) {
+		return openEnvelope(text, nil, now)
 	}
 	return Parse(text, now)
 }

@@ -20,6 +20,8 @@ type Source struct {
 	Name         string        `json:"name"`
 	Repositories []string      `json:"repositories"`
 	MaxAge       time.Duration `json:"maxAge"`
+	// Trusted is the file of the key, or the checksum, by which the document is the source's.
+	Trusted string `json:"trusted"`
 	// Checksum is that of the file, so that a change is seen.
 	Checksum gate.Digest `json:"checksum"`
 	Document Document    `json:"document"`
