@@ -38,6 +38,8 @@ type AdvisoryData struct {
 	Download *AdvisoryDownload `json:"download,omitempty"`
 	// Offered is what the repositories offered last, and whether it was taken.
 	Offered *OfferedAdvisories `json:"offered,omitempty"`
+	// JavaRefresh is how the index of Java archives is asked for; nil while it never was.
+	JavaRefresh *JavaRefresh `json:"javaRefresh,omitempty"`
 	// RolledBack is the generation that a person went back from: data that is not newer
 	// than it is not put in force; nil for none.
 	RolledBack *RolledBackAdvisories `json:"rolledBack,omitempty"`
@@ -65,6 +67,24 @@ type AdvisoryGeneration struct {
 	Held []HeldAdvisories `json:"held,omitempty"`
 	// Disagreements are the first of the advisories of which sources say different things.
 	Disagreements []AdvisoryDisagreement `json:"disagreements,omitempty"`
+	// Java is the index that Java archives are looked up in; nil for none.
+	Java *JavaIndex `json:"java,omitempty"`
+}
+
+// JavaIndex is the index of Java archives of a generation.
+type JavaIndex struct {
+	Digest    Digest    `json:"digest"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	From      string    `json:"from,omitempty"` // REPOSITORY@DIGEST; "" for a directory
+	Archives  int64     `json:"archives"`       // that it knows
+}
+
+// JavaRefresh is how asking the repositories of the index of Java archives goes.
+type JavaRefresh struct {
+	CheckedAt time.Time `json:"checkedAt,omitzero"`
+	NextAt    time.Time `json:"nextAt,omitzero"`
+	Failures  int       `json:"failures"`
+	Problem   string    `json:"problem,omitempty"`
 }
 
 // AdvisorySource is one source of a generation.

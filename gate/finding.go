@@ -47,6 +47,9 @@ type Findings struct {
 	Gaps []Gap `json:"gaps,omitempty"`
 	// EOL says that the distribution's release is past its end of life.
 	EOL bool `json:"eol,omitempty"`
+	// Archives is what the index of Java archives said; nil when there was nothing to ask
+	// it, or no index. See [Inventory.Named].
+	Archives *ArchiveNames `json:"archives,omitempty"`
 
 	// Uses are the buckets that were looked into, see [JoinUses]; "" where that is not
 	// known. It is no part of what is stored: the summary of the record has it.

@@ -97,6 +97,9 @@ type Inventory struct {
 	Packages          []Package     `json:"packages"`
 	Applications      []Application `json:"applications"`
 	Secrets           []Secret      `json:"secrets"`
+	// Archives are the Java archives, sorted by path; none in an inventory of an analyser
+	// that did not record them yet.
+	Archives []JavaArchive `json:"archives,omitempty"`
 
 	Risks  map[Risk]RiskStatus `json:"risks"`
 	Errors []AnalyzerError     `json:"errors"` // what analysers could not read

@@ -22,6 +22,10 @@ type Touched struct {
 	// Packages and Vulnerabilities are those of Lookups with other advisories or other
 	// records.
 	Packages, Vulnerabilities []string
+	// Package reports whether one more of the packages is touched; nil is none.
+	Package func(key string) bool
+	// Release is called when nothing more is asked; it may be nil.
+	Release func()
 	// Class reports whether every image of a class is touched. It is nil when none is.
 	Class func(class string) bool
 }

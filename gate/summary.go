@@ -76,6 +76,9 @@ type FindingsSummary struct {
 	// Uses are the buckets of the advisory data that the findings depend on, see
 	// [JoinUses]; "" where that is not known, as in summaries of earlier versions.
 	Uses string `json:"uses,omitempty"`
+	// NamesAlike is likewise of what an index said of Java archives: it decides which gaps
+	// of the inventory are left.
+	NamesAlike string `json:"namesAlike,omitempty"`
 }
 
 // FindingsHashes are Alike and GapsAlike of a summary: most of what it costs.
@@ -148,7 +151,7 @@ func (f *Findings) Summarize(id string) FindingsSummary {
 		Format: SummaryFormat, Of: id,
 		Generation: f.Generation, Advisories: f.Advisories, UpdatedAt: f.UpdatedAt,
 		Unassessable: f.Unassessable != "", EOL: f.EOL, Gaps: len(f.Gaps),
-		Alike: h.Alike, GapsAlike: h.GapsAlike, Uses: f.Uses,
+		Alike: h.Alike, GapsAlike: h.GapsAlike, NamesAlike: f.Archives.Alike(), Uses: f.Uses,
 	}
 }
 
@@ -157,7 +160,7 @@ func (f *Findings) Summarize(id string) FindingsSummary {
 // false for images that cannot be assessed, and where other buckets were looked into than
 // the summary says, or it does not say it.
 func (s *FindingsSummary) Same(f *Findings) bool {
-	if s.Format != SummaryFormat || s.Unassessable || f.Unassessable != "" || s.EOL != f.EOL || s.Gaps != len(f.Gaps) || s.Uses != f.Uses {
+	if s.Format != SummaryFormat || s.Unassessable || f.Unassessable != "" || s.EOL != f.EOL || s.Gaps != len(f.Gaps) || s.Uses != f.Uses || s.NamesAlike != f.Archives.Alike() {
 		return false
 	}
 	h := f.hashes()
@@ -197,6 +200,21 @@ func gapsAlike(gaps []Gap) string {
 	a := newAlike()
 	for _, g := range gaps {
 		a.text(g.Package, g.Version, g.Reason)
+	}
+	return a.sum()
+}
+
+// Alike is a hash: with the same one the index has said the same. It is "" for nil.
+func (n *ArchiveNames) Alike() string {
+	if n == nil {
+		return ""
+	}
+	a := newAlike()
+	a.flag(n.Index)
+	a.text(n.Problem)
+	for i := range n.Named {
+		x := &n.Named[i]
+		a.text(x.File, x.Inside, x.SHA1, x.Name, x.Version, x.By)
 	}
 	return a.sum()
 }

@@ -81,7 +81,7 @@ func (e *Engine) judgementOf(r *gate.Record) (j judgement, ok bool) {
 
 // judge makes the judgement of an image from both large values.
 func (e *Engine) judge(l large) judgement {
-	reasons := incomplete(e.risks, e.allowed, l.inv)
+	reasons := incomplete(e.risks, e.allowed, l.inv.Named(l.f))
 	add := func(word string, text gate.Text) {
 		if slices.Contains(e.options.Config.AllowIncomplete, word) {
 			r := letThrough(word, text)

@@ -225,7 +225,7 @@ func (e *Engine) afresh(ctx context.Context, set *activeSet, q *gate.Question, l
 		return decision(set, q.Now, found)
 	}
 	jn := set.joint(q, t, l.f)
-	fs, err := buildFacts(set.visible.document, newMaterial(basicsOf(l.inv, l.f), l.inv, l.f, &jn))
+	fs, err := buildFacts(set.visible.document, newMaterial(basicsOf(l.inv, l.f), l.inv.Named(l.f), l.f, &jn))
 	var reasons []gate.Reason
 	if err == nil {
 		reasons, err = e.run(ctx, set, q, fs, j.own, t)
@@ -319,7 +319,7 @@ func (e *Engine) facts(ctx context.Context, set *activeSet, v *values, j *joint)
 	if !l.of(r) {
 		return nil, errNewer
 	}
-	fs, err := buildFacts(set.visible.document, newMaterial(basicsFrom(r, l), l.inv, l.f, j))
+	fs, err := buildFacts(set.visible.document, newMaterial(basicsFrom(r, l), l.inv.Named(l.f), l.f, j))
 	if err == nil {
 		e.inputs.put(key, fs, fs.bytes)
 	}

@@ -19,7 +19,7 @@ type large struct {
 func (v *visible) needs(r *gate.Record, j *joint) (inventory, findings bool) {
 	i, f := &r.Summary.Inventory, &r.Summary.Findings
 	inventory = !r.InventorySummarized() || v.inventory || v.risks || v.secrets && i.Secrets > 0
-	findings = !r.FindingsSummarized() || v.vulnerabilities && v.alike(f) != "" || v.tables.accepted && j.hidden > 0 || v.gaps && f.Gaps > 0
+	findings = !r.FindingsSummarized() || v.vulnerabilities && v.alike(f) != "" || v.tables.accepted && j.hidden > 0 || v.gaps && f.Gaps > 0 || v.risks && f.NamesAlike != ""
 	return inventory, findings
 }
 
@@ -118,7 +118,7 @@ func (l large) of(r *gate.Record) bool {
 	if r.FindingsSummarized() {
 		s := l.f.Summarize(r.FindingsID)
 		f := &r.Summary.Findings
-		if s.Alike != f.Alike || s.GapsAlike != f.GapsAlike || s.EOL != f.EOL ||
+		if s.Alike != f.Alike || s.GapsAlike != f.GapsAlike || s.NamesAlike != f.NamesAlike || s.EOL != f.EOL ||
 			l.f.Count() != r.Counts || s.Unassessable != f.Unassessable || s.Advisories != f.Advisories || !l.f.MatchedAt.Equal(r.MatchedAt) {
 			return false
 		}

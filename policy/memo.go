@@ -169,6 +169,7 @@ func (v *visible) writeImage(w *written, r *gate.Record) {
 		w.number(int64(r.Counts.Total()))
 	}
 	w.textIf(v.gaps, f.GapsAlike)
+	w.textIf(v.risks, f.NamesAlike)
 }
 
 func (v *visible) writeInventory(w *written, r *gate.Record) {

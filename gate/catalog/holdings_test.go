@@ -184,7 +184,10 @@ func TestHoldings(t *testing.T) {
 		s.no(h.CatchUp(s.ctx))
 
 		touched := gate.Touched{Packages: some("p", "touched"), Vulnerabilities: some("v", "touched"), Class: func(class string) bool { return class == "x" }}
-		touched.Packages = append(touched.Packages, some("l", "touched")...)
+		asked := some("l", "touched") // one after the other
+		touched.Packages = append(touched.Packages, asked...)
+		byAsking := touched
+		byAsking.Packages, byAsking.Package = touched.Packages[:len(touched.Packages)-len(asked)], func(key string) bool { return slices.Contains(asked, key) }
 		want := map[gate.Digest]bool{}
 		with := map[string][]gate.Digest{}
 		for _, n := range []string{"a", "b", "c", "d", "e"} {
@@ -206,6 +209,9 @@ func TestHoldings(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, s.untouched(h, touched)); diff != "" {
 			r.Fatalf("untouched (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(want, s.untouched(h, byAsking)); diff != "" {
+			r.Fatalf("untouched, where it is asked (-want +got):\n%s", diff)
 		}
 		for _, i := range []int{1, 2, 3, 4} {
 			for prefix, query := range map[string]func(context.Context, string) ([]gate.Digest, error){"p": h.WithPackage, "l": h.WithPackage, "v": h.WithVulnerability} {

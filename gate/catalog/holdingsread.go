@@ -90,7 +90,7 @@ func termsTouched(ctx context.Context, q querier, touched gate.Touched) (touched
 			t.contents[id] = gate.Digest(text)
 		case kind == "class":
 			t.classes[id] = touched.Class != nil && touched.Class(text)
-		case want[term]:
+		case want[term], kind == "package" && touched.Package != nil && touched.Package(text):
 			t.touch(id)
 		}
 	}

@@ -35,7 +35,7 @@ func (s *Standing) tell(ctx context.Context, c gate.StandingChange) {
 func compare(rec gate.Record, older *gate.Findings, inv *gate.Inventory, now gate.Record, f *gate.Findings) *gate.FindingsChange {
 	c := &gate.FindingsChange{Before: refOf(rec, older), After: refOf(now, f), First: rec.FindingsID == "", Lost: rec.FindingsID != "" && older == nil}
 	// The same inventory hides what it hid before.
-	c.Incomplete = f.Unassessable != "" || rec.FindingsOf != now.FindingsOf && inv.Risks[gate.RiskVulnerabilities].Coverage != gate.Complete
+	c.Incomplete = f.Unassessable != "" || rec.FindingsOf != now.FindingsOf && inv.Named(f).Risks[gate.RiskVulnerabilities].Coverage != gate.Complete
 	if c.Lost {
 		return c
 	}

@@ -139,6 +139,9 @@ func (l *Lifter) make(ctx context.Context, g gate.Generation) error {
 	if err != nil {
 		return err
 	}
+	if touched.Release != nil {
+		defer touched.Release()
+	}
 	wait, cancel := context.WithTimeout(ctx, holdingsWait)
 	err = l.Holdings.CatchUp(wait)
 	cancel()

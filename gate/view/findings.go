@@ -30,6 +30,7 @@ type FindingsDetail struct {
 	MoreErrors      []gate.ErrorCount             `json:"moreErrors" doc:"errors that did not fit into the list, counted by kind"`
 	Skipped         []gate.Skip                   `json:"skipped"`
 	Unassessable    string                        `json:"unassessable"`
+	NamedArchives   []gate.NamedArchive           `json:"namedArchives" doc:"Java archives that an index of Java archives has named, and how; fileName is a guess"`
 	Platforms       []PlatformFindings            `json:"platforms" doc:"the images of an index, also those that have no findings yet; of an image itself alone"`
 }
 
@@ -106,7 +107,7 @@ func (s Views) imageFindings(ctx context.Context, entry gate.Entry, severity gat
 	v := FindingsDetail{
 		Digest: d, AnalyzedAt: inv.AnalyzedAt, AnalyzerSet: inv.AnalyzerSet, Isolation: inv.Isolation, OS: inv.OS,
 		Packages: inv.PackageCount(), Risks: inv.Risks,
-		Vulnerabilities: []gate.Vulnerability{}, Hidden: []gate.HiddenFinding{}, Exploits: []Exploit{}, Secrets: orEmpty(inv.Secrets), Gaps: []gate.Gap{},
+		Vulnerabilities: []gate.Vulnerability{}, Hidden: []gate.HiddenFinding{}, Exploits: []Exploit{}, Secrets: orEmpty(inv.Secrets), Gaps: []gate.Gap{}, NamedArchives: []gate.NamedArchive{},
 		Errors: orEmpty(inv.Errors), MoreErrors: orEmpty(inv.MoreErrors), Skipped: orEmpty(inv.Skipped),
 	}
 	f, err := s.Reader.Findings(ctx, d)
@@ -115,6 +116,12 @@ func (s Views) imageFindings(ctx context.Context, entry gate.Entry, severity gat
 	}
 	if err != nil {
 		return FindingsDetail{}, err
+	}
+	if named := inv.Named(f); named != inv {
+		v.Risks, v.Errors, v.MoreErrors = named.Risks, orEmpty(named.Errors), orEmpty(named.MoreErrors)
+	}
+	if f.Archives != nil {
+		v.NamedArchives = orEmpty(f.Archives.Named)
 	}
 	v.MatchedAt, v.Advisories = &f.MatchedAt, s.advisories(&entry.Record, f)
 	v.Gaps, v.Unassessable = orEmpty(f.Gaps), f.Unassessable

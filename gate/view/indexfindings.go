@@ -24,7 +24,7 @@ func (s Views) indexFindings(ctx context.Context, e gate.Entry, severity gate.Se
 	m.Hidden, m.Exploits = []gate.HiddenFinding{}, []Exploit{}
 	m.Vulnerabilities, m.Secrets, m.Gaps = []gate.Vulnerability{}, []gate.Secret{}, []gate.Gap{}
 	m.Errors, m.MoreErrors, m.Skipped = []gate.AnalyzerError{}, []gate.ErrorCount{}, []gate.Skip{}
-	m.Platforms = []PlatformFindings{}
+	m.Platforms, m.NamedArchives = []PlatformFindings{}, []gate.NamedArchive{}
 	seen := map[gate.Digest]FindingsDetail{} // one image may stand for several platforms
 	for _, p := range view.Platforms {
 		v, again := seen[p.Digest]
@@ -113,6 +113,7 @@ func (m *merged) add(p PlatformDetail, v FindingsDetail, again bool) {
 	}
 	m.Packages += v.Packages
 	m.Gaps, m.Errors = union(m.Gaps, v.Gaps), union(m.Errors, v.Errors)
+	m.NamedArchives = union(m.NamedArchives, v.NamedArchives)
 	m.MoreErrors, m.Skipped = append(m.MoreErrors, v.MoreErrors...), union(m.Skipped, v.Skipped)
 	if m.Unassessable == "" && v.Unassessable != "" && p.Judged {
 		m.Unassessable = p.Platform + ": " + v.Unassessable

@@ -73,7 +73,11 @@ func (m *Manager) agree(ctx context.Context, db *Database) (*Database, gate.Gene
 		return db, active, nil
 	}
 	if kept := m.kept(ctx, active.Content); kept != nil {
-		m.setApart(gate.Generation{}, m.numbered(db, view.Ours))
+		unused := m.numbered(db, view.Ours)
+		if kept.Manifest.database() == db.Manifest.database() {
+			unused = gate.Generation{} // with another index of Java archives
+		}
+		m.setApart(gate.Generation{}, unused)
 		return kept, active, nil
 	}
 	m.setApart(active, gate.Generation{})

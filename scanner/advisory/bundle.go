@@ -62,7 +62,7 @@ func ExportSigned(ctx context.Context, dir string, w io.Writer, now time.Time, s
 	if err != nil {
 		return nil, err
 	}
-	db.Content = db.Manifest.Digest()
+	db.join(nil) // an index of Java archives is not in the bundle
 	zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
 		return nil, err

@@ -267,14 +267,17 @@ func (c *composing) fetch(ctx context.Context, s Supplied, settled gate.Digest, 
 func (c *composing) putInForce(ctx context.Context) error {
 	m := c.r.Manager
 	if len(c.parts) == 1 && c.parts[0].Name == gate.SourceTrivyDB {
-		if c.any && c.parts[0].Digest == c.active.Content {
+		if c.any && c.former.Composition == 0 && c.parts[0].Digest == c.former.database() {
 			return nil
 		}
 		db, err := m.copies.verify(ctx, c.parts[0].Digest)
 		if err != nil {
 			return err
 		}
-		return c.activate(ctx, db)
+		if c.java() == nil {
+			return c.activate(ctx, db)
+		}
+		return c.keepAndActivate(ctx, db)
 	}
 	if c.any && c.former.sameInputs(manifestOfParts(c.parts)) {
 		return nil
@@ -292,8 +295,23 @@ func (c *composing) putInForce(ctx context.Context) error {
 		return err
 	}
 	defer discard()
-	c.release = append(c.release, m.copies.hold(db.Content.Hex()))
-	kept, err := m.copies.keep(ctx, db)
+	return c.keepAndActivate(ctx, db)
+}
+
+// java is the index of Java archives in force, which stays until there is a newer one; nil
+// for none.
+func (c *composing) java() *JavaSource {
+	if java := c.former.Java; c.any && java != nil && c.r.Manager.copies.javaPresent(java) {
+		return java
+	}
+	return nil
+}
+
+func (c *composing) keepAndActivate(ctx context.Context, db *Database) error {
+	db.join(c.java())
+	copies := c.r.Manager.copies
+	c.release = append(c.release, copies.hold(db.Content.Hex()))
+	kept, err := copies.keep(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -391,7 +409,7 @@ func (r *Refresher) recompose(ctx context.Context, active agree.Activation) erro
 		return err
 	}
 	defer discard()
-	if db.Content != active.Content {
+	if db.join(m.Java); db.Content != active.Content {
 		return fmt.Errorf("its sources make %s here and not %s: this process may be of another version: %w", db.Content.Short(), active.Content.Short(), gate.ErrIntegrity)
 	}
 	_, err = r.Manager.copies.keep(ctx, db)
@@ -410,7 +428,7 @@ func (r *Refresher) obtainSource(ctx context.Context, s Source) error {
 	}
 	for _, supplied := range r.supplies() {
 		if supplied.Name == s.Name && supplied.Mirrors != nil {
-			return r.fromMirror(ctx, supplied.Mirrors, s.Digest, s.From)
+			return r.fromMirror(ctx, supplied.Mirrors, s.Digest, s.From, nil)
 		}
 	}
 	return err

@@ -51,7 +51,8 @@ type Config struct {
 	Keys []string `yaml:"keys"`
 	// Signing is how "advisories export" signs a bundle.
 	Signing SigningConfig `yaml:"signing"`
-	// Java is the index of Java archives, used when images are analysed.
+	// Java is the index of Java archives, in which archives that do not name themselves
+	// are looked up when images are matched.
 	Java JavaConfig `yaml:"java"`
 	// EPSS, KEV and EOL are files or https URLs of what is joined to findings when policies
 	// are evaluated; "" is none.
@@ -73,7 +74,10 @@ type SigningConfig struct {
 
 // JavaConfig names the index of Java archives.
 type JavaConfig struct {
-	Path         string                `yaml:"path"`
+	// Path is a directory with trivy-java.db and metadata.json. It is watched; "" is none.
+	Path string `yaml:"path"`
+	// Repositories are OCI repositories of the index, tried in order, also when Path names
+	// one: the newer counts.
 	Repositories []download.Repository `yaml:"repositories"`
 }
 
@@ -141,9 +145,7 @@ func (c Config) Validate() error {
 	if err := download.CheckKeys(c.Keys); err != nil {
 		errs = append(errs, err)
 	}
-	if c.Java.Path != "" || len(c.Java.Repositories) > 0 {
-		bad("java", "not supported yet, leave it empty")
-	}
+	errs = append(errs, validateRepositories("java.repositories", c.Java.Repositories)...)
 	for key, from := range map[string]string{"epss": c.EPSS, "kev": c.KEV, "eol": c.EOL} {
 		if err := tables.ValidateSource(from); err != nil {
 			bad(key, "%w", err)

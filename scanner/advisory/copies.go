@@ -92,7 +92,7 @@ func (c *copies) unfinished(bytes int64) (dir string, discard func(), err error)
 // that does not rename.
 // Errors: gate.ErrInvalid (the data), gate.ErrResource (no space),
 // gate.ErrConflict (dir changed meanwhile: try again), gate.ErrTimeout.
-func (c *copies) take(ctx context.Context, dir string, now time.Time) (*Database, error) {
+func (c *copies) take(ctx context.Context, dir string, now time.Time, java *JavaSource) (*Database, error) {
 	before, err := sign(dir)
 	if err != nil {
 		return nil, err
@@ -111,6 +111,7 @@ func (c *copies) take(ctx context.Context, dir string, now time.Time) (*Database
 		return nil, err
 	}
 	db.adopt(dir)
+	db.join(java)
 	return c.keep(ctx, db)
 }
 
@@ -160,7 +161,14 @@ func (c *copies) verify(ctx context.Context, content gate.Digest) (*Database, er
 	if !content.Valid() {
 		return nil, fmt.Errorf("advisory content %q is not a digest: %w", content, gate.ErrInvalid)
 	}
-	return inspectAs(ctx, c.dir(content), content)
+	db, err := inspectAs(ctx, c.dir(content), content)
+	if err == nil && !c.javaPresent(db.Manifest.Java) {
+		err = fmt.Errorf("the index of Java archives of advisory data %s is gone: %w", content.Short(), gate.ErrInvalid)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 // inspectAs checks the files in dir as those of a generation with its manifest, or of a
@@ -192,7 +200,7 @@ func (c *copies) present(content gate.Digest) bool {
 		return false
 	}
 	info, err := os.Stat(filepath.Join(c.dir(content), databaseFile))
-	return err == nil && info.Mode().IsRegular()
+	return err == nil && info.Mode().IsRegular() && c.javaPresent(javaOf(c.dir(content)))
 }
 
 // kept lists the contents that are on the disk, complete.

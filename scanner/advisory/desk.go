@@ -105,6 +105,7 @@ func generationView(a agree.Activation) gate.AdvisoryGeneration {
 	v := gate.AdvisoryGeneration{Number: a.Number, Content: a.Content, UpdatedAt: a.UpdatedAt, ActivatedAt: a.ActivatedAt, By: a.By}
 	m := manifestOf(a)
 	v.Sources, v.Held = m.views()
+	v.Java = m.Java.view()
 	v.Disagreements = m.Disagreements
 	return v
 }

@@ -38,7 +38,7 @@ func BenchmarkDownload(b *testing.B) {
 		size = s
 	}
 	layer, unpacked := generatedLayer(b, size<<20)
-	server, reference := serveLayer(b, layer)
+	server, reference := serveLayer(b, layer, download.Database())
 	defer server.Close()
 	info, err := os.Stat(layer)
 	if err != nil {
@@ -210,7 +210,7 @@ func packLayer(b *testing.B, layer, database, meta string) int64 {
 		name string
 		size int64
 		from io.Reader
-	}{{"trivy.db", info.Size(), in}, {"metadata.json", int64(len(meta)), strings.NewReader(meta)}} {
+	}{{filepath.Base(database), info.Size(), in}, {"metadata.json", int64(len(meta)), strings.NewReader(meta)}} {
 		if err := w.WriteHeader(&tar.Header{Name: f.name, Size: f.size, Mode: 0o600, Typeflag: tar.TypeReg}); err != nil {
 			b.Fatal(err)
 		}
@@ -228,7 +228,7 @@ func packLayer(b *testing.B, layer, database, meta string) int64 {
 
 // serveLayer is a registry of one artifact, from the disk, so that its memory does not
 // count.
-func serveLayer(b *testing.B, layer string) (*httptest.Server, string) {
+func serveLayer(b *testing.B, layer string, artifact download.Artifact) (*httptest.Server, string) {
 	b.Helper()
 	f, err := os.Open(layer)
 	if err != nil {
@@ -241,7 +241,7 @@ func serveLayer(b *testing.B, layer string) (*httptest.Server, string) {
 		b.Fatal(err)
 	}
 	digest := "sha256:" + hex.EncodeToString(h.Sum(nil))
-	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[{"mediaType":%q,"digest":%q,"size":%d}]}`, download.Database().LayerType, digest, n)
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[{"mediaType":%q,"digest":%q,"size":%d}]}`, artifact.LayerType, digest, n)
 	sum := sha256.Sum256(manifest)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/blobs/") {
@@ -252,5 +252,5 @@ func serveLayer(b *testing.B, layer string) (*httptest.Server, string) {
 		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
 		_, _ = w.Write(manifest)
 	}))
-	return server, strings.TrimPrefix(server.URL, "http://") + "/trivy-db:2"
+	return server, strings.TrimPrefix(server.URL, "http://") + "/" + artifact.Name + ":" + artifact.Tag
 }

@@ -17,12 +17,15 @@ import (
 type signature struct{ database, metadata os.FileInfo }
 
 // sign looks at the two files through symbolic links; ErrInvalid.
-func sign(dir string) (signature, error) {
+func sign(dir string) (signature, error) { return signFiles(dir, databaseFile) }
+
+// signFiles is sign for a database of another name.
+func signFiles(dir, database string) (signature, error) {
 	var s signature
 	for _, f := range []struct {
 		name string
 		info *os.FileInfo
-	}{{databaseFile, &s.database}, {metadataFile, &s.metadata}} {
+	}{{database, &s.database}, {metadataFile, &s.metadata}} {
 		info, err := os.Stat(filepath.Join(dir, f.name))
 		if err != nil {
 			return s, fmt.Errorf("looking at advisory data: %w: %w", err, gate.ErrInvalid)

@@ -108,7 +108,11 @@ func (m *Manager) prune() {
 			}
 		}
 	}
-	if err := m.copies.prune(m.now(), keep...); err != nil {
+	err := m.copies.prune(m.now(), keep...)
+	if err == nil {
+		err = m.copies.pruneJava(m.java.source, manifestOf(inForce).Java)
+	}
+	if err != nil {
 		m.log.Warn("old copies of advisory data could not be removed", "error", err)
 	}
 }

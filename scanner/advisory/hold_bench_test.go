@@ -21,7 +21,7 @@ func BenchmarkHold(b *testing.B) {
 		size = s
 	}
 	layer, unpacked := generatedLayer(b, size<<20)
-	server, reference := serveLayer(b, layer)
+	server, reference := serveLayer(b, layer, download.Database())
 	defer server.Close()
 	d, err := download.New(download.Options{
 		Artifact: download.Database(), Dir: b.TempDir(), Repositories: []download.Repository{{Repository: reference, Insecure: true, Own: true}},

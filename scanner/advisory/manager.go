@@ -51,6 +51,7 @@ type Manager struct {
 	loader Loader
 	// downloads: without a path nothing is looked for here, a Refresher brings it.
 	downloads bool
+	observe   bool
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -70,6 +71,7 @@ type Manager struct {
 	lacking   string          // why the files of what is in force are not here; "" when not known
 	refreshed refreshState
 	accepted  []gate.AcceptedAdvisories
+	java      localIndex
 	problem   string
 	checkedAt time.Time
 	changed   chan struct{} // closed at the next change of the generation
@@ -88,7 +90,7 @@ func NewManager(o Options) *Manager {
 		member: agree.NewMember(agree.Options{
 			Kind: Kind(), Store: o.Store, By: o.Process, Program: o.Program, Place: o.Place, DataDir: o.DataDir, Observe: o.Observe, Log: o.Log, Now: o.Now,
 		}),
-		loader: o.Loader, downloads: o.Downloads && (o.Config.Path == "" || len(o.Config.Sources) > 0), log: o.Log, now: o.Now, changed: make(chan struct{}),
+		loader: o.Loader, observe: o.Observe, downloads: o.Downloads && (o.Config.Path == "" || len(o.Config.Sources) > 0), log: o.Log, now: o.Now, changed: make(chan struct{}),
 	}
 	if o.Store != nil {
 		m.store = o.Store
@@ -126,7 +128,9 @@ func (m *Manager) Refresh(ctx context.Context) (changed bool, err error) {
 
 func (m *Manager) refresh(ctx context.Context) (bool, error) {
 	if m.downloads {
-		return m.follow(ctx)
+		changed, err := m.follow(ctx)
+		m.bringJava(ctx)
+		return changed, err
 	}
 	changed, err := m.takePath(ctx)
 	if err == nil || agree.IsUnreadable(err) {
@@ -146,14 +150,14 @@ func (m *Manager) takePath(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	lost := m.lost()
-	if done, refused := m.dealtWith(now); done && !lost {
+	lost, java := m.lost(), m.indexFor(ctx)
+	if done, refused := m.dealtWith(now, java); done && !lost {
 		if refused != nil {
 			return false, refused
 		}
 		return m.follow(ctx)
 	}
-	db, err := m.copies.take(ctx, m.config.Path, m.now())
+	db, err := m.copies.take(ctx, m.config.Path, m.now(), java)
 	if err != nil {
 		if errors.Is(err, gate.ErrInvalid) {
 			m.settle(now, err)
@@ -177,12 +181,13 @@ func (m *Manager) takePath(ctx context.Context) (bool, error) {
 	return changed, nil
 }
 
-// dealtWith reports whether the directory with this signature was taken or
-// refused already.
-func (m *Manager) dealtWith(now signature) (done bool, refused error) {
+// dealtWith reports whether the directory with this signature was taken with this index of
+// Java archives, or refused, already.
+func (m *Manager) dealtWith(now signature, java *JavaSource) (done bool, refused error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.settled && m.seen.equal(now), m.refused
+	other := m.found != nil && m.refused == nil && !sameIndex(m.found.Manifest.Java, java)
+	return m.settled && m.seen.equal(now) && !other, m.refused
 }
 
 // lost reports whether the copy in use has gone from the disk: somebody tidied

@@ -44,6 +44,8 @@ type Manifest struct {
 	// Database is the digest of what was composed: schema, time and bytes of the
 	// database; "" when it is the only source itself.
 	Database gate.Digest `json:"database,omitempty"`
+	// Java is the index of Java archives that archives are looked up in; nil for none.
+	Java *JavaSource `json:"java,omitempty"`
 	// Bytes is the size of trivy.db, for those that fetch it. It is no part of the
 	// content.
 	Bytes int64 `json:"bytes,omitempty"`
@@ -103,7 +105,7 @@ func single(database gate.Digest, updatedAt time.Time, bytes int64) Manifest {
 // Digest is the content of a generation with this manifest. A single source that is
 // used as it is has its own digest, which is what earlier versions have stored.
 func (m Manifest) Digest() gate.Digest {
-	if m.Composition == 0 && len(m.Sources) == 1 && len(m.Held) == 0 && m.Composer == composerVersion && m.Sources[0].Kind == KindTrivyDB && m.Sources[0].Priority == 0 {
+	if m.Composition == 0 && len(m.Sources) == 1 && len(m.Held) == 0 && m.Java == nil && m.Composer == composerVersion && m.Sources[0].Kind == KindTrivyDB && m.Sources[0].Priority == 0 {
 		return m.Sources[0].Digest
 	}
 	h := sha256.New()
@@ -121,6 +123,9 @@ func (m Manifest) Digest() gate.Digest {
 		fmt.Fprintf(h, "held %q of %s\n", b.Bucket, b.Of)
 	}
 	fmt.Fprintf(h, "database %s\n", m.database())
+	if m.Java != nil {
+		fmt.Fprintf(h, "java %s\n", m.Java.Digest)
+	}
 	return gate.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }
 
@@ -229,6 +234,13 @@ func (d *Database) adopt(dir string) {
 		return
 	}
 	if m, err := decodeManifest(text, ""); err == nil && m.database() == d.Content {
+		m.Java = nil // its bytes are not beside the database
 		d.Manifest, d.Content = m, m.Digest()
 	}
+}
+
+// join makes an index of Java archives part of the generation; nil is none.
+func (d *Database) join(java *JavaSource) {
+	d.Manifest.Java = java
+	d.Content = d.Manifest.Digest()
 }

@@ -17,6 +17,8 @@ type outcome struct {
 	settled gate.Digest // likewise
 	sources map[string]sourceState
 	offered *gate.OfferedAdvisories
+	unasked bool       // the repositories of the database were not asked
+	java    *javaState // nil: those of the index of Java archives were not
 }
 
 // offer is what one attempt has to know to judge what repositories offer.
@@ -128,6 +130,9 @@ func (f *offer) putInForce(ctx context.Context, d Download) error {
 		for _, h := range db.Manifest.Held {
 			m.log.Warn("a part of the newer advisory data is refused, its former rows stay", "bucket", h.Bucket, "reason", h.Reason, "updatedAt", h.UpdatedAt)
 		}
+	}
+	if java := manifestOf(f.active).Java; f.any && java != nil && m.copies.javaPresent(java) {
+		db.join(java) // it stays until there is a newer one
 	}
 	release := m.copies.hold(db.Manifest.Digest().Hex())
 	defer release()

@@ -11,10 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/agree"
+	"github.com/digestgate/digestgate/scanner/advisory/javaindex"
 )
 
 // PeerPath is where a process serves the generations that it keeps, on its private
@@ -50,6 +52,10 @@ func (m *Manager) Serve() http.Handler {
 		}) bool {
 			return f.name == name
 		})
+		place := m.copies.dir(content)
+		if java := m.javaServed(content); java != nil && (name == javaindex.File || name == javaMetadataName) {
+			place, name, known = m.copies.javaDir(java.Digest), strings.TrimPrefix(name, "java-"), true
+		}
 		if !known || !content.Valid() || !m.copies.present(content) {
 			http.Error(w, "this generation is not kept here", http.StatusNotFound)
 			return
@@ -62,7 +68,7 @@ func (m *Manager) Serve() http.Handler {
 			http.Error(w, "others are being served", http.StatusServiceUnavailable)
 			return
 		}
-		f, err := os.Open(filepath.Join(m.copies.dir(content), name))
+		f, err := os.Open(filepath.Join(place, name))
 		if err != nil {
 			http.Error(w, "this generation is not kept here", http.StatusNotFound)
 			return
@@ -74,11 +80,19 @@ func (m *Manager) Serve() http.Handler {
 			return
 		}
 		// The listener's limit is for probes; without another one the connection's stays.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(peerTimeout))
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(javaPeerTimeout))
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 		_, _ = io.Copy(w, f) // the receiver sees what is missing
 	})
+}
+
+// javaServed is the index of a generation that is kept here, nil for none.
+func (m *Manager) javaServed(content gate.Digest) *JavaSource {
+	if !content.Valid() {
+		return nil
+	}
+	return javaOf(m.copies.dir(content))
 }
 
 // obtain gets the generation in force if its files are not here. An error says why it
@@ -119,22 +133,29 @@ func (r *Refresher) obtainOnce(ctx context.Context, active agree.Activation) err
 	if err != nil {
 		return err
 	}
-	errs := r.askPeers(ctx, list, active.Content, manifestOf(active).Bytes)
+	wanted := manifestOf(active)
+	if err := r.obtainJava(ctx, list, active, wanted.Java); err != nil {
+		return err
+	}
+	if ok, err := r.Manager.copies.fromKept(ctx, wanted); ok || err != nil {
+		return err
+	}
+	errs := r.askPeers(ctx, list, active.Content, wanted.Bytes)
 	if errs == nil {
 		return nil
 	}
 	if err := r.recompose(ctx, active); err == nil {
 		r.Log.Info("advisory data was composed again of its sources", "generation", active.Number, "content", active.Content.Short())
 		return nil
-	} else if manifestOf(active).Composition > 0 {
+	} else if wanted.Composition > 0 {
 		errs = append(errs, err)
 	}
-	origin := manifestOf(active).origin()
+	origin := wanted.origin()
 	switch {
 	case origin == "" || r.Mirrors == nil:
 		errs = append(errs, errors.New("it cannot be downloaded by its digest"))
 	default:
-		err := r.fromMirror(ctx, r.Mirrors, active.Content, origin)
+		err := r.fromMirror(ctx, r.Mirrors, active.Content, origin, wanted.Java)
 		if err == nil {
 			r.Log.Info("advisory data was downloaded by its digest", "generation", active.Number, "content", active.Content.Short(), "origin", origin)
 			return nil
@@ -188,10 +209,13 @@ func joined(errs []error) error {
 }
 
 // fromMirror downloads the source of a generation by the digest of its manifest.
-func (r *Refresher) fromMirror(ctx context.Context, mirrors Mirrors, content gate.Digest, origin string) error {
+func (r *Refresher) fromMirror(ctx context.Context, mirrors Mirrors, content gate.Digest, origin string, java *JavaSource) error {
 	var db *Database
 	d, err := mirrors.Fetch(ctx, MirrorRequest{Digest: manifestDigest(origin), Again: true, Accept: func(ctx context.Context, d Download) (err error) {
-		if db, err = Inspect(ctx, d.Dir, time.Time{}); err == nil && db.Content != content {
+		if db, err = Inspect(ctx, d.Dir, time.Time{}); err != nil {
+			return err
+		}
+		if db.join(java); db.Content != content {
 			err = fmt.Errorf("the content is %s: %w", db.Content.Short(), gate.ErrInvalid)
 		}
 		return err

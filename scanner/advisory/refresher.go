@@ -61,6 +61,8 @@ type Refresher struct {
 	Mirrors Mirrors // nil: this process asks none
 	// Sources are those of which generations are composed, besides what Mirrors have.
 	Sources []Supplied
+	// JavaMirrors are those of the index of Java archives, likewise.
+	JavaMirrors Mirrors
 	// Client asks other processes for their generations; nil asks none.
 	Client *http.Client
 	Store  agree.Store
@@ -182,7 +184,8 @@ func (r *Refresher) turn(ctx context.Context, s seen) {
 // repositories answer is in the state. Of two processes that saw the same, one is first.
 func (r *Refresher) ask(ctx context.Context, s seen) error {
 	st, o, now := s.refresh, s.orders, s.now
-	if r.Mirrors == nil && !r.composes() || !st.due(now, o, r.Every) {
+	due, javaDue := (r.Mirrors != nil || r.composes()) && st.due(now, o, r.Every), r.JavaMirrors != nil && st.javaDue(now, o, r.Every)
+	if !due && (!javaDue || r.Manager.Status().Generation.Number == 0) {
 		return nil
 	}
 	r.Progress("", "asking", 0, 0)
@@ -195,8 +198,13 @@ func (r *Refresher) ask(ctx context.Context, s seen) error {
 	}
 	was, out := st, outcome{}
 	failed := agree.HoldLease(ctx, refreshLease, func(ctx context.Context) error { return r.renew(ctx, &st) }, func(ctx context.Context) (err error) {
-		out, err = r.refresh(ctx, was, o, now)
-		out.served = o.Asked
+		if due {
+			out, err = r.refresh(ctx, was, o, now)
+		}
+		out.unasked, out.served = !due, o.Asked
+		if javaDue && ctx.Err() == nil && r.Manager.Status().Generation.Number > 0 {
+			out.java = r.refreshJava(ctx, was, o, now)
+		}
 		return err
 	})
 	if errors.Is(failed, gate.ErrFenced) {
@@ -230,7 +238,10 @@ func (r *Refresher) finish(ctx context.Context, st refreshState, out outcome, fa
 		return err
 	}
 	st.Holder, st.Until, st.Download = "", time.Time{}, nil
-	if !stopped {
+	if !stopped && out.java != nil {
+		st.Java, st.Served = *out.java, out.served
+	}
+	if !stopped && !out.unasked {
 		st.CheckedAt, st.CheckedBy, st.Served = now.UTC(), r.Process, out.served
 		if out.settled != "" {
 			st.Settled = out.settled

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -35,15 +36,23 @@ type mirror struct {
 	known   map[gate.Digest]string
 	during  func() // while it downloads
 	own     bool
+	java    bool // it is an index of Java archives
+}
+
+func (m *mirror) files() []string {
+	if m.java {
+		return []string{"trivy-java.db", "metadata.json"}
+	}
+	return []string{"trivy.db", "metadata.json"}
 }
 
 // manifestOf stands for the digest of the OCI artifact with the files in dir.
 func artifactOf(t *testing.T, dir string) gate.Digest {
 	t.Helper()
 	h := sha256.New()
-	for _, name := range []string{"trivy.db", "metadata.json"} {
+	for _, name := range []string{"trivy.db", "trivy-java.db", "metadata.json"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 		h.Write(b)
@@ -100,7 +109,7 @@ func (m *mirror) Fetch(ctx context.Context, r advisory.MirrorRequest) (*advisory
 		return nil, err
 	}
 	d.Discard = func() { _ = os.RemoveAll(d.Dir) }
-	for _, name := range []string{"trivy.db", "metadata.json"} {
+	for _, name := range m.files() {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(d.Dir, name), b, 0o600)
@@ -112,6 +121,9 @@ func (m *mirror) Fetch(ctx context.Context, r advisory.MirrorRequest) (*advisory
 	m.mu.Lock()
 	m.fetched = append(m.fetched, d.Manifest)
 	m.mu.Unlock()
+	if r.Accept == nil {
+		return &d, nil
+	}
 	if err := r.Accept(ctx, d); err != nil {
 		d.Discard()
 		return nil, fmt.Errorf("%s: %w", d.Repository, err)

@@ -34,6 +34,7 @@ type refreshState struct {
 	Mirrors []gate.AdvisoryMirror   `json:"mirrors,omitempty"`
 	// Sources are how those of a composition go, by name.
 	Sources map[string]sourceState `json:"sources,omitempty"`
+	Java    javaState              `json:"java,omitzero"`
 
 	version int64
 }
@@ -93,6 +94,9 @@ func (st refreshState) wait(err error, every time.Duration, hasData bool) time.D
 // show writes the state into the view of people.
 func (st refreshState) show(v *gate.AdvisoryData, now time.Time, hasData bool) {
 	v.CheckedAt, v.CheckedBy, v.NextAt, v.Failures, v.Problem, v.Offered = st.CheckedAt, st.CheckedBy, st.NextAt, st.Failures, st.Problem, st.Offered
+	if j := st.Java; !j.CheckedAt.IsZero() {
+		v.JavaRefresh = &gate.JavaRefresh{CheckedAt: j.CheckedAt, NextAt: j.NextAt, Failures: j.Failures, Problem: j.Problem}
+	}
 	if st.Holder != "" && now.Before(st.Until) {
 		v.Download = cmp.Or(st.Download, &gate.AdvisoryDownload{By: st.Holder, Doing: "asking"})
 	}

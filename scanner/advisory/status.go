@@ -29,6 +29,8 @@ type Status struct {
 	Age     time.Duration `json:"age"`
 	MaxAge  time.Duration `json:"maxAge"` // 0: never stale
 	Summary Summary       `json:"summary"`
+	// Java is the index of Java archives in use; nil for none.
+	Java *gate.JavaIndex `json:"java,omitempty"`
 	// Held are the buckets that keep rows of an earlier source.
 	Held []gate.HeldAdvisories `json:"held,omitempty"`
 	// Notes are what else an operator should know: what is refused, that it gets old.
@@ -63,6 +65,7 @@ func (m *Manager) Status() Status {
 	if m.loaded != nil {
 		s.Age, s.Summary = now.Sub(m.current.UpdatedAt), m.loaded.Summary
 		_, s.Held = m.loaded.Manifest.views()
+		s.Java = m.loaded.Manifest.Java.view()
 	}
 	if s.Problem == "" {
 		s.Problem = m.apartText(now)
@@ -101,6 +104,12 @@ func (m *Manager) notes(s Status, now time.Time) (notes []string) {
 		notes = append(notes, mirrorNotes(m.refreshed.Mirrors)...)
 	}
 	notes = append(notes, m.sourceNotes()...)
+	if m.java.problem != "" {
+		notes = append(notes, fmt.Sprintf("the index of Java archives at advisories.java.path cannot be used: %s", m.java.problem))
+	}
+	if j := m.refreshed.Java; j.Failures > 0 {
+		notes = append(notes, fmt.Sprintf("no newer index of Java archives could be had, tried %d times: %s; the next try is at %s", j.Failures, j.Problem, j.NextAt.UTC().Format(time.RFC3339)))
+	}
 	for _, h := range s.Held {
 		old := m.config.TooOld(h.UpdatedAt, now)
 		if old != "" {

@@ -1,6 +1,8 @@
 package analyzer
 
 import (
+	"crypto/sha1" //nolint:gosec // what Java archives are known by
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +18,7 @@ const (
 	maxPackages     = 500_000
 	maxApplications = 200_000
 	maxSecrets      = 50_000
+	maxArchives     = protocol.MaxArchives
 	maxHistory      = 10_000
 	maxNotes        = 2*protocol.MaxNotes + protocol.MaxLeftOut + 1000 // kinds of gap and what later analysers add
 )
@@ -32,6 +35,8 @@ func validate(inv *gate.Inventory, img registry.Image) error {
 		return fmt.Errorf("it lists %d applications, more than %d", len(inv.Applications), maxApplications)
 	case len(inv.Secrets) > maxSecrets:
 		return fmt.Errorf("it lists %d secrets, more than %d", len(inv.Secrets), maxSecrets)
+	case len(inv.Archives) > maxArchives:
+		return fmt.Errorf("it lists %d Java archives, more than %d", len(inv.Archives), maxArchives)
 	case len(inv.History) > maxHistory:
 		return fmt.Errorf("it lists %d steps of history, more than %d", len(inv.History), maxHistory)
 	case gate.ConfigPlatform(inv.Platform).OS != gate.ConfigPlatform(img.Platform).OS || inv.Platform.Architecture != img.Platform.Architecture:
@@ -59,6 +64,14 @@ func validate(inv *gate.Inventory, img registry.Image) error {
 	for _, e := range inv.Errors {
 		if e.Kind != "" && !slices.Contains(gate.GapKinds(), e.Kind) {
 			return fmt.Errorf("it has an error of the kind %s, which does not exist", gate.Quoted(e.Kind, 60))
+		}
+	}
+	for _, a := range inv.Archives {
+		if !known[a.Layer] {
+			return errors.New("it names a layer that the image does not have")
+		}
+		if hash, err := hex.DecodeString(a.SHA1); err != nil || len(hash) != sha1.Size {
+			return fmt.Errorf("it lists a Java archive with the SHA-1 %s", gate.Quoted(a.SHA1, 60))
 		}
 	}
 	for _, s := range inv.Secrets {
@@ -95,62 +108,18 @@ func (r *analysis) complete(inv *gate.Inventory) {
 	inv.Risks = coverage(r.a.config, inv)
 }
 
-// coverage says for every risk how far it was looked at. What was left out by a
-// stated limit does not make a risk partial, and is said beside "complete"; what
-// an analyser could not read does.
+// coverage says for every risk how far it was looked at.
 func coverage(c Config, inv *gate.Inventory) map[gate.Risk]gate.RiskStatus {
 	out := make(map[gate.Risk]gate.RiskStatus, len(gate.Risks()))
 	for _, risk := range gate.Risks() {
-		switch gaps := gapsOf(risk, inv); {
+		switch {
 		case !slices.Contains(gate.SupportedRisks(), risk):
 			out[risk] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: gate.ReasonNotSupported}
 		case !configured(c, risk):
 			out[risk] = gate.RiskStatus{Coverage: gate.NotLookedAt, Reason: "not in scan.risks"}
-		case gaps != "":
-			out[risk] = gate.RiskStatus{Coverage: gate.Partial, Reason: gaps}
 		default:
-			out[risk] = gate.RiskStatus{Coverage: gate.Complete, Reason: leftOut(risk, inv)}
+			out[risk] = inv.CoverageOf(risk)
 		}
 	}
 	return out
-}
-
-// gapsOf counts the errors of a risk, and names the first; "" for none.
-func gapsOf(risk gate.Risk, inv *gate.Inventory) string {
-	count, first := 0, ""
-	for _, e := range inv.Errors {
-		if e.Risk != risk {
-			continue
-		}
-		if count == 0 {
-			first = fmt.Sprintf(", the first is %q (%s: %s)", e.Path, e.Analyzer, e.Message)
-		}
-		count++
-	}
-	for _, e := range inv.MoreErrors {
-		if e.Risk == risk {
-			count += max(e.Count, 1)
-		}
-	}
-	if count == 0 {
-		return ""
-	}
-	if count == 1 {
-		return "one gap" + first
-	}
-	return fmt.Sprintf("%d gaps%s", count, first)
-}
-
-// leftOut counts what stated limits left out of a risk; "" for nothing.
-func leftOut(risk gate.Risk, inv *gate.Inventory) string {
-	files, bytes := 0, int64(0)
-	for _, s := range inv.Skipped {
-		if s.Risk == risk {
-			files, bytes = files+max(s.Files, 1), bytes+s.Size
-		}
-	}
-	if files == 0 {
-		return ""
-	}
-	return fmt.Sprintf("stated limits left out %d files of %d bytes; the inventory lists them as skipped", files, bytes)
 }

@@ -174,7 +174,7 @@ func TestRealPackages(t *testing.T) {
 			file("BOOT-INF/lib/log4j-core-2.14.1.jar", zipped(t, pom("org.apache.logging.log4j", "log4j-core", "2.14.1")))))}},
 			want: []string{"jar:com.example:app@1.0", "jar:org.apache.logging.log4j:log4j-core@2.14.1"}},
 		"jar_without_name": {layers: [][]entry{{file("app/log4j-core-2.14.1.jar", zipped(t, file("Log4j.class", "x")))}},
-			partial: "no Java index is configured"},
+			partial: "it does not name itself"},
 		"jar_broken": {layers: [][]entry{{file("app/x.jar", "PK\x03\x04 this is no archive")}}, partial: `"app/x.jar" (jar: `},
 		"jar_inside_broken": {layers: [][]entry{{file("app/a-1.jar", zipped(t, pom("g", "a", "1"), file("lib/b-2.jar", "nonsense")))}},
 			want: []string{"jar:g:a@1"}, partial: `"app/a-1.jar" (jar: lib/b-2.jar inside it: `},

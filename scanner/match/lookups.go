@@ -17,7 +17,7 @@ import (
 
 // LookupsFormat counts up when [Matcher.Lookups] names other places for the same
 // image: what was kept of them is made again.
-const LookupsFormat = 1
+const LookupsFormat = 2
 
 // class is what all packages of an image depend on together. Its JSON is
 // gate.Lookups.Class.
@@ -37,6 +37,10 @@ type class struct {
 	Broad bool `json:"broad,omitempty"`
 	// RedHat: the mapping from content sets to products decides what is read.
 	RedHat bool `json:"redHat,omitempty"`
+	// Archives: an index of Java archives was or may be asked.
+	Archives bool `json:"archives,omitempty"`
+	// Named is a hash of what it said, whose packages are among the libraries.
+	Named string `json:"named,omitempty"`
 }
 
 func (c class) String() string {
@@ -51,7 +55,7 @@ func (c class) String() string {
 // depend. They are a superset of what the detectors read: each package is looked up
 // under every name that a detector might use. f are findings of this inventory.
 func (m *Matcher) Lookups(inv *gate.Inventory, f *gate.Findings) gate.Lookups {
-	if inv == nil || f == nil || f.Unassessable != "" || f.Matcher != m.version {
+	if inv == nil || f == nil || f.Unassessable != "" || f.Archives != nil && f.Archives.Problem != "" || f.Matcher != m.version {
 		// An image that could not be judged may be judged by the next data, and
 		// one that a detector failed on depends on more than what it has read.
 		return gate.Lookups{Class: class{Always: true}.String()}
@@ -73,6 +77,12 @@ func (m *Matcher) Lookups(inv *gate.Inventory, f *gate.Findings) gate.Lookups {
 			l.Libraries = append(l.Libraries, packageKey(eco, vulnerability.NormalizePkgName(ecosystem.Type(d.Type()), p.Name)))
 		}
 	}
+	if n := len(l.Libraries); len(inv.Archives) > 0 {
+		if l.Libraries = appendArchives(l.Libraries, inv, f); len(l.Libraries) > n {
+			c.Prefixes = append(c.Prefixes, mavenPrefix, "seal "+mavenPrefix)
+			c.Archives, c.Named = true, f.Archives.Alike()
+		}
+	}
 	for _, v := range f.Vulnerabilities {
 		l.Vulnerabilities = append(l.Vulnerabilities, v.ID)
 	}
@@ -87,7 +97,7 @@ func (m *Matcher) Lookups(inv *gate.Inventory, f *gate.Findings) gate.Lookups {
 // only the inventory tells.
 func (m *Matcher) LookupsAgain(text string, f *gate.Findings) (l gate.Lookups, ok bool) {
 	var c class
-	if f == nil || f.Unassessable != "" || f.Matcher != m.version || json.Unmarshal([]byte(text), &c) != nil || c.Always {
+	if f == nil || f.Unassessable != "" || f.Matcher != m.version || json.Unmarshal([]byte(text), &c) != nil || c.Always || c.Archives && c.Named != f.Archives.Alike() {
 		return l, false
 	}
 	if c.OS.Family != "" {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/advisory/javaindex"
 )
 
 // Matcher matches inventories against the generation that was loaded last. It
@@ -25,6 +27,7 @@ type Matcher struct {
 type generation struct {
 	gate.Generation
 	db   *database
+	java *javaindex.Index // nil for none
 	memo *memo
 }
 
@@ -51,15 +54,51 @@ func (m *Matcher) Load(ctx context.Context, dir string, g gate.Generation) error
 		return fmt.Errorf("loading advisory data: %w: %w", gate.ErrTimeout, err)
 	}
 	if cur := m.current.Load(); cur != nil && cur.Content == g.Content && cur.db.dir == dir {
-		next := &generation{Generation: g, db: cur.db, memo: new(memo)} // the same data under a new number
+		next := &generation{Generation: g, db: cur.db, java: cur.java, memo: new(memo)} // the same data under a new number
 		return connection.swap(next.db, func() { m.current.Store(next) })
 	}
 	db, err := openDatabase(dir, g.Content)
 	if err != nil {
 		return err
 	}
-	next := &generation{Generation: g, db: db, memo: new(memo)}
-	return connection.swap(db, func() { m.current.Store(next) })
+	java, err := m.openJava(dir)
+	if err != nil {
+		return err
+	}
+	next := &generation{Generation: g, db: db, java: java, memo: new(memo)}
+	var former *generation
+	err = connection.swap(db, func() { former = m.current.Swap(next) })
+	m.closeJava(former, java, err != nil)
+	return err
+}
+
+// openJava opens the index of Java archives that is part of the generation in dir, which
+// may be the one in use; nil when it has none.
+func (m *Matcher) openJava(dir string) (*javaindex.Index, error) {
+	place, ok, err := advisory.JavaDir(dir)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if cur := m.current.Load(); cur != nil && cur.java != nil && cur.java.Dir() == place {
+		return cur.java, nil
+	}
+	return javaindex.Open(place)
+}
+
+// closeJava closes the index that is not used after a swap: that of the former generation,
+// or the one that was opened for nothing. Lookups that run end first; a match that comes
+// later begins again.
+func (m *Matcher) closeJava(former *generation, opened *javaindex.Index, failed bool) {
+	cur := m.current.Load()
+	if failed {
+		if opened != nil && (cur == nil || cur.java != opened) {
+			_ = opened.Close() // read-only: nothing can be lost
+		}
+		return
+	}
+	if former != nil && former.java != nil && former.java != opened {
+		_ = former.java.Close() // likewise
+	}
 }
 
 // Close gives up the data. Matches that begin afterwards return
@@ -67,6 +106,9 @@ func (m *Matcher) Load(ctx context.Context, dir string, g gate.Generation) error
 func (m *Matcher) Close() error {
 	if cur := m.current.Swap(nil); cur != nil {
 		connection.drop(cur.db)
+		if cur.java != nil {
+			return cur.java.Close()
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/javaindex"
 )
 
 const (
@@ -48,6 +49,7 @@ type known struct {
 	gap      gapNote
 	supplied bool
 	found    []passed
+	names    []javaindex.Name
 }
 
 // passed is a finding, and what of the package stands in it unseen by the detector.
@@ -60,7 +62,7 @@ type passed struct {
 
 // weight is approximately the memory that an answer takes.
 func (k *known) weight() int {
-	n := 300 + len(k.gap.reason) + len(k.gap.version)
+	n := 300 + len(k.gap.reason) + len(k.gap.version) + 150*len(k.names)
 	for i := range k.found {
 		v := &k.found[i]
 		n += 400 + len(v.ID) + len(v.Package) + len(v.PackageID) + len(v.InstalledVersion) + len(v.FixedVersion) + len(v.PURL) + len(v.URL)

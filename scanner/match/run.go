@@ -59,6 +59,9 @@ type run struct {
 	eol      bool
 	uses     []string // buckets that were looked into
 	anywhere bool     // and others, which are not known
+
+	archives *gate.ArchiveNames // nil while the index was not asked
+	named    []gate.Package     // what it said
 }
 
 func scanOptions() types.ScanOptions {
@@ -73,6 +76,9 @@ func scanOptions() types.ScanOptions {
 // gate.ErrAdvisoriesUnavailable.
 func (r *run) match(ctx context.Context) error {
 	target := inventory.Distribution(r.inv)
+	if err := r.nameArchives(ctx); err != nil {
+		return err
+	}
 	if err := connection.acquire(ctx, r.gen.db); err != nil {
 		return err
 	}
@@ -272,7 +278,7 @@ func supplier(os ftypes.OS, pkgs []ftypes.Package) driver.Driver {
 // applications matches the packages of languages.
 func (r *run) applications(ctx context.Context, name string) error {
 	scanner := langpkg.NewScanner()
-	for _, app := range r.inv.Applications {
+	for _, app := range slices.Concat(r.inv.Applications, r.archiveApplications()) {
 		kind := ftypes.LangType(app.Type)
 		q := &question{
 			pkgs: app.Packages, identities: identities(app.Packages), subject: subject("application", app.Type),
@@ -369,5 +375,6 @@ func (r *run) result(version string, now time.Time) *gate.Findings {
 		Gaps:            r.gaps.list(),
 		EOL:             r.eol,
 		Uses:            uses,
+		Archives:        r.archives,
 	}
 }

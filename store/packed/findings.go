@@ -50,6 +50,34 @@ func (w *writer) findings(f *gate.Findings) {
 		w.vulnerability(v, before)
 		before = v.FirstSeen
 	}
+	w.names(f.Archives)
+}
+
+// names are in the form since 2.
+func (w *writer) names(n *gate.ArchiveNames) {
+	if w.flag(n != nil); n == nil {
+		return
+	}
+	w.flag(n.Index)
+	w.text(n.Problem)
+	w.list(len(n.Named), len(n.Named) == 0)
+	for i := range n.Named {
+		x := &n.Named[i]
+		for _, text := range [...]string{x.File, x.Inside, x.SHA1, x.Name, x.Version, x.By} {
+			w.text(text)
+		}
+	}
+}
+
+func (r *reader) names() *gate.ArchiveNames {
+	if r.form < 2 || !r.flag() {
+		return nil
+	}
+	n := &gate.ArchiveNames{Index: r.flag(), Problem: r.text()}
+	n.Named = elements(r, 6, func(x *gate.NamedArchive) {
+		x.File, x.Inside, x.SHA1, x.Name, x.Version, x.By = r.text(), r.text(), r.text(), r.text(), r.text(), r.text()
+	})
+	return n
 }
 
 func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
@@ -98,10 +126,13 @@ func (r *reader) findings(f *gate.Findings) {
 	for i := range f.Gaps {
 		f.Gaps[i] = gate.Gap{Package: r.text(), Version: r.text(), Reason: r.text()}
 	}
-	n, isNil := r.list(leastEach)
-	if isNil {
-		return
+	if n, isNil := r.list(leastEach); !isNil {
+		r.vulnerabilities(f, n)
 	}
+	f.Archives = r.names()
+}
+
+func (r *reader) vulnerabilities(f *gate.Findings, n int) {
 	f.Vulnerabilities = make([]gate.Vulnerability, n)
 	var before time.Time
 	published := timesOf(n)

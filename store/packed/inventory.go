@@ -43,6 +43,31 @@ func (w *writer) inventory(inv *gate.Inventory) {
 		w.packages(a.Packages)
 	}
 	w.seen(inv)
+	w.archives(inv.Archives)
+}
+
+// archives are in the form since 2.
+func (w *writer) archives(list []gate.JavaArchive) {
+	w.list(len(list), len(list) == 0)
+	for i := range list {
+		a := &list[i]
+		for _, text := range [...]string{a.File, a.Inside, a.SHA1, a.Group, a.Artifact, a.Version, a.By, string(a.Layer)} {
+			w.text(text)
+		}
+		w.flag(a.Unnamed)
+	}
+}
+
+func (r *reader) archives() []gate.JavaArchive {
+	if r.form < 2 {
+		return nil
+	}
+	return elements(r, 9, func(a *gate.JavaArchive) {
+		for _, text := range [...]*string{&a.File, &a.Inside, &a.SHA1, &a.Group, &a.Artifact, &a.Version, &a.By, (*string)(&a.Layer)} {
+			*text = r.text()
+		}
+		a.Unnamed = r.flag()
+	})
 }
 
 func (w *writer) config(c *gate.ImageConfig) {
@@ -153,6 +178,7 @@ func (r *reader) inventory(inv *gate.Inventory) {
 	inv.Packages = r.packages()
 	inv.Applications = elements(r, 3, func(a *gate.Application) { a.Type, a.FilePath, a.Packages = r.text(), r.text(), r.packages() })
 	r.seen(inv)
+	inv.Archives = r.archives()
 }
 
 // elements reads a list whose elements take at least least bytes each.

@@ -22,7 +22,7 @@ var (
 )
 
 // form counts up when the fields or their order change; a reader takes its own and those
-// before.
+// before: 1 has no Java archives, and no sources of advisories.
 const form = 2
 
 // What a value is.

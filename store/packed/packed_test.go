@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -303,4 +304,33 @@ func BenchmarkPacked(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestFormerForm: what a version before Java archives and sources has stored is read, and
+// has none.
+func TestFormerForm(t *testing.T) {
+	inv, f := &gate.Inventory{Digest: "sha256:aa", AnalyzerSet: "x"}, &gate.Findings{Matcher: "m", Vulnerabilities: []gate.Vulnerability{{ID: "CVE-1"}}}
+	for name, pack := range map[string]func() ([]byte, error){
+		"inventory": func() ([]byte, error) { return packed.AppendInventory(nil, inv) },
+		"findings":  func() ([]byte, error) { return packed.AppendFindings(nil, f) },
+		"nothing":   func() ([]byte, error) { return packed.AppendFindings(nil, &gate.Findings{}) },
+	} {
+		data, err := pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		former := slices.Clone(data[:len(data)-1]) // the archives, of which there are none
+		former[0] = 1
+		var got, want any
+		if name == "inventory" {
+			got, err = packed.Inventory(former)
+			want, _ = packed.Inventory(data)
+		} else {
+			got, err = packed.Findings(former)
+			want, _ = packed.Findings(data)
+		}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+	}
 }

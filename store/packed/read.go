@@ -13,6 +13,7 @@ import (
 // reader reads the fields of one value. After an error it reads zeros, and lists are
 // empty.
 type reader struct {
+	form  byte
 	data  []byte
 	at    int // what is read of it
 	texts []string
@@ -32,7 +33,7 @@ func read(data []byte, kind byte, fields func(*reader)) error {
 	if data[0] > form {
 		return ErrNewer
 	}
-	r := &reader{data: data[2:]}
+	r := &reader{form: data[0], data: data[2:]}
 	r.table()
 	if r.err == nil {
 		fields(r)

@@ -10,6 +10,7 @@ import (
 	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/advisory/javaindex"
 	"github.com/digestgate/digestgate/scanner/match"
 )
 
@@ -48,6 +49,7 @@ func (l loadAhead) Load(ctx context.Context, dir string, g gate.Generation) erro
 // touched compares two contents of advisory data of which this process has copies.
 func (a *App) touched(ctx context.Context, former, now gate.Digest) (gate.Touched, error) {
 	var d advisory.Difference
+	var archives archiveDifference
 	if former != now {
 		before, ok := a.Advisories.Dir(former)
 		if !ok {
@@ -61,6 +63,52 @@ func (a *App) touched(ctx context.Context, former, now gate.Digest) (gate.Touche
 		if d, err = advisory.Diff(ctx, before, after); err != nil {
 			return gate.Touched{}, err
 		}
+		if archives, err = differentIndices(ctx, before, after); err != nil {
+			return gate.Touched{}, err
+		}
 	}
-	return match.Touched(ctx, d), nil
+	t := match.Touched(ctx, d)
+	t.Package, t.Release = archives.touched, archives.close
+	return t, nil
+}
+
+// archiveDifference tells which archives another index of Java archives names otherwise. Its
+// zero value tells of none.
+type archiveDifference struct {
+	touched func(key string) bool
+	close   func()
+}
+
+// differentIndices opens the indices of two generations where they are not the same.
+func differentIndices(ctx context.Context, before, after string) (archiveDifference, error) {
+	var places [2]string
+	for i, dir := range [...]string{before, after} {
+		place, _, err := advisory.JavaDir(dir)
+		if err != nil {
+			return archiveDifference{}, err
+		}
+		places[i] = place
+	}
+	if places[0] == places[1] {
+		return archiveDifference{}, nil
+	}
+	var open [2]*javaindex.Index
+	shut := func() {
+		for _, x := range open {
+			if x != nil {
+				_ = x.Close() // read-only: nothing can be lost
+			}
+		}
+	}
+	for i, place := range places {
+		if place == "" {
+			continue
+		}
+		var err error
+		if open[i], err = javaindex.Open(place); err != nil {
+			shut()
+			return archiveDifference{}, err
+		}
+	}
+	return archiveDifference{match.TouchedArchives(ctx, open[0], open[1]), shut}, nil
 }

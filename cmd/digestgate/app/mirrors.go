@@ -14,15 +14,15 @@ import (
 // mirrors are the repositories of advisory data as the refresher asks them.
 type mirrors struct{ *download.Downloader }
 
-// newMirrors makes the downloads of advisory data, which tell r how far they are.
-func (a *App) newMirrors(r *advisory.Refresher) (advisory.Mirrors, error) {
+// newMirrors makes the downloads of an artifact of advisory data, which tell r how far they
+// are.
+func (a *App) newMirrors(r *advisory.Refresher, artifact download.Artifact, repositories []download.Repository) (advisory.Mirrors, error) {
 	var registries []registry.Config
 	for _, entry := range a.Config.Registries {
 		registries = append(registries, entry.Config)
 	}
-	c := a.Config.Advisories
 	d, err := download.New(download.Options{
-		Artifact: download.Database(), Repositories: c.Repositories, Registries: registries, Keys: c.Keys,
+		Artifact: artifact, Repositories: repositories, Registries: registries, Keys: a.Config.Advisories.Keys,
 		Dir: filepath.Join(a.Config.DataDir, "advisories"), Log: a.Log, Now: time.Now,
 		Progress: func(p download.Progress) { r.Progress(p.Repository, string(p.Phase), p.Done, p.Total) },
 	})
@@ -50,7 +50,12 @@ func (m mirrors) States() []gate.AdvisoryMirror {
 func (m mirrors) Fetch(ctx context.Context, r advisory.MirrorRequest) (*advisory.Download, error) {
 	c, err := m.Downloader.Fetch(ctx, download.Request{
 		InForce: r.Settled, Digest: r.Digest, Again: r.Again,
-		Accept: func(ctx context.Context, c *download.Candidate) error { return r.Accept(ctx, downloaded(c)) },
+		Accept: func(ctx context.Context, c *download.Candidate) error {
+			if r.Accept == nil {
+				return nil
+			}
+			return r.Accept(ctx, downloaded(c))
+		},
 	})
 	if err != nil || c == nil {
 		return nil, err

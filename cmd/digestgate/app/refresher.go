@@ -8,6 +8,7 @@ import (
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/outbound"
 	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/advisory/download"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -28,12 +29,18 @@ func (a *App) newRefresher() error {
 		Manager: a.Advisories, Store: a.Store, Process: ProcessName(), Every: a.Config.Advisories.Refresh, Log: a.Log,
 		Client: peerClient(),
 	}
+	if list := a.Config.Advisories.Java.Repositories; len(list) > 0 {
+		var err error
+		if a.refresher.JavaMirrors, err = a.newMirrors(a.refresher, download.JavaIndex(), list); err != nil {
+			return err
+		}
+	}
 	if !a.downloads() {
 		return nil
 	}
 	if c := a.Config.Advisories; c.Path == "" && len(c.Repositories) > 0 {
 		var err error
-		if a.refresher.Mirrors, err = a.newMirrors(a.refresher); err != nil {
+		if a.refresher.Mirrors, err = a.newMirrors(a.refresher, download.Database(), c.Repositories); err != nil {
 			return err
 		}
 	}

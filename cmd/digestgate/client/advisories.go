@@ -167,6 +167,9 @@ func printAdvisories(w io.Writer, v gate.AdvisoryData) error {
 				row("", "from %s", gate.Printable(s.From, 200))
 			}
 		}
+		if j := g.Java; j != nil {
+			row("", "index of %d Java archives of %s %s", j.Archives, j.UpdatedAt.UTC().Format(time.RFC3339), gate.Printable(j.From, 200))
+		}
 		for _, h := range g.Held {
 			row("", "bucket %s keeps its rows of %s: %s", gate.Quoted(h.Bucket, 100), h.UpdatedAt.UTC().Format(time.RFC3339), gate.Printable(h.Reason, 300))
 		}
@@ -216,6 +219,9 @@ func printRefresh(row func(name, format string, args ...any), v gate.AdvisoryDat
 		if o.Refused != "" {
 			row("", "refused: %s", gate.Printable(o.Refused, 500))
 		}
+	}
+	if j := v.JavaRefresh; j != nil && j.Problem != "" {
+		row("Java archives", "%s (%d times in a row), again at %s", gate.Printable(j.Problem, 500), j.Failures, j.NextAt.UTC().Format(time.RFC3339))
 	}
 	if v.Waiting != "" {
 		row("waiting", "%s", gate.Printable(v.Waiting, 600))

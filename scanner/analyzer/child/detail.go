@@ -8,10 +8,13 @@ import (
 	"strings"
 
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
-	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
-	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/applier"
 	"github.com/package-url/packageurl-go"
 
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/applier"
+
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
@@ -115,6 +118,25 @@ func ownPURLs(pkgs []ftypes.Package, d distribution.Decision) {
 		}
 		purl.Qualifiers = append(purl.Qualifiers, packageurl.Qualifier{Key: "distro", Value: d.Family + "-" + d.Name})
 	}
+}
+
+// archives are the Java archives that a container sees, under each of their paths.
+func (img *image) archives() ([]gate.JavaArchive, error) {
+	var list []gate.JavaArchive
+	for _, r := range img.readings {
+		for _, a := range r.found.Archives {
+			for _, p := range r.paths(a.File) {
+				if len(list) >= protocol.MaxArchives {
+					return nil, tooLarge("the image has more than %d Java archives, links to them included", protocol.MaxArchives)
+				}
+				one := a.JavaArchive
+				one.File, one.Layer = p, img.diffIDs[r.layer]
+				list = append(list, one)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b gate.JavaArchive) int { return compareArchives(&a, &b) })
+	return slices.CompactFunc(list, func(a, b gate.JavaArchive) bool { return compareArchives(&a, &b) == 0 }), nil
 }
 
 // renamed is an application that was found under one path and is seen under

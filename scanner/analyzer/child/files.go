@@ -16,8 +16,9 @@ import (
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
 	"github.com/aquasecurity/trivy/pkg/semaphore"
 	xio "github.com/aquasecurity/trivy/pkg/x/io"
-	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
@@ -47,6 +48,7 @@ type files struct {
 	facts      []fact
 	release    []gate.ReleaseFile
 	components []component
+	archives   []archive
 	err        error // the first that ends the analysis
 }
 

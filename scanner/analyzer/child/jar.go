@@ -5,19 +5,21 @@ package child
 import (
 	"archive/zip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"path"
 	"strings"
-	"sync"
 
 	"github.com/aquasecurity/trivy/pkg/dependency/parser/java/jar"
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+
 	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer"
 	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/analyzer/language"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/analyzer/protocol"
 )
 
 const analyzerJar = "jar"
@@ -35,32 +37,20 @@ func isJar(name string, size int64) bool {
 	return false
 }
 
-// noIndex stands in for the index of Java archives, which a later version may
-// be configured with. Trivy's own analyser ends the whole scan without one.
-// What names itself in a pom.properties file needs no index; a name in a
-// manifest is taken for what it is worth.
-type noIndex struct {
-	mu    sync.Mutex
-	asked bool
-}
+// noIndex stands in for the index of Java archives. Trivy's own analyser ends the whole
+// scan without one. What names itself in a pom.properties file needs none; a name in a
+// manifest is taken for what it is worth. What the archives are is looked up when the
+// image is matched, with the index of the generation in force, by what is recorded of
+// them here.
+type noIndex struct{}
 
-func (n *noIndex) ask() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.asked = true
-}
+func (noIndex) Exists(string, string) (bool, error) { return true, nil }
 
-func (n *noIndex) Exists(string, string) (bool, error) {
-	n.ask()
-	return true, nil
-}
-
-func (n *noIndex) SearchBySHA1(string) (jar.Properties, error) {
-	n.ask()
+func (noIndex) SearchBySHA1(string) (jar.Properties, error) {
 	return jar.Properties{}, jar.ArtifactNotFoundErr
 }
 
-func (n *noIndex) SearchByArtifactID(string, string) (string, error) {
+func (noIndex) SearchByArtifactID(string, string) (string, error) {
 	return "", jar.ArtifactNotFoundErr
 }
 
@@ -76,10 +66,12 @@ func (f *files) jar(j *job) {
 		return
 	}
 	defer r.Close()
+	if !f.recordArchives(j.name, r, j.content.size) {
+		return
+	}
 	before := slog.Default()
 	f.bench.listen(analyzer.TypeJar, func() string { return j.name })
-	index := &noIndex{}
-	p := jar.NewParser(index, jar.WithSize(j.content.size), jar.WithFilePath(j.name))
+	p := jar.NewParser(noIndex{}, jar.WithSize(j.content.size), jar.WithFilePath(j.name))
 	slog.SetDefault(before)
 	app, err := language.ParsePackage(context.Background(), ftypes.Jar, j.name, r, p, false)
 	if err != nil {
@@ -92,38 +84,56 @@ func (f *files) jar(j *job) {
 		}
 		f.result.Merge(&analyzer.AnalysisResult{Applications: []ftypes.Application{*app}})
 	}
-	if index.asked {
-		// Some archive has another name than its file, or none.
-		f.jarGap(j.name, r, j.content.size)
-	}
 }
 
-// jarGap notes the archives that do not name themselves: nobody can tell what
-// is in them.
-func (f *files) jarGap(name string, r io.ReaderAt, size int64) {
-	unnamed, err := f.spool.unnamed(r, size)
+// recordArchives notes a file's archives, and as a gap those that do not name themselves:
+// nothing in the image tells what is in them. It reports whether the packages may be
+// looked for, which takes archives in archives without a limit.
+func (f *files) recordArchives(name string, r io.ReaderAt, size int64) (parse bool) {
+	found, err := f.spool.archives(name, r, size)
 	if err != nil {
-		f.notes.fail(gate.RiskVulnerabilities, analyzerJar, name, err.Error())
-		return
+		if !errors.Is(err, zip.ErrFormat) { // the parser says that
+			f.notes.fail(gate.RiskVulnerabilities, analyzerJar, name, err.Error())
+		}
+		return !errors.Is(err, errNested)
 	}
+	var unnamed []string
+	for i := range found {
+		if found[i].Unnamed {
+			unnamed = append(unnamed, found[i].Inside)
+		}
+	}
+	f.noteUnnamed(name, unnamed, found, r, size)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.archives)+len(found) > protocol.MaxArchives {
+		// Those that name themselves are listed as packages; the others stay a gap.
+		return true
+	}
+	f.archives = append(f.archives, found...)
+	return true
+}
+
+// noteUnnamed notes the gap of a file.
+func (f *files) noteUnnamed(name string, unnamed []string, found []archive, r io.ReaderAt, size int64) {
 	if len(unnamed) == 0 {
 		return
 	}
 	n := note{AnalyzerError: gate.AnalyzerError{
 		Risk: gate.RiskVulnerabilities, Kind: gate.GapJarWithoutCoordinates, Analyzer: analyzerJar, Path: name,
-		Message: "it does not name itself (pom.properties) and no Java index is configured",
+		Message: "it does not name itself (pom.properties)",
 	}}
 	if len(unnamed) == 1 && unnamed[0] == "" {
 		if archive, err := zip.NewReader(r, size); err == nil {
 			n.homes = runtimeHomes(name, archive)
+			found[0].Homes = n.homes
 		}
 	} else {
 		first := unnamed[0]
 		if first == "" {
 			first = path.Base(name)
 		}
-		n.Message = fmt.Sprintf("%d archives in it do not name themselves (pom.properties), the first is %s, and no Java index is configured",
-			len(unnamed), gate.Quoted(first, 100))
+		n.Message = fmt.Sprintf("%d archives in it do not name themselves (pom.properties), the first is %s", len(unnamed), gate.Quoted(first, 100))
 	}
 	f.notes.add(n)
 }

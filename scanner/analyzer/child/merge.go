@@ -9,6 +9,7 @@ import (
 	"log/slog"
 
 	ftypes "github.com/aquasecurity/trivy/pkg/fanal/types"
+
 	"github.com/digestgate/digestgate/scanner/analyzer/child/trivy/secret"
 
 	"github.com/digestgate/digestgate/gate"
@@ -91,6 +92,9 @@ func mergeLayers(rawConfig []byte, layers []protocol.Layer, asked []protocol.Aga
 		n.carry(r.part, func(path string) bool { return len(r.noted(path)) > 0 })
 	}
 	n.components(img.readings, inv)
+	if inv.Archives, err = img.archives(); err != nil {
+		return nil, nil, err
+	}
 	var all protocol.Part
 	n.into(&all)
 	inv.Errors, inv.MoreErrors = nonNil(all.Errors), all.MoreErrors

@@ -3,6 +3,7 @@
 package child
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,6 +36,8 @@ type found struct {
 	// Owned are the files whose language packages were left out because a
 	// distribution's package installed them.
 	Owned []string `json:"owned,omitempty"`
+	// Archives are the Java archives that were not left out.
+	Archives []archive `json:"archives,omitempty"`
 
 	applied map[string]bool // the paths of Applications and Owned, made when they are needed
 }
@@ -81,7 +84,9 @@ func (p *part) finish(ctx context.Context) (protocol.Part, error) {
 		Release: p.files.release, Components: p.files.components}
 	owned := ownedFiles(result.SystemInstalledFiles)
 	f.Applications, f.Owned = withoutOwned(result.Applications, owned)
-	p.notes.settle(owned, p.files.homes.all())
+	homes := p.files.homes.all()
+	p.notes.settle(owned, homes)
+	f.Archives = settled(p.files.archives, owned, homes)
 	slices.SortFunc(f.Facts, func(a, b fact) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(f.Release, func(a, b gate.ReleaseFile) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(f.Components, component.compare)
@@ -97,6 +102,22 @@ func (p *part) finish(ctx context.Context) (protocol.Part, error) {
 		return out, fmt.Errorf("encoding the result: %w", err)
 	}
 	return out, nil
+}
+
+// settled are the archives that the whole layer does not explain, as [notes.settle].
+func settled(archives []archive, owned, javaHomes map[string]bool) []archive {
+	archives = slices.DeleteFunc(archives, func(a archive) bool {
+		return owned[a.File] || slices.ContainsFunc(a.Homes, func(h string) bool { return javaHomes[h] })
+	})
+	for i := range archives {
+		archives[i].Homes = nil
+	}
+	slices.SortFunc(archives, func(a, b archive) int { return compareArchives(&a.JavaArchive, &b.JavaArchive) })
+	return archives
+}
+
+func compareArchives(a, b *gate.JavaArchive) int {
+	return cmp.Or(strings.Compare(a.File, b.File), strings.Compare(a.Inside, b.Inside), strings.Compare(a.SHA1, b.SHA1))
 }
 
 func trim(pkgs []ftypes.Package) {

@@ -49,6 +49,9 @@ const (
 	// MaxLeftOut bounds the reasons for which files are left out; there is one
 	// for each pattern of scan.secrets.skipPaths.
 	MaxLeftOut = 1100
+	// MaxArchives bounds the Java archives that are recorded of a layer, and of an image:
+	// an image with every Java library of Debian has 2,500.
+	MaxArchives = 50_000
 	// MaxNoteText bounds each text in them, in bytes.
 	MaxNoteText = 400
 	// MaxWanted bounds the names under which an image's content is read once
