@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +26,7 @@ import (
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/advisory/download"
 	advisorysource "github.com/digestgate/digestgate/scanner/advisory/source"
+	joinedtables "github.com/digestgate/digestgate/scanner/joined"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/webhooks"
@@ -193,6 +196,11 @@ func registered(t *testing.T) map[string]string {
 	data := advisory.Default()
 	data.Sources = []advisorysource.Config{{Name: "acme"}}
 	advisory.NewManager(advisory.Options{Config: data, DataDir: t.TempDir()}).Describe(reg)
+	tables, err := joinedtables.New(joinedtables.Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables.Describe(reg)
 	descs := make(chan *prometheus.Desc, 100)
 	reg.Describe(descs)
 	close(descs)
