@@ -2,8 +2,7 @@ package advisory_test
 
 import (
 	"os"
-	"path/filepath"
-	"runtime"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -42,18 +41,12 @@ func BenchmarkHold(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		dir := b.TempDir()
-		for _, name := range []string{"trivy.db", "metadata.json"} {
-			content, err := os.ReadFile(filepath.Join(c.Dir, name))
-			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, name), content, 0o600)
-			}
-			if err != nil {
-				b.Fatal(err)
-			}
+		if err := os.CopyFS(dir, os.DirFS(c.Dir)); err != nil {
+			b.Fatal(err)
 		}
 		next := *former
 		next.Dir = dir
-		runtime.GC()
+		debug.FreeOSMemory()
 		b.StartTimer()
 		stop := watch(&worst)
 		began := time.Now()
