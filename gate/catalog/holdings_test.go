@@ -337,3 +337,19 @@ type lostFindings struct{ catalog.Contents }
 func (lostFindings) Findings(context.Context, gate.Digest) (*gate.Findings, error) {
 	return nil, gate.ErrNotFound
 }
+
+// TestHoldings_other_findings_while_read: findings that replace others while they are read,
+// and that only their content tells from these, are not taken for them.
+func TestHoldings_other_findings_while_read(t *testing.T) {
+	s := newSite(t, sqlite.Options{})
+	d := s.image("a", loc("one"))
+	s.holds(d, "y", []string{"p1"}, nil)
+	s.clock.tick = 0 // both are matched at one time
+	s.has(d, 1, "v1")
+	s.catchUp()
+	_, err := s.holdings(changing{s.store, func() { s.has(d, 1, "v2") }}).Step(s.ctx)
+	s.no(err)
+	if s.untouched(s.holdings(s.store), gate.Touched{Vulnerabilities: []string{"v1"}})[d] {
+		t.Error("v1, which the findings have that the catalog shows, does not touch the image")
+	}
+}

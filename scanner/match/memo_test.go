@@ -312,3 +312,24 @@ func TestMemo_newNumber(t *testing.T) {
 		g.Number++
 	}
 }
+
+// TestMemo_supplied: an image with a package of a third party is judged as one of theirs each
+// time, also when the same list of packages comes again.
+func TestMemo_supplied(t *testing.T) {
+	dir, g := build(t, release(20, "2-1"))
+	m := match.New(nil, now)
+	t.Cleanup(func() { _ = m.Close() })
+	if err := m.Load(t.Context(), dir, g); err != nil {
+		t.Fatal(err)
+	}
+	own := debian("12", deb("p1", "p1", "1-1"), deb("p2", "p2", "1-1"))
+	theirs := debian("12", deb("p1", "p1", "1-1"), deb("p2", "p2", "1-1.root.io.1"))
+	for range 3 {
+		if uses := find(t, m, own).Uses; uses == "" {
+			t.Error("the advisories of Debian are not known to be what an image of Debian depends on")
+		}
+		if uses := find(t, m, theirs).Uses; uses != "" {
+			t.Errorf("an image with packages of root.io depends on %q alone", uses)
+		}
+	}
+}
