@@ -80,7 +80,7 @@ func (c *collection) parseOSV(doc document) error {
 		}
 		eco, ok := osvEcosystem(affected.Package.Ecosystem)
 		if !ok {
-			c.skipped[fmt.Sprintf("packages of ecosystem %q", gate.Printable(withoutSuffix(affected.Package.Ecosystem), 40))]++
+			c.skipped["packages of ecosystem "+gate.Quoted(withoutSuffix(affected.Package.Ecosystem), 40)]++
 			continue
 		}
 		adv, err := osvAdvisory(affected)
