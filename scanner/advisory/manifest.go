@@ -153,7 +153,9 @@ func (m Manifest) ages(newest time.Time) (oldest time.Time, parts *gate.Advisory
 	of := map[string]time.Time{}
 	m.sourceTimes(of)
 	for _, h := range m.Held {
-		of[h.Bucket] = h.UpdatedAt
+		if at, ok := of[h.Bucket]; !ok || h.UpdatedAt.Before(at) {
+			of[h.Bucket] = h.UpdatedAt
+		}
 	}
 	oldest = newest
 	for _, at := range of {
