@@ -33,7 +33,7 @@ import (
 )
 
 // documentedKey is a row of a table in docs/configuration.md.
-var documentedKey = regexp.MustCompile("(?m)^\\| `([a-zA-Z.\\[\\]]+)` \\| `([^|]*)` \\| (.+) \\|$")
+var documentedKey = regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9.\\[\\]]+)` \\| `([^|]*)` \\| (.+) \\|$")
 
 // TestConfigurationPage compares the page with the program: every key, also of
 // the elements of lists, stands there once, with its default.
@@ -79,6 +79,9 @@ func defaultsOf(t *testing.T, prefix string, v reflect.Value, into map[string]st
 			continue
 		}
 		element := reflect.New(value.Type().Elem()).Elem()
+		if d, ok := element.Addr().Interface().(interface{ SetDefaults() }); ok {
+			d.SetDefaults()
+		}
 		if path == "registries" {
 			element.Set(reflect.ValueOf(app.RegistryConfig{Config: registry.DefaultConfig(), Webhook: webhooks.DefaultConfig()}))
 		}

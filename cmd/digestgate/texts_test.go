@@ -90,8 +90,8 @@ var (
 // prose are words that follow the program's name where it is the subject or the
 // object of a sentence. A word that is missing here is taken for a command.
 var prose = strings.Fields(`about actually add admits admission allows already also alone always an and answers are as asks at because before begins
-	accepts asked became becomes behaves beside between both called builds but by calls can cannot cares checks claims compares computes could counts decide decides delivers denies did directly do
-	does downloads evaluates expects fetches finds follows for forgets forgot from gives goes had has have hears how if in installed into is itself its keeps kept knows
+	accepts asked became becomes behaves beside between both called builds but by calls can cannot cares checks claims compares computes could counts coverage decide decides delivers denies did directly do
+	does downloads evaluates expects fetches finds follows for forgets forgot from gives goes had has have hears how if in installed into is itself its java keeps kept knows
 	learns links listens lists loads logs looks make makes matches may lost must named needs never not of on once only or process processes program pulls queues
 	reads received receives records refused refuses rejects remembers replaces repeats requires resolves runs said says scans sees sends serves should shows since so speaks stands starts stops stores
 	takes tells that the then there to together treats trusts understands until updates uses verifies waits was watches when where whose will with without works would writes`)

@@ -75,7 +75,7 @@ func weighRecord(r gate.Record) int64 {
 func weighSummary(s gate.Summary) int64 {
 	i, f := s.Inventory, s.Findings
 	return BytesOf(i.Of, i.Family, i.Release, i.Platform, i.Isolation, i.User, i.RisksAlike, i.SecretsAlike) +
-		Slots(i.Incomplete) + BytesOf(i.Incomplete...) + BytesOf(f.Of, f.GapsAlike, f.Uses) + BytesOf(f.Alike[:]...) + BytesOf(f.Advisories)
+		Slots(i.Incomplete) + BytesOf(i.Incomplete...) + BytesOf(f.Of, f.GapsAlike, f.NamesAlike, f.Uses) + BytesOf(f.Alike[:]...) + BytesOf(f.Advisories)
 }
 
 func weighPlatform(p gate.Platform) int64 {

@@ -51,10 +51,15 @@ func printVulnerabilities(w io.Writer, list []gate.Vulnerability) error {
 	})
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SEVERITY\tVULNERABILITY\tPACKAGE\tINSTALLED\tFIXED\tSOURCE\tLAYER\tFILE")
+	several := slices.ContainsFunc(list, func(v gate.Vulnerability) bool { return v.Source != "" && v.Source != gate.SourceTrivyDB })
+	heading, source := "", func(gate.Vulnerability) string { return "" }
+	if several {
+		heading, source = "SOURCE\t", func(v gate.Vulnerability) string { return Cell(v.Source, 40) + "\t" }
+	}
+	fmt.Fprintln(t, "SEVERITY\tVULNERABILITY\tPACKAGE\tINSTALLED\tFIXED\t"+heading+"LAYER\tFILE")
 	for _, v := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", Cell(string(v.Severity), 10), Cell(v.ID, 40), Cell(v.Package, 80),
-			Cell(v.InstalledVersion, 60), Cell(v.FixedVersion, 80), Cell(v.Source, 40), layer(v.Layer), Cell(v.Path, 120))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s%s\t%s\n", Cell(string(v.Severity), 10), Cell(v.ID, 40), Cell(v.Package, 80),
+			Cell(v.InstalledVersion, 60), Cell(v.FixedVersion, 80), source(v), layer(v.Layer), Cell(v.Path, 120))
 	}
 	return t.Flush()
 }
