@@ -40,6 +40,9 @@ func described(c source.Config, content gate.Digest, updatedAt time.Time, from s
 // trivy-db's.
 func (m Manifest) named(content gate.Digest, updatedAt time.Time, name string) (Source, bool) {
 	if m.Composition == 0 {
+		if m.Java != nil {
+			content = m.withoutJava()
+		}
 		return Source{Name: gate.SourceTrivyDB, Kind: KindTrivyDB, Digest: content, UpdatedAt: updatedAt, From: m.origin()}, name == gate.SourceTrivyDB
 	}
 	for _, s := range m.Sources {
@@ -68,10 +71,14 @@ func (m Manifest) sameInputs(o Manifest) bool {
 	return m.Composition > 0 && bare(m).Digest() == bare(o).Digest()
 }
 
-// contents are what has to be kept to compose a generation again.
+// contents are what has to be kept to compose a generation again, or, of a database with an
+// index of Java archives, to compose it with other sources.
 func (m Manifest) contents() (list []gate.Digest) {
-	if m.Composition == 0 {
+	switch {
+	case m.Composition == 0 && m.Java == nil:
 		return nil
+	case m.Composition == 0:
+		return []gate.Digest{m.withoutJava()}
 	}
 	for _, s := range m.Sources {
 		list = append(list, s.Digest)

@@ -1,6 +1,7 @@
 package advisory_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -62,5 +63,44 @@ func TestCompositionKeepsItsIndex(t *testing.T) {
 	second.want(t, "composed again", 4, "")
 	if j := second.java(); j == nil || j.Archives != 110 {
 		t.Errorf("index %+v, %+v", j, second.m.Status())
+	}
+}
+
+// TestDatabaseAloneKeepsItsIndex: where no other source has data yet, a newer database keeps
+// the index, and is not downloaded again because it is in force with one.
+func TestDatabaseAloneKeepsItsIndex(t *testing.T) {
+	c := newComposite(t)
+	java := &mirror{t: t, own: true, java: true, known: map[gate.Digest]string{}}
+	away := fmt.Errorf("no route: %w", gate.ErrRegistryUnavailable)
+	c.acme.fail(away)
+	c.zeta.fail(away)
+	c.mirror.offer(fixes(t, 0, map[string]string{"12/openssl/CVE-2025-1": "1"}))
+	java.offer(indexOf(t, 24, 100))
+	n := c.start("", true)
+	n.withIndex(java)
+	n.turn(t)
+	c.mirror.offer(fixes(t, 3, map[string]string{"12/openssl/CVE-2025-1": "2"}))
+	c.clock.move(6 * time.Hour)
+	n.turn(t)
+	if j, g := n.java(), n.m.Status().Generation.Number; j == nil || g != 3 {
+		t.Fatalf("generation %d with the index %+v", g, j)
+	}
+	_, downloads := c.mirror.counts()
+	for range 2 {
+		c.clock.move(6 * time.Hour)
+		n.turn(t)
+	}
+	if _, now := c.mirror.counts(); now != downloads || n.m.Status().Generation.Number != 3 {
+		t.Errorf("nothing is new: %d more downloads, generation %d", now-downloads, n.m.Status().Generation.Number)
+	}
+	c.acme.fail(nil)
+	c.acme.offer(fixes(t, 4, map[string]string{"12/openssl/CVE-2025-3": "3"}))
+	c.clock.move(6 * time.Hour)
+	n.turn(t)
+	if j, v := n.java(), c.status().InForce; j == nil || len(v.Sources) != 2 {
+		t.Errorf("index %+v of %+v", j, v)
+	}
+	if _, now := c.mirror.counts(); now != downloads {
+		t.Errorf("the database was downloaded again to be composed: %d times", now-downloads)
 	}
 }

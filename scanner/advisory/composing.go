@@ -267,16 +267,24 @@ func (c *composing) fetch(ctx context.Context, s Supplied, settled gate.Digest, 
 func (c *composing) putInForce(ctx context.Context) error {
 	m := c.r.Manager
 	if len(c.parts) == 1 && c.parts[0].Name == gate.SourceTrivyDB {
-		if c.any && c.former.Composition == 0 && c.parts[0].Digest == c.former.database() {
+		if c.any && c.former.Composition == 0 && c.parts[0].Digest == c.former.withoutJava() {
 			return nil
 		}
 		db, err := m.copies.verify(ctx, c.parts[0].Digest)
 		if err != nil {
 			return err
 		}
-		if c.java() == nil {
+		java := c.java()
+		if java == nil {
 			return c.activate(ctx, db)
 		}
+		next := db.Manifest
+		next.Java = java
+		db, discard, err := m.copies.sameDatabase(ctx, db, next) // the part itself stays
+		if err != nil {
+			return err
+		}
+		defer discard()
 		return c.keepAndActivate(ctx, db)
 	}
 	if c.any && c.former.sameInputs(manifestOfParts(c.parts)) {
@@ -315,7 +323,9 @@ func (c *composing) keepAndActivate(ctx context.Context, db *Database) error {
 	if err != nil {
 		return err
 	}
-	c.say(kept)
+	if kept.Manifest.Composition > 0 {
+		c.say(kept)
+	}
 	return c.activate(ctx, kept)
 }
 

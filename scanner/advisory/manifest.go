@@ -129,6 +129,12 @@ func (m Manifest) Digest() gate.Digest {
 	return gate.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }
 
+// withoutJava is the content of the same data without its index of Java archives.
+func (m Manifest) withoutJava() gate.Digest {
+	m.Java = nil
+	return m.Digest()
+}
+
 // database is the digest that the files of the generation must have.
 func (m Manifest) database() gate.Digest {
 	if m.Database == "" && len(m.Sources) > 0 {

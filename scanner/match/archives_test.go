@@ -148,7 +148,7 @@ func TestMatch_archives(t *testing.T) {
 }
 
 // TestTouchedArchives: another index touches the images with archives that it names
-// otherwise, or no more, and no others. What no difference touches is found again as it was.
+// otherwise, or no more, and no others. All other images are found again as they were.
 func TestTouchedArchives(t *testing.T) {
 	database, g := build(t, mavenSources("g:a 9", "g:b 9", "g:c 9"))
 	row := func(artifact, version string, sha1 int) javaindextest.Row {
