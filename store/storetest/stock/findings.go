@@ -104,10 +104,20 @@ func (f *Findings) Of(i int, inv *gate.Inventory) *gate.Findings {
 	add(base.release.part(), inv.Packages)
 	for _, a := range inv.Applications {
 		add(app.name, a.Packages)
+		out.Uses = joined(out.Uses, f.head[app.name].Uses)
 	}
 	slices.SortFunc(out.Vulnerabilities, func(a, b gate.Vulnerability) int {
 		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.PackageID, b.PackageID),
 			strings.Compare(a.Path, b.Path), strings.Compare(a.ID, b.ID))
 	})
 	return &out
+}
+
+// joined are the buckets that two parts of an image use; "" where those of one are not
+// known.
+func joined(a, b string) string {
+	if a == "" || b == "" {
+		return ""
+	}
+	return gate.JoinUses(append(strings.Split(a, "\n"), strings.Split(b, "\n")...))
 }
