@@ -2,22 +2,21 @@ package joined
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/outbound"
+	fetched "github.com/digestgate/digestgate/scanner/advisory/feed"
+	"github.com/digestgate/digestgate/scanner/advisory/format"
 )
 
 // Limits on what is read of a source.
@@ -29,12 +28,9 @@ const (
 
 // feed is a file or a URL whose content changes.
 type feed struct {
-	from   string
-	client *http.Client // of a URL; nil for a file
-
-	// What was read last, so that what has not changed is not read again.
-	seen           os.FileInfo
-	etag, modified string
+	from string
+	url  *fetched.Text // nil for a file
+	seen os.FileInfo   // of the file that was read last
 }
 
 // isURL reports whether a source is asked for and not a file.
@@ -42,7 +38,7 @@ func isURL(from string) bool { return strings.Contains(from, "://") }
 
 // newFeed is a feed of a source that [ValidateSource] takes. gate.ErrInvalid: the file of
 // authorities.
-func newFeed(from, caFile string) (*feed, error) {
+func newFeed(from, caFile string, now func() time.Time) (*feed, error) {
 	f := &feed{from: from}
 	if !isURL(from) {
 		return f, nil
@@ -57,7 +53,7 @@ func newFeed(from, caFile string) (*feed, error) {
 			return nil, err
 		}
 	}
-	f.client = outbound.NewClient(o)
+	f.url = &fetched.Text{Feed: fetched.Feed{URL: from}, Client: outbound.NewClient(o), Now: now, Most: maxFetched}
 	return f, nil
 }
 
@@ -100,21 +96,20 @@ func authorities(file string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool}, nil
 }
 
-// retryError says when a server wants to be asked again.
-type retryError struct {
-	error
-	after time.Duration
-}
-
-func (e *retryError) Unwrap() error { return e.error }
-
 // read is the content, unpacked; changed is false when it is what was read before.
-// gate.ErrInvalid: it is too large or damaged.
+// Errors: those of [fetched.Fetcher.Fetch]; gate.ErrInvalid and gate.ErrTooLarge for what
+// is damaged or too large.
 func (f *feed) read(ctx context.Context) (text []byte, changed bool, err error) {
-	if f.client == nil {
+	if f.url == nil {
 		return f.file()
 	}
-	return f.fetch(ctx)
+	text, changed, err = f.url.Read(ctx)
+	if err == nil && changed {
+		if text, err = unpacked(bytes.NewReader(text)); err != nil {
+			f.forget()
+		}
+	}
+	return text, changed && err == nil, err
 }
 
 func (f *feed) file() (text []byte, changed bool, err error) {
@@ -155,71 +150,19 @@ func (f *feed) isSeen(info os.FileInfo) bool {
 }
 
 // forget has the next read give the content whether or not it is what was read before.
-func (f *feed) forget() { f.seen, f.etag, f.modified = nil, "", "" }
-
-func (f *feed) fetch(ctx context.Context) (text []byte, changed bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.from, nil)
-	if err != nil {
-		return nil, false, err
+func (f *feed) forget() {
+	f.seen = nil
+	if f.url != nil {
+		f.url.Forget()
 	}
-	if f.etag != "" {
-		req.Header.Set("If-None-Match", f.etag)
-	} else if f.modified != "" {
-		req.Header.Set("If-Modified-Since", f.modified)
-	}
-	req.Header.Set("Accept-Encoding", "identity") // what is compressed says so by its first bytes
-	res, err := f.client.Do(req)
-	if err != nil {
-		return nil, false, err
-	}
-	defer res.Body.Close()
-	switch {
-	case res.StatusCode == http.StatusNotModified:
-		return nil, false, nil
-	case res.StatusCode != http.StatusOK:
-		err := fmt.Errorf("%q answers %s", f.from, gate.Printable(res.Status, 60))
-		if after, ok := retryAfter(res.Header.Get("Retry-After")); ok {
-			return nil, false, &retryError{err, after}
-		}
-		return nil, false, err
-	}
-	if text, err = unpacked(res.Body); err != nil {
-		return nil, false, err
-	}
-	f.etag, f.modified = res.Header.Get("ETag"), res.Header.Get("Last-Modified")
-	return text, true, nil
 }
 
-// retryAfter reads the header in its form of seconds; a day is the most that is waited.
-func retryAfter(text string) (time.Duration, bool) {
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
-	if err != nil || n < 0 {
-		return 0, false
-	}
-	return min(time.Duration(n)*time.Second, 24*time.Hour), true
-}
-
-// unpacked reads a stream, which may be compressed with gzip.
+// unpacked reads a file, which may be compressed.
 func unpacked(r io.Reader) ([]byte, error) {
-	raw, err := bounded(r, maxFetched)
-	if err != nil || !bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) {
-		return raw, err
-	}
-	zip, err := gzip.NewReader(bytes.NewReader(raw))
+	in, err := format.Unpack(r, format.Limits{Bytes: maxUnpacked})
 	if err != nil {
-		return nil, fmt.Errorf("unpacking it: %w: %w", err, gate.ErrInvalid)
+		return nil, err
 	}
-	text, err := bounded(zip, maxUnpacked)
-	if err != nil {
-		return nil, fmt.Errorf("unpacking it: %w: %w", err, gate.ErrInvalid)
-	}
-	return text, nil
-}
-
-func bounded(r io.Reader, limit int64) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("it has more than %s: %w", gate.ByteSize(limit), gate.ErrInvalid)
-	}
-	return text, err
+	defer in.Close()
+	return io.ReadAll(in)
 }

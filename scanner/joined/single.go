@@ -27,7 +27,7 @@ func newSingle[T any](o Options, m *member[T], from string, read reading[T]) (*s
 		return s, nil
 	}
 	var err error
-	if s.feed, err = newFeed(from, ""); err == nil && s.feed.client != nil {
+	if s.feed, err = newFeed(from, "", o.Now); err == nil && s.feed.url != nil {
 		s.pace = newPace(o, "joined-"+string(m.kind.name))
 	}
 	return s, err
@@ -73,7 +73,7 @@ func (s *single[T]) renew(ctx context.Context) (looked bool, err error) {
 	if err == nil {
 		err = s.m.take(t, true)
 	}
-	if err != nil && s.feed.client != nil {
+	if err != nil && s.feed.url != nil {
 		s.feed.forget()
 	}
 	if err != nil {
@@ -114,9 +114,8 @@ func (p *pace) turn(ctx context.Context, about string, ask func(context.Context)
 	wait := p.every
 	if err != nil {
 		wait, p.retry = p.retry, min(2*p.retry, p.every)
-		var retry *retryError
-		if errors.As(err, &retry) {
-			wait = max(wait, retry.after)
+		if after, ok := gate.RetryAfter(err); ok {
+			wait = max(wait, after)
 		}
 	} else {
 		p.retry = retryEvery

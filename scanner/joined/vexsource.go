@@ -40,18 +40,18 @@ func newVEXSource(o Options, m *member[vex.Table]) (*vexSource, error) {
 	for _, c := range o.VEX {
 		d := &vexDocument{Config: c, trust: vex.Trust{Checksum: gate.Digest(c.Checksum)}}
 		var err error
-		if d.feed, err = newFeed(c.Path, c.CAFile); err != nil {
+		if d.feed, err = newFeed(c.Path, c.CAFile, o.Now); err != nil {
 			return nil, fmt.Errorf("advisories.vex, %s: %w", c.Name, err)
 		}
 		if c.Key != "" {
 			if d.trust.Key, err = download.Verifier(c.Key); err != nil {
 				return nil, fmt.Errorf("advisories.vex, %s: %w", c.Name, err)
 			}
-			if d.detached, err = newFeed(c.Path+".sig", c.CAFile); err != nil {
+			if d.detached, err = newFeed(c.Path+".sig", c.CAFile, o.Now); err != nil {
 				return nil, fmt.Errorf("advisories.vex, %s: %w", c.Name, err)
 			}
 		}
-		if d.feed.client != nil {
+		if d.feed.url != nil {
 			d.pace = newPace(o, "joined-vex-"+c.Name)
 			d.pace.turns = nil // each process that provides has the documents itself
 		}
@@ -167,7 +167,7 @@ func (d *vexDocument) read(ctx context.Context, now time.Time, before *vex.Sourc
 			return
 		}
 		err = fmt.Errorf("reading %q: %w", d.Path, err)
-		if d.feed.client != nil {
+		if d.feed.url != nil {
 			d.feed.forget() // it is asked for again as a whole
 		}
 	}()
@@ -192,7 +192,7 @@ func (d *vexDocument) read(ctx context.Context, now time.Time, before *vex.Sourc
 // both reads the document and the signature beside it, so that they belong together. There
 // need not be one: an envelope holds its own.
 func (d *vexDocument) both(ctx context.Context) (text, sig []byte, changed bool, err error) {
-	if d.feed.client == nil {
+	if d.feed.url == nil {
 		if !d.feed.stale() && (d.detached == nil || !d.detached.stale()) {
 			return nil, nil, false, nil
 		}
@@ -203,7 +203,7 @@ func (d *vexDocument) both(ctx context.Context) (text, sig []byte, changed bool,
 	}
 	d.detached.forget()
 	sig, _, err = d.detached.read(ctx)
-	if d.feed.client != nil && ctx.Err() == nil || errors.Is(err, os.ErrNotExist) {
+	if d.feed.url != nil && ctx.Err() == nil || errors.Is(err, os.ErrNotExist) {
 		err = nil // then nothing signs it, and it is refused as that
 	}
 	return text, sig, true, err

@@ -1,14 +1,17 @@
-// Package feed downloads files of advisory data over HTTP: each conditionally, so that
-// one that has not changed costs a request, bounded, checked, and kept complete or not at
-// all. What the files mean is not known here, except that a repomd.xml of an RPM
-// repository names the updateinfo that is wanted, with its checksums.
+// Package feed downloads files over HTTP, into a directory ([Fetcher]) or into memory
+// ([Text]): each conditionally, so that one that has not changed costs a request, bounded,
+// checked, and complete or not at all. What the files mean is not known here, except that
+// a repomd.xml of an RPM repository names the updateinfo that is wanted, with its
+// checksums.
 //
 // All connections are made by the client that the caller gives, whose guard decides where
-// to (gate/outbound). A [Fetcher] is safe for concurrent use; what is asked of one feed
-// while it is downloaded waits.
+// to and which redirects are followed (gate/outbound); credentials go to the host of the
+// feed only. A [Fetcher] is safe for concurrent use; what is asked of one feed while it is
+// downloaded waits. A [Text] is used by one goroutine at a time.
 package feed
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -102,7 +105,7 @@ func (f *Fetcher) Fetch(ctx context.Context, feed Feed) (file File, changed bool
 	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
 		return File{}, false, diskError("making the directory of a feed", err)
 	}
-	want, err := f.wanted(ctx, feed)
+	want, err := f.asker().wanted(ctx, feed)
 	if err != nil {
 		return File{}, false, err
 	}
@@ -124,45 +127,6 @@ func (f *Fetcher) Have() (File, error) {
 	return f.file(*s), nil
 }
 
-// wish is what exactly is asked for.
-type wish struct {
-	url  string
-	sum  gate.Digest // "" when nothing says it
-	size int64       // 0 when nothing says it
-}
-
-// wanted finds out what the checksum must be, and for a repomd.xml what it names.
-func (f *Fetcher) wanted(ctx context.Context, feed Feed) (wish, error) {
-	w := wish{url: feed.URL}
-	switch {
-	case strings.Contains(feed.SHA256, "://"):
-		text, err := f.small(ctx, feed, feed.SHA256, maxSumBytes)
-		if err != nil {
-			return w, fmt.Errorf("reading the checksum: %w", err)
-		}
-		sum, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-		sum, _, _ = strings.Cut(sum, "\n")
-		w.sum = gate.Digest("sha256:" + strings.ToLower(strings.TrimSpace(sum)))
-		if !w.sum.Valid() {
-			return w, fmt.Errorf("%s does not begin with a SHA-256: %w", withoutQuery(feed.SHA256), gate.ErrInvalid)
-		}
-	case feed.SHA256 != "":
-		w.sum = gate.Digest("sha256:" + strings.ToLower(feed.SHA256))
-	}
-	if !strings.HasSuffix(withoutQuery(feed.URL), "/repomd.xml") {
-		return w, nil
-	}
-	text, err := f.small(ctx, feed, feed.URL, maxRepomdBytes)
-	if err != nil {
-		return w, err
-	}
-	return named(feed.URL, text)
-}
-
-// maxSumBytes bounds a file with a checksum, maxRepomdBytes a repomd.xml, which has some
-// kilobytes.
-const maxSumBytes, maxRepomdBytes = 4 << 10, 4 << 20
-
 // again is the file of before, of which was seen that it has not changed.
 func (f *Fetcher) again(s state) (File, bool, error) {
 	s.CheckedAt = f.now()
@@ -182,29 +146,18 @@ func (f *Fetcher) file(s state) File {
 
 // download transfers the file unless the server says that it has not changed.
 func (f *Fetcher) download(ctx context.Context, feed Feed, want wish, before *state) (File, bool, error) {
-	req, err := request(ctx, feed, want.url)
+	var have held
+	if before != nil && want.sum == "" {
+		have = held{before.ETag, before.LastModified}
+	}
+	res, same, err := f.asker().get(ctx, feed, want.url, have)
 	if err != nil {
 		return File{}, false, err
 	}
-	if before != nil && want.sum == "" {
-		if before.ETag != "" {
-			req.Header.Set("If-None-Match", before.ETag)
-		}
-		if before.LastModified != "" {
-			req.Header.Set("If-Modified-Since", before.LastModified)
-		}
-	}
-	res, err := f.Client.Do(req)
-	if err != nil {
-		return File{}, false, fmt.Errorf("asking for %s: %w: %w", withoutQuery(want.url), unavailable(ctx), quiet(err))
-	}
-	defer res.Body.Close()
-	if res.StatusCode == http.StatusNotModified && before != nil && want.sum == "" {
+	if same {
 		return f.again(*before)
 	}
-	if err := answered(res, want.url, f.now()); err != nil {
-		return File{}, false, err
-	}
+	defer res.Body.Close()
 	s, err := f.store(ctx, res, want)
 	if err != nil {
 		return File{}, false, fmt.Errorf("downloading %s: %w", withoutQuery(want.url), err)
@@ -217,18 +170,10 @@ func (f *Fetcher) download(ctx context.Context, feed Feed, want wish, before *st
 	return f.file(s), changed, nil
 }
 
+func (f *Fetcher) asker() asker { return asker{f.Client, f.now} }
+
 // store writes the body into a file that has its name when it is whole and checked.
 func (f *Fetcher) store(ctx context.Context, res *http.Response, want wish) (s state, err error) {
-	most := f.Most
-	if most == 0 {
-		most = MaxBytes
-	}
-	if want.size > 0 {
-		most = min(most, want.size)
-	}
-	if res.ContentLength > most {
-		return s, fmt.Errorf("it has %s, at most %s are taken: %w", gate.ByteSize(res.ContentLength), gate.ByteSize(most), gate.ErrTooLarge)
-	}
 	if err := f.room(max(res.ContentLength, 0)); err != nil {
 		return s, err
 	}
@@ -237,21 +182,14 @@ func (f *Fetcher) store(ctx context.Context, res *http.Response, want wish) (s s
 		return s, diskError("writing a feed", err)
 	}
 	defer func() { _ = tmp.Close(); _ = os.Remove(tmp.Name()) }()
-	hash := sha256.New()
-	n, err := f.copy(ctx, io.MultiWriter(tmp, hash), io.LimitReader(res.Body, most+1), res.ContentLength)
-	switch {
-	case err != nil:
+	sum, n, err := take(ctx, res, want, cmp.Or(f.Most, MaxBytes), tmp, func(n int64) error {
+		if f.Progress != nil {
+			f.Progress(n, max(res.ContentLength, 0))
+		}
+		return f.room(0)
+	})
+	if err != nil {
 		return s, err
-	case n > most:
-		return s, fmt.Errorf("it has more than %s: %w", gate.ByteSize(most), gate.ErrTooLarge)
-	case res.ContentLength >= 0 && n != res.ContentLength:
-		return s, fmt.Errorf("it ended after %d of %d bytes: %w", n, res.ContentLength, gate.ErrRegistryUnavailable)
-	case n == 0:
-		return s, fmt.Errorf("it is empty: %w", gate.ErrInvalid)
-	}
-	sum := gate.Digest("sha256:" + hex.EncodeToString(hash.Sum(nil)))
-	if want.sum != "" && sum != want.sum {
-		return s, fmt.Errorf("it has the checksum %s, wanted is %s: %w", sum, want.sum, gate.ErrIntegrity)
 	}
 	if err := tmp.Sync(); err != nil {
 		return s, diskError("writing a feed", err)
@@ -260,36 +198,10 @@ func (f *Fetcher) store(ctx context.Context, res *http.Response, want wish) (s s
 	if err := os.Rename(tmp.Name(), filepath.Join(f.Dir, name)); err != nil {
 		return s, diskError("keeping a feed", err)
 	}
-	now := f.now()
+	now, said := f.now(), heldOf(res)
 	return state{
-		URL: want.url, ETag: header(res, "ETag"), LastModified: header(res, "Last-Modified"), File: name, Sum: sum, Bytes: n, FetchedAt: now, CheckedAt: now,
+		URL: want.url, ETag: said.etag, LastModified: said.modified, File: name, Sum: sum, Bytes: n, FetchedAt: now, CheckedAt: now,
 	}, nil
-}
-
-// copyStep is how much is transferred between two looks at the disk and the context.
-const copyStep = 8 << 20
-
-func (f *Fetcher) copy(ctx context.Context, to io.Writer, from io.Reader, total int64) (n int64, err error) {
-	for {
-		k, err := io.CopyN(to, from, copyStep)
-		n += k
-		if f.Progress != nil {
-			f.Progress(n, max(total, 0))
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return n, nil
-		case err != nil && ctx.Err() != nil:
-			return n, fmt.Errorf("%w: %w", gate.ErrTimeout, ctx.Err())
-		case isDisk(err):
-			return n, diskError("writing a feed", err)
-		case err != nil:
-			return n, fmt.Errorf("the transfer broke after %d bytes: %w: %w", n, gate.ErrRegistryUnavailable, quiet(err))
-		}
-		if err := f.room(0); err != nil {
-			return n, err
-		}
-	}
 }
 
 func (f *Fetcher) room(bytes int64) error {

@@ -1,111 +1,98 @@
 package vex
 
 import (
-	"encoding/json"
-	"slices"
+	"bytes"
+	"errors"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/format"
+	"github.com/digestgate/digestgate/scanner/advisory/format/csaf"
 )
 
-// csafDocument is what is read of CSAF 2.0, https://docs.oasis-open.org/csaf/csaf/v2.0.
-type csafDocument struct {
-	Document struct {
-		Category  string `json:"category"`
-		Publisher struct {
-			Name string `json:"name"`
-		} `json:"publisher"`
-		Tracking struct {
-			ID      string     `json:"id"`
-			Current *time.Time `json:"current_release_date"`
-		} `json:"tracking"`
-	} `json:"document"`
-	Tree struct {
-		Branches      []csafBranch  `json:"branches"`
-		Products      []csafProduct `json:"full_product_names"`
-		Relationships []struct {
-			Category  string      `json:"category"`
-			Product   csafProduct `json:"full_product_name"`
-			Component string      `json:"product_reference"`
-			RelatesTo string      `json:"relates_to_product_reference"`
-		} `json:"relationships"`
-	} `json:"product_tree"`
-	Vulnerabilities []struct {
-		CVE *string `json:"cve"` // not every vulnerability has one
-		IDs []struct {
-			Text string `json:"text"`
-		} `json:"ids"`
-		Status struct {
-			NotAffected        []string `json:"known_not_affected"`
-			Affected           []string `json:"known_affected"`
-			LastAffected       []string `json:"last_affected"`
-			FirstAffected      []string `json:"first_affected"`
-			Fixed              []string `json:"fixed"`
-			FirstFixed         []string `json:"first_fixed"`
-			UnderInvestigation []string `json:"under_investigation"`
-		} `json:"product_status"`
-		Flags []struct {
-			Label    string   `json:"label"`
-			Products []string `json:"product_ids"`
-		} `json:"flags"`
-		Threats []struct {
-			Category string   `json:"category"`
-			Details  string   `json:"details"`
-			Products []string `json:"product_ids"`
-		} `json:"threats"`
-	} `json:"vulnerabilities"`
+// maxNesting bounds how deep branches, components and values are nested: real ones have
+// five levels.
+const maxNesting = 64
+
+// csafReader keeps of a document what statements are made of once all of it is read.
+type csafReader struct {
+	tree   csafTree
+	claims []csafClaim
 }
 
-type csafBranch struct {
-	Branches []csafBranch `json:"branches"`
-	Product  *csafProduct `json:"product"`
+// csafClaim is a claim about a product by its id.
+type csafClaim struct {
+	claim
+	id string
 }
-
-type csafProduct struct {
-	ID     string `json:"product_id"`
-	Name   string `json:"name"`
-	Helper struct {
-		PURL   string `json:"purl"`
-		Hashes []struct {
-			Files []struct {
-				Algorithm string `json:"algorithm"`
-				Value     string `json:"value"`
-			} `json:"file_hashes"`
-		} `json:"hashes"`
-	} `json:"product_identification_helper"`
-}
-
-func (p csafProduct) identity() identity {
-	i := identity{purl: p.Helper.PURL, name: p.Name}
-	for _, h := range p.Helper.Hashes {
-		for _, f := range h.Files {
-			if f.Algorithm == "sha256" {
-				i.sha256 = f.Value
-			}
-		}
-	}
-	return i
-}
-
-// maxBranches bounds how deep branches are nested: real ones have five levels.
-const maxBranches = 64
 
 // csafTree are the products by their ids, and what is part of what.
 type csafTree struct {
 	products map[string]identity
-	parts    map[string][2]string // component, and what it relates to
+	parts    map[string]csafPart
 }
 
-func (t *csafTree) branches(list []csafBranch, depth int) error {
-	if depth > maxBranches {
-		return invalid("its branches are nested more than %d deep", maxBranches)
+type csafPart struct{ component, of string }
+
+func (t *csafTree) product(p csaf.Product) error {
+	i := identity{purl: p.Helper.PURL, name: p.Name}
+	for _, u := range p.Helper.PURLs {
+		i.addPURL(u)
 	}
-	for _, b := range list {
-		if b.Product != nil {
-			t.products[b.Product.ID] = b.Product.identity()
+	for _, h := range p.Helper.Hashes {
+		for _, f := range h.Files {
+			if f.Algorithm == "sha256" {
+				i.addSHA256(f.Value)
+			}
 		}
-		if err := t.branches(b.Branches, depth+1); err != nil {
-			return err
+	}
+	if old, ok := t.products[p.ID]; ok && old != i { // mandatory test 6.1.2 of CSAF
+		return invalid("it describes the product %s twice", gate.Quoted(p.ID, 100))
+	}
+	t.products[p.ID] = i
+	return nil
+}
+
+func (t *csafTree) relation(r csaf.Relation) error {
+	part := csafPart{r.Part, r.Whole}
+	if old, ok := t.parts[r.Product.ID]; ok && old != part {
+		return invalid("it relates the product %s twice", gate.Quoted(r.Product.ID, 100))
+	}
+	t.parts[r.Product.ID] = part
+	return nil
+}
+
+// csafStatuses are the words of product_status, and what they are in OpenVEX.
+var csafStatuses = map[string]string{
+	"known_not_affected": notAffected, "fixed": fixed, "first_fixed": fixed, "under_investigation": underInvestigation,
+	"known_affected": affected, "first_affected": affected, "last_affected": affected,
+}
+
+func (c *csafReader) vulnerability(v *csaf.Vulnerability) error {
+	ids := []string{v.CVE}
+	for _, id := range v.IDs {
+		ids = append(ids, id.Text)
+	}
+	labels, reasons := map[string]string{}, map[string]string{}
+	for _, f := range v.Flags {
+		for _, id := range f.Products {
+			labels[id] = f.Label
+		}
+	}
+	for _, t := range v.Threats {
+		for _, id := range t.Products {
+			if t.Category == "impact" {
+				reasons[id] = t.Details
+			}
+		}
+	}
+	for word, products := range v.Status {
+		status, ok := csafStatuses[word]
+		if !ok {
+			continue // such as recommended: it states nothing about the installed version
+		}
+		for _, id := range products {
+			c.claims = append(c.claims, csafClaim{claim{ids: ids, status: status, justification: labels[id], reason: reasons[id]}, id})
 		}
 	}
 	return nil
@@ -113,75 +100,39 @@ func (t *csafTree) branches(list []csafBranch, depth int) error {
 
 // readCSAF reads the statements of a document of the VEX profile.
 func readCSAF(text []byte, now time.Time) (*Document, error) {
-	var in csafDocument
-	if err := json.Unmarshal(text, &in); err != nil {
+	r := csafReader{tree: csafTree{products: map[string]identity{}, parts: map[string]csafPart{}}}
+	limits := format.Limits{Bytes: MaxDocument, Depth: maxNesting, Entries: maxStatements, Parts: 5 * maxStatements}
+	head, err := csaf.Walk(bytes.NewReader(text), limits, csaf.Handler{Product: r.tree.product, Relation: r.tree.relation, Vulnerability: r.vulnerability})
+	switch {
+	case errors.Is(err, gate.ErrTooLarge):
+		return nil, invalid("it is CSAF beyond a limit: %w", err)
+	case err != nil:
 		return nil, invalid("it is not CSAF: %w", err)
 	}
 	c := newCollector("CSAF", now)
-	c.doc.ID, c.doc.Author = gate.Printable(in.Document.Tracking.ID, maxText), gate.Printable(in.Document.Publisher.Name, maxText)
-	c.doc.At = newer(in.Document.Tracking.Current)
-	if c.doc.At.IsZero() {
+	c.doc.ID, c.doc.Author = gate.Printable(head.Tracking.ID, maxText), gate.Printable(head.Publisher.Name, maxText)
+	at, err := time.Parse(time.RFC3339, head.Tracking.Current)
+	if err != nil {
 		return nil, invalid("it has no document.tracking.current_release_date, so that its age is not known")
 	}
-	tree := csafTree{map[string]identity{}, map[string][2]string{}}
-	if err := tree.branches(in.Tree.Branches, 0); err != nil {
-		return nil, err
+	c.doc.At = at.UTC()
+	for i := range r.claims {
+		r.tree.claim(c, r.claims[i].claim, r.claims[i].id)
 	}
-	for _, p := range in.Tree.Products {
-		tree.products[p.ID] = p.identity()
-	}
-	for _, r := range in.Tree.Relationships {
-		tree.parts[r.Product.ID] = [2]string{r.Component, r.RelatesTo}
-	}
-	for i := range in.Vulnerabilities {
-		v := &in.Vulnerabilities[i]
-		l := claim{}
-		if v.CVE != nil {
-			l.ids = append(l.ids, *v.CVE)
-		}
-		for _, id := range v.IDs {
-			l.ids = append(l.ids, id.Text)
-		}
-		for _, list := range []struct {
-			status   string
-			products []string
-		}{
-			{notAffected, v.Status.NotAffected}, {fixed, v.Status.Fixed}, {fixed, v.Status.FirstFixed}, {underInvestigation, v.Status.UnderInvestigation},
-			{affected, v.Status.Affected}, {affected, v.Status.FirstAffected}, {affected, v.Status.LastAffected},
-		} {
-			for _, id := range list.products {
-				l.status, l.justification, l.reason = list.status, "", ""
-				for _, f := range v.Flags {
-					if slices.Contains(f.Products, id) {
-						l.justification = f.Label
-					}
-				}
-				for _, t := range v.Threats {
-					if t.Category == "impact" && slices.Contains(t.Products, id) {
-						l.reason = t.Details
-					}
-				}
-				tree.claim(c, l, id)
-			}
-		}
-	}
-	return c.done(), nil
+	return c.done()
 }
 
 // claim adds a claim about a product id: a component of something, or a product itself.
 func (t *csafTree) claim(c *collector, l claim, id string) {
-	if part, ok := t.parts[id]; ok {
-		component, okC := t.products[part[0]]
-		product, okP := t.products[part[1]]
-		if !okC || !okP {
-			c.refuse(unknownReference)
-			return
-		}
-		l.product, l.component = product, &component
-		c.add(l)
-		return
-	}
+	part, related := t.parts[id]
 	product, ok := t.products[id]
+	if related {
+		component, known := t.products[part.component]
+		product, ok = t.products[part.of]
+		if l.component = &component; !known {
+			ok = false
+		}
+	}
 	if !ok {
 		c.refuse(unknownReference)
 		return

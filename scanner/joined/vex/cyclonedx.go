@@ -56,7 +56,7 @@ func (c cdxComponent) identity() identity {
 	i := identity{purl: c.PURL, name: c.Name}
 	for _, h := range c.Hashes {
 		if h.Algorithm == "SHA-256" {
-			i.sha256 = h.Content
+			i.addSHA256(h.Content)
 		}
 	}
 	return i
@@ -109,7 +109,7 @@ func readCycloneDX(text []byte, now time.Time) (*Document, error) {
 			bom.claim(c, l, a.Ref)
 		}
 	}
-	return c.done(), nil
+	return c.done()
 }
 
 type cdxBOM struct {
@@ -119,12 +119,16 @@ type cdxBOM struct {
 }
 
 func (b *cdxBOM) read(list []cdxComponent, depth int) error {
-	if depth > maxBranches {
-		return invalid("its components are nested more than %d deep", maxBranches)
+	if depth > maxNesting {
+		return invalid("its components are nested more than %d deep", maxNesting)
 	}
 	for _, c := range list {
+		i := c.identity()
+		if old, ok := b.components[c.Ref]; ok && old != i {
+			return invalid("it has two components with the bom-ref %s", gate.Quoted(c.Ref, 100))
+		}
 		if c.Ref != "" {
-			b.components[c.Ref] = c.identity()
+			b.components[c.Ref] = i
 		}
 		if err := b.read(c.Components, depth+1); err != nil {
 			return err

@@ -59,7 +59,7 @@ func readOpenVEX(text []byte, now time.Time) (*Document, error) {
 			}
 		}
 	}
-	return c.done(), nil
+	return c.done()
 }
 
 func identityOf(c openvex.Component) identity {

@@ -31,6 +31,9 @@ func Parse(text []byte, now time.Time) (*Document, error) {
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, invalid("there is more behind the document")
 	}
+	if err := unambiguous(text); err != nil {
+		return nil, err
+	}
 	read := readOpenVEX
 	switch {
 	case head.Document.Version != "":

@@ -87,6 +87,9 @@ func isEnvelope(text []byte) bool {
 // openEnvelope reads an attestation about images; a nil key has been replaced by a checksum.
 func openEnvelope(text []byte, key signature.Verifier, now time.Time) (*Document, error) {
 	var e envelope
+	if err := unambiguous(text); err != nil {
+		return nil, err
+	}
 	if err := json.Unmarshal(text, &e); err != nil {
 		return nil, invalid("it is not an envelope: %w", err)
 	}
@@ -96,6 +99,9 @@ func openEnvelope(text []byte, key signature.Verifier, now time.Time) (*Document
 	}
 	if key != nil && !e.by(key, payload) {
 		return nil, invalid("none of the %d signatures of the envelope is by the configured key", len(e.Signatures))
+	}
+	if err := unambiguous(payload); err != nil {
+		return nil, err
 	}
 	var statement struct {
 		Type    string `json:"_type"`

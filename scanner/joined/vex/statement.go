@@ -70,17 +70,17 @@ const (
 	otherSBOM        = "it names a component of an SBOM and not of an image by its digest"
 	otherSubject     = "it is about another image than the one that was signed"
 	unknownReference = "it names a product that the document does not describe"
-	tooMany          = "the document has more than 200000 statements"
 )
 
 // collector makes the statements of a document.
 type collector struct {
-	doc *Document
-	now time.Time
+	doc  *Document
+	now  time.Time
+	full bool // there are more than are taken
 }
 
 func newCollector(format string, now time.Time) *collector {
-	return &collector{&Document{Format: format, Refused: map[string]int{}}, now}
+	return &collector{doc: &Document{Format: format, Refused: map[string]int{}}, now: now}
 }
 
 func (c *collector) refuse(why string) { c.doc.Refused[why]++ }
@@ -102,6 +102,21 @@ type identity struct {
 	sha256 string // hexadecimal
 }
 
+// addPURL adds one more package URL; of several different ones none is known.
+func (i *identity) addPURL(u string) { i.purl = oneOf(i.purl, u) }
+
+// addSHA256 adds one more digest; of several different ones none is known.
+func (i *identity) addSHA256(hex string) { i.sha256 = oneOf(i.sha256, hex) }
+
+// oneOf is the value of two that are one, and otherwise a text that is neither a package
+// URL nor a digest.
+func oneOf(old, more string) string {
+	if old == "" || old == more {
+		return more
+	}
+	return "several"
+}
+
 func (i identity) String() string { return cmp.Or(i.purl, i.name, i.sha256) }
 
 // add takes a claim over as a statement, or refuses it.
@@ -115,12 +130,12 @@ func (c *collector) add(l claim) {
 	}
 	switch {
 	case len(c.doc.Statements) >= maxStatements:
-		c.refuse(tooMany)
+		c.full = true
 		return
 	case len(s.IDs) == 0:
 		c.refuse(noVulnerability)
 		return
-	case s.At.After(c.now.Add(gate.ClockSkew)):
+	case s.hides() && s.At.After(c.now.Add(gate.ClockSkew)):
 		c.refuse(noTime)
 		return
 	case !slices.Contains([]string{notAffected, affected, fixed, underInvestigation}, s.Status):
@@ -138,15 +153,25 @@ func (c *collector) add(l claim) {
 }
 
 // about sets what the statement is about; it returns why that is not certain, "" when it
-// is.
+// is. A statement that does not hide need not be exact: it takes back what was said of all
+// that it may mean, and so it is never dropped for that.
 func (s *Statement) about(product identity, component *identity) string {
 	if product == (identity{}) {
 		return noProduct
 	}
 	d, image := product.image()
+	if !image && !s.hides() {
+		if p, ok := parsePURL(product.purl); ok && p.isImage() {
+			image = true // of any digest
+		}
+	}
 	if image {
-		if component == nil {
+		if component == nil && s.hides() {
 			return noComponent
+		}
+		if component == nil {
+			s.Digest = d
+			return "" // any component
 		}
 		p, ok := parsePURL(component.purl)
 		if !ok || p.isImage() {
@@ -157,7 +182,7 @@ func (s *Statement) about(product identity, component *identity) string {
 	}
 	p, ok := parsePURL(product.purl)
 	switch {
-	case !ok || p.isImage() || !p.versioned():
+	case !ok || p.isImage() || s.hides() && !p.versioned():
 		return looseProduct
 	case component != nil:
 		return nestedProduct
@@ -202,13 +227,18 @@ func ids(list []string) []string {
 	return slices.Compact(out)
 }
 
-// done is the document, in an order that does not depend on how it was written.
-func (c *collector) done() *Document {
+// done is the document, in an order that does not depend on how it was written. One with
+// more statements than are taken is refused as a whole: what is missing may be what takes
+// another back.
+func (c *collector) done() (*Document, error) {
+	if c.full {
+		return nil, invalid("it has more than %d statements", maxStatements)
+	}
 	slices.SortFunc(c.doc.Statements, func(a, b Statement) int {
 		return cmp.Or(slices.Compare(a.IDs, b.IDs), strings.Compare(string(a.Digest), string(b.Digest)), strings.Compare(a.Component, b.Component),
 			a.At.Compare(b.At), strings.Compare(a.Status, b.Status), strings.Compare(a.Reason, b.Reason))
 	})
-	return c.doc
+	return c.doc, nil
 }
 
 // RefusedCount is how many statements do not count.

@@ -105,7 +105,7 @@ func (x *Index) Hides(w gate.Whereabouts, v *gate.Vulnerability, now time.Time) 
 		switch {
 		case !now.Before(source.Until()) || !counts(source.Repositories, w.Location):
 			continue
-		case s.Digest != "" && s.Digest != w.Digest, !x.purls[p.source][s.Component].covers(found):
+		case s.Digest != "" && s.Digest != w.Digest, s.Component != "" && !x.purls[p.source][s.Component].covers(found):
 			continue
 		}
 		if old := last[p.source]; old == nil || s.At.After(old.At) || s.At.Equal(old.At) && !s.hides() {

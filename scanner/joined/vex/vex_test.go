@@ -144,6 +144,9 @@ func TestLastWordCounts(t *testing.T) {
 		{"later_not_affected", []string{at(underInvestigation, "2026-10-01T00:00:00Z"), at(notAffected, "2026-10-02T00:00:00Z")}, true},
 		{"later_affected", []string{at(notAffected, "2026-10-01T00:00:00Z"), at(affected, "2026-10-02T00:00:00Z")}, false},
 		{"in_another_order", []string{at(affected, "2026-10-02T00:00:00Z"), at(notAffected, "2026-10-01T00:00:00Z")}, false},
+		{"later_of_the_whole_image", []string{at(notAffected, "2026-10-01T00:00:00Z"), strings.Replace(at(affected, "2026-10-02T00:00:00Z"), `, "subcomponents": [{"@id": "`+libssl+`"}]`, "", 1)}, false},
+		{"later_of_any_digest", []string{at(notAffected, "2026-10-01T00:00:00Z"), strings.Replace(at(affected, "2026-10-02T00:00:00Z"), "@"+string(image), "", 1)}, false},
+		{"later_of_the_future", []string{at(notAffected, "2026-10-01T00:00:00Z"), at(affected, "2030-10-02T00:00:00Z")}, false},
 		{"at_one_time", []string{at(notAffected, "2026-10-01T00:00:00Z"), at(affected, "2026-10-01T00:00:00Z")}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -280,11 +283,15 @@ func TestCycloneDX(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "not_json": "hello", "null": "null", "a_list": "[]", "more_behind": openvexDoc("") + "{}", "another_document": `{"spdxVersion": "SPDX-2.3"}`,
-		"no_time":     `{"@context": "https://openvex.dev/ns/v0.2.0", "statements": []}`,
-		"future":      strings.Replace(openvexDoc(""), "2026-11-01", "2027-11-01", 1),
-		"csaf_depth":  `{"document": {"csaf_version": "2.0", "tracking": {"current_release_date": "2026-11-01T00:00:00Z"}}, "product_tree": {"branches": ` + strings.Repeat(`[{"branches": `, 100) + "[]" + strings.Repeat(`}]`, 100) + "}}",
-		"cdx_no_time": `{"bomFormat": "CycloneDX"}`,
-		"bad_types":   `{"@context": "https://openvex.dev/ns/v0.2.0", "timestamp": 5}`,
+		"no_time":       `{"@context": "https://openvex.dev/ns/v0.2.0", "statements": []}`,
+		"future":        strings.Replace(openvexDoc(""), "2026-11-01", "2027-11-01", 1),
+		"csaf_depth":    `{"document": {"csaf_version": "2.0", "tracking": {"current_release_date": "2026-11-01T00:00:00Z"}}, "product_tree": {"branches": ` + strings.Repeat(`[{"branches": `, 100) + "[]" + strings.Repeat(`}]`, 100) + "}}",
+		"cdx_no_time":   `{"bomFormat": "CycloneDX"}`,
+		"key_twice":     strings.Replace(openvexDoc(openvexStatement("CVE-2026-0001", affected, product(libssl))), `"status"`, `"Status": "not_affected", "status"`, 1),
+		"csaf_id_twice": strings.Replace(strings.Replace(csafDoc, "STATEMENT", `"cve": "CVE-2026-0001"`, 1), `"product_id": "any"`, `"product_id": "ssl"`, 1),
+		"cdx_ref_twice": strings.NewReplacer("IMAGE", "", "STATE", "exploitable", "REF", "ssl", `"components": [`, `"components": [{"bom-ref": "ssl", "name": "other"},`).Replace(cdxDoc),
+		"deep":          strings.Replace(openvexDoc(""), `"statements"`, `"x": `+strings.Repeat("[", 300)+strings.Repeat("]", 300)+`, "statements"`, 1),
+		"bad_types":     `{"@context": "https://openvex.dev/ns/v0.2.0", "timestamp": 5}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := Parse([]byte(text), now); !errors.Is(err, gate.ErrInvalid) {
@@ -326,7 +333,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, s := range doc.Statements {
-			if p, ok := parsePURL(s.Component); !ok || s.Digest == "" && !p.versioned() {
+			if p, ok := parsePURL(s.Component); s.hides() && (!ok || s.Digest == "" && !p.versioned()) {
 				t.Errorf("a statement about %+v counts", s)
 			}
 		}

@@ -40,7 +40,7 @@ func (p *parser) hand() error {
 				})
 			}
 			if err := p.sink.Entry(e); err != nil {
-				return fmt.Errorf("%w: %w", errSink, err)
+				return fmt.Errorf("handing on: %w", err)
 			}
 		}
 	}

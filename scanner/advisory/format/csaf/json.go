@@ -8,7 +8,7 @@ import (
 )
 
 // object reads an object and calls fn with each key; fn reads the value.
-func (p *parser) object(fn func(key string) error) error {
+func (p *walker) object(fn func(key string) error) error {
 	if ok, err := p.begins('{', "an object"); !ok || err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (p *parser) object(fn func(key string) error) error {
 }
 
 // array reads an array and calls fn before each element, which fn reads.
-func (p *parser) array(fn func(i int) error) error {
+func (p *walker) array(fn func(i int) error) error {
 	if ok, err := p.begins('[', "a list"); !ok || err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (p *parser) array(fn func(i int) error) error {
 }
 
 // begins reads the begin of an object or array; ok is false for null, which is none.
-func (p *parser) begins(d json.Delim, what string) (ok bool, err error) {
+func (p *walker) begins(d json.Delim, what string) (ok bool, err error) {
 	t, err := p.dec.Token()
 	switch {
 	case err != nil:
@@ -55,7 +55,7 @@ func (p *parser) begins(d json.Delim, what string) (ok bool, err error) {
 }
 
 // skip reads a value that nobody wants, piece by piece.
-func (p *parser) skip() error {
+func (p *walker) skip() error {
 	for depth := 0; ; {
 		t, err := p.dec.Token()
 		if err != nil {
@@ -75,13 +75,13 @@ func (p *parser) skip() error {
 	}
 }
 
-func (p *parser) count(n *int, limit int, what string) error {
+func (p *walker) count(n *int, limit int, what string) error {
 	if *n++; *n > limit {
 		return p.tooLarge("there are more than %d %s", limit, what)
 	}
 	return nil
 }
 
-func (p *parser) tooLarge(text string, args ...any) error {
+func (p *walker) tooLarge(text string, args ...any) error {
 	return fmt.Errorf("offset %d: %s: %w", p.dec.InputOffset(), fmt.Sprintf(text, args...), gate.ErrTooLarge)
 }
