@@ -26,7 +26,13 @@ func compose(ctx context.Context, next, former *Database, refused []BucketFindin
 			m.Sources = append(m.Sources, Source{Kind: KindTrivyDB, Digest: h.Of, Priority: len(m.Sources), UpdatedAt: h.UpdatedAt})
 		}
 	}
-	err := guarded(func() error { return holdBuckets(ctx, next.Dir, former.Dir, m.Held) })
+	copied := slices.Clone(m.Held)
+	for _, h := range next.Manifest.Held { // what its source says of its own rows
+		if !slices.ContainsFunc(copied, func(c Held) bool { return c.Bucket == h.Bucket }) {
+			m.Held = append(m.Held, h)
+		}
+	}
+	err := guarded(func() error { return holdBuckets(ctx, next.Dir, former.Dir, copied) })
 	if err != nil {
 		return nil, resourceError("composing advisory data", err)
 	}

@@ -216,6 +216,7 @@ func Compose(ctx context.Context, out string, inputs []Input, now time.Time) (*D
 			if err != nil {
 				return nil, fmt.Errorf("source %q: %w", in.Name, err)
 			}
+			db.adoptAges(in.Dir)
 			parts = append(parts, part{described(in.Config, db.Content, db.UpdatedAt, in.From), db})
 		}
 		db, err := composeInto(ctx, tmp, parts)

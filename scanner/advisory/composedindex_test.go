@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,15 @@ func TestDatabaseAloneKeepsItsIndex(t *testing.T) {
 	}
 	if _, now := c.mirror.counts(); now != downloads || n.m.Status().Generation.Number != 3 {
 		t.Errorf("nothing is new: %d more downloads, generation %d", now-downloads, n.m.Status().Generation.Number)
+	}
+	// A process that starts removes what is not needed; the database without its index is
+	// needed to be composed with what is to come.
+	plain := c.status().InForce.Sources[0].Digest.Hex()
+	n = c.start(n.dir, true)
+	n.withIndex(java)
+	n.want(t, "after a restart", 3, "no route")
+	if names := strings.Join(keptNames(t, n), " "); !strings.Contains(names, plain) {
+		t.Errorf("the database without its index, %s, is not kept: %s", plain, names)
 	}
 	c.acme.fail(nil)
 	c.acme.offer(fixes(t, 4, map[string]string{"12/openssl/CVE-2025-3": "3"}))

@@ -332,3 +332,76 @@ func TestDamagedPartIsFetchedAgain(t *testing.T) {
 		t.Errorf("in force %+v", now)
 	}
 }
+
+// TestSourceThatWasComposedItself: a source that says of some of its rows that they are
+// older, as a bundle does, does not make them look new; what it is composed of itself, too.
+func TestSourceThatWasComposedItself(t *testing.T) {
+	old, recent := clock.Add(-48*time.Hour), clock.Add(-20*time.Hour)
+	inner := filepath.Join(t.TempDir(), "inner")
+	feed := source.Default()
+	feed.Name, feed.Path = "feed", "/srv/feed"
+	_, err := advisory.Compose(t.Context(), inner, []advisory.Input{
+		{Config: source.Config{Name: gate.SourceTrivyDB}, Dir: fixes(t, 28, map[string]string{"12/openssl/CVE-2025-1": "1"})},
+		{Config: feed, Dir: fixes(t, 0, map[string]string{"11/zlib/CVE-2025-2": "1"})},
+	}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newComposite(t)
+	c.mirror.offer(fixes(t, 29, map[string]string{"12/curl/CVE-2025-7": "1"}))
+	c.acme.manifests = true
+	c.acme.offer(inner)
+	c.zeta.offer(fixes(t, 30, map[string]string{"13/zlib/CVE-2025-3": "3"}))
+	n := c.start("", true)
+	n.turn(t)
+	n.want(t, "three sources", 1, "")
+	check := func(what string, held []gate.HeldAdvisories, g gate.Generation) {
+		t.Helper()
+		if len(held) != 1 || held[0].Bucket != "debian 11" || !held[0].UpdatedAt.Equal(old) {
+			t.Errorf("%s: held %+v", what, held)
+		}
+		if at, _ := g.AgeFor("debian 11"); !at.Equal(old) {
+			t.Errorf("%s: debian 11 is of %s, want %s", what, at, old)
+		}
+		if at, _ := g.AgeFor("debian 12"); !at.Equal(recent) {
+			t.Errorf("%s: debian 12 is of %s, want %s", what, at, recent)
+		}
+	}
+	check("in force", c.status().InForce.Held, n.m.Status().Generation)
+
+	// The same of a directory that "advisories fetch" composes further.
+	acme := c.config[0]
+	db, err := advisory.Compose(t.Context(), filepath.Join(t.TempDir(), "out"), []advisory.Input{
+		{Config: source.Config{Name: gate.SourceTrivyDB}, Dir: fixes(t, 29, map[string]string{"12/curl/CVE-2025-7": "1"})}, {Config: acme, Dir: inner},
+	}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := db.Manifest.Held; len(h) != 1 || h[0].Bucket != "debian 11" || !h[0].UpdatedAt.Equal(old) {
+		t.Errorf("composed further: held %+v", h)
+	}
+
+	// A bucket that is refused afterwards leaves what the source says of another one, and its
+	// rows.
+	_, dir := c.inForce(n)
+	c.acme.offer(func() string {
+		out := filepath.Join(t.TempDir(), "next")
+		if _, err := advisory.Compose(t.Context(), out, []advisory.Input{
+			{Config: source.Config{Name: gate.SourceTrivyDB}, Dir: fixes(t, 31, map[string]string{"10/openssl/CVE-2025-1": "1"})},
+			{Config: feed, Dir: fixes(t, 0, map[string]string{"11/zlib/CVE-2025-2": "2"})},
+		}, clock); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}())
+	c.clock.move(6 * time.Hour)
+	n.turn(t)
+	c.differs(n, dir, advisory.Difference{Packages: []advisory.PackageKey{{Bucket: "debian 11", Package: "zlib"}}, Buckets: []string{"debian 10"}})
+	names := map[string]time.Time{}
+	for _, h := range c.status().InForce.Held {
+		names[h.Bucket] = h.UpdatedAt
+	}
+	if want := map[string]time.Time{"debian 11": old, "debian 12": recent}; !cmp.Equal(names, want) {
+		t.Errorf("held %v, want %v", names, want)
+	}
+}

@@ -249,8 +249,8 @@ func (c *copies) prune(now time.Time, keep ...gate.Digest) error {
 	return errors.Join(errs...)
 }
 
-// Copy copies the database in a directory to out, where there is none, and checks the copy
-// completely. Errors: as for a directory at advisories.path.
+// Copy copies the database in a directory to out, where there is none, with the manifest
+// beside it if there is one, and checks the copy completely. Errors: as for a directory at advisories.path.
 func Copy(ctx context.Context, dir, out string, now time.Time) (*Database, error) {
 	before, err := sign(dir)
 	if err != nil {
@@ -262,10 +262,21 @@ func Copy(ctx context.Context, dir, out string, now time.Time) (*Database, error
 	if err := (&copies{root: out}).room(before.database.Size()); err != nil {
 		return nil, err
 	}
+	if text, ok, err := readManifest(dir); err != nil {
+		return nil, err
+	} else if ok {
+		if err := os.WriteFile(filepath.Join(out, manifestFile), text, 0o600); err != nil {
+			return nil, resourceError("copying the manifest of advisory data", err)
+		}
+	}
 	if err := copySigned(ctx, dir, out, before, func(string) {}); err != nil {
 		return nil, err
 	}
-	return Inspect(ctx, out, now)
+	db, err := Inspect(ctx, out, now)
+	if err == nil {
+		db.adoptAges(out)
+	}
+	return db, err
 }
 
 // copySigned copies the two files of a directory that looked so before.

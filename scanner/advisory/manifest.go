@@ -1,13 +1,16 @@
 package advisory
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -156,13 +159,7 @@ func (m Manifest) origin() string {
 // them: a new source does not make rows look new that it did not bring. An image is judged
 // by the parts that it uses.
 func (m Manifest) ages(newest time.Time) (oldest time.Time, parts *gate.AdvisoryAges) {
-	of := map[string]time.Time{}
-	m.sourceTimes(of)
-	for _, h := range m.Held {
-		if at, ok := of[h.Bucket]; !ok || h.UpdatedAt.Before(at) {
-			of[h.Bucket] = h.UpdatedAt
-		}
-	}
+	of := m.bucketTimes()
 	oldest = newest
 	for _, at := range of {
 		if at.Before(oldest) {
@@ -170,6 +167,18 @@ func (m Manifest) ages(newest time.Time) (oldest time.Time, parts *gate.Advisory
 		}
 	}
 	return oldest, gate.NewAdvisoryAges(newest, of)
+}
+
+// bucketTimes are the times of the buckets of which the manifest says one.
+func (m Manifest) bucketTimes() map[string]time.Time {
+	of := map[string]time.Time{}
+	m.sourceTimes(of)
+	for _, h := range m.Held {
+		if at, ok := of[h.Bucket]; !ok || h.UpdatedAt.Before(at) {
+			of[h.Bucket] = h.UpdatedAt
+		}
+	}
+	return of
 }
 
 // maxManifestBytes bounds a manifest: a few hundred bytes and some for each held bucket.
@@ -245,6 +254,27 @@ func (d *Database) adopt(dir string) {
 		m.Java = nil // its bytes are not beside the database
 		d.Manifest, d.Content = m, m.Digest()
 	}
+}
+
+// saidBySource is the reason of a bucket whose source says itself that it is older than the
+// rest.
+const saidBySource = "so old its source says that it is"
+
+// adoptAges takes over the times of buckets that the manifest in dir states, if it is of its
+// files: a source that was composed itself, or holds rows, must not look newer than it is.
+func (d *Database) adoptAges(dir string) {
+	own := d.Manifest
+	d.adopt(dir)
+	of, reasons := d.Manifest.bucketTimes(), map[string]string{}
+	for _, h := range d.Manifest.Held {
+		reasons[h.Bucket] = h.Reason
+	}
+	for _, bucket := range slices.Sorted(maps.Keys(of)) {
+		if at := of[bucket]; at.Before(d.UpdatedAt) {
+			own.Held = append(own.Held, Held{Bucket: bucket, Of: own.Sources[0].Digest, UpdatedAt: at.UTC(), Reason: cmp.Or(reasons[bucket], saidBySource)})
+		}
+	}
+	d.Manifest, d.Content = own, own.Digest()
 }
 
 // join makes an index of Java archives part of the generation; nil is none.

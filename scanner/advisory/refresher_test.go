@@ -37,11 +37,16 @@ type mirror struct {
 	during  func() // while it downloads
 	own     bool
 	java    bool // it is an index of Java archives
+	// manifests says that what is offered has a manifest, as a bundle has.
+	manifests bool
 }
 
 func (m *mirror) files() []string {
 	if m.java {
 		return []string{"trivy-java.db", "metadata.json"}
+	}
+	if m.manifests {
+		return []string{"trivy.db", "metadata.json", "generation.json"}
 	}
 	return []string{"trivy.db", "metadata.json"}
 }

@@ -112,6 +112,9 @@ func (m *Manager) notes(s Status, now time.Time) (notes []string) {
 	}
 	for _, h := range s.Held {
 		old := m.config.TooOld(h.UpdatedAt, now)
+		if old == "" && h.Reason == saidBySource {
+			continue // nothing was refused, and nothing is to be done
+		}
 		if old != "" {
 			old = ", and images that use it are judged by that age: it is " + old
 		}

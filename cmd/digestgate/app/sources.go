@@ -28,7 +28,7 @@ func (a *App) newSources(r *advisory.Refresher) error {
 	}
 	if c.Path != "" {
 		r.Mirrors = supply.New(supply.Options{
-			Config: source.Config{Name: gate.SourceTrivyDB, Path: c.Path, Epochs: true}, Dir: a.sourceDir(gate.SourceTrivyDB), Now: time.Now,
+			Config: source.Config{Name: gate.SourceTrivyDB, Path: c.Path, Epochs: true}, Dir: a.sourceDir(gate.SourceTrivyDB), Keys: c.Keys, Now: time.Now,
 		})
 	}
 	for i, s := range c.Sources {
@@ -49,7 +49,7 @@ func (a *App) sourceDir(name string) string {
 func (a *App) newSupplied(s source.Config, r *advisory.Refresher) (advisory.Mirrors, error) {
 	progress := func(done, total int64) { r.Progress(s.Name, "downloading", done, total) }
 	if s.Kind() != source.Repository {
-		return NewSupply(s, a.sourceDir(s.Name), false, progress)
+		return NewSupply(s, a.Config.Advisories.Keys, a.sourceDir(s.Name), false, progress)
 	}
 	var registries []registry.Config
 	for _, entry := range a.Config.Registries {
@@ -77,14 +77,14 @@ func SourceMirrors(d *download.Downloader) advisory.Mirrors { return mirrors{d} 
 // feedTimeout bounds a request for a feed with its answer: 1 GB at 1 MB/s.
 const feedTimeout = 20 * time.Minute
 
-// NewSupply makes a source that is a path or a feed. Offline uses what the last download
-// has left.
-func NewSupply(s source.Config, dir string, offline bool, progress func(done, total int64)) (*supply.Supply, error) {
+// NewSupply makes a source that is a path or a feed. keys are those of advisories.keys, for
+// bundles. Offline uses what the last download has left.
+func NewSupply(s source.Config, keys []string, dir string, offline bool, progress func(done, total int64)) (*supply.Supply, error) {
 	client, err := feedClient(s)
 	if err != nil {
 		return nil, err
 	}
-	return supply.New(supply.Options{Config: s, Dir: dir, Client: client, Offline: offline, Progress: progress, Free: freeBytes, Now: time.Now}), nil
+	return supply.New(supply.Options{Config: s, Keys: keys, Dir: dir, Client: client, Offline: offline, Progress: progress, Free: freeBytes, Now: time.Now}), nil
 }
 
 // feedClient asks the hosts that a source names for feeds, and no other private ones.

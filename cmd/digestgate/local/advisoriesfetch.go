@@ -143,7 +143,7 @@ func (f *fetching) fetch(ctx context.Context, s source.Config, config app.Config
 		defer d.Close()
 		mirrors = app.SourceMirrors(d)
 	} else {
-		supply, err := app.NewSupply(s, dir, f.offline, nil)
+		supply, err := app.NewSupply(s, config.Advisories.Keys, dir, f.offline, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -52,8 +52,9 @@ type Config struct {
 	CAFile       string `yaml:"caFile"`
 	// Insecure accepts any certificate of the repository; see advisories.repositories.
 	Insecure bool `yaml:"insecure"`
-	// Keys are files with public keys that the artifact of the repository must be signed
-	// by.
+	// Keys are files with public keys that the artifact of the repository, or the bundle,
+	// must be signed by. A bundle of a source without keys must be signed by those of
+	// advisories.keys, if there are any.
 	Keys []string `yaml:"keys"`
 	// SHA256 is the checksum that the bundle or the feed must have: 64 hexadecimal
 	// digits, or, for a feed, the URL of a file that begins with them.
@@ -190,8 +191,8 @@ func (c Config) validateOrigin(bad func(key, format string, args ...any)) {
 	if c.Distribution == "" && c.Release != "" {
 		bad("release", "got %q without distribution; write both", c.Release)
 	}
-	if kind != Repository && (len(c.Keys) > 0 || c.Insecure) {
-		bad("keys", "keys and insecure are for a repository")
+	if kind == Feed && len(c.Keys) > 0 || kind != Repository && c.Insecure {
+		bad("keys", "keys are for a repository or a bundle, insecure is for a repository")
 	}
 	if kind == Path && (c.Username != "" || c.PasswordFile != "" || c.CAFile != "") {
 		bad("username", "credentials and certificates are for a repository or a feed")
@@ -203,6 +204,9 @@ func (c Config) validateOrigin(bad func(key, format string, args ...any)) {
 	case Path:
 		if !filepath.IsAbs(c.Path) {
 			bad("path", "got %s, want an absolute path", gate.Quoted(c.Path, 200))
+		}
+		if err := download.CheckKeys(c.Keys); err != nil {
+			bad("keys", "%v", err)
 		}
 	case Repository:
 		if err := c.Mirror().Validate(); err != nil {

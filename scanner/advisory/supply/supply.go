@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -30,6 +29,7 @@ type Supply struct {
 	config  source.Config
 	dir     string
 	offline bool
+	keys    []string
 	fetcher *feed.Fetcher
 	now     func() time.Time
 }
@@ -39,6 +39,9 @@ type Options struct {
 	Config source.Config
 	// Dir is where feeds are kept and databases are made, on the disk that they stay on.
 	Dir string
+	// Keys are the files of advisories.keys: a bundle counts only if one of them has signed
+	// it, or of the source's own keys where it has some. Without any, no signature is looked at.
+	Keys []string
 	// Client asks for feeds.
 	Client *http.Client
 	// Offline uses what the last download has left and makes no request.
@@ -55,8 +58,12 @@ func New(o Options) *Supply {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	keys := o.Keys
+	if len(o.Config.Keys) > 0 {
+		keys = o.Config.Keys
+	}
 	return &Supply{
-		config: o.Config, dir: o.Dir, offline: o.Offline, now: o.Now,
+		config: o.Config, dir: o.Dir, offline: o.Offline, keys: keys, now: o.Now,
 		fetcher: &feed.Fetcher{Client: o.Client, Dir: filepath.Join(o.Dir, "feed"), Now: o.Now, Progress: o.Progress, Free: o.Free},
 	}
 }
@@ -186,8 +193,11 @@ func (s *Supply) path(ctx context.Context, r advisory.MirrorRequest, d *advisory
 	if info.Mode().IsRegular() {
 		return s.bundle(ctx, r, d)
 	}
-	if !info.IsDir() {
+	switch {
+	case !info.IsDir():
 		return fmt.Errorf("%q is neither a directory nor a bundle: %w", s.config.Path, gate.ErrInvalid)
+	case len(s.config.Keys) > 0:
+		return fmt.Errorf("%q is a directory, which cannot be signed, and the source has keys: put a bundle of \"digestgate advisories export\" there, or remove the keys: %w", s.config.Path, gate.ErrInvalid)
 	}
 	var db *advisory.Database
 	if _, err := os.Stat(filepath.Join(s.config.Path, "trivy.db")); errors.Is(err, fs.ErrNotExist) {
@@ -202,29 +212,4 @@ func (s *Supply) path(ctx context.Context, r advisory.MirrorRequest, d *advisory
 	}
 	d.Manifest = db.Content
 	return nil
-}
-
-// bundle unpacks a file of "advisories export".
-func (s *Supply) bundle(ctx context.Context, r advisory.MirrorRequest, d *advisory.Download) error {
-	f, err := os.Open(s.config.Path)
-	if err != nil {
-		return fmt.Errorf("opening the bundle of source %q: %w: %w", s.config.Name, gate.ErrNotFound, err)
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return fmt.Errorf("reading the bundle of source %q: %w: %w", s.config.Name, gate.ErrInvalid, err)
-	}
-	sum := hex.EncodeToString(h.Sum(nil))
-	if want := strings.ToLower(s.config.SHA256); want != "" && want != sum {
-		return fmt.Errorf("the bundle %q has the checksum %s, wanted is %s: %w", s.config.Path, sum, want, gate.ErrIntegrity)
-	}
-	if d.Manifest = gate.Digest("sha256:" + sum); d.Manifest == r.Settled {
-		return nil
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("reading the bundle of source %q: %w: %w", s.config.Name, gate.ErrInvalid, err)
-	}
-	_, err = advisory.Import(ctx, f, d.Dir, s.now())
-	return err
 }
