@@ -6,7 +6,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 )
 
-// Event is a kind of thing that a target is told of.
+// Event is a kind of thing that a target is sent messages about.
 type Event string
 
 // The events. The list is closed: what is not built has no name here.
@@ -35,7 +35,7 @@ const (
 	Fixed   What = "fixed"
 	Quota   What = "quota"
 	Stale   What = "stale"
-	Over    What = "over" // a quota or stale data that was told of is well again
+	Over    What = "over" // a quota or stale data of an earlier message is well again
 )
 
 // rank orders lines in a message: what stops deployments first.

@@ -223,7 +223,7 @@ func failure(err error) error {
 	return notify.NewFailure(err, false, 0, "%s", Reason(err))
 }
 
-// Reason is the class of a failed connection, in words that have nothing of an address.
+// Reason is the class of a failed connection, as a sentence that has nothing of an address.
 func Reason(err error) string {
 	var (
 		dns     *net.DNSError

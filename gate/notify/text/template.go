@@ -20,7 +20,7 @@ const (
 	MaxOutput   = 64 << 10 // bytes of what it makes
 	MaxTime     = time.Second
 	// maxSteps is how often bodies of ranges are run in one execution: a list has 30
-	// entries, and 30 lists in each other are nobody's.
+	// entries, and no message needs 30 lists in each other.
 	maxSteps = 100_000
 	// maxMade is how many bytes functions may make in one execution, written or not.
 	maxMade = 1 << 20
@@ -93,7 +93,7 @@ func checkNode(n parse.Node) error {
 	case *parse.TemplateNode:
 		return errors.New("it calls another template with \"template\" or \"block\", which could call itself: write the text where it belongs")
 	}
-	return fmt.Errorf("%q is not known here", gate.Printable(n.String(), 60))
+	return fmt.Errorf("%s is not known here", gate.Quoted(n.String(), 60))
 }
 
 func checkBranch(n *parse.BranchNode) error {
