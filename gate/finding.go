@@ -60,6 +60,9 @@ type Findings struct {
 	// Hashed, unless nil, are the hashes of the vulnerabilities and gaps as they are; see
 	// [Findings.Hash]. It is no part of what is stored.
 	Hashed *FindingsHashes `json:"-"`
+	// Change, unless nil, is what they change of those that they replace. It is no part of
+	// the findings: the write that stores them appends it to the history of the digest.
+	Change *StandingChange `json:"-"`
 }
 
 // Gap is a package that the advisory data does not cover.

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"encoding/hex"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -61,6 +62,9 @@ func (d Digest) Hash() (hash [32]byte, ok bool) {
 	}
 	return hash, true
 }
+
+// DigestOf is the digest with a hash.
+func DigestOf(hash [32]byte) Digest { return Digest("sha256:" + hex.EncodeToString(hash[:])) }
 
 // digitValue is the value of a lower-case hexadecimal digit.
 func digitValue(c byte) byte {

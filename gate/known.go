@@ -48,18 +48,23 @@ type Basis struct {
 	// the record's, nothing of the record has changed and the rest need not be compared.
 	// At another version the rest decides.
 	Version int64
+	// Event and Generation are why the verdict was evaluated and that of the findings it
+	// rests on. They are written down in the history and decide nothing.
+	Event      Event
+	Generation int64
 }
 
 // Basis is what a verdict of the record as it is now rests on.
 func (r *Record) Basis() Basis {
 	return Basis{
-		Kind: r.Manifest.Kind, Unassessable: r.Manifest.Unassessable, InventoryID: r.InventoryID, FindingsID: r.FindingsID, Version: r.Version,
+		Kind: r.Manifest.Kind, Unassessable: r.Manifest.Unassessable, InventoryID: r.InventoryID, FindingsID: r.FindingsID, Version: r.Version, Generation: r.Generation,
 	}
 }
 
-// Is reports whether two bases are the same, whatever the versions are.
+// Is reports whether two bases are the same, whatever the versions are and what is written
+// down of them.
 func (b Basis) Is(o Basis) bool {
-	b.Version = o.Version
+	b.Version, b.Event, b.Generation = o.Version, o.Event, o.Generation
 	return b == o
 }
 

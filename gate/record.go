@@ -252,6 +252,9 @@ type Change struct {
 	Kind ChangeKind `json:"kind"`
 	Key  string     `json:"key"`
 	At   time.Time  `json:"at"`
+	// History, of a record, is the number of the history entry that was written with
+	// the change, 0 for none.
+	History int64 `json:"history,omitempty"`
 }
 
 // ScanFunc receives one stored thing at a time.

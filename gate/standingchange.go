@@ -13,6 +13,8 @@ type StandingChange struct {
 	Digest Digest
 	At     time.Time
 	Event  Event // why it was renewed
+	// Generation is that of the findings which the record names then.
+	Generation int64
 	// Findings is nil when none were written, or the same again.
 	Findings *FindingsChange
 	// Verdicts are the locations whose verdict differs, MoreVerdicts how many others
@@ -49,6 +51,8 @@ type FindingsChange struct {
 	// not know the distribution (FindingsRef.Unassessable), or they are of an analysis
 	// that could not read everything.
 	Incomplete bool
+	// Analysed: the image was analysed again in between.
+	Analysed bool
 }
 
 // Same reports whether the findings are those from before, computed again.

@@ -83,6 +83,8 @@ type RecordPiece struct {
 	Body
 	Inventory Value `json:"inventory"`
 	Findings  Value `json:"findings"`
+	// History is what the digest's history keeps, the oldest first; times in microseconds.
+	History []HistoryPiece `json:"history"`
 }
 
 // JobPiece is a job and how often in a row it has waited. Its times are in
@@ -118,7 +120,7 @@ func NewRecordPiece(c *Codec, b Body, inventory, findings []byte) *RecordPiece {
 		}
 		return v
 	}
-	return &RecordPiece{b, whole(b.InventoryID, inventory, b.InventorySize), whole(b.FindingsID, findings, b.FindingsSize)}
+	return &RecordPiece{Body: b, Inventory: whole(b.InventoryID, inventory, b.InventorySize), Findings: whole(b.FindingsID, findings, b.FindingsSize)}
 }
 
 // Check reports whether a piece can be imported.
@@ -133,6 +135,9 @@ func (p Piece) Check() error {
 	case p.Section == SectionCharges || p.Section == SectionRecords:
 		if d := gate.Digest(p.Name); !d.Valid() || (p.Record != nil && p.Record.Digest != d) {
 			return gate.ErrDigestInvalid
+		}
+		if p.Record != nil {
+			return checkHistory(p.Record.History)
 		}
 	case p.Section == SectionSettings:
 		return CheckSetting(p.Name, p.Setting.Value)
@@ -165,6 +170,9 @@ func (p Piece) fields() map[string]json.RawMessage {
 		r.Inventory.Data, r.Findings.Data = nil, nil
 		if len(r.Locations) == 0 {
 			r.Locations = nil
+		}
+		if len(r.History) == 0 {
+			r.History = nil
 		}
 		p.Record = &r
 	}

@@ -188,7 +188,7 @@ type Records interface {
 	// for none. gate.ErrConflict when others are stored, when they were computed
 	// from another inventory than the stored one, or from an older generation
 	// than the stored findings of the same inventory. Findings that are stored
-	// already change nothing.
+	// already change nothing. f.Change, unless nil, is appended to the history.
 	PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error)
 	// PutVerdicts stores standing verdicts of locations; unknown locations are
 	// left out. An unchanged verdict (but for its time) writes nothing. One that
@@ -198,6 +198,13 @@ type Records interface {
 	// gate.ErrConflict when the record has another basis by now; the caller reads
 	// it again and evaluates again.
 	PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) (replaced []gate.Verdict, err error)
+	// History returns what changed on a digest, the newest first. Each change of findings
+	// (gate.Findings.Change of PutFindings) and of verdicts (an outcome, a code or the
+	// rules) has one entry, written in the same step, at the store's time; MaxHistory of
+	// them are kept. What cannot be read is left out. The feed names the entry that was
+	// written with a change of a record (gate.Change.History), but for that of verdicts
+	// whose outcomes are the same. gate.ErrDigestInvalid.
+	History(ctx context.Context, d gate.Digest, q gate.HistoryQuery) ([]gate.HistoryEntry, error)
 	// Inventory returns the stored inventory; gate.ErrNotFound.
 	Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error)
 	// Findings returns the stored findings; gate.ErrNotFound.

@@ -20,7 +20,7 @@ type Changes interface {
 
 // change begins the change of one renewal.
 func (s *Standing) change(k *gate.Known, o gate.Occasion) *gate.StandingChange {
-	return &gate.StandingChange{Digest: k.Record.Digest, At: s.Now(), Event: o.Event}
+	return &gate.StandingChange{Digest: k.Record.Digest, At: s.Now(), Event: o.Event, Generation: k.Record.Generation}
 }
 
 // tell hands a change on.
@@ -32,10 +32,11 @@ func (s *Standing) tell(ctx context.Context, c gate.StandingChange) {
 
 // compare says what new findings changed. older are those that rec named, nil when
 // there were none or they are lost; inv is what was matched.
-func compare(rec gate.Record, older *gate.Findings, inv *gate.Inventory, now gate.Record, f *gate.Findings) *gate.FindingsChange {
-	c := &gate.FindingsChange{Before: refOf(rec, older), After: refOf(now, f), First: rec.FindingsID == "", Lost: rec.FindingsID != "" && older == nil}
+func compare(rec gate.Record, older *gate.Findings, inv *gate.Inventory, f *gate.Findings) *gate.FindingsChange {
+	c := &gate.FindingsChange{Before: refOf(rec, older), After: newRef(f), First: rec.FindingsID == "", Lost: rec.FindingsID != "" && older == nil}
+	c.Analysed = rec.FindingsOf != "" && rec.FindingsOf != f.InventoryID
 	// The same inventory hides what it hid before.
-	c.Incomplete = f.Unassessable != "" || rec.FindingsOf != now.FindingsOf && inv.Named(f).Risks[gate.RiskVulnerabilities].Coverage != gate.Complete
+	c.Incomplete = f.Unassessable != "" || rec.FindingsOf != f.InventoryID && inv.Named(f).Risks[gate.RiskVulnerabilities].Coverage != gate.Complete
 	if c.Lost {
 		return c
 	}
@@ -71,6 +72,13 @@ func refOf(rec gate.Record, f *gate.Findings) gate.FindingsRef {
 	return ref
 }
 
+// newRef names findings that are not stored yet.
+func newRef(f *gate.Findings) gate.FindingsRef {
+	return gate.FindingsRef{
+		InventoryID: f.InventoryID, Generation: f.Generation, Advisories: f.Advisories, Counts: f.Count(), Unassessable: f.Unassessable,
+	}
+}
+
 func changed(list []gate.Vulnerability) gate.ChangedFindings {
 	all := gate.Findings{Vulnerabilities: list}
 	slices.SortFunc(list, worstFirst)
@@ -85,36 +93,4 @@ func worstFirst(a, b gate.Vulnerability) int {
 		return len(gate.Severities())
 	}
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Key(), b.Key()))
-}
-
-// verdictChanges pairs the verdicts that a write has replaced with those that stand
-// now.
-func verdictChanges(replaced, fresh []gate.Verdict) (list []gate.VerdictChange, more int) {
-	now := make(map[gate.Location]gate.Decision, len(fresh))
-	for _, v := range fresh {
-		now[v.Location] = v.Decision
-	}
-	for _, v := range replaced {
-		before, after := verdictOf(v.Decision), verdictOf(now[v.Location])
-		switch {
-		case before.Outcome == after.Outcome && before.Code == after.Code && slices.Equal(before.Rules, after.Rules):
-		case len(list) == gate.MaxChanged:
-			more++
-		default:
-			list = append(list, gate.VerdictChange{Location: v.Location, Before: before, After: after})
-		}
-	}
-	return list, more
-}
-
-func verdictOf(d gate.Decision) gate.VerdictRef {
-	ref := gate.VerdictRef{Outcome: d.Outcome, Code: d.Code, PolicyRevision: d.PolicyRevision}
-	for _, r := range d.Reasons {
-		if r.Rule != "" {
-			ref.Rules = append(ref.Rules, r.Rule)
-		}
-	}
-	slices.Sort(ref.Rules)
-	ref.Rules = slices.Compact(ref.Rules)
-	return ref
 }

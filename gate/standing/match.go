@@ -144,8 +144,13 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 	if !rec.InventorySummarized() {
 		f.Matched = inv.Summarize(rec.InventoryID)
 	}
+	fc := compare(rec, older, inv, f)
+	if !fc.Same() {
+		f.Change = &gate.StandingChange{Digest: rec.Digest, At: c.At, Event: c.Event, Generation: f.Generation, Findings: fc}
+	}
 	var written gate.Written
 	writing(ctx, func() { written, err = s.Records.PutFindings(ctx, f, rec.FindingsID) })
+	f.Change = nil // it is written, and the findings are shared from here on
 	if err != nil {
 		return err
 	}
@@ -155,7 +160,8 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 	}
 	k.Record.TakeFindings(written.ID, f)
 	k.Inventory, k.Findings = inv, f
-	if fc := compare(rec, older, inv, k.Record, f); !written.Same && !fc.Same() {
+	if c.Generation = f.Generation; !written.Same && !fc.Same() {
+		fc.After.ID = written.ID
 		c.Findings = fc
 	}
 	if !written.Follows(rec.Version) {
@@ -229,8 +235,10 @@ func (s *Standing) evaluate(ctx context.Context, k *gate.Known, o gate.Occasion,
 	})
 	if len(changed) > 0 {
 		var replaced []gate.Verdict
-		writing(ctx, func() { replaced, err = s.Records.PutVerdicts(ctx, k.Record.Digest, k.Record.Basis(), changed) })
-		c.Verdicts, c.MoreVerdicts = verdictChanges(replaced, changed)
+		basis := k.Record.Basis()
+		basis.Event = o.Event
+		writing(ctx, func() { replaced, err = s.Records.PutVerdicts(ctx, k.Record.Digest, basis, changed) })
+		c.Verdicts, c.MoreVerdicts = gate.VerdictChanges(replaced, changed)
 		k.Record.Locations = withVerdicts(k.Record.Locations, changed)
 	}
 	renewed.record = k.Record

@@ -166,7 +166,7 @@ func (s *Store) exportTags(ctx context.Context, names []string) (pieces []store.
 }
 
 func (s *Store) exportRecords(ctx context.Context, names []string) (pieces []store.Piece, err error) {
-	records, inventories, findings := make([]*redis.Cmd, len(names)), make([]*redis.Cmd, len(names)), make([]*redis.Cmd, len(names))
+	records, inventories, findings, histories := make([]*redis.Cmd, len(names)), make([]*redis.Cmd, len(names)), make([]*redis.Cmd, len(names)), make([]*redis.Cmd, len(names))
 	mark := s.seals.mark()
 	err = each(ctx, s.client, func(p redis.Pipeliner) {
 		for i, name := range names {
@@ -174,8 +174,9 @@ func (s *Store) exportRecords(ctx context.Context, names []string) (pieces []sto
 			records[i] = s.askRecord(ctx, p, d, "")
 			inventories[i] = scriptLarge.EvalSha(ctx, p, []string{s.keys.record(d), s.keys.inventory(d)}, maxLarge)
 			findings[i] = scriptLarge.EvalSha(ctx, p, []string{s.keys.record(d), s.keys.findings(d)}, maxLarge)
+			histories[i] = s.askHistory(ctx, p, d)
 		}
-	}, scriptLoad, scriptLarge)
+	}, scriptLoad, scriptLarge, scriptHistory)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +191,10 @@ func (s *Store) exportRecords(ctx context.Context, names []string) (pieces []sto
 			continue // not believed; that is logged
 		}
 		body.Locations = s.locationsOf(gate.Digest(name), answer[1:], mark)
-		pieces = append(pieces, store.Piece{Name: name, Record: store.NewRecordPiece(s.codec, body, large(inventories[i]), large(findings[i]))})
+		piece := store.NewRecordPiece(s.codec, body, large(inventories[i]), large(findings[i]))
+		entries, _ := histories[i].Slice()
+		piece.History = s.historyOf(gate.Digest(name), entries)
+		pieces = append(pieces, store.Piece{Name: name, Record: piece})
 	}
 	return pieces, nil
 }

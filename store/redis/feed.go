@@ -74,6 +74,8 @@ func decodeChange(entry any) (gate.Change, error) {
 			}
 		case "n":
 			c.Key = text(fields, i+1)
+		case "h":
+			c.History, _ = strconv.ParseInt(text(fields, i+1), 10, 64)
 		}
 	}
 	return c, nil

@@ -119,6 +119,9 @@ func (s *Store) importRecord(ctx context.Context, d gate.Digest, fresh *store.Re
 				return false, err
 			}
 		}
+		if err := s.importHistory(ctx, d, fresh.History); err != nil {
+			return false, err
+		}
 		written, err = s.put(ctx, r, &change{locations: locations})
 		return written, err
 	})

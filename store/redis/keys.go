@@ -60,6 +60,7 @@ func KeyTable() []KeyRow {
 		{"P:{DIGEST}:locations", "hash, signed", "never", "where a digest was seen, with standing verdicts", "record", "Read, Scan"},
 		{"P:{DIGEST}:inventory", "string, zstd", "never", "its inventory", "record", "Inventory"},
 		{"P:{DIGEST}:findings", "string, zstd", "never", "its findings", "record", "Findings"},
+		{"P:{DIGEST}:history", "list, signed", "the oldest beyond 200", "what changed on it", "record", "History"},
 		{"P:tag:NAME", "string, signed", "never", "what our read of a tag found", "swap", "Read, Scan"},
 		{"P:setting:NAME", "string, signed", "never", "a setting", "swap", "Setting"},
 	}
@@ -97,6 +98,8 @@ func (k keys) record(d gate.Digest) string    { return k.digest(d, "record") }
 func (k keys) locations(d gate.Digest) string { return k.digest(d, "locations") }
 func (k keys) inventory(d gate.Digest) string { return k.digest(d, "inventory") }
 func (k keys) findings(d gate.Digest) string  { return k.digest(d, "findings") }
+
+func (k keys) history(d gate.Digest) string { return k.digest(d, "history") }
 
 func (k keys) tags() string               { return k.prefix + ":tag:" } // what the keys of tags begin with
 func (k keys) tag(t gate.TagKey) string   { return k.tags() + store.TagName(t) }

@@ -124,7 +124,14 @@ func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis
 		if len(fresh) == 0 {
 			return nil, nil
 		}
-		return &change{locations: fresh, quiet: quiet}, nil
+		out := &change{locations: fresh, quiet: quiet}
+		if c := store.VerdictHistory(basis, replaced, verdicts); c != nil {
+			var err error
+			if out.entry, err = store.EncodeHistory(c); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
 	})
 	if err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ type change struct {
 	valueKey  string
 	locations map[string]gate.LocationState // by field
 	quiet     bool                          // the feed is told nothing
+	entry     []byte                        // of the history, nil for none
 }
 
 // update changes the record of one digest by compare and set: rule gets it, empty
@@ -179,11 +180,16 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	names := []string{place, s.keys.locations(d), place}
+	names := []string{place, s.keys.locations(d), place, s.keys.history(d)}
 	if c.value != "" {
 		names[2] = c.valueKey
 	}
-	argv := []any{r.text, fresh, c.value}
+	entry, history := "", int64(0)
+	if c.entry != nil {
+		history = v.Version
+		entry = s.sealEntry(d, store.HistoryPiece{Number: history, At: r.now, Data: c.entry})
+	}
+	argv := []any{r.text, fresh, c.value, entry, store.MaxHistory}
 	for field, l := range c.locations {
 		stored, err := s.sealLocation(d, field, l, v.Stamp)
 		if err != nil {
@@ -191,7 +197,7 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 		}
 		argv = append(argv, field, stored)
 	}
-	written, err := s.write(ctx, scriptRecord, names, argv, c.quiet, args{"changes": [][2]any{{changeCode(gate.ChangeRecord), string(d)}}, "fresh": r.text == ""})
+	written, err := s.write(ctx, scriptRecord, names, argv, c.quiet, args{"changes": [][]any{{changeCode(gate.ChangeRecord), string(d), history}}, "fresh": r.text == ""})
 	if written {
 		s.seals.wrote(place, v.Stamp)
 		for field := range c.locations {

@@ -104,7 +104,8 @@ func (s *Store) resignRecord(ctx context.Context, key string) (int, error) {
 			return n, err
 		}
 	}
-	return n, nil
+	history, err := s.resignHistory(ctx, d)
+	return n + history, err
 }
 
 // resigned writes a value with the signature of the first key, if the second

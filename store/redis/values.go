@@ -20,20 +20,24 @@ const maxLarge = 64 << 20
 
 // PutInventory stores a new inventory of the claim with the epoch.
 func (s *Store) PutInventory(ctx context.Context, epoch int64, inv *gate.Inventory) (gate.Written, error) {
-	return s.putValue(ctx, "inventory", inv.Digest, s.keys.inventory(inv.Digest), inv, func(b *store.Body, v store.Value) (bool, error) {
+	return s.putValue(ctx, "inventory", inv.Digest, s.keys.inventory(inv.Digest), inv, nil, func(b *store.Body, v store.Value) (bool, error) {
 		return b.PutInventory(epoch, v, inv)
 	})
 }
 
 // PutFindings stores findings of the stored inventory.
 func (s *Store) PutFindings(ctx context.Context, f *gate.Findings, replaces string) (gate.Written, error) {
-	return s.putValue(ctx, "findings", f.Digest, s.keys.findings(f.Digest), f, func(b *store.Body, v store.Value) (bool, error) {
+	return s.putValue(ctx, "findings", f.Digest, s.keys.findings(f.Digest), f, f.Change, func(b *store.Body, v store.Value) (bool, error) {
 		return b.PutFindings(v, f, replaces)
 	})
 }
 
-func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key string, v any, rule func(*store.Body, store.Value) (bool, error)) (written gate.Written, err error) {
+func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key string, v any, changes *gate.StandingChange, rule func(*store.Body, store.Value) (bool, error)) (written gate.Written, err error) {
 	value, err := s.codec.Encode(v)
+	var entry []byte
+	if err == nil && changes != nil {
+		entry, err = store.EncodeHistory(changes)
+	}
 	if err != nil {
 		return written, fmt.Errorf("storing the %s of %s: %w", thing, gate.Printable(string(d), 100), err)
 	}
@@ -47,7 +51,7 @@ func (s *Store) putValue(ctx context.Context, thing string, d gate.Digest, key s
 			return nil, err
 		}
 		written.Version, written.Same = r.Version+1, false
-		return &change{value: string(value.Data), valueKey: key}, nil
+		return &change{value: string(value.Data), valueKey: key, entry: entry}, nil
 	})
 	return written, err
 }

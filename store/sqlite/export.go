@@ -140,6 +140,9 @@ func (s *Store) exportRecords(ctx context.Context, after string) ([]store.Piece,
 			return strings.Compare(x.Registry+"\n"+x.Repository, y.Registry+"\n"+y.Repository)
 		})
 		page[i].Section, page[i].Record = store.SectionRecords, store.NewRecordPiece(s.codec, b, values[i][0], values[i][1])
+		if page[i].Record.History, err = s.exportHistory(ctx, r.digest); err != nil {
+			return nil, err
+		}
 	}
 	return page, nil
 }

@@ -37,7 +37,7 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]gate.Cha
 		var c gate.Change
 		var kind int
 		var at int64
-		if err := row.Scan(&c.Seq, &kind, &c.Key, &at); err != nil {
+		if err := row.Scan(&c.Seq, &kind, &c.Key, &at, &c.History); err != nil {
 			return err
 		}
 		next = c.Seq

@@ -127,6 +127,9 @@ func (s *Store) importRecord(ctx context.Context, p store.Piece) (bool, error) {
 				return false, false, err
 			}
 		}
+		if err := t.importHistory(gate.Digest(p.Name), r.History); err != nil {
+			return false, false, err
+		}
 		return true, true, t.raiseEpoch(r.Epoch)
 	})
 }

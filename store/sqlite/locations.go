@@ -76,16 +76,16 @@ func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis
 		}
 		fresh[i] = string(text)
 	}
-	return keep(ctx, s, "storing verdicts of", d, basis.Version, func(t *tx, r *record) (replaced []gate.Verdict, tell bool, err error) {
+	return keep(ctx, s, "storing verdicts of", d, basis.Version, func(t *tx, r *record, version int64) (replaced []gate.Verdict, n note, err error) {
 		if r != nil {
 			if err := r.body.Rests(basis); err != nil {
-				return nil, false, err
+				return nil, n, err
 			}
 		}
 		for i, v := range verdicts {
 			_, stored, found, err := t.location(d, v.Location)
 			if err != nil {
-				return nil, false, err
+				return nil, n, err
 			}
 			old, same := sameVerdict(stored, v.Decision)
 			if !found || same {
@@ -93,20 +93,31 @@ func (s *Store) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis
 			}
 			if err := t.exec(`UPDATE locations SET verdict = ? WHERE digest = ? AND registry = ? AND repository = ?`,
 				fresh[i], string(d), v.Location.Registry, v.Location.Repository); err != nil {
-				return nil, false, err
+				return nil, n, err
 			}
 			replaced = append(replaced, gate.Verdict{Decision: old, Location: v.Location})
-			tell = tell || store.Tells(old, v.Decision)
+			n.tell = n.tell || store.Tells(old, v.Decision)
 		}
-		return replaced, tell, nil
+		entry, err := encodeHistory(store.VerdictHistory(basis, replaced, verdicts))
+		if err == nil && entry != nil {
+			n.history = version + 1
+			err = t.appendHistory(d, n.history, entry)
+		}
+		return replaced, n, err
 	})
+}
+
+// note is what the feed is told of a change beside a record.
+type note struct {
+	tell    bool
+	history int64 // number of the entry that was written with it, 0 for none
 }
 
 // keep changes what stands beside the record of a digest and leaves its body as it is. fn
 // gets the record, or nil when that has still the version that its caller has read, which
-// then need not be decoded; what it returns has changed, and whether that is told to the
-// feed. The copies that reviews answer from hold nothing of it, and stay.
-func keep[T any](ctx context.Context, s *Store, what string, d gate.Digest, version int64, fn func(*tx, *record) ([]T, bool, error)) ([]T, error) {
+// then need not be decoded, and its version; what it returns has changed, and what the feed
+// is told. The copies that reviews answer from hold nothing of it, and stay.
+func keep[T any](ctx context.Context, s *Store, what string, d gate.Digest, version int64, fn func(*tx, *record, int64) ([]T, note, error)) ([]T, error) {
 	what = fmt.Sprintf("%s %s", what, gate.Printable(string(d), 100))
 	if !d.Valid() {
 		return nil, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
@@ -124,19 +135,20 @@ func keep[T any](ctx context.Context, s *Store, what string, d gate.Digest, vers
 		if err != nil {
 			return nil, err
 		}
-		changed, tell, err := fn(t, r)
+		changed, told, err := fn(t, r, now)
 		switch {
 		case err != nil && classified(err):
 			return nil, fmt.Errorf("%s: %w", what, err)
 		case err != nil || len(changed) == 0:
 			return nil, err
 		case !known || r != nil && r.damage != nil: // there is no body to leave
+			r.history = told.history
 			return changed, t.saveRecord(r)
 		}
-		if err := t.exec(`UPDATE records SET version = version + 1 WHERE digest = ?`, string(d)); err != nil || !tell {
+		if err := t.exec(`UPDATE records SET version = version + 1 WHERE digest = ?`, string(d)); err != nil || !told.tell {
 			return changed, err
 		}
-		return changed, t.change(gate.ChangeRecord, string(d))
+		return changed, t.changeWith(gate.ChangeRecord, string(d), told.history)
 	})
 }
 

@@ -19,8 +19,9 @@ const (
 
 	queryInventory = `SELECT id, data FROM inventories WHERE digest = ?`
 	queryFindings  = `SELECT id, data FROM findings WHERE digest = ?`
+	queryHistory   = `SELECT number, at, data FROM history WHERE digest = ? AND number < ? ORDER BY number DESC LIMIT ?`
 
-	queryChanges  = `SELECT seq, kind, key, at FROM feed WHERE seq > ? ORDER BY seq LIMIT ?`
+	queryChanges  = `SELECT seq, kind, key, at, history FROM feed WHERE seq > ? ORDER BY seq LIMIT ?`
 	queryFeedEnds = `SELECT coalesce((SELECT value FROM counters WHERE name = 'floor'), 0), coalesce((SELECT max(seq) FROM feed), 0)`
 
 	queryScanJobs    = `SELECT ` + jobColumns + ` FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?`
@@ -46,7 +47,7 @@ type queries map[string]*sql.Stmt
 func (q *queries) prepare(ctx context.Context, db *sql.DB) error {
 	*q = queries{}
 	texts := []string{
-		queryJob, queryChecked, queryQuota, queryPull, queryCharged, querySetting, queryInventory, queryFindings,
+		queryJob, queryChecked, queryQuota, queryPull, queryCharged, querySetting, queryInventory, queryFindings, queryHistory,
 		queryChanges, queryFeedEnds, queryScanJobs, queryScanTags, queryScanDigests,
 	}
 	for _, list := range []string{listRecords, listLocations, listJobs, listCharges, listTags} {

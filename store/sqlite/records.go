@@ -21,6 +21,7 @@ type record struct {
 	version, epoch int64
 	body           store.Body
 	damage         error // why the body cannot be read
+	history        int64 // number of the entry that goes with a change of it, 0 for none
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -121,7 +122,7 @@ func (t *tx) saveRecord(r *record) error {
 	if err != nil {
 		return err
 	}
-	return t.change(gate.ChangeRecord, string(r.digest))
+	return t.changeWith(gate.ChangeRecord, string(r.digest), r.history)
 }
 
 type none = struct{}

@@ -15,7 +15,7 @@ const applicationID = 0x44474154
 // migrations bring a store from the version before to the next; the first one
 // creates it. A released one is never changed. Times are Unix nanoseconds, 0
 // is the zero time.
-var migrations = [...]string{schemaV1, schemaV2, schemaV3, schemaV4, schemaV5}
+var migrations = [...]string{schemaV1, schemaV2, schemaV3, schemaV4, schemaV5, schemaV6}
 
 const schemaV1 = `
 -- Scheduler state. One row for each job; rows of a key that a later job has
@@ -145,6 +145,18 @@ ALTER TABLE tags ADD COLUMN host TEXT NOT NULL DEFAULT ''; -- '' where it is not
 // schemaV5 changes no table: values may be in the form of store/packed from now on, which
 // an older program would take for damage.
 const schemaV5 = ``
+
+// schemaV6 keeps what changed on each digest, and tells in the feed that it did.
+const schemaV6 = `
+CREATE TABLE history (
+	digest BLOB NOT NULL,    -- its hash
+	number INTEGER NOT NULL, -- the version of the record that was written with it
+	at     INTEGER NOT NULL,
+	data   BLOB NOT NULL,    -- see store.EncodeHistory
+	PRIMARY KEY (digest, number)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE feed ADD COLUMN history INTEGER NOT NULL DEFAULT 0; -- number of the entry that was written with the change
+`
 
 // migrate creates the tables or brings them up to date.
 func migrate(ctx context.Context, conn *sql.Conn) error {

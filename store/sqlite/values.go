@@ -53,9 +53,16 @@ func (s *Store) PutFindings(ctx context.Context, f *gate.Findings, replaces stri
 	if err != nil {
 		return gate.Written{}, fmt.Errorf("storing the findings of %s: %w", gate.Printable(string(f.Digest), 100), err)
 	}
+	entry, err := encodeHistory(f.Change)
+	if err != nil {
+		return gate.Written{}, fmt.Errorf("storing the findings of %s: %w", gate.Printable(string(f.Digest), 100), err)
+	}
 	return update(ctx, s, "storing the findings of", f.Digest, func(t *tx, r *record) (gate.Written, bool, error) {
 		if changed, err := r.body.PutFindings(v, f, replaces); err != nil || !changed {
 			return gate.Written{ID: v.ID, Version: r.version, Same: true}, false, err
+		}
+		if err := t.addHistory(r, entry); err != nil {
+			return gate.Written{}, false, err
 		}
 		return gate.Written{ID: v.ID, Version: r.version + 1}, true, t.exec(`INSERT INTO findings (digest, id, data) VALUES (?1, ?2, ?3)
 			ON CONFLICT (digest) DO UPDATE SET id = ?2, data = ?3`, string(r.digest), v.ID, v.Data)

@@ -334,8 +334,11 @@ func forEach(rows *sql.Rows, fn func(scanner) error) error {
 }
 
 // change appends to the feed, in the transaction of what it names.
-func (t *tx) change(kind gate.ChangeKind, key string) error {
+func (t *tx) change(kind gate.ChangeKind, key string) error { return t.changeWith(kind, key, 0) }
+
+// changeWith is change with the number of the history entry that was written with it.
+func (t *tx) changeWith(kind gate.ChangeKind, key string, history int64) error {
 	t.changed = true
 	t.writer.hints.appended++
-	return t.exec(`INSERT INTO feed (kind, key, at) VALUES (?, ?, ?)`, changeCode(kind), key, t.now)
+	return t.exec(`INSERT INTO feed (kind, key, at, history) VALUES (?, ?, ?, ?)`, changeCode(kind), key, t.now, history)
 }

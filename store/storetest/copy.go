@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // stores; Run runs it between two of the same kind. Both functions make a fresh,
 // empty store.
 func RunCopy(t *testing.T, from, to func(t *testing.T) Harness) {
-	for _, c := range copyCases {
+	for _, c := range slices.Concat(copyCases, historyCopies) {
 		t.Run(c.name, func(t *testing.T) { c.run(newEnv(t, from(t)), newEnv(t, to(t))) })
 	}
 }

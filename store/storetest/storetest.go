@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"sightings", sightCases},
 		{"values", valueCases},
 		{"verdicts", verdictCases},
+		{"history", historyCases},
 		{"tags", tagCases},
 		{"settings", settingCases},
 		{"feed", feedCases},

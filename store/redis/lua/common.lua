@@ -28,8 +28,12 @@ end
 
 -- tell appends to the change feed and wakes those who follow it.
 local told = false
-local function tell(kind, name)
-  redis.call('XADD', key('feed'), int(tick()) .. '-0', 'k', kind, 'n', name)
+local function tell(kind, name, history)
+  if history and history > 0 then
+    redis.call('XADD', key('feed'), int(tick()) .. '-0', 'k', kind, 'n', name, 'h', int(history))
+  else
+    redis.call('XADD', key('feed'), int(tick()) .. '-0', 'k', kind, 'n', name)
+  end
   if not told then
     told = true
     redis.call('PUBLISH', key('changed'), '')
