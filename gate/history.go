@@ -3,7 +3,7 @@ package gate
 import "time"
 
 // HistoryEntry is one change of a digest as its history keeps it. It is written in the
-// same step as the findings or the verdicts that it tells of, so that there is one for
+// same step as the findings or the verdicts that it describes, so that there is one for
 // each of them, whichever worker wrote them and whenever it ended; a write that changed
 // nothing has none.
 //

@@ -13,7 +13,7 @@ const (
 	// MaxHistory is how many entries the history of a digest keeps: a change of its
 	// findings and one of its verdicts on each of 90 days, and some. The oldest go first.
 	MaxHistory = 200
-	// MaxHistoryEntry is no less than any entry takes, in bytes.
+	// MaxHistoryEntry is more than any entry takes, in bytes.
 	MaxHistoryEntry = 64 << 10
 
 	historyText = 256     // bytes of one text

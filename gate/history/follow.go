@@ -23,8 +23,8 @@ type Source interface {
 // the order of the feed; asking again from a position gives the same entries again. Two of a
 // digest come in the order of their numbers.
 //
-// There are no entries for verdicts whose outcome is the one before, which the feed is not
-// told of, and for what was forgotten meanwhile. When next is after, there is nothing new; a
+// There are no entries for verdicts whose outcome is the one before, which the feed does
+// not name, and for what was forgotten meanwhile. When next is after, there is nothing new; a
 // page without entries says nothing. Errors: gate.ErrConflict when the feed does not reach
 // back to the position (begin from its newest change, what was between is only in the
 // histories of the digests), and those of the source.

@@ -194,6 +194,7 @@ func (s *Store) exportRecords(ctx context.Context, names []string) (pieces []sto
 		piece := store.NewRecordPiece(s.codec, body, large(inventories[i]), large(findings[i]))
 		entries, _ := histories[i].Slice()
 		piece.History = s.historyOf(gate.Digest(name), entries)
+		slices.Reverse(piece.History)
 		pieces = append(pieces, store.Piece{Name: name, Record: piece})
 	}
 	return pieces, nil

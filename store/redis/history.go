@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,30 +16,26 @@ import (
 // maxHistoryBytes is the most that is read of one history: more than any honest one has.
 const maxHistoryBytes = 2 * store.MaxHistory * store.MaxHistoryEntry
 
-// An entry is an element of the list of its digest: number, time in microseconds, and the
-// signed value, with colons between. The signature covers all of it and the key, so that an
-// entry is good at its own number of its own digest only.
+// An entry is a field of the hash of its digest: the number names it, and the value is the
+// time in microseconds and the signed value, a colon between. The signature covers all of it
+// and the key, so that an entry is good at its own number of its own digest only.
 
-func (s *Store) placeOfEntry(d gate.Digest, name string) string {
-	return s.keys.history(d) + "\n" + name
+func (s *Store) placeOfEntry(d gate.Digest, number, at string) string {
+	return s.keys.history(d) + "\n" + number + "\n" + at
 }
 
-func (s *Store) sealEntry(d gate.Digest, p store.HistoryPiece) string {
-	name := fmt.Sprintf("%d:%d", p.Number, p.At.UnixMicro())
-	return name + ":" + signed(s.seals.file.keys()[0], s.placeOfEntry(d, name), string(p.Data))
+func (s *Store) sealEntry(d gate.Digest, p store.HistoryPiece) (number, value string) {
+	number, at := strconv.FormatInt(p.Number, 10), strconv.FormatInt(p.At.UnixMicro(), 10)
+	return number, at + ":" + signed(s.seals.file.keys()[0], s.placeOfEntry(d, number, at), string(p.Data))
 }
 
-// entry reads a stored entry; errForged for one that is not signed.
-func (s *Store) entry(d gate.Digest, stored string) (p store.HistoryPiece, err error) {
-	name, value, err := nameOfEntry(stored)
+// entryOf reads a stored entry; errForged for one that is not signed.
+func (s *Store) entryOf(d gate.Digest, number, stored string) (p store.HistoryPiece, err error) {
+	at, value, _ := strings.Cut(stored, ":")
+	_, payload, err := signer(s.seals.file.keys(), s.placeOfEntry(d, number, at), value)
 	if err != nil {
 		return p, err
 	}
-	_, payload, err := signer(s.seals.file.keys(), s.placeOfEntry(d, name), value)
-	if err != nil {
-		return p, err
-	}
-	number, at, _ := strings.Cut(name, ":")
 	micros, err := strconv.ParseInt(at, 10, 64)
 	if err == nil {
 		p.Number, err = strconv.ParseInt(number, 10, 64)
@@ -49,28 +44,24 @@ func (s *Store) entry(d gate.Digest, stored string) (p store.HistoryPiece, err e
 	return p, err
 }
 
-func nameOfEntry(stored string) (name, value string, err error) {
-	number, rest, _ := strings.Cut(stored, ":")
-	at, value, ok := strings.Cut(rest, ":")
-	if !ok {
-		return "", "", errForged
-	}
-	return number + ":" + at, value, nil
-}
-
 // askHistory asks for the whole history of a digest.
 func (s *Store) askHistory(ctx context.Context, p redis.Scripter, d gate.Digest) *redis.Cmd {
 	return scriptHistory.EvalSha(ctx, p, []string{s.keys.history(d)}, store.MaxHistory, maxHistoryBytes)
 }
 
-// historyOf reads what askHistory was answered, the oldest first. Entries that are not
+// wholeHistory is what askHistory is answered.
+func (s *Store) wholeHistory(ctx context.Context, d gate.Digest) ([]any, error) {
+	return scriptHistory.Run(ctx, s.client, []string{s.keys.history(d)}, store.MaxHistory, maxHistoryBytes).Slice()
+}
+
+// historyOf reads what askHistory was answered, the newest first. Entries that are not
 // believed are told to the operator and left out.
 func (s *Store) historyOf(d gate.Digest, stored []any) []store.HistoryPiece {
 	var list []store.HistoryPiece
-	for i := range stored {
-		p, err := s.entry(d, text(stored, i))
+	for i := 0; i+1 < len(stored); i += 2 {
+		p, err := s.entryOf(d, text(stored, i), text(stored, i+1))
 		if err != nil {
-			s.suspectType(s.keys.history(d), text(stored, i))
+			s.suspectType(s.keys.history(d), text(stored, i+1))
 			s.reject("history", string(d), err)
 			continue
 		}
@@ -86,15 +77,12 @@ func (s *Store) History(ctx context.Context, d gate.Digest, q gate.HistoryQuery)
 	if !d.Valid() {
 		return nil, fmt.Errorf("%s: %w", what, gate.ErrDigestInvalid)
 	}
-	stored, err := scriptHistory.Run(ctx, s.client, []string{s.keys.history(d)}, store.MaxHistory, maxHistoryBytes).Slice()
+	stored, err := s.wholeHistory(ctx, d)
 	if err != nil {
 		return nil, s.failedIn(ctx, what, err)
 	}
-	pieces := s.historyOf(d, stored)
-	slices.SortFunc(pieces, func(a, b store.HistoryPiece) int { return int(min(max(b.Number-a.Number, -1), 1)) })
-	pieces = slices.CompactFunc(pieces, func(a, b store.HistoryPiece) bool { return a.Number == b.Number })
 	var list []gate.HistoryEntry
-	for _, p := range pieces {
+	for _, p := range s.historyOf(d, stored) {
 		take, more := store.HistoryWanted(q, p, len(list))
 		if !more {
 			break
@@ -112,37 +100,31 @@ func (s *Store) History(ctx context.Context, d gate.Digest, q gate.HistoryQuery)
 	return list, nil
 }
 
-// importHistory puts entries in the place of those that are there. Nobody is told of them
-// before the record is written.
+// importHistory puts entries in the place of those that are there. The feed names none of
+// them before the record is written.
 func (s *Store) importHistory(ctx context.Context, d gate.Digest, entries []store.HistoryPiece) error {
-	values := make([]any, len(entries))
-	for i, p := range entries {
-		values[i] = s.sealEntry(d, p)
+	if err := s.client.Del(ctx, s.keys.history(d)).Err(); err != nil || len(entries) == 0 {
+		return err
 	}
-	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Del(ctx, s.keys.history(d))
-		if len(values) > 0 {
-			p.RPush(ctx, s.keys.history(d), values...)
-		}
-		return nil
-	})
-	return err
+	var pairs []any
+	for _, p := range entries {
+		number, value := s.sealEntry(d, p)
+		pairs = append(pairs, number, value)
+	}
+	return s.client.HSet(ctx, s.keys.history(d), pairs...).Err()
 }
 
 // resignHistory signs the entries of a digest with the first key.
 func (s *Store) resignHistory(ctx context.Context, d gate.Digest) (n int, err error) {
-	stored, err := scriptHistory.Run(ctx, s.client, []string{s.keys.history(d)}, store.MaxHistory, maxHistoryBytes).Slice()
+	stored, err := s.wholeHistory(ctx, d)
 	if err != nil {
 		return 0, err
 	}
-	for i := range stored {
-		element := text(stored, i)
-		name, value, err := nameOfEntry(element)
-		if err != nil {
-			continue // its readers tell of it
-		}
-		signed, err := s.resigned(s.placeOfEntry(d, name), value, func(fresh string) error {
-			return scriptElement.Run(ctx, s.client, []string{s.keys.history(d)}, element, name+":"+fresh).Err()
+	for i := 0; i+1 < len(stored); i += 2 {
+		number, element := text(stored, i), text(stored, i+1)
+		at, value, _ := strings.Cut(element, ":")
+		signed, err := s.resigned(s.placeOfEntry(d, number, at), value, func(fresh string) error {
+			return scriptField.Run(ctx, s.client, []string{s.keys.history(d)}, number, element, at+":"+fresh).Err()
 		})
 		if n += signed; err != nil {
 			return n, err

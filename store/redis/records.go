@@ -184,12 +184,12 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 	if c.value != "" {
 		names[2] = c.valueKey
 	}
-	entry, history := "", int64(0)
+	number, entry, history := "", "", int64(0)
 	if c.entry != nil {
 		history = v.Version
-		entry = s.sealEntry(d, store.HistoryPiece{Number: history, At: r.now, Data: c.entry})
+		number, entry = s.sealEntry(d, store.HistoryPiece{Number: history, At: r.now, Data: c.entry})
 	}
-	argv := []any{r.text, fresh, c.value, entry, store.MaxHistory}
+	argv := []any{r.text, fresh, c.value, number, entry, store.MaxHistory}
 	for field, l := range c.locations {
 		stored, err := s.sealLocation(d, field, l, v.Stamp)
 		if err != nil {

@@ -43,7 +43,6 @@ var (
 	scriptValue     = script("small", "value")
 	scriptLarge     = script("small", "large")
 	scriptHistory   = script("small", "history")
-	scriptElement   = script("small", "element")
 )
 
 func jobScript(name string) *redis.Script { return script("common", "jobs", name) }

@@ -126,7 +126,7 @@ func (k keys) typeOf(key string) string {
 func isUpper(r rune) bool { return 'A' <= r && r <= 'Z' }
 
 // redisTypes are what TYPE answers, by the first word in [KeyTable].
-var redisTypes = map[string]string{"string": "string", "hash": "hash", "set": "set", "sorted": "zset", "stream": "stream", "list": "list"}
+var redisTypes = map[string]string{"string": "string", "hash": "hash", "set": "set", "sorted": "zset", "stream": "stream"}
 
 // checkTypes asks for the types of keys. Those that are strange, and those that
 // were and are no more, go into the log and are remembered.

@@ -18,12 +18,6 @@ local function hash(key)
   return kind == 'hash' or kind == 'none'
 end
 
--- list says whether a key holds a list, or nothing.
-local function list(key)
-  local kind = redis.call('TYPE', key).ok
-  return kind == 'list' or kind == 'none'
-end
-
 -- item is a field of a hash, false when there is none.
 local function item(key, field)
   if redis.call('HSTRLEN', key, field) > SMALL then return '!' end
