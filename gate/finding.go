@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"iter"
 	"cmp"
 	"slices"
 	"strings"
@@ -95,6 +96,14 @@ type Vulnerability struct {
 	// the configuration ([SourceTrivyDB] for the database itself); "" in what earlier
 	// versions have stored.
 	Source string `json:"source,omitempty"`
+	// Aliases are other identifiers of the vulnerability (GHSA-…, GO-…). Where ID is that of
+	// an advisory (SUSE-SU-…) they are the CVEs that it is about, which may be several. nil in
+	// what earlier versions have stored.
+	Aliases []string `json:"aliases,omitempty"`
+	// Root is the package URL of the application that the package is part of, as its file
+	// names it: the main module of a program, the project of a lock file. "" where it names
+	// none with a version, and in what earlier versions have stored.
+	Root string `json:"root,omitempty"`
 	// FirstSeen is when this gate first knew of the finding for this digest;
 	// it survives later generations.
 	FirstSeen time.Time `json:"firstSeen"`
@@ -109,6 +118,21 @@ const SourceTrivyDB = "trivy-db"
 // Key identifies a finding of a digest across generations.
 func (v Vulnerability) Key() string {
 	return v.ID + "\x00" + v.Package + "\x00" + v.PackageID + "\x00" + v.Path
+}
+
+// Names are the identifiers under which tables and statements may know the vulnerability:
+// ID, and the aliases.
+func (v *Vulnerability) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(v.ID) {
+			return
+		}
+		for _, name := range v.Aliases {
+			if !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // FindingKey is [Vulnerability.Key] in parts, which costs no memory to make.

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"iter"
 	"strings"
 	"time"
 )
@@ -84,6 +85,40 @@ type Joined struct {
 	KEV  *KnownExploited `json:"kev"`  // nil likewise
 	// VEX is the statement that hides the finding; nil while it is live.
 	VEX *Statement `json:"vex"`
+}
+
+// Exploits are what tables say of a vulnerability wherever it is.
+type Exploits interface {
+	// EPSS is the score of one id, in any case of its letters.
+	EPSS(id string) (EPSS, bool)
+	// KEV is the entry of one id.
+	KEV(id string) (KnownExploited, bool)
+}
+
+// JoinExploits is what tables say of a vulnerability with several names: the highest score,
+// and of the entries the earliest dates. An advisory about several vulnerabilities is as
+// bad as the worst of them.
+func JoinExploits(t Exploits, names iter.Seq[string]) (j Joined) {
+	for name := range names {
+		if s, ok := t.EPSS(name); ok && (j.EPSS == nil || s.Score > j.EPSS.Score) {
+			j.EPSS = &s
+		}
+		k, ok := t.KEV(name)
+		switch {
+		case !ok:
+		case j.KEV == nil:
+			j.KEV = &k
+		default:
+			j.KEV.Ransomware = j.KEV.Ransomware || k.Ransomware
+			if k.AddedAt.Before(j.KEV.AddedAt) {
+				j.KEV.AddedAt = k.AddedAt
+			}
+			if due := k.DueAt; !due.IsZero() && (j.KEV.DueAt.IsZero() || due.Before(j.KEV.DueAt)) {
+				j.KEV.DueAt = due
+			}
+		}
+	}
+	return j
 }
 
 // Whereabouts are where a finding is looked at: a VEX source counts in the repositories

@@ -279,6 +279,15 @@ func (a *alike) vulnerability(v *Vulnerability) {
 		a.number(v.PublishedAt.Unix())
 		a.number(int64(v.PublishedAt.Nanosecond()))
 	}
+	if len(v.Aliases) == 0 && v.Root == "" {
+		return // so that the hash of what has none is that of earlier versions
+	}
+	a.number(int64(len(v.Root)))
+	a.buf = append(a.buf, v.Root...)
+	for _, s := range v.Aliases {
+		a.number(int64(len(s)))
+		a.buf = append(a.buf, s...)
+	}
 }
 
 // alike hashes values, each with its length or of one length, so that no two lists

@@ -3,7 +3,9 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"iter"
 	"math"
+	"strings"
 	"time"
 	"unique"
 
@@ -36,7 +38,7 @@ type joint struct {
 // period is when the joint is what it is.
 func (j *joint) period() period { return period{end: j.until} }
 
-// mark are the vulnerabilities of findings, in their order.
+// mark are the vulnerabilities of findings with all their names, in their order.
 type mark struct {
 	ids   []unique.Handle[string]
 	ranks []uint8 // places in gate.Severities
@@ -45,10 +47,21 @@ type mark struct {
 func markOf(f *gate.Findings) mark {
 	m := mark{make([]unique.Handle[string], len(f.Vulnerabilities)), make([]uint8, len(f.Vulnerabilities))}
 	for i := range f.Vulnerabilities {
-		m.ids[i], m.ranks[i] = unique.Make(f.Vulnerabilities[i].ID), uint8(gate.SeverityRank(f.Vulnerabilities[i].Severity))
+		m.ids[i], m.ranks[i] = unique.Make(namesOf(&f.Vulnerabilities[i])), uint8(gate.SeverityRank(f.Vulnerabilities[i].Severity))
 	}
 	return m
 }
+
+// namesOf are the names of a vulnerability as one text; nearly all have one.
+func namesOf(v *gate.Vulnerability) string {
+	if len(v.Aliases) == 0 {
+		return v.ID
+	}
+	return v.ID + nameBreak + strings.Join(v.Aliases, nameBreak)
+}
+
+// nameBreak is in no name: a matcher takes a name out of data that has none with it.
+const nameBreak = "\n"
 
 func (m mark) bytes() int64 { return 200 + 9*int64(len(m.ids)) }
 
@@ -132,9 +145,14 @@ func (s *activeSet) commonJoint(t Tables, m mark) keptJoint {
 	k := keptJoint{joint: joint{tables: t, see: see}}
 	var w written
 	for i, id := range m.ids {
-		k.stated = k.stated || (see.live || see.accepted) && t.States(id.Value())
+		names := strings.SplitSeq(id.Value(), nameBreak)
+		if see.live || see.accepted {
+			for name := range names {
+				k.stated = k.stated || t.States(name)
+			}
+		}
 		if int(m.ranks[i]) <= s.visible.least {
-			see.write(&w, i, t, id.Value())
+			see.write(&w, i, t, names)
 		}
 	}
 	if len(w) > 0 {
@@ -144,16 +162,20 @@ func (s *activeSet) commonJoint(t Tables, m mark) keptJoint {
 }
 
 // write writes down what the rules see of a vulnerability.
-func (s *tableSight) write(w *written, i int, t Tables, id string) {
+func (s *tableSight) write(w *written, i int, t Tables, names iter.Seq[string]) {
+	if !s.epss && !s.kev {
+		return
+	}
+	j := gate.JoinExploits(t, names)
 	if s.epss {
-		if score, ok := t.EPSS(id); ok {
+		if score := j.EPSS; score != nil {
 			w.number(int64(i)<<2 | 1)
 			w.number(int64(math.Float64bits(score.Score)))
 			w.number(int64(math.Float64bits(score.Percentile)))
 		}
 	}
 	if s.kev {
-		if k, ok := t.KEV(id); ok {
+		if k := j.KEV; k != nil {
 			w.number(int64(i)<<2 | 2)
 			w.time(k.AddedAt)
 			w.time(k.DueAt)
@@ -239,7 +261,7 @@ func (j *joint) apply(f *gate.Findings) (live, accepted []shown) {
 			live = append(live, one)
 			continue
 		}
-		one.Joined = joinedTo(j.tables, one.Vulnerability)
+		one.Joined = gate.JoinExploits(j.tables, one.Names())
 		if s, ok := j.tables.Hides(j.where, one.Vulnerability, j.at); ok {
 			one.VEX = &s
 			accepted = append(accepted, one)
@@ -248,15 +270,4 @@ func (j *joint) apply(f *gate.Findings) (live, accepted []shown) {
 		live = append(live, one)
 	}
 	return live, accepted
-}
-
-// joinedTo is what the tables say of a vulnerability wherever it is.
-func joinedTo(t Tables, v *gate.Vulnerability) (j gate.Joined) {
-	if s, ok := t.EPSS(v.ID); ok {
-		j.EPSS = &s
-	}
-	if k, ok := t.KEV(v.ID); ok {
-		j.KEV = &k
-	}
-	return j
 }

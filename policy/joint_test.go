@@ -240,3 +240,39 @@ func TestLackingTablesRefuse(t *testing.T) {
 		})
 	}
 }
+
+// TestAliasesAreJoined: what a table says under another name of a vulnerability is said of
+// it, also once its names are remembered; of an advisory with several CVEs the worst counts.
+func TestAliasesAreJoined(t *testing.T) {
+	tables := &fakeTables{kev: map[string]bool{"CVE-2026-1111": true}, epss: map[string]float64{"CVE-2026-2222": 0.9, "CVE-2026-3333": 0.1}}
+	e := joinedEngine(t, joinedRules, tables)
+	for name, c := range map[string]struct {
+		aliases []string
+		want    string
+	}{
+		"none": {nil, "allow "}, "exploited": {[]string{"CVE-2026-1111"}, "deny exploited"}, "worst": {[]string{"CVE-2026-3333", "CVE-2026-2222"}, "deny likely"},
+		"harmless": {[]string{"CVE-2026-3333", "GO-2026-1"}, "allow "},
+	} {
+		q := joinedImage("aliased"+name, "GHSA-aaaa-bbbb-cccc")
+		_, f, _ := q.Load(t.Context())
+		f.Vulnerabilities[len(f.Vulnerabilities)-1].Aliases = c.aliases
+		q.Record.TakeFindings("f"+name, f)
+		for range 2 {
+			if got := ruling(e.Evaluate(t.Context(), q)); got != c.want {
+				t.Errorf("%s: got %q, want %q", name, got, c.want)
+			}
+		}
+	}
+	// The list changes: what is known of an image is enough to decide again.
+	q := joinedImage("later", "GHSA-aaaa-bbbb-cccc")
+	_, f, _ := q.Load(t.Context())
+	f.Vulnerabilities[len(f.Vulnerabilities)-1].Aliases = []string{"CVE-2026-4444"}
+	q.Record.TakeFindings("flater", f)
+	if got := ruling(e.Evaluate(t.Context(), q)); got != "allow " {
+		t.Errorf("before: got %q", got)
+	}
+	e.Join(&fakeTables{kev: map[string]bool{"CVE-2026-4444": true}})
+	if got := ruling(e.Evaluate(t.Context(), q)); got != "deny exploited" {
+		t.Errorf("after: got %q", got)
+	}
+}

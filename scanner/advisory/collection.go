@@ -15,6 +15,7 @@ import (
 	"github.com/aquasecurity/trivy-db/pkg/types"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/alias"
 	"github.com/digestgate/digestgate/scanner/advisory/format"
 )
 
@@ -28,6 +29,8 @@ type collection struct {
 	buckets map[string]*bucketData
 	// details are records of a vulnerability by the source they come from.
 	details map[string]map[types.SourceID]types.VulnerabilityDetail
+	// aliases are the CVEs that other identifiers stand for.
+	aliases map[string][]string
 	files   int
 	skipped map[string]int
 	leftOut map[string]*LeftOut
@@ -55,6 +58,7 @@ func newCollection(now time.Time) *collection {
 		details: map[string]map[types.SourceID]types.VulnerabilityDetail{},
 		skipped: map[string]int{},
 		leftOut: map[string]*LeftOut{},
+		aliases: map[string][]string{},
 		feeds:   map[string]*feed{},
 		ages:    ages{now: now, newest: map[string]time.Time{}},
 	}
@@ -125,6 +129,20 @@ func (c *collection) detail(id string, source types.SourceID, d types.Vulnerabil
 		old.LastModifiedDate = d.LastModifiedDate
 	}
 	bySource[source] = old
+}
+
+// alias notes of identifiers which CVEs they stand for; ids that are no CVEs are not noted.
+func (c *collection) alias(ids []string, others ...string) {
+	for _, other := range others {
+		if alias.IsCVE(other) || !idPattern.MatchString(other) {
+			continue
+		}
+		for _, id := range ids {
+			if alias.IsCVE(id) && len(c.aliases[other]) < alias.Most {
+				c.aliases[other] = append(c.aliases[other], id)
+			}
+		}
+	}
 }
 
 // readAll reads every source file in lexical order.

@@ -13,6 +13,7 @@ import (
 	"github.com/aquasecurity/trivy-db/pkg/types"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/alias"
 	"github.com/digestgate/digestgate/scanner/advisory/composition"
 )
 
@@ -90,7 +91,7 @@ func sameDetail(id string, a, b []byte) bool {
 	}
 	return x.Title == y.Title && x.Severity == y.Severity && maps.Equal(x.VendorSeverity, y.VendorSeverity) &&
 		score(x) == score(y) && published(x).Equal(published(y)) &&
-		(urlFromID(id) || slices.Equal(x.References, y.References))
+		(urlFromID(id) || slices.Equal(x.References, y.References)) && slices.Equal(alias.Of(&x), alias.Of(&y))
 }
 
 // score is the highest score of version 3.

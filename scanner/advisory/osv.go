@@ -103,6 +103,7 @@ func (c *collection) parseOSV(doc document) error {
 	if len(sources) == 0 {
 		return nil // nothing in it that a detector would look up
 	}
+	c.alias(ids, vendorIDs...)
 	detail, err := osvDetail(e)
 	if err != nil {
 		return err

@@ -123,6 +123,7 @@ func (f *vendorFile) entry(e format.Entry) error {
 	for family := range families {
 		f.families[family] = true
 		for _, v := range e.Vulnerabilities {
+			f.c.alias([]string{v.ID}, e.Advisory)
 			f.c.detail(v.ID, vendorSource(family).ID, vendorDetail(e, v))
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/alias"
 	"github.com/digestgate/digestgate/scanner/advisory/coverage"
 )
 
@@ -121,12 +122,20 @@ func (c *collection) writeCoverage(tx *bolt.Tx) error {
 }
 
 // writeDetails writes the record of every vulnerability of which a source says
-// more than the identifier.
+// more than the identifier, and of the identifiers that stand for CVEs.
 func (c *collection) writeDetails(tx *bolt.Tx) error {
 	var dbc trivydb.Config
 	normalise := vulnerability.New(dbc).Normalize // a pure function of its arguments
-	for _, id := range slices.Sorted(maps.Keys(c.details)) {
-		v := normalise(id, c.details[id])
+	ids := maps.Clone(c.aliases)
+	for id := range c.details {
+		ids[id] = nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		var v types.Vulnerability
+		if details, ok := c.details[id]; ok {
+			v = normalise(id, details)
+		}
+		alias.Put(&v, c.aliases[id]...)
 		c.ownWords(&v, id)
 		if v.PublishedDate == nil {
 			v.PublishedDate = firstPublished(c.details[id])

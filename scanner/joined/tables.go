@@ -72,12 +72,7 @@ func (t *Tables) Hides(w gate.Whereabouts, v *gate.Vulnerability, now time.Time)
 
 // Joined is what the tables say of a finding at a place.
 func (t *Tables) Joined(w gate.Whereabouts, v *gate.Vulnerability, now time.Time) (j gate.Joined) {
-	if s, ok := t.EPSS(v.ID); ok {
-		j.EPSS = &s
-	}
-	if k, ok := t.KEV(v.ID); ok {
-		j.KEV = &k
-	}
+	j = gate.JoinExploits(t, v.Names())
 	if s, ok := t.Hides(w, v, now); ok {
 		j.VEX = &s
 	}

@@ -6,6 +6,8 @@ import (
 
 	trivydb "github.com/aquasecurity/trivy-db/pkg/db"
 	dbtypes "github.com/aquasecurity/trivy-db/pkg/types"
+
+	"github.com/digestgate/digestgate/scanner/advisory/alias"
 )
 
 // maxDetailBytes bounds the cache. A record has about 2 kB without its description,
@@ -48,7 +50,9 @@ func (o operation) load(id string) dbtypes.Vulnerability {
 	// The error stands for "no record" and for one that does not decode;
 	// neither says more than the empty record.
 	v, _ := o.Config.GetVulnerability(id)
+	names := alias.Of(&v)
 	v.Description, v.Custom, v.CweIDs = "", nil, nil // not in findings, and most of the bytes
+	alias.Put(&v, names...)
 	o.cache.mu.Lock()
 	defer o.cache.mu.Unlock()
 	o.cache.keep(id, v)
@@ -75,6 +79,7 @@ func detailBytes(id string, v dbtypes.Vulnerability) int {
 	for _, ref := range v.References {
 		n += len(ref)
 	}
+	n += 40 * len(alias.Of(&v))
 	for source := range v.VendorSeverity {
 		n += len(source) + 150
 	}

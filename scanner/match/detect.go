@@ -28,6 +28,8 @@ type question struct {
 	identities [][sha256.Size]byte
 	subject    [sha256.Size]byte
 	kind, file string // of the findings
+	language   bool   // the packages are those of a language
+	root       string // package URL of the application that they are part of
 	eol        bool   // of the distribution's release
 	// scan is what a detector finds in one package.
 	scan func(pkg ftypes.Package) ([]types.DetectedVulnerability, error)
@@ -93,7 +95,7 @@ func (r *run) ask(ctx context.Context, q *question, from, to int) error {
 				}
 			}
 			for n, found := range raw {
-				answers[open.at[n]-from] = &known{found: r.passed(found, q.kind)}
+				answers[open.at[n]-from] = &known{found: r.passed(found, q)}
 			}
 			return nil
 		})
@@ -113,7 +115,7 @@ func (r *run) ask(ctx context.Context, q *question, from, to int) error {
 	}
 	r.eol = r.eol || q.eol
 	for n, a := range answers {
-		r.append(a.found, &q.pkgs[from+n], q.file)
+		r.append(a.found, &q.pkgs[from+n], q)
 		if len(a.found) > 0 {
 			q.found = append(q.found, listed{from + n, a})
 		}
@@ -137,7 +139,7 @@ func (r *run) again(q *question) bool {
 		if r.full() {
 			break
 		}
-		r.append(l.answer.found, &q.pkgs[l.at], q.file)
+		r.append(l.answer.found, &q.pkgs[l.at], q)
 	}
 	return true
 }
@@ -157,7 +159,7 @@ func (o *opened) Swap(i, j int) {
 }
 
 // passed adds details to what a detector found and keeps the narrow form.
-func (r *run) passed(found []types.DetectedVulnerability, kind string) []passed {
+func (r *run) passed(found []types.DetectedVulnerability, q *question) []passed {
 	if len(found) == 0 {
 		return nil
 	}
@@ -166,7 +168,7 @@ func (r *run) passed(found []types.DetectedVulnerability, kind string) []passed 
 	for _, v := range found {
 		p := passed{path: v.PkgPath == anyPath, layer: v.Layer.DiffID == anyLayer}
 		v.PkgPath, v.Layer = "", ftypes.Layer{}
-		p.Vulnerability = narrow(v, kind, "")
+		p.Vulnerability = narrow(v, q.kind, "", q.language)
 		if v.DataSource == nil && r.gen.db.redHat != "" { // only Red Hat's detector names none
 			p.Source = r.gen.db.redHat
 		}
@@ -179,15 +181,15 @@ func (r *run) passed(found []types.DetectedVulnerability, kind string) []passed 
 }
 
 // append makes findings of a package out of what is remembered. They share nothing with it
-// that can be modified.
-func (r *run) append(found []passed, pkg *gate.Package, file string) {
+// that can be modified but aliases, which nobody changes.
+func (r *run) append(found []passed, pkg *gate.Package, q *question) {
 	for i := range found {
 		p := &found[i]
 		r.found = append(r.found, p.Vulnerability)
 		v := &r.found[len(r.found)-1]
-		v.Path = file
+		v.Path, v.Root = q.file, q.root
 		if p.path {
-			v.Path = cmp.Or(pkg.FilePath, file)
+			v.Path = cmp.Or(pkg.FilePath, q.file)
 		}
 		v.Path = cut(v.Path, maxURLBytes)
 		if p.layer {
@@ -201,6 +203,24 @@ func (r *run) append(found []passed, pkg *gate.Package, file string) {
 			v.PublishedAt = &r.times[len(r.times)-1]
 		}
 	}
+}
+
+// root is the package URL of the application that packages are part of: of the one root
+// among them, which has a version.
+func root(pkgs []gate.Package) (purl string) {
+	roots := 0
+	for i := range pkgs {
+		if p := &pkgs[i]; p.Relationship == "root" {
+			roots++
+			if p.Version != "" && len(p.PURL) <= maxURLBytes {
+				purl = p.PURL
+			}
+		}
+	}
+	if roots != 1 {
+		return ""
+	}
+	return purl
 }
 
 // timesBlock is how many times share one piece of memory.

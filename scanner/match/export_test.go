@@ -46,7 +46,7 @@ func (m *Matcher) Plainly(ctx context.Context, inv *gate.Inventory) (found []gat
 		}
 		r.fill(result.Vulnerabilities)
 		for _, v := range result.Vulnerabilities {
-			found = append(found, narrow(v, inv.OS.Family, ""))
+			found = append(found, narrow(v, inv.OS.Family, "", false))
 		}
 		eol = end
 	}
@@ -61,7 +61,7 @@ func (m *Matcher) Plainly(ctx context.Context, inv *gate.Inventory) (found []gat
 		for _, result := range results {
 			r.fill(result.Vulnerabilities)
 			for _, v := range result.Vulnerabilities {
-				found = append(found, narrow(v, string(app.Type), app.FilePath))
+				found = append(found, narrow(v, string(app.Type), app.FilePath, true))
 			}
 		}
 	}

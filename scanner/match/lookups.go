@@ -17,7 +17,7 @@ import (
 
 // LookupsFormat counts up when [Matcher.Lookups] names other places for the same
 // image: what was kept of them is made again.
-const LookupsFormat = 2
+const LookupsFormat = 3
 
 // class is what all packages of an image depend on together. Its JSON is
 // gate.Lookups.Class.
@@ -83,9 +83,7 @@ func (m *Matcher) Lookups(inv *gate.Inventory, f *gate.Findings) gate.Lookups {
 			c.Archives, c.Named = true, f.Archives.Alike()
 		}
 	}
-	for _, v := range f.Vulnerabilities {
-		l.Vulnerabilities = append(l.Vulnerabilities, v.ID)
-	}
+	l.Vulnerabilities = names(f)
 	c.Prefixes = set(c.Prefixes)
 	l.Packages, l.Libraries, l.Vulnerabilities = set(l.Packages), set(l.Libraries), set(l.Vulnerabilities)
 	l.Class = c.String()
@@ -106,11 +104,16 @@ func (m *Matcher) LookupsAgain(text string, f *gate.Findings) (l gate.Lookups, o
 		}
 		c.EOL = f.EOL
 	}
-	for i := range f.Vulnerabilities {
-		l.Vulnerabilities = append(l.Vulnerabilities, f.Vulnerabilities[i].ID)
-	}
-	l.Vulnerabilities, l.Class = set(l.Vulnerabilities), c.String()
+	l.Vulnerabilities, l.Class = set(names(f)), c.String()
 	return l, true
+}
+
+// names are all names of the vulnerabilities.
+func names(f *gate.Findings) (list []string) {
+	for i := range f.Vulnerabilities {
+		list = slices.AppendSeq(list, f.Vulnerabilities[i].Names())
+	}
+	return list
 }
 
 func set(texts []string) []string {

@@ -166,6 +166,7 @@ func TestMatch_fields(t *testing.T) {
 		InstalledVersion: "v0.3.6", FixedVersion: "0.3.7", Status: "fixed", Severity: gate.SeverityHigh, SeveritySource: "nvd", CVSS: 7.5,
 		Title: "Out-of-bounds read in golang.org/x/text/language", URL: "https://avd.aquasec.com/nvd/cve-2021-38561",
 		PublishedAt: &published, Layer: layer, PURL: "pkg:golang/golang.org/x/text@v0.3.6", Source: gate.SourceTrivyDB,
+		Aliases: []string{"GHSA-ppp9-7jff-5vj2", "GO-2021-0113"},
 	}
 	if diff := cmp.Diff(want, f.Vulnerabilities[0]); diff != "" {
 		t.Errorf("finding (-want +got):\n%s", diff)

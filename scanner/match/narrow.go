@@ -23,8 +23,9 @@ const (
 )
 
 // narrow keeps of a finding what the gate needs: Trivy's own form has 2 kB each.
-// file is the application that the package is part of, "" for a distribution.
-func narrow(v types.DetectedVulnerability, kind, file string) gate.Vulnerability {
+// file is the application that the package is part of, "" for a distribution; language says
+// that it is one of a language.
+func narrow(v types.DetectedVulnerability, kind, file string, language bool) gate.Vulnerability {
 	n := gate.Vulnerability{
 		ID:               cut(v.VulnerabilityID, maxIDBytes),
 		Package:          cut(v.PkgName, maxNameBytes),
@@ -42,6 +43,7 @@ func narrow(v types.DetectedVulnerability, kind, file string) gate.Vulnerability
 		Layer:            gate.Digest(v.Layer.DiffID),
 		PURL:             cut(v.PkgIdentifier.BOMRef, maxURLBytes), // see inventory.ScanTarget
 		Source:           sourceOf(v),
+		Aliases:          aliases(&v, language),
 	}
 	for _, score := range v.CVSS {
 		if score.V3Score > 0 && score.V3Score <= 10 {

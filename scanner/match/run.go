@@ -282,7 +282,7 @@ func (r *run) applications(ctx context.Context, name string) error {
 		kind := ftypes.LangType(app.Type)
 		q := &question{
 			pkgs: app.Packages, identities: identities(app.Packages), subject: subject("application", app.Type),
-			kind: app.Type, file: app.FilePath,
+			kind: app.Type, file: app.FilePath, language: true, root: root(app.Packages),
 		}
 		q.scan = func(pkg ftypes.Package) (found []types.DetectedVulnerability, err error) {
 			t := types.ScanTarget{Name: name, Applications: []ftypes.Application{{Type: kind, Packages: []ftypes.Package{pkg}}}}

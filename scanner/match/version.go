@@ -7,7 +7,7 @@ import (
 
 // findingsFormat counts up when the same detectors would give other findings
 // because of this package: a field more, another sort order.
-const findingsFormat = 4
+const findingsFormat = 5
 
 // version identifies the detectors that are linked, from the program's build
 // information.

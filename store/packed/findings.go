@@ -23,6 +23,8 @@ const (
 	hasPlatforms
 	sameFirstSeen // as the one before
 	hasSource
+	hasAliases
+	hasRoot
 	vulnerabilityBits
 )
 
@@ -83,7 +85,8 @@ func (r *reader) names() *gate.ArchiveNames {
 func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
 	texts := vulnerabilityTexts(v)
 	same := v.FirstSeen == before
-	bits := bit(v.CVSS != 0, hasScore) | bit(v.PublishedAt != nil, hasPublished) | bit(len(v.Platforms) > 0, hasPlatforms) | bit(same, sameFirstSeen) | bit(v.Source != "", hasSource)
+	bits := bit(v.CVSS != 0, hasScore) | bit(v.PublishedAt != nil, hasPublished) | bit(len(v.Platforms) > 0, hasPlatforms) | bit(same, sameFirstSeen) | bit(v.Source != "", hasSource) |
+		bit(len(v.Aliases) > 0, hasAliases) | bit(v.Root != "", hasRoot)
 	for i, s := range texts {
 		bits |= bit(*s != "", i)
 	}
@@ -107,6 +110,12 @@ func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
 	}
 	if v.Source != "" {
 		w.repeated(len(texts), v.Source)
+	}
+	if len(v.Aliases) > 0 {
+		w.textList(v.Aliases)
+	}
+	if v.Root != "" {
+		w.repeated(len(texts)+1, v.Root)
 	}
 }
 
@@ -182,5 +191,11 @@ func (r *reader) vulnerability(v *gate.Vulnerability, before time.Time, publishe
 	}
 	if bits>>hasSource&1 == 1 {
 		v.Source = r.text()
+	}
+	if bits>>hasAliases&1 == 1 {
+		v.Aliases = r.textList()
+	}
+	if bits>>hasRoot&1 == 1 {
+		v.Root = r.text()
 	}
 }

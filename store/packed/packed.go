@@ -22,8 +22,9 @@ var (
 )
 
 // form counts up when the fields or their order change; a reader takes its own and those
-// before: 1 has no Java archives, and no sources of advisories.
-const form = 2
+// before: 1 has no Java archives, and no sources of advisories; 2 has no aliases, and no
+// roots of applications.
+const form = 3
 
 // What a value is.
 const (

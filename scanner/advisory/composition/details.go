@@ -8,10 +8,13 @@ import (
 
 	"github.com/aquasecurity/trivy-db/pkg/types"
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/digestgate/digestgate/scanner/advisory/alias"
 )
 
 // details writes the records of vulnerabilities. What several sources say of one is
-// joined: each text, score and grade is that of the first source that gives it.
+// joined: each text, score and grade is that of the first source that gives it, and aliases
+// are those of all.
 func (c *composer) details(ctx context.Context, have []*source) error {
 	if err := c.out.open([]byte(detailBucket)); err != nil {
 		return err
@@ -68,6 +71,7 @@ func joinDetails(first, second []byte) ([]byte, error) {
 	if err := json.Unmarshal(second, &b); err != nil {
 		return nil, err
 	}
+	alias.Put(&a, alias.Of(&b)...)
 	if a.Title == "" {
 		a.Title = b.Title
 	}

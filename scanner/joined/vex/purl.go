@@ -39,7 +39,7 @@ func (p purl) distribution() bool {
 // covers reports whether the package that was found is the one that a statement names: all
 // that the statement says must be so, and what it does not say is not asked for.
 func (p purl) covers(found purl) bool {
-	if p.Type != found.Type || p.Namespace != found.Namespace || p.Name != found.Name {
+	if p.Name == "" || p.Type != found.Type || p.Namespace != found.Namespace || p.Name != found.Name {
 		return false
 	}
 	if p.Version != "" && !p.sameVersion(found) {

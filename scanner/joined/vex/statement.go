@@ -49,8 +49,18 @@ type Statement struct {
 	Reason        string      `json:"reason,omitempty"`
 	Digest        gate.Digest `json:"digest,omitempty"` // of the image; "" for any that has the component
 	Product       string      `json:"product,omitempty"`
-	Component     string      `json:"component"` // a package URL
-	At            time.Time   `json:"at"`
+	Component     string      `json:"component"` // a package URL; "" for any, of one that does not hide
+	// Inside is the component where the product is an application in an image, and not an
+	// image; Component is "" then.
+	Inside *Inside   `json:"inside,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// Inside is a component of an application: it counts where the application's own file says
+// that the component is part of it, see gate.Vulnerability.Root.
+type Inside struct {
+	Application string `json:"application"` // a package URL with a version
+	Component   string `json:"component"`   // a package URL
 }
 
 // hides reports whether the state takes a finding away.
@@ -66,7 +76,7 @@ const (
 	looseProduct     = "its product is neither an image by digest nor a package URL with a version"
 	noComponent      = "it names an image without a component, which would hide the vulnerability everywhere in it"
 	looseComponent   = "its component is not a package URL"
-	nestedProduct    = "its product is a package with components of its own; name the image by its digest instead"
+	nestedProduct    = "its product is a package of a distribution with components of its own, of which nothing in an image says that they are in it; name the image by its digest instead"
 	otherSBOM        = "it names a component of an SBOM and not of an image by its digest"
 	otherSubject     = "it is about another image than the one that was signed"
 	unknownReference = "it names a product that the document does not describe"
@@ -184,10 +194,21 @@ func (s *Statement) about(product identity, component *identity) string {
 	switch {
 	case !ok || p.isImage() || s.hides() && !p.versioned():
 		return looseProduct
-	case component != nil:
-		return nestedProduct
+	case component == nil:
+		s.Component = p.String()
+		return ""
 	}
-	s.Component = p.String()
+	c, ok := parsePURL(component.purl)
+	switch {
+	case !ok || c.isImage():
+		return looseComponent
+	case !s.hides(): // wherever the component is
+		s.Component = c.String()
+	case p.distribution():
+		return nestedProduct
+	default:
+		s.Inside = &Inside{p.String(), c.String()}
+	}
 	return ""
 }
 
@@ -235,10 +256,24 @@ func (c *collector) done() (*Document, error) {
 		return nil, invalid("it has more than %d statements", maxStatements)
 	}
 	slices.SortFunc(c.doc.Statements, func(a, b Statement) int {
-		return cmp.Or(slices.Compare(a.IDs, b.IDs), strings.Compare(string(a.Digest), string(b.Digest)), strings.Compare(a.Component, b.Component),
+		return cmp.Or(slices.Compare(a.IDs, b.IDs), strings.Compare(string(a.Digest), string(b.Digest)), strings.Compare(a.Component, b.Component), compareInside(a.Inside, b.Inside),
 			a.At.Compare(b.At), strings.Compare(a.Status, b.Status), strings.Compare(a.Reason, b.Reason))
 	})
 	return c.doc, nil
+}
+
+func compareInside(a, b *Inside) int {
+	if a == nil || b == nil {
+		return cmp.Compare(btoi(a != nil), btoi(b != nil))
+	}
+	return cmp.Or(strings.Compare(a.Application, b.Application), strings.Compare(a.Component, b.Component))
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // RefusedCount is how many statements do not count.

@@ -99,7 +99,9 @@ func TestOpenVEX(t *testing.T) {
 		{"an_empty_product", openvexStatement("CVE-2026-0001", notAffected, `{}`), "CVE-2026-0001", libssl, false, noProduct},
 		{"an_empty_component", openvexStatement("CVE-2026-0001", notAffected, `{"@id": "`+oci+`", "subcomponents": [{}]}`), "CVE-2026-0001", libssl, false, looseComponent},
 		{"an_image_as_component", openvexStatement("CVE-2026-0001", notAffected, product(oci, oci)), "CVE-2026-0001", libssl, false, looseComponent},
-		{"package_with_components", openvexStatement("CVE-2026-0001", notAffected, product("pkg:golang/example.com/app@v1", libssl)), "CVE-2026-0001", libssl, false, nestedProduct},
+		{"package_with_components", openvexStatement("CVE-2026-0001", notAffected, product("pkg:golang/example.com/app@v1", libssl)), "CVE-2026-0001", libssl, false, ""},
+		{"package_of_a_distribution_with_components", openvexStatement("CVE-2026-0001", notAffected, product("pkg:apk/wolfi/git@2.38.1", libssl)), "CVE-2026-0001", libssl, false, nestedProduct},
+		{"package_without_version_with_components", openvexStatement("CVE-2026-0001", notAffected, product("pkg:golang/example.com/app", libssl)), "CVE-2026-0001", libssl, false, looseProduct},
 		{"no_vulnerability", openvexStatement("", notAffected, product(oci, libssl)), "", libssl, false, noVulnerability},
 		{"no_justification", `{"vulnerability": {"name": "CVE-2026-0001"}, "status": "not_affected", "products": [` + product(oci, libssl) + `]}`, "CVE-2026-0001", libssl, false, noJustification},
 		{"a_justification_of_its_own", `{"vulnerability": {"name": "CVE-2026-0001"}, "status": "not_affected", "justification": "trust_me", "products": [` + product(oci, libssl) + `]}`, "CVE-2026-0001", libssl, false, noJustification},
@@ -333,7 +335,13 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, s := range doc.Statements {
-			if p, ok := parsePURL(s.Component); s.hides() && (!ok || s.Digest == "" && !p.versioned()) {
+			component, versioned := s.Component, s.Digest != ""
+			if s.Inside != nil {
+				component = s.Inside.Component
+				app, _ := parsePURL(s.Inside.Application)
+				versioned = app.versioned()
+			}
+			if p, ok := parsePURL(component); s.hides() && (!ok || !versioned && !p.versioned()) {
 				t.Errorf("a statement about %+v counts", s)
 			}
 		}
