@@ -264,7 +264,18 @@ func (s *site) keepIn(r records) { s.Records, s.standing.Records = r, r }
 
 // sweeper goes over the digests that are listed.
 func (s *site) sweeper(digests standing.Digests) *standing.Sweeper {
-	return standing.NewSweeper(s.standing, standing.SweepOptions{Digests: digests, Scheduler: s.sweeping, Quota: s.Quota})
+	return standing.NewSweeper(s.standing, standing.SweepOptions{Digests: digests, Scheduler: s.sweeping, Quota: s.Quota, Marks: s.marks()})
+}
+
+// marks are those of the store that the site sweeps in, counted where that is.
+func (s *site) marks() func(context.Context, []gate.Digest) (map[gate.Digest]gate.Mark, error) {
+	type marking interface {
+		Marks(context.Context, []gate.Digest) (map[gate.Digest]gate.Mark, error)
+	}
+	if m, ok := s.sweeping.(marking); ok {
+		return m.Marks
+	}
+	return s.store.Marks
 }
 
 // push puts a small image into the registry.

@@ -68,6 +68,10 @@ func (c *storeCalls) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadR
 	return c.called("Read").Read(ctx, req)
 }
 
+func (c *storeCalls) Marks(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Mark, error) {
+	return c.called("Marks").Marks(ctx, digests)
+}
+
 func (c *storeCalls) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
 	return c.called("Inventory").Inventory(ctx, d)
 }

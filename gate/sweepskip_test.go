@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,7 +57,7 @@ func (s *site) settled(n int) (all listed, e *holding, sweeper *standing.Sweeper
 		return names
 	}
 	sweeper = standing.NewSweeper(s.standing, standing.SweepOptions{
-		Digests: all, Scheduler: s.sweeping, Quota: s.Quota,
+		Digests: all, Scheduler: s.sweeping, Quota: s.Quota, Marks: s.marks(),
 		Tags: func(context.Context, []gate.Digest) (map[gate.Digest][]gate.TagKey, error) { return tags, nil },
 	})
 	if swept := s.rematch(sweeper); swept.Matched != n || swept.Failed != 0 {
@@ -66,20 +67,32 @@ func (s *site) settled(n int) (all listed, e *holding, sweeper *standing.Sweeper
 	return all, e, sweeper, tags
 }
 
-// TestSweepSkipsWhatCannotHaveChanged: a sweep with nothing new reads records, a page
-// in a call, and that is all.
+// TestSweepSkipsWhatCannotHaveChanged: the first sweep with nothing new reads records, a
+// page in a call, and later ones only marks.
 func TestSweepSkipsWhatCannotHaveChanged(t *testing.T) {
 	onBothStores(t, func(t *testing.T, s *site) {
 		c := s.counted()
 		all, e, sweeper, _ := s.settled(4)
-		s.clock.Advance(59 * time.Minute)
-		c.take()
-		swept := s.rematch(sweeper)
-		if swept.Skipped != len(all) || swept.Evaluated != 0 || swept.Seen != len(all) || e.evaluated.Load() != 0 {
-			t.Errorf("%+v with %d evaluations, want all skipped", swept, e.evaluated.Load())
+		for _, want := range []string{"Marks Read ChargesOf", "Marks ChargesOf", "Marks ChargesOf"} {
+			s.clock.Advance(19 * time.Minute)
+			c.take()
+			swept := s.rematch(sweeper)
+			if swept.Skipped != len(all) || swept.Evaluated != 0 || swept.Seen != len(all) || e.evaluated.Load() != 0 {
+				t.Errorf("%+v with %d evaluations, want all skipped", swept, e.evaluated.Load())
+			}
+			if calls := strings.Join(c.take(), " "); calls != want {
+				t.Errorf("the store was called: %s, want %s", calls, want)
+			}
 		}
-		if calls := strings.Join(c.take(), " "); calls != "Read ChargesOf" {
-			t.Errorf("the store was called: %s", calls)
+		s.clock.Advance(3 * time.Minute) // what is evaluated and comes out the same is not written
+		s.rematch(sweeper)
+		s.clock.Advance(19 * time.Minute)
+		c.take()
+		if swept := s.rematch(sweeper); swept.Skipped != len(all) {
+			t.Errorf("%+v, want all skipped", swept)
+		}
+		if calls := strings.Join(c.take(), " "); calls != "Marks" { // analysed more than an hour ago
+			t.Errorf("after an evaluation that changed nothing the store was called: %s", calls)
 		}
 	})
 }
@@ -97,6 +110,15 @@ func TestSweepEvaluatesWhatMayHaveChanged(t *testing.T) {
 		},
 		"other_policies": func(_ *site, _ gate.Digest, e *holding, _ map[gate.Digest][]gate.TagKey) {
 			e.revision = "sha256:other"
+		},
+		"another_host": func(s *site, _ gate.Digest, _ *holding, _ map[gate.Digest][]gate.TagKey) {
+			list := slices.Clone(s.standing.Registries.All())
+			list[0].Host = "other.invalid"
+			with, err := gate.NewRegistries(list)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.standing.Registries.Replace(with)
 		},
 		"a_tag": func(_ *site, d gate.Digest, _ *holding, tags map[gate.Digest][]gate.TagKey) {
 			tags[d] = []gate.TagKey{{Location: loc, Tag: "latest"}}
@@ -129,18 +151,25 @@ func TestSweepEvaluatesWhatMayHaveChanged(t *testing.T) {
 			e.holds = 0
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t, month(0))
-			all, e, sweeper, tags := s.settled(1)
-			change(s, all[0], e, tags)
-			if swept := s.rematch(sweeper); swept.Evaluated != 1 || e.evaluated.Load() == 0 {
-				t.Errorf("%+v, want it evaluated", swept)
-			}
-			swept := s.rematch(sweeper)
-			if want := e.holds > 0; swept.Skipped == 1 != want {
-				t.Errorf("the sweep after it: %+v, skipped %t", swept, want)
-			}
-		})
+		run := func(name string, marked bool) {
+			t.Run(name, func(t *testing.T) {
+				s := newSite(t, month(0))
+				all, e, sweeper, tags := s.settled(1)
+				if marked {
+					s.rematch(sweeper) // it is known by its mark from now on
+				}
+				change(s, all[0], e, tags)
+				if swept := s.rematch(sweeper); swept.Evaluated != 1 || e.evaluated.Load() == 0 {
+					t.Errorf("%+v, want it evaluated", swept)
+				}
+				swept := s.rematch(sweeper)
+				if want := e.holds > 0; swept.Skipped == 1 != want {
+					t.Errorf("the sweep after it: %+v, skipped %t", swept, want)
+				}
+			})
+		}
+		run(name, false)
+		run(name+"_known_by_its_mark", true)
 	}
 	t.Run("a_new_generation", func(t *testing.T) {
 		s := newSite(t, month(0))

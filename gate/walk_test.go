@@ -102,17 +102,17 @@ func TestStoreCalls(t *testing.T) {
 
 		sweeper := s.sweeper(listed{d})
 		s.rematch(sweeper)
-		check("a sweep of a digest with nothing new", strings.Join(c.take(), " "), "Read ChargesOf")
+		check("a sweep of a digest with nothing new", strings.Join(c.take(), " "), "Marks Read ChargesOf")
 		s.clock.Advance(time.Minute)
 		s.matcher.activate(2)
 		s.rematch(sweeper)
 		check("a sweep of a digest after a new generation", strings.Join(c.take(), " "),
-			"Read ChargesOf Inventory Findings PUTFINDINGS")
+			"Marks Read ChargesOf Inventory Findings PUTFINDINGS")
 		s.clock.Advance(time.Minute)
 		s.matcher.bad[d] = gate.SeverityCritical
 		s.matcher.activate(3)
 		s.rematch(sweeper)
 		check("a sweep of a digest whose verdict changes", strings.Join(c.take(), " "),
-			"Read ChargesOf Inventory Findings PUTFINDINGS PUTVERDICTS")
+			"Marks Read ChargesOf Inventory Findings PUTFINDINGS PUTVERDICTS")
 	})
 }

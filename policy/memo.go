@@ -86,7 +86,8 @@ func (s *activeSet) key(q *gate.Question, own origin, t Tables, j *joint) memoKe
 	s.visible.writeImage(w, &q.Record)
 	*w = append(*w, j.sum[:]...)
 	s.visible.writeQuestion(w, q, own)
-	s.visible.writeTables(w, t, &q.Record, q.Now)
+	i := &q.Record.Summary.Inventory
+	s.visible.writeTables(w, t, i.Family, i.Release, q.Record.InventorySummarized(), q.Now)
 	key := memoKey(sha256.Sum256(*w))
 	rooms.Put(w)
 	return key

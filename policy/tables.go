@@ -149,8 +149,9 @@ func endOf(t Tables, family, release string, now time.Time) (e gate.EndOfLife, s
 	return e, "supported"
 }
 
-// writeTables writes down what rules see of the tables that is not of findings.
-func (v *visible) writeTables(w *written, t Tables, r *gate.Record, now time.Time) {
+// writeTables writes down what rules see of the tables that is not of findings, for an image
+// of a release; known is false when its record does not say which.
+func (v *visible) writeTables(w *written, t Tables, family, release string, known bool, now time.Time) {
 	for _, k := range gate.TableKinds() {
 		if !v.tables.states[k] && !v.tables.ages[k] {
 			continue
@@ -160,12 +161,12 @@ func (v *visible) writeTables(w *written, t Tables, r *gate.Record, now time.Tim
 		w.text(string(table.Content))
 		w.time(table.UpdatedAt)
 	}
-	switch i := &r.Summary.Inventory; {
+	switch {
 	case !v.tables.eol:
-	case !r.InventorySummarized():
+	case !known:
 		w.text(string(tableOf(t, gate.TableEOL).Content))
 	default:
-		e, state := endOf(t, i.Family, i.Release, now)
+		e, state := endOf(t, family, release, now)
 		w.text(e.Product)
 		w.text(e.Release)
 		w.text(state)
@@ -189,11 +190,12 @@ func (v *visible) tablesTurn(t Tables, family, release string, now time.Time) (p
 	return p
 }
 
-// Ends names what the rules see of the end of life of the release of an image, at a time.
-// Together with [Engine.Joins] it says which decisions a change of tables concerns.
-func (e *Engine) Ends(r *gate.Record, now time.Time) string {
+// Ends names what the rules see of the end of life of a release, at a time; known is false
+// when the record of the image does not say which it is. Together with [Engine.Joins] it
+// says which decisions a change of tables concerns.
+func (e *Engine) Ends(family, release string, known bool, now time.Time) string {
 	set, t := e.active.Load(), e.joinedTables()
 	var w written
-	set.visible.writeTables(&w, t, r, now)
+	set.visible.writeTables(&w, t, family, release, known, now)
 	return string(w)
 }

@@ -35,6 +35,12 @@ type Store interface {
 	// trip; it is all that a warm admission costs. The parts are each
 	// consistent, not one snapshot.
 	Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResult, error)
+	// Marks returns the marks of digests, see gate.Mark: the cheap way to see that what Read
+	// gave before still stands. A digest that is unknown has none, and one whose record
+	// cannot be read need not have one. A mark is not older than what was acknowledged
+	// before the call; one that is made while the record is written may stand for a state
+	// that never was, and then is no later mark.
+	Marks(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Mark, error)
 	// Sight records what was found of a digest: what PutManifest, AddLocation, PutTag of
 	// each tag and Enqueue do, in this order. It is one call so that a store can make it
 	// in one commit or in few round trips; a caller cannot rely on that. When it fails,

@@ -34,6 +34,7 @@ func figures() []figure {
 	return []figure{
 		{"memory", true, (*bench).memory},
 		{"settle", true, (*bench).settle},
+		{"periodic", true, (*bench).periodic},
 		{"reviews", true, (*bench).reviews},
 		{"search", true, (*bench).search},
 		{"difference", true, (*bench).difference},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -42,7 +43,7 @@ func (s *site) serve(ctx context.Context, roles string, more ...string) (*server
 		return nil, err
 	}
 	srv := &server{log: newJournal(), addresses: map[string]string{}, dir: filepath.Join(s.dir, "data")}
-	cmd := exec.Command(s.program, "serve", "-c", config, "--log-format", "json")
+	cmd := exec.Command(s.program, "serve", "-c", config, "--log-format", "json", "--log-level", cmp.Or(s.logLevel, "info"))
 	cmd.Env = append(os.Environ(), "DIGESTGATE_ANALYZER="+s.analyzer)
 	var err error
 	if srv.process, err = start("digestgate serve", cmd, srv.log.add); err != nil {

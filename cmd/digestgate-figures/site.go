@@ -39,6 +39,7 @@ type site struct {
 	store                  store.Config
 	pushHost               string // of the registry that tags are resolved in, "" for none
 	redis                  *process
+	logLevel               string  // of the servers, "" for info
 	server                 *server // that several figures share; nil while none does
 	out                    io.Writer
 }

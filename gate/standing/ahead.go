@@ -48,10 +48,10 @@ func (a *Ahead) Load(ctx context.Context, dir string, g gate.Generation) error {
 // lift waits for a lift until ctx ends, also where that is to be made behind another one:
 // which is waited for with no end, because another process may be at it.
 func (a *Ahead) lift(ctx context.Context, g gate.Generation) {
-	made := make(chan struct{})
-	go func() {
+	made, lift := make(chan struct{}), a.Lift
+	go func() { // which may begin after this call has ended
 		defer close(made)
-		_ = a.Lift(ctx, g) // who sweeps says why there is none
+		_ = lift(ctx, g) // who sweeps says why there is none
 	}()
 	select {
 	case <-made:

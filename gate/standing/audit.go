@@ -2,6 +2,7 @@ package standing
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -40,37 +41,52 @@ func (a *audits) end(err error) {
 // of a shared store may have lost it while the record, which is located elsewhere,
 // survived (DESIGN.md §5 rule 6). Without it a forced analysis would charge the digest a
 // second time, in another period. A look that fails is repeated by the next sweep.
-func (a *audits) page(ctx context.Context, read []gate.Known, swept *Swept) {
-	var records []gate.Record
-	var digests []gate.Digest
-	for _, k := range read {
-		if rec := k.Record; rec.InventoryID != "" && (a.all || a.began.Sub(rec.AnalyzedAt).Abs() < auditFresh) {
-			records, digests = append(records, rec), append(digests, rec.Digest)
-		}
-	}
-	if len(digests) == 0 {
+func (a *audits) page(ctx context.Context, list []audited, swept *Swept) {
+	list = slices.DeleteFunc(list, func(x audited) bool { return !a.all && a.began.Sub(x.at).Abs() >= auditFresh })
+	if len(list) == 0 {
 		return
 	}
+	digests := make([]gate.Digest, len(list))
+	for i, x := range list {
+		digests[i] = x.digest
+	}
 	charges, err := a.o.Scheduler.ChargesOf(ctx, digests)
-	for _, rec := range records {
-		if err == nil && !charges[rec.Digest].Served {
-			err = a.restore(ctx, rec, swept)
+	for _, x := range list {
+		if err == nil && !charges[x.digest].Served {
+			err = a.restore(ctx, x, swept)
 		}
 		if err != nil {
 			a.failed = true
 			swept.Failed++
-			a.standing.Log.Warn("sweeping a digest", "digest", rec.Digest, "error", err)
+			a.standing.Log.Warn("sweeping a digest", "digest", x.digest, "error", err)
 			return // the store answers no better for the others
 		}
 	}
 }
 
-func (a *audits) restore(ctx context.Context, rec gate.Record, swept *Swept) error {
-	at := rec.AnalyzedAt
+// audited is an analysed digest, and when that was; zero where it is not known.
+type audited struct {
+	digest gate.Digest
+	at     time.Time
+}
+
+// auditedOf are those of a list that are analysed.
+func auditedOf(list []seen) []audited {
+	analysed := make([]audited, 0, len(list))
+	for i := range list {
+		if rec := &list[i].Record; rec.InventoryID != "" {
+			analysed = append(analysed, audited{rec.Digest, rec.AnalyzedAt})
+		}
+	}
+	return analysed
+}
+
+func (a *audits) restore(ctx context.Context, x audited, swept *Swept) error {
+	at := x.at
 	if at.IsZero() {
 		at = a.standing.Now()
 	}
-	added, err := a.o.Scheduler.Restore(ctx, rec.Digest, a.o.Quota.Period(at).Key, at)
+	added, err := a.o.Scheduler.Restore(ctx, x.digest, a.o.Quota.Period(at).Key, at)
 	if added {
 		swept.Charged++
 	}

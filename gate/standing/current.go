@@ -167,6 +167,10 @@ func (c *Current) rematch(ctx context.Context) {
 		c.Log.Info("stored images matched again", "images", swept.Seen, "matched", swept.Matched, "failed", swept.Failed,
 			"charged", swept.Charged, "duration", time.Since(started).Round(time.Millisecond))
 	}
+	if err == nil && here {
+		c.Log.Debug("stored images looked at", "images", swept.Seen, "skipped", swept.Skipped, "evaluated", swept.Evaluated,
+			"matched", swept.Matched, "duration", time.Since(started).Round(time.Millisecond))
+	}
 	// What is new has its verdicts by now; nobody waits for this one.
 	if err == nil && here {
 		c.fullSweep(ctx)

@@ -66,15 +66,15 @@ func (s *Sweeper) Verify(ctx context.Context) (Swept, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sweep(ctx, task{
-		page: func(_ context.Context, read []gate.Known, _ *Swept) ([]gate.Known, error) {
+		page: func(_ context.Context, list []seen, _ *Swept) ([]seen, error) {
 			g, _ := s.standing.Matcher.Generation()
-			return slices.DeleteFunc(read, func(k gate.Known) bool { return !s.standing.lifted(&k.Record, g) }), nil
+			return slices.DeleteFunc(list, func(k seen) bool { return !s.standing.lifted(&k.Record, g) }), nil
 		},
 		visit: s.verify,
 	})
 }
 
-func (s *Sweeper) verify(ctx context.Context, k gate.Known, swept *Swept) error {
+func (s *Sweeper) verify(ctx context.Context, k seen, swept *Swept) error {
 	p := s.standing
 	d := k.Record.Digest
 	inv, err := p.Records.Inventory(ctx, d)
@@ -101,7 +101,7 @@ func (s *Sweeper) verify(ctx context.Context, k gate.Known, swept *Swept) error 
 	}
 	p.Lifts.drop(k.Record.FindingsID)
 	k.Inventory, k.Findings = inv, stored
-	return p.Match(ctx, k, gate.Occasion{Event: gate.EventRescan})
+	return p.Match(ctx, k.Known, gate.Occasion{Event: gate.EventRescan})
 }
 
 // sameFindings compares what two matches of one inventory found.

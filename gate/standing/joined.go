@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"time"
-
-	"github.com/digestgate/digestgate/gate"
 )
 
 // Joined are the tables that are joined to findings when policies are evaluated: EPSS,
@@ -24,17 +22,9 @@ type Joined interface {
 // ending is an Evaluator whose policies may look at the end of life of the release of an
 // image, or at the tables themselves.
 type ending interface {
-	// Ends names what the policies see of both at a time.
-	Ends(rec *gate.Record, now time.Time) string
-}
-
-// shortHash is the beginning of the hash in an id of findings, 0 for none.
-func shortHash(id string) uint64 {
-	hash, ok := gate.Digest(id).Hash()
-	if !ok {
-		return 0
-	}
-	return FindingsHash(hash)
+	// Ends names what the policies see of both at a time; known is false when the record
+	// does not say which release it is.
+	Ends(family, release string, known bool, now time.Time) string
 }
 
 // FindingsHash is how [Joined] names findings whose id has a hash.
@@ -60,7 +50,7 @@ func (k *kept) retain(stands func(digest [32]byte, findings uint64) bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for key, h := range k.held {
-		if !stands(key, h.findings) {
+		if !stands(key, h.marked.of.findings.short()) {
 			delete(k.held, key)
 		}
 	}

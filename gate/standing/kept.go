@@ -1,7 +1,6 @@
 package standing
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -11,9 +10,9 @@ import (
 )
 
 // kept remembers of each digest from what its standing verdicts follow, and until when
-// they do: a sweep then reads the record and evaluates nothing. It is in memory, about
-// 100 bytes for a digest, and is built again by the first sweep after a start. It is safe
-// for concurrent use.
+// they do: a sweep then asks for the mark of what is stored, reads nothing and evaluates
+// nothing. It is in memory, about 250 bytes for a digest, and is built again by the first
+// sweep after a start. It is safe for concurrent use.
 type kept struct {
 	mu   sync.Mutex
 	seed maphash.Seed
@@ -26,8 +25,8 @@ type kept struct {
 type holding struct {
 	sum       uint64 // of all that its verdicts follow from, and of them; see sum
 	at, until int64  // Unix nanoseconds; they hold from the one to just before the other
-	findings  uint64 // the beginning of the hash of the findings; see shortHash
 	round     uint32 // that has seen it last
+	marked    marked
 }
 
 // keptMost is how long verdicts are kept at most, whatever the evaluator says.
@@ -43,6 +42,7 @@ type world struct {
 	generation gate.Generation
 	loaded     bool
 	matcher    string
+	registries string // which has which host
 	// tables are what is joined to findings. They are not in the sums: what a change of them
 	// touches is forgotten, see [Joined].
 	tables string
@@ -57,7 +57,7 @@ type seeing interface {
 }
 
 func (s *Standing) world() world {
-	w := world{revision: s.Evaluator.Revision(), matcher: s.Matcher.Version()}
+	w := world{revision: s.Evaluator.Revision(), matcher: s.Matcher.Version(), registries: s.hosts()}
 	w.generation, w.loaded = s.Matcher.Generation()
 	if s.Joined != nil {
 		w.tables = s.Joined.Revision()
@@ -92,46 +92,54 @@ func (k *kept) forget() {
 	k.held = nil
 }
 
-// may reports whether a digest may hold at now, which its sum then says.
-func (k *kept) may(d gate.Digest, now time.Time) bool {
-	key, ok := d.Hash()
-	if !ok {
-		return false
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	h, there := k.held[key]
-	if !there {
-		return false
-	}
-	h.round = k.round
-	k.held[key] = h
+// holds reports whether a digest is held at now.
+func (h *holding) holds(now time.Time) bool {
 	return now.UnixNano() >= h.at && now.UnixNano() < h.until
 }
 
-// holds reports whether the sum is the one that the verdicts of a digest follow from.
-func (k *kept) holds(d gate.Digest, sum uint64) bool {
+// look returns what is held of digests, and notes that a sweep has seen them.
+func (k *kept) look(digests []gate.Digest) map[gate.Digest]holding {
+	list := make(map[gate.Digest]holding, len(digests))
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, d := range digests {
+		key, ok := d.Hash()
+		if !ok {
+			continue
+		}
+		if h, there := k.held[key]; there {
+			h.round = k.round
+			k.held[key], list[d] = h, h
+		}
+	}
+	return list
+}
+
+// mark notes by which marks what is held of a digest can be known again.
+func (k *kept) mark(d gate.Digest, sum uint64, m marked) {
 	key, _ := d.Hash()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.held[key].sum == sum
+	if h, there := k.held[key]; there && h.sum == sum {
+		h.marked = m
+		k.held[key] = h
+	}
 }
 
-// put keeps the verdicts of a digest, which were evaluated at a time. A zero until
-// keeps nothing: the evaluator does not know how long they hold.
-func (k *kept) put(d gate.Digest, sum uint64, at, until time.Time, findings string) {
+// put keeps the verdicts of a digest. A zero until keeps nothing: the evaluator does not
+// know how long they hold.
+func (k *kept) put(d gate.Digest, h holding) {
 	key, ok := d.Hash()
-	if most := at.Add(keptMost); until.After(most) {
-		until = most
-	}
+	h.until = min(h.until, h.at+int64(keptMost))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
 	case !ok || k.held == nil:
-	case !until.After(at):
+	case h.until <= h.at:
 		delete(k.held, key)
 	default:
-		k.held[key] = holding{sum: sum, at: at.UnixNano(), until: until.UnixNano(), findings: shortHash(findings), round: k.round}
+		h.round = k.round
+		k.held[key] = h
 	}
 }
 
@@ -139,26 +147,14 @@ func (k *kept) put(d gate.Digest, sum uint64, at, until time.Time, findings stri
 // the time, and of the verdicts that stand: a verdict that another process or an
 // attacker has put there since is evaluated again. tags are those that name the digest.
 func (s *Standing) sum(seed maphash.Seed, w world, rec *gate.Record, tags []gate.TagKey) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	number := func(n int64) {
-		var b [8]byte
-		binary.LittleEndian.PutUint64(b[:], uint64(n))
-		h.Write(b[:])
-	}
-	text := func(list ...string) {
-		for _, t := range list {
-			number(int64(len(t)))
-			h.WriteString(t)
-		}
-	}
-	text(w.revision, w.sees, string(w.generation.Content), w.matcher)
-	number(w.generation.Number)
-	number(w.generation.UpdatedAt.UnixNano())
+	h := newSummed(seed)
+	number, text := h.number, h.text
+	h.world(w)
 	text(string(rec.Manifest.Kind), rec.Manifest.Unassessable, rec.InventoryID, rec.FindingsID, rec.FindingsOf, string(rec.Advisories), rec.Matcher)
 	number(rec.Generation)
 	if e, ok := s.Evaluator.(ending); ok {
-		text(e.Ends(rec, s.Now()))
+		i := &rec.Summary.Inventory
+		text(e.Ends(i.Family, i.Release, rec.InventorySummarized(), s.Now()))
 	}
 	for i := range rec.Locations {
 		l := &rec.Locations[i]
@@ -169,6 +165,10 @@ func (s *Standing) sum(seed maphash.Seed, w world, rec *gate.Record, tags []gate
 		text(l.Registry, l.Repository, host)
 		text(string(l.Verdict.Outcome), string(l.Verdict.Code), l.Verdict.PolicyRevision)
 		number(l.Verdict.EvaluatedAt.UnixNano())
+		for _, r := range l.Verdict.Reasons {
+			text(string(r.Action), string(r.Code), r.Rule, r.Msg)
+			text(r.Findings...)
+		}
 		for _, t := range tags {
 			if t.Location == l.Location {
 				text(t.Tag)
@@ -184,6 +184,7 @@ type renewal struct {
 	tags      []gate.TagKey // that were known to name the digest
 	at, until time.Time     // the verdicts hold from the one to just before the other
 	revisions []string      // of the policies that answered
+	wrote     bool          // something was written of them
 }
 
 // by reports whether all verdicts are by one revision of the policies.

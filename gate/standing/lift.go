@@ -79,18 +79,19 @@ func liftedTo(g gate.Generation) liftGeneration { return liftGeneration{g.Number
 // Hold reports whether findings with this id, which a record names as those of its
 // inventory, are also what a match with generation g by this matcher gives.
 func (l *Lifts) Hold(findingsID string, g gate.Generation, matcher string) bool {
+	key, ok := findingsKeyOf(findingsID)
+	return ok && l.holds(key, g, matcher)
+}
+
+func (l *Lifts) holds(key findingsKey, g gate.Generation, matcher string) bool {
 	if l == nil {
 		return false
 	}
-	if key, ok := findingsKeyOf(findingsID); ok && l.same.has(key, g, matcher) {
+	if l.same.has(key, g, matcher) {
 		return true
 	}
 	one := l.of(g, matcher)
-	if one == nil {
-		return false
-	}
-	key, ok := findingsKeyOf(findingsID)
-	return ok && one.findings.has(key)
+	return one != nil && one.findings.has(key)
 }
 
 // Replaced reports whether the findings that a record names were those of its image in

@@ -105,6 +105,17 @@ func (r *rewound) Read(ctx context.Context, req gate.ReadRequest) (gate.ReadResu
 	return res, err
 }
 
+// Marks says that those are other records.
+func (r *rewound) Marks(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Mark, error) {
+	marks, err := r.Store.Marks(ctx, digests)
+	for d := range marks {
+		if _, ok := r.old[d]; ok {
+			marks[d]++
+		}
+	}
+	return marks, err
+}
+
 func (r *rewound) Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error) {
 	if old, ok := r.old[d]; ok {
 		return old.inventory, nil
@@ -541,7 +552,7 @@ func TestVerify(t *testing.T) {
 		w.no(w.lifter.Lift(ctx))
 		before := w.take(plain)
 		registry := prometheus.NewRegistry()
-		sweeper := standing.NewSweeper(w.maker, standing.SweepOptions{Digests: w.catalog, Scheduler: s, Metrics: standing.NewMetrics(registry, w.maker.Lifts)})
+		sweeper := standing.NewSweeper(w.maker, standing.SweepOptions{Digests: w.catalog, Scheduler: s, Marks: w.store.Marks, Metrics: standing.NewMetrics(registry, w.maker.Lifts)})
 		swept, err := sweeper.Verify(ctx)
 		w.no(err)
 		if swept.Matched != 2 || swept.Missed != 1 || swept.Failed != 0 {
@@ -680,7 +691,7 @@ func TestSweep_untouched(t *testing.T) {
 		}
 		quota, err := gate.NewQuota(gate.QuotaConfig{Period: "none", TimeZone: "UTC"})
 		w.no(err)
-		sweeper := standing.NewSweeper(w.maker, standing.SweepOptions{Digests: w.catalog, Scheduler: s, Quota: quota})
+		sweeper := standing.NewSweeper(w.maker, standing.SweepOptions{Digests: w.catalog, Scheduler: s, Quota: quota, Marks: w.store.Marks})
 		sweep := func(when string, want ...gate.Digest) {
 			t.Helper()
 			w.no(w.catalog.CatchUp(ctx))

@@ -238,6 +238,7 @@ func (s *Standing) evaluate(ctx context.Context, k *gate.Known, o gate.Occasion,
 		basis := k.Record.Basis()
 		basis.Event = o.Event
 		writing(ctx, func() { replaced, err = s.Records.PutVerdicts(ctx, k.Record.Digest, basis, changed) })
+		renewed.wrote = true
 		c.Verdicts, c.MoreVerdicts = gate.VerdictChanges(replaced, changed)
 		k.Record.Locations = withVerdicts(k.Record.Locations, changed)
 	}

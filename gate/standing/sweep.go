@@ -2,8 +2,6 @@ package standing
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -84,7 +82,7 @@ type Scheduler interface {
 	Restore(ctx context.Context, d gate.Digest, period string, at time.Time) (added bool, err error)
 }
 
-// SweepOptions say what is swept; all but Asked, Tags and Metrics are needed.
+// SweepOptions say what is swept; all but Asked, Tags, Marks and Metrics are needed.
 type SweepOptions struct {
 	Digests   Digests
 	Scheduler Scheduler
@@ -101,6 +99,9 @@ type SweepOptions struct {
 	// what [Standing.Tags] lists of each location, of many digests at once. nil lists
 	// none. Errors end the sweep.
 	Tags func(ctx context.Context, digests []gate.Digest) (map[gate.Digest][]gate.TagKey, error)
+	// Marks returns the marks of digests; see store.Store. nil has none, so that every
+	// record is read. Errors end the sweep.
+	Marks func(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Mark, error)
 }
 
 // NewSweeper makes a sweeper over what is listed.
@@ -131,9 +132,12 @@ func (s *Sweeper) rematch(ctx context.Context, all bool) (Swept, error) {
 	s.kept.begin()
 	audits := s.audits()
 	swept, err := s.sweep(ctx, task{
-		page: func(ctx context.Context, read []gate.Known, swept *Swept) ([]gate.Known, error) {
-			audits.page(ctx, read, swept)
-			return s.unsettled(ctx, read, swept)
+		skim: func(ctx context.Context, digests []gate.Digest, swept *Swept) ([]gate.Digest, map[gate.Digest]gate.Mark, error) {
+			return s.unread(ctx, digests, audits, swept)
+		},
+		page: func(ctx context.Context, list []seen, swept *Swept) ([]seen, error) {
+			audits.page(ctx, auditedOf(list), swept)
+			return s.unsettled(ctx, list, swept)
 		},
 		visit: s.renew,
 	})
@@ -144,26 +148,31 @@ func (s *Sweeper) rematch(ctx context.Context, all bool) (Swept, error) {
 // unsettled leaves out the digests whose verdicts cannot have changed: their findings
 // are current, nothing is different of all that the verdicts follow from, and the time
 // has not come at which it alone may change one.
-func (s *Sweeper) unsettled(ctx context.Context, read []gate.Known, swept *Swept) ([]gate.Known, error) {
+func (s *Sweeper) unsettled(ctx context.Context, list []seen, swept *Swept) ([]seen, error) {
 	p := s.standing
 	now, world := p.Now(), p.world()
-	may := map[gate.Digest]bool{}
-	for i := range read {
-		if rec := &read[i].Record; rec.InventoryID != "" && !p.outdated(*rec) && s.kept.may(rec.Digest, now) {
-			may[rec.Digest] = true
+	digests := make([]gate.Digest, len(list))
+	for i := range list {
+		digests[i] = list[i].Record.Digest
+	}
+	held := s.kept.look(digests)
+	for i := range list {
+		rec := &list[i].Record
+		if h := held[rec.Digest]; rec.InventoryID == "" || !h.holds(now) || p.outdated(*rec) {
+			delete(held, rec.Digest)
 		}
 	}
-	tags := map[gate.Digest][]gate.TagKey{}
-	if len(may) > 0 && s.o.Tags != nil {
-		var err error
-		if tags, err = s.o.Tags(ctx, slices.Collect(maps.Keys(may))); err != nil {
-			return nil, err
-		}
+	tags, err := s.tagsOf(ctx, held)
+	if err != nil {
+		return nil, err
 	}
-	left := read[:0]
-	for _, k := range read {
+	here := p.surroundings(s.kept.seed, world, now)
+	left := list[:0]
+	for _, k := range list {
 		d := k.Record.Digest
-		if may[d] && s.kept.holds(d, p.sum(s.kept.seed, world, &k.Record, tags[d])) {
+		h, may := held[d]
+		if may && h.sum == p.sum(s.kept.seed, world, &k.Record, tags[d]) {
+			s.kept.mark(d, h.sum, here.mark(&k.Record, k.mark, tags[d]))
 			swept.Skipped++
 			continue
 		}
@@ -173,7 +182,7 @@ func (s *Sweeper) unsettled(ctx context.Context, read []gate.Known, swept *Swept
 }
 
 // renew matches one digest if its findings are outdated, and evaluates its verdicts.
-func (s *Sweeper) renew(ctx context.Context, k gate.Known, swept *Swept) error {
+func (s *Sweeper) renew(ctx context.Context, k seen, swept *Swept) error {
 	p := s.standing
 	o := gate.Occasion{Event: gate.EventRescan}
 	before := p.world()
@@ -182,15 +191,23 @@ func (s *Sweeper) renew(ctx context.Context, k gate.Known, swept *Swept) error {
 	if p.outdated(k.Record) {
 		swept.Matched++
 		s.busy.begin()
-		r, err = p.matchAll(ctx, k, o, nil)
+		r, err = p.matchAll(ctx, k.Known, o, nil)
 	} else {
 		swept.Evaluated++
-		r, err = p.evaluateAll(ctx, k, o)
+		r, err = p.evaluateAll(ctx, k.Known, o)
 	}
-	if err == nil && r.record.InventoryID != "" && r.by(before.revision) && p.world() == before {
-		s.kept.put(k.Record.Digest, p.sum(s.kept.seed, before, &r.record, r.tags), r.at, r.until, r.record.FindingsID)
+	if err != nil || r.record.InventoryID == "" || !r.by(before.revision) || p.world() != before {
+		return err
 	}
-	return err
+	if r.wrote || r.record.Version != k.Record.Version {
+		k.mark = 0 // that of what was read
+	}
+	h := holding{sum: p.sum(s.kept.seed, before, &r.record, r.tags), at: r.at.UnixNano()}
+	if h.marked = p.surroundings(s.kept.seed, before, r.at).mark(&r.record, k.mark, r.tags); !r.until.IsZero() {
+		h.until = r.until.UnixNano()
+	}
+	s.kept.put(k.Record.Digest, h)
+	return nil
 }
 
 // Reanalyze queues the analysis of every digest whose inventory was made by another
@@ -200,7 +217,7 @@ func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
 	p := s.standing
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sweep(ctx, task{visit: func(ctx context.Context, k gate.Known, swept *Swept) error {
+	return s.sweep(ctx, task{visit: func(ctx context.Context, k seen, swept *Swept) error {
 		rec := k.Record
 		if rec.AnalyzerSet == set {
 			return nil

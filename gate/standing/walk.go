@@ -27,18 +27,27 @@ const writersEach = 32
 
 // task is what a sweep does with the digests.
 type task struct {
-	// page is called with digests that were read together, by one goroutine, and returns
+	// skim, unless nil, is called with the digests of a page, and returns those that have
+	// to be read, and the marks that they have.
+	skim func(ctx context.Context, digests []gate.Digest, swept *Swept) ([]gate.Digest, map[gate.Digest]gate.Mark, error)
+	// page, unless nil, is called with digests that were read together, by one goroutine, and returns
 	// those that need a visit.
-	page func(ctx context.Context, read []gate.Known, swept *Swept) ([]gate.Known, error)
+	page func(ctx context.Context, list []seen, swept *Swept) ([]seen, error)
 	// visit is called for each of those, by several workers at a time.
-	visit func(ctx context.Context, k gate.Known, swept *Swept) error
+	visit func(ctx context.Context, k seen, swept *Swept) error
+}
+
+// seen is a digest that a sweep has read, and the mark that it had before, 0 for none.
+type seen struct {
+	gate.Known
+	mark gate.Mark
 }
 
 // walk is one sweep under way: one goroutine lists and reads, workers visit.
 type walk struct {
 	*Sweeper
 	task
-	work chan gate.Known
+	work chan seen
 	stop context.CancelCauseFunc
 	done map[gate.Digest]struct{} // handed out before their turn in the list
 
@@ -52,7 +61,7 @@ type walk struct {
 func (s *Sweeper) sweep(ctx context.Context, t task) (Swept, error) {
 	walking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	w := &walk{Sweeper: s, task: t, work: make(chan gate.Known), stop: stop, done: map[gate.Digest]struct{}{}}
+	w := &walk{Sweeper: s, task: t, work: make(chan seen), stop: stop, done: map[gate.Digest]struct{}{}}
 	places := make(chan struct{}, computing())
 	var workers sync.WaitGroup
 	for range cap(places) * writersEach {
@@ -76,7 +85,7 @@ func (s *Sweeper) sweep(ctx context.Context, t task) (Swept, error) {
 }
 
 // one visits a digest.
-func (w *walk) one(ctx context.Context, places chan struct{}, k gate.Known) {
+func (w *walk) one(ctx context.Context, places chan struct{}, k seen) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -150,8 +159,16 @@ func (w *walk) handOut(ctx context.Context, digests []gate.Digest, ahead bool) e
 
 // read reads digests and keeps those that need a visit. Of those that are ahead, some
 // may not be analysed.
-func (w *walk) read(ctx context.Context, digests []gate.Digest, ahead bool) ([]gate.Known, error) {
+func (w *walk) read(ctx context.Context, digests []gate.Digest, ahead bool) (list []seen, err error) {
 	digests = slices.DeleteFunc(slices.Clone(digests), func(d gate.Digest) bool { _, done := w.done[d]; return done })
+	var swept Swept
+	defer func() { w.count(swept) }()
+	var marks map[gate.Digest]gate.Mark
+	if w.skim != nil && len(digests) > 0 {
+		if digests, marks, err = w.skim(ctx, digests, &swept); err != nil {
+			return nil, err
+		}
+	}
 	if len(digests) == 0 {
 		return nil, nil
 	}
@@ -159,25 +176,24 @@ func (w *walk) read(ctx context.Context, digests []gate.Digest, ahead bool) ([]g
 	if err != nil {
 		return nil, err
 	}
-	list := make([]gate.Known, 0, len(digests))
+	list = make([]seen, 0, len(digests))
 	for _, d := range digests {
-		k := gate.Known{Entry: res.Digests[d]}
+		k := seen{gate.Known{Entry: res.Digests[d]}, marks[d]}
 		if ahead && k.Record.InventoryID == "" {
 			continue
 		}
 		k.Record.Digest = d // of a record that was lost
 		list = append(list, k)
 	}
-	swept := Swept{Seen: len(list)}
+	swept.Seen += len(list)
 	if w.page != nil {
 		list, err = w.page(ctx, list, &swept)
 	}
-	w.count(swept)
 	return list, err
 }
 
 // give hands one digest to the next worker that is free.
-func (w *walk) give(ctx context.Context, k gate.Known, ahead bool) error {
+func (w *walk) give(ctx context.Context, k seen, ahead bool) error {
 	if _, done := w.done[k.Record.Digest]; done {
 		return nil // since it was read
 	}

@@ -76,6 +76,7 @@ type Store struct {
 	reads   redis.UniversalClient // what admission waits for; see Admission
 	cluster bool
 	seals   *seals
+	marker  store.Marker
 	codec   *store.Codec
 	copies  *copies.Copies // for admission, see version.go
 	metrics *Metrics
@@ -104,7 +105,7 @@ func Open(ctx context.Context, c store.Config, o Options) (*Store, error) {
 	}
 	s := &Store{
 		options: o.withDefaults(), keys: keys{c.Prefix}, cluster: target.Kind == store.RedisCluster,
-		feed: store.NewBroadcast(), copies: copies.New(time.Now), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000), turns: newTurns(),
+		feed: store.NewBroadcast(), marker: store.NewMarker(), copies: copies.New(time.Now), metrics: o.Metrics, mend: make(mends, 100), untold: make(untold, 10_000), turns: newTurns(),
 	}
 	s.alarms, s.types = newAlarms(s.options.Logger), newTypes()
 	s.limits.Store(&claimLimits{})

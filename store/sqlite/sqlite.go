@@ -78,6 +78,7 @@ type Store struct {
 	writer  *writer
 	feed    *store.Broadcast
 	codec   *store.Codec
+	marker  store.Marker
 	files   files
 	copies  *copies.Copies // for reviews, see reader
 	close   func() error
@@ -98,7 +99,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %q: %w: %w", path, gate.ErrInvalid, err)
 	}
-	s := &Store{options: o.withDefaults(), path: abs, feed: store.NewBroadcast()}
+	s := &Store{options: o.withDefaults(), path: abs, feed: store.NewBroadcast(), marker: store.NewMarker()}
 	s.copies = copies.New(s.now)
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("opening the store %q: %w", path, errors.Join(err, s.release()))

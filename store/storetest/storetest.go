@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"settings", settingCases},
 		{"feed", feedCases},
 		{"read", readCases},
+		{"marks", markCases},
 		{"admission", admissionCases},
 		{"crash", crashCases},
 		{"concurrency", concurrencyCases},

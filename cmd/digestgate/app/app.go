@@ -340,7 +340,7 @@ func (a *App) openPipeline(ctx context.Context) error {
 	a.openHoldings(c)
 	a.sweeper = standing.NewSweeper(a.Standing, standing.SweepOptions{
 		Metrics: a.swept, Busy: collectLess,
-		Digests: c, Scheduler: a.Store, Quota: a.quota, Tags: c.TagsOf,
+		Digests: c, Scheduler: a.Store, Quota: a.quota, Tags: c.TagsOf, Marks: a.Store.Marks,
 		Asked: func(ctx context.Context) ([]gate.Digest, error) { return a.Standing.Asked.Look(ctx, a.Store) },
 	})
 	quota.NewMetrics(a.Metrics, func(ctx context.Context) (quota.State, error) {
