@@ -18,8 +18,8 @@ type AdvisoryData struct {
 	// Sources are the configured sources of which generations are composed, in the order
 	// in which they decide; empty when there is only the database of Repositories.
 	Sources []AdvisorySourceState `json:"sources,omitempty"`
-	// Changed says how the sources of the generation in force differ from those of the one
-	// before: then nearly everything may have to be matched again, and the images that run
+	// Changed says how the sources of the generation in force, or the shape of what they
+	// have, differ from those of the one before: then nearly everything may have to be matched again, and the images that run
 	// are first. "" when they do not.
 	Changed string `json:"changed,omitempty"`
 	// Waiting says what the installation waits for while it has no data, and how far that
@@ -77,6 +77,9 @@ type JavaIndex struct {
 	UpdatedAt time.Time `json:"updatedAt"`
 	From      string    `json:"from,omitempty"` // REPOSITORY@DIGEST; "" for a directory
 	Archives  int64     `json:"archives"`       // that it knows
+	// Stale says that it is older than advisories.java.maxAge: archives that were published
+	// since are gaps.
+	Stale bool `json:"stale,omitempty"`
 }
 
 // JavaRefresh is how asking the repositories of the index of Java archives goes.

@@ -63,6 +63,8 @@ type Summary struct {
 	RedHatCPE       int           `json:"redHatCPE,omitempty"` // products that Red Hat's content sets are mapped to
 	// Coverage is what the sources of a database that was built here say about its buckets.
 	Coverage []coverage.Record `json:"coverage,omitempty"`
+
+	shapes map[string]shape // by bucket
 }
 
 // Advisories is the number over all buckets.

@@ -2,11 +2,8 @@ package advisory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -106,66 +103,4 @@ func (c *collection) publish(ctx context.Context, out string, updatedAt, now tim
 		}
 		return db, nil
 	})
-}
-
-// publishAt has write fill a directory beside out with a database that it has checked, and
-// puts that at out in one step, in place of the database that is there. Nothing is left of
-// one that write refuses. Errors: gate.ErrInvalid (out holds something else),
-// gate.ErrResource, and those of write.
-func publishAt(out string, write func(tmp string) (*Database, error)) (*Database, error) {
-	if err := replaceable(out); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return nil, resourceError("making the directory of the advisory database", err)
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(out), ".advisories-*")
-	if err != nil {
-		return nil, resourceError("making a temporary directory", err)
-	}
-	defer os.RemoveAll(tmp) // after the rename there is nothing left to remove
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return nil, resourceError("making a temporary directory", err)
-	}
-	db, err := write(tmp)
-	if err != nil {
-		return nil, err
-	}
-	if err := swapDirectory(tmp, out); err != nil {
-		return nil, resourceError(fmt.Sprintf("putting the advisory database at %q", out), err)
-	}
-	db.Dir = out
-	return db, nil
-}
-
-// replaceable refuses to remove anything that is not an advisory database.
-func replaceable(out string) error {
-	entries, err := os.ReadDir(out)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("looking at the output directory: %w: %w", err, gate.ErrInvalid)
-	}
-	for _, e := range entries {
-		if e.Name() != databaseFile && e.Name() != metadataFile && e.Name() != manifestFile {
-			return fmt.Errorf("output directory %q holds %q, which is not part of an advisory database: %w", out, e.Name(), gate.ErrInvalid)
-		}
-	}
-	return nil
-}
-
-// swapDirectory puts tmp in the place of out. There is a moment without out
-// when it existed before; a manager that looks then keeps what it has.
-func swapDirectory(tmp, out string) error {
-	old := tmp + ".old"
-	err := os.Rename(out, old)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Rename(tmp, out); err != nil {
-		_ = os.Rename(old, out) // put back what was there; the first error counts
-		return err
-	}
-	return os.RemoveAll(old)
 }

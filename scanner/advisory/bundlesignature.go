@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -23,24 +22,32 @@ const (
 )
 
 // putHead writes what the bundle holds, and the signature of that.
-func putHead(archive *tar.Writer, db *Database, dir string, manifest []byte, now time.Time, sign func([]byte) ([]byte, error)) error {
-	head := bundleHead{Format: bundleFormat, Content: db.Content, UpdatedAt: db.UpdatedAt, MadeAt: now.UTC().Truncate(time.Second), Bytes: db.Summary.Bytes}
-	if sign != nil {
-		metadata, err := gate.ReadSmallFile(filepath.Join(dir, metadataFile))
-		if err != nil {
-			return err
+func (e Exported) putHead(archive *tar.Writer, db *Database, manifest []byte) error {
+	head := bundleHead{Format: bundleFormat, Content: db.Content, UpdatedAt: db.UpdatedAt, MadeAt: e.Now.UTC().Truncate(time.Second), Bytes: db.Summary.Bytes}
+	if e.Sign != nil {
+		head.Format, head.Files = signedFormat, map[string]gate.Digest{manifestFile: digestOf(manifest)}
+		for _, f := range e.files() {
+			if f.name != metadataFile && f.name != javaMetadataName {
+				continue
+			}
+			metadata, err := gate.ReadSmallFile(f.path)
+			if err != nil {
+				return err
+			}
+			head.Files[f.name] = digestOf(metadata)
 		}
-		head.Format = signedFormat
-		head.Files = map[string]gate.Digest{manifestFile: digestOf(manifest), metadataFile: digestOf(metadata)}
+	}
+	if head.Java = db.Manifest.Java; head.Java != nil {
+		head.Format, head.Signed = javaFormat, e.Sign != nil
 	}
 	text, err := json.MarshalIndent(head, "", "  ")
 	if err == nil {
 		err = putFile(archive, bundleFile, text)
 	}
-	if err != nil || sign == nil {
+	if err != nil || e.Sign == nil {
 		return err
 	}
-	envelope, err := sign(text)
+	envelope, err := e.Sign(text)
 	if err != nil {
 		return fmt.Errorf("signing the bundle: %w: %w", err, gate.ErrInvalid)
 	}
@@ -54,13 +61,17 @@ func digestOf(b []byte) gate.Digest {
 
 // verify reads the signature of a bundle whose head is text, and has open verify it.
 func (h bundleHead) verify(archive *tar.Reader, text []byte, open func([]byte) ([]byte, error)) error {
-	if h.Format != signedFormat {
+	if !h.signed() {
 		if open != nil {
 			return fmt.Errorf("it is not signed, and advisories.keys wants that; export it where advisories.signing.keyFile is set: %w", gate.ErrInvalid)
 		}
 		return nil
 	}
-	for _, name := range []string{manifestFile, metadataFile} {
+	names := []string{manifestFile, metadataFile}
+	if h.Java != nil {
+		names = append(names, javaMetadataName)
+	}
+	for _, name := range names {
 		if !h.Files[name].Valid() {
 			return fmt.Errorf("%s does not name the digest of %s: %w", bundleFile, name, gate.ErrInvalid)
 		}
@@ -75,6 +86,27 @@ func (h bundleHead) verify(archive *tar.Reader, text []byte, open func([]byte) (
 	}
 	if !bytes.Equal(signed, text) {
 		return fmt.Errorf("what was signed is not its %s: %w", bundleFile, gate.ErrInvalid)
+	}
+	return nil
+}
+
+// sameFiles compares the small files that were unpacked with what was signed.
+func (h bundleHead) sameFiles(paths map[string]string) error {
+	for name, want := range h.Files {
+		path, ok := paths[name]
+		if !ok && name == javaMetadataName {
+			continue // it was not wanted
+		}
+		if !ok {
+			return fmt.Errorf("%s is not a file of a bundle: %w", gate.Quoted(name, 100), gate.ErrInvalid)
+		}
+		content, err := gate.ReadSmallFile(path)
+		if err != nil {
+			return resourceError("reading "+name, err)
+		}
+		if digestOf(content) != want {
+			return fmt.Errorf("%s is not the one that was signed: %w", gate.Quoted(name, 100), gate.ErrInvalid)
+		}
 	}
 	return nil
 }

@@ -79,6 +79,9 @@ type JavaConfig struct {
 	// Repositories are OCI repositories of the index, tried in order, also when Path names
 	// one: the newer counts.
 	Repositories []download.Repository `yaml:"repositories"`
+	// MaxAge is the age from which the index counts as stale; 0 means never. No decision
+	// depends on it: what an old index does not know stays a gap.
+	MaxAge time.Duration `yaml:"maxAge"`
 }
 
 // Default is the configuration when nothing is written. 10 minutes are time for a sweep
@@ -98,7 +101,9 @@ func Default() Config {
 		Stale:          StaleWarn,
 		Keys:           []string{},
 		VEX:            []vex.Config{},
-		Java:           JavaConfig{Repositories: download.Repositories()},
+		// Upstream publishes the index every day; one of two weeks lacks what was released
+		// since, which is noticed as gaps.
+		Java: JavaConfig{Repositories: download.Repositories(), MaxAge: 14 * 24 * time.Hour},
 	}
 }
 
@@ -133,6 +138,9 @@ func (c Config) Validate() error {
 	}
 	if c.FullSweepEvery != 0 && c.FullSweepEvery < time.Hour {
 		bad("fullSweepEvery", "got %v, want 0 (never) or 1h or more", c.FullSweepEvery)
+	}
+	if c.Java.MaxAge < 0 {
+		bad("java.maxAge", "got %v, want 0 (never stale) or more", c.Java.MaxAge)
 	}
 	if c.Refresh < time.Minute {
 		bad("refresh", "got %v, want 1m or more", c.Refresh)

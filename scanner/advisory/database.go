@@ -174,6 +174,7 @@ func (s *Summary) walk(ctx context.Context, tx *bolt.Tx) error {
 			return fmt.Errorf("bucket %q: %w", name, err)
 		}
 		s.Buckets = append(s.Buckets, count)
+		s.form(tx, name, root)
 	}
 	switch {
 	case tx.Bucket([]byte(detailBucket)) == nil:

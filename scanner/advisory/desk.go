@@ -21,13 +21,15 @@ type Desk struct {
 	repositories []string
 	sources      []source.Config // in the order in which they decide; empty without any
 	maxAge       time.Duration
+	javaMaxAge   time.Duration
 	log          *slog.Logger
 }
 
 // Compose says of which sources this process is configured to compose generations, and
-// from which age their data is stale where they do not say it. It is called before the
-// desk is used.
+// from which age their data, and the index of Java archives, is stale. It is called before
+// the desk is used.
 func (d *Desk) Compose(c Config) {
+	d.javaMaxAge = c.Java.MaxAge
 	if len(c.Sources) > 0 {
 		d.sources, d.maxAge = source.Ordered(c.Sources, c.Path != "" || len(c.Repositories) > 0), c.MaxAge
 	}
@@ -72,6 +74,8 @@ func (d *Desk) Status(ctx context.Context) (gate.AdvisoryData, error) {
 				v.Before.Sources, v.Before.Held = g.Manifest.views()
 			}
 		}
+		v.Changed = sourcesChanged(v.Before, v.InForce, manifestOf(active).Changed)
+		v.InForce.Java = manifestOf(active).Java.view(d.javaMaxAge, now)
 	}
 	st.show(&v, now, ok)
 	d.showSources(&v, st, now)
@@ -105,7 +109,7 @@ func generationView(a agree.Activation) gate.AdvisoryGeneration {
 	v := gate.AdvisoryGeneration{Number: a.Number, Content: a.Content, UpdatedAt: a.UpdatedAt, ActivatedAt: a.ActivatedAt, By: a.By}
 	m := manifestOf(a)
 	v.Sources, v.Held = m.views()
-	v.Java = m.Java.view()
+	v.Java = m.Java.view(0, time.Time{})
 	v.Disagreements = m.Disagreements
 	return v
 }

@@ -88,7 +88,7 @@ func (d *Difference) roots(ctx context.Context, a, b *bolt.Tx) error {
 func (d *Difference) bucket(name string, x, y *bolt.Bucket, of, now composition.Record) error {
 	equal := sameValue
 	switch {
-	case !of.SameRules(now) || !of.United && !now.United && !sameSource(of.DataSource, now.DataSource):
+	case otherSource(of, now):
 		d.Buckets = append(d.Buckets, name)
 		return nil
 	case of.United || now.United:
@@ -109,6 +109,11 @@ func (d *Difference) bucket(name string, x, y *bolt.Bucket, of, now composition.
 		}
 		return nil
 	})
+}
+
+// otherSource reports whether all of a bucket counts as another one's.
+func otherSource(of, now composition.Record) bool {
+	return !of.SameRules(now) || !of.United && !now.United && !sameSource(of.DataSource, now.DataSource)
 }
 
 // details compares the records of vulnerabilities.

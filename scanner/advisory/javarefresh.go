@@ -227,10 +227,10 @@ func (r *Refresher) javaFromMirror(ctx context.Context, s *JavaSource) error {
 	return err
 }
 
-// view is the index for people.
-func (s *JavaSource) view() *gate.JavaIndex {
+// view is the index for people; maxAge is the age from which it is stale, 0 for never.
+func (s *JavaSource) view(maxAge time.Duration, now time.Time) *gate.JavaIndex {
 	if s == nil {
 		return nil
 	}
-	return &gate.JavaIndex{Digest: s.Digest, UpdatedAt: s.UpdatedAt, From: s.From, Archives: s.Indices}
+	return &gate.JavaIndex{Digest: s.Digest, UpdatedAt: s.UpdatedAt, From: s.From, Archives: s.Indices, Stale: FreshnessOf(s.UpdatedAt, now, maxAge) == Stale}
 }

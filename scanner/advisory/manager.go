@@ -164,6 +164,10 @@ func (m *Manager) takePath(ctx context.Context) (bool, error) {
 		}
 		return false, err
 	}
+	m.mu.Lock()
+	loaded := m.loaded
+	m.mu.Unlock()
+	db.changedFrom(loaded)
 	m.copies.at("activate")
 	use, g, err := m.agree(ctx, db)
 	if err != nil {

@@ -44,6 +44,9 @@ type Manifest struct {
 	// Disagreements are the first of the rows that a source decided against another. They
 	// are no part of the content.
 	Disagreements []gate.AdvisoryDisagreement `json:"disagreements,omitempty"`
+	// Changed says how the shape differs from that of the generation before; nil when it does
+	// not, or is not known. It is no part of the content.
+	Changed *Changed `json:"changed,omitempty"`
 	// Database is the digest of what was composed: schema, time and bytes of the
 	// database; "" when it is the only source itself.
 	Database gate.Digest `json:"database,omitempty"`

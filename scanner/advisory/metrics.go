@@ -29,6 +29,14 @@ func (m *Manager) Describe(reg prometheus.Registerer) {
 			return 0
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "digestgate_advisories_java_updated_timestamp_seconds", Help: "Time of the index of Java archives in use; 0: none.",
+		}, func() float64 {
+			if j := m.Status().Java; j != nil {
+				return float64(max(j.UpdatedAt.Unix(), 0))
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "digestgate_advisories_held_buckets", Help: "Buckets of the advisory data in use that keep earlier rows because newer ones were refused.",
 		}, func() float64 { return float64(len(m.Status().Held)) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

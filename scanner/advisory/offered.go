@@ -154,6 +154,9 @@ func (r *Refresher) activate(ctx context.Context, kept *Database, former agree.A
 	if err := r.tellKept(ctx); err != nil { // so that others find it here at once
 		m.log.Debug("looking at the state of advisory data", "error", err)
 	}
+	next := *kept
+	next.changedFrom(m.inUse(former.Content))
+	kept = &next
 	m.copies.at("activate")
 	now, activated, err := m.member.Activate(ctx, *kept.content(), m.member.Memory().Seen, func(is agree.Activation, ok bool) bool {
 		return ok == any && is.Number == former.Number

@@ -30,7 +30,6 @@ func ageText(d time.Duration) string {
 
 // showSources writes how the configured sources go into the view of people.
 func (d *Desk) showSources(v *gate.AdvisoryData, st refreshState, now time.Time) {
-	v.Changed = sourcesChanged(v.Before, v.InForce)
 	for _, c := range d.sources {
 		v.Sources = append(v.Sources, stateOf(c, v.InForce.Sources, st.Sources[c.Name], d.maxAge, now))
 	}
@@ -72,11 +71,23 @@ func stateOf(c source.Config, inForce []gate.AdvisorySource, is sourceState, max
 	return s
 }
 
-// sourcesChanged says how two generations differ in their sources; "" when they do not.
-// What a source has in it may still have another shape.
-func sourcesChanged(before, now gate.AdvisoryGeneration) string {
-	if before.Number == 0 || len(before.Sources) == 0 || len(now.Sources) == 0 {
+// sourcesChanged says how two generations differ in their sources and in their shape; ""
+// when they do not.
+func sourcesChanged(before, now gate.AdvisoryGeneration, shape *Changed) string {
+	changes := listChanges(before, now)
+	if shape != nil && shape.From == before.Content {
+		changes = append(changes, shape.What)
+	}
+	if before.Number == 0 || len(changes) == 0 {
 		return ""
+	}
+	return "source changed: " + strings.Join(changes, "; ")
+}
+
+// listChanges says how the lists of sources of two generations differ.
+func listChanges(before, now gate.AdvisoryGeneration) []string {
+	if len(before.Sources) == 0 || len(now.Sources) == 0 {
+		return nil
 	}
 	var changes []string
 	name := func(s gate.AdvisorySource) string {
@@ -103,11 +114,8 @@ func sourcesChanged(before, now gate.AdvisoryGeneration) string {
 			changes = append(changes, name(s)+" is gone")
 		}
 	}
-	if len(changes) == 0 {
-		return ""
-	}
 	slices.Sort(changes)
-	return "source changed: " + strings.Join(slices.Compact(changes), "; ")
+	return slices.Compact(changes)
 }
 
 // sourceNotes say which sources of the generation have a problem. It is called with mu

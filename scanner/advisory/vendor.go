@@ -27,6 +27,7 @@ type vendorFile struct {
 	asOf       time.Time // that the file states
 	entries    int
 	families   map[string]bool
+	suffixes   suffixes
 	unnamed    string // the first entry of which nobody says which distribution it is of
 }
 
@@ -56,6 +57,8 @@ func (f *vendorFile) read(reader func(sink format.Sink) error) error {
 	case f.unnamed != "":
 		return fmt.Errorf("%s (%s) does not say which distribution it is of: put a file %s beside it with the lines \"distribution: hce\" and \"release: '2.0'\": %w",
 			f.kind, f.unnamed, feedFile, gate.ErrInvalid)
+	case f.suffixes.contradict > f.suffixes.agree:
+		return f.suffixes.refusal()
 	}
 	for family := range f.families {
 		f.c.ages.stated(f.kind+" of "+family, f.asOf)
@@ -113,6 +116,9 @@ func (f *vendorFile) entry(e format.Entry) error {
 		}
 		if t.Bucket == "" {
 			f.c.skip("statements about %s, of which no detector reads advisories", words(s.Release))
+			continue
+		}
+		if f.foreign(t.Target, s, &e) {
 			continue
 		}
 		families[t.Family] = true

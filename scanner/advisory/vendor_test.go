@@ -150,6 +150,22 @@ func TestBuild_vendors(t *testing.T) {
 	}
 }
 
+// ending is the update of HCE with versions that end otherwise.
+func ending(suffix string) string { return strings.ReplaceAll(hce, "24.hce2", "24."+suffix) }
+
+// TestBuild_foreign: single versions of another distribution are gaps; the rest of the file
+// counts.
+func TestBuild_foreign(t *testing.T) {
+	one := strings.Replace(hce, `release="24.hce2" epoch="0" arch="aarch64"`, `release="24.ky10" epoch="0" arch="aarch64"`, 1)
+	out, r := build(t, fstest.MapFS{"feed.yaml": file("distribution: hce\nrelease: '2.0'\n"), "updateinfo.xml": file(one)})
+	if got := value(t, out, "HCE 2.0", "curl", "CVE-2024-2398"); !strings.Contains(got, `[{"fixedVersion":"7.79.1-24.hce2","arches":["x86_64"]}]`) {
+		t.Errorf("got %s", got)
+	}
+	if len(r.LeftOut) != 1 || r.LeftOut[0].Bucket != "HCE 2.0" || !strings.Contains(r.LeftOut[0].First, "its version 7.79.1-24.ky10 ends in ky10, which is Kylin") {
+		t.Errorf("left out: got %+v", r.LeftOut)
+	}
+}
+
 func TestBuild_feed(t *testing.T) {
 	for name, c := range map[string]struct {
 		from fstest.MapFS
@@ -160,9 +176,15 @@ func TestBuild_feed(t *testing.T) {
 		"no_release":     {fstest.MapFS{"feed.yaml": file("distribution: euleros\nrelease: '2.0'"), "updateinfo.xml": file(hce)}, `the release of "euleros" is given as "2.0", which is none of its`},
 		"misspelt":       {fstest.MapFS{"feed.yaml": file("distribution: hce\nreleas: '2.0'"), "updateinfo.xml": file(hce)}, `releas`},
 		"tencent_silent": {fstest.MapFS{"feed.yaml": file("distribution: tencentos"), "updateinfo.xml": file(hce), "b.xml": file(tencentos)}, "TencentOS Server 4"},
-		"own":            {fstest.MapFS{"feed.yaml": file("distribution: kylin\nrelease: V10 (Lance)"), "updateinfo.xml.gz": gz(t, hce)}, "Kylin V10-SP3"},
-		"above":          {fstest.MapFS{"feed.yaml": file("distribution: uos\nrelease: 20-1060e"), "a/b/updateinfo.xml": file(hce)}, "UnionTech OS 20-1060e"},
-		"alma":           {fstest.MapFS{"feed.yaml": file("distribution: almalinux\nrelease: '9'"), "updateinfo.xml": file(hce)}, "alma 9"},
+		"own":            {fstest.MapFS{"feed.yaml": file("distribution: kylin\nrelease: V10 (Lance)"), "updateinfo.xml.gz": gz(t, ending("ky10"))}, "Kylin V10-SP3"},
+		"above":          {fstest.MapFS{"feed.yaml": file("distribution: uos\nrelease: 20-1060e"), "a/b/updateinfo.xml": file(ending("uel20"))}, "UnionTech OS 20-1060e"},
+		"alma":           {fstest.MapFS{"feed.yaml": file("distribution: almalinux\nrelease: '9'"), "updateinfo.xml": file(ending("el9_4"))}, "alma 9"},
+		"no_suffix":      {fstest.MapFS{"feed.yaml": file("distribution: euleros\nrelease: 2.0 (SP9)"), "updateinfo.xml": file(ending("1"))}, "EulerOS 2.0-SP9"},
+		"other_family":   {fstest.MapFS{"feed.yaml": file("distribution: kylin\nrelease: V10 (Lance)"), "updateinfo.xml": file(hce)}, `feed.yaml says Kylin V10-SP3, but "7.79.1-24.hce2" of curl line 1 ends in hce2, which is Huawei Cloud EulerOS, as do 1 more; 0 agree: write the distribution`},
+		"other_release":  {fstest.MapFS{"feed.yaml": file("distribution: hce\nrelease: '1.1'"), "updateinfo.xml": file(hce)}, `feed.yaml says HCE 1.1, but "7.79.1-24.hce2" of curl line 1 ends in hce2, which is HCE`},
+		"other_pack":     {fstest.MapFS{"feed.yaml": file("distribution: openeuler\nrelease: 22.03-LTS-SP1"), "updateinfo.xml": file(ending("oe2203sp3"))}, `ends in oe2203, which is openEuler 22.03-LTS-SP3`},
+		"other_major":    {fstest.MapFS{"feed.yaml": file("distribution: almalinux\nrelease: '9'"), "updateinfo.xml": file(ending("el8_10"))}, `ends in el8, which is not release 9`},
+		"rebuilt":        {fstest.MapFS{"feed.yaml": file("distribution: rocky\nrelease: '8'"), "updateinfo.xml": file(ending("an8"))}, `ends in an8, which is Anolis OS`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "db")

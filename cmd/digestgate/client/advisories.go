@@ -168,7 +168,7 @@ func printAdvisories(w io.Writer, v gate.AdvisoryData) error {
 			}
 		}
 		if j := g.Java; j != nil {
-			row("", "index of %d Java archives of %s %s", j.Archives, j.UpdatedAt.UTC().Format(time.RFC3339), gate.Printable(j.From, 200))
+			row("", "index of %d Java archives, %s%s %s", j.Archives, dataOf(j.UpdatedAt), map[bool]string{true: ", older than advisories.java.maxAge"}[j.Stale], gate.Printable(j.From, 200))
 		}
 		for _, h := range g.Held {
 			row("", "bucket %s keeps its rows of %s: %s", gate.Quoted(h.Bucket, 100), h.UpdatedAt.UTC().Format(time.RFC3339), gate.Printable(h.Reason, 300))
