@@ -198,11 +198,7 @@ func readSource(from fs.FS, name string) ([]byte, error) {
 func (c *collection) parse(name string, doc document) error {
 	if list, ok := doc.list(); ok {
 		for i, entry := range list {
-			done, err := c.parseOwnOSV(name, entry)
-			if !done {
-				err = c.parseOSV(document{data: entry})
-			}
-			if err != nil {
+			if err := c.parseEntry(name, entry); err != nil {
 				return fmt.Errorf("entry %d: %w", i, err)
 			}
 		}
@@ -235,6 +231,15 @@ func (c *collection) parse(name string, doc document) error {
 	}
 	return fmt.Errorf("unknown format with the keys %s: want OSV, CSAF 2.0, Alpine secdb, the trackers of Debian and Ubuntu, or the format of docs/advisories.md",
 		gate.Printable(strings.Join(keys[:min(len(keys), 8)], ", "), 200))
+}
+
+// parseEntry reads one entry of a list of OSV.
+func (c *collection) parseEntry(name string, entry []byte) error {
+	done, err := c.parseOwnOSV(name, entry)
+	if !done {
+		err = c.parseOSV(document{data: entry})
+	}
+	return err
 }
 
 // resourceError wraps an error of writing: a full disk is gate.ErrResource,

@@ -146,6 +146,7 @@ func (c *copies) composeParts(ctx context.Context, parts []part) (db *Database, 
 	if err != nil {
 		return nil, nil, err
 	}
+	c.at("compose")
 	if db, err = composeInto(ctx, dir, parts); err != nil {
 		discard()
 		return nil, nil, err

@@ -23,6 +23,10 @@ import (
 // middle.
 func TestMain(m *testing.M) {
 	if at := os.Getenv("ADVISORY_TEST_KILLED_AT"); at != "" {
+		if dir := os.Getenv("ADVISORY_TEST_COMPOSE"); dir != "" {
+			n, _ := strconv.Atoi(at) // 0 is never reached
+			os.Exit(composeAndDie(dir, n))
+		}
 		os.Exit(takeAndDie(at))
 	}
 	os.Exit(m.Run())

@@ -53,31 +53,39 @@ func (c *collection) parseTracker(doc document) error {
 	}
 	// Sorted, because the text of the first package that names an issue stays.
 	for _, pkg := range slices.Sorted(maps.Keys(packages)) {
-		for id, issue := range packages[pkg] {
-			if !idPattern.MatchString(id) {
-				return fmt.Errorf("package %q: identifier %q", pkg, id)
+		if err := c.trackerPackage(pkg, packages[pkg]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trackerPackage files the issues of one source package.
+func (c *collection) trackerPackage(pkg string, issues map[string]trackerIssue) error {
+	for id, issue := range issues {
+		if !idPattern.MatchString(id) {
+			return fmt.Errorf("package %q: identifier %q", pkg, id)
+		}
+		known := false
+		for codename, rel := range issue.Releases {
+			number, ok := debianCodenames[codename]
+			if !ok {
+				c.skipped[fmt.Sprintf("issues of Debian release %q", codename)]++
+				continue
 			}
-			known := false
-			for codename, rel := range issue.Releases {
-				number, ok := debianCodenames[codename]
-				if !ok {
-					c.skipped[fmt.Sprintf("issues of Debian release %q", codename)]++
-					continue
-				}
-				b := c.bucket(bucket.NewDebian(number).Name(), debianSource())
-				b.heard("Debian tracker", time.Time{})
-				adv, affected, err := rel.advisory()
-				if err != nil {
-					return fmt.Errorf("package %q: %s: release %q: %w", pkg, id, codename, err)
-				}
-				if affected {
-					b.put(pkg, id, adv, laterDebianFix)
-					known = true
-				}
+			b := c.bucket(bucket.NewDebian(number).Name(), debianSource())
+			b.heard("Debian tracker", time.Time{})
+			adv, affected, err := rel.advisory()
+			if err != nil {
+				return fmt.Errorf("package %q: %s: release %q: %w", pkg, id, codename, err)
 			}
-			if known {
-				c.detail(id, vulnerability.Debian, types.VulnerabilityDetail{Title: issue.Description})
+			if affected {
+				b.put(pkg, id, adv, laterDebianFix)
+				known = true
 			}
+		}
+		if known {
+			c.detail(id, vulnerability.Debian, types.VulnerabilityDetail{Title: issue.Description})
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ type Manifest struct {
 	// are no part of the content.
 	Disagreements []gate.AdvisoryDisagreement `json:"disagreements,omitempty"`
 	// Changed says how the shape differs from that of the generation before; nil when it does
-	// not, or is not known. It is no part of the content.
+	// not, or is not known. It does not belong to the content.
 	Changed *Changed `json:"changed,omitempty"`
 	// Database is the digest of what was composed: schema, time and bytes of the
 	// database; "" when it is the only source itself.

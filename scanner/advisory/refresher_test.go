@@ -120,6 +120,7 @@ func (m *mirror) Fetch(ctx context.Context, r advisory.MirrorRequest) (*advisory
 			err = os.WriteFile(filepath.Join(d.Dir, name), b, 0o600)
 		}
 		if err != nil {
+			d.Discard()
 			return nil, err
 		}
 	}

@@ -51,7 +51,7 @@ func (s *Summary) form(tx *bolt.Tx, name string, root *bolt.Bucket) {
 }
 
 // Changed says how a generation differs in its shape from the one that it replaced. It is
-// no part of the content.
+// not part of the content.
 type Changed struct {
 	From gate.Digest `json:"from"` // the content that was replaced
 	What string      `json:"what"`
@@ -61,6 +61,15 @@ type Changed struct {
 // every image of a release or a language may have to be matched again. "" when it does not.
 func shapeChange(former, now *Database) string {
 	var added, gone, moved, other []string
+	before := map[string]BucketCount{}
+	for _, b := range former.Summary.Buckets {
+		before[b.Name] = b
+	}
+	for _, b := range now.Summary.Buckets {
+		if was := before[b.Name]; was.Advisories >= manyRows && 100*max(b.Advisories-was.Advisories, was.Advisories-b.Advisories) > movedRows*was.Advisories {
+			other = append(other, fmt.Sprintf("%s has %d, had %d", b.Name, b.Advisories, was.Advisories))
+		}
+	}
 	for name, is := range now.Summary.shapes {
 		was, ok := former.Summary.shapes[name]
 		switch {
@@ -117,6 +126,13 @@ func (was shape) otherFields(is shape) string {
 	}
 	return strings.Join(changes, ", ")
 }
+
+const (
+	// movedRows is by how many percent the number of a bucket's rows changes on no ordinary
+	// day; see maxFall. manyRows is from how many on that says something.
+	movedRows = 20
+	manyRows  = 100
+)
 
 // fewRows are too few to say anything of a bucket's form.
 const fewRows = 10

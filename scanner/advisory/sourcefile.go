@@ -64,17 +64,33 @@ func (c *collection) readFile(ctx context.Context, from fs.FS, name, kind string
 	if kind == ".zip" {
 		return c.readArchive(ctx, from, name)
 	}
+	if kind == ".json" {
+		if large, err := largeSource(from, name); err != nil || large {
+			if err == nil {
+				err = c.readLarge(from, name)
+			}
+			return sourceError(name, err)
+		}
+	}
 	data, err := readSource(from, name)
 	if err != nil {
 		return err
 	}
 	if err := c.parse(name, document{yaml: kind == ".yaml", data: data}); err != nil {
-		if errors.Is(err, gate.ErrTooLarge) || errors.Is(err, gate.ErrInvalid) {
-			return fmt.Errorf("advisory source %q: %w", name, err)
-		}
-		return fmt.Errorf("advisory source %q: %w: %w", name, err, gate.ErrInvalid)
+		return sourceError(name, err)
 	}
 	return nil
+}
+
+// sourceError names the source; nil stays nil.
+func sourceError(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, gate.ErrTooLarge), errors.Is(err, gate.ErrInvalid):
+		return fmt.Errorf("advisory source %q: %w", name, err)
+	}
+	return fmt.Errorf("advisory source %q: %w: %w", name, err, gate.ErrInvalid)
 }
 
 // otherFiles are documents of an RPM repository that have no advisories.
