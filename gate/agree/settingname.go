@@ -20,6 +20,8 @@ const (
 	SettingAdminToken    = "auth/admin-token"
 	SettingAuthority     = "admission/authority"
 	SettingAsked         = "admission/asked"
+	SettingSchedules     = "schedules/made"
+	SettingScanTasks     = "scans/tasks"
 	SettingCopyProgress  = SettingsOfCopies + "progress"
 	SettingsOfCopies     = "copy/" // those that say how a copy of the store stands, and are not copied
 	settingNamespaces    = "admission-namespaces/"
@@ -79,6 +81,8 @@ func SettingUses() []SettingUse {
 		{SettingLastEvent("REGISTRY"), "when a registry was last heard of"},
 		{SettingPolicies, "which policies are in force, with the policies"},
 		{SettingSchedule("NAME"), "the last tick of a schedule"},
+		{SettingSchedules, "the schedules that were made through the API"},
+		{SettingScanTasks, "the scan tasks, and how far they are"},
 		{SettingSyncRequested("REGISTRY"), "the last request for a synchronisation"},
 		{SettingSync("REGISTRY"), "the synchronisation of a registry"},
 		{SettingEPSS, "the scores of EPSS in force"},
