@@ -209,6 +209,7 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 				settings, log := downSettings{c.err}, slog.New(slog.DiscardHandler)
 				o.ScanTasks = scantask.New(settings, log)
 				o.Schedules = &schedule.Desk{Store: settings, Tasks: scantask.New(settings, log), Known: o.ScanKnown, Log: log}
+				o.Notifications = downNotifications{c.err}
 			})
 			for _, r := range routes(s) {
 				body := ""
@@ -223,6 +224,9 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 				}
 				if strings.HasSuffix(r.path, "/explain") {
 					body = `{"document":"{}"}`
+				}
+				if target := r.target(); strings.Contains(r.path, "/notifications") && (r.method == "PUT" || r.path == "/api/v1/notifications" && r.method == "POST") {
+					body = `{"name":"` + target[strings.LastIndex(target, "/")+1:] + `","type":"slack"}`
 				}
 				a := s.send(r.method, r.target(), body, nil)
 				s.refused(a, c.status, c.words)
