@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -36,6 +37,8 @@ func (a *App) public(hooks http.Handler, withAPI bool) http.Handler {
 			Stands:     a.Standing.Stands,
 			Policies:   policy.NewActivations(a.Store, ProcessName(), a.Version),
 			Advisories: a.desk(), Tables: a.shownTables,
+			Histories: a.Store, Holdings: a.holdings,
+			Asked:      func(ctx context.Context) ([]gate.Digest, error) { return a.Standing.Asked.Look(ctx, a.Store) },
 			Registries: a.registryParts(), Version: a.Version, Authorized: a.Token.Matches, Now: time.Now, Log: a.Log,
 		})
 	}
