@@ -47,6 +47,9 @@ type FindingsChange struct {
 	// Unseen counts what was there before, and is missing now although it may still
 	// apply: see Incomplete.
 	Unseen Counts
+	// Missing are those of Unseen, as the lists of Found and Fixed are bounded: when they
+	// come back, it is still known when they were first seen.
+	Missing []Vulnerability
 	// Incomplete says that the new findings cannot tell what is fixed: the advisories do
 	// not know the distribution (FindingsRef.Unassessable), or they are of an analysis
 	// that could not read everything.

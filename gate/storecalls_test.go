@@ -114,6 +114,10 @@ func (c *storeCalls) PutFindings(ctx context.Context, f *gate.Findings, replaces
 	return c.called("PUTFINDINGS").PutFindings(ctx, f, replaces)
 }
 
+func (c *storeCalls) History(ctx context.Context, d gate.Digest, q gate.HistoryQuery) ([]gate.HistoryEntry, error) {
+	return c.called("HISTORY").History(ctx, d, q)
+}
+
 func (c *storeCalls) PutVerdicts(ctx context.Context, d gate.Digest, basis gate.Basis, verdicts []gate.Verdict) ([]gate.Verdict, error) {
 	return c.called("PUTVERDICTS").PutVerdicts(ctx, d, basis, verdicts)
 }

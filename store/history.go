@@ -68,6 +68,7 @@ func bounded(c *gate.StandingChange) *gate.StandingChange {
 		}
 		f.Found.List = within(f.Found.List, findingTexts)
 		f.Fixed.List = within(f.Fixed.List, findingTexts)
+		f.Missing = within(f.Missing, findingTexts)
 		all := len(f.Severity)
 		f.Severity = within(f.Severity, func(s *gate.SeverityChange) []*string {
 			return append(findingTexts(&s.Vulnerability), (*string)(&s.Before))

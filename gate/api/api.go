@@ -107,6 +107,12 @@ type Options struct {
 	ScanTasks ScanTasks
 	Schedules Schedules
 	ScanKnown func() gate.ScanKnown
+	// Histories, Holdings, Aliases and Asked are those of view.Views. Without the first two
+	// there are no operations for them.
+	Histories view.Histories
+	Holdings  view.Holdings
+	Aliases   func(id string) []string
+	Asked     func(ctx context.Context) ([]gate.Digest, error)
 	// Registries are shown, tested and synchronised on request.
 	Registries RegistryParts
 	Version    string
@@ -123,7 +129,10 @@ const maxBody = 1 << 20
 type server struct{ Options }
 
 func (s *server) views() view.Views {
-	return view.Views{Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles, Stands: s.Stands, Tables: s.Tables, Now: s.Now}
+	return view.Views{
+		Histories: s.Histories, Holdings: s.Holdings, Aliases: s.Aliases, Asked: s.Asked,
+		Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles, Stands: s.Stands, Tables: s.Tables, Now: s.Now,
+	}
 }
 
 // Register adds the API to an echo server. Everything under /api/v1 needs the
@@ -152,6 +161,7 @@ func Register(e *echo.Echo, o Options) {
 	huma.Register(api, operation(http.MethodPost, "/jobs/{id}/cancel", "cancel-job", "Cancel a job", "digestgate cancel"), s.cancelJob)
 	huma.Register(api, operation(http.MethodGet, "/quota", "get-quota", "The quota of the running period", "digestgate quota, dashboards"), s.getQuota)
 	huma.Register(api, operation(http.MethodGet, "/policies", "get-policies", "The policies in force", "operators with curl, audits"), s.getPolicies)
+	s.registerHistory(api)
 	s.registerAdvisories(api)
 	s.registerNotifications(api)
 	s.registerRegistries(api)

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,14 +35,15 @@ const token = "the-token"
 // site is the API on a real store and a real catalog.
 type site struct {
 	*testing.T
-	ctx     context.Context
-	store   *sqlite.Store
-	catalog *catalog.Catalog
-	echo    *echo.Echo
-	server  *httptest.Server
-	now     *clock
-	options api.Options
-	events  *intake.LastEvents // of registrySite
+	ctx      context.Context
+	store    *sqlite.Store
+	catalog  *catalog.Catalog
+	echo     *echo.Echo
+	server   *httptest.Server
+	now      *clock
+	options  api.Options
+	events   *intake.LastEvents // of registrySite
+	holdings *catalog.Holdings
 }
 
 // clock moves a little whenever somebody looks.
@@ -84,6 +86,15 @@ func newSite(t *testing.T, change func(*api.Options)) *site {
 		File:  []schedule.Config{{Name: "from-file", Cron: "0 1 * * *", Kind: gate.ScanMatch, Enabled: true}},
 		Store: s.store, Tasks: scantask.New(s.store, log), Known: s.options.ScanKnown, Log: log,
 	}
+	s.holdings = s.catalog.Holdings(catalog.HoldingsOptions{Contents: s.store, Format: "1", Lookups: vulnerabilitiesOf})
+	s.options.Histories, s.options.Holdings = s.store, s.holdings
+	s.options.Aliases = func(id string) []string {
+		if id == "CVE-2021-44228" {
+			return []string{"GHSA-jfh8-c2jp-5v3q"}
+		}
+		return nil
+	}
+	s.options.Asked = func(context.Context) ([]gate.Digest, error) { return []gate.Digest{digest("unfixed")}, nil }
 	if change != nil {
 		change(&s.options)
 	}
@@ -182,6 +193,15 @@ func (s *site) refused(a answer, status int, words string) {
 func digest(name string) gate.Digest {
 	sum := sha256.Sum256([]byte(name))
 	return gate.Digest("sha256:" + hex.EncodeToString(sum[:]))
+}
+
+// vulnerabilitiesOf names what the catalog knows of findings here.
+func vulnerabilitiesOf(_ *gate.Inventory, f *gate.Findings) (l gate.Lookups) {
+	for i := range f.Vulnerabilities {
+		l.Vulnerabilities = append(l.Vulnerabilities, f.Vulnerabilities[i].ID)
+	}
+	slices.Sort(l.Vulnerabilities)
+	return l
 }
 
 func loc(repository string) gate.Location {

@@ -54,7 +54,7 @@ func compare(rec gate.Record, older *gate.Findings, inv *gate.Inventory, f *gate
 	})
 	c.Found = changed(found)
 	if fixed := changed(gone); c.Incomplete {
-		c.Unseen = fixed.Total
+		c.Unseen, c.Missing = fixed.Total, fixed.List
 	} else {
 		c.Fixed = fixed
 	}

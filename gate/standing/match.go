@@ -145,6 +145,9 @@ func (s *Standing) match(ctx context.Context, k *gate.Known, c *gate.StandingCha
 		f.Matched = inv.Summarize(rec.InventoryID)
 	}
 	fc := compare(rec, older, inv, f)
+	if !fc.First && !fc.Lost && fc.Found.Total.Total() > 0 && s.seenBefore(ctx, rec.Digest, f, ready) {
+		fc = compare(rec, older, inv, f)
+	}
 	if !fc.Same() {
 		f.Change = &gate.StandingChange{Digest: rec.Digest, At: c.At, Event: c.Event, Generation: f.Generation, Findings: fc}
 	}

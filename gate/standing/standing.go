@@ -38,6 +38,9 @@ type Evaluator interface {
 // see store.Records.
 type Records interface {
 	gate.Reader
+	// History returns what changed on a digest, the newest first. Errors: those of the
+	// store; the findings are written without what it would have told.
+	History(ctx context.Context, d gate.Digest, q gate.HistoryQuery) ([]gate.HistoryEntry, error)
 	// PutFindings stores findings in place of those with the id replaces, "" for none.
 	// gate.ErrConflict: others are stored, or they were computed from another inventory
 	// or an older generation, read again; gate.ErrStoreUnavailable: the former ones

@@ -66,6 +66,10 @@ func (m *inMemory) PutFindings(_ context.Context, f *gate.Findings, replaces str
 	return gate.Written{ID: id, Version: m.record.Version}, nil
 }
 
+func (m *inMemory) History(context.Context, gate.Digest, gate.HistoryQuery) ([]gate.HistoryEntry, error) {
+	return nil, nil
+}
+
 func (m *inMemory) PutVerdicts(context.Context, gate.Digest, gate.Basis, []gate.Verdict) ([]gate.Verdict, error) {
 	return nil, nil
 }

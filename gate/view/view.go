@@ -34,7 +34,15 @@ type Views struct {
 	// Tables are what is joined to findings now; nil leaves that out, and so does a nil
 	// answer.
 	Tables func() Tables
-	Now    func() time.Time // nil means time.Now
+	// Histories are what changed on digests, and Holdings what has which vulnerability; the
+	// views of both need them.
+	Histories Histories
+	Holdings  Holdings
+	// Aliases are other ids of a vulnerability that are known here; nil knows none.
+	Aliases func(id string) []string
+	// Asked are the digests that admission was asked for lately; nil knows none.
+	Asked func(ctx context.Context) ([]gate.Digest, error)
+	Now   func() time.Time // nil means time.Now
 }
 
 // advisories is the data by which the findings of a record are those of its image: that

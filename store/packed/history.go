@@ -81,6 +81,10 @@ func (w *writer) findingsChange(f *gate.FindingsChange) {
 	}
 	w.number(uint64(max(f.MoreSeverity, 0)))
 	w.counts(f.Unseen)
+	w.number(uint64(len(f.Missing)))
+	for i := range f.Missing {
+		w.changed(&f.Missing[i])
+	}
 }
 
 func (r *reader) findingsChange(f *gate.FindingsChange) {
@@ -101,6 +105,7 @@ func (r *reader) findingsChange(f *gate.FindingsChange) {
 	})
 	f.MoreSeverity = r.count()
 	f.Unseen = r.counts()
+	f.Missing = few(r, 2, r.changed)
 }
 
 // few reads a list of at most [gate.MaxChanged], nil when it is empty.

@@ -27,7 +27,7 @@ func wholeChange() *gate.StandingChange {
 			First:  true, Lost: true, Incomplete: true, Analysed: true,
 			Found:    gate.ChangedFindings{List: []gate.Vulnerability{v, {ID: "CVE-2026-2"}}, Total: gate.Counts{High: 200}},
 			Fixed:    gate.ChangedFindings{List: []gate.Vulnerability{v}, Total: gate.Counts{High: 1}},
-			Severity: []gate.SeverityChange{{Vulnerability: v, Before: gate.SeverityLow}}, MoreSeverity: 3, Unseen: gate.Counts{Medium: 9},
+			Severity: []gate.SeverityChange{{Vulnerability: v, Before: gate.SeverityLow}}, MoreSeverity: 3, Unseen: gate.Counts{Medium: 9}, Missing: []gate.Vulnerability{v},
 		},
 		Verdicts: []gate.VerdictChange{{
 			Location: gate.Location{Registry: "hub", Repository: "app"},

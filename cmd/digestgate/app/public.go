@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -37,6 +38,8 @@ func (a *App) public(hooks http.Handler, withAPI bool) http.Handler {
 			Policies:  policy.NewActivations(a.Store, ProcessName(), a.Version),
 			ScanTasks: a.tasks, Schedules: a.scheduleDesk(), ScanKnown: a.scanKnown,
 			Advisories: a.desk(), Tables: a.shownTables, Notifications: a.notifications(),
+			Histories: a.Store, Holdings: a.holdings,
+			Asked:      func(ctx context.Context) ([]gate.Digest, error) { return a.Standing.Asked.Look(ctx, a.Store) },
 			Registries: a.registryParts(), Version: a.Version, Authorized: a.Token.Matches, Now: time.Now, Log: a.Log,
 		})
 	}

@@ -57,6 +57,7 @@ beginning of one (sha256:5f70bf18).`,
 				"DIGEST\tSTATE\tDECISION\tCRITICAL\tHIGH\tMEDIUM\tLOW\tPLATFORM\tSEEN\tIMAGE", imageLine)
 		},
 	}
+	cmd.AddCommand(newHistoryCommand(o))
 	flags.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&state, "state", "", "only images in this state, such as scanned or failed")

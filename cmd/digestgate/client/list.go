@@ -62,6 +62,11 @@ func (f *listFlags) open(o *app.Options) (*Client, error) {
 
 // list asks for one page after the other. rows are as the server wrote them.
 func (f *listFlags) list(ctx context.Context, c *Client, key string, filters url.Values) (rows []json.RawMessage, next string, err error) {
+	return f.listAt(ctx, c, key, key, filters)
+}
+
+// listAt is list for a path whose rows have another name.
+func (f *listFlags) listAt(ctx context.Context, c *Client, path, key string, filters url.Values) (rows []json.RawMessage, next string, err error) {
 	q := url.Values{}
 	for name, values := range filters {
 		if values[0] != "" {
@@ -80,7 +85,7 @@ func (f *listFlags) list(ctx context.Context, c *Client, key string, filters url
 			q.Set("cursor", next)
 		}
 		var page map[string]json.RawMessage
-		if err := c.Call(ctx, http.MethodGet, "/"+key+"?"+q.Encode(), nil, &page); err != nil {
+		if err := c.Call(ctx, http.MethodGet, "/"+path+"?"+q.Encode(), nil, &page); err != nil {
 			return nil, "", err
 		}
 		var part []json.RawMessage
