@@ -129,13 +129,6 @@ func seenOf(t view.ScanTask) string {
 	return fmt.Sprintf("%d of %d", t.Done+t.Failed+t.Skipped, *t.Total)
 }
 
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
 func newScansListCommand(o *app.Options) *cobra.Command {
 	var flags clientFlags
 	var format, state, name string
