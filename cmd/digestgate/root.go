@@ -43,7 +43,7 @@ func newRootCommand(environ []string) *cobra.Command {
 	o.AddFlags(root)
 	root.AddCommand(
 		app.NewServeCommand(o), app.NewWorkerCommand(o), local.NewCheckCommand(o), client.NewWaitCommand(o), local.NewAdmitCommand(o),
-		client.NewReplayCommand(o), client.NewRegistriesCommand(o), client.NewQuotaCommand(o),
+		client.NewReplayCommand(o), client.NewRegistriesCommand(o), client.NewQuotaCommand(o), client.NewNotificationsCommand(o),
 		client.NewImagesCommand(o), client.NewFindingsCommand(o), client.NewJobsCommand(o), client.NewScanCommand(o), client.NewCancelCommand(o), demo.NewCommand(o), local.NewConfigCommand(o), local.NewVersionCommand(o),
 		local.NewAdvisoriesCommand(o, client.NewAdvisoriesCommands(o), client.AskAdvisories), local.NewPolicyCommand(o), app.NewPolicyTrialCommand(), local.NewStoreCommand(o),
 	)

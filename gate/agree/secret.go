@@ -177,3 +177,17 @@ func newSecret(dir string, content []byte) (path string, err error) {
 	}
 	return tmp.Name(), nil
 }
+
+// Seal encrypts a secret that is kept within a setting, for those that hold the key.
+func Seal(setting string, key, plain []byte) ([]byte, error) { return seal(setting, key, plain) }
+
+// Unseal opens what [Seal] made, with the first of the keys that fits. ErrInvalid when none
+// does.
+func Unseal(setting string, keys [][]byte, sealed []byte) ([]byte, error) {
+	for _, key := range keys {
+		if plain, err := unseal(setting, key, sealed); err == nil {
+			return plain, nil
+		}
+	}
+	return nil, fmt.Errorf("a secret in setting %q was sealed with another key: %w", setting, gate.ErrInvalid)
+}

@@ -20,8 +20,11 @@ const (
 	SettingAdminToken    = "auth/admin-token"
 	SettingAuthority     = "admission/authority"
 	SettingAsked         = "admission/asked"
+	SettingNotifyTargets = "notifications/targets"
 	SettingCopyProgress  = SettingsOfCopies + "progress"
 	SettingsOfCopies     = "copy/" // those that say how a copy of the store stands, and are not copied
+	settingNotifyState   = "notifications/state/"
+	settingNotifyLog     = "notifications/log/"
 	settingNamespaces    = "admission-namespaces/"
 	settingLastEvent     = "last-event/"
 	settingSchedule      = "schedule/"
@@ -51,6 +54,13 @@ func SettingSyncRequested(registry string) string { return settingSyncRequested 
 // SettingLiftPart holds a part of the findings that stand in the advisory data in force.
 func SettingLiftPart(n int) string { return settingLiftPart + strconv.Itoa(n) }
 
+// SettingNotifyState holds how far a target of notifications has been notified, and what
+// waits for it.
+func SettingNotifyState(target string) string { return settingNotifyState + target }
+
+// SettingNotifyLog holds the last deliveries to a target of notifications.
+func SettingNotifyLog(target string) string { return settingNotifyLog + target }
+
 // SettingTurn holds which process does a piece of work that one does for all.
 func SettingTurn(work string) string { return settingTurn + work }
 
@@ -77,6 +87,9 @@ func SettingUses() []SettingUse {
 		{SettingAdminToken, "the admin token of the API, sealed"},
 		{SettingCopyProgress, "how far a copy to this store has got"},
 		{SettingLastEvent("REGISTRY"), "when a registry was last heard of"},
+		{SettingNotifyLog("NAME"), "the last deliveries to a target of notifications"},
+		{SettingNotifyState("NAME"), "how far a target of notifications has been notified, and what waits for it"},
+		{SettingNotifyTargets, "the targets of notifications that were set through the API, their secrets sealed"},
 		{SettingPolicies, "which policies are in force, with the policies"},
 		{SettingSchedule("NAME"), "the last tick of a schedule"},
 		{SettingSyncRequested("REGISTRY"), "the last request for a synchronisation"},

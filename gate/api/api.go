@@ -98,6 +98,8 @@ type Options struct {
 	Policies Policies
 	// Advisories may be nil.
 	Advisories Advisories
+	// Notifications may be nil.
+	Notifications Notifications
 	// Tables are what is joined to findings now, see view.Views; nil for none.
 	Tables func() view.Tables
 	// Registries are shown, tested and synchronised on request.
@@ -131,6 +133,7 @@ func Register(e *echo.Echo, o Options) {
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	config.Security = []map[string][]string{{"token": {}}}
 	config.RejectUnknownQueryParameters = true
+	config.Transformers = append(config.Transformers, withoutValues)
 	api := humaecho.New(e, config)
 	s := &server{o}
 	api.UseMiddleware(header, s.authenticate(api))
@@ -147,6 +150,7 @@ func Register(e *echo.Echo, o Options) {
 	huma.Register(api, operation(http.MethodGet, "/quota", "get-quota", "The quota of the running period", "digestgate quota, dashboards"), s.getQuota)
 	huma.Register(api, operation(http.MethodGet, "/policies", "get-policies", "The policies in force", "operators with curl, audits"), s.getPolicies)
 	s.registerAdvisories(api)
+	s.registerNotifications(api)
 	s.registerRegistries(api)
 }
 

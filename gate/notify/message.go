@@ -84,16 +84,20 @@ type Item struct {
 func (i Item) key() string {
 	switch i.What {
 	case New, Raised, Fixed:
+		if i.Vulnerability == "" { // a first scan
+			return string(i.What) + "\x00" + string(i.Digest)
+		}
 		return string(i.What) + "\x00" + i.Vulnerability + "\x00" + i.Package
-	case Denied, Flipped:
-		return string(i.What) + "\x00" + string(i.Digest) + "\x00" + i.Registry + "\x00" + i.Repository
+	case Denied, Flipped: // of the location, so that a flip and its way back are one line
+		return "verdict\x00" + string(i.Digest) + "\x00" + i.Registry + "\x00" + i.Repository
 	}
 	return string(i.What) + "\x00" + i.Text
 }
 
 // cut bounds the texts of an item: 2 kB at most.
 func (i Item) cut() Item {
-	short := func(s *string, limit int) { *s = cutText(*s, limit) }
+	// A part of a large text would keep all of it in memory.
+	short := func(s *string, limit int) { *s = strings.Clone(gate.Printable(*s, limit)) }
 	short(&i.Registry, 63)
 	short(&i.Repository, 255) // as long as registries take them
 	short(&i.Vulnerability, 64)
@@ -107,14 +111,6 @@ func (i Item) cut() Item {
 	}
 	i.Rules = rules
 	return i
-}
-
-// cutText cuts between characters.
-func cutText(s string, limit int) string {
-	if len(s) <= limit {
-		return strings.Clone(s)
-	}
-	return strings.ToValidUTF8(s[:limit-3], "") + "..."
 }
 
 func worse(a, b Item) int {

@@ -37,6 +37,8 @@ type Sender interface {
 	// says that the target has taken it. [*Failure] says what happened and what to do
 	// about it; any other error is a try that can be repeated.
 	Send(ctx context.Context, l Letter) (Answer, error)
+	// Address is the "host:port" that it sends to, which may be shown.
+	Address() string
 	// Close lets go of connections.
 	Close()
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/digestgate/digestgate/gate/explain"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/notify"
 	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/gate/quota"
 	"github.com/digestgate/digestgate/gate/standing"
@@ -68,6 +69,7 @@ type App struct {
 	Matcher     *match.Matcher
 	policies    *policy.Active
 	tables      *joined.Set
+	targets     *notify.Targets // of notifications
 	Analyzer    *analyzer.Analyzer
 	Pipeline    *pipeline.Pipeline
 	Standing    *standing.Standing
@@ -291,6 +293,7 @@ func (a *App) secretFiles() []string {
 		files = append(files, r.PasswordFile, r.Credentials.DockerConfig)
 		files = append(files, r.Webhook.SecretFiles...)
 	}
+	files = append(files, a.Config.notifySecrets()...)
 	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
 }
 
@@ -347,5 +350,5 @@ func (a *App) openPipeline(ctx context.Context) error {
 		return quota.Read(ctx, a.quota, time.Now(), a.Store, c)
 	}, time.Now)
 	a.syncer = a.newSyncer()
-	return nil
+	return a.openNotify()
 }

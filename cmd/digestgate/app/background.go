@@ -85,6 +85,7 @@ func (a *App) work(ctx context.Context, s *Running) {
 		s.work.Go(func() { current.Run(ctx) })
 		s.work.Go(func() { a.followSchedules(ctx, current) })
 		s.work.Go(func() { a.syncer.Run(ctx) })
+		s.work.Go(func() { a.notify(ctx) })
 	}
 }
 

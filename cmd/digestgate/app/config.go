@@ -12,6 +12,7 @@ import (
 	"github.com/digestgate/digestgate/cmd/digestgate/document"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/notify"
 	"github.com/digestgate/digestgate/gate/outbound"
 	"github.com/digestgate/digestgate/gate/schedule"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
@@ -39,7 +40,7 @@ type Config struct {
 	Provenance    ProvenanceConfig   `yaml:"provenance"`
 	Admission     admission.Config   `yaml:"admission"`
 	Schedules     []schedule.Config  `yaml:"schedules"`
-	Notifications []NotificationItem `yaml:"notifications"`
+	Notifications []notify.Config    `yaml:"notifications"`
 	Outbound      outbound.Config    `yaml:"outbound"`
 	Auth          AuthConfig         `yaml:"auth"`
 }
@@ -84,10 +85,6 @@ type ProvenanceConfig struct {
 	TrustedRoot string   `yaml:"trustedRoot"`
 }
 
-// NotificationItem is reserved for outgoing notifications, which this version
-// does not send.
-type NotificationItem map[string]any
-
 // AuthConfig is about the API's callers.
 type AuthConfig struct {
 	// AdminTokenFile holds the admin token; "" = made once in dataDir.
@@ -123,7 +120,7 @@ func DefaultConfig() Config {
 		Provenance:    ProvenanceConfig{Keys: []string{}, Identities: []string{}},
 		Admission:     admission.Default(),
 		Schedules:     []schedule.Config{},
-		Notifications: []NotificationItem{},
+		Notifications: notify.Default(),
 		Outbound:      outbound.Default(),
 	}
 }
@@ -167,9 +164,7 @@ func (c Config) findings() []finding {
 	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
 		list.bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")
 	}
-	if len(c.Notifications) > 0 {
-		list.bad("notifications", "not supported yet, leave it empty")
-	}
+	list.Add("notifications", notify.Validate(c.Notifications, Notifiers()))
 	slices.SortStableFunc(list, func(a, b finding) int { return strings.Compare(a.Path, b.Path) })
 	return list
 }

@@ -35,7 +35,7 @@ func (a *App) public(hooks http.Handler, withAPI bool) http.Handler {
 			Reader: a.Store, Lists: a.Catalog.Fresh(), Jobs: a.Store, Scans: a.Pipeline, Usage: a.Store, Quota: a.quota, Obstacles: a.explain.Obstacles,
 			Stands:     a.Standing.Stands,
 			Policies:   policy.NewActivations(a.Store, ProcessName(), a.Version),
-			Advisories: a.desk(), Tables: a.shownTables,
+			Advisories: a.desk(), Tables: a.shownTables, Notifications: a.notifications(),
 			Registries: a.registryParts(), Version: a.Version, Authorized: a.Token.Matches, Now: time.Now, Log: a.Log,
 		})
 	}

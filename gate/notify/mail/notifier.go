@@ -113,6 +113,9 @@ type sender struct {
 	tls    *tls.Config
 }
 
+// Address implements notify.Sender.
+func (s *sender) Address() string { return net.JoinHostPort(s.host, strconv.Itoa(s.port)) }
+
 // Close implements notify.Sender: each message has a connection of its own.
 func (s *sender) Close() {}
 

@@ -109,15 +109,15 @@ func endpoint(u *url.URL) string {
 	return outbound.Endpoint(net.JoinHostPort(u.Hostname(), port), "")
 }
 
-// Host is the part of an address that may be shown, and judged before anything is sent.
-func Host(u *url.URL) string { return endpoint(u) }
-
 type sender struct {
 	kind   Kind
 	url    *url.URL
 	secret []byte
 	client *http.Client
 }
+
+// Address implements notify.Sender.
+func (s *sender) Address() string { return endpoint(s.url) }
 
 // Close implements notify.Sender.
 func (s *sender) Close() { s.client.CloseIdleConnections() }
