@@ -17,6 +17,7 @@ import (
 
 	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/notify"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
@@ -95,6 +96,8 @@ func TestAdvisoryReachesAdmission(t *testing.T) {
 	t.Cleanup(func() { _ = mirror.Close() })
 	a := databaseArtifact(t, mirror, datedDatabase(t, 3, func(line string) bool { return strings.Contains(line, "package: expat") }))
 	f := newFleet(t, redistest.Plain(t, redistest.Options{}).URL(), "")
+	chat := newChat(t)
+	f.extra = fmt.Sprintf("notifications: [{name: chat, type: webhook, urlFile: %q, secretFile: %q, caFile: %q, events: [verdicts], gather: 2s}]\n", chat.urlFile, chat.secretFile, chat.caFile)
 	f.data = fmt.Sprintf("{repositories: [{repository: %q, insecure: true, own: true}], stale: allow}", mirror.Host+"/mirror/trivy-db:2")
 	one, other := f.process("", 3, "serve"), f.process("", 3, "serve")
 	one.start()
@@ -161,7 +164,14 @@ func TestAdvisoryReachesAdmission(t *testing.T) {
 			t.Errorf("an image without the package: %s", got)
 		}
 	}
-	// The notification of the flipped verdict belongs here, once there are notifications.
+	eventually(t, "the flip is notified", time.Minute, func() bool { return len(chat.taken()) == 1 })
+	flip := func(m notify.Message, before, after gate.Outcome) {
+		t.Helper()
+		if len(m.Items) != 1 || m.Items[0].Digest != affected || m.Items[0].Before != before || m.Items[0].After != after || m.Totals.Denied+m.Totals.Flipped != 1 {
+			t.Errorf("notified: %+v, want one flip of %s from %s to %s", m, affected, before, after)
+		}
+	}
+	flip(chat.taken()[0], gate.OutcomeAllow, gate.OutcomeDeny)
 	unpulled := func(when string) {
 		t.Helper()
 		if now := f.registry.Count(http.MethodGet, "/blobs/"); now != pulled {
@@ -188,5 +198,12 @@ func TestAdvisoryReachesAdmission(t *testing.T) {
 	if v := standing(other); v.InForce.Number != 3 || v.RolledBack == nil || v.RolledBack.Number != 2 || v.RolledBack.Reason != "a test" {
 		t.Errorf("after the rollback: %+v", v)
 	}
+	eventually(t, "the flip back is notified", time.Minute, func() bool { return len(chat.taken()) == 2 })
+	flip(chat.taken()[1], gate.OutcomeDeny, gate.OutcomeAllow)
 	unpulled("after the rollback")
+	for _, s := range []*server{one, other} {
+		if strings.Contains(s.log.String(), chat.secret) {
+			t.Error("the log tells the address of the chat")
+		}
+	}
 }

@@ -194,6 +194,7 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 			s := newSite(t, func(o *api.Options) {
 				o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans, o.Policies, o.Advisories = d, d, d, d, d, d, d
 				o.Registries = downRegistries(t, c.err)
+				o.Notifications = downNotifications{c.err}
 			})
 			for _, r := range routes(s) {
 				body := ""
@@ -205,6 +206,9 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 				}
 				if strings.HasSuffix(r.path, "/explain") {
 					body = `{"document":"{}"}`
+				}
+				if target := r.target(); strings.Contains(r.path, "/notifications") && (r.method == "PUT" || r.path == "/api/v1/notifications" && r.method == "POST") {
+					body = `{"name":"` + target[strings.LastIndex(target, "/")+1:] + `","type":"slack"}`
 				}
 				a := s.send(r.method, r.target(), body, nil)
 				s.refused(a, c.status, c.words)

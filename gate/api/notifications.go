@@ -126,7 +126,7 @@ type addNotificationInput struct{ Body gate.NotificationRequest }
 func (s *server) addNotification(ctx context.Context, in *addNotificationInput) (*notificationOutput, error) {
 	v, err := ofNotifications(ctx, s, "setting a target of notifications", func(n Notifications) (gate.NotificationTarget, error) { return n.Add(ctx, in.Body) })
 	if err == nil {
-		s.Log.InfoContext(ctx, "a notification target was set", "target", v.Name, "type", v.Type, "host", v.Address)
+		s.Log.InfoContext(ctx, "a notification target was set", "target", v.Name)
 	}
 	return &notificationOutput{v}, err
 }
@@ -142,7 +142,7 @@ func (s *server) replaceNotification(ctx context.Context, in *replaceNotificatio
 	}
 	v, err := ofNotifications(ctx, s, "replacing a target of notifications", func(n Notifications) (gate.NotificationTarget, error) { return n.Replace(ctx, in.Body) })
 	if err == nil {
-		s.Log.InfoContext(ctx, "a notification target was set", "target", v.Name, "type", v.Type, "host", v.Address)
+		s.Log.InfoContext(ctx, "a notification target was set", "target", v.Name)
 	}
 	return &notificationOutput{v}, err
 }

@@ -105,7 +105,7 @@ type runner struct {
 	waiting     int
 	oldest      time.Time
 	// What was read after the stored cursor, stored, and had nothing for the target need
-	// not be read again before the cursor is written: it goes on from ahead.
+	// not be read again before the cursor is written: reading continues from ahead.
 	stored, ahead int64
 }
 
@@ -319,7 +319,7 @@ func (st *state) expired(c Config, now time.Time) (list []queued) {
 
 func (r *running) gaveUp(ctx context.Context, t *target, q queued, answer Answer, took time.Duration, f *Failure) {
 	r.Metrics.tried(t.Type, "given_up", took)
-	r.Log.Error("a notification was given up", "target", t.Name, "type", t.Type, "message", q.Message.ID, "attempts", q.Attempts, "reason", f.Reason)
+	r.Log.Error("a notification was given up", "target", t.Name, "notification", q.Message.ID, "attempts", q.Attempts, "reason", f.Reason)
 	r.note(ctx, entryOf(t, &q.Message, q.Attempts, r.Now(), answer, took, GivenUp, f), &q.Message)
 }
 
@@ -361,11 +361,11 @@ func (r *running) try(ctx context.Context, t *target, q queued, now time.Time) e
 		r.gaveUp(saving, t, settled, answer, took, f)
 	case f != nil:
 		r.Metrics.tried(t.Type, "failed", took)
-		r.Log.Warn("a notification was not delivered, it is tried again", "target", t.Name, "type", t.Type, "message", q.Message.ID, "attempts", settled.Attempts, "status", answer.Status, "reason", f.Reason)
+		r.Log.Warn("a notification was not delivered, it is tried again", "target", t.Name, "notification", q.Message.ID, "attempts", settled.Attempts, "status", answer.Status, "reason", f.Reason)
 		r.note(saving, entryOf(t, &q.Message, settled.Attempts, r.Now(), answer, took, Waiting, f), &q.Message)
 	default:
 		r.Metrics.tried(t.Type, "delivered", took)
-		r.Log.Info("a notification was delivered", "target", t.Name, "type", t.Type, "message", q.Message.ID, "attempts", settled.Attempts, "status", answer.Status, "duration", took)
+		r.Log.Info("a notification was delivered", "target", t.Name, "notification", q.Message.ID, "attempts", settled.Attempts, "status", answer.Status, "duration", took)
 		r.note(saving, entryOf(t, &q.Message, settled.Attempts, r.Now(), answer, took, Delivered, nil), &q.Message)
 	}
 	return errors.Join(err)

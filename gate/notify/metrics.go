@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics count deliveries by the type of the target; nil counts nothing. Names of targets
-// are no labels.
+// Metrics count deliveries by the type of the target; nil counts nothing. The names
+// of targets are not among the labels.
 type Metrics struct {
 	sent    *prometheus.CounterVec
 	took    *prometheus.HistogramVec

@@ -187,3 +187,16 @@ func try(ctx context.Context, v Vendor, t *text.Template, now time.Time) error {
 	}
 	return nil
 }
+
+// Render makes the letter of a message, with a template or, for "", the shipped one. It is
+// what a send does, for those who try a template or a target.
+func Render(ctx context.Context, v Vendor, source string, m *Message, at time.Time) (Letter, error) {
+	var t *text.Template
+	if source != "" {
+		var err error
+		if t, err = text.Parse(source); err != nil {
+			return Letter{}, err
+		}
+	}
+	return render(ctx, v, t, m, at)
+}

@@ -27,22 +27,22 @@ import (
 // Config is the whole configuration. Each part belongs to the package that it
 // configures, where its keys, units and defaults are explained.
 type Config struct {
-	DataDir       string             `yaml:"dataDir"`
-	Listen        ListenConfig       `yaml:"listen"`
-	HTTP          HTTPConfig         `yaml:"http"`
-	Roles         []string           `yaml:"roles"`
-	Store         store.Config       `yaml:"store"`
-	Registries    []RegistryConfig   `yaml:"registries"`
-	Scan          analyzer.Config    `yaml:"scan"`
-	Quota         gate.QuotaConfig   `yaml:"quota"`
-	Advisories    advisory.Config    `yaml:"advisories"`
-	Policy        policy.Config      `yaml:"policy"`
-	Provenance    ProvenanceConfig   `yaml:"provenance"`
-	Admission     admission.Config   `yaml:"admission"`
-	Schedules     []schedule.Config  `yaml:"schedules"`
-	Notifications []notify.Config    `yaml:"notifications"`
-	Outbound      outbound.Config    `yaml:"outbound"`
-	Auth          AuthConfig         `yaml:"auth"`
+	DataDir       string            `yaml:"dataDir"`
+	Listen        ListenConfig      `yaml:"listen"`
+	HTTP          HTTPConfig        `yaml:"http"`
+	Roles         []string          `yaml:"roles"`
+	Store         store.Config      `yaml:"store"`
+	Registries    []RegistryConfig  `yaml:"registries"`
+	Scan          analyzer.Config   `yaml:"scan"`
+	Quota         gate.QuotaConfig  `yaml:"quota"`
+	Advisories    advisory.Config   `yaml:"advisories"`
+	Policy        policy.Config     `yaml:"policy"`
+	Provenance    ProvenanceConfig  `yaml:"provenance"`
+	Admission     admission.Config  `yaml:"admission"`
+	Schedules     []schedule.Config `yaml:"schedules"`
+	Notifications []notify.Config   `yaml:"notifications"`
+	Outbound      outbound.Config   `yaml:"outbound"`
+	Auth          AuthConfig        `yaml:"auth"`
 }
 
 // ListenConfig are the listeners, each "host:port".

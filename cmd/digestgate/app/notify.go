@@ -100,7 +100,7 @@ func (n notified) Surroundings(ctx context.Context, digests []gate.Digest) (noti
 	if err != nil {
 		return s, err
 	}
-	for d, entry := range res.Entries {
+	for d, entry := range res.Digests {
 		for _, l := range entry.Record.Locations {
 			if !l.Gone {
 				s.Places[d] = append(s.Places[d], l.Location)

@@ -36,7 +36,7 @@ var fullWidth = strings.NewReplacer(
 // inSlack leaves &, < and > to the entities that Slack documents.
 // https://docs.slack.dev/messaging/formatting-message-text#escaping
 var inSlack = strings.NewReplacer(
-	"@", "＠", "&", "&amp;", "<", "&lt;", ">", "&gt;", "*", "＊", "~", "～", "`", "｀", "://", "：//",
+	"@", "＠", "&", "&amp;", "<", "&lt;", ">", "&gt;", "[", "［", "]", "］", "*", "＊", "~", "～", "`", "｀", "://", "：//",
 )
 
 // inFeishu does the same with those that Feishu documents for its cards, for what they
