@@ -21,6 +21,7 @@ import (
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/gate/notify"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/gate/work"
 	"github.com/digestgate/digestgate/scanner/advisory"
@@ -183,6 +184,7 @@ func registered(t *testing.T) map[string]string {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	lookup.NewMetrics(reg)
+	notify.NewMetrics(reg)
 	work.NewMetrics(reg)
 	intake.NewMetrics(reg)
 	registrysync.NewMetrics(reg)
