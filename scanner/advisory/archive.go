@@ -18,7 +18,7 @@ import (
 // some 600,000 entries with 5 GB; its largest entry has 5 MB.
 const (
 	maxArchiveEntries = 4_000_000
-	maxArchiveIndex   = 1 << 30 // bytes of its directory, which is read into memory
+	maxArchiveIndex   = maxArchiveEntries * 46 // bytes of its directory, which is read into memory; an entry has at least 46
 	maxEntryBytes     = 64 << 20
 	maxArchiveBytes   = 32 << 30
 	maxExpansion      = 200 // times its compressed size, of the whole; of a small entry more
@@ -56,10 +56,15 @@ func (c *collection) readZip(ctx context.Context, name string, at io.ReaderAt, s
 	case entries > maxArchiveEntries || index > maxArchiveIndex || index > uint64(size):
 		return fmt.Errorf("the archive has %d entries and a directory of %d bytes: %w", entries, index, gate.ErrTooLarge)
 	}
-	archive, err := zip.NewReader(at, size)
-	if err != nil {
+	directory := &bounded{at: at, left: int64(index) + directorySlack}
+	archive, err := zip.NewReader(directory, size)
+	switch {
+	case errors.Is(err, gate.ErrTooLarge):
+		return fmt.Errorf("reading the directory of the archive: %w", err)
+	case err != nil:
 		return fmt.Errorf("it is not a zip archive: %w: %w", err, gate.ErrInvalid)
 	}
+	directory.left = -1
 	room := min(int64(maxArchiveBytes), size*maxExpansion+expansionSlack)
 	read := 0
 	for _, entry := range archive.File {
@@ -87,6 +92,28 @@ func (c *collection) readZip(ctx context.Context, name string, at io.ReaderAt, s
 		return fmt.Errorf("the archive holds no JSON: %w", gate.ErrInvalid)
 	}
 	return nil
+}
+
+// directorySlack is what is read of an archive besides its directory before its entries
+// are: the records at its end, and what is read ahead.
+const directorySlack = 1 << 20
+
+// bounded lets so many bytes be read; less than 0 is without a bound. archive/zip reads
+// entries of a directory as long as there are some, whatever the archive says of their
+// number and size.
+type bounded struct {
+	at   io.ReaderAt
+	left int64
+}
+
+func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.at.ReadAt(p, off)
+	if b.left >= 0 {
+		if b.left -= int64(n); b.left < 0 {
+			return 0, fmt.Errorf("it is larger than the archive says: %w", gate.ErrTooLarge)
+		}
+	}
+	return n, err
 }
 
 // unzip reads an entry of at most so many bytes, whatever its header says.
