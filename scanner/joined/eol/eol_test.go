@@ -11,7 +11,8 @@ import (
 )
 
 // dates is in the form of api/v1/products/full, shortened, with what older versions say.
-const dates = `{"schema_version": "1.2.0", "generated_at": "2026-11-28T12:00:00+00:00", "total": 6, "result": [
+const dates = `{"schema_version": "1.2.0", "generated_at": "2026-11-28T12:00:00+00:00", "total": 7, "result": [
+ {"name": "amazon-linux", "aliases": ["amzn"], "releases": [{"name": "2018.03", "isEol": true, "eolFrom": "2023-12-31"}, {"name": "2", "isEol": false, "eolFrom": "2026-06-30"}, {"name": "2023", "isEol": false, "eolFrom": "2029-06-30"}]},
  {"name": "debian", "aliases": [], "category": "os", "releases": [
   {"name": "12", "codename": "bookworm", "label": "12", "releaseDate": "2023-06-10", "isEol": false, "eolFrom": "2026-12-01", "isMaintained": true},
   {"name": "9", "isEol": true, "eolFrom": "2020-07-18"}]},
@@ -34,6 +35,7 @@ func TestFind(t *testing.T) {
 		{"openeuler", "22.03 (LTS-SP4)", "ended on 2026-06-30"}, {"openEuler", "22.03-LTS-SP4", "ended on 2026-06-30"}, {"openeuler", "24.03 (LTS-SP3)", "supported until 2027-12-31"},
 		{"openeuler", "22.03 (LTS-SP9)", "unknown"},
 		{"redhat", "9.4", "supported until ever"}, {"redhat", "8.9", "ended on ever"},
+		{"amazon", "2 (Karoo)", "ended on 2026-06-30"}, {"amazon", "2023.6.20250115 (Amazon Linux)", "supported until 2029-06-30"}, {"amazon", "AMI release 2018.03", "ended on 2023-12-31"}, {"amazon", "2", "ended on 2026-06-30"},
 		{"suse linux enterprise server", "15.6", "supported until 2027-12-31"}, {"sles", "15-SP6", "supported until 2027-12-31"},
 		{"old-form", "1", "ended on ever"}, {"old-form", "2", "supported until ever"}, {"old-form", "3", "ended on 2026-01-01"}, {"old-form", "4", "unknown"},
 	} {
@@ -60,7 +62,7 @@ func TestFind(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"no_time":   {`"generated_at": "2026-11-28T12:00:00+00:00", `, ``, "generated_at"},
-		"total":     {`"total": 6`, `"total": 7`, "total 7"},
+		"total":     {`"total": 7`, `"total": 8`, "total 8"},
 		"a_date":    {`"2020-07-18"`, `"some day"`, "some day"},
 		"a_number":  {`"eol": true`, `"eol": 7`, "date, true, false or null"},
 		"no_name":   {`"name": "debian"`, `"name": ""`, "name"},

@@ -23,6 +23,9 @@ func (t *Table) Find(family, release string) (e gate.EndOfLife, ok bool) {
 	if p == nil {
 		return e, false
 	}
+	if family == "amazon" {
+		release = amazonRelease(release)
+	}
 	for _, name := range names(release) {
 		i, found := slices.BinarySearchFunc(p.Releases, name, func(r Release, name string) int { return strings.Compare(r.Name, name) })
 		if !found {
@@ -50,6 +53,17 @@ func (t *Table) product(family string) *Product {
 		}
 	}
 	return nil
+}
+
+// amazonRelease is the number in a release as Amazon's files write it: "2 (Karoo)",
+// "2023.6.20250115 (Amazon Linux)", "AMI release 2018.03".
+func amazonRelease(release string) string {
+	for _, field := range strings.Fields(release) {
+		if field[0] >= '0' && field[0] <= '9' {
+			return field
+		}
+	}
+	return release
 }
 
 // names are under what a release may be listed, the most exact first: 12.5 is one of 12,

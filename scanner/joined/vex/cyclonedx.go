@@ -36,7 +36,8 @@ type cdxDocument struct {
 			LastUpdated   *time.Time `json:"lastUpdated"`
 		} `json:"analysis"`
 		Affects []struct {
-			Ref string `json:"ref"`
+			Ref      string            `json:"ref"`
+			Versions []json.RawMessage `json:"versions"`
 		} `json:"affects"`
 	} `json:"vulnerabilities"`
 }
@@ -106,6 +107,10 @@ func readCycloneDX(text []byte, now time.Time) (*Document, error) {
 			c.refuse(noComponent)
 		}
 		for _, a := range v.Affects {
+			if s := (Statement{Status: l.status}); len(a.Versions) > 0 && s.hides() {
+				c.refuse(someVersions)
+				continue
+			}
 			bom.claim(c, l, a.Ref)
 		}
 	}

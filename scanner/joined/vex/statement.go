@@ -78,6 +78,7 @@ const (
 	looseComponent   = "its component is not a package URL"
 	nestedProduct    = "its product is a package of a distribution with components of its own, of which nothing in an image says that they are in it; name the image by its digest instead"
 	otherSBOM        = "it names a component of an SBOM and not of an image by its digest"
+	someVersions     = "it is about some versions of the component; name the version in its package URL"
 	otherSubject     = "it is about another image than the one that was signed"
 	unknownReference = "it names a product that the document does not describe"
 )

@@ -265,6 +265,7 @@ func TestCycloneDX(t *testing.T) {
 		{"resolved", of, "resolved", "ssl", false, ""},
 		{"the_whole_image", of, "not_affected", "app", false, noComponent},
 		{"another_sbom", "", "not_affected", link, false, otherSBOM},
+		{"some_versions", of, "not_affected", `ssl", "versions": [{"version": "3.0.13", "status": "unaffected"}], "note": "`, false, someVersions},
 		{"its_own_package", "", "not_affected", "ssl", true, ""},
 		{"unknown_reference", of, "not_affected", "nobody", false, unknownReference},
 		{"unknown_state", of, "fine", "ssl", false, unknownStatus},
