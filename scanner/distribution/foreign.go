@@ -74,12 +74,16 @@ var rpmTags = map[string]string{
 }
 
 // rpmTag is the last tag of a known distribution in a package's release, with
-// its number: el and 9 for "3.el9_3.1".
+// its number: el and 9 for "3.el9_3.1". Third parties write al2 and al2023 for Amazon Linux;
+// Alibaba's al7 and al8 name what its releases are like.
 func rpmTag(release string) (tag, number string) {
 	for _, m := range rpmMark.FindAllStringSubmatch("."+release, -1) {
 		if rpmTags[m[1]] != "" {
 			tag, number = m[1], m[2]
 		}
+	}
+	if tag == "al" && (number == "2" || number == "2023") {
+		tag = "amzn"
 	}
 	return tag, number
 }
