@@ -169,7 +169,17 @@ func osvAdvisory(a osv.Affected) (types.Advisory, error) {
 			adv.VulnerableVersions = append(adv.VulnerableVersions, "="+v)
 		}
 	}
-	return adv, nil
+	return certain(adv), nil
+}
+
+// certain leaves out the versions with a fix where there are several ranges. The detectors
+// take a package that has exactly one of them for not affected, also if another range says
+// that the fix was not enough; and they find the versions to show in the ranges too.
+func certain(adv types.Advisory) types.Advisory {
+	if len(adv.VulnerableVersions) > 1 {
+		adv.PatchedVersions = nil
+	}
+	return adv
 }
 
 // rangeConstraints turns the events of one range into intervals.
@@ -220,7 +230,7 @@ func mergeRanges(old, adv types.Advisory) types.Advisory {
 	old.VulnerableVersions = add(old.VulnerableVersions, adv.VulnerableVersions)
 	old.PatchedVersions = add(old.PatchedVersions, adv.PatchedVersions)
 	old.VendorIDs = add(old.VendorIDs, adv.VendorIDs)
-	return old
+	return certain(old)
 }
 
 func osvDetail(e osv.Entry) (types.VulnerabilityDetail, error) {

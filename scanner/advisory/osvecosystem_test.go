@@ -167,6 +167,10 @@ func TestBuild_publishersAreUnited(t *testing.T) {
 		if got := strings.Join(adv.VulnerableVersions, " "); !strings.Contains(got, "<2.0.0") || !strings.Contains(got, "<1.0.0") {
 			t.Errorf("%s: got %q, want the ranges of both", b, got)
 		}
+		// Version 1.0.0 is affected by the other's word, and a patched version never is.
+		if len(adv.PatchedVersions) > 0 {
+			t.Errorf("%s: got the patched versions %q, want none", b, adv.PatchedVersions)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package advisory
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/digestgate/digestgate/scanner/advisory/format"
@@ -29,8 +30,9 @@ func (s said) open() bool { return s.state != format.Fixed && s.state != format.
 //
 //   - of several fixes the last counts, because the earlier ones were not enough;
 //   - a later statement that there is a fix, or that the package is not affected, replaces
-//     an earlier one that there is none; a document that lists the affected version beside
-//     the fix says that the fix helps;
+//     an earlier one that there is none. One that names the version that is not affected says
+//     nothing of those before it; one that names an affected version before the fix says that
+//     the fix helps;
 //   - otherwise a flaw without a fix counts, because no version is known to be safe.
 //
 // A statement without an architecture is about all of them. What is left is sorted, so
@@ -50,9 +52,11 @@ func settle(list []said, less func(a, b string) bool) []said {
 	return slices.CompactFunc(out, func(a, b said) bool { return compareSaid(a, b) == 0 })
 }
 
-// commonArches are those that images are made for, where a source does not say for which
-// architectures there is no fix.
-var commonArches = []string{"x86_64", "aarch64"}
+// otherArches are those that a flaw without a fix is about where its source names none, and
+// another statement says that some of them have a fix.
+var otherArches = []string{
+	"x86_64", "aarch64", "loongarch64", "riscv64", "sw_64", "mips64el", "ppc64le", "s390x", "armv7hl", "i686", "i586", "i486", "i386",
+}
 
 func settleArches(byArch map[string][]said, less func(a, b string) bool) (out []said) {
 	general := byArch[""]
@@ -76,7 +80,7 @@ func settleArches(byArch map[string][]said, less func(a, b string) bool) (out []
 			out = append(out, s)
 		case slices.Contains(covered, "noarch"):
 		default:
-			for _, arch := range commonArches {
+			for _, arch := range otherArches {
 				if !slices.Contains(covered, arch) {
 					s.arch = arch
 					out = append(out, s)
@@ -90,31 +94,53 @@ func settleArches(byArch map[string][]said, less func(a, b string) bool) (out []
 // settleGroup decides between statements about one architecture. There may be a fix with
 // and one without an epoch left, of sources that write it and that do not.
 func settleGroup(all []said, less func(a, b string) bool) []said {
-	var open, clear *said
 	fixed := map[bool]*said{}
 	newestFix := time.Time{}
+	fix := func(s *said) {
+		f := fixed[s.noEpoch]
+		if f == nil || less(f.version, s.version) || !less(s.version, f.version) && s.advisory < f.advisory {
+			fixed[s.noEpoch] = s
+		}
+	}
+	var opens, clears []*said
 	for i := range all {
-		s := &all[i]
-		switch {
-		case s.state == format.Fixed:
-			f := fixed[s.noEpoch]
-			if f == nil || less(f.version, s.version) || !less(s.version, f.version) && s.advisory < f.advisory {
-				fixed[s.noEpoch] = s
-			}
+		switch s := &all[i]; s.state {
+		case format.Fixed:
+			fix(s)
 			if s.asOf.After(newestFix) {
 				newestFix = s.asOf
 			}
-		case s.state == format.NotAffected:
-			clear = newer(clear, s)
+		case format.NotAffected:
+			clears = append(clears, s)
 		default:
-			open = newer(open, s)
+			opens = append(opens, s)
 		}
 	}
-	if open != nil && clear != nil && after(clear.asOf, open.asOf) {
-		open = nil
+	// A fix helps against what was affected before it, or in an earlier document.
+	helps := func(open *said) bool {
+		if len(fixed) == 0 || after(newestFix, open.asOf) {
+			return len(fixed) > 0
+		}
+		return open.version != "" && (fixed[false] == nil || earlier(open, fixed[false], less)) && (fixed[true] == nil || earlier(open, fixed[true], less))
 	}
-	if open != nil && (len(fixed) == 0 || open.version == "" && !after(newestFix, open.asOf)) {
-		return []said{*open}
+	var left *said
+	var since []said
+	for _, open := range opens {
+		if helps(open) {
+			continue
+		}
+		switch clear := cleared(open, clears, less); {
+		case clear == nil:
+			left = newer(left, open)
+		case clear.version != "":
+			since = append(since, notSince(open, clear))
+		}
+	}
+	if left != nil {
+		return []said{*left}
+	}
+	for i := range since {
+		fix(&since[i])
 	}
 	var out []said
 	for _, noEpoch := range []bool{false, true} {
@@ -123,6 +149,41 @@ func settleGroup(all []said, less func(a, b string) bool) []said {
 		}
 	}
 	return out
+}
+
+// cleared is the later statement that a package is not affected, nil for none. One about
+// all versions counts before one about a version, and the last version before others.
+func cleared(open *said, clears []*said, less func(a, b string) bool) (by *said) {
+	for _, c := range clears {
+		if after(c.asOf, open.asOf) && (by == nil || by.version != "" && (c.version == "" || earlier(by, c, less))) {
+			by = c
+		}
+	}
+	return by
+}
+
+// notSince is what a flaw without a fix becomes when a later document says that a version
+// is not affected: earlier ones still are.
+func notSince(open, clear *said) said {
+	s := *clear
+	s.state, s.arch, s.severity = format.Fixed, cmp.Or(clear.arch, open.arch), cmp.Or(open.severity, clear.severity)
+	return s
+}
+
+// earlier compares the versions of two statements, without epochs where one has none.
+func earlier(a, b *said, less func(a, b string) bool) bool {
+	v, w := a.version, b.version
+	if a.noEpoch || b.noEpoch {
+		v, w = withoutEpoch(v), withoutEpoch(w)
+	}
+	return less(v, w)
+}
+
+func withoutEpoch(v string) string {
+	if epoch, rest, ok := strings.Cut(v, ":"); ok && strings.Trim(epoch, "0123456789") == "" {
+		return rest
+	}
+	return v
 }
 
 // after is false where one of the times is not known.

@@ -70,7 +70,7 @@ func New(o Options) *Supply {
 
 // builder counts up when the same files are built into other databases: what was settled
 // is then built again.
-const builder = 1
+const builder = 2
 
 // Fetch implements advisory.Mirrors. What it calls a manifest is the digest of a bundle or
 // of a feed's file with what the configuration says of it, or the content of a database.

@@ -160,7 +160,8 @@ func (p *parser) branch(arch string) error {
 }
 
 // product notes a product. openEuler gives packages of one name and version of several
-// releases and architectures the same identifier, and the file's name as the text.
+// releases and architectures the same identifier, and the file's name as the text. A file
+// can be in several releases: those of 20.03 before its SP4 have one suffix (oe1).
 func (p *parser) product(e format.Element, arch string) (id string, err error) {
 	if err := p.x.Count(&p.parts, p.limits.Parts, "products"); err != nil {
 		return "", err
@@ -169,7 +170,7 @@ func (p *parser) product(e format.Element, arch string) (id string, err error) {
 	text, err := p.x.Text()
 	key := id
 	if strings.HasSuffix(text, ".rpm") {
-		key = text
+		key = text + " " + e.Attr("CPE")
 	}
 	p.tree.Add(key, product.Product{Name: text, CPE: e.Attr("CPE"), Arch: arch})
 	return id, err

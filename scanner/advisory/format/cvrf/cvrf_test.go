@@ -53,6 +53,31 @@ func TestRead_openeuler(t *testing.T) {
 	}
 }
 
+// TestRead_one_file_of_several_releases: each release has the packages that the tree lists
+// for it, also where they are the same files.
+func TestRead_one_file_of_several_releases(t *testing.T) {
+	const one = `<FullProductName ProductID="firefox-128.8.0-1" CPE="cpe:/a:openEuler:openEuler:22.03-LTS-SP3">firefox-128.8.0-1.oe2203sp3.x86_64.rpm</FullProductName>`
+	const release = `<FullProductName ProductID="openEuler-22.03-LTS-SP3" CPE="cpe:/a:openEuler:openEuler:22.03-LTS-SP3">openEuler-22.03-LTS-SP3</FullProductName>`
+	const status = `<ProductID>openEuler-22.03-LTS-SP3</ProductID>`
+	text := sample(t, "openeuler.xml")
+	for _, part := range []string{one, release, status} {
+		if !strings.Contains(text, part) {
+			t.Fatalf("the sample has no %s", part)
+		}
+		text = strings.ReplaceAll(text, part, part+strings.ReplaceAll(part, "22.03-LTS-SP3", "22.03-LTS-SP4"))
+	}
+	r, err := formattest.Collect(cvrf.Read, text, format.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Join(r.Lines(), "\n")
+	for _, sp := range []string{"SP3", "SP4"} {
+		if want := "[cpe:/a:openEuler:openEuler:22.03-LTS-" + sp + "] firefox x86_64 fixed 128.8.0-1.oe2203sp3"; !strings.Contains(lines, want) {
+			t.Errorf("no %q in\n%s", want, lines)
+		}
+	}
+}
+
 func TestRead_suse(t *testing.T) {
 	r, err := formattest.Collect(cvrf.Read, sample(t, "suse.xml"), format.Limits{})
 	if err != nil {

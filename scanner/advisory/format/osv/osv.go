@@ -188,36 +188,45 @@ func (a *affected) statements(id string, i int, sink format.Sink) ([]format.Stat
 	if !ok {
 		return nil, fmt.Errorf("ecosystem_specific.digestgate.status: got %s, want affected, not_affected, under_investigation, will_not_fix, fix_deferred or end_of_life", gate.Quoted(p.Status, 40))
 	}
-	fixed, problem := a.fixed()
-	switch {
-	case problem != "":
+	fixes, problem := a.fixed()
+	if problem != "" {
 		sink.Gap(format.Gap{What: "package " + a.Package.Name, Of: id, At: fmt.Sprintf("affected[%d]", i), Why: problem, Release: s.Release})
 		return nil, nil
-	case fixed == "":
-		s.State = state
-	default:
-		if p.Status != "" {
-			return nil, fmt.Errorf("ecosystem_specific.digestgate.status: got %s together with a fixed version", gate.Quoted(p.Status, 40))
-		}
+	}
+	if len(fixes) > 0 && p.Status != "" {
+		return nil, fmt.Errorf("ecosystem_specific.digestgate.status: got %s together with a fixed version", gate.Quoted(p.Status, 40))
+	}
+	list := []format.Statement{s}
+	if len(fixes) == 0 {
+		list[0].State = state
+	} else {
+		list = nil
+	}
+	for _, fixed := range fixes {
 		s.State, s.Version = format.Fixed, fixed
 		s.NoEpoch = !strings.Contains(fixed, ":") && (p.Epochs == nil || !*p.Epochs)
+		list = append(list, s)
 	}
 	if len(p.Arches) == 0 {
-		return []format.Statement{s}, nil
+		return list, nil
 	}
 	var out []format.Statement
-	for _, arch := range p.Arches {
-		s.Arch = arch
-		out = append(out, s)
+	for _, s := range list {
+		for _, arch := range p.Arches {
+			s.Arch = arch
+			out = append(out, s)
+		}
 	}
 	return out, nil
 }
 
-// fixed is the last version with a fix, "" for none; problem says why nobody knows.
-func (a *affected) fixed() (fixed, problem string) {
+// fixed are the versions with a fix, none where there is no fix; problem says why that is
+// not known. Ranges and events have no order, and the last of several versions counts: it
+// is found by the order of the bucket's packages, which is not known here.
+func (a *affected) fixed() (fixes []string, problem string) {
 	for _, r := range a.Ranges {
 		if r.Type != "ECOSYSTEM" {
-			return "", "a range is of type " + gate.Quoted(r.Type, 20) + ", and packages have versions of type ECOSYSTEM"
+			return nil, "a range is of type " + gate.Quoted(r.Type, 20) + ", and packages have versions of type ECOSYSTEM"
 		}
 		open := false
 		for _, e := range r.Events {
@@ -226,18 +235,18 @@ func (a *affected) fixed() (fixed, problem string) {
 				open = true
 			case e.Fixed != "":
 				if strings.ContainsFunc(e.Fixed, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || !strings.ContainsAny(e.Fixed, "0123456789") {
-					return "", "the fixed version is " + gate.Quoted(e.Fixed, 60)
+					return nil, "the fixed version is " + gate.Quoted(e.Fixed, 60)
 				}
-				fixed, open = e.Fixed, false
+				fixes, open = append(fixes, e.Fixed), false
 			}
 		}
 		if open {
 			// Affected to this day, or to a version behind which nobody promises anything.
-			return "", ""
+			return nil, ""
 		}
 	}
 	if len(a.Ranges) == 0 {
-		return "", "it has no range of versions"
+		return nil, "it has no range of versions"
 	}
-	return fixed, ""
+	return fixes, ""
 }

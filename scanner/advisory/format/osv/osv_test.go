@@ -67,7 +67,7 @@ func TestRead_profile(t *testing.T) {
 		"module":       {entry(fixed, `"module":"nodejs:20"`), []string{"  [Kylin:V10-SP3] nodejs:20 bash source fixed 5.0-31.p24.ky10 without-epoch"}, "", ""},
 		"no_fix":       {entry(open, ""), []string{"  [Kylin:V10-SP3] bash source affected"}, "", ""},
 		"will_not_fix": {entry(open, `"status":"will_not_fix"`), []string{"  [Kylin:V10-SP3] bash source will not fix"}, "", ""},
-		"again":        {entry(`{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-1"},{"introduced":"2"},{"fixed":"3-1"}]}`, ""), []string{"  [Kylin:V10-SP3] bash source fixed 3-1 without-epoch"}, "", ""},
+		"again":        {entry(`{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-1"},{"introduced":"2"},{"fixed":"3-1"}]}`, ""), []string{"  [Kylin:V10-SP3] bash source fixed 1-1 without-epoch", "  [Kylin:V10-SP3] bash source fixed 3-1 without-epoch"}, "", ""},
 		"open_again":   {entry(`{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-1"},{"introduced":"2"}]}`, ""), []string{"  [Kylin:V10-SP3] bash source affected"}, "", ""},
 		"semver":       {entry(`{"type":"SEMVER","events":[]}`, ""), nil, "of type ECOSYSTEM", ""},
 		"no_range":     {entry("", ""), nil, "it has no range of versions", ""},

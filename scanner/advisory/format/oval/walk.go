@@ -195,5 +195,8 @@ func architectures(pattern, arch string) []string {
 			out = append(out, a)
 		}
 	}
+	if len(out) == 0 { // two words for one architecture, or a condition that is not understood
+		return []string{""}
+	}
 	return out
 }
