@@ -3,6 +3,7 @@ package advisory
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -10,6 +11,8 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/advisory/composition"
+	"github.com/digestgate/digestgate/scanner/advisory/statement"
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
 // PackageKey names the advisories of one package in one root bucket.
@@ -21,8 +24,8 @@ type Difference struct {
 	// Packages have other advisories than before, in a bucket that both have.
 	Packages []PackageKey
 	// Buckets exist on one side only, or have another source, by which Trivy chooses
-	// among the severities of vendors: every image of that release or language is
-	// touched, also one that had been unassessable.
+	// among the severities of vendors, or speak of other architectures: every image of
+	// that release or language is touched, also one that had been unassessable.
 	Buckets []string
 	// Vulnerabilities have another title, time, score or URL, or other severities.
 	Vulnerabilities []string
@@ -87,8 +90,11 @@ func (d *Difference) roots(ctx context.Context, a, b *bolt.Tx) error {
 // bucket compares the packages of a bucket that both have.
 func (d *Difference) bucket(name string, x, y *bolt.Bucket, of, now composition.Record) error {
 	equal := sameValue
+	same, err := sameArches(name, x, y)
 	switch {
-	case otherSource(of, now):
+	case err != nil:
+		return err
+	case !same || otherSource(of, now):
 		d.Buckets = append(d.Buckets, name)
 		return nil
 	case of.United || now.United:
@@ -190,3 +196,29 @@ func equalRows(x, y *bolt.Bucket, equal func(v, w []byte) bool) bool {
 
 // errStop ends a walk early.
 var errStop = fmt.Errorf("found a difference")
+
+// sameArches reports whether the rows of a bucket of digestgate's own detector speak of the
+// same architectures on both sides: images of others are unassessable.
+func sameArches(name string, x, y *bolt.Bucket) (bool, error) {
+	if b, ok := distribution.Product(name); !ok || b != name {
+		return true, nil
+	}
+	var before, after statement.Arches
+	if err := errors.Join(ArchesOf(x, &before), ArchesOf(y, &after)); err != nil {
+		return false, err
+	}
+	return before.Equal(after), nil
+}
+
+// ArchesOf adds the rows of all packages of a bucket, nil for one that is not there.
+func ArchesOf(b *bolt.Bucket, arches *statement.Arches) error {
+	if b == nil {
+		return nil
+	}
+	return b.ForEachBucket(func(pkg []byte) error {
+		return b.Bucket(pkg).ForEach(func(_, row []byte) error {
+			arches.Add(row)
+			return nil
+		})
+	})
+}

@@ -22,7 +22,7 @@ import (
 const detailBucket = "vulnerability"
 
 // database is one content of advisory data on the disk with what is cached of
-// it. It is immutable but for the cache.
+// it. It is immutable but for the caches.
 type database struct {
 	dir     string
 	content gate.Digest
@@ -31,6 +31,8 @@ type database struct {
 	// redHat is the source of the composition whose rows of Red Hat are used: the detector
 	// names none.
 	redHat string
+	// arches are the statement.Arches of buckets, once they were asked for.
+	arches sync.Map
 }
 
 // openDatabase reads which releases and sources the data has, and nothing

@@ -115,7 +115,7 @@ func distributionGap(family ftypes.OSType, g *gate.Package, all, own bool) gapNo
 	switch {
 	case p.Repository.Class == ftypes.RepositoryClassThirdParty && !all:
 		note.reason = "comes from a third party, which the distribution's advisories do not cover"
-	case family == ftypes.Alma && strings.Contains(p.Release, ".module_el") && p.Modularitylabel == "":
+	case moduleUnnamed(family, p):
 		note.reason = "is part of a module that the package database does not name"
 	default:
 		if own {
@@ -129,6 +129,19 @@ func distributionGap(family ftypes.OSType, g *gate.Package, all, own bool) gapNo
 		return gapNote{}
 	}
 	return note
+}
+
+// moduleUnnamed reports whether a package was built in a module and does not say in which:
+// what is said of its stream would not be found.
+func moduleUnnamed(family ftypes.OSType, p ftypes.Package) bool {
+	mark := ".module_el"
+	switch {
+	case distribution.OwnFamily(string(family)):
+		mark = ".module"
+	case family != ftypes.Alma:
+		return false
+	}
+	return p.Modularitylabel == "" && strings.Contains(p.Release, mark)
 }
 
 // osVersionParser reads versions as the family's detector does. RPM versions

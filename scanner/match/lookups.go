@@ -139,8 +139,8 @@ func appendNames(keys []string, bucket string, p ftypes.Package) []string {
 			continue
 		}
 		// As addModularNamespace of the detectors: nodejs:12:8030…:229f0a1c and npm
-		// make nodejs:12::npm.
-		if parts := strings.SplitN(p.Modularitylabel, ":", 3); len(parts) == 3 {
+		// make nodejs:12::npm. The own detector takes nodejs:12 too.
+		if parts := strings.SplitN(p.Modularitylabel, ":", 3); len(parts) >= 2 {
 			keys = append(keys, packageKey(bucket, parts[0]+":"+parts[1]+"::"+name))
 		}
 	}

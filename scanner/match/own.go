@@ -19,7 +19,10 @@ import (
 	"github.com/aquasecurity/trivy/pkg/types"
 	debver "github.com/knqyf263/go-deb-version"
 	rpmver "github.com/knqyf263/go-rpm-version"
+	bolt "go.etcd.io/bbolt"
 
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/advisory/statement"
 	"github.com/digestgate/digestgate/scanner/distribution"
 )
@@ -236,4 +239,53 @@ func (f *ownFinding) from() (*dbtypes.DataSource, any, error) {
 // this package, and what to configure.
 func ownProblem(bucket, family string) string {
 	return fmt.Sprintf("no advisories for %s in the vulnerability data; add the %s feed (docs/advisories.md#feeds-of-distributions) to advisories.sources", bucket, distribution.Feed(family))
+}
+
+// archProblem says that the rows of a bucket of this package are about other architectures
+// than the packages of the image: they come from the repository of one architecture, and no
+// row would look like no vulnerability. It is called with the connection held.
+func (r *run) archProblem(bucket string) (string, error) {
+	of := imageArch(r.inv.Packages)
+	if of == "" {
+		return "", nil
+	}
+	arches, err := r.gen.db.archesOf(bucket)
+	if err != nil || arches.Of(of) {
+		return "", err
+	}
+	return fmt.Sprintf("the advisories for %s in the vulnerability data are about %s, and the packages are for %s; add the feed of that architecture (docs/advisories.md#feeds-of-distributions) to advisories.sources",
+		bucket, arches, of), nil
+}
+
+// imageArch is the architecture of most packages, "" when none says one.
+func imageArch(pkgs []gate.Package) (most string) {
+	n := map[string]int{}
+	for i := range pkgs {
+		if arch := statement.Arch(pkgs[i].Arch); arch != "" {
+			n[arch]++
+		}
+	}
+	for arch, count := range n {
+		if most == "" || count > n[most] || count == n[most] && arch < most {
+			most = arch
+		}
+	}
+	return most
+}
+
+// archesOf are the architectures that the rows of a bucket speak of; they are read once.
+// It is called with the connection held.
+func (d *database) archesOf(bucket string) (statement.Arches, error) {
+	if a, ok := d.arches.Load(bucket); ok {
+		return a.(statement.Arches), nil //nolint:forcetypeassert // nothing else is put there
+	}
+	var a statement.Arches
+	err := trivydb.Config{}.Connection().View(func(tx *bolt.Tx) error {
+		return advisory.ArchesOf(tx.Bucket([]byte(bucket)), &a)
+	})
+	if err != nil {
+		return a, fmt.Errorf("reading the advisories of %q: %w", bucket, err)
+	}
+	d.arches.Store(bucket, a)
+	return a, nil
 }

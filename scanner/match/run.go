@@ -24,6 +24,7 @@ import (
 	"github.com/aquasecurity/trivy/pkg/vulnerability"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/distribution"
 	"github.com/digestgate/digestgate/scanner/inventory"
 )
 
@@ -148,6 +149,12 @@ func (r *run) distribution(ctx context.Context, target types.ScanTarget) error {
 			return nil
 		}
 		bucket, p := r.releaseProblem(target, drv)
+		if p == "" && distribution.OwnFamily(string(target.OS.Family)) {
+			var err error
+			if p, err = r.archProblem(bucket); err != nil {
+				return err
+			}
+		}
 		if p != "" {
 			r.problem("%s", p)
 			return nil

@@ -7,7 +7,7 @@ import (
 
 // findingsFormat counts up when the same detectors would give other findings
 // because of this package: a field more, another sort order.
-const findingsFormat = 5
+const findingsFormat = 6
 
 // version identifies the detectors that are linked, from the program's build
 // information.

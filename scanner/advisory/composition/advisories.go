@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/digestgate/digestgate/scanner/advisory/statement"
 )
 
 // contributor is a source whose rows of a bucket count.
@@ -142,7 +144,16 @@ func (c *composer) gather(name string, pkg []byte, from []contributor) ([]owned,
 			r := lists[i][0]
 			lists[i] = lists[i][1:]
 			if decided != nil {
-				c.decide(name, pkg, decided.row, r, from[decided.of].source, from[i].source)
+				both, added, err := statement.Unite(decided.value, r.value)
+				switch {
+				case err != nil:
+					return nil, fmt.Errorf("%s of sources %q and %q: %w", r.key, from[decided.of].Name, from[i].Name, err)
+				case added:
+					decided.value = both
+					from[i].tally.Rows++
+				default:
+					c.decide(name, pkg, decided.row, r, from[decided.of].source, from[i].source)
+				}
 				continue
 			}
 			if by, other := c.elsewhere(name, pkg, id, from[i].rank); by != nil {

@@ -17,7 +17,7 @@ import (
 
 // Version counts the rules of composing: other rules make another database of the same
 // sources.
-const Version = 1
+const Version = 2
 
 // databaseFile is the file of a database in its directory.
 const databaseFile = "trivy.db"
@@ -43,7 +43,7 @@ type Report struct {
 // Tally is what became of the rows of one source.
 type Tally struct {
 	Name string
-	Rows int // in the composition
+	Rows int // in the composition, also joined to those of a source before it
 	// Alike are rows that a source before it has as well, Overruled those that it has
 	// otherwise, Replaced those in buckets that a source before it replaces.
 	Alike, Overruled, Replaced int

@@ -395,3 +395,24 @@ func TestHostileRows(t *testing.T) {
 		ok = source(t, "ok", content{"vulnerability": "", "debian 12/a/CVE-1": "{}"})
 	}
 }
+
+// TestArchitecturesAreUnited: a repository of RPM packages has one architecture, and the
+// source of one does not hide what that of another says.
+func TestArchitecturesAreUnited(t *testing.T) {
+	const record = `{"ID":"hce","Name":"HCE","URL":"https://example.com"}`
+	row := func(version, arch string) string {
+		return fmt.Sprintf(`{"Custom":{"statements":[{"fixedVersion":%q,"arches":[%q]}]}}`, version, arch)
+	}
+	of := func(name, version, arch string) composition.Source {
+		return source(t, name, content{"data-source/HCE 2.0": record, "HCE 2.0/curl/CVE-1": row(version, arch), "vulnerability/CVE-1": `{}`})
+	}
+	got, report := compose(t, of("x86", "1-2", "x86_64"), of("arm", "1-3", "aarch64"), of("late", "1-4", "aarch64"))
+	for _, want := range []string{`{"fixedVersion":"1-2","arches":["x86_64"]}`, `{"fixedVersion":"1-3","arches":["aarch64"]}`} {
+		if !strings.Contains(got["HCE 2.0/curl/CVE-1"], want) {
+			t.Errorf("got %s, want %s in it", got["HCE 2.0/curl/CVE-1"], want)
+		}
+	}
+	if strings.Contains(got["HCE 2.0/curl/CVE-1"], "1-4") || report.Sources[1].Rows != 1 || report.Sources[2].Overruled != 1 {
+		t.Errorf("got %s, %+v", got["HCE 2.0/curl/CVE-1"], report.Sources)
+	}
+}

@@ -5,6 +5,7 @@
 package statement
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -111,6 +112,10 @@ type custom struct {
 
 // Advisory is the statement as a bucket holds it under Key and the vulnerability.
 func (s Statement) Advisory() types.Advisory {
+	return types.Advisory{VendorIDs: s.VendorIDs, Severity: s.Severity, Custom: custom{[]entry{entryOf(s)}}}
+}
+
+func entryOf(s Statement) entry {
 	e := entry{FixedVersion: s.FixedVersion, Source: s.Source, NoEpoch: s.NoEpoch}
 	if e.FixedVersion == "" {
 		e.Status = int(s.Status)
@@ -120,7 +125,7 @@ func (s Statement) Advisory() types.Advisory {
 		slices.Sort(e.Arches)
 		e.Arches = slices.Compact(e.Arches)
 	}
-	return types.Advisory{VendorIDs: s.VendorIDs, Severity: s.Severity, Custom: custom{[]entry{e}}}
+	return e
 }
 
 // Merge joins what was filed under the same key and vulnerability: all statements stay,
@@ -176,3 +181,92 @@ func Read(data []byte) ([]Statement, error) {
 	}
 	return list, nil
 }
+
+// Unite adds to the row of a source what another one's says of packages that the first is
+// silent about: of other architectures, or of the packages built from a source instead of
+// one binary package. Where both speak, the first decides. Both are rows of one key and
+// vulnerability; added is false, and row the first, where nothing is to be added, as in
+// buckets of Trivy's detectors. Errors: data that is not an advisory.
+func Unite(first, second []byte) (row []byte, added bool, err error) {
+	if !hasStatements(first) && !hasStatements(second) {
+		return first, false, nil
+	}
+	said, err := Read(first)
+	if err != nil {
+		return nil, false, err
+	}
+	more, err := Read(second)
+	if err != nil {
+		return nil, false, err
+	}
+	var entries []entry
+	for _, s := range said {
+		entries = append(entries, entryOf(s))
+	}
+	for _, s := range more {
+		arches, silent := s.unsaid(said)
+		if !silent {
+			continue
+		}
+		s.Arches = arches
+		entries, added = append(entries, entryOf(s)), true
+	}
+	if !added {
+		return first, false, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(first, &fields); err != nil {
+		return nil, false, err
+	}
+	own := map[string]json.RawMessage{}
+	if len(fields["Custom"]) > 0 && json.Unmarshal(fields["Custom"], &own) != nil {
+		own = map[string]json.RawMessage{} // not an object: nothing of ours
+	}
+	ids := slices.Clone(said[0].VendorIDs)
+	for _, id := range more[0].VendorIDs {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	set := func(in map[string]json.RawMessage, key string, v any) {
+		if err == nil {
+			in[key], err = json.Marshal(v)
+		}
+	}
+	set(own, "statements", entries)
+	set(fields, "Custom", own)
+	if len(ids) > 0 {
+		set(fields, "VendorIDs", ids)
+	}
+	if grade := more[0].Severity; said[0].Severity == types.SeverityUnknown && grade != types.SeverityUnknown {
+		set(fields, "Severity", grade)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	row, err = json.Marshal(fields)
+	return row, true, err
+}
+
+// unsaid are the architectures of s about which no statement of a list speaks, none for
+// all of them; silent is false when there is no such architecture.
+func (s Statement) unsaid(said []Statement) (arches []string, silent bool) {
+	arches = s.Arches
+	for _, o := range said {
+		if o.Source != s.Source {
+			continue
+		}
+		if len(o.Arches) == 0 {
+			return nil, false
+		}
+		arches = slices.DeleteFunc(slices.Clone(arches), func(a string) bool {
+			return slices.ContainsFunc(o.Arches, func(b string) bool { return plainArch(a) == plainArch(b) })
+		})
+		if len(arches) == 0 && len(s.Arches) > 0 {
+			return nil, false
+		}
+	}
+	return arches, true
+}
+
+func hasStatements(row []byte) bool { return bytes.Contains(row, []byte(`"statements"`)) }

@@ -42,6 +42,63 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestUnite: where two sources speak of one package, the first decides about what it speaks
+// of, and hides nothing else.
+func TestUnite(t *testing.T) {
+	type st = statement.Statement
+	rowOf := func(list ...st) []byte {
+		adv := list[0].Advisory()
+		for _, s := range list[1:] {
+			adv = statement.Merge(adv, s.Advisory())
+		}
+		data, err := adv.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	x86 := st{FixedVersion: "1-1", Arches: []string{"x86_64"}, VendorIDs: []string{"X"}}
+	arm := st{FixedVersion: "1-2", Arches: []string{"aarch64"}, VendorIDs: []string{"A"}}
+	every, from := st{FixedVersion: "2-1"}, st{FixedVersion: "3-1", Source: true}
+	with := func(s st, arches ...string) st { s.Arches = arches; return s }
+	for name, c := range map[string]struct{ first, second, want []st }{
+		"other_arch":       {[]st{x86}, []st{arm}, []st{x86, arm}},
+		"some_arches":      {[]st{x86}, []st{with(every, "amd64", "aarch64")}, []st{x86, with(every, "aarch64")}},
+		"all_arches":       {[]st{x86}, []st{every}, []st{x86, every}},
+		"same_arch":        {[]st{x86}, []st{with(every, "x86_64")}, nil},
+		"arch_beside_all":  {[]st{every}, []st{arm}, nil},
+		"names":            {[]st{x86}, []st{from}, []st{x86, from}},
+		"names_other_way":  {[]st{from}, []st{arm}, []st{from, arm}},
+		"both_have_source": {[]st{x86, from}, []st{arm, from}, []st{x86, from, arm}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row, added, err := statement.Unite(rowOf(c.first...), rowOf(c.second...))
+			if err != nil || added != (c.want != nil) {
+				t.Fatalf("added %v, %v", added, err)
+			}
+			if !added {
+				c.want = c.first
+			}
+			got, err := statement.Read(row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, list := range [][]st{got, c.want} {
+				for i := range list {
+					list[i].VendorIDs = nil
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	plain := []byte(`{"FixedVersion":"1"}`)
+	if row, added, err := statement.Unite(plain, []byte(`{"FixedVersion":"2"}`)); err != nil || added || string(row) != string(plain) {
+		t.Errorf("rows of Trivy: got %s, %v, %v", row, added, err)
+	}
+}
+
 func TestStatement_Applies(t *testing.T) {
 	for _, c := range []struct {
 		of   []string
