@@ -38,8 +38,9 @@ type Codec struct {
 
 // NewCodec makes a codec; Close releases it.
 func NewCodec() (*Codec, error) {
-	// The fastest level: the table of texts has removed what the others would find.
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	// The fastest level: the table of texts has removed what the others would find. No sum
+	// at the end: the id is a hash of all of it.
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, err
 	}

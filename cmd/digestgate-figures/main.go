@@ -87,7 +87,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.StringVar(&o.analyzer, "analyzer", "bin/digestgate-analyzer", "path of digestgate-analyzer, which the figure resolves needs")
 	set.BoolVar(&o.serve, "serve", false, "fill the first store, serve it until interrupted, and measure nothing")
 	set.BoolVar(&o.profiles, "profiles", false, "write a processor profile of the server for each figure into -dir")
-	set.DurationVar(&o.limit, "limit", 10*time.Minute, "how long one figure may take; one that takes longer is reported as not measured")
+	set.DurationVar(&o.limit, "limit", 20*time.Minute, "how long one figure may take; one that takes longer is reported as not measured")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}

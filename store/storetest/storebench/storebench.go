@@ -40,7 +40,7 @@ func Run(b *testing.B, open func(b *testing.B) store.Store) {
 		run  func(*testing.B, store.Store)
 	}{
 		{"EnqueueDistinct", enqueueDistinct}, {"EnqueueDuplicate", enqueueDuplicate},
-		{"ClaimFinish", claimFinish}, {"WholeJob", wholeJob}, {"ClaimBehindBlocked", claimBehindBlocked}, {"Read", read},
+		{"ClaimFinish", claimFinish}, {"WholeJob", wholeJob}, {"ClaimBehindBlocked", claimBehindBlocked}, {"Read", read}, {"Page", page},
 	} {
 		b.Run(c.name, func(b *testing.B) { c.run(b, open(b)) })
 	}
@@ -220,6 +220,38 @@ func read(b *testing.B, s store.Store) {
 		b.Run(fmt.Sprint(n, "_callers"), func(b *testing.B) {
 			b.ReportAllocs()
 			spread(b, n, one)
+		})
+	}
+}
+
+// page is what a sweep asks of 500 digests: their records, or whether these are the same.
+// ns/digest is of one of them.
+func page(b *testing.B, s store.Store) {
+	n := min(many(stored), 500)
+	if err := Fill(s, n, Small); err != nil {
+		b.Fatal(err)
+	}
+	digests := make([]gate.Digest, n)
+	for i := range digests {
+		digests[i] = digest(i)
+	}
+	for name, call := range map[string]func(context.Context) (int, error){
+		"read": func(ctx context.Context) (int, error) {
+			res, err := s.Read(ctx, gate.ReadRequest{Digests: digests})
+			return len(res.Digests), err
+		},
+		"marks": func(ctx context.Context) (int, error) {
+			marks, err := s.Marks(ctx, digests)
+			return len(marks), err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if got, err := call(b.Context()); err != nil || got != n {
+					b.Fatalf("%d of %d, %v", got, n, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/digest")
 		})
 	}
 }
