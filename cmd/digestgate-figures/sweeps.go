@@ -109,11 +109,10 @@ func (b *bench) periodic(ctx context.Context, s *site) error {
 	defer srv.stop()
 	n := s.stock.Images()
 	skipped := func(l line) bool { return l.msg == lookedAt && l.number("skipped") >= n }
-	settled, err := srv.log.wait(ctx, 0, skipped)
-	if err != nil {
+	if _, err := srv.log.wait(ctx, 0, skipped); err != nil {
 		return err
 	}
-	b.say("a sweep has found nothing to do, %s after the start; waiting for the next", short(time.Since(settled.at)))
+	b.say("a sweep has found nothing to do, waiting for the next")
 	mark := srv.log.mark()
 	spent := make(chan []reading, 1)
 	watching, stop := context.WithCancel(ctx)
