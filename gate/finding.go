@@ -51,6 +51,8 @@ type Findings struct {
 	// Archives is what the index of Java archives said; nil when there was nothing to ask
 	// it, or no index. See [Inventory.Named].
 	Archives *ArchiveNames `json:"archives,omitempty"`
+	// Beside is that of the inventory.
+	Beside *BesideVEX `json:"beside,omitempty"`
 
 	// Uses are the buckets that were looked into, see [JoinUses]; "" where that is not
 	// known. It is no part of what is stored: the summary of the record has it.

@@ -100,6 +100,9 @@ type Inventory struct {
 	// Archives are the Java archives, sorted by path; none in an inventory of an analyser
 	// that did not record them yet.
 	Archives []JavaArchive `json:"archives,omitempty"`
+	// Beside is what was found beside the image in its registry; nil where nothing was
+	// looked for.
+	Beside *BesideVEX `json:"beside,omitempty"`
 
 	Risks  map[Risk]RiskStatus `json:"risks"`
 	Errors []AnalyzerError     `json:"errors"` // what analysers could not read

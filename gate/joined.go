@@ -127,6 +127,8 @@ type Whereabouts struct {
 	Digest   Digest
 	Location Location
 	Host     string // of the registry
+	// Beside is what the tables have read of the documents beside the image; nil for none.
+	Beside any
 }
 
 // TableStatus is how a table stands, for people.
@@ -140,6 +142,21 @@ type TableStatus struct {
 	Problem   string        `json:"problem,omitempty"`
 	CheckedAt time.Time     `json:"checkedAt,omitzero"` // of the source, by this process
 	Sources   []VEXStanding `json:"sources,omitempty"`  // of VEX alone
+	// Beside is what was found beside images; nil where nothing is looked for.
+	Beside *BesideStanding `json:"beside,omitempty"`
+}
+
+// BesideStanding is what a process has found beside images since it has started.
+type BesideStanding struct {
+	// Images is beside how many it has looked, and Documents how many it has taken.
+	Images    int `json:"images"`
+	Documents int `json:"documents"`
+	// Refused counts what does not count, by the reason.
+	Refused map[string]int `json:"refused"`
+	// Unreached counts the images whose registry could not be asked: what was found before
+	// stays. Problem is the last reason.
+	Unreached int    `json:"unreached"`
+	Problem   string `json:"problem,omitempty"`
 }
 
 // VEXStanding is how one source of VEX stands.
@@ -153,6 +170,8 @@ type VEXStanding struct {
 	Statements int            `json:"statements"`
 	Refused    map[string]int `json:"refused"`
 	Problem    string         `json:"problem,omitempty"`
+	// Images: its documents beside images count too.
+	Images bool `json:"images,omitempty"`
 }
 
 // CanonicalID is the id of a vulnerability as it is compared: sources differ in the case

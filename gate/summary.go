@@ -100,7 +100,7 @@ func (f *Findings) hashes() FindingsHashes {
 	if f.Hashed != nil {
 		return *f.Hashed
 	}
-	return FindingsHashes{vulnerabilitiesAlike(f.Vulnerabilities), gapsAlike(f.Gaps)}
+	return FindingsHashes{vulnerabilitiesAlike(f.Vulnerabilities, f.Beside.Alike()), gapsAlike(f.Gaps)}
 }
 
 // Summarized reports whether the record's summary is that of the values that it
@@ -237,7 +237,9 @@ func SeverityRank(s Severity) int {
 
 // vulnerabilitiesAlike hashes each vulnerability, and for each severity the hashes of
 // those that are at least as severe in the order of the list.
-func vulnerabilitiesAlike(list []Vulnerability) (hashes [5]string) {
+// vulnerabilitiesAlike depends on the documents beside the image too: findings with other
+// ones are decided otherwise.
+func vulnerabilitiesAlike(list []Vulnerability, beside string) (hashes [5]string) {
 	each := make([][sha256.Size]byte, len(list))
 	var counts [5]int
 	a := newAlike()
@@ -260,6 +262,9 @@ func vulnerabilitiesAlike(list []Vulnerability) (hashes [5]string) {
 				a.buf = append(a.buf, each[i][:]...)
 				a.text()
 			}
+		}
+		if beside != "" {
+			a.text(beside)
 		}
 		hashes[rank] = a.sum()
 	}

@@ -42,10 +42,12 @@ func (j *joint) period() period { return period{end: j.until} }
 type mark struct {
 	ids   []unique.Handle[string]
 	ranks []uint8 // places in gate.Severities
+	// beside: there are documents beside the image, which may state something.
+	beside bool
 }
 
 func markOf(f *gate.Findings) mark {
-	m := mark{make([]unique.Handle[string], len(f.Vulnerabilities)), make([]uint8, len(f.Vulnerabilities))}
+	m := mark{make([]unique.Handle[string], len(f.Vulnerabilities)), make([]uint8, len(f.Vulnerabilities)), f.Beside.Alike() != ""}
 	for i := range f.Vulnerabilities {
 		m.ids[i], m.ranks[i] = unique.Make(namesOf(&f.Vulnerabilities[i])), uint8(gate.SeverityRank(f.Vulnerabilities[i].Severity))
 	}
@@ -142,7 +144,7 @@ const jointBytes = 400
 // statement is about one.
 func (s *activeSet) commonJoint(t Tables, m mark) keptJoint {
 	see := &s.visible.tables
-	k := keptJoint{joint: joint{tables: t, see: see}}
+	k := keptJoint{joint: joint{tables: t, see: see}, stated: m.beside && (see.live || see.accepted)}
 	var w written
 	for i, id := range m.ids {
 		names := strings.SplitSeq(id.Value(), nameBreak)
@@ -224,9 +226,11 @@ func (s *activeSet) joint(q *gate.Question, t Tables, f *gate.Findings) joint {
 func (k *keptJoint) hide(some selection, f *gate.Findings) {
 	var w written
 	w = append(w, k.sum[:]...)
+	where := k.where
+	where.Beside = k.tables.Beside(f.Beside)
 	for i := range f.Vulnerabilities {
 		v := &f.Vulnerabilities[i]
-		s, ok := k.tables.Hides(k.where, v, k.at)
+		s, ok := k.tables.Hides(where, v, k.at)
 		if !ok {
 			continue
 		}
@@ -255,6 +259,10 @@ func (k *keptJoint) hide(some selection, f *gate.Findings) {
 // hides.
 func (j *joint) apply(f *gate.Findings) (live, accepted []shown) {
 	live = make([]shown, 0, len(f.Vulnerabilities))
+	where := j.where
+	if j.tables != nil {
+		where.Beside = j.tables.Beside(f.Beside)
+	}
 	for i := range f.Vulnerabilities {
 		one := shown{Vulnerability: &f.Vulnerabilities[i]}
 		if j.tables == nil {
@@ -262,7 +270,7 @@ func (j *joint) apply(f *gate.Findings) (live, accepted []shown) {
 			continue
 		}
 		one.Joined = gate.JoinExploits(j.tables, one.Names())
-		if s, ok := j.tables.Hides(j.where, one.Vulnerability, j.at); ok {
+		if s, ok := j.tables.Hides(where, one.Vulnerability, j.at); ok {
 			one.VEX = &s
 			accepted = append(accepted, one)
 			continue

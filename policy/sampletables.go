@@ -35,6 +35,9 @@ func (sampleTables) EndOfLife(family, _ string) (gate.EndOfLife, bool) {
 // States implements [Tables].
 func (sampleTables) States(id string) bool { return id == hiddenSample }
 
+// Beside implements [Tables].
+func (sampleTables) Beside(*gate.BesideVEX) any { return nil }
+
 // Hides implements [Tables].
 func (sampleTables) Hides(_ gate.Whereabouts, v *gate.Vulnerability, now time.Time) (gate.Statement, bool) {
 	return gate.Statement{

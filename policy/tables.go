@@ -24,6 +24,8 @@ type Tables interface {
 	EndOfLife(family, release string) (gate.EndOfLife, bool)
 	// States reports whether any VEX statement is about a vulnerability.
 	States(id string) bool
+	// Beside reads what was found beside an image, for Whereabouts.Beside; nil for nothing.
+	Beside(b *gate.BesideVEX) any
 	// Hides is the statement that takes a finding out of the live ones at a time.
 	Hides(w gate.Whereabouts, v *gate.Vulnerability, now time.Time) (gate.Statement, bool)
 }

@@ -82,6 +82,9 @@ func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, k gate.Known) (
 			return err
 		}
 		p.tookAnalysis(p.Now().Sub(started))
+		if p.Beside != nil {
+			inv.Beside = p.Beside.Find(ctx, loc, job.Digest, p.foundBefore(ctx, k))
+		}
 		if !served {
 			if err := serve(ctx); err != nil {
 				return err
@@ -90,6 +93,19 @@ func (p *Pipeline) inventory(ctx context.Context, run *gate.Run, k gate.Known) (
 		return p.putInventory(ctx, job.Epoch, inv, &k)
 	})
 	return k, err
+}
+
+// foundBefore is what was found beside an image when it was analysed the last time.
+func (p *Pipeline) foundBefore(ctx context.Context, k gate.Known) *gate.BesideVEX {
+	if k.Record.InventoryID == "" {
+		return nil
+	}
+	former, err := p.Records.Inventory(ctx, k.Record.Digest)
+	if err != nil {
+		p.Log.Debug("what was found beside an image before is not known", "digest", k.Record.Digest, "error", err)
+		return nil
+	}
+	return former.Beside
 }
 
 // putInventory stores an inventory and makes k what is recorded then. The analysis has

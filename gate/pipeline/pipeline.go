@@ -77,11 +77,21 @@ type Pipeline struct {
 	// Platforms reports whether a platform is among the configured ones, as of
 	// now; nil trusts what was so when an index was read (Child.Judged).
 	Platforms func(gate.Platform) bool
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Beside looks for VEX documents beside an image that was analysed; nil looks for none.
+	Beside Beside
+	Now    func() time.Time
+	Log    *slog.Logger
 
 	// usual is the smoothed duration of an analysis in nanoseconds.
 	usual atomic.Int64
+}
+
+// Beside finds what is beside an image in its registry.
+type Beside interface {
+	// Find looks beside an image; before is what was found the last time, nil for nothing.
+	// It never fails: a registry that cannot be asked keeps what was found before. nil: nothing
+	// is looked for there.
+	Find(ctx context.Context, loc gate.Location, image gate.Digest, before *gate.BesideVEX) *gate.BesideVEX
 }
 
 // Handlers are the pipeline's handlers by kind of job.

@@ -32,6 +32,9 @@ type FindingsDetail struct {
 	Unassessable    string                        `json:"unassessable"`
 	NamedArchives   []gate.NamedArchive           `json:"namedArchives" doc:"Java archives that an index of Java archives has named, and how; fileName is a guess"`
 	Platforms       []PlatformFindings            `json:"platforms" doc:"the images of an index, also those that have no findings yet; of an image itself alone"`
+	Beside          *BesideDetail                 `json:"beside,omitempty" doc:"VEX documents beside the image in its registry; absent for an index, and where nothing is looked for"`
+
+	known *gate.BesideVEX // what the findings have of it
 }
 
 // Exploit is what is known of the exploitation of a vulnerability.
@@ -120,6 +123,8 @@ func (s Views) imageFindings(ctx context.Context, entry gate.Entry, severity gat
 	if named := inv.Named(f); named != inv {
 		v.Risks, v.Errors, v.MoreErrors = named.Risks, orEmpty(named.Errors), orEmpty(named.MoreErrors)
 	}
+	v.known = f.Beside
+	v.Beside = besideDetail(inv.Beside)
 	if f.Archives != nil {
 		v.NamedArchives = orEmpty(f.Archives.Named)
 	}

@@ -67,8 +67,8 @@ type Set struct {
 	eol  *member[eol.Table]
 	vex  *member[vex.Table]
 
-	sources []source
-	vexing  *vexSource
+	singles []source
+	vexing  atomic.Pointer[vexSource] // nil where nothing is provided
 
 	using   sync.Mutex
 	changed chan struct{} // guarded by using; closed when other tables are in use
@@ -88,15 +88,39 @@ func New(o Options) (*Set, error) {
 		func() (source, error) { return newSingle(o, s.epss, o.EPSS, readEPSS) },
 		func() (source, error) { return newSingle(o, s.kev, o.KEV, readKEV) },
 		func() (source, error) { return newSingle(o, s.eol, o.EOL, readEOL) },
-		func() (source, error) { var err error; s.vexing, err = newVEXSource(o, s.vex); return s.vexing, err },
 	} {
 		src, err := one()
 		if err != nil {
 			return nil, err
 		}
-		s.sources = append(s.sources, src)
+		s.singles = append(s.singles, src)
 	}
-	return s, nil
+	v, err := newVEXSource(o, s.vex)
+	s.vexing.Store(v)
+	return s, err
+}
+
+// sources bring the tables, in the order of gate.TableKinds; none where nothing is provided.
+func (s *Set) sources() []source {
+	if v := s.vexing.Load(); v != nil {
+		return append(s.singles[:len(s.singles):len(s.singles)], v)
+	}
+	return nil
+}
+
+// VEX prepares other sources of VEX than those that the set was made with; apply has it
+// read them from then on. gate.ErrInvalid: a key, or a file of authorities.
+func (s *Set) VEX(list []vex.Config) (apply func(), err error) {
+	o := s.o
+	o.VEX = list
+	if !o.Provides {
+		return func() {}, nil
+	}
+	v, err := newVEXSource(o, s.vex)
+	if err != nil {
+		return nil, err
+	}
+	return func() { s.vexing.Store(v) }, nil
 }
 
 // source brings one table.
@@ -150,7 +174,7 @@ func (s *Set) Open(ctx context.Context) error {
 	if !s.o.Observe {
 		return err
 	}
-	for i, src := range s.sources { // a command that asks once does not wait for the first turn
+	for i, src := range s.sources() { // a command that asks once does not wait for the first turn
 		if s.Tables().Table(gate.TableKinds()[i]).Number == 0 {
 			src.look(ctx, true)
 		}
@@ -161,7 +185,7 @@ func (s *Set) Open(ctx context.Context) error {
 // Follow reads files that have changed, and takes what is in force into use. Errors: those
 // of [agree.Live.Follow]; what is in use stays then.
 func (s *Set) Follow(ctx context.Context) error {
-	for _, src := range s.sources {
+	for _, src := range s.sources() {
 		src.look(ctx, false)
 	}
 	return s.inForce(ctx)
@@ -197,7 +221,7 @@ func (s *Set) ask(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		for _, src := range s.sources {
+		for _, src := range s.sources() {
 			src.look(ctx, true)
 		}
 		select {

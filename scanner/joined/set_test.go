@@ -264,7 +264,7 @@ func TestURLsAreAskedConditionally(t *testing.T) {
 	look := func() {
 		t.Helper()
 		for _, set := range []*Set{a, b} {
-			for _, src := range set.sources {
+			for _, src := range set.sources() {
 				src.look(context.Background(), true)
 			}
 			s.follow(set.Follow(t.Context()))

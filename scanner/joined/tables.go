@@ -59,6 +59,14 @@ func (t *Tables) EndOfLife(family, release string) (gate.EndOfLife, bool) {
 	return t.eol.Find(family, release)
 }
 
+// Beside implements policy.Tables.
+func (t *Tables) Beside(b *gate.BesideVEX) any {
+	if t.vex == nil || b == nil {
+		return nil
+	}
+	return vex.ReadBeside(b)
+}
+
 // States implements policy.Tables.
 func (t *Tables) States(id string) bool { return t.vex != nil && t.vex.States(id) }
 
@@ -121,6 +129,7 @@ func Compare(before, after *Tables, looks map[gate.TableKind]bool) Touched {
 		}
 	}
 	if looks[gate.TableVEX] && before.vex != after.vex {
+		t.Unknown = t.Unknown || vex.OfImages(before.statements(), after.statements())
 		for _, c := range vex.Changed(before.statements(), after.statements()) {
 			if c.Digest != "" {
 				digests[c.Digest] = true

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -32,7 +33,8 @@ type vexDocument struct {
 	detached *feed // the signature beside it; nil with a checksum
 	pace     *pace // of a URL
 	source   *vex.Source
-	first    bool // it was read once, or was tried
+	images   string // the key of documents beside images; "" where they do not count
+	first    bool   // it was read once, or was tried
 }
 
 func newVEXSource(o Options, m *member[vex.Table]) (*vexSource, error) {
@@ -40,13 +42,22 @@ func newVEXSource(o Options, m *member[vex.Table]) (*vexSource, error) {
 	for _, c := range o.VEX {
 		d := &vexDocument{Config: c, trust: vex.Trust{Checksum: gate.Digest(c.Checksum)}}
 		var err error
+		if c.Key != "" {
+			if d.trust.Key, err = download.Verifier(c.Key); err == nil && c.Images {
+				d.images, err = vex.Fingerprint(d.trust.Key)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("advisories.vex, %s: %w", c.Name, err)
+			}
+		}
+		if c.Path == "" {
+			v.list = append(v.list, d)
+			continue
+		}
 		if d.feed, err = newFeed(c.Path, c.CAFile, o.Now); err != nil {
 			return nil, fmt.Errorf("advisories.vex, %s: %w", c.Name, err)
 		}
 		if c.Key != "" {
-			if d.trust.Key, err = download.Verifier(c.Key); err != nil {
-				return nil, fmt.Errorf("advisories.vex, %s: %w", c.Name, err)
-			}
 			if d.detached, err = newFeed(c.Path+".sig", c.CAFile, o.Now); err != nil {
 				return nil, fmt.Errorf("advisories.vex, %s: %w", c.Name, err)
 			}
@@ -69,6 +80,11 @@ func (v *vexSource) look(ctx context.Context, asks bool) {
 	}
 	changed := false
 	for _, d := range v.list {
+		if d.feed == nil { // documents beside images are all that it has
+			changed = changed || !d.first
+			d.first = true
+			continue
+		}
 		if (d.pace != nil) != asks {
 			continue
 		}
@@ -150,8 +166,14 @@ func (v *vexSource) offer() {
 			v.mu.Unlock()
 			return
 		}
-		if d.source != nil {
-			t.Sources = append(t.Sources, *d.source)
+		source := d.source
+		if source == nil && d.images != "" {
+			source = &vex.Source{Name: d.Name, Repositories: d.Repositories, MaxAge: d.MaxAge, Trusted: d.trusted()}
+		}
+		if source != nil {
+			one := *source
+			one.Images = d.images
+			t.Sources = append(t.Sources, one)
 		}
 	}
 	v.mu.Unlock()
@@ -221,12 +243,12 @@ func (d *vexDocument) trusted() string {
 func (s *Set) vexStandings() []gate.VEXStanding {
 	list := []gate.VEXStanding{}
 	problems := map[string]string{}
-	if s.vexing != nil {
-		s.vexing.mu.Lock()
-		for name, text := range s.vexing.problems {
-			problems[name] = text
-		}
-		s.vexing.mu.Unlock()
+	var configured []*vexDocument
+	if v := s.vexing.Load(); v != nil {
+		configured = v.list
+		v.mu.Lock()
+		maps.Copy(problems, v.problems)
+		v.mu.Unlock()
 	}
 	now := s.o.Now()
 	if t, _ := s.vex.current(); t != nil {
@@ -234,7 +256,10 @@ func (s *Set) vexStandings() []gate.VEXStanding {
 			src := &t.Sources[i]
 			st := gate.VEXStanding{
 				Name: src.Name, Author: src.Document.Author, UpdatedAt: src.Document.At, Until: src.Until(), Expired: !now.Before(src.Until()),
-				Statements: len(src.Document.Statements), Refused: src.Document.Refused, Problem: problems[src.Name],
+				Statements: len(src.Document.Statements), Refused: src.Document.Refused, Problem: problems[src.Name], Images: src.Images != "",
+			}
+			if src.Document.At.IsZero() { // it has none of its own
+				st.Until, st.Expired = time.Time{}, false
 			}
 			if st.Refused == nil {
 				st.Refused = map[string]int{}
@@ -243,7 +268,7 @@ func (s *Set) vexStandings() []gate.VEXStanding {
 			list = append(list, st)
 		}
 	}
-	for _, c := range s.o.VEX {
+	for _, c := range configured {
 		if text, ok := problems[c.Name]; ok {
 			list = append(list, gate.VEXStanding{Name: c.Name, Refused: map[string]int{}, Problem: text})
 		}

@@ -376,5 +376,6 @@ func (r *run) result(version string, now time.Time) *gate.Findings {
 		EOL:             r.eol,
 		Uses:            uses,
 		Archives:        r.archives,
+		Beside:          r.inv.Beside,
 	}
 }

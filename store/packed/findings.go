@@ -1,6 +1,9 @@
 package packed
 
 import (
+	"maps"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -53,6 +56,47 @@ func (w *writer) findings(f *gate.Findings) {
 		before = v.FirstSeen
 	}
 	w.names(f.Archives)
+	w.beside(f.Beside)
+}
+
+// beside is in the form since 3: few images have one, and it is mostly one text.
+func (w *writer) beside(b *gate.BesideVEX) {
+	if w.flag(b != nil); b == nil {
+		return
+	}
+	w.text(b.Problem)
+	w.list(len(b.Documents), len(b.Documents) == 0)
+	for i := range b.Documents {
+		d := &b.Documents[i]
+		for _, text := range [...]string{d.Source, d.Trusted, string(d.Digest), d.Statements} {
+			w.text(text)
+		}
+	}
+	w.list(len(b.Refused), len(b.Refused) == 0)
+	for _, why := range slices.Sorted(maps.Keys(b.Refused)) {
+		w.text(why)
+		w.integer(int64(b.Refused[why]))
+	}
+}
+
+func (r *reader) beside() *gate.BesideVEX {
+	if r.form < 3 || !r.flag() {
+		return nil
+	}
+	b := &gate.BesideVEX{Problem: r.text()}
+	b.Documents = elements(r, 4, func(d *gate.BesideDocument) {
+		d.Source, d.Trusted, d.Digest, d.Statements = r.text(), r.text(), gate.Digest(r.text()), r.text()
+	})
+	n, isNil := r.list(2)
+	if isNil {
+		return b
+	}
+	b.Refused = make(map[string]int, n)
+	for range n {
+		why := r.text()
+		b.Refused[why] = r.small()
+	}
+	return b
 }
 
 // names are in the form since 2.
@@ -85,7 +129,8 @@ func (r *reader) names() *gate.ArchiveNames {
 func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
 	texts := vulnerabilityTexts(v)
 	same := v.FirstSeen == before
-	bits := bit(v.CVSS != 0, hasScore) | bit(v.PublishedAt != nil, hasPublished) | bit(len(v.Platforms) > 0, hasPlatforms) | bit(same, sameFirstSeen) | bit(v.Source != "", hasSource) |
+	scored := v.CVSS != 0 || math.Signbit(v.CVSS)
+	bits := bit(scored, hasScore) | bit(v.PublishedAt != nil, hasPublished) | bit(len(v.Platforms) > 0, hasPlatforms) | bit(same, sameFirstSeen) | bit(v.Source != "", hasSource) |
 		bit(len(v.Aliases) > 0, hasAliases) | bit(v.Root != "", hasRoot)
 	for i, s := range texts {
 		bits |= bit(*s != "", i)
@@ -96,7 +141,7 @@ func (w *writer) vulnerability(v *gate.Vulnerability, before time.Time) {
 			w.repeated(i, *s)
 		}
 	}
-	if v.CVSS != 0 {
+	if scored {
 		w.score(v.CVSS)
 	}
 	if v.PublishedAt != nil {
@@ -139,6 +184,7 @@ func (r *reader) findings(f *gate.Findings) {
 		r.vulnerabilities(f, n)
 	}
 	f.Archives = r.names()
+	f.Beside = r.beside()
 }
 
 func (r *reader) vulnerabilities(f *gate.Findings, n int) {

@@ -44,6 +44,7 @@ func (w *writer) inventory(inv *gate.Inventory) {
 	}
 	w.seen(inv)
 	w.archives(inv.Archives)
+	w.beside(inv.Beside)
 }
 
 // archives are in the form since 2.
@@ -179,6 +180,7 @@ func (r *reader) inventory(inv *gate.Inventory) {
 	inv.Applications = elements(r, 3, func(a *gate.Application) { a.Type, a.FilePath, a.Packages = r.text(), r.text(), r.packages() })
 	r.seen(inv)
 	inv.Archives = r.archives()
+	inv.Beside = r.beside()
 }
 
 // elements reads a list whose elements take at least least bytes each.

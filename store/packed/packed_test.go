@@ -306,8 +306,8 @@ func BenchmarkPacked(b *testing.B) {
 	})
 }
 
-// TestFormerForm: what a version before Java archives and sources has stored is read, and
-// has none.
+// TestFormerForm: what a version before Java archives and sources, or before documents
+// beside images, has stored is read, and has none.
 func TestFormerForm(t *testing.T) {
 	inv, f := &gate.Inventory{Digest: "sha256:aa", AnalyzerSet: "x"}, &gate.Findings{Matcher: "m", Vulnerabilities: []gate.Vulnerability{{ID: "CVE-1"}}}
 	for name, pack := range map[string]func() ([]byte, error){
@@ -319,18 +319,20 @@ func TestFormerForm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		former := slices.Clone(data[:len(data)-1]) // the archives, of which there are none
-		former[0] = 1
-		var got, want any
-		if name == "inventory" {
-			got, err = packed.Inventory(former)
-			want, _ = packed.Inventory(data)
-		} else {
-			got, err = packed.Findings(former)
-			want, _ = packed.Findings(data)
-		}
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Errorf("%s: %v\n%s", name, err, diff)
+		for form, without := range map[byte]int{1: 2, 2: 1} { // the last bytes say that there is none
+			former := slices.Clone(data[:len(data)-without])
+			former[0] = form
+			var got, want any
+			if name == "inventory" {
+				got, err = packed.Inventory(former)
+				want, _ = packed.Inventory(data)
+			} else {
+				got, err = packed.Findings(former)
+				want, _ = packed.Findings(data)
+			}
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("%s of the form %d: %v\n%s", name, form, err, diff)
+			}
 		}
 	}
 }

@@ -35,6 +35,8 @@ import (
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/analyzer"
 	"github.com/digestgate/digestgate/scanner/joined"
+	"github.com/digestgate/digestgate/scanner/joined/beside"
+	"github.com/digestgate/digestgate/scanner/joined/vex"
 	"github.com/digestgate/digestgate/scanner/match"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store"
@@ -72,6 +74,9 @@ type App struct {
 	targets     *notify.Targets // of notifications
 	Analyzer    *analyzer.Analyzer
 	Pipeline    *pipeline.Pipeline
+	besides     besides
+	beside      *beside.Finder               // nil where no registry is read
+	explained   atomic.Pointer[[]vex.Config] // advisories.vex since a reload
 	Standing    *standing.Standing
 	explain     *explain.Explainer
 	Catalog     *catalog.Catalog
@@ -314,6 +319,9 @@ func (a *App) openPipeline(ctx context.Context) error {
 	if a.Source != nil {
 		a.Pipeline.Source, a.Pipeline.Platforms = a.Source, a.Source.Judges
 		a.explain.Rests = a.Source.Rests
+	}
+	if err := a.openBeside(); err != nil {
+		return err
 	}
 	if a.policies != nil {
 		a.Standing.Evaluator = a.policies

@@ -19,13 +19,13 @@ type difference struct {
 func (d difference) String() string { return d.key + ": " + d.text }
 
 // live reports whether a running process can follow the change: modes,
-// namespaces and registries.
+// namespaces, registries and VEX sources.
 func (d difference) live() bool {
 	switch {
 	case d.key == "admission.mode", d.key == "admission.exemptNamespaces":
 		return true
 	}
-	return strings.HasPrefix(d.key, "admission.namespaces[") || strings.HasPrefix(d.key, "registries[")
+	return strings.HasPrefix(d.key, "admission.namespaces[") || strings.HasPrefix(d.key, "registries[") || strings.HasPrefix(d.key, "advisories.vex")
 }
 
 // differences compares two configurations key by key. Secrets are in files, so

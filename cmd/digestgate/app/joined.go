@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -12,6 +13,8 @@ import (
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/scanner/joined"
+	"github.com/digestgate/digestgate/scanner/joined/beside"
+	"github.com/digestgate/digestgate/scanner/joined/vex"
 )
 
 // openTables loads what is joined to findings. A table that cannot be had refuses no start:
@@ -35,6 +38,60 @@ func (a *App) openTables(ctx context.Context) error {
 		a.Log.Warn("not every table that is joined to findings is loaded", "error", err)
 	}
 	return nil
+}
+
+// besides holds the sources whose documents beside images count, which a reload replaces.
+type besides struct {
+	list atomic.Pointer[[]beside.Source]
+}
+
+func (b *besides) get() []beside.Source {
+	if list := b.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// openBeside has analyses look for VEX documents beside images.
+func (a *App) openBeside() error {
+	if a.Source == nil {
+		return nil
+	}
+	list, err := joined.BesideSources(a.Config.Advisories.VEX)
+	if err != nil {
+		return err
+	}
+	a.besides.list.Store(&list)
+	a.beside = &beside.Finder{Registry: a.Source, Sources: a.besides.get, Now: time.Now, Log: a.Log}
+	a.Pipeline.Beside = a.beside
+	return nil
+}
+
+// prepareVEX reads what other entries of advisories.vex need; apply puts them in force.
+func (a *App) prepareVEX(list []vex.Config) (apply func(), err error) {
+	sources, err := joined.BesideSources(list)
+	if err != nil {
+		return nil, err
+	}
+	replace := func() {}
+	if a.tables != nil {
+		if replace, err = a.tables.VEX(list); err != nil {
+			return nil, err
+		}
+	}
+	return func() {
+		a.besides.list.Store(&sources)
+		a.explained.Store(&list)
+		replace()
+	}, nil
+}
+
+// vexInForce are the entries of advisories.vex of the configuration in force.
+func (a *App) vexInForce() []vex.Config {
+	if list := a.explained.Load(); list != nil {
+		return *list
+	}
+	return a.Config.Advisories.VEX
 }
 
 func (a *App) useTables(t *joined.Tables) {
@@ -124,6 +181,10 @@ func (d tablesDesk) Status(ctx context.Context) (gate.AdvisoryData, error) {
 	v.Tables = []gate.TableStatus{}
 	if err == nil && d.app.tables != nil {
 		v.Tables = d.app.tables.Status()
+		if d.app.beside != nil && len(d.app.besides.get()) > 0 {
+			s := d.app.beside.Standing()
+			v.Tables[len(v.Tables)-1].Beside = &s
+		}
 	}
 	return v, err
 }
@@ -133,7 +194,7 @@ const maxHidden = 1000
 
 // Explain implements api.Advisories.
 func (d tablesDesk) Explain(ctx context.Context, source string, document []byte) (gate.VEXEffect, error) {
-	e, err := joined.Explain(document, source, d.app.Config.Advisories.VEX, time.Now())
+	e, err := joined.Explain(document, source, d.app.vexInForce(), time.Now())
 	if err != nil {
 		return gate.VEXEffect{}, err
 	}
@@ -142,7 +203,7 @@ func (d tablesDesk) Explain(ctx context.Context, source string, document []byte)
 	err = d.app.eachScanned(ctx, e, func(rec gate.Record, f *gate.Findings) {
 		any := false
 		for i := range f.Vulnerabilities {
-			h, ok := view.Hidden(e.Tables, &rec, &f.Vulnerabilities[i], now)
+			h, ok := view.Hidden(e.Tables, &rec, nil, &f.Vulnerabilities[i], now)
 			if !ok {
 				continue
 			}

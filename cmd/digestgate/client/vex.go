@@ -117,6 +117,8 @@ func printTables(row func(name, format string, args ...any), list []gate.TableSt
 		for _, s := range t.Sources {
 			state := "counts until " + s.Until.UTC().Format(time.RFC3339)
 			switch {
+			case s.UpdatedAt.IsZero() && s.Images && s.Problem == "":
+				state = "documents beside images count"
 			case s.UpdatedAt.IsZero():
 				state = "never loaded"
 			case s.Expired:
@@ -131,5 +133,19 @@ func printTables(row func(name, format string, args ...any), list []gate.TableSt
 				row("", "not renewed: %s", gate.Printable(s.Problem, 500))
 			}
 		}
+		if t.Beside != nil {
+			printBeside(row, t.Beside)
+		}
+	}
+}
+
+// printBeside shows what a process has found beside images.
+func printBeside(row func(name, format string, args ...any), b *gate.BesideStanding) {
+	row("", "beside %d images since the start of the process: %d documents", b.Images, b.Documents)
+	for _, why := range slices.Sorted(maps.Keys(b.Refused)) {
+		row("", "refused %d times: %s", b.Refused[why], gate.Printable(why, 300))
+	}
+	if b.Unreached > 0 {
+		row("", "beside %d images it could not be looked, what was found before stays: %s", b.Unreached, gate.Printable(b.Problem, 300))
 	}
 }

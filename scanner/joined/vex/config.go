@@ -16,8 +16,11 @@ import (
 type Config struct {
 	// Name is for people; it must be unique.
 	Name string `yaml:"name"`
-	// Path is a file, or an https URL.
+	// Path is a file, or an https URL; "" where only documents beside images count.
 	Path string `yaml:"path"`
+	// Images has documents count that are found beside images in their registries and that
+	// Key signs.
+	Images bool `yaml:"images"`
 	// Key is a file with the public key that signs the document, Checksum the sha256 of the
 	// file ("sha256:…"); one of them is needed.
 	Key      string `yaml:"key"`
@@ -40,8 +43,11 @@ func (c Config) Validate() error {
 	if !namePattern.MatchString(c.Name) {
 		bad("name", "got %q, want small letters, digits, dots and hyphens, at most 63", c.Name)
 	}
-	if c.Path == "" {
-		bad("path", "empty; name a file or an https URL")
+	switch {
+	case c.Path == "" && !c.Images:
+		bad("path", "empty; name a file or an https URL, or set images: true for documents beside images")
+	case c.Images && c.Key == "":
+		bad("images", "true, and key is empty; name the file of the public key that signs the documents beside images: the author of an image pushes them too")
 	}
 	switch {
 	case c.Key == "" && c.Checksum == "":
@@ -64,6 +70,9 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Counts reports whether the source counts at a location.
+func (c Config) Counts(loc gate.Location) bool { return counts(c.Repositories, loc) }
 
 // counts reports whether patterns take a location in.
 func counts(patterns []string, loc gate.Location) bool {

@@ -1,6 +1,8 @@
 package vex
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
@@ -84,11 +86,12 @@ func subjectOf(w gate.Whereabouts, v *gate.Vulnerability) (s subject, ok bool) {
 // live. "fixed" never hides a package of a distribution: that its vendor's advisory names
 // the installed version is why there is a finding.
 func (x *Index) Hides(w gate.Whereabouts, v *gate.Vulnerability, now time.Time) (out gate.Statement, ok bool) {
-	last := map[int]*Statement{}
+	beside, _ := w.Beside.(*Beside)
+	last := map[int]word{}
 	var about subject
 	for name := range v.Names() {
-		places := x.byID[gate.CanonicalID(name)]
-		if len(places) == 0 {
+		id := gate.CanonicalID(name)
+		if len(x.byID[id]) == 0 && (beside == nil || len(beside.byID[id]) == 0) {
 			continue
 		}
 		if about.found.Name == "" {
@@ -96,55 +99,99 @@ func (x *Index) Hides(w gate.Whereabouts, v *gate.Vulnerability, now time.Time) 
 				return out, false
 			}
 		}
-		for _, p := range places {
-			source := &x.table.Sources[p.source]
-			s := &source.Document.Statements[p.statement]
-			if !now.Before(source.Until()) || !counts(source.Repositories, w.Location) || !x.is(p.source, s, &about) {
+		for one := range x.words(id, beside) {
+			if !now.Before(one.until) || !counts(x.table.Sources[one.source].Repositories, w.Location) || !one.is(&about) {
 				continue
 			}
-			if s.hides() && name != v.ID && !about.byAlias {
+			if one.hides() && name != v.ID && !about.byAlias {
 				continue
 			}
-			if old := last[p.source]; old == nil || s.At.After(old.At) || s.At.Equal(old.At) && !s.hides() {
-				last[p.source] = s
+			if old, ok := last[one.source]; !ok || one.At.After(old.At) || one.At.Equal(old.At) && !one.hides() {
+				last[one.source] = one
 			}
 		}
 	}
 	best := -1
-	for i, s := range last {
-		if !s.hides() || s.Status == fixed && about.found.distribution() {
+	var until time.Time // when the first of the sources has no word any more
+	for i, one := range last {
+		if !one.hides() || one.Status == fixed && about.found.distribution() {
 			return out, false
 		}
 		if best < 0 || i < best {
 			best = i
 		}
+		if until.IsZero() || one.until.Before(until) {
+			until = one.until
+		}
 	}
 	if best < 0 {
 		return out, false
 	}
-	return x.stated(best, last[best], earliest(x.table, last)), true
+	return x.stated(last[best], until), true
+}
+
+// word is a statement of a source.
+type word struct {
+	*Statement
+	source                 int
+	document               *Document
+	until                  time.Time // when it is too old
+	component, application purl
+}
+
+// words are the statements about a vulnerability, of documents that sources have and of
+// those that are beside the image and by a source's key.
+func (x *Index) words(id string, beside *Beside) iter.Seq[word] {
+	return func(yield func(word) bool) {
+		for _, p := range x.byID[id] {
+			source := &x.table.Sources[p.source]
+			s := &source.Document.Statements[p.statement]
+			one := word{Statement: s, source: p.source, document: &source.Document, until: source.Until(), component: x.purls[p.source][s.Component]}
+			if in := s.Inside; in != nil {
+				one.component, one.application = x.purls[p.source][in.Component], x.purls[p.source][in.Application]
+			}
+			if !yield(one) {
+				return
+			}
+		}
+		if beside == nil {
+			return
+		}
+		for _, b := range beside.byID[id] {
+			i := slices.IndexFunc(x.table.Sources, func(s Source) bool { return s.Name == b.source && s.Images != "" && s.Images == b.trusted })
+			if i < 0 {
+				continue // not a source any more, or it has another key
+			}
+			one := word{
+				Statement: b.statement, source: i, document: b.document, until: b.document.At.Add(x.table.Sources[i].MaxAge),
+				component: b.component, application: b.application,
+			}
+			if !yield(one) {
+				return
+			}
+		}
+	}
 }
 
 // is reports whether a statement is about the component and the image of a finding.
-func (x *Index) is(source int, s *Statement, about *subject) bool {
-	if s.Digest != "" && s.Digest != about.Digest {
+func (s *word) is(about *subject) bool {
+	switch {
+	case s.Digest != "" && s.Digest != about.Digest:
 		return false
+	case s.Inside != nil:
+		return about.root.Name != "" && s.application.covers(about.root) && s.component.covers(about.found)
 	}
-	purls := x.purls[source]
-	if in := s.Inside; in != nil {
-		return about.root.Name != "" && purls[in.Application].covers(about.root) && purls[in.Component].covers(about.found)
-	}
-	return s.Component == "" && !s.hides() || purls[s.Component].covers(about.found)
+	return s.Component == "" && !s.hides() || s.component.covers(about.found)
 }
 
 // stated is a statement for people and rules.
-func (x *Index) stated(i int, s *Statement, until time.Time) gate.Statement {
-	source, component := &x.table.Sources[i], s.Component
+func (x *Index) stated(s word, until time.Time) gate.Statement {
+	component := s.Component
 	if s.Inside != nil {
 		component = s.Inside.Component
 	}
 	return gate.Statement{
-		Source: source.Name, Document: source.Document.ID, Author: source.Document.Author, At: s.At, Status: s.Status,
+		Source: x.table.Sources[s.source].Name, Document: s.document.ID, Author: s.document.Author, At: s.At, Status: s.Status,
 		Justification: s.Justification, Reason: s.Reason, Product: s.Product, Component: component, Until: until,
 	}
 }

@@ -98,7 +98,7 @@ func openEnvelope(text []byte, key signature.Verifier, now time.Time) (*Document
 		return nil, invalid("the payload of the envelope is not base64: %w", err)
 	}
 	if key != nil && !e.by(key, payload) {
-		return nil, invalid("none of the %d signatures of the envelope is by the configured key", len(e.Signatures))
+		return nil, fmt.Errorf("none of the %d signatures of the envelope is by the configured key: %w: %w", len(e.Signatures), ErrOtherKey, gate.ErrInvalid)
 	}
 	if err := unambiguous(payload); err != nil {
 		return nil, err

@@ -25,6 +25,9 @@ type Source struct {
 	// Checksum is that of the file, so that a change is seen.
 	Checksum gate.Digest `json:"checksum"`
 	Document Document    `json:"document"`
+	// Images identifies the key whose documents count that are found beside images; "" for
+	// none. A source may have only such documents: Document is the zero value then.
+	Images string `json:"images,omitempty"`
 }
 
 // Until is when the source is too old to count.
@@ -48,15 +51,21 @@ func (t *Table) UpdatedAt() (at time.Time) {
 	return at
 }
 
-// earliest is when the first of the sources that had a word is too old: then it has none
-// any more, and the others may say something else.
-func earliest(t *Table, last map[int]*Statement) (until time.Time) {
-	for i := range last {
-		if u := t.Sources[i].Until(); until.IsZero() || u.Before(until) {
-			until = u
+// OfImages reports whether a difference of two tables touches documents that are found
+// beside images: which images have some is not known here.
+func OfImages(a, b *Table) bool { return ofImages(a) != ofImages(b) }
+
+func ofImages(t *Table) string {
+	var list []any
+	if t != nil {
+		for i := range t.Sources {
+			if s := &t.Sources[i]; s.Images != "" {
+				list = append(list, []any{i, s.Name, s.Repositories, s.MaxAge, s.Images})
+			}
 		}
 	}
-	return until
+	text, _ := json.Marshal(list) // texts and numbers
+	return string(text)
 }
 
 // Change is what a difference of two tables may touch: a vulnerability, in one image or in
