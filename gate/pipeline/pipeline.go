@@ -89,8 +89,8 @@ type Pipeline struct {
 // Beside finds what is beside an image in its registry.
 type Beside interface {
 	// Find looks beside an image; before is what was found the last time, nil for nothing.
-	// It never fails: a registry that cannot be asked keeps what was found before. nil: nothing
-	// is looked for there.
+	// It never fails: a registry that cannot be asked keeps what was found before, as does a
+	// place where nothing is looked for.
 	Find(ctx context.Context, loc gate.Location, image gate.Digest, before *gate.BesideVEX) *gate.BesideVEX
 }
 

@@ -76,13 +76,13 @@ func (f *Finder) Standing() gate.BesideStanding {
 	return s
 }
 
-// Find looks beside an image; before is what was found the last time, nil for nothing. nil:
-// no source counts there. A registry that cannot be asked keeps what was found before, with
+// Find looks beside an image; before is what was found the last time, nil for nothing, and
+// what stays where no source counts. A registry that cannot be asked keeps what was found before, with
 // the reason.
 func (f *Finder) Find(ctx context.Context, loc gate.Location, image gate.Digest, before *gate.BesideVEX) *gate.BesideVEX {
 	sources := slices.DeleteFunc(f.Sources(), func(s Source) bool { return !s.Counts(loc) })
 	if len(sources) == 0 {
-		return nil
+		return before // of another place of the image, or of sources that were taken out
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()

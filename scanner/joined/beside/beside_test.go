@@ -95,18 +95,20 @@ func newShelf() *shelf {
 	return &shelf{manifests: map[string][]byte{}, blobs: map[gate.Digest][]byte{}}
 }
 
-func key(t *testing.T) signature.SignerVerifier {
-	t.Helper()
+func key() signature.SignerVerifier {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		panic(err) // of the system's randomness
 	}
 	sv, err := signature.LoadECDSASignerVerifier(k, crypto.SHA256)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return sv
 }
+
+// fuzzKey signs nothing.
+var fuzzKey = key()
 
 // signed is an envelope as "cosign attest --type openvex" makes it.
 func signed(t *testing.T, by signature.Signer, predicateType string, subject gate.Digest, predicate string) []byte {
@@ -149,7 +151,7 @@ type site struct {
 }
 
 func newSite(t *testing.T) *site {
-	s := &site{T: t, shelf: newShelf(), acme: key(t), mallory: key(t)}
+	s := &site{T: t, shelf: newShelf(), acme: key(), mallory: key()}
 	s.config = vex.Config{Name: "acme", Images: true, Repositories: []string{"prod/team/**"}, MaxAge: 60 * 24 * time.Hour}
 	var err error
 	if s.trusted, err = vex.Fingerprint(s.acme); err != nil {
@@ -308,7 +310,10 @@ func TestWhatStays(t *testing.T) {
 	if b := s.find(first); len(b.Documents) != 0 || s.hides(b, s.trusted, image, now) {
 		t.Errorf("deleted: got %+v", b)
 	}
-	if b := s.finder.Find(t.Context(), gate.Location{Registry: "prod", Repository: "shop/app"}, image, nil); b != nil {
-		t.Errorf("where no source counts it was looked: %+v", b)
+	asked := s.asked
+	for _, known := range []*gate.BesideVEX{nil, first} {
+		if b := s.finder.Find(t.Context(), gate.Location{Registry: "prod", Repository: "shop/app"}, image, known); b != known || s.asked != asked {
+			t.Errorf("where no source counts: got %+v after %d requests", b, s.asked-asked)
+		}
 	}
 }
