@@ -153,7 +153,8 @@ func (w *writer) score(v float64) {
 		w.err = fmt.Errorf("encoding: the score %v cannot be compared: %w", v, gate.ErrInvalid)
 		return
 	}
-	if tenths := math.Round(v * 10); math.Abs(tenths) <= 1000 && math.Float64bits(tenths/10) == math.Float64bits(v) {
+	negative := v == 0 && math.Signbit(v) // JSON keeps its sign
+	if tenths := math.Round(v * 10); !negative && math.Abs(tenths) <= 1000 && math.Float64bits(tenths/10) == math.Float64bits(v) {
 		w.integer(int64(tenths)<<1 | 1)
 		return
 	}
