@@ -1,8 +1,8 @@
 package gate
 
 import (
-	"iter"
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 	"time"

@@ -100,11 +100,10 @@ type Options struct {
 	Advisories Advisories
 	// Tables are what is joined to findings now, see view.Views; nil for none.
 	Tables func() view.Tables
-	// Histories, Holdings, Aliases and Asked are those of view.Views. Without the first two
+	// Histories, Holdings and Asked are those of view.Views. Without the first two
 	// there are no operations for them.
 	Histories view.Histories
 	Holdings  view.Holdings
-	Aliases   func(id string) []string
 	Asked     func(ctx context.Context) ([]gate.Digest, error)
 	// Registries are shown, tested and synchronised on request.
 	Registries RegistryParts
@@ -123,7 +122,7 @@ type server struct{ Options }
 
 func (s *server) views() view.Views {
 	return view.Views{
-		Histories: s.Histories, Holdings: s.Holdings, Aliases: s.Aliases, Asked: s.Asked,
+		Histories: s.Histories, Holdings: s.Holdings, Asked: s.Asked,
 		Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles, Stands: s.Stands, Tables: s.Tables, Now: s.Now,
 	}
 }
