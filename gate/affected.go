@@ -8,7 +8,7 @@ import (
 // AffectedFilter narrows a list of the images that have a vulnerability; zero values do not
 // filter.
 type AffectedFilter struct {
-	IDs        []string // of the vulnerability: its own and its aliases
+	ID         string // of the vulnerability, or an alias that findings have for it
 	Registry   string
 	Repository string
 	Decision   Outcome // the standing verdict

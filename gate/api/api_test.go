@@ -88,12 +88,6 @@ func newSite(t *testing.T, change func(*api.Options)) *site {
 	}
 	s.holdings = s.catalog.Holdings(catalog.HoldingsOptions{Contents: s.store, Format: "1", Lookups: vulnerabilitiesOf})
 	s.options.Histories, s.options.Holdings = s.store, s.holdings
-	s.options.Aliases = func(id string) []string {
-		if id == "CVE-2021-44228" {
-			return []string{"GHSA-jfh8-c2jp-5v3q"}
-		}
-		return nil
-	}
 	s.options.Asked = func(context.Context) ([]gate.Digest, error) { return []gate.Digest{digest("unfixed")}, nil }
 	if change != nil {
 		change(&s.options)
@@ -198,9 +192,10 @@ func digest(name string) gate.Digest {
 // vulnerabilitiesOf names what the catalog knows of findings here.
 func vulnerabilitiesOf(_ *gate.Inventory, f *gate.Findings) (l gate.Lookups) {
 	for i := range f.Vulnerabilities {
-		l.Vulnerabilities = append(l.Vulnerabilities, f.Vulnerabilities[i].ID)
+		l.Vulnerabilities = slices.AppendSeq(l.Vulnerabilities, f.Vulnerabilities[i].Names())
 	}
 	slices.Sort(l.Vulnerabilities)
+	l.Vulnerabilities = slices.Compact(l.Vulnerabilities)
 	return l
 }
 

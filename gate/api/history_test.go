@@ -23,14 +23,14 @@ func TestGetHistory(t *testing.T) {
 	}
 	s.catchUp()
 	var all view.History
-	s.get("/api/v1/images/"+string(d)+"/history", &all)
+	s.get("/images/"+string(d)+"/history", &all)
 	if len(all.Entries) != 5 || all.Next != 0 || all.Entries[0].Verdicts[0].After.Decision != gate.OutcomeDeny || all.Entries[4].Verdicts[0].Before.Decision != "" {
 		t.Fatalf("got %+v", all)
 	}
 	var numbers []int64
 	for before := int64(0); ; {
 		var page view.History
-		s.get(fmt.Sprintf("/api/v1/images/%s/history?limit=2&before=%d", d, before), &page)
+		s.get(fmt.Sprintf("/images/%s/history?limit=2&before=%d", d, before), &page)
 		for _, e := range page.Entries {
 			numbers = append(numbers, e.Number)
 		}
@@ -42,7 +42,7 @@ func TestGetHistory(t *testing.T) {
 		t.Errorf("in pages: got %v", numbers)
 	}
 	var since view.History
-	s.get("/api/v1/images/"+string(d)+"/history?since="+url.QueryEscape(all.Entries[1].At.Format(time.RFC3339Nano)), &since)
+	s.get("/images/"+string(d)+"/history?since="+url.QueryEscape(all.Entries[1].At.Format(time.RFC3339Nano)), &since)
 	if len(since.Entries) != 2 {
 		t.Errorf("since the second: got %d", len(since.Entries))
 	}
@@ -61,7 +61,7 @@ func TestGetVulnerability(t *testing.T) {
 	unfixed := log4j
 	unfixed.FixedVersion, unfixed.Severity = "", gate.SeverityHigh
 	ghsa := log4j
-	ghsa.ID = "GHSA-jfh8-c2jp-5v3q"
+	ghsa.ID, ghsa.Aliases = "GHSA-jfh8-c2jp-5v3q", []string{"CVE-2021-44228"}
 	all := map[string]gate.Digest{}
 	for name, f := range map[string]gate.Vulnerability{"fixed": log4j, "unfixed": unfixed, "ghsa": ghsa} {
 		all[name] = s.image(name, app)
@@ -121,6 +121,6 @@ func TestGetVulnerability(t *testing.T) {
 func (s *site) vulnerability(query string) (v view.VulnerabilityDetail) {
 	s.Helper()
 	s.no(s.holdings.CatchUp(s.ctx))
-	s.get("/api/v1/vulnerabilities/"+query, &v)
+	s.get("/vulnerabilities/"+query, &v)
 	return v
 }

@@ -166,6 +166,13 @@ func (d down) Request(string) (gate.JobRequest, error)              { return gat
 func (d down) Scan(context.Context, string, bool) (gate.Job, error) { return gate.Job{}, d.err }
 func (d down) InForce(context.Context) (gate.PolicySet, error)      { return gate.PolicySet{}, d.err }
 
+func (d down) History(context.Context, gate.Digest, gate.HistoryQuery) ([]gate.HistoryEntry, error) {
+	return nil, d.err
+}
+func (d down) Affected(context.Context, gate.AffectedFilter) ([]gate.ListedImage, bool, error) {
+	return nil, false, d.err
+}
+
 // Advisories.
 func (d down) Status(context.Context) (gate.AdvisoryData, error) { return gate.AdvisoryData{}, d.err }
 func (d down) Update(context.Context, string) error              { return d.err }
@@ -205,6 +212,7 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 			d := down{c.err}
 			s := newSite(t, func(o *api.Options) {
 				o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans, o.Policies, o.Advisories = d, d, d, d, d, d, d
+				o.Histories, o.Holdings = d, d
 				o.Registries = downRegistries(t, c.err)
 				settings, log := downSettings{c.err}, slog.New(slog.DiscardHandler)
 				o.ScanTasks = scantask.New(settings, log)

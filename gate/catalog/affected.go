@@ -17,16 +17,9 @@ func (h *Holdings) Affected(ctx context.Context, f gate.AffectedFilter) (list []
 	if f.Limit < 1 || f.Limit > gate.MaxPage {
 		return nil, false, fmt.Errorf("limit %d is not between 1 and %d: %w", f.Limit, gate.MaxPage, gate.ErrInvalid)
 	}
-	var sets []int64
-	for _, id := range f.IDs {
-		of, err := h.setsWith(ctx, "vulnerability\x00"+id)
-		if err != nil {
-			return nil, false, err
-		}
-		sets = append(sets, of...)
-	}
-	if len(sets) == 0 {
-		return nil, false, nil
+	sets, err := h.setsWith(ctx, "vulnerability\x00"+f.ID)
+	if err != nil || len(sets) == 0 {
+		return nil, false, err
 	}
 	slices.Sort(sets)
 	in, err := json.Marshal(slices.Compact(sets))

@@ -34,7 +34,7 @@ type VulnerabilityQuery struct {
 // VulnerabilityDetail is a vulnerability with the images that it affects.
 type VulnerabilityDetail struct {
 	ID      string          `json:"id"`
-	Aliases []string        `json:"aliases" doc:"other ids of it that were looked for too, as far as they are known here"`
+	Aliases []string        `json:"aliases" doc:"other ids that the findings of this page have for it; images are found by each"`
 	Images  []AffectedImage `json:"images"`
 	Next    string          `json:"next" doc:"cursor of the next page, empty at the end; a page may have fewer images than its limit, or none"`
 }
@@ -63,6 +63,9 @@ type AffectedPackage struct {
 // affectedReads bounds the findings that one page reads where filters leave most out.
 const affectedReads = 500
 
+// maxAliases bounds the other ids that are shown.
+const maxAliases = 50
+
 // Vulnerability lists the images that a vulnerability affects. Errors: gate.ErrInvalid for
 // what is not an id or a cursor, gate.ErrNotFound when no image has it, those of the store
 // and the lists.
@@ -72,11 +75,8 @@ func (s Views) Vulnerability(ctx context.Context, q VulnerabilityQuery) (Vulnera
 		return VulnerabilityDetail{}, err
 	}
 	v := VulnerabilityDetail{ID: id, Aliases: []string{}, Images: []AffectedImage{}}
-	if s.Aliases != nil {
-		v.Aliases = orEmpty(s.Aliases(id))
-	}
 	f := gate.AffectedFilter{
-		IDs: append([]string{id}, v.Aliases...), Registry: q.Registry, Repository: q.Repository, Decision: q.Decision, Limit: gate.MaxPage,
+		ID: id, Registry: q.Registry, Repository: q.Repository, Decision: q.Decision, Limit: gate.MaxPage,
 	}
 	if f.After = gate.Digest(q.Cursor); q.Cursor != "" && !f.After.Valid() {
 		return v, fmt.Errorf("cursor %s was not given out for this list: %w", gate.Quoted(q.Cursor, 60), gate.ErrInvalid)
@@ -106,7 +106,7 @@ func (s Views) Vulnerability(ctx context.Context, q VulnerabilityQuery) (Vulnera
 				return v, nil
 			}
 			reads++
-			image, err := s.affected(ctx, row, q, f.IDs)
+			image, err := s.affected(ctx, row, q, &v)
 			if err != nil {
 				return v, err
 			}
@@ -139,7 +139,7 @@ func (s Views) running(ctx context.Context) (map[gate.Digest]bool, error) {
 
 // affected is the row of one image, nil when no package is left or its findings are other
 // ones by now.
-func (s Views) affected(ctx context.Context, row gate.ListedImage, q VulnerabilityQuery, ids []string) (*AffectedImage, error) {
+func (s Views) affected(ctx context.Context, row gate.ListedImage, q VulnerabilityQuery, v *VulnerabilityDetail) (*AffectedImage, error) {
 	found, err := s.Reader.Findings(ctx, row.Digest)
 	if errors.Is(err, gate.ErrNotFound) {
 		return nil, nil
@@ -150,8 +150,13 @@ func (s Views) affected(ctx context.Context, row gate.ListedImage, q Vulnerabili
 	var packages []AffectedPackage
 	for i := range found.Vulnerabilities {
 		f := &found.Vulnerabilities[i]
-		if !slices.Contains(ids, f.ID) || q.Severity != "" && f.Severity != q.Severity || q.Fixed && f.FixedVersion == "" {
+		if f.ID != v.ID && !slices.Contains(f.Aliases, v.ID) || q.Severity != "" && f.Severity != q.Severity || q.Fixed && f.FixedVersion == "" {
 			continue
+		}
+		for name := range f.Names() {
+			if name != v.ID && !slices.Contains(v.Aliases, name) && len(v.Aliases) < maxAliases {
+				v.Aliases = append(v.Aliases, name)
+			}
 		}
 		packages = append(packages, AffectedPackage{
 			f.ID, f.Package, f.InstalledVersion, f.FixedVersion, f.Type, f.Path, f.Severity, f.Status, f.Source, f.FirstSeen,

@@ -38,8 +38,6 @@ type Views struct {
 	// views of both need them.
 	Histories Histories
 	Holdings  Holdings
-	// Aliases are other ids of a vulnerability that are known here; nil knows none.
-	Aliases func(id string) []string
 	// Asked are the digests that admission was asked for lately; nil knows none.
 	Asked func(ctx context.Context) ([]gate.Digest, error)
 	Now   func() time.Time // nil means time.Now
