@@ -37,8 +37,8 @@ var ground = map[string]bool{"gate/agree": true, "gate/certificate": true, "gate
 
 // shows are the works whose states a leaf shows to people.
 var shows = map[string]map[string]bool{
-	"gate/view": {"gate/intake": true, "gate/quota": true, "gate/sync": true},
-	"gate/api":  {"gate/intake": true, "gate/quota": true, "gate/sync": true, "gate/view": true},
+	"gate/view": {"gate/intake": true, "gate/quota": true, "gate/schedule": true, "gate/sync": true},
+	"gate/api":  {"gate/intake": true, "gate/quota": true, "gate/schedule": true, "gate/sync": true, "gate/view": true},
 }
 
 // program are the packages of digestgate's command line, each with those that may import

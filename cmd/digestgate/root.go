@@ -44,7 +44,7 @@ func newRootCommand(environ []string) *cobra.Command {
 	root.AddCommand(
 		app.NewServeCommand(o), app.NewWorkerCommand(o), local.NewCheckCommand(o), client.NewWaitCommand(o), local.NewAdmitCommand(o),
 		client.NewReplayCommand(o), client.NewRegistriesCommand(o), client.NewQuotaCommand(o), client.NewNotificationsCommand(o),
-		client.NewImagesCommand(o), client.NewFindingsCommand(o), client.NewJobsCommand(o), client.NewScanCommand(o), client.NewCancelCommand(o), demo.NewCommand(o), local.NewConfigCommand(o), local.NewVersionCommand(o),
+		client.NewImagesCommand(o), client.NewFindingsCommand(o), client.NewJobsCommand(o), client.NewScanCommand(o), client.NewCancelCommand(o), client.NewScansCommand(o), client.NewSchedulesCommand(o), demo.NewCommand(o), local.NewConfigCommand(o), local.NewVersionCommand(o),
 		local.NewAdvisoriesCommand(o, client.NewAdvisoriesCommands(o), client.AskAdvisories), local.NewPolicyCommand(o), app.NewPolicyTrialCommand(), local.NewStoreCommand(o),
 	)
 	root.Version = version

@@ -21,6 +21,8 @@ const (
 	SettingAuthority     = "admission/authority"
 	SettingAsked         = "admission/asked"
 	SettingNotifyTargets = "notifications/targets"
+	SettingSchedules     = "schedules/made"
+	SettingScanTasks     = "scans/tasks"
 	SettingCopyProgress  = SettingsOfCopies + "progress"
 	SettingsOfCopies     = "copy/" // those that say how a copy of the store stands, and are not copied
 	settingNotifyState   = "notifications/state/"
@@ -92,6 +94,8 @@ func SettingUses() []SettingUse {
 		{SettingNotifyTargets, "the targets of notifications that were set through the API, their secrets sealed"},
 		{SettingPolicies, "which policies are in force, with the policies"},
 		{SettingSchedule("NAME"), "the last tick of a schedule"},
+		{SettingSchedules, "the schedules that were made through the API"},
+		{SettingScanTasks, "the scan tasks, and how far they are"},
 		{SettingSyncRequested("REGISTRY"), "the last request for a synchronisation"},
 		{SettingSync("REGISTRY"), "the synchronisation of a registry"},
 		{SettingEPSS, "the scores of EPSS in force"},

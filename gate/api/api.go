@@ -1,4 +1,4 @@
-// Package api is the REST API under /api/v1: images, findings, scans, jobs,
+// Package api is the REST API under /api/v1: images, findings, scans, schedules, jobs,
 // quota, policies and registries. Operations, validation, problem+json and the OpenAPI
 // 3.1 document at /openapi.yaml come from huma; the package adds what is ours:
 // authentication before anything is parsed, one table from failures to
@@ -102,6 +102,11 @@ type Options struct {
 	Notifications Notifications
 	// Tables are what is joined to findings now, see view.Views; nil for none.
 	Tables func() view.Tables
+	// ScanTasks and Schedules are scans of many images, and what starts them; ScanKnown is
+	// what they are checked against now.
+	ScanTasks ScanTasks
+	Schedules Schedules
+	ScanKnown func() gate.ScanKnown
 	// Registries are shown, tested and synchronised on request.
 	Registries RegistryParts
 	Version    string
@@ -141,9 +146,7 @@ func Register(e *echo.Echo, o Options) {
 	huma.Register(api, operation(http.MethodGet, "/images", "list-images", "List images, newest first", "digestgate images, reports"), s.listImages)
 	huma.Register(api, operation(http.MethodGet, "/images/{digest}", "get-image", "One image", "digestgate images and wait, pipelines"), s.getImage)
 	huma.Register(api, operation(http.MethodGet, "/images/{digest}/findings", "get-findings", "The findings of one image", "digestgate findings, reports"), s.getFindings)
-	scans := operation(http.MethodPost, "/scans", "create-scans", "Request scans", "digestgate scan and wait, pipelines")
-	scans.DefaultStatus = http.StatusAccepted
-	huma.Register(api, scans, s.createScans)
+	s.registerScans(api)
 	huma.Register(api, operation(http.MethodGet, "/jobs", "list-jobs", "List jobs, the last changed first", "digestgate jobs"), s.listJobs)
 	huma.Register(api, operation(http.MethodGet, "/jobs/{id}", "get-job", "One job", "digestgate jobs and wait, pipelines"), s.getJob)
 	huma.Register(api, operation(http.MethodPost, "/jobs/{id}/cancel", "cancel-job", "Cancel a job", "digestgate cancel"), s.cancelJob)
@@ -152,6 +155,7 @@ func Register(e *echo.Echo, o Options) {
 	s.registerAdvisories(api)
 	s.registerNotifications(api)
 	s.registerRegistries(api)
+	s.registerSchedules(api)
 }
 
 // operation is one operation of the API. callers are the commands and programs that it

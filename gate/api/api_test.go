@@ -23,6 +23,8 @@ import (
 	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/pipeline"
+	"github.com/digestgate/digestgate/gate/scantask"
+	"github.com/digestgate/digestgate/gate/schedule"
 	"github.com/digestgate/digestgate/store/sqlite"
 	"github.com/digestgate/digestgate/store/storetest"
 )
@@ -67,7 +69,7 @@ func newSite(t *testing.T, change func(*api.Options)) *site {
 	s.catalog, err = catalog.Open(s.ctx, t.TempDir(), s.store, log)
 	s.no(err)
 	t.Cleanup(func() { _ = s.catalog.Close() })
-	registries, err := gate.NewRegistries([]gate.Registry{{Name: "hub", Host: "hub.example.com"}, {Name: "second", Host: "second.example.com"}})
+	registries, err := gate.NewRegistries([]gate.Registry{{Name: "hub", Type: "harbor", Host: "hub.example.com"}, {Name: "second", Host: "second.example.com"}})
 	s.no(err)
 	quota, err := gate.NewQuota(gate.QuotaConfig{Limit: 10, Period: "month", TimeZone: "UTC"})
 	s.no(err)
@@ -75,6 +77,12 @@ func newSite(t *testing.T, change func(*api.Options)) *site {
 		Reader: s.store, Lists: s.catalog, Jobs: s.store, Usage: s.store, Quota: quota, Version: "v1", Now: s.now.Now, Log: log,
 		Scans:      &pipeline.Pipeline{Scheduler: s.store, Registries: registries},
 		Authorized: func(given string) bool { return given == token },
+		ScanTasks:  scantask.New(s.store, log),
+		ScanKnown:  func() gate.ScanKnown { return gate.ScanKnown{Registries: registries.All()} },
+	}
+	s.options.Schedules = &schedule.Desk{
+		File:  []schedule.Config{{Name: "from-file", Cron: "0 1 * * *", Kind: gate.ScanMatch}},
+		Store: s.store, Tasks: scantask.New(s.store, log), Known: s.options.ScanKnown, Log: log,
 	}
 	if change != nil {
 		change(&s.options)

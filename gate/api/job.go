@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/sync/errgroup"
@@ -72,21 +73,39 @@ func (s *server) cancelJob(ctx context.Context, in *jobInput) (*jobOutput, error
 
 type createScansInput struct {
 	Body struct {
-		Images []string `json:"images" minItems:"1" maxItems:"1000" doc:"references with a tag or a digest"`
-		Force  bool     `json:"force,omitempty" doc:"analyse again although an inventory exists; free"`
+		Images []string    `json:"images,omitempty" minItems:"1" maxItems:"1000" doc:"references with a tag or a digest; without scope"`
+		Scope  *scopeInput `json:"scope,omitempty" doc:"which of the known images are scanned, as a task; without images"`
+		ScanInput
 	}
 }
 
 type createScansOutput struct {
 	Body struct {
-		Jobs []view.Job `json:"jobs"`
+		Jobs []view.Job     `json:"jobs" doc:"one for each of images"`
+		Scan *view.ScanTask `json:"scan,omitempty" doc:"the task, when a scope was given"`
 	}
 }
 
-// createScans queues all scans or none as far as the references go: each is
+// createScans starts a scan task of a scope, or queues the scans of images: all scans or none as far as the references go: each is
 // checked first. If the store fails in between, asking again joins the jobs
 // that were made.
 func (s *server) createScans(ctx context.Context, in *createScansInput) (*createScansOutput, error) {
+	out := &createScansOutput{}
+	out.Body.Jobs = []view.Job{}
+	if in.Body.Scope != nil {
+		if in.Body.Images != nil {
+			return nil, huma.NewError(http.StatusUnprocessableEntity, "images and scope are both given; leave out one of them")
+		}
+		task, err := s.startScan(ctx, *in.Body.Scope, in.Body.ScanInput)
+		out.Body.Scan = &task
+		return out, err
+	}
+	if in.Body.Images == nil {
+		return nil, huma.NewError(http.StatusUnprocessableEntity, `neither images nor a scope is given; write {"images":["REFERENCE"]}, or {"scope":{"all":true}}`)
+	}
+	if keys := in.Body.given(); len(keys) > 0 {
+		return nil, huma.NewError(http.StatusUnprocessableEntity, strings.Join(keys, ", ")+": for a scope, and images are given; leave out one or the other")
+	}
 	var wrong []error
 	for i, image := range in.Body.Images {
 		if _, err := s.Scans.Request(image); err != nil {
@@ -102,8 +121,6 @@ func (s *server) createScans(ctx context.Context, in *createScansInput) (*create
 	if err != nil {
 		return nil, s.problem(ctx, "queuing scans", err)
 	}
-	out := &createScansOutput{}
-	out.Body.Jobs = []view.Job{}
 	view := s.views().Job(ctx)
 	for _, j := range jobs {
 		out.Body.Jobs = append(out.Body.Jobs, view(j))

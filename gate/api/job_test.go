@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/scantask"
+	"github.com/digestgate/digestgate/gate/schedule"
 	"github.com/digestgate/digestgate/gate/view"
 )
 
@@ -176,6 +179,15 @@ func (d down) Rollback(context.Context, string, string) (gate.AdvisoryGeneration
 	return gate.AdvisoryGeneration{}, d.err
 }
 
+// downSettings are those of a store that answers no call.
+type downSettings struct{ err error }
+
+func (d downSettings) Setting(context.Context, string) ([]byte, int64, error) { return nil, 0, d.err }
+func (d downSettings) PutSetting(context.Context, string, []byte, int64) (int64, error) {
+	return 0, d.err
+}
+func (d downSettings) Now(context.Context) (time.Time, error) { return time.Now(), nil }
+
 // TestFailuresTellTheLogOnly: every operation answers a store that is down with
 // 503 and a bug with 500, and shows nothing of the cause.
 func TestFailuresTellTheLogOnly(t *testing.T) {
@@ -195,11 +207,17 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 				o.Reader, o.Lists, o.Jobs, o.Usage, o.Scans, o.Policies, o.Advisories = d, d, d, d, d, d, d
 				o.Registries = downRegistries(t, c.err)
 				o.Notifications = downNotifications{c.err}
+				settings, log := downSettings{c.err}, slog.New(slog.DiscardHandler)
+				o.ScanTasks = scantask.New(settings, log)
+				o.Schedules = &schedule.Desk{Store: settings, Tasks: scantask.New(settings, log), Known: o.ScanKnown, Log: log}
 			})
 			for _, r := range routes(s) {
 				body := ""
 				if r.path == "/api/v1/scans" {
 					body = `{"images":["hub.example.com/app:v1"]}`
+				}
+				if r.path == "/api/v1/schedules" && r.method == http.MethodPost {
+					body = `{"name":"nightly","cron":"@daily","kind":"match"}`
 				}
 				if strings.HasSuffix(r.path, "/accept") {
 					body = `{"what":"debian 12","until":"2026-12-24T00:00:00Z","reason":"why","by":"me"}`

@@ -28,7 +28,7 @@ const allHours = 1<<24 - 1
 
 // parseCron reads five fields or a descriptor.
 func parseCron(text string, zone *time.Location) (ticks, error) {
-	const want = "want five fields (minute, hour, day of the month, month, day of the week) such as \"0 1 * * *\", or one of @hourly, @daily, @weekly, @monthly, @yearly, @every 6h"
+	const want = "want five fields (minute, hour, day of the month, month, day of the week) such as \"0 1 * * *\", or one of @hourly, @daily, @weekly, @monthly, @yearly, @every 6h; for a number of days use every, such as 3d"
 	if strings.Contains(text, "TZ=") {
 		return ticks{}, errors.New("the time zone goes in timeZone, not in the expression")
 	}

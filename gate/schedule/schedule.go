@@ -1,14 +1,13 @@
-// Package schedule runs the periodic rescans of the configuration: at each
-// tick of a schedule, on one of all replicas, it asks for a rescan.
+// Package schedule makes a scan task at each tick of a schedule, once for all replicas.
 //
-// A tick is the time at which a schedule should run. The store's setting
-// "schedule/NAME" holds the last tick that was begun, so that it is begun once whatever
-// the number of replicas and restarts. A tick whose rescan was cut short (crash, stop,
-// error) is taken up again, so a rescan must be harmless to repeat. One run makes up
-// for all ticks at which no process ran.
+// A schedule is in the configuration's list, or was made through the API, which keeps it
+// in a setting of the store. A tick is the time at which a schedule should run. The
+// setting "schedule/NAME" holds the last tick that was dealt with, whatever the number of
+// replicas and restarts. One run makes up for all ticks at which no process ran. The name
+// of the task of a tick follows from the tick, so that two replicas make one.
 //
-// It does not know what a rescan does, and it does not hold work that has to
-// happen more often than by the minute.
+// What a run does, when it stops and how far it is are the task's: see gate/scantask. The
+// package holds no work that has to happen more often than by the minute.
 package schedule
 
 import (
@@ -16,21 +15,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/agree"
 )
-
-// Rescanner does the work of a tick; what is done already, by an earlier
-// attempt at the same tick, it leaves alone. Any error makes the tick be tried
-// again, after a minute at first and a quarter of an hour at last, until the
-// next one is due. When ctx ends it stops at once.
-type Rescanner interface {
-	// Rescan does the work of one tick of a schedule; see Rescanner for its errors.
-	Rescan(ctx context.Context, kind Kind, tick time.Time) error
-}
 
 // Store is the part of the store that replicas agree through; see
 // store.Settings and store.Store for the errors.
@@ -40,69 +29,49 @@ type Store interface {
 	Now(ctx context.Context) (time.Time, error)
 }
 
-const (
-	// lease is how long a tick stays with a replica that is not heard of any
-	// more; it is renewed three times in that time.
-	lease = time.Minute
-	// poll is how often a schedule is looked at when nothing is due, to take
-	// up the ticks of replicas that died.
-	poll = 30 * time.Second
-	// A failed tick rests this long, doubled for each failure up to the limit.
-	firstRest, longestRest = time.Minute, 15 * time.Minute
-)
+// Tasks makes and lists scan tasks; scantask.Tasks implements it.
+type Tasks interface {
+	// Start makes a task with an id, or returns the one that has it. gate.ErrConflict: the
+	// run of the schedule before has not ended, and is returned; with the zero task, too
+	// many tasks have not ended; those of the store.
+	Start(ctx context.Context, id string, r gate.ScanRequest) (gate.ScanTask, error)
+	// List is all tasks, the newest first. Errors: those of the store.
+	List(ctx context.Context) ([]gate.ScanTask, error)
+}
+
+// poll is how often schedules are looked at when nothing is due: to see what was made
+// through the API, and the ticks of replicas that died.
+const poll = 10 * time.Second
+
+// Options are the parts of a scheduler; all but Metrics are needed.
+type Options struct {
+	Store   Store
+	Tasks   Tasks
+	Metrics *Metrics // nil counts nothing
+	Log     *slog.Logger
+}
 
 // Scheduler runs the schedules. It is safe for concurrent use.
 type Scheduler struct {
-	entries []entry
-	store   Store
-	work    Rescanner
-	log     *slog.Logger
+	file []Config
+	o    Options
+	told map[string]string // the problem of each schedule that was logged last
 }
 
-type entry struct {
-	Config
-	ticks ticks
-}
-
-func (e entry) setting() string { return agree.SettingSchedule(e.Name) }
-
-// New builds the scheduler of a list that [Validate] accepts; ErrInvalid
-// otherwise.
-func New(list []Config, store Store, work Rescanner, log *slog.Logger) (*Scheduler, error) {
-	if err := Validate(list); err != nil {
+// New builds the scheduler of the configuration's list, and of what the API makes.
+// ErrInvalid for a list that [Validate] refuses.
+func New(list []Config, o Options) (*Scheduler, error) {
+	if err := Validate(list, gate.ScanKnown{}); err != nil {
 		return nil, err
 	}
-	s := &Scheduler{store: store, work: work, log: log}
-	for _, c := range list {
-		zone, err := c.zone()
-		if err != nil {
-			return nil, err
-		}
-		t, err := parseCron(c.Cron, zone)
-		if err != nil {
-			return nil, err
-		}
-		s.entries = append(s.entries, entry{Config: c, ticks: t})
-	}
-	return s, nil
+	return &Scheduler{file: list, o: o, told: map[string]string{}}, nil
 }
 
-// Run serves all schedules until ctx ends and every rescan has returned. A rescan in
-// progress is cancelled, and the next process takes it up again.
+// Run follows all schedules until ctx ends.
 func (s *Scheduler) Run(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, e := range s.entries {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				wait, err := s.step(ctx, e)
-				if err != nil && ctx.Err() == nil {
-					s.log.Error("schedule cannot be followed", "schedule", e.Name, "error", err)
-				}
-				sleep(ctx, wait)
-			}
-		})
+	for ctx.Err() == nil {
+		sleep(ctx, s.round(ctx))
 	}
-	wg.Wait()
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -114,9 +83,47 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// round looks at each schedule and says when to look again.
+func (s *Scheduler) round(ctx context.Context) time.Duration {
+	api, err := loadMade(ctx, s.o.Store)
+	if err != nil {
+		s.failed(ctx, "", err)
+	}
+	wait := poll
+	for _, e := range entries(s.file, api) {
+		if s.refused(e) {
+			continue
+		}
+		next, err := s.step(ctx, e)
+		if err != nil {
+			s.failed(ctx, e.Name, err)
+		}
+		wait = min(wait, next)
+	}
+	return max(wait, time.Millisecond)
+}
+
+func (s *Scheduler) failed(ctx context.Context, name string, err error) {
+	if ctx.Err() == nil {
+		s.o.Log.Error("schedule cannot be followed", "schedule", name, "error", err)
+	}
+}
+
+// refused reports whether a schedule is not followed; why is logged when it becomes so.
+func (s *Scheduler) refused(e entry) bool {
+	key := e.source + " " + e.Name
+	if s.told[key] != e.problem {
+		s.told[key] = e.problem
+		if e.problem != "" {
+			s.o.Log.Error("schedule is not followed", "schedule", e.Name, "source", e.source, "error", e.problem)
+		}
+	}
+	return e.problem != ""
+}
+
 // step runs what is due and says when to look again.
 func (s *Scheduler) step(ctx context.Context, e entry) (time.Duration, error) {
-	now, err := s.store.Now(ctx)
+	now, err := s.o.Store.Now(ctx)
 	if err != nil {
 		return poll, fmt.Errorf("reading the store's clock: %w", err)
 	}
@@ -127,97 +134,62 @@ func (s *Scheduler) step(ctx context.Context, e entry) (time.Duration, error) {
 	if err != nil {
 		return poll, err
 	}
-	if free := st.Done || !now.Before(st.Until); free {
-		claim := st.again(now)
-		due := e.ticks.due(st.Tick, now)
-		if !due.IsZero() {
-			claim = st.begin(due, now)
+	t, _, err := e.ticks(e.zone, st.Anchor)
+	if err != nil {
+		return poll, err
+	}
+	due := t.due(st.Tick, now)
+	if due.IsZero() && !st.Done {
+		due = st.Tick // begun and not ended by a version before
+	}
+	if !due.IsZero() {
+		if err := s.deal(ctx, e, st, due, now); err != nil {
+			return poll, err
 		}
-		if !due.IsZero() || !st.Done {
-			if err := s.run(ctx, e, claim); err != nil {
-				return poll, err
-			}
-			return 0, nil // more may have become due meanwhile
-		}
+		st.Tick = due
 	}
-	wait := poll
-	if next := e.ticks.upcoming(st.Tick, now); !next.IsZero() {
-		wait = min(wait, next.Sub(now))
+	if next := t.upcoming(st.Tick, now); !next.IsZero() {
+		return min(poll, next.Sub(now)), nil
 	}
-	if !st.Done {
-		wait = min(wait, max(st.Until.Sub(now), time.Second))
-	}
-	return wait, nil
+	return poll, nil
 }
 
-// run claims the tick of st and does its work.
-func (s *Scheduler) run(ctx context.Context, e entry, st state) error {
-	err := s.save(ctx, e, &st)
+// deal makes the task of a tick and records the tick. A crash between the two repeats the
+// first, which changes nothing then.
+func (s *Scheduler) deal(ctx context.Context, e entry, st state, due, now time.Time) error {
+	next := st
+	next.Tick, next.Last, next.Done, next.DoneAt, next.Attempt, next.Result = due, due, true, now, st.Attempt+1, outcomeOff
+	if e.On() {
+		task, err := s.o.Tasks.Start(ctx, runID(e.Name, due), e.Request(due))
+		next.Result = outcomeBegun
+		if errors.Is(err, gate.ErrConflict) && task.ID != "" {
+			next.Result, err = outcomeJoined, nil
+		}
+		if err != nil {
+			return fmt.Errorf("starting the run of tick %s: %w", due.Format(time.RFC3339), err)
+		}
+		next.Task = task.ID
+	}
+	err := save(ctx, s.o.Store, e.Name, &next)
 	if errors.Is(err, gate.ErrConflict) {
-		return nil // another replica has it
+		return nil // another replica did the same
 	}
 	if err != nil {
 		return err
 	}
-	s.log.Info("rescan begins", "schedule", e.Name, "rescan", e.Kind, "tick", st.Tick, "attempt", st.Attempt)
-	start, tick := time.Now(), st.Tick
-	err = agree.HoldLease(ctx, lease, func(ctx context.Context) error {
-		next := st
-		now, err := s.store.Now(ctx)
-		if err == nil {
-			next.Until = now.Add(lease)
-			err = s.save(ctx, e, &next)
-		}
-		if err == nil {
-			st = next
-		}
-		return err
-	}, func(ctx context.Context) error { return s.work.Rescan(ctx, e.Kind, tick) })
-	took := time.Since(start)
-	switch {
-	case errors.Is(err, gate.ErrFenced):
-		s.log.Warn("rescan was taken over by another replica", "schedule", e.Name, "tick", st.Tick, "duration", took)
-		return nil
-	case err != nil && ctx.Err() != nil:
-		s.log.Info("rescan stopped, it continues later", "schedule", e.Name, "tick", st.Tick, "duration", took)
-	case err != nil:
-		s.log.Error("rescan failed and is tried again", "schedule", e.Name, "tick", st.Tick, "attempt", st.Attempt, "duration", took, "error", err)
-	default:
-		s.log.Info("rescan ends", "schedule", e.Name, "rescan", e.Kind, "tick", st.Tick, "duration", took)
-	}
-	return s.finish(ctx, e, st, err)
-}
-
-// finish records how a tick ended, also while stopping.
-func (s *Scheduler) finish(ctx context.Context, e entry, st state, outcome error) error {
-	stopping := ctx.Err() != nil
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	now, err := s.store.Now(ctx)
-	if err != nil {
-		return fmt.Errorf("ending tick %s of schedule %q: %w", st.Tick.Format(time.RFC3339), e.Name, err)
-	}
-	switch {
-	case outcome == nil:
-		st.Done, st.DoneAt, st.Error = true, now, ""
-	case stopping:
-		st.Until = now
-		st.Attempt-- // nobody's fault
-	default:
-		st.Until = now.Add(rest(st.Attempt))
-		st.Error = gate.Printable(outcome.Error(), 500)
-	}
-	if err := s.save(ctx, e, &st); err != nil && !errors.Is(err, gate.ErrConflict) {
-		return fmt.Errorf("ending tick %s: %w", st.Tick.Format(time.RFC3339), err)
+	s.o.Metrics.tick(next.Result)
+	switch next.Result {
+	case outcomeBegun:
+		s.o.Log.Info("schedule runs", "schedule", e.Name, "tick", due, "late", now.Sub(due).Round(time.Second), "task", next.Task, "rescan", e.Kind)
+	case outcomeJoined:
+		s.o.Log.Warn("the run of a schedule before has not ended, it stands for this tick too", "schedule", e.Name, "tick", due, "task", next.Task)
+	case outcomeOff:
+		s.o.Log.Debug("schedule is not enabled, its tick is left out", "schedule", e.Name, "tick", due)
 	}
 	return nil
 }
 
-// rest is how long a tick waits after its nth failure.
-func rest(n int) time.Duration {
-	d := firstRest
-	for ; n > 1 && d < longestRest; n-- {
-		d *= 2
-	}
-	return min(d, longestRest)
+// runID is the id of the task of a tick: the same in all processes.
+func runID(name string, tick time.Time) string {
+	return name + "-" + tick.UTC().Format("20060102T150405Z")
 }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,334 +16,499 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/agree"
+	"github.com/digestgate/digestgate/gate/scantask"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a store of settings with the contract of store.Settings.
-type memory struct {
+// shared is a store that fails on demand.
+type shared struct {
+	*agree.OwnStore
 	mu     sync.Mutex
-	values map[string][]byte
-	ver    map[string]int64
 	err    error
 	writes int
 }
 
-func newMemory() *memory { return &memory{values: map[string][]byte{}, ver: map[string]int64{}} }
+func newShared() *shared { return &shared{OwnStore: agree.NewOwnStore(time.Now)} }
 
-func (m *memory) Setting(_ context.Context, name string) ([]byte, int64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case m.err != nil:
-		return nil, 0, m.err
-	case m.ver[name] == 0:
-		return nil, 0, gate.ErrNotFound
+func (s *shared) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *shared) failing() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *shared) Setting(ctx context.Context, name string) ([]byte, int64, error) {
+	if err := s.failing(); err != nil {
+		return nil, 0, err
 	}
-	return m.values[name], m.ver[name], nil
+	return s.OwnStore.Setting(ctx, name)
 }
 
-func (m *memory) PutSetting(_ context.Context, name string, value []byte, version int64) (int64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case m.err != nil:
-		return 0, m.err
-	case m.ver[name] != version:
-		return 0, gate.ErrConflict
+func (s *shared) PutSetting(ctx context.Context, name string, value []byte, version int64) (int64, error) {
+	if err := s.failing(); err != nil {
+		return 0, err
 	}
-	m.writes++
-	m.values[name] = value
-	m.ver[name]++
-	return m.ver[name], nil
+	s.mu.Lock()
+	s.writes++
+	s.mu.Unlock()
+	return s.OwnStore.PutSetting(ctx, name, value, version)
 }
 
-func (m *memory) Now(context.Context) (time.Time, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return time.Now(), m.err
+var quiet = slog.New(slog.DiscardHandler)
+
+// world is a store with replicas that run schedules, and somebody who ends their tasks.
+type world struct {
+	t     *testing.T
+	store *shared
+	tasks *scantask.Tasks
 }
 
-func (m *memory) fail(err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.err = err
+func newWorld(t *testing.T) *world {
+	s := newShared()
+	return &world{t, s, scantask.New(s, quiet)}
 }
 
-// recorder is a Rescanner that notes its calls and then does what it is told.
-type recorder struct {
-	mu    sync.Mutex
-	calls []string // "HH:MM kind tick"
-	do    func(ctx context.Context, call int) error
-}
-
-func (r *recorder) Rescan(ctx context.Context, kind Kind, tick time.Time) error {
-	r.mu.Lock()
-	r.calls = append(r.calls, fmt.Sprintf("%s %s %s", time.Now().UTC().Format("02 15:04"), kind, tick.Format("02 15:04")))
-	n := len(r.calls)
-	r.mu.Unlock()
-	if r.do == nil {
-		return nil
-	}
-	return r.do(ctx, n)
-}
-
-func (r *recorder) got() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]string{}, r.calls...)
-}
-
-// replica starts a scheduler; stop ends it and waits.
-func replica(t *testing.T, list []Config, store Store, work Rescanner) (stop func()) {
-	t.Helper()
-	s, err := New(list, store, work, slog.New(slog.DiscardHandler))
+// replica runs schedules until stop.
+func (w *world) replica(list ...Config) (stop func()) {
+	w.t.Helper()
+	s, err := New(list, Options{Store: w.store, Tasks: scantask.New(w.store, quiet), Log: quiet})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); s.Run(ctx) }()
 	return func() { cancel(); <-done }
 }
 
-func hourly() []Config { return []Config{{Name: "hourly", Cron: "0 * * * *", Kind: KindMatch}} }
+func (w *world) desk(list ...Config) *Desk {
+	return &Desk{File: list, Store: w.store, Tasks: w.tasks, Known: func() gate.ScanKnown { return known }, Log: quiet}
+}
 
-func check(t *testing.T, what string, got, want []string) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
+// end ends every task that has not, as done tasks do.
+func (w *world) end() {
+	w.t.Helper()
+	list, err := w.tasks.List(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, task := range list {
+		if task.State.Live() {
+			if _, err := w.tasks.Cancel(w.t.Context(), task.ID); err != nil {
+				w.t.Fatal(err)
+			}
+		}
 	}
 }
 
-// Bubbles of synctest begin at midnight UTC on 1 January 2000.
+// runs are the tasks, the oldest first: when it was made, for which tick.
+func (w *world) runs() []string {
+	w.t.Helper()
+	list, err := w.tasks.List(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out := []string{}
+	for _, task := range slices.Backward(list) {
+		out = append(out, task.CreatedAt.Format("02 15:04:05 ")+task.Schedule+" "+string(task.Kind)+" "+task.Tick.Format("02 15:04"))
+	}
+	return out
+}
 
-func TestRunsEachTickOnce(t *testing.T) {
+func (w *world) want(doing string, want ...string) {
+	w.t.Helper()
+	if diff := cmp.Diff(append([]string{}, want...), w.runs()); diff != "" {
+		w.t.Errorf("%s (-want +got):\n%s", doing, diff)
+	}
+}
+
+// In a bubble the time is midnight UTC on 1 January 2000.
+func hourly() Config {
+	return Config{Name: "hourly", Cron: "0 * * * *", Kind: gate.ScanMatch}
+}
+
+func TestOneRunForAllReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, work := newMemory(), &recorder{}
+		w := newWorld(t)
 		var stops []func()
-		for range 5 {
-			stops = append(stops, replica(t, hourly(), store, work))
+		for range 3 {
+			stops = append(stops, w.replica(hourly()))
 		}
-		time.Sleep(150 * time.Minute)
-		synctest.Wait()
+		for range 3 {
+			time.Sleep(70 * time.Minute)
+			w.end()
+		}
 		for _, stop := range stops {
 			stop()
 		}
-		check(t, "five replicas, 150 minutes", work.got(), []string{"01 01:00 match 01 01:00", "01 02:00 match 01 02:00"})
+		w.want("three replicas", "01 01:00:00 hourly match 01 01:00", "01 02:00:00 hourly match 01 02:00", "01 03:00:00 hourly match 01 03:00")
 	})
 }
 
-func TestFirstStartRunsNothing(t *testing.T) {
+// TestKilledBetweenTaskAndTick: a replica makes the task and dies before it has recorded
+// the tick; the next one makes no second task.
+func TestKilledBetweenTaskAndTick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, work := newMemory(), &recorder{}
-		time.Sleep(30 * 24 * time.Hour)
-		stop := replica(t, hourly(), store, work)
-		time.Sleep(59 * time.Minute)
+		w := newWorld(t)
+		stop := w.replica(hourly())
+		time.Sleep(30 * time.Minute)
 		stop()
-		check(t, "before the first tick", work.got(), []string{})
+		tick := time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)
+		time.Sleep(30*time.Minute + time.Second)
+		if _, err := w.tasks.Start(t.Context(), runID("hourly", tick), hourly().Request(tick)); err != nil {
+			t.Fatal(err)
+		}
+		stop = w.replica(hourly())
+		time.Sleep(10 * time.Minute)
+		stop()
+		w.want("after the kill", "01 01:00:01 hourly match 01 01:00")
 	})
 }
 
-func TestMissedTicksRunOnce(t *testing.T) {
+func TestMissedRunsAreMadeUpForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, work := newMemory(), &recorder{}
-		stop := replica(t, hourly(), store, work)
+		w := newWorld(t)
+		stop := w.replica(hourly())
 		time.Sleep(90 * time.Minute)
 		stop()
+		w.end()
 		time.Sleep(24 * time.Hour) // down for 24 ticks
-		stop = replica(t, hourly(), store, work)
+		stop = w.replica(hourly())
 		time.Sleep(20 * time.Minute)
 		stop()
-		check(t, "after a day of absence", work.got(), []string{"01 01:00 match 01 01:00", "02 01:30 match 02 01:00"})
+		w.want("after a day of absence", "01 01:00:00 hourly match 01 01:00", "02 01:30:00 hourly match 02 01:00")
 	})
 }
 
 func TestRestartDoesNotRepeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, work := newMemory(), &recorder{}
+		w := newWorld(t)
 		for range 10 {
-			stop := replica(t, hourly(), store, work)
+			stop := w.replica(hourly())
 			time.Sleep(7 * time.Minute)
+			w.end()
 			stop()
 		}
-		check(t, "ten starts in 70 minutes", work.got(), []string{"01 01:00 match 01 01:00"})
+		w.want("ten starts in 70 minutes", "01 01:00:00 hourly match 01 01:00")
 	})
 }
 
-func TestDeadReplicasTickIsTakenUp(t *testing.T) {
+// TestLongRunStandsForItsTicks: a run that takes longer than the interval is not joined by
+// a second one, and the ticks in it are not made up for.
+func TestLongRunStandsForItsTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemory()
-		// A replica that died holds the tick of 01:00 until 01:01.
-		at := time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)
-		value, _ := json.Marshal(state{Tick: at, Attempt: 1, Until: at.Add(lease)})
-		if _, err := store.PutSetting(t.Context(), "schedule/hourly", value, 0); err != nil {
-			t.Fatal(err)
+		w := newWorld(t)
+		a, b := w.replica(hourly()), w.replica(hourly())
+		time.Sleep(210 * time.Minute) // begun at 1, ends at 3:30
+		s, err := w.desk(hourly()).Get(t.Context(), "hourly")
+		if err != nil || s.LastResult != "joined" || s.LastTick.Hour() != 3 || s.Live == nil || s.Live.Tick.Hour() != 1 {
+			t.Errorf("while it runs: got %+v, %v", s, err)
 		}
-		time.Sleep(time.Hour + time.Second)
-		work := &recorder{}
-		stop := replica(t, hourly(), store, work)
-		time.Sleep(10 * time.Minute)
-		stop()
-		check(t, "the tick of a dead replica", work.got(), []string{"01 01:01 match 01 01:00"})
-	})
-}
-
-func TestLongRescanKeepsItsTick(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newMemory()
-		work := &recorder{do: func(ctx context.Context, _ int) error {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(150 * time.Minute):
-				return nil
-			}
-		}}
-		stopA, stopB := replica(t, hourly(), store, work), replica(t, hourly(), store, work)
-		time.Sleep(5 * time.Hour)
-		stopA()
-		stopB()
-		// Begun at 1, ends at 3:30; the ticks of 2 and 3 were missed: one run.
-		check(t, "rescans longer than the interval", work.got(), []string{"01 01:00 match 01 01:00", "01 03:30 match 01 03:00"})
-	})
-}
-
-func TestErrorIsRetriedWithRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newMemory()
-		work := &recorder{do: func(_ context.Context, call int) error {
-			if call < 4 {
-				return gate.ErrAdvisoriesUnavailable
-			}
-			return nil
-		}}
-		s, err := New(hourly(), store, work, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := replica(t, hourly(), store, work)
-		time.Sleep(time.Hour + 2*time.Minute)
-		synctest.Wait()
-		status, err := s.Status(t.Context())
-		if err != nil || status[0].Error == "" || !status[0].DoneAt.IsZero() {
-			t.Errorf("Status between attempts: got %+v, %v", status, err)
-		}
-		time.Sleep(30 * time.Minute)
-		stop()
-		check(t, "a rescan that fails three times", work.got(), []string{
-			"01 01:00 match 01 01:00", "01 01:01 match 01 01:00", "01 01:03 match 01 01:00", "01 01:07 match 01 01:00",
-		})
-		status, err = s.Status(t.Context())
-		tick := time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)
-		want := []Status{{Name: "hourly", Cron: "0 * * * *", TimeZone: "UTC", Kind: KindMatch, LastTick: tick, DoneAt: tick.Add(7 * time.Minute), Next: tick.Add(time.Hour)}}
-		if diff := cmp.Diff(want, status); err != nil || diff != "" {
-			t.Errorf("Status (-want +got), error %v:\n%s", err, diff)
-		}
-	})
-}
-
-func TestNewerTickReplacesAFailedOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		work := &recorder{do: func(_ context.Context, call int) error {
-			if call <= 8 {
-				return errors.New("still broken")
-			}
-			return nil
-		}}
-		stop := replica(t, hourly(), newMemory(), work)
-		time.Sleep(2*time.Hour + 30*time.Minute)
-		stop()
-		got := work.got()
-		if len(got) != 9 || got[8] != "01 02:01 match 01 02:00" {
-			t.Errorf("calls: got %q, want the ninth to be the tick of 02:00 at its second attempt", got)
-		}
-	})
-}
-
-func TestStopHandsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newMemory()
-		work := &recorder{do: func(ctx context.Context, call int) error {
-			if call == 1 {
-				<-ctx.Done() // stopped in the middle
-				return ctx.Err()
-			}
-			return nil
-		}}
-		stop := replica(t, hourly(), store, work)
-		time.Sleep(time.Hour + 10*time.Second)
-		stop()
-		stop = replica(t, hourly(), store, work)
-		time.Sleep(time.Second)
-		stop()
-		check(t, "stopped in a rescan", work.got(), []string{"01 01:00 match 01 01:00", "01 01:00 match 01 01:00"})
-	})
-}
-
-func TestLostClaimStopsTheWork(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newMemory()
-		cause := make(chan error, 1)
-		work := &recorder{do: func(ctx context.Context, _ int) error {
-			<-ctx.Done()
-			cause <- context.Cause(ctx)
-			return ctx.Err()
-		}}
-		stop := replica(t, hourly(), store, work)
-		defer stop()
-		time.Sleep(time.Hour + time.Second)
-		store.fail(gate.ErrStoreUnavailable)
-		time.Sleep(2 * lease)
-		select {
-		case got := <-cause:
-			if !errors.Is(got, gate.ErrFenced) {
-				t.Errorf("cause of the end: got %v, want ErrFenced", got)
-			}
-		default:
-			t.Error("the rescan goes on although its claim cannot be renewed")
-		}
-		store.fail(nil)
+		w.end()
+		time.Sleep(time.Hour)
+		a()
+		b()
+		w.want("longer than the interval", "01 01:00:00 hourly match 01 01:00", "01 04:00:00 hourly match 01 04:00")
 	})
 }
 
 func TestStoreOutageDelaysAndLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, work := newMemory(), &recorder{}
-		stop := replica(t, hourly(), store, work)
+		w := newWorld(t)
+		stop := w.replica(hourly())
 		time.Sleep(50 * time.Minute)
-		store.fail(gate.ErrStoreUnavailable)
+		w.store.fail(gate.ErrStoreUnavailable)
 		time.Sleep(25 * time.Minute)
-		store.fail(nil)
-		time.Sleep(5 * time.Minute)
+		w.store.fail(nil)
+		time.Sleep(time.Minute)
 		stop()
-		check(t, "the store was away at the tick", work.got(), []string{"01 01:15 match 01 01:00"})
+		if got := w.runs(); len(got) != 1 || !strings.HasSuffix(got[0], "match 01 01:00") || got[0] > "01 01:15:11" {
+			t.Errorf("the store was away at the tick: got %q", got)
+		}
 	})
 }
 
-func TestUnreadableStateGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, work := newMemory(), &recorder{}
-		if _, err := store.PutSetting(t.Context(), "schedule/hourly", []byte("{"), 0); err != nil {
-			t.Fatal(err)
-		}
-		stop := replica(t, hourly(), store, work)
-		time.Sleep(61 * time.Minute)
-		stop()
-		check(t, "after an unreadable state", work.got(), []string{"01 01:00 match 01 01:00"})
-	})
+// TestStateOfAVersionBefore: a tick that was begun there and not ended is begun again, and
+// one that was ended is not.
+func TestStateOfAVersionBefore(t *testing.T) {
+	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		state string
+		want  []string
+	}{
+		"not_ended":  {`{"tick":"2000-01-01T00:00:00Z","done":false,"attempt":1,"until":"2000-01-01T00:01:00Z"}`, []string{"01 00:30:00 hourly match 01 00:00"}},
+		"ended":      {`{"tick":"2000-01-01T00:00:00Z","done":true,"attempt":1,"doneAt":"2000-01-01T00:01:00Z"}`, []string{}},
+		"unreadable": {`{`, []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				if _, err := w.store.PutSetting(t.Context(), agree.SettingSchedule("hourly"), []byte(c.state), 0); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Until(at.Add(30 * time.Minute)))
+				stop := w.replica(hourly())
+				time.Sleep(10 * time.Minute)
+				w.want("of a version before", c.want...)
+				w.end()
+				time.Sleep(30 * time.Minute)
+				stop()
+				w.want("the next tick", append(c.want, "01 01:00:00 hourly match 01 01:00")...)
+			})
+		})
+	}
 }
 
 func TestKindsAndEvery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, work := newMemory(), &recorder{}
-		list := []Config{{Name: "often", Cron: "@every 25m", Kind: KindContent}}
-		stop := replica(t, list, store, work)
-		time.Sleep(55 * time.Minute)
+		w := newWorld(t)
+		stop := w.replica(Config{Name: "often", Cron: "@every 25m", Kind: gate.ScanContent})
+		time.Sleep(30 * time.Minute)
+		w.end()
+		time.Sleep(25 * time.Minute)
 		stop()
-		check(t, "every 25 minutes", work.got(), []string{"01 00:25 content 01 00:25", "01 00:50 content 01 00:50"})
-		if store.writes > 8 {
-			t.Errorf("%d writes for two ticks", store.writes)
+		w.want("every 25 minutes", "01 00:25:00 often content 01 00:25", "01 00:50:00 often content 01 00:50")
+		if w.store.writes > 8 {
+			t.Errorf("%d writes for two ticks", w.store.writes)
+		}
+		list, err := w.tasks.List(t.Context())
+		if err != nil || !list[0].Force {
+			t.Errorf("content is not analysed again: %+v, %v", list, err)
+		}
+	})
+}
+
+// TestOff: ticks of a schedule that is not enabled are left out, and are not made up for
+// when it is enabled again.
+func TestOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		off := false
+		c := hourly()
+		c.Enabled = &off
+		stop := w.replica(c)
+		time.Sleep(150 * time.Minute)
+		s, err := w.desk(c).Get(t.Context(), "hourly")
+		if err != nil || s.LastResult != "off" || len(s.Next) != 0 {
+			t.Errorf("while it is off: got %+v, %v", s, err)
+		}
+		stop()
+		stop = w.replica(hourly())
+		time.Sleep(20 * time.Minute)
+		w.want("just enabled")
+		time.Sleep(20 * time.Minute)
+		stop()
+		w.want("enabled", "01 03:00:00 hourly match 01 03:00")
+	})
+}
+
+// TestOtherTiming: a schedule whose times change has missed nothing by the new ones.
+func TestOtherTiming(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := w.replica(Config{Name: "hourly", Cron: "0 0 1 1 *", Kind: gate.ScanMatch})
+		time.Sleep(150 * time.Minute)
+		stop()
+		stop = w.replica(hourly())
+		time.Sleep(40 * time.Minute)
+		stop()
+		w.want("now every hour", "01 03:00:00 hourly match 01 03:00")
+	})
+}
+
+// TestEveryDays: days are counted from a day on, also over the end of a month, where
+// cron's */3 would begin again.
+func TestEveryDays(t *testing.T) {
+	berlin := zone(t, "Europe/Berlin")
+	for name, c := range map[string]struct {
+		config Config
+		from   time.Time
+		want   []string
+	}{
+		"3d_over_a_month":   {Config{Every: "3d", At: "01:00", From: "2026-11-27", TimeZone: "Europe/Berlin"}, time.Date(2026, 11, 27, 12, 0, 0, 0, berlin), []string{"2026-11-30 01:00 CET", "2026-12-03 01:00 CET", "2026-12-06 01:00 CET"}},
+		"15d":               {Config{Every: "15d", From: "2026-12-01", TimeZone: "Europe/Berlin"}, time.Date(2026, 11, 1, 0, 0, 0, 0, berlin), []string{"2026-12-01 00:00 CET", "2026-12-16 00:00 CET", "2026-12-31 00:00 CET"}},
+		"daily_into_a_gap":  {Config{Every: "1d", At: "02:30", From: "2026-01-01", TimeZone: "Europe/Berlin"}, time.Date(2026, 3, 28, 12, 0, 0, 0, berlin), []string{"2026-03-29 03:30 CEST", "2026-03-30 02:30 CEST"}},
+		"repeated_is_once":  {Config{Every: "1d", At: "02:30", From: "2026-01-01", TimeZone: "Europe/Berlin"}, time.Date(2026, 10, 24, 12, 0, 0, 0, berlin), []string{"2026-10-25 02:30 CEST", "2026-10-26 02:30 CET"}},
+		"30d_from_long_ago": {Config{Every: "30d", From: "2000-01-01", TimeZone: "Europe/Berlin"}, time.Date(2026, 11, 1, 0, 0, 0, 0, berlin), []string{"2026-11-10 00:00 CET", "2026-12-10 00:00 CET"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tk, key, err := c.config.ticks(berlin, "")
+			if err != nil {
+				t.Fatalf("%s: %v", key, err)
+			}
+			at := c.from
+			var got []string
+			for range c.want {
+				at = tk.next(at)
+				got = append(got, at.In(berlin).Format("2006-01-02 15:04 MST"))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestEveryIsCountedFromTheFirstDay: without a day, the first run is within a day, and a
+// restart does not begin the count again.
+func TestEveryIsCountedFromTheFirstDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := Config{Name: "third", Every: "3d", At: "06:00", Kind: gate.ScanMatch}
+		for range 8 {
+			stop := w.replica(c)
+			time.Sleep(24 * time.Hour)
+			w.end()
+			stop()
+			time.Sleep(time.Minute)
+		}
+		w.want("every three days", "01 06:00:00 third match 01 06:00", "04 06:00:00 third match 04 06:00", "07 06:00:00 third match 07 06:00")
+	})
+}
+
+func TestDesk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ctx := newWorld(t), t.Context()
+		d := w.desk(hourly())
+		stop := w.replica(hourly())
+		defer func() { stop() }()
+		made := Config{Name: "made", Every: "7d", At: "03:00", Kind: gate.ScanMatch, Window: "04:00-05:00"}
+		s, err := d.Add(ctx, made)
+		if err != nil || s.Source != SourceAPI || s.From != "2000-01-01" {
+			t.Fatalf("Add: got %+v, %v", s, err)
+		}
+		var next []string
+		for _, at := range s.Next {
+			next = append(next, at.Format("02 15:04"))
+		}
+		if diff := cmp.Diff([]string{"01 04:00", "08 04:00", "15 04:00", "22 04:00", "29 04:00"}, next); diff != "" {
+			t.Errorf("the next five runs, in the window (-want +got):\n%s", diff)
+		}
+		for what, c := range map[string]struct {
+			err   error
+			class error
+			text  string
+		}{
+			"of_the_file":     {second(d.Add(ctx, hourly())), gate.ErrConflict, `schedule "hourly" is in the configuration file; choose another name`},
+			"twice":           {second(d.Add(ctx, made)), gate.ErrConflict, `schedule "made" exists; choose another name, or remove it`},
+			"invalid":         {second(d.Add(ctx, Config{Name: "x", Cron: "61 * * * *", Kind: gate.ScanMatch})), gate.ErrInvalid, "cron: "},
+			"remove_file":     {d.Remove(ctx, "hourly"), gate.ErrConflict, "which is the place to change it"},
+			"disable_file":    {second(d.Enable(ctx, "hourly", false)), gate.ErrConflict, "enabled: false"},
+			"remove_unknown":  {d.Remove(ctx, "other"), gate.ErrNotFound, `there is no schedule "other"; "digestgate schedules list" lists them`},
+			"pause_nothing":   {second(d.Pause(ctx, "made")), gate.ErrConflict, `schedule "made" has no run that has not ended`},
+			"run_of_unknown":  {second(d.RunNow(ctx, "other")), gate.ErrNotFound, "there is no schedule"},
+			"pause_of_nobody": {second(d.Pause(ctx, "other")), gate.ErrNotFound, "there is no schedule"},
+		} {
+			if !errors.Is(c.err, c.class) || !strings.Contains(c.err.Error(), c.text) {
+				t.Errorf("%s: got %v, want %v with %q", what, c.err, c.class, c.text)
+			}
+		}
+		task, err := d.RunNow(ctx, "made")
+		if err != nil || task.Schedule != "made" || !task.Tick.IsZero() || task.Window != "04:00-05:00" {
+			t.Fatalf("RunNow: got %+v, %v", task, err)
+		}
+		if _, err := d.RunNow(ctx, "made"); !errors.Is(err, gate.ErrConflict) || !strings.Contains(err.Error(), "runs already, as task "+task.ID) {
+			t.Errorf("RunNow twice: %v", err)
+		}
+		for _, step := range []struct {
+			do   func(context.Context, string) (gate.ScanTask, error)
+			want gate.ScanState
+		}{{d.Pause, gate.ScanPaused}, {d.Resume, gate.ScanQueued}, {d.Cancel, gate.ScanCancelled}} {
+			if got, err := step.do(ctx, "made"); err != nil || got.State != step.want {
+				t.Errorf("got %s, %v, want %s", got.State, err, step.want)
+			}
+		}
+		time.Sleep(3*time.Hour + time.Minute)
+		s, err = d.Get(ctx, "made")
+		if err != nil || s.Live == nil || s.Live.Tick.Hour() != 3 || s.Last == nil || s.Last.ID != task.ID || s.LastResult != "begun" {
+			t.Errorf("after its tick: got %+v, %v", s, err)
+		}
+		if err := d.Remove(ctx, "made"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.tasks.Get(ctx, s.Live.ID); err != nil || got.State != gate.ScanCancelled {
+			t.Errorf("the run of a schedule that was removed: got %s, %v", got.State, err)
+		}
+		time.Sleep(time.Hour)
+		if s, err = d.Add(ctx, made); err != nil || s.Last != nil || !s.LastTick.IsZero() {
+			t.Errorf("made again: got %+v, %v; want nothing of the former one", s, err)
+		}
+	})
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestEnable: ticks while it was off are not made up for.
+func TestEnable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ctx := newWorld(t), t.Context()
+		d := w.desk()
+		stop := w.replica()
+		if _, err := d.Add(ctx, hourly()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(70 * time.Minute)
+		w.end()
+		if s, err := d.Enable(ctx, "hourly", false); err != nil || s.On() || len(s.Next) != 0 {
+			t.Errorf("off: got %+v, %v", s, err)
+		}
+		stop() // nobody sees the tick of 02:00
+		time.Sleep(time.Hour)
+		if s, err := d.Enable(ctx, "hourly", true); err != nil || !s.On() || s.LastTick.Hour() != 1 {
+			t.Errorf("on: got %+v, %v", s, err)
+		}
+		stop = w.replica()
+		time.Sleep(time.Hour)
+		stop()
+		w.want("enabled again", "01 01:00:00 hourly match 01 01:00", "01 03:00:00 hourly match 01 03:00")
+	})
+}
+
+// TestOneNameInBothLists: the file's is refused plainly, and the other runs.
+func TestOneNameInBothLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ctx := newWorld(t), t.Context()
+		if _, err := w.desk().Add(ctx, hourly()); err != nil {
+			t.Fatal(err)
+		}
+		file := hourly()
+		file.Kind = gate.ScanContent
+		stop := w.replica(file)
+		time.Sleep(70 * time.Minute)
+		stop()
+		w.want("both lists", "01 01:00:00 hourly match 01 01:00")
+		list, err := w.desk(file).List(ctx)
+		if err != nil || len(list) != 2 || !strings.Contains(list[0].Problem, `rename this one in the file, or remove the other with "digestgate schedules remove hourly"`) || list[0].Source != SourceFile || list[1].Problem != "" {
+			t.Errorf("List: got %+v, %v", list, err)
+		}
+	})
+}
+
+// TestMadeByALaterVersion: what this version cannot read is not overwritten, and the
+// file's schedules run.
+func TestMadeByALaterVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ctx := newWorld(t), t.Context()
+		later, _ := json.Marshal(made{Format: madeFormat + 1})
+		if _, err := w.store.PutSetting(ctx, agree.SettingSchedules, later, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.desk().Add(ctx, hourly()); !errors.Is(err, gate.ErrStoreUnavailable) || !strings.Contains(err.Error(), "run the version of digestgate that wrote it") {
+			t.Errorf("Add: %v", err)
+		}
+		stop := w.replica(hourly())
+		time.Sleep(70 * time.Minute)
+		stop()
+		w.want("the file's", "01 01:00:00 hourly match 01 01:00")
+		if value, _, err := w.store.Setting(ctx, agree.SettingSchedules); err != nil || string(value) != string(later) {
+			t.Errorf("the list is %s now, %v", value, err)
 		}
 	})
 }

@@ -1,32 +1,18 @@
 package schedule
 
 import (
-	"context"
-	"log/slog"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/digestgate/digestgate/gate/scantask"
 	"github.com/digestgate/digestgate/store/sqlite"
 )
 
-// counter is a Rescanner that counts the runs of each tick.
-type counter struct {
-	mu   sync.Mutex
-	runs map[string]int
-}
-
-func (c *counter) Rescan(_ context.Context, _ Kind, tick time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.runs[tick.Format("15:04")]++
-	return nil
-}
-
-// TestStepsRaceOnSQLite: whoever looks at a schedule how often, each tick runs
-// once, by the real store.
-func TestStepsRaceOnSQLite(t *testing.T) {
+// TestRoundsRaceOnSQLite: however many processes look at a schedule, and however often,
+// each tick has one task, by the real store.
+func TestRoundsRaceOnSQLite(t *testing.T) {
 	var mu sync.Mutex
 	clock := time.Date(2026, 11, 7, 0, 30, 0, 0, time.UTC)
 	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "digestgate.db"), sqlite.Options{Clock: func() time.Time {
@@ -38,19 +24,17 @@ func TestStepsRaceOnSQLite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	work := &counter{runs: map[string]int{}}
+	tasks := scantask.New(st, quiet)
 	for range 5 { // at 00:30, 01:30, …
 		var wg sync.WaitGroup
 		for range 8 {
-			s, err := New(hourly(), st, work, slog.New(slog.DiscardHandler)) // as after a restart
+			s, err := New([]Config{hourly()}, Options{Store: st, Tasks: scantask.New(st, quiet), Log: quiet}) // as after a restart
 			if err != nil {
 				t.Fatal(err)
 			}
 			wg.Go(func() {
 				for range 3 {
-					if _, err := s.step(t.Context(), s.entries[0]); err != nil {
-						t.Error(err)
-					}
+					s.round(t.Context())
 				}
 			})
 		}
@@ -58,13 +42,25 @@ func TestStepsRaceOnSQLite(t *testing.T) {
 		mu.Lock()
 		clock = clock.Add(time.Hour)
 		mu.Unlock()
+		list, err := tasks.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range list {
+			if task.State.Live() {
+				if _, err := tasks.Cancel(t.Context(), task.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 	}
-	if len(work.runs) != 4 {
-		t.Errorf("ticks: got %v, want those of 01:00 to 04:00", work.runs)
+	list, err := tasks.List(t.Context())
+	if err != nil || len(list) != 4 {
+		t.Fatalf("got %d tasks, %v, want those of 01:00 to 04:00", len(list), err)
 	}
-	for tick, n := range work.runs {
-		if n != 1 {
-			t.Errorf("tick %s ran %d times", tick, n)
+	for i, task := range list {
+		if want := 4 - i; task.Tick.Hour() != want || task.Tick.Minute() != 0 {
+			t.Errorf("task %d: got the tick %s, want %d:00", i, task.Tick, want)
 		}
 	}
 }

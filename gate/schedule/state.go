@@ -8,90 +8,87 @@ import (
 	"github.com/digestgate/digestgate/gate/agree"
 )
 
+// outcome is what became of a tick.
+type outcome string
+
+const (
+	outcomeBegun  outcome = "begun"  // a scan task was made
+	outcomeJoined outcome = "joined" // the run of an earlier tick has not ended: it stands for this one too
+	outcomeOff    outcome = "off"    // the schedule is not enabled
+)
+
 // state is the value of the setting of one schedule.
 type state struct {
-	// Tick was begun last. Of a schedule that has never run it is the time
-	// when it was first seen, and Done is set.
-	Tick    time.Time `json:"tick"`
-	Done    bool      `json:"done"`
+	// Tick is from when ticks count: that which was dealt with last, or the time when the
+	// schedule was first seen, changed or enabled.
+	Tick time.Time `json:"tick"`
+	// Done is false of a tick that a version before had begun and not ended.
+	Done bool `json:"done"`
+	// Attempt is 0 of a schedule that has never run.
 	Attempt int       `json:"attempt,omitempty"`
-	// Until is when the tick is free to be taken again unless Done.
-	Until  time.Time `json:"until,omitzero"`
-	DoneAt time.Time `json:"doneAt,omitzero"`
-	Error  string    `json:"error,omitempty"` // of the last attempt
+	DoneAt  time.Time `json:"doneAt,omitzero"`
+
+	// Timing is what Tick was counted by, "" where a version before has written.
+	Timing string `json:"timing,omitempty"`
+	// Last is the tick that was dealt with last; zero where a version before has written.
+	Last time.Time `json:"last,omitzero"`
+	// Anchor is the day that a number of days is counted from.
+	Anchor string  `json:"anchor,omitempty"`
+	Result outcome `json:"result,omitempty"`
+	// Task is the scan task that stands for Tick, or for the last tick that had one.
+	Task string `json:"task,omitempty"`
 
 	version int64
 }
 
-func (st state) begin(tick, now time.Time) state {
-	return state{Tick: tick, Attempt: 1, Until: now.Add(lease), version: st.version}
-}
-
-func (st state) again(now time.Time) state {
-	st.Attempt++
-	st.Until = now.Add(lease)
-	return st
-}
-
-// load reads the state of a schedule and makes it when there is none: ErrConflict when
-// another replica does so at the same time. A value that cannot be read counts as none;
-// the schedule continues from now.
+// load reads the state of a schedule and makes it when there is none, or when the
+// schedule is counted in another way by now: ErrConflict when another replica does so at
+// the same time. A value that cannot be read counts as none; the schedule continues from
+// now.
 func (s *Scheduler) load(ctx context.Context, e entry, now time.Time) (state, error) {
-	var st state
-	version, readable, err := agree.LoadState(ctx, s.store, e.setting(), &st)
+	st, readable, err := readState(ctx, s.o.Store, e.Name)
 	if err != nil {
-		return state{}, fmt.Errorf("reading the last tick of schedule %q: %w", e.Name, err)
+		return state{}, err
+	}
+	timing := e.timing()
+	switch {
+	case readable && st.Timing == timing && !st.Tick.Before(e.since):
+		return st, nil
+	case readable && st.Timing == "" && e.Every == "" && !st.Tick.Before(e.since): // of a version before
+		st.Timing = timing
+		return st, nil
+	case !readable && st.version > 0:
+		s.o.Log.Error("the last tick of a schedule cannot be read, the schedule continues from now", "schedule", e.Name)
+	}
+	fresh := state{Tick: now, Done: true, Timing: timing, Anchor: e.firstDay(e.zone, now), version: st.version}
+	if readable && !st.Tick.Before(e.made) { // what it did last is still told
+		fresh.Last, fresh.Attempt, fresh.DoneAt, fresh.Task, fresh.Result = st.last(), st.Attempt, st.DoneAt, st.Task, st.Result
+	}
+	return fresh, save(ctx, s.o.Store, e.Name, &fresh)
+}
+
+// last is the tick that was dealt with last, zero when none was.
+func (st state) last() time.Time {
+	if st.Last.IsZero() && st.Attempt > 0 {
+		return st.Tick
+	}
+	return st.Last
+}
+
+// readState reads the state of a schedule; readable is false when there is none.
+func readState(ctx context.Context, s Store, name string) (st state, readable bool, err error) {
+	version, readable, err := agree.LoadState(ctx, s, agree.SettingSchedule(name), &st)
+	if err != nil {
+		return state{}, false, fmt.Errorf("reading the last tick of schedule %q: %w", name, err)
+	}
+	if readable = readable && !st.Tick.IsZero(); !readable {
+		st = state{}
 	}
 	st.version = version
-	if readable && !st.Tick.IsZero() {
-		return st, nil
-	}
-	if version > 0 {
-		s.log.Error("the last tick of a schedule cannot be read, the schedule continues from now", "schedule", e.Name)
-	}
-	st = state{Tick: now, Done: true, version: version}
-	return st, s.save(ctx, e, &st)
+	return st, readable, nil
 }
 
 // save writes the state if nobody else has, and notes the new version.
-func (s *Scheduler) save(ctx context.Context, e entry, st *state) error {
-	return agree.SaveState(ctx, s.store, e.setting(), st, &st.version)
-}
-
-// Status is a schedule as the API shows it.
-type Status struct {
-	Name     string `json:"name"`
-	Cron     string `json:"cron"`
-	TimeZone string `json:"timeZone"`
-	Kind     Kind   `json:"kind"`
-	// LastTick was begun last; zero when the schedule has not run yet.
-	LastTick time.Time `json:"lastTick,omitzero"`
-	// DoneAt is when it ended, zero while it runs or waits for another try.
-	DoneAt time.Time `json:"doneAt,omitzero"`
-	Error  string    `json:"error,omitempty"` // of the last attempt
-	Next   time.Time `json:"next"`
-}
-
-// Status says how each schedule stands, in the order of the configuration.
-// Errors are those of the store.
-func (s *Scheduler) Status(ctx context.Context) ([]Status, error) {
-	now, err := s.store.Now(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("reading the store's clock: %w", err)
-	}
-	out := make([]Status, 0, len(s.entries))
-	for _, e := range s.entries {
-		line := Status{Name: e.Name, Cron: e.Cron, TimeZone: e.ticks.zone.String(), Kind: e.Kind}
-		st := state{Tick: now}
-		_, readable, err := agree.LoadState(ctx, s.store, e.setting(), &st)
-		if err != nil {
-			return nil, fmt.Errorf("reading the last tick of schedule %q: %w", e.Name, err)
-		}
-		if readable && st.Attempt > 0 {
-			line.LastTick, line.DoneAt, line.Error = st.Tick, st.DoneAt, st.Error
-		}
-		line.Next = e.ticks.upcoming(st.Tick, now)
-		out = append(out, line)
-	}
-	return out, nil
+func save(ctx context.Context, s Store, name string, st *state) error {
+	return agree.SaveState(ctx, s, agree.SettingSchedule(name), st, &st.version)
 }

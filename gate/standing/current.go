@@ -45,9 +45,6 @@ type Current struct {
 	Sweeper    *Sweeper
 	Advisories Advisories
 	Policies   Policies
-	// Set is the present set of analysers. Errors: ErrNotFound while none is known,
-	// those of the store.
-	Set func(ctx context.Context) (string, error)
 	// Store is where processes agree on who sweeps; Shared says that there may be
 	// others on it.
 	Store  agree.TimedSettings
@@ -183,26 +180,4 @@ func (c *Current) sweepsFor() string {
 	m := c.Sweeper.standing.Matcher
 	g, _ := m.Generation()
 	return fmt.Sprintf("%d %s %s %s", g.Number, g.Content, m.Version(), c.revision())
-}
-
-// Rescan sweeps now, as a schedule says: with content, every image is analysed again
-// that other analysers have seen than the present ones, else stored images are matched
-// and evaluated again. Errors: those of the store, and ErrNotFound while the set of
-// analysers is not known.
-func (c *Current) Rescan(ctx context.Context, content bool) (Swept, error) {
-	if err := c.Ready(ctx); err != nil {
-		return Swept{}, fmt.Errorf("listing stored images: %w", err)
-	}
-	if content {
-		set, err := c.Set(ctx)
-		if err != nil {
-			return Swept{}, err
-		}
-		return c.Sweeper.Reanalyze(ctx, set)
-	}
-	// New data may be there already and wait for its turn to be seen.
-	if _, err := c.Advisories.Refresh(ctx); err != nil {
-		c.Log.Warn("looking for new advisories", "error", err)
-	}
-	return c.Sweeper.RematchAll(ctx)
 }

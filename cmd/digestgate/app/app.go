@@ -29,6 +29,7 @@ import (
 	"github.com/digestgate/digestgate/gate/notify"
 	"github.com/digestgate/digestgate/gate/pipeline"
 	"github.com/digestgate/digestgate/gate/quota"
+	"github.com/digestgate/digestgate/gate/scantask"
 	"github.com/digestgate/digestgate/gate/standing"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/policy"
@@ -80,6 +81,7 @@ type App struct {
 	lifter      *standing.Lifter
 	swept       *standing.Metrics
 	syncer      *registrysync.Syncer
+	tasks       *scantask.Tasks
 	lastEvents  *intake.LastEvents
 	lookupStats *lookup.Metrics    // of lookups and what they fall back on
 	copies      *lookup.RecordCopy // what admission knows when the store is away
@@ -350,5 +352,6 @@ func (a *App) openPipeline(ctx context.Context) error {
 		return quota.Read(ctx, a.quota, time.Now(), a.Store, c)
 	}, time.Now)
 	a.syncer = a.newSyncer()
+	a.tasks = scantask.New(a.Store, a.Log)
 	return a.openNotify()
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/schedule"
 	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/gate/work"
 	"github.com/digestgate/digestgate/scanner/analyzer"
@@ -83,7 +81,8 @@ func (a *App) work(ctx context.Context, s *Running) {
 		s.work.Go(func() { a.lifter.Run(ctx, a.Advisories.Changed) })
 		current := a.current()
 		s.work.Go(func() { current.Run(ctx) })
-		s.work.Go(func() { a.followSchedules(ctx, current) })
+		s.work.Go(func() { a.scans(current).Run(ctx) })
+		s.work.Go(func() { a.followSchedules(ctx) })
 		s.work.Go(func() { a.syncer.Run(ctx) })
 		s.work.Go(func() { a.notify(ctx) })
 	}
@@ -117,7 +116,7 @@ func (a *App) Workers() []*work.Worker {
 // current keeps stored answers current.
 func (a *App) current() *standing.Current {
 	return &standing.Current{
-		Sweeper: a.sweeper, Advisories: a.Advisories, Policies: a.policies, Set: a.analyzerSet,
+		Sweeper: a.sweeper, Advisories: a.Advisories, Policies: a.policies,
 		Store: a.Store, Shared: a.Config.Store.Shared(), Ready: a.Catalog.CatchUp, Lift: a.lifter.Lift, FullEvery: a.Config.Advisories.FullSweepEvery, Metrics: a.swept, Log: a.Log,
 	}
 }
@@ -128,30 +127,4 @@ func (a *App) analyzerSet(ctx context.Context) (string, error) {
 		return a.Analyzer.Set(), nil
 	}
 	return analyzer.Published(ctx, a.Store)
-}
-
-func (a *App) followSchedules(ctx context.Context, current *standing.Current) {
-	s, err := schedule.New(a.Config.Schedules, a.Store, rescans{current, a.Log}, a.Log)
-	if err != nil {
-		a.Log.Error("schedules cannot be followed", "error", err)
-		return
-	}
-	s.Run(ctx)
-}
-
-// rescans does the work of a schedule's tick.
-type rescans struct {
-	current *standing.Current
-	log     *slog.Logger
-}
-
-// Rescan implements schedule.Rescanner.
-func (r rescans) Rescan(ctx context.Context, kind schedule.Kind, tick time.Time) error {
-	swept, err := r.current.Rescan(ctx, kind == schedule.KindContent)
-	if err != nil {
-		return err
-	}
-	r.log.Info("rescan done", "rescan", kind, "tick", tick, "images", swept.Seen, "matched", swept.Matched,
-		"evaluated", swept.Evaluated, "queued", swept.Queued, "skipped", swept.Skipped, "failed", swept.Failed)
-	return nil
 }

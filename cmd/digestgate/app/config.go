@@ -159,7 +159,7 @@ func (c Config) findings() []finding {
 	list.Add("advisories", c.Advisories.Validate())
 	list.Add("policy", c.Policy.Validate())
 	list.Add("admission", c.Admission.Validate())
-	list.Add("schedules", schedule.Validate(c.Schedules))
+	list.Add("schedules", schedule.Validate(c.Schedules, c.scanKnown()))
 	list.Add("outbound", c.Outbound.Validate())
 	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
 		list.bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")

@@ -36,6 +36,7 @@ func (a *App) public(hooks http.Handler, withAPI bool) http.Handler {
 			Stands:     a.Standing.Stands,
 			Policies:   policy.NewActivations(a.Store, ProcessName(), a.Version),
 			Advisories: a.desk(), Tables: a.shownTables, Notifications: a.notifications(),
+			ScanTasks: a.tasks, Schedules: a.scheduleDesk(), ScanKnown: a.scanKnown,
 			Registries: a.registryParts(), Version: a.Version, Authorized: a.Token.Matches, Now: time.Now, Log: a.Log,
 		})
 	}

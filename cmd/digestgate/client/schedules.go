@@ -1,0 +1,233 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
+	"github.com/digestgate/digestgate/cmd/digestgate/show"
+	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/view"
+)
+
+const scheduleHeader = "NAME\tSOURCE\tENABLED\tKIND\tWHEN\tNEXT RUN\tLAST RUN\tPROBLEM"
+
+func NewSchedulesCommand(o *app.Options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "schedules",
+		Short: "List and change the schedules of a server, and their runs",
+		Long: `List the schedules of a server with their next runs, add and remove those that are
+not in its configuration file, and start, stop and continue the runs of all of them.`,
+	}
+	path := func(verb string) func(string) string {
+		return func(name string) string { return "/schedules/" + url.PathEscape(name) + "/" + verb }
+	}
+	cmd.AddCommand(newSchedulesListCommand(o), newSchedulesShowCommand(o), newSchedulesAddCommand(o),
+		newVerbCommand(o, verbCommand{
+			use: "remove NAME...", short: "Remove schedules that are not in the configuration file, and cancel their runs",
+			method: http.MethodDelete, path: func(name string) string { return "/schedules/" + url.PathEscape(name) }, done: "removed",
+		}),
+		newVerbCommand(o, verbCommand{use: "enable NAME...", short: "Switch schedules on that are not in the configuration file", path: path("enable"), print: printSchedules}),
+		newVerbCommand(o, verbCommand{
+			use: "disable NAME...", short: "Switch schedules off that are not in the configuration file", path: path("disable"), print: printSchedules,
+			long: `Switch schedules off that are not in the configuration file. A run that is under way
+continues; "digestgate schedules cancel" ends it. Runs that are due meanwhile are left out.`,
+		}),
+		newVerbCommand(o, verbCommand{
+			use: "run NAME...", short: "Start runs of schedules now", path: path("run"), print: printScans,
+			long: `Start a run of each schedule now, whether it is enabled or not. Its window holds: outside
+of it the run waits.`,
+		}))
+	for _, v := range runVerbs() {
+		cmd.AddCommand(newVerbCommand(o, verbCommand{use: v.verb + " NAME...", short: v.short + " runs of schedules", path: path(v.verb), print: printScans}))
+	}
+	return cmd
+}
+
+func printSchedules(w io.Writer, format string, rows []json.RawMessage) error {
+	if format == "json" {
+		return show.PrintJSON(w, map[string]any{"schedules": rows})
+	}
+	return printList(w, io.Discard, format, "schedules", rows, "", scheduleHeader, scheduleLine)
+}
+
+func scheduleLine(s view.Schedule) string {
+	next, last := "-", "never"
+	if len(s.Next) > 0 {
+		next = since(&s.Next[0])
+	}
+	switch {
+	case s.Run != nil:
+		last = fmt.Sprintf("%s, %s", s.Run.State, seenOf(*s.Run))
+	case s.LastRun != nil:
+		last = fmt.Sprintf("%s %s", s.LastRun.State, since(s.LastRun.FinishedAt))
+	}
+	return fmt.Sprintf("%s\t%s\t%t\t%s\t%s\t%s\t%s\t%s", gate.Printable(s.Name, 63), s.Source, s.Enabled, s.Kind, gate.Printable(when(s), 100), next, last, show.Cell(s.Problem, 200))
+}
+
+// when are the times of a schedule in words.
+func when(s view.Schedule) string {
+	text := s.Cron
+	if s.Every != "" {
+		at := s.At
+		if at == "" {
+			at = "00:00"
+		}
+		text = "every " + s.Every + " at " + at
+	}
+	return text + " " + s.TimeZone
+}
+
+func newSchedulesListCommand(o *app.Options) *cobra.Command {
+	var flags clientFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the schedules of a server",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := forFormat(o, &flags, format)
+			if err != nil {
+				return err
+			}
+			var out struct{ Schedules []json.RawMessage }
+			if err := c.Call(cmd.Context(), http.MethodGet, "/schedules", nil, &out); err != nil {
+				return err
+			}
+			return printSchedules(cmd.OutOrStdout(), format, out.Schedules)
+		},
+	}
+	flags.add(cmd)
+	addFormat(cmd, &format)
+	return cmd
+}
+
+func newSchedulesShowCommand(o *app.Options) *cobra.Command {
+	var flags clientFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "show NAME",
+		Short: "Show one schedule: its next five runs, the run under way and the last one",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := forFormat(o, &flags, format)
+			if err != nil {
+				return err
+			}
+			var raw json.RawMessage
+			if err := c.Call(cmd.Context(), http.MethodGet, "/schedules/"+url.PathEscape(args[0]), nil, &raw); err != nil {
+				return err
+			}
+			if format == "json" {
+				return show.PrintJSON(cmd.OutOrStdout(), raw)
+			}
+			var s view.Schedule
+			if err := json.Unmarshal(raw, &s); err != nil {
+				return fmt.Errorf("reading the server's answer: %w", err)
+			}
+			return showSchedule(cmd.OutOrStdout(), s)
+		},
+	}
+	flags.add(cmd)
+	addFormat(cmd, &format)
+	return cmd
+}
+
+func showSchedule(out io.Writer, s view.Schedule) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%s\t%s\n", key, gate.Printable(value, 300))
+		}
+	}
+	line("name", s.Name)
+	line("source", s.Source)
+	line("enabled", fmt.Sprint(s.Enabled))
+	line("kind", string(s.Kind))
+	line("when", when(s))
+	line("window", s.Window)
+	if scope, err := json.Marshal(s.Scope); err == nil && !s.Scope.All {
+		line("scope", string(scope))
+	}
+	if s.Rate > 0 {
+		line("rate", fmt.Sprintf("%d images an hour", s.Rate))
+	}
+	line("problem", s.Problem)
+	for _, at := range s.Next {
+		line("next run", since(&at))
+	}
+	if s.LastTick != nil {
+		line("last due", since(s.LastTick)+" "+s.LastResult)
+	}
+	for key, t := range map[string]*view.ScanTask{"run": s.Run, "last run": s.LastRun} {
+		if t == nil {
+			continue
+		}
+		text := fmt.Sprintf("%s %s, %s seen, %d failed, %d skipped", t.ID, t.State, seenOf(*t), t.Failed, t.Skipped)
+		if t.ExpectedEnd != nil {
+			text += ", expected to end at " + t.ExpectedEnd.Format(time.RFC3339)
+		}
+		if t.FinishedAt != nil {
+			text += ", ended at " + t.FinishedAt.Format(time.RFC3339)
+		}
+		if t.Error != "" {
+			text += ": " + t.Error
+		}
+		line(key, text)
+	}
+	return w.Flush()
+}
+
+func newSchedulesAddCommand(o *app.Options) *cobra.Command {
+	var flags clientFlags
+	var chosen scanFlags
+	var format, kind, cron, every, at, from string
+	var disabled bool
+	cmd := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Add a schedule to a server",
+		Long: `Add a schedule to a server, which keeps it in its store: every process on the store
+follows it. Without a flag that chooses images it is for every image. Schedules of the
+configuration file are changed there.`,
+		Example: `  digestgate schedules add nightly --kind match --cron "0 1 * * *" --time-zone Asia/Shanghai
+  digestgate schedules add fortnight --kind content --every 15d --at 22:00 --window 22:00-06:00 --rate 200 --running`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := forFormat(o, &flags, format)
+			if err != nil {
+				return err
+			}
+			in := chosen.request(map[string]any{"name": args[0], "kind": kind, "enabled": !disabled})
+			if scope := chosen.scope(); len(scope) > 0 {
+				in["scope"] = scope
+			}
+			for key, text := range map[string]string{"cron": cron, "every": every, "at": at, "from": from} {
+				if text != "" {
+					in[key] = text
+				}
+			}
+			var raw json.RawMessage
+			if err := c.Call(cmd.Context(), http.MethodPost, "/schedules", in, &raw); err != nil {
+				return err
+			}
+			return printSchedules(cmd.OutOrStdout(), format, []json.RawMessage{raw})
+		},
+	}
+	flags.add(cmd)
+	addFormat(cmd, &format)
+	chosen.add(cmd)
+	cmd.Flags().StringVar(&kind, "kind", string(gate.ScanMatch), "match (nothing is pulled) or content (images are analysed again)")
+	cmd.Flags().StringVar(&cron, "cron", "", `when: five fields such as "0 1 * * *", or @hourly, @daily, @weekly, @monthly, @yearly, "@every 6h"`)
+	cmd.Flags().StringVar(&every, "every", "", "when, instead of --cron: a number of days, such as 1d, 3d, 7d, 14d, 15d, 30d")
+	cmd.Flags().StringVar(&at, "at", "", "time of day with --every; 00:00 by default")
+	cmd.Flags().StringVar(&from, "from", "", "day that --every is counted from, such as 2026-12-01; by default the first on which it is due")
+	cmd.Flags().BoolVar(&disabled, "disabled", false, "add it switched off")
+	return cmd
+}
