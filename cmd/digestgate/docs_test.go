@@ -22,6 +22,8 @@ import (
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/gate/notify"
+	"github.com/digestgate/digestgate/gate/scantask"
+	"github.com/digestgate/digestgate/gate/schedule"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/gate/work"
 	"github.com/digestgate/digestgate/scanner/advisory"
@@ -188,6 +190,8 @@ func registered(t *testing.T) map[string]string {
 	work.NewMetrics(reg)
 	intake.NewMetrics(reg)
 	registrysync.NewMetrics(reg)
+	scantask.NewMetrics(reg)
+	schedule.NewMetrics(reg)
 	webhooks.NewMetrics(reg)
 	redis.NewMetrics(reg)
 	if _, err := admission.NewRecorder(reg); err != nil {

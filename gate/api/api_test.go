@@ -81,7 +81,7 @@ func newSite(t *testing.T, change func(*api.Options)) *site {
 		ScanKnown:  func() gate.ScanKnown { return gate.ScanKnown{Registries: registries.All()} },
 	}
 	s.options.Schedules = &schedule.Desk{
-		File:  []schedule.Config{{Name: "from-file", Cron: "0 1 * * *", Kind: gate.ScanMatch}},
+		File:  []schedule.Config{{Name: "from-file", Cron: "0 1 * * *", Kind: gate.ScanMatch, Enabled: true}},
 		Store: s.store, Tasks: scantask.New(s.store, log), Known: s.options.ScanKnown, Log: log,
 	}
 	if change != nil {

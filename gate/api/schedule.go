@@ -135,7 +135,7 @@ func (s *server) addSchedule(ctx context.Context, in *addScheduleInput) (*schedu
 	scope, problems := b.Scope.read(true)
 	c := schedule.Config{
 		Name: b.Name, Cron: b.Cron, Every: b.Every, At: b.At, From: b.From, TimeZone: b.TimeZone, Window: b.Window, Scope: scope, Kind: b.Kind,
-		Risks: b.Risks, Rate: b.Rate, Concurrency: b.Concurrency, Enabled: b.Enabled,
+		Risks: b.Risks, Rate: b.Rate, Concurrency: b.Concurrency, Enabled: b.Enabled == nil || *b.Enabled,
 	}
 	if problems = append(problems, s.Schedules.Problems(c)...); len(problems) > 0 {
 		return nil, refusedValues("no schedule was made", problems)

@@ -37,12 +37,12 @@ type Config struct {
 	Risks       []gate.Risk `yaml:"risks" json:"risks,omitempty"`
 	Rate        int         `yaml:"rate" json:"rate,omitempty"`
 	Concurrency int         `yaml:"concurrency" json:"concurrency,omitempty"`
-	// Enabled false leaves ticks out; they are not made up for. nil is true.
-	Enabled *bool `yaml:"enabled" json:"enabled,omitempty"`
+	// Enabled false leaves ticks out; they are not made up for. Default true.
+	Enabled bool `yaml:"enabled" json:"enabled"`
 }
 
-// On reports whether the schedule is enabled.
-func (c Config) On() bool { return c.Enabled == nil || *c.Enabled }
+// SetDefaults is called for each entry before it is read.
+func (c *Config) SetDefaults() { c.Enabled = true }
 
 // Request is the scan that a run of the schedule is. Content is analysed again whatever
 // has analysed it before: that is what a schedule of that kind is for.

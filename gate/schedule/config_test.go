@@ -87,13 +87,12 @@ func TestValidate(t *testing.T) {
 	if err := Validate(make([]Config, 101), known); err == nil || !strings.Contains(err.Error(), "schedules: there are 101, more than 100") {
 		t.Errorf("Validate of 101 schedules: %v", err)
 	}
-	off := false
 	for name, c := range map[string]Config{
 		"weekly":      with(func(c *Config) { c.Name, c.TimeZone, c.Kind, c.Cron = "content", "", gate.ScanContent, "@weekly" }),
 		"risks":       with(func(c *Config) { c.Risks = []gate.Risk{gate.RiskVulnerabilities} }),
 		"all_risks":   with(func(c *Config) { c.Kind, c.Risks = gate.ScanContent, gate.SupportedRisks() }),
 		"every":       every(func(c *Config) { c.At, c.From = "23:59", "2026-11-30" }),
-		"to_midnight": with(func(c *Config) { c.Window, c.Rate, c.Concurrency, c.Enabled = "18:00-24:00", 1000, 64, &off }),
+		"to_midnight": with(func(c *Config) { c.Window, c.Rate, c.Concurrency, c.Enabled = "18:00-24:00", 1000, 64, false }),
 		"scope": with(func(c *Config) {
 			c.Scope = gate.ScanScope{Registries: []string{"hub"}, RegistryTypes: []string{"harbor"}, Repositories: []string{"library/**"}, Tags: []string{"v*"}, PushedWithin: 360 * time.Hour, Running: true, Verdict: gate.OutcomeDeny, Recommended: true}
 		}),
@@ -120,6 +119,7 @@ func FuzzConfig(f *testing.F) {
 		if len(c.Problems(known)) > 0 {
 			return
 		}
+		c.SetDefaults()
 		e := entry{Config: c}.checked()
 		if e.problem != "" {
 			t.Fatalf("accepted and then refused: %s", e.problem)

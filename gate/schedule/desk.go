@@ -115,7 +115,7 @@ func (e entry) status(st state, last time.Time, tasks []gate.ScanTask, now time.
 			s.Last = &tasks[i]
 		}
 	}
-	if e.problem == "" && e.On() {
+	if e.problem == "" && e.Enabled {
 		s.Next = e.next(st, now)
 	}
 	return s
@@ -180,7 +180,7 @@ func (d *Desk) Add(ctx context.Context, c Config) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	d.Log.InfoContext(ctx, "schedule added", "schedule", c.Name, "rescan", c.Kind, "timing", strings.Trim(c.timing(), "|"), "window", c.Window, "enabled", c.On())
+	d.Log.InfoContext(ctx, "schedule added", "schedule", c.Name, "rescan", c.Kind, "timing", strings.Trim(c.timing(), "|"), "window", c.Window, "enabled", c.Enabled)
 	return d.Get(ctx, c.Name)
 }
 
@@ -203,10 +203,10 @@ func (d *Desk) Remove(ctx context.Context, name string) error {
 func (d *Desk) Enable(ctx context.Context, name string, on bool) (Status, error) {
 	err := d.change(ctx, name, func(m *made, i int, now time.Time) {
 		c := &m.Schedules[i]
-		if on && !c.On() {
+		if on && !c.Enabled {
 			c.Since = now
 		}
-		c.Enabled = &on
+		c.Enabled = on
 	})
 	if err != nil {
 		return Status{}, err

@@ -159,7 +159,7 @@ func (s *Scheduler) step(ctx context.Context, e entry) (time.Duration, error) {
 func (s *Scheduler) deal(ctx context.Context, e entry, st state, due, now time.Time) error {
 	next := st
 	next.Tick, next.Last, next.Done, next.DoneAt, next.Attempt, next.Result = due, due, true, now, st.Attempt+1, outcomeOff
-	if e.On() {
+	if e.Enabled {
 		task, err := s.o.Tasks.Start(ctx, runID(e.Name, due), e.Request(due))
 		next.Result = outcomeBegun
 		if errors.Is(err, gate.ErrConflict) && task.ID != "" {

@@ -131,7 +131,7 @@ func (w *world) want(doing string, want ...string) {
 
 // In a bubble the time is midnight UTC on 1 January 2000.
 func hourly() Config {
-	return Config{Name: "hourly", Cron: "0 * * * *", Kind: gate.ScanMatch}
+	return Config{Name: "hourly", Cron: "0 * * * *", Kind: gate.ScanMatch, Enabled: true}
 }
 
 func TestOneRunForAllReplicas(t *testing.T) {
@@ -269,7 +269,7 @@ func TestStateOfAVersionBefore(t *testing.T) {
 func TestKindsAndEvery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		stop := w.replica(Config{Name: "often", Cron: "@every 25m", Kind: gate.ScanContent})
+		stop := w.replica(Config{Name: "often", Cron: "@every 25m", Kind: gate.ScanContent, Enabled: true})
 		time.Sleep(30 * time.Minute)
 		w.end()
 		time.Sleep(25 * time.Minute)
@@ -290,9 +290,8 @@ func TestKindsAndEvery(t *testing.T) {
 func TestOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		off := false
 		c := hourly()
-		c.Enabled = &off
+		c.Enabled = false
 		stop := w.replica(c)
 		time.Sleep(150 * time.Minute)
 		s, err := w.desk(c).Get(t.Context(), "hourly")
@@ -313,7 +312,7 @@ func TestOff(t *testing.T) {
 func TestOtherTiming(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		stop := w.replica(Config{Name: "hourly", Cron: "0 0 1 1 *", Kind: gate.ScanMatch})
+		stop := w.replica(Config{Name: "hourly", Cron: "0 0 1 1 *", Kind: gate.ScanMatch, Enabled: true})
 		time.Sleep(150 * time.Minute)
 		stop()
 		stop = w.replica(hourly())
@@ -361,7 +360,7 @@ func TestEveryDays(t *testing.T) {
 func TestEveryIsCountedFromTheFirstDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		c := Config{Name: "third", Every: "3d", At: "06:00", Kind: gate.ScanMatch}
+		c := Config{Name: "third", Every: "3d", At: "06:00", Kind: gate.ScanMatch, Enabled: true}
 		for range 8 {
 			stop := w.replica(c)
 			time.Sleep(24 * time.Hour)
@@ -379,7 +378,7 @@ func TestDesk(t *testing.T) {
 		d := w.desk(hourly())
 		stop := w.replica(hourly())
 		defer func() { stop() }()
-		made := Config{Name: "made", Every: "7d", At: "03:00", Kind: gate.ScanMatch, Window: "04:00-05:00"}
+		made := Config{Name: "made", Every: "7d", At: "03:00", Kind: gate.ScanMatch, Window: "04:00-05:00", Enabled: true}
 		s, err := d.Add(ctx, made)
 		if err != nil || s.Source != SourceAPI || s.From != "2000-01-01" {
 			t.Fatalf("Add: got %+v, %v", s, err)
@@ -398,7 +397,7 @@ func TestDesk(t *testing.T) {
 		}{
 			"of_the_file":     {second(d.Add(ctx, hourly())), gate.ErrConflict, `schedule "hourly" is in the configuration file; choose another name`},
 			"twice":           {second(d.Add(ctx, made)), gate.ErrConflict, `schedule "made" exists; choose another name, or remove it`},
-			"invalid":         {second(d.Add(ctx, Config{Name: "x", Cron: "61 * * * *", Kind: gate.ScanMatch})), gate.ErrInvalid, "cron: "},
+			"invalid":         {second(d.Add(ctx, Config{Name: "x", Cron: "61 * * * *", Kind: gate.ScanMatch, Enabled: true})), gate.ErrInvalid, "cron: "},
 			"remove_file":     {d.Remove(ctx, "hourly"), gate.ErrConflict, "which is the place to change it"},
 			"disable_file":    {second(d.Enable(ctx, "hourly", false)), gate.ErrConflict, "enabled: false"},
 			"remove_unknown":  {d.Remove(ctx, "other"), gate.ErrNotFound, `there is no schedule "other"; "digestgate schedules list" lists them`},
@@ -456,12 +455,12 @@ func TestEnable(t *testing.T) {
 		}
 		time.Sleep(70 * time.Minute)
 		w.end()
-		if s, err := d.Enable(ctx, "hourly", false); err != nil || s.On() || len(s.Next) != 0 {
+		if s, err := d.Enable(ctx, "hourly", false); err != nil || s.Enabled || len(s.Next) != 0 {
 			t.Errorf("off: got %+v, %v", s, err)
 		}
 		stop() // nobody sees the tick of 02:00
 		time.Sleep(time.Hour)
-		if s, err := d.Enable(ctx, "hourly", true); err != nil || !s.On() || s.LastTick.Hour() != 1 {
+		if s, err := d.Enable(ctx, "hourly", true); err != nil || !s.Enabled || s.LastTick.Hour() != 1 {
 			t.Errorf("on: got %+v, %v", s, err)
 		}
 		stop = w.replica()

@@ -109,7 +109,7 @@ type Schedule struct {
 // OfSchedule is the view of a schedule at a time.
 func OfSchedule(s schedule.Status, now time.Time) Schedule {
 	v := Schedule{
-		Name: s.Name, Source: s.Source, Enabled: s.On(), Cron: s.Cron, Every: s.Every, At: s.At, From: s.From, TimeZone: zoneName(s.TimeZone),
+		Name: s.Name, Source: s.Source, Enabled: s.Enabled, Cron: s.Cron, Every: s.Every, At: s.At, From: s.From, TimeZone: zoneName(s.TimeZone),
 		Window: s.Window, Scope: ofScope(s.Scope), Kind: s.Kind, Risks: orEmpty(s.Risks), Rate: s.Rate, Concurrency: s.Concurrency,
 		CreatedAt: optional(s.CreatedAt), Problem: s.Problem, Next: orEmpty(s.Next), LastTick: optional(s.LastTick), LastResult: s.LastResult,
 	}
