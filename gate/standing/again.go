@@ -84,7 +84,7 @@ func (s *Sweeper) againOne(ctx context.Context, places chan struct{}, k gate.Kno
 		return err
 	}
 	if g, _ := p.Matcher.Generation(); p.lifted(&k.Record, g) {
-		if err := s.verify(ctx, k, new(Swept)); err != nil {
+		if err := s.verify(ctx, seen{Known: k}, new(Swept)); err != nil {
 			return err
 		}
 	}
