@@ -46,8 +46,8 @@ func (m *mirror) Evaluate(_ context.Context, q gate.Question) gate.Decision {
 	}
 }
 
-// history is a site to which things happen, with a sweep after some of them.
-type history struct {
+// sweepHistory is a site to which things happen, with a sweep after some of them.
+type sweepHistory struct {
 	*site
 	random  *rand.Rand
 	mirror  *mirror
@@ -62,12 +62,12 @@ type history struct {
 }
 
 // Scanned lists what the list has: it may lag.
-func (h *history) Scanned(ctx context.Context, after gate.Digest, limit int) ([]gate.Digest, error) {
+func (h *sweepHistory) Scanned(ctx context.Context, after gate.Digest, limit int) ([]gate.Digest, error) {
 	return h.all.Scanned(ctx, after, limit)
 }
 
-func newHistory(s *site, seed uint64, other *sql.DB) *history {
-	h := &history{
+func newHistory(s *site, seed uint64, other *sql.DB) *sweepHistory {
+	h := &sweepHistory{
 		site: s, random: rand.New(rand.NewPCG(seed, 1)), mirror: &mirror{revision: "p0", tables: map[gate.Digest]int{}},
 		tables: &tableChange{revision: "0"}, images: s.stored(5), tags: map[gate.Digest][]gate.TagKey{}, other: other,
 		copies: map[gate.Digest]map[string][][]any{}, number: 1,
@@ -91,7 +91,7 @@ func newHistory(s *site, seed uint64, other *sql.DB) *history {
 }
 
 // happens is one thing. It returns what it was.
-func (h *history) happens() string {
+func (h *sweepHistory) happens() string {
 	d := h.images[h.random.IntN(len(h.images))]
 	rec := h.entry(d).Record
 	h.number++
@@ -173,7 +173,7 @@ func (h *history) happens() string {
 var rowsOf = []string{"records", "locations", "findings", "inventories"}
 
 // copy keeps the rows of an image.
-func (h *history) copy(d gate.Digest) error {
+func (h *sweepHistory) copy(d gate.Digest) error {
 	kept := map[string][][]any{}
 	for _, table := range rowsOf {
 		rows, err := h.other.Query(`SELECT * FROM `+table+` WHERE digest = ?`, string(d))
@@ -203,7 +203,7 @@ func (h *history) copy(d gate.Digest) error {
 }
 
 // putBack makes the rows of an image those of the copy.
-func (h *history) putBack(d gate.Digest) error {
+func (h *sweepHistory) putBack(d gate.Digest) error {
 	if h.copies[d] == nil {
 		return nil
 	}
@@ -280,7 +280,7 @@ func TestSweepSkipsNothingThatChanged(t *testing.T) {
 }
 
 // wantTrue compares the standing verdicts with what an evaluation gives.
-func (h *history) wantTrue(past []string) {
+func (h *sweepHistory) wantTrue(past []string) {
 	h.t.Helper()
 	for _, d := range h.all {
 		e := h.entry(d)

@@ -23,8 +23,6 @@ const (
 	SettingSchedules     = "schedules/made"
 	SettingScanTasks     = "scans/tasks"
 	SettingNotifyTargets = "notifications/targets"
-	SettingSchedules     = "schedules/made"
-	SettingScanTasks     = "scans/tasks"
 	SettingCopyProgress  = SettingsOfCopies + "progress"
 	SettingsOfCopies     = "copy/" // those that say how a copy of the store stands, and are not copied
 	settingNotifyState   = "notifications/state/"

@@ -107,11 +107,10 @@ type Options struct {
 	ScanTasks ScanTasks
 	Schedules Schedules
 	ScanKnown func() gate.ScanKnown
-	// Histories, Holdings, Aliases and Asked are those of view.Views. Without the first two
+	// Histories, Holdings and Asked are those of view.Views. Without the first two
 	// there are no operations for them.
 	Histories view.Histories
 	Holdings  view.Holdings
-	Aliases   func(id string) []string
 	Asked     func(ctx context.Context) ([]gate.Digest, error)
 	// Registries are shown, tested and synchronised on request.
 	Registries RegistryParts
@@ -130,7 +129,7 @@ type server struct{ Options }
 
 func (s *server) views() view.Views {
 	return view.Views{
-		Histories: s.Histories, Holdings: s.Holdings, Aliases: s.Aliases, Asked: s.Asked,
+		Histories: s.Histories, Holdings: s.Holdings, Asked: s.Asked,
 		Reader: s.Reader, Lists: s.Lists, Obstacles: s.Obstacles, Stands: s.Stands, Tables: s.Tables, Now: s.Now,
 	}
 }

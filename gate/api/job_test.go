@@ -218,9 +218,6 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 				o.ScanTasks = scantask.New(settings, log)
 				o.Schedules = &schedule.Desk{Store: settings, Tasks: scantask.New(settings, log), Known: o.ScanKnown, Log: log}
 				o.Notifications = downNotifications{c.err}
-				settings, log := downSettings{c.err}, slog.New(slog.DiscardHandler)
-				o.ScanTasks = scantask.New(settings, log)
-				o.Schedules = &schedule.Desk{Store: settings, Tasks: scantask.New(settings, log), Known: o.ScanKnown, Log: log}
 			})
 			for _, r := range routes(s) {
 				body := ""

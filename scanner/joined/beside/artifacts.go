@@ -34,7 +34,7 @@ const (
 	bundleType   = "application/vnd.dev.sigstore.bundle"
 )
 
-// documents are the media types of documents by themselves, without an envelope.
+// isDocument reports whether a media type is that of a document without an envelope.
 func isDocument(mediaType string) bool {
 	t := strings.ToLower(mediaType)
 	return strings.Contains(t, "openvex") || strings.Contains(t, "csaf") || strings.Contains(t, "vex+json") || strings.HasPrefix(t, "application/vnd.cyclonedx")
