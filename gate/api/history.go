@@ -13,7 +13,7 @@ import (
 
 func (s *server) registerHistory(api huma.API) {
 	if s.Histories != nil {
-		huma.Register(api, operation(http.MethodGet, "/images/{digest}/history", "get-history", "What changed on one image, newest first",
+		huma.Register(api, operation(http.MethodGet, "/images/{digest}/history", "get-history", "The changes of one image, newest first",
 			"digestgate images history, reports"), s.getHistory)
 	}
 	if s.Holdings != nil {
