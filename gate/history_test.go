@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestgate/digestgate/gate"
-	"github.com/digestgate/digestgate/gate/history"
+	follow "github.com/digestgate/digestgate/gate/history"
 )
 
 // kept is the history of a digest in words, the oldest first.
@@ -126,7 +126,7 @@ func TestHistory(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("history (-want +got):\n%s", diff)
 		}
-		entries, _, err := history.After(s.ctx, s.store, from, 1000)
+		entries, _, err := follow.After(s.ctx, s.store, from, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
