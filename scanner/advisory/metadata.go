@@ -22,9 +22,10 @@ const (
 // maxMetadataBytes bounds metadata.json, which is about 150 bytes.
 const maxMetadataBytes = 64 << 10
 
-// maxFutureSkew is how far ahead of our clock the data's time may be. Beyond
-// it the data would look fresh for years, so that it is refused.
-const maxFutureSkew = 24 * time.Hour
+// maxFutureSkew is how far ahead of our clock the data's time may be. Beyond it the data
+// would look fresh for longer than it is, and honest data that comes after it older than
+// what is in force, so that it is refused.
+const maxFutureSkew = gate.ClockSkew
 
 // metadata is the content of metadata.json.
 type metadata struct {
