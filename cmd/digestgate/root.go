@@ -37,7 +37,7 @@ func newRootCommand(environ []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "digestgate",
 		Short:         "The gate between container registries and Kubernetes",
-		Long:          "digestgate scans each pushed image once, evaluates Rego policies on what it finds, and keeps\nunscanned and non-compliant images out of Kubernetes.\n\nTry it: digestgate demo",
+		Long:          "Each pushed image is scanned once, Rego policies are evaluated on what was found, and\nunscanned and non-compliant images are kept out of Kubernetes.\n\nTry it: digestgate demo",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
