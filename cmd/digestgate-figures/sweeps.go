@@ -16,7 +16,7 @@ import (
 const (
 	inUse        = "advisory data is in use"
 	matchedAgain = "stored images matched again"
-	rescanDone   = "rescan done"
+	rescanDone   = "scan task stopped"
 	lookedAt     = "stored images looked at"
 	rulesInForce = "policies activated"
 )
@@ -60,7 +60,7 @@ func (b *bench) settle(ctx context.Context, s *site) error {
 	}
 	defer srv.stop()
 	// The sweep at the start may have seen a part only.
-	whole := func(l line) bool { return l.msg == rescanDone && l.number("images") >= s.stock.Images() }
+	whole := func(l line) bool { return l.msg == rescanDone && l.number("done") >= s.stock.Images() }
 	first, err := srv.log.wait(ctx, 0, whole)
 	if err != nil {
 		return err

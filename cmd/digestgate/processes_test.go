@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,6 +16,11 @@ import (
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
+
+// ended reports whether a run of a schedule was done to its end.
+func ended(log, schedule string) bool {
+	return regexp.MustCompile(`msg="scan task stopped" .*schedule=` + schedule + ` .*state=done`).MatchString(log)
+}
 
 // TestProcessesOnOneRedis: two replicas, a worker and two schedulers, each a
 // process of its own, work as one.
@@ -41,8 +47,10 @@ func TestProcessesOnOneRedis(t *testing.T) {
 			return strings.Count(schedulers[0].log.String()+schedulers[1].log.String(), part)
 		}
 		for _, name := range []string{"often", "content"} {
-			eventually(t, "the missed tick of "+name, time.Minute, func() bool { return said(`msg="rescan ends" schedule=`+name) > 0 })
-			if n := said(`msg="rescan begins" schedule=` + name); n != 1 {
+			eventually(t, "the missed tick of "+name, time.Minute, func() bool {
+				return ended(schedulers[0].log.String()+schedulers[1].log.String(), name)
+			})
+			if n := said(`msg="schedule runs" schedule=` + name + " "); n != 1 {
 				t.Errorf("the tick of %s was begun %d times", name, n)
 			}
 		}

@@ -95,6 +95,9 @@ const ReservedName = "deliveries"
 // Default is the list without any target.
 func Default() []Config { return []Config{} }
 
+// SetDefaults is called for each entry of the configuration file before it is read.
+func (c *Config) SetDefaults() { c.Gather, c.MaxAge = DefaultGather, DefaultMaxAge }
+
 // WithDefaults fills in what is not written.
 func (c Config) WithDefaults() Config {
 	if len(c.Events) == 0 {
