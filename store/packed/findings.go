@@ -59,7 +59,7 @@ func (w *writer) findings(f *gate.Findings) {
 	w.beside(f.Beside)
 }
 
-// beside is in the form since 3: few images have one, and it is mostly one text.
+// beside is in the form since 4: few images have one, and it is mostly one text.
 func (w *writer) beside(b *gate.BesideVEX) {
 	if w.flag(b != nil); b == nil {
 		return
@@ -80,7 +80,7 @@ func (w *writer) beside(b *gate.BesideVEX) {
 }
 
 func (r *reader) beside() *gate.BesideVEX {
-	if r.form < 3 || !r.flag() {
+	if r.form < 4 || !r.flag() {
 		return nil
 	}
 	b := &gate.BesideVEX{Problem: r.text()}

@@ -22,9 +22,9 @@ var (
 )
 
 // form counts up when the fields or their order change; a reader takes its own and those
-// before: 1 has no Java archives, and no sources of advisories; 2 has no aliases, no
-// roots of applications, and nothing of documents beside images.
-const form = 3
+// before: 1 has no Java archives, and no sources of advisories; 2 has no aliases, and no
+// roots of applications; 3 has nothing of documents beside images.
+const form = 4
 
 // What a value is.
 const (
