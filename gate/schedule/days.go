@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -19,6 +20,8 @@ func (c Config) ticks(zone *time.Location, anchor string) (t ticks, key string, 
 		return t, "at", fmt.Errorf("%s is for a schedule with every; in cron the first two fields are the time of day", gate.Quoted(c.At, 20))
 	case c.Every == "" && c.From != "":
 		return t, "from", fmt.Errorf("%s is for a schedule with every, which counts from that day", gate.Quoted(c.From, 20))
+	case c.Every == "" && c.Cron == "":
+		return t, "cron", errors.New("empty, as is every; give one of them, such as cron \"0 1 * * *\" or every 3d")
 	case c.Every == "":
 		t, err = parseCron(c.Cron, zone)
 		return t, "cron", err

@@ -116,7 +116,7 @@ func (t *Table) read(lines *reader) error {
 func (t *Table) comment(line string) error {
 	text, ok := strings.CutPrefix(line, "#")
 	if !ok {
-		return bad("it is %s, want the comment #model_version:…,score_date:…, without which the day of the scores is not known", gate.Quoted(line, 100))
+		return bad("it is %s, want the comment #model_version:VERSION,score_date:TIME, without which the day of the scores is not known", gate.Quoted(line, 100))
 	}
 	for field := range strings.SplitSeq(text, ",") {
 		name, value, _ := strings.Cut(field, ":")
