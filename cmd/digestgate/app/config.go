@@ -165,8 +165,21 @@ func (c Config) findings() []finding {
 		list.bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")
 	}
 	list.Add("notifications", notify.Validate(c.Notifications, Notifiers()))
+	c.validateTargets(&list)
 	slices.SortStableFunc(list, func(a, b finding) int { return strings.Compare(a.Path, b.Path) })
 	return list
+}
+
+// validateTargets refuses registries in targets of notifications that are not configured:
+// nothing would ever be sent for them.
+func (c Config) validateTargets(list *Findings) {
+	for i, t := range c.Notifications {
+		for j, name := range t.Registries {
+			if !slices.ContainsFunc(c.Registries, func(r RegistryConfig) bool { return r.Name == name }) {
+				list.bad(fmt.Sprintf("notifications[%d].registries[%d]", i, j), "%q is not the name of a configured registry; use a name of the list registries", name)
+			}
+		}
+	}
 }
 
 // validateTwice refuses names and hosts that two registries claim.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/api"
+	"github.com/digestgate/digestgate/gate/notify"
+	"github.com/digestgate/digestgate/gate/outbound"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/store"
@@ -47,6 +49,22 @@ func (l *loaded) openFiles() {
 		l.note("auth.adminTokenFile", api.CheckToken(file))
 	}
 	l.openStoreFiles()
+	l.openTargets()
+}
+
+// openTargets warns of targets of notifications that cannot be used, with their files and
+// templates: the gate works without them. Nothing is connected to.
+func (l *loaded) openTargets() {
+	allow, err := outbound.ParseAllow(l.Outbound.Allow)
+	if err != nil {
+		return // which is refused
+	}
+	targets := notify.Targets{Maker: notify.Maker{Vendors: Notifiers(), Allow: allow, Link: l.HTTP.ExternalURL, Now: time.Now}}
+	for i, c := range l.Notifications {
+		if err := targets.Check(context.Background(), notify.FromFile(c)); err != nil {
+			l.Places.Warn(fmt.Sprintf("notifications[%d]", i), fmt.Sprintf("nothing is sent to this target: %v", err))
+		}
+	}
 }
 
 func (l *loaded) openStoreFiles() {

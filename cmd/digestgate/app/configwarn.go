@@ -2,12 +2,15 @@ package app
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/scanner/advisory/source"
+	"github.com/digestgate/digestgate/scanner/joined/vex"
 	"github.com/digestgate/digestgate/store"
 )
 
@@ -30,14 +33,25 @@ func (l *loaded) warnUnused() {
 				fmt.Sprintf("%q is not used by this version yet: images are pulled from host, with username, credentials.dockerConfig or credentials.helper; remove it", r.Region))
 		}
 	}
-	for _, key := range []string{"advisories.repositories", "advisories.refresh"} {
-		if l.Places.Given(key) && l.Advisories.Path != "" && (key != "advisories.repositories" || len(l.Advisories.Repositories) > 0) {
+	unused := map[string]bool{"advisories.repositories": len(l.Advisories.Repositories) > 0, "advisories.refresh": !l.asksOthers()}
+	for _, key := range slices.Sorted(maps.Keys(unused)) {
+		if l.Places.Given(key) && l.Advisories.Path != "" && unused[key] {
 			l.Places.Warn(key, "has no effect while advisories.path names a directory, which is looked at every 15 s; remove one of the two")
 		}
 	}
 	if !l.Store.Shared() && l.Store.Prefix != store.Default().Prefix {
 		l.Places.Warn("store.prefix", fmt.Sprintf("%q has no effect on an SQLite store; remove it", l.Store.Prefix))
 	}
+}
+
+// asksOthers reports whether a source of advisories besides the database is asked at
+// advisories.refresh.
+func (l *loaded) asksOthers() bool {
+	a := l.Advisories
+	remote := func(s source.Config) bool { return s.Feed != "" || s.Repository != "" }
+	url := func(place string) bool { return strings.Contains(place, "://") }
+	return slices.ContainsFunc(a.Sources, remote) || len(a.Java.Repositories) > 0 || url(a.EPSS) || url(a.KEV) || url(a.EOL) ||
+		slices.ContainsFunc(a.VEX, func(v vex.Config) bool { return url(v.Path) })
 }
 
 // smallestImage is below what any image in use has.
