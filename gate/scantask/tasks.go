@@ -175,7 +175,7 @@ func (t *Tasks) turn(ctx context.Context, id, into string, change func(*task, ti
 	if err != nil {
 		return gate.ScanTask{}, err
 	}
-	t.log.InfoContext(ctx, "scan task changed by a person", "task", id, "state", turned.State, "schedule", turned.Schedule, "seen", turned.Seen(), "total", turned.Total)
+	t.log.InfoContext(ctx, "scan task changed through the API", "task", id, "state", turned.State, "schedule", turned.Schedule, "seen", turned.Seen(), "total", turned.Total)
 	t.wake()
 	return turned, nil
 }

@@ -28,7 +28,7 @@ func (a *App) openNotify() error {
 	}
 	keys, err := a.notifyKeys()
 	if err != nil {
-		a.Log.Warn("the key that secrets of notification targets are sealed with cannot be used, only targets of the configuration file work", "error", err)
+		a.Log.Warn("the key that seals the secrets of notification targets cannot be used, only targets of the configuration file work", "error", err)
 	}
 	a.targets = &notify.Targets{
 		Maker: notify.Maker{Vendors: Notifiers(), Allow: allow, Link: a.Config.HTTP.ExternalURL, Now: time.Now},

@@ -94,7 +94,7 @@ func (f *Finder) Find(ctx context.Context, loc gate.Location, image gate.Digest,
 		if before != nil {
 			out.Documents, out.Refused = before.Documents, before.Refused
 		}
-		f.Log.Warn("it could not be looked for VEX documents beside an image, those found before stay", "digest", image, "error", out.Problem)
+		f.Log.Warn("looking for VEX documents beside an image failed, those found before stay", "digest", image, "error", out.Problem)
 	} else {
 		out.Documents = l.with(before)
 	}
