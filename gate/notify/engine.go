@@ -302,7 +302,7 @@ func (r *running) expire(ctx context.Context, t *target, st state) (state, error
 		return st, err
 	}
 	for _, q := range gone {
-		r.gaveUp(ctx, t, q, Answer{}, 0, &Failure{Reason: "it was not delivered within maxAge; the last try: " + q.Reason})
+		r.gaveUp(ctx, t, q, Answer{}, 0, &Failure{Reason: "it was not delivered within maxAge; the last attempt: " + q.Reason})
 	}
 	return st, nil
 }
