@@ -31,16 +31,16 @@ type NotificationSettings struct {
 	Name         string                    `json:"name" minLength:"1" maxLength:"63" doc:"lower-case letters, digits and hyphens"`
 	Type         string                    `json:"type" minLength:"1" maxLength:"40" doc:"webhook, cloudevents, slack, dingtalk, feishu, wecom, teams or mail"`
 	Events       []string                  `json:"events,omitempty" maxItems:"20" doc:"verdicts, new, fixed, quota, stale; empty: all"`
-	OnlyDenied   bool                      `json:"onlyDenied,omitempty" doc:"of verdicts only those that flip to deny"`
+	OnlyDenied   bool                      `json:"onlyDenied,omitempty" doc:"report only verdicts that flip to deny"`
 	MinSeverity  string                    `json:"minSeverity,omitempty" maxLength:"20" doc:"the lowest severity of findings"`
 	OnlyFixable  bool                      `json:"onlyFixable,omitempty" doc:"only findings with a fixed version"`
-	FirstScans   bool                      `json:"firstScans,omitempty" doc:"also what first scans find"`
+	FirstScans   bool                      `json:"firstScans,omitempty" doc:"report findings of first scans too"`
 	Registries   []string                  `json:"registries,omitempty" maxItems:"100" doc:"names of registries; empty: all"`
 	Repositories []string                  `json:"repositories,omitempty" maxItems:"100" doc:"patterns of repositories; empty: all"`
 	Running      bool                      `json:"running,omitempty" doc:"only images that admission was asked for lately"`
 	Gather       string                    `json:"gather,omitempty" maxLength:"20" doc:"how long changes are gathered for one message, such as 5m"`
-	MaxAge       string                    `json:"maxAge,omitempty" maxLength:"20" doc:"when an undelivered message is given up, such as 24h"`
-	Template     string                    `json:"template,omitempty" maxLength:"65536" doc:"a template; empty: the shipped one"`
+	MaxAge       string                    `json:"maxAge,omitempty" maxLength:"20" doc:"age at which an undelivered message is given up, such as 24h"`
+	Template     string                    `json:"template,omitempty" maxLength:"65536" doc:"a template; empty: the shipped template"`
 	Mail         *NotificationMailSettings `json:"mail,omitempty" doc:"for the type mail"`
 }
 
@@ -58,9 +58,9 @@ type NotificationMailSettings struct {
 type NotificationRequest struct {
 	NotificationSettings
 	URL      string `json:"url,omitempty" maxLength:"2048" doc:"the address of the webhook, a secret"`
-	Secret   string `json:"secret,omitempty" maxLength:"1024" doc:"what messages are signed with"`
-	Password string `json:"password,omitempty" maxLength:"1024" doc:"of mail.username"`
-	CA       string `json:"ca,omitempty" maxLength:"262144" doc:"PEM certificates that the target's is checked with"`
+	Secret   string `json:"secret,omitempty" maxLength:"1024" doc:"the secret that signs messages"`
+	Password string `json:"password,omitempty" maxLength:"1024" doc:"the password of mail.username"`
+	CA       string `json:"ca,omitempty" maxLength:"262144" doc:"certificate authorities (PEM) that the target's certificate is checked with"`
 }
 
 // NotificationDelivery is one message to one target, and what became of it.

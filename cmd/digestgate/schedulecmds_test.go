@@ -39,13 +39,13 @@ schedules:
 
 	ask(0, []string{"schedules", "list"}, `^NAME +SOURCE +ENABLED`, `^filed +file +false +match +every 30d at 01:00 Asia/Shanghai +- +never`)
 	ask(0, []string{"schedules", "add", "nightly", "--cron", "0 1 * * *", "--time-zone", "Europe/Berlin", "--rate", "100", "--tag", "v*"}, `^nightly +api +true +match +0 1 \* \* \* Europe/Berlin +20\d\d-`)
-	ask(1, []string{"schedules", "add", "nightly", "--cron", "@daily"}, `409: schedule "nightly" exists; choose another name`)
+	ask(1, []string{"schedules", "add", "nightly", "--cron", "@daily"}, `409: schedule "nightly" already exists; choose another name`)
 	ask(1, []string{"schedules", "add", "filed", "--cron", "@daily"}, `409: schedule "filed" is in the configuration file; choose another name`)
 	ask(1, []string{"schedules", "add", "bad", "--cron", "0 0 1 * * *", "--window", "x", "--registry", "nowhere"}, `six fields begin with seconds`, `"x" is not a window`, `"nowhere" is not the name of a configured registry; configured are hub`)
-	ask(1, []string{"schedules", "remove", "filed"}, `"filed": the server answered 409: .*the place to change it`)
+	ask(1, []string{"schedules", "remove", "filed"}, `"filed": the server answered 409: .*change it there`)
 	ask(0, []string{"schedules", "disable", "nightly"}, `^nightly +api +false`)
 	ask(0, []string{"schedules", "enable", "nightly"}, `^nightly +api +true`)
-	ask(1, []string{"schedules", "pause", "nightly"}, `has no run that has not ended; "digestgate schedules run nightly" starts one`)
+	ask(1, []string{"schedules", "pause", "nightly"}, `has no run under way; "digestgate schedules run nightly" starts one`)
 	ask(0, []string{"schedules", "run", "nightly"}, `^nightly-now-\w+ +match +queued`)
 	deadline := time.After(time.Minute)
 	for ended := false; !ended; {
@@ -62,7 +62,7 @@ schedules:
 	ask(0, []string{"schedules", "remove", "nightly"}, `^nightly removed$`)
 	ask(1, []string{"schedules", "show", "nightly"}, `404: there is no schedule "nightly"; "digestgate schedules list" lists them`)
 
-	ask(1, []string{"scans", "start"}, `which images\? give --all`)
+	ask(1, []string{"scans", "start"}, `no flag chooses images: give --all`)
 	ask(1, []string{"scans", "start", "--all", "--running"}, `leave out one or the other`)
 	ask(1, []string{"scans", "start", "--all", "--risk", "malware"}, `"malware" is not looked at here`)
 	ask(0, []string{"scans", "start", "--registry-type", "harbor", "--force", "--wait"}, `: done, 1 of 1 seen`, `^scan-\w+ +content +done +1 of 1 +0 +0`)

@@ -24,8 +24,8 @@ func (s *server) registerHistory(api huma.API) {
 
 type getHistoryInput struct {
 	Digest string    `path:"digest" maxLength:"80" example:"sha256:…"`
-	Since  time.Time `query:"since" doc:"only changes of then or later"`
-	Before int64     `query:"before" minimum:"0" doc:"only changes with a lower number; next of the page before"`
+	Since  time.Time `query:"since" doc:"only changes at or after this time"`
+	Before int64     `query:"before" minimum:"0" doc:"only changes with a lower number: the next of the previous page"`
 	Limit  int       `query:"limit" minimum:"1" maximum:"199" default:"50"`
 }
 

@@ -45,18 +45,18 @@ const notificationsPath = "/notifications"
 // need the admin token.
 func (s *server) registerNotifications(api huma.API) {
 	const path, one = notificationsPath, notificationsPath + "/{name}"
-	huma.Register(api, operation(http.MethodGet, path, "list-notifications", "The targets of notifications", "digestgate notifications list"), s.listNotifications)
-	add := operation(http.MethodPost, path, "add-notification", "Set a new target of notifications", "digestgate notifications add")
+	huma.Register(api, operation(http.MethodGet, path, "list-notifications", "List notification targets", "digestgate notifications list"), s.listNotifications)
+	add := operation(http.MethodPost, path, "add-notification", "Set a new notification target", "digestgate notifications add")
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(api, add, s.addNotification)
-	huma.Register(api, operation(http.MethodGet, path+"/deliveries", "list-deliveries", "The last deliveries of notifications, the newest first", "digestgate notifications deliveries"), s.listDeliveries)
+	huma.Register(api, operation(http.MethodGet, path+"/deliveries", "list-deliveries", "List the last deliveries of notifications, the newest first", "digestgate notifications deliveries"), s.listDeliveries)
 	redeliver := operation(http.MethodPost, path+"/deliveries/{id}/redeliver", "redeliver-notification", "Send a notification again", "digestgate notifications redeliver")
 	redeliver.DefaultStatus = http.StatusAccepted
 	huma.Register(api, redeliver, s.redeliver)
-	huma.Register(api, operation(http.MethodGet, one, "get-notification", "One target of notifications", "digestgate notifications show"), s.getNotification)
-	huma.Register(api, operation(http.MethodPut, one, "replace-notification", "Replace a target of notifications, its secrets too", "digestgate notifications add --replace"), s.replaceNotification)
-	huma.Register(api, operation(http.MethodDelete, one, "remove-notification", "Remove a target of notifications, with what waits for it", "digestgate notifications remove"), s.removeNotification)
-	huma.Register(api, operation(http.MethodPost, one+"/test", "test-notification", "Send a test to a target, and tell the status and the time of its answer", "digestgate notifications test"), s.testNotification)
+	huma.Register(api, operation(http.MethodGet, one, "get-notification", "One notification target", "digestgate notifications show"), s.getNotification)
+	huma.Register(api, operation(http.MethodPut, one, "replace-notification", "Replace a notification target, with its secrets", "digestgate notifications add --replace"), s.replaceNotification)
+	huma.Register(api, operation(http.MethodDelete, one, "remove-notification", "Remove a notification target, with the messages that wait for it", "digestgate notifications remove"), s.removeNotification)
+	huma.Register(api, operation(http.MethodPost, one+"/test", "test-notification", "Send a test to a target, and answer with the status and the duration", "digestgate notifications test"), s.testNotification)
 }
 
 // withoutValues keeps what was sent out of the answers about notifications: a refused
@@ -76,7 +76,7 @@ func withoutValues(ctx huma.Context, _ string, v any) (any, error) {
 
 func (s *server) notifications() (Notifications, error) {
 	if s.Notifications == nil {
-		return nil, fmt.Errorf("this process knows nothing of notifications: %w", gate.ErrNotFound)
+		return nil, fmt.Errorf("this process has no notifications: %w", gate.ErrNotFound)
 	}
 	return s.Notifications, nil
 }
@@ -161,7 +161,7 @@ func (s *server) testNotification(ctx context.Context, in *notificationInput) (*
 }
 
 type listDeliveriesInput struct {
-	Target string `query:"target" maxLength:"63" doc:"only those of this target"`
+	Target string `query:"target" maxLength:"63" doc:"only deliveries of this target"`
 }
 
 type deliveriesOutput struct {

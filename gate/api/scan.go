@@ -36,15 +36,15 @@ type ScanTasks interface {
 
 // scopeInput is a scope as a caller writes it.
 type scopeInput struct {
-	All           bool     `json:"all,omitempty" doc:"every image; nothing else is given then"`
+	All           bool     `json:"all,omitempty" doc:"every image; then no other key is given"`
 	Registries    []string `json:"registries,omitempty" doc:"names of configured registries"`
 	RegistryTypes []string `json:"registryTypes,omitempty" doc:"types of configured registries, such as harbor"`
 	Repositories  []string `json:"repositories,omitempty" doc:"patterns such as library/**"`
 	Tags          []string `json:"tags,omitempty" doc:"patterns such as v1.*"`
-	PushedWithin  string   `json:"pushedWithin,omitempty" maxLength:"40" doc:"such as 360h for 15 days"`
-	Running       bool     `json:"running,omitempty" doc:"admission was asked for it lately"`
-	Verdict       string   `json:"verdict,omitempty" maxLength:"40" doc:"allow, warn, deny or none"`
-	Recommended   bool     `json:"recommended,omitempty" doc:"running, pushed in the last 7 days, or never scanned"`
+	PushedWithin  string   `json:"pushedWithin,omitempty" maxLength:"40" doc:"first seen at a location within this time, such as 360h for 15 days"`
+	Running       bool     `json:"running,omitempty" doc:"only images that admission was asked for lately"`
+	Verdict       string   `json:"verdict,omitempty" maxLength:"40" doc:"only images with this standing verdict: allow, warn, deny or none"`
+	Recommended   bool     `json:"recommended,omitempty" doc:"only images that are running, were pushed in the last 7 days, or were never scanned"`
 }
 
 // read makes a scope of what a caller wrote. Unless empty is allowed, one that chooses
@@ -81,13 +81,13 @@ func refusedValues(doing string, problems []gate.ScanProblem) error {
 
 // ScanInput says how a scope is scanned.
 type ScanInput struct {
-	Kind        gate.ScanKind `json:"kind,omitempty" maxLength:"40" doc:"match: nothing is pulled. content, the default: images that were never analysed, or by other analysers, are analysed; the others are matched, or analysed again with force"`
+	Kind        gate.ScanKind `json:"kind,omitempty" maxLength:"40" doc:"match: nothing is pulled. content (the default): images that were never analysed, or not by the present analysers, are analysed; the others are matched, or with force analysed again"`
 	Force       bool          `json:"force,omitempty" doc:"analyse again although an inventory exists; free"`
-	Risks       []gate.Risk   `json:"risks,omitempty" maxItems:"20" doc:"what is looked at; none: everything. vulnerabilities alone is the kind match"`
-	Rate        int           `json:"rate,omitempty" doc:"images begun in an hour; 0: no limit"`
+	Risks       []gate.Risk   `json:"risks,omitempty" maxItems:"20" doc:"risks to look at; empty: all. The kind match takes vulnerabilities alone, content all of scan.risks"`
+	Rate        int           `json:"rate,omitempty" doc:"most images begun in an hour; 0: no limit"`
 	Concurrency int           `json:"concurrency,omitempty" doc:"images at a time; 0: digestgate decides"`
-	Window      string        `json:"window,omitempty" maxLength:"40" doc:"when images are begun, such as 00:00-07:00"`
-	TimeZone    string        `json:"timeZone,omitempty" maxLength:"100" doc:"of the window; empty: UTC"`
+	Window      string        `json:"window,omitempty" maxLength:"40" doc:"time of the day in which images are begun, such as 00:00-07:00"`
+	TimeZone    string        `json:"timeZone,omitempty" maxLength:"100" doc:"IANA name of the time zone of the window; empty: UTC"`
 }
 
 func (in ScanInput) given() []string {
@@ -161,12 +161,12 @@ func (s *server) registerScans(api huma.API) {
 
 type listScansInput struct {
 	State    string `query:"state" enum:"queued,running,waiting,paused,done,cancelled,failed"`
-	Schedule string `query:"schedule" maxLength:"63" doc:"runs of this schedule only"`
+	Schedule string `query:"schedule" maxLength:"63" doc:"only runs of this schedule"`
 }
 
 type listScansOutput struct {
 	Body struct {
-		Scans []view.ScanTask `json:"scans" doc:"those that have not ended, the last 50 that have, and the last of each schedule"`
+		Scans []view.ScanTask `json:"scans" doc:"those that have not ended, the last 50 that have, and the last run of each schedule"`
 	}
 }
 

@@ -169,9 +169,9 @@ func TestSchedules(t *testing.T) {
 		status       int
 		text         string
 	}{
-		{"POST", "/schedules/nightly/pause", http.StatusConflict, "has no run that has not ended"},
+		{"POST", "/schedules/nightly/pause", http.StatusConflict, "has no run under way"},
 		{"POST", "/schedules/nightly/run", http.StatusAccepted, `"schedule":"nightly"`},
-		{"POST", "/schedules/nightly/run", http.StatusConflict, "runs already, as task nightly-now-"},
+		{"POST", "/schedules/nightly/run", http.StatusConflict, "is already running, as scan task nightly-now-"},
 		{"POST", "/schedules/nightly/pause", http.StatusOK, `"state":"paused"`},
 		{"POST", "/schedules/nightly/resume", http.StatusOK, `"state":"queued"`},
 		{"GET", "/schedules/nightly", http.StatusOK, `"run":{"id":"nightly-now-`},
@@ -194,5 +194,5 @@ func TestSchedules(t *testing.T) {
 	for i := range 100 {
 		s.call("POST", "/schedules", fmt.Sprintf(`{"name":"s%d","cron":"@daily","kind":"match","enabled":false}`, i), http.StatusCreated, &one)
 	}
-	s.refused(s.send("POST", "/api/v1/schedules", `{"name":"more","cron":"@daily","kind":"match"}`, nil), http.StatusConflict, "there are 100 schedules already")
+	s.refused(s.send("POST", "/api/v1/schedules", `{"name":"more","cron":"@daily","kind":"match"}`, nil), http.StatusConflict, "there are already 100 schedules")
 }

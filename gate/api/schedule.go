@@ -43,12 +43,12 @@ type Schedules interface {
 func (s *server) registerSchedules(api huma.API) {
 	huma.Register(api, operation(http.MethodGet, "/schedules", "list-schedules", "List schedules", "digestgate schedules list"), s.listSchedules)
 	huma.Register(api, operation(http.MethodGet, "/schedules/{name}", "get-schedule", "One schedule", "digestgate schedules show"), s.getSchedule)
-	add := operation(http.MethodPost, "/schedules", "add-schedule", "Make a schedule", "digestgate schedules add")
+	add := operation(http.MethodPost, "/schedules", "add-schedule", "Add a schedule", "digestgate schedules add")
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(api, add, s.addSchedule)
-	huma.Register(api, operation(http.MethodDelete, "/schedules/{name}", "remove-schedule", "Remove a schedule that was made through the API, and cancel its run", "digestgate schedules remove"), s.removeSchedule)
+	huma.Register(api, operation(http.MethodDelete, "/schedules/{name}", "remove-schedule", "Remove a schedule that was added through the API, and cancel its run", "digestgate schedules remove"), s.removeSchedule)
 	for verb, on := range map[string]bool{"enable": true, "disable": false} {
-		huma.Register(api, operation(http.MethodPost, "/schedules/{name}/"+verb, verb+"-schedule", "Switch a schedule that was made through the API on or off", "digestgate schedules "+verb), func(ctx context.Context, in *scheduleInput) (*scheduleOutput, error) {
+		huma.Register(api, operation(http.MethodPost, "/schedules/{name}/"+verb, verb+"-schedule", "Switch a schedule that was added through the API on or off", "digestgate schedules "+verb), func(ctx context.Context, in *scheduleInput) (*scheduleOutput, error) {
 			st, err := s.Schedules.Enable(ctx, in.Name, on)
 			return s.shownSchedule(ctx, "switching a schedule", st, err)
 		})
@@ -118,13 +118,13 @@ type addScheduleInput struct {
 		Cron        string        `json:"cron,omitempty" maxLength:"500" doc:"five fields, or @hourly, @daily, @weekly, @monthly, @yearly, @every 6h"`
 		Every       string        `json:"every,omitempty" maxLength:"40" doc:"instead of cron: a number of days, such as 3d"`
 		At          string        `json:"at,omitempty" maxLength:"40" doc:"time of day with every; 00:00 by default"`
-		From        string        `json:"from,omitempty" maxLength:"40" doc:"day that every is counted from, such as 2026-12-01; by default the first on which it is due"`
-		TimeZone    string        `json:"timeZone,omitempty" maxLength:"100" doc:"IANA name; empty: UTC"`
-		Window      string        `json:"window,omitempty" maxLength:"40" doc:"when images are begun, such as 00:00-07:00; a run continues in the next window"`
-		Scope       scopeInput    `json:"scope,omitempty" doc:"left out: every image"`
+		From        string        `json:"from,omitempty" maxLength:"40" doc:"day from which every counts, such as 2026-12-01; by default the first day on which the schedule is due"`
+		TimeZone    string        `json:"timeZone,omitempty" maxLength:"100" doc:"IANA name of the time zone; empty: UTC"`
+		Window      string        `json:"window,omitempty" maxLength:"40" doc:"time of the day in which images are begun, such as 00:00-07:00; a run continues in the next window"`
+		Scope       scopeInput    `json:"scope,omitempty" doc:"which images; every image when it is left out"`
 		Kind        gate.ScanKind `json:"kind" maxLength:"40" doc:"match: nothing is pulled. content: images are analysed again"`
-		Risks       []gate.Risk   `json:"risks,omitempty" maxItems:"20" doc:"none: everything"`
-		Rate        int           `json:"rate,omitempty" doc:"images begun in an hour; 0: no limit"`
+		Risks       []gate.Risk   `json:"risks,omitempty" maxItems:"20" doc:"risks to look at; empty: all"`
+		Rate        int           `json:"rate,omitempty" doc:"most images begun in an hour; 0: no limit"`
 		Concurrency int           `json:"concurrency,omitempty" doc:"images at a time; 0: digestgate decides"`
 		Enabled     *bool         `json:"enabled,omitempty" doc:"true by default"`
 	}

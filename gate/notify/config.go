@@ -125,12 +125,12 @@ func Validate(list []Config, vendors []Vendor) error {
 			problems = append(problems, fmt.Errorf("notifications[%d].%w: %w", i, err, gate.ErrInvalid))
 		}
 		if c.Name != "" && seen[c.Name] {
-			problems = append(problems, fmt.Errorf("notifications[%d].name: %s is the name of another target too: %w", i, gate.Quoted(c.Name, 70), gate.ErrInvalid))
+			problems = append(problems, fmt.Errorf("notifications[%d].name: %s is used twice; choose another name: %w", i, gate.Quoted(c.Name, 70), gate.ErrInvalid))
 		}
 		seen[c.Name] = true
 	}
 	if len(list) > MaxTargets {
-		problems = append(problems, fmt.Errorf("notifications: %d targets, more than %d: %w", len(list), MaxTargets, gate.ErrInvalid))
+		problems = append(problems, fmt.Errorf("notifications: there are %d targets, more than %d; remove some: %w", len(list), MaxTargets, gate.ErrInvalid))
 	}
 	return errors.Join(problems...)
 }
@@ -144,7 +144,7 @@ func (c Config) problems(vendors []Vendor, file bool) (list []error) {
 	case !namePattern.MatchString(c.Name):
 		bad("name", "got %s, want lower-case letters, digits and hyphens, at most 63", gate.Quoted(c.Name, 70))
 	case c.Name == ReservedName:
-		bad("name", "%q is a word of the API's paths; choose another", c.Name)
+		bad("name", "%q is a word in the paths of the API; choose another name", c.Name)
 	}
 	v, ok := Find(vendors, c.Type)
 	if !ok {
@@ -162,7 +162,7 @@ func (c Config) problems(vendors []Vendor, file bool) (list []error) {
 		bad("maxAge", "%s is not between %s and %s", c.MaxAge, MinMaxAge, MaxMaxAge)
 	}
 	if c.Template != "" && c.TemplateFile != "" {
-		bad("templateFile", "template is written too; leave one of them out")
+		bad("templateFile", "template is set too; leave out one of them")
 	}
 	if c.Template != "" {
 		if _, err := text.Parse(c.Template); err != nil {
@@ -182,7 +182,7 @@ func (c Config) fileProblems(v Vendor, bad func(key, format string, args ...any)
 	case v.Mail && c.Mail.Server == "":
 		bad("mail.server", "empty; give host:port of a mail server")
 	case v.Mail && c.URLFile != "":
-		bad("urlFile", "a target of the type %s has none; its server is mail.server", v.Type)
+		bad("urlFile", "a target of the type %s has no address; its server is mail.server", v.Type)
 	case !v.Mail && c.URLFile == "":
 		bad("urlFile", "empty; name a file that holds the webhook address, which is a secret")
 	case !v.Mail && (c.Mail.Server != "" || len(c.Mail.To) > 0):
@@ -197,7 +197,7 @@ func (c Config) thresholdProblems(bad func(key, format string, args ...any)) {
 	for i, e := range c.Events {
 		switch {
 		case e == "exceptions":
-			bad(fmt.Sprintf("events[%d]", i), "exceptions are not built in this version, so that none can expire; leave it out")
+			bad(fmt.Sprintf("events[%d]", i), "this version has no exceptions, so none can expire; leave it out")
 		case !slices.Contains(Events(), e):
 			bad(fmt.Sprintf("events[%d]", i), "got %s, want one of %s", gate.Quoted(string(e), 40), joined(Events()))
 		}
@@ -206,7 +206,7 @@ func (c Config) thresholdProblems(bad func(key, format string, args ...any)) {
 		bad("minSeverity", "got %s, want one of %s", gate.Quoted(string(c.MinSeverity), 40), joined(gate.Severities()))
 	}
 	if len(c.Registries) > maxScope || len(c.Repositories) > maxScope {
-		bad("registries", "more than %d entries in it or in repositories", maxScope)
+		bad("registries", "more than %d entries here or in repositories; leave some out", maxScope)
 	}
 	for i, r := range c.Registries {
 		if r == "" || len(r) > 63 {

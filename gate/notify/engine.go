@@ -43,7 +43,7 @@ func (e *Engine) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		_, err := turn.Do(ctx, "send", 0, e.Send)
 		if err != nil && ctx.Err() == nil {
-			e.Log.Warn("notifications rest, they are taken up again", "error", err)
+			e.Log.Warn("notifications are paused, they continue automatically", "error", err)
 		}
 		e.Metrics.stands(0, 0)
 		select {
@@ -169,7 +169,7 @@ func (r *running) start(ctx context.Context, t *target, print string) {
 		for ctx.Err() == nil {
 			again, err := r.step(ctx, t, run)
 			if err != nil && ctx.Err() == nil {
-				r.Log.Warn("a notification target rests, it is taken up again", "target", t.Name, "error", err)
+				r.Log.Warn("a notification target is paused, it is tried again", "target", t.Name, "error", err)
 				again = false
 			}
 			if !again && sleep(ctx, r.every()) != nil {
@@ -236,7 +236,7 @@ func (r *running) read(ctx context.Context, t *target, run *runner, st state) (_
 	}
 	present, known, err := r.conditions.present(ctx)
 	if err != nil {
-		r.Log.Warn("the conditions that notifications are made of are not known now", "error", err)
+		r.Log.Warn("the conditions for notifications could not be read", "error", err)
 	}
 	now := r.Now()
 	more = p.next != from
@@ -302,7 +302,7 @@ func (r *running) expire(ctx context.Context, t *target, st state) (state, error
 		return st, err
 	}
 	for _, q := range gone {
-		r.gaveUp(ctx, t, q, Answer{}, 0, &Failure{Reason: "it was not delivered within maxAge; the last try: " + q.Reason})
+		r.gaveUp(ctx, t, q, Answer{}, 0, &Failure{Reason: "it was not delivered within maxAge; the last attempt: " + q.Reason})
 	}
 	return st, nil
 }
@@ -326,7 +326,7 @@ func (r *running) gaveUp(ctx context.Context, t *target, q queued, answer Answer
 // note writes the log of deliveries, which decides nothing.
 func (r *running) note(ctx context.Context, d gate.NotificationDelivery, m *Message) {
 	if err := record(context.WithoutCancel(ctx), r.Store, d, m); err != nil {
-		r.Log.Warn("the log of deliveries was not written", "target", d.Target, "error", err)
+		r.Log.Warn("the log of deliveries could not be written", "target", d.Target, "error", err)
 	}
 }
 

@@ -547,7 +547,7 @@ func TestConditions(t *testing.T) {
 		for _, l := range f.chats["a"].taken() {
 			texts = append(texts, l.Text)
 		}
-		if len(texts) != 4 || !strings.Contains(texts[0], "is near") || !strings.Contains(texts[1], "is used up") || !strings.Contains(texts[2], "no longer so") || !strings.Contains(texts[3], "is old") {
+		if len(texts) != 4 || !strings.Contains(texts[0], "is near") || !strings.Contains(texts[1], "is used up") || !strings.Contains(texts[2], "over: the quota") || !strings.Contains(texts[3], "is old") {
 			t.Errorf("got %d messages: %q", len(texts), texts)
 		}
 		if b := f.chats["b"].taken(); len(b) != 1 {

@@ -122,7 +122,7 @@ func worse(a, b Item) int {
 // Title is a line of our own words and numbers; nothing of an image is in it.
 func (m *Message) title() string {
 	if m.Test {
-		return "digestgate: a test of the notification target " + m.Target
+		return "digestgate: test of the notification target " + m.Target
 	}
 	var parts []string
 	add := func(n int, one, many string) {
@@ -141,7 +141,7 @@ func (m *Message) title() string {
 	add(t.Fixed.Total(), "finding fixed", "findings fixed")
 	add(t.Conditions, "warning about the installation", "warnings about the installation")
 	if m.Missed {
-		parts = append(parts, "changes before were missed")
+		parts = append(parts, "earlier changes were missed")
 	}
 	text := "digestgate: " + strings.Join(parts, ", ")
 	switch {

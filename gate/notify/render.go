@@ -163,10 +163,10 @@ func renderWith(ctx context.Context, v Vendor, t *text.Template, m *Message) (st
 		}
 		out, err := t.Run(ctx, d, v.Limit)
 		if err == nil && v.Markup == text.JSON && !json.Valid([]byte(out)) {
-			err = fmt.Errorf("the template made a text that is not JSON: %w", gate.ErrInvalid)
+			err = fmt.Errorf("the output of the template is not JSON: %w", gate.ErrInvalid)
 		}
 		if err == nil && strings.TrimSpace(out) == "" {
-			err = fmt.Errorf("the template made an empty text: %w", gate.ErrInvalid)
+			err = fmt.Errorf("the output of the template is empty: %w", gate.ErrInvalid)
 		}
 		if !errors.Is(err, gate.ErrTooLarge) || len(m.Items) == 0 {
 			return out, err
@@ -182,7 +182,7 @@ func renderWith(ctx context.Context, v Vendor, t *text.Template, m *Message) (st
 func try(ctx context.Context, v Vendor, t *text.Template, now time.Time) error {
 	for _, m := range []*Message{Sample("sample", "https://gate.example.com", now), TestMessage("0", "sample", "", now)} {
 		if _, err := renderWith(ctx, v, t, m); err != nil {
-			return fmt.Errorf("the template was tried with a sample: %w", err)
+			return fmt.Errorf("trying the template with a sample: %w", err)
 		}
 	}
 	return nil

@@ -164,7 +164,7 @@ func (s *Service) Test(ctx context.Context, name string) (gate.NotificationDeliv
 	case err != nil:
 		f, outcome = failureOf(err), Failed
 	case templateFailed != nil:
-		f = &Failure{Reason: "delivered with the shipped template, the target's own failed: " + templateFailed.Error()}
+		f = &Failure{Reason: "delivered with the shipped template, because the template of the target failed: " + templateFailed.Error()}
 	}
 	entry := entryOf(t, m, 1, now, answer, took, outcome, f)
 	return entry, record(ctx, s.Store, entry, nil)
@@ -217,7 +217,7 @@ func (s *Service) Redeliver(ctx context.Context, id string) (gate.NotificationDe
 			continue
 		}
 		if list[i].Message == nil {
-			return gate.NotificationDelivery{}, fmt.Errorf("the message of the delivery %s is not kept any more, or it was a test: %w", gate.Quoted(id, 70), gate.ErrNotFound)
+			return gate.NotificationDelivery{}, fmt.Errorf("the message of the delivery %s is no longer kept, or it was a test: %w", gate.Quoted(id, 70), gate.ErrNotFound)
 		}
 		return s.again(ctx, d.Name, list[i])
 	}
@@ -231,10 +231,10 @@ func (s *Service) again(ctx context.Context, name string, l logged) (gate.Notifi
 		i := slices.IndexFunc(st.Queue, func(q queued) bool { return q.Message.ID == l.ID })
 		switch {
 		case i >= 0:
-			why = "it waits to be delivered already"
+			why = "it already waits to be delivered"
 			return false
 		case len(st.Queue) >= maxQueue:
-			why = fmt.Sprintf("%d messages wait for the target already", maxQueue)
+			why = fmt.Sprintf("%d messages already wait for the target", maxQueue)
 			return false
 		}
 		st.Queue = append(st.Queue, queued{Message: *l.Message, QueuedAt: now})

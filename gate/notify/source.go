@@ -152,7 +152,7 @@ func (st *state) conditionParts(c Config, present []Condition, now time.Time) (p
 	for subject, was := range st.Told {
 		if !stands[subject] {
 			delete(st.Told, subject)
-			add(Over, "no longer so: "+was.Text)
+			add(Over, "over: "+was.Text)
 		}
 	}
 	return parts

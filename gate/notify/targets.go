@@ -83,7 +83,7 @@ func (t *Targets) unseal(st storedTarget) Definition {
 		err = json.Unmarshal(plain, &d.Secrets)
 	}
 	if err != nil {
-		d.Problem = "its secrets were sealed with another key than this process has: set the target again, or give every process the same store.macKeyFile"
+		d.Problem = "its secrets were sealed with a key that this process does not have: set the target again, or give every process the same store.macKeyFile"
 	}
 	return d
 }
@@ -133,7 +133,7 @@ func (t *Targets) Check(ctx context.Context, d Definition) error {
 		return nil
 	}
 	if err := t.Maker.Allow.Host(opened.sender.Address()); err != nil {
-		return fmt.Errorf("its host may not be connected to: %w: %w", err, gate.ErrInvalid)
+		return fmt.Errorf("connecting to its host is not allowed: %w: %w", err, gate.ErrInvalid)
 	}
 	return nil
 }
@@ -144,20 +144,20 @@ func (t *Targets) Check(ctx context.Context, d Definition) error {
 // gate.ErrNotFound; those of the store.
 func (t *Targets) Put(ctx context.Context, d Definition, create bool) error {
 	if t.inFile(d.Name) {
-		return fmt.Errorf("%s is a target of the configuration file, where it has to be changed: %w", gate.Quoted(d.Name, 70), gate.ErrConflict)
+		return fmt.Errorf("%s is a target of the configuration file; change it there: %w", gate.Quoted(d.Name, 70), gate.ErrConflict)
 	}
 	if len(t.Keys) == 0 {
-		return fmt.Errorf("there is no key to seal its secrets with: set store.macKeyFile: %w", gate.ErrInvalid)
+		return fmt.Errorf("there is no key to seal its secrets with; set store.macKeyFile: %w", gate.ErrInvalid)
 	}
 	return t.update(ctx, func(s *stored) error {
 		i := slices.IndexFunc(s.Targets, func(x storedTarget) bool { return x.Config.Name == d.Name })
 		switch {
 		case create && i >= 0:
-			return fmt.Errorf("there is a notification target %s already: %w", gate.Quoted(d.Name, 70), gate.ErrConflict)
+			return fmt.Errorf("the notification target %s already exists; choose another name, or replace it: %w", gate.Quoted(d.Name, 70), gate.ErrConflict)
 		case !create && i < 0:
 			return noTarget(d.Name)
 		case create && len(s.Targets)+len(t.File) >= MaxTargets:
-			return fmt.Errorf("there are %d targets, and no more can be set: remove one: %w", MaxTargets, gate.ErrConflict)
+			return fmt.Errorf("there are already %d targets, the most there can be; remove one: %w", MaxTargets, gate.ErrConflict)
 		}
 		if err := t.Check(ctx, d); err != nil {
 			return err

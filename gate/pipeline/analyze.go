@@ -102,7 +102,7 @@ func (p *Pipeline) foundBefore(ctx context.Context, k gate.Known) *gate.BesideVE
 	}
 	former, err := p.Records.Inventory(ctx, k.Record.Digest)
 	if err != nil {
-		p.Log.Debug("what was found beside an image before is not known", "digest", k.Record.Digest, "error", err)
+		p.Log.Debug("the documents found beside an image before are not known", "digest", k.Record.Digest, "error", err)
 		return nil
 	}
 	return former.Beside

@@ -702,7 +702,7 @@ func TestKept(t *testing.T) {
 		for i := range maxLive {
 			s.start(fmt.Sprint("live-", i), gate.ScanRequest{Kind: gate.ScanMatch, Scope: long})
 		}
-		if _, err := s.tasks.Start(t.Context(), "more", gate.ScanRequest{Kind: gate.ScanMatch}); !errors.Is(err, gate.ErrConflict) || !strings.Contains(err.Error(), "20 scan tasks have not ended, and more are not kept; wait for one, or cancel one") {
+		if _, err := s.tasks.Start(t.Context(), "more", gate.ScanRequest{Kind: gate.ScanMatch}); !errors.Is(err, gate.ErrConflict) || !strings.Contains(err.Error(), "20 scan tasks have not ended, the most there can be; wait for one, or cancel one") {
 			t.Errorf("one more: %v", err)
 		}
 		for i := range 100 { // a schedule each

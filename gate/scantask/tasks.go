@@ -85,7 +85,7 @@ func (t *Tasks) Start(ctx context.Context, id string, r gate.ScanRequest) (start
 			}
 		}
 		if n := k.liveTasks(); n >= maxLive {
-			return gate.RefuseScan(gate.ErrConflict, "%d scan tasks have not ended, and more are not kept; wait for one, or cancel one (\"digestgate scans list\" shows them)", n)
+			return gate.RefuseScan(gate.ErrConflict, "%d scan tasks have not ended, the most there can be; wait for one, or cancel one (\"digestgate scans list\" shows them)", n)
 		}
 		started = gate.ScanTask{ScanRequest: r, ID: id, State: gate.ScanQueued, CreatedAt: now, UpdatedAt: now}
 		k.Tasks = append(k.Tasks, task{ScanTask: started})
@@ -121,7 +121,7 @@ func (t *Tasks) Get(ctx context.Context, id string) (gate.ScanTask, error) {
 }
 
 func noTask(id string) error {
-	return gate.RefuseScan(gate.ErrNotFound, "there is no scan task %s; \"digestgate scans list\" lists them, those that ended long ago are not kept", gate.Quoted(id, 100))
+	return gate.RefuseScan(gate.ErrNotFound, "there is no scan task %s; \"digestgate scans list\" lists them; tasks that ended long ago are not kept", gate.Quoted(id, 100))
 }
 
 // Pause stops a task until it is resumed. gate.ErrNotFound; gate.ErrConflict when it is
@@ -175,7 +175,7 @@ func (t *Tasks) turn(ctx context.Context, id, into string, change func(*task, ti
 	if err != nil {
 		return gate.ScanTask{}, err
 	}
-	t.log.InfoContext(ctx, "scan task changed by a person", "task", id, "state", turned.State, "schedule", turned.Schedule, "seen", turned.Seen(), "total", turned.Total)
+	t.log.InfoContext(ctx, "scan task changed through the API", "task", id, "state", turned.State, "schedule", turned.Schedule, "seen", turned.Seen(), "total", turned.Total)
 	t.wake()
 	return turned, nil
 }

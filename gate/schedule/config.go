@@ -67,7 +67,7 @@ func Default() []Config { return nil }
 func Validate(list []Config, known gate.ScanKnown) error {
 	var problems []error
 	if len(list) > maxSchedules {
-		problems = append(problems, fmt.Errorf("schedules: there are %d, more than %d; one schedule can have several registries and repositories in its scope: %w", len(list), maxSchedules, gate.ErrInvalid))
+		problems = append(problems, fmt.Errorf("schedules: there are %d, more than %d; give one schedule several registries and repositories in its scope: %w", len(list), maxSchedules, gate.ErrInvalid))
 	}
 	seen := map[string]bool{}
 	for i, c := range list {

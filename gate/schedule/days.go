@@ -17,9 +17,9 @@ func (c Config) ticks(zone *time.Location, anchor string) (t ticks, key string, 
 	case c.Cron != "" && c.Every != "":
 		return t, "every", fmt.Errorf("%s and cron %s are both given; leave out one of them", gate.Quoted(c.Every, 20), gate.Quoted(c.Cron, 60))
 	case c.Every == "" && c.At != "":
-		return t, "at", fmt.Errorf("%s is for a schedule with every; in cron the first two fields are the time of day", gate.Quoted(c.At, 20))
+		return t, "at", fmt.Errorf("%s needs every; with cron, the first two fields are the time of day", gate.Quoted(c.At, 20))
 	case c.Every == "" && c.From != "":
-		return t, "from", fmt.Errorf("%s is for a schedule with every, which counts from that day", gate.Quoted(c.From, 20))
+		return t, "from", fmt.Errorf("%s needs every, which counts from that day; leave it out, or give every", gate.Quoted(c.From, 20))
 	case c.Every == "" && c.Cron == "":
 		return t, "cron", errors.New("empty, as is every; give one of them, such as cron \"0 1 * * *\" or every 3d")
 	case c.Every == "":

@@ -154,7 +154,7 @@ func (d *Desk) Add(ctx context.Context, c Config) (Status, error) {
 		return Status{}, err
 	}
 	if d.inFile(c.Name) {
-		return Status{}, gate.RefuseScan(gate.ErrConflict, "schedule %q is in the configuration file; choose another name, or change it there", c.Name)
+		return Status{}, gate.RefuseScan(gate.ErrConflict, "schedule %q is in the configuration file; choose another name, or change that schedule in the file", c.Name)
 	}
 	now, err := d.Store.Now(ctx)
 	if err != nil {
@@ -170,9 +170,9 @@ func (d *Desk) Add(ctx context.Context, c Config) (Status, error) {
 	err = changeMade(ctx, d.Store, func(m *made) error {
 		switch {
 		case m.index(c.Name) >= 0:
-			return gate.RefuseScan(gate.ErrConflict, "schedule %q exists; choose another name, or remove it with \"digestgate schedules remove %s\" first", c.Name, c.Name)
+			return gate.RefuseScan(gate.ErrConflict, "schedule %q already exists; choose another name, or remove it first with \"digestgate schedules remove %s\"", c.Name, c.Name)
 		case len(m.Schedules) >= maxSchedules:
-			return gate.RefuseScan(gate.ErrConflict, "there are %d schedules already; remove one, or let one have several registries and repositories in its scope", maxSchedules)
+			return gate.RefuseScan(gate.ErrConflict, "there are already %d schedules; remove one, or give one schedule several registries and repositories in its scope", maxSchedules)
 		}
 		m.Schedules = append(m.Schedules, madeConfig{Config: c, CreatedAt: now.UTC(), Since: now.UTC()})
 		return nil
@@ -193,7 +193,7 @@ func (d *Desk) Remove(ctx context.Context, name string) error {
 	}
 	d.Log.InfoContext(ctx, "schedule removed", "schedule", name)
 	if _, err := d.onRun(ctx, name, d.Tasks.Cancel); err != nil && !errors.Is(err, gate.ErrConflict) && !errors.Is(err, gate.ErrNotFound) {
-		return fmt.Errorf("schedule %q is removed, its run is not cancelled: %w", name, err)
+		return fmt.Errorf("schedule %q is removed, but its run is not cancelled: %w", name, err)
 	}
 	return nil
 }
@@ -225,7 +225,7 @@ func (d *Desk) change(ctx context.Context, name string, change func(m *made, i i
 		i := m.index(name)
 		switch {
 		case i < 0 && d.inFile(name):
-			return gate.RefuseScan(gate.ErrConflict, "schedule %q is in the configuration file, which is the place to change it (enabled: false switches it off)", name)
+			return gate.RefuseScan(gate.ErrConflict, "schedule %q is in the configuration file; change it there (enabled: false switches it off)", name)
 		case i < 0:
 			return gate.RefuseScan(gate.ErrNotFound, "there is no schedule %s; \"digestgate schedules list\" lists them", gate.Quoted(name, 80))
 		}
@@ -251,7 +251,7 @@ func (d *Desk) RunNow(ctx context.Context, name string) (gate.ScanTask, error) {
 	}
 	task, err := d.Tasks.Start(ctx, name+"-now-"+strings.ToLower(rand.Text()[:10]), s.Request(time.Time{}))
 	if errors.Is(err, gate.ErrConflict) && task.ID != "" {
-		return task, gate.RefuseScan(gate.ErrConflict, "schedule %q runs already, as task %s; wait for it, or cancel it with \"digestgate schedules cancel %s\"", name, task.ID, name)
+		return task, gate.RefuseScan(gate.ErrConflict, "schedule %q is already running, as scan task %s; wait for it, or cancel it with \"digestgate schedules cancel %s\"", name, task.ID, name)
 	}
 	if err == nil {
 		d.Log.InfoContext(ctx, "run of a schedule requested", "schedule", name, "task", task.ID)
@@ -260,7 +260,7 @@ func (d *Desk) RunNow(ctx context.Context, name string) (gate.ScanTask, error) {
 }
 
 // Pause stops the run of a schedule until it is resumed. gate.ErrNotFound: there is no
-// such schedule; gate.ErrConflict: it has no run that has not ended, or its state does not
+// such schedule; gate.ErrConflict: it has no run under way, or its state does not
 // allow it; those of the store.
 func (d *Desk) Pause(ctx context.Context, name string) (gate.ScanTask, error) {
 	return d.onRun(ctx, name, d.Tasks.Pause)
@@ -289,5 +289,5 @@ func (d *Desk) onRun(ctx context.Context, name string, do func(context.Context, 
 	if _, err := d.Get(ctx, name); err != nil {
 		return gate.ScanTask{}, err
 	}
-	return gate.ScanTask{}, gate.RefuseScan(gate.ErrConflict, "schedule %q has no run that has not ended; \"digestgate schedules run %s\" starts one, \"digestgate schedules disable %s\" keeps the next ones from starting", name, name, name)
+	return gate.ScanTask{}, gate.RefuseScan(gate.ErrConflict, "schedule %q has no run under way; \"digestgate schedules run %s\" starts one, \"digestgate schedules disable %s\" stops the next ones", name, name, name)
 }

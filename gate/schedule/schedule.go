@@ -182,7 +182,7 @@ func (s *Scheduler) deal(ctx context.Context, e entry, st state, due, now time.T
 	case outcomeBegun:
 		s.o.Log.Info("schedule runs", "schedule", e.Name, "tick", due, "late", now.Sub(due).Round(time.Second), "task", next.Task, "rescan", e.Kind)
 	case outcomeJoined:
-		s.o.Log.Warn("the run of a schedule before has not ended, it stands for this tick too", "schedule", e.Name, "tick", due, "task", next.Task)
+		s.o.Log.Warn("the previous run of a schedule has not ended, it stands for this tick too", "schedule", e.Name, "tick", due, "task", next.Task)
 	case outcomeOff:
 		s.o.Log.Debug("schedule is not enabled, its tick is left out", "schedule", e.Name, "tick", due)
 	}

@@ -396,12 +396,12 @@ func TestDesk(t *testing.T) {
 			text  string
 		}{
 			"of_the_file":     {second(d.Add(ctx, hourly())), gate.ErrConflict, `schedule "hourly" is in the configuration file; choose another name`},
-			"twice":           {second(d.Add(ctx, made)), gate.ErrConflict, `schedule "made" exists; choose another name, or remove it`},
+			"twice":           {second(d.Add(ctx, made)), gate.ErrConflict, `schedule "made" already exists; choose another name, or remove it`},
 			"invalid":         {second(d.Add(ctx, Config{Name: "x", Cron: "61 * * * *", Kind: gate.ScanMatch, Enabled: true})), gate.ErrInvalid, "cron: "},
-			"remove_file":     {d.Remove(ctx, "hourly"), gate.ErrConflict, "which is the place to change it"},
+			"remove_file":     {d.Remove(ctx, "hourly"), gate.ErrConflict, "change it there"},
 			"disable_file":    {second(d.Enable(ctx, "hourly", false)), gate.ErrConflict, "enabled: false"},
 			"remove_unknown":  {d.Remove(ctx, "other"), gate.ErrNotFound, `there is no schedule "other"; "digestgate schedules list" lists them`},
-			"pause_nothing":   {second(d.Pause(ctx, "made")), gate.ErrConflict, `schedule "made" has no run that has not ended`},
+			"pause_nothing":   {second(d.Pause(ctx, "made")), gate.ErrConflict, `schedule "made" has no run under way`},
 			"run_of_unknown":  {second(d.RunNow(ctx, "other")), gate.ErrNotFound, "there is no schedule"},
 			"pause_of_nobody": {second(d.Pause(ctx, "other")), gate.ErrNotFound, "there is no schedule"},
 		} {
@@ -413,7 +413,7 @@ func TestDesk(t *testing.T) {
 		if err != nil || task.Schedule != "made" || !task.Tick.IsZero() || task.Window != "04:00-05:00" {
 			t.Fatalf("RunNow: got %+v, %v", task, err)
 		}
-		if _, err := d.RunNow(ctx, "made"); !errors.Is(err, gate.ErrConflict) || !strings.Contains(err.Error(), "runs already, as task "+task.ID) {
+		if _, err := d.RunNow(ctx, "made"); !errors.Is(err, gate.ErrConflict) || !strings.Contains(err.Error(), "is already running, as scan task "+task.ID) {
 			t.Errorf("RunNow twice: %v", err)
 		}
 		for _, step := range []struct {

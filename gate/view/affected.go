@@ -34,7 +34,7 @@ type VulnerabilityQuery struct {
 // VulnerabilityDetail is a vulnerability with the images that it affects.
 type VulnerabilityDetail struct {
 	ID      string          `json:"id"`
-	Aliases []string        `json:"aliases" doc:"other ids that the findings of this page have for it; images are found by each"`
+	Aliases []string        `json:"aliases" doc:"other ids of the vulnerability in the findings of this page; each of them finds images"`
 	Images  []AffectedImage `json:"images"`
 	Next    string          `json:"next" doc:"cursor of the next page, empty at the end; a page may have fewer images than its limit, or none"`
 }
@@ -48,7 +48,7 @@ type AffectedImage struct {
 
 // AffectedPackage is a package in which a vulnerability was found.
 type AffectedPackage struct {
-	ID               string        `json:"id" doc:"of the vulnerability, as the advisory has it"`
+	ID               string        `json:"id" doc:"id of the vulnerability in the advisory"`
 	Name             string        `json:"name"`
 	InstalledVersion string        `json:"installedVersion"`
 	FixedVersion     string        `json:"fixedVersion" doc:"empty when no fix is known"`

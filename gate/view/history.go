@@ -19,7 +19,7 @@ type History struct {
 	Digest    gate.Digest      `json:"digest"`
 	Platforms []PlatformDetail `json:"platforms" doc:"the images of an index, each of which has a history of its own; an index has none"`
 	Entries   []HistoryEntry   `json:"entries"`
-	Next      int64            `json:"next" doc:"number for before of the next page, 0 at the end"`
+	Next      int64            `json:"next" doc:"value of before for the next page, 0 at the end"`
 }
 
 // HistoryEntry is one change.
@@ -27,17 +27,17 @@ type HistoryEntry struct {
 	Number       int64           `json:"number" doc:"orders the entries of a digest; there are gaps"`
 	At           time.Time       `json:"at"`
 	Trigger      gate.Event      `json:"trigger" doc:"push, admission, rescan or check; empty where it is not known"`
-	Generation   int64           `json:"generation" doc:"of the advisory data that the findings are of, 0 before there were any"`
+	Generation   int64           `json:"generation" doc:"generation of the advisory data of the findings, 0 before there was data"`
 	Findings     *FindingsChange `json:"findings" doc:"null: no finding changed"`
 	Verdicts     []VerdictChange `json:"verdicts"`
-	MoreVerdicts int             `json:"moreVerdicts" doc:"others that changed and are not listed"`
+	MoreVerdicts int             `json:"moreVerdicts" doc:"number of other verdicts that changed and are not listed"`
 }
 
 // FindingsChange compares findings with those before. Counts are of all, listed or not.
 type FindingsChange struct {
-	First            bool            `json:"first" doc:"there were none before; all are new and none is listed"`
-	Lost             bool            `json:"lost" doc:"those before could not be read, so that nothing was compared"`
-	Incomplete       bool            `json:"incomplete" doc:"what is fixed could not be told"`
+	First            bool            `json:"first" doc:"the first findings of the image: all are new and none is listed"`
+	Lost             bool            `json:"lost" doc:"the earlier findings could not be read, so nothing was compared"`
+	Incomplete       bool            `json:"incomplete" doc:"fixed findings could not be determined"`
 	Analysed         bool            `json:"analysed" doc:"the image was analysed again in between"`
 	GenerationBefore int64           `json:"generationBefore"`
 	Advisories       gate.Digest     `json:"advisories" doc:"content of the advisory data"`
@@ -48,7 +48,7 @@ type FindingsChange struct {
 	Fixed            ChangedFindings `json:"fixed"`
 	Severity         []Regraded      `json:"severity"`
 	MoreSeverity     int             `json:"moreSeverity"`
-	Unseen           gate.Counts     `json:"unseen" doc:"were there before and are missing, although they may still apply"`
+	Unseen           gate.Counts     `json:"unseen" doc:"earlier findings that are no longer seen, but may still apply"`
 }
 
 // ChangedFindings are findings that came or went, the worst first.
@@ -79,7 +79,7 @@ type Regraded struct {
 type VerdictChange struct {
 	Registry   string     `json:"registry"`
 	Repository string     `json:"repository"`
-	Before     VerdictRef `json:"before" doc:"without a decision: none stood before"`
+	Before     VerdictRef `json:"before" doc:"without a decision when there was no verdict before"`
 	After      VerdictRef `json:"after"`
 }
 
@@ -87,7 +87,7 @@ type VerdictChange struct {
 type VerdictRef struct {
 	Decision gate.Outcome `json:"decision"`
 	Code     gate.Code    `json:"code"`
-	Rules    []string     `json:"rules" doc:"that deny or warn"`
+	Rules    []string     `json:"rules" doc:"the rules that deny or warn"`
 }
 
 // History is the history of a digest. Errors: ErrDigestInvalid, ErrNotFound for a digest of

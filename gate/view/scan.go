@@ -14,9 +14,9 @@ type ScanScope struct {
 	RegistryTypes []string `json:"registryTypes"`
 	Repositories  []string `json:"repositories"`
 	Tags          []string `json:"tags"`
-	PushedWithin  string   `json:"pushedWithin" doc:"such as 360h0m0s, empty for any time"`
-	Running       bool     `json:"running" doc:"admission was asked for it lately"`
-	Verdict       string   `json:"verdict" doc:"allow, warn, deny, none; empty for any"`
+	PushedWithin  string   `json:"pushedWithin" doc:"first seen at a location within this time, such as 360h0m0s; empty for any time"`
+	Running       bool     `json:"running" doc:"only images that admission was asked for lately"`
+	Verdict       string   `json:"verdict" doc:"standing verdict: allow, warn, deny, none; empty for any"`
 	Recommended   bool     `json:"recommended" doc:"running, pushed in the last 7 days, or never scanned"`
 }
 
@@ -34,27 +34,27 @@ func ofScope(s gate.ScanScope) ScanScope {
 // ScanTask is a scan of many images.
 type ScanTask struct {
 	ID          string         `json:"id"`
-	State       gate.ScanState `json:"state" enum:"queued,running,waiting,paused,done,cancelled,failed" doc:"waiting: for its window, or to be tried again"`
+	State       gate.ScanState `json:"state" enum:"queued,running,waiting,paused,done,cancelled,failed" doc:"waiting: for its window, or for the next attempt"`
 	Kind        gate.ScanKind  `json:"kind" enum:"match,content"`
-	Force       bool           `json:"force" doc:"images that the present analysers have seen are analysed too"`
+	Force       bool           `json:"force" doc:"images that the present analysers have seen are analysed again too"`
 	Scope       ScanScope      `json:"scope"`
 	Risks       []gate.Risk    `json:"risks" doc:"empty for all"`
-	Rate        int            `json:"rate" doc:"images begun in an hour; 0: no limit"`
+	Rate        int            `json:"rate" doc:"most images begun in an hour; 0: no limit"`
 	Concurrency int            `json:"concurrency" doc:"images at a time; 0: digestgate decides"`
-	Window      string         `json:"window" doc:"when images are begun, in timeZone; empty: at any time"`
+	Window      string         `json:"window" doc:"time of the day, in timeZone, in which images are begun; empty: any time"`
 	TimeZone    string         `json:"timeZone"`
-	Schedule    string         `json:"schedule" doc:"whose run it is; empty for none"`
-	Tick        *time.Time     `json:"tick" doc:"when the schedule was to run; null for a run that a person started"`
+	Schedule    string         `json:"schedule" doc:"the schedule whose run it is; empty when it is not a run"`
+	Tick        *time.Time     `json:"tick" doc:"when the run was due; null for a run that was started through the API"`
 	CreatedAt   time.Time      `json:"createdAt"`
 	StartedAt   *time.Time     `json:"startedAt"`
 	UpdatedAt   time.Time      `json:"updatedAt"`
 	FinishedAt  *time.Time     `json:"finishedAt"`
 	Total       *int           `json:"total" doc:"images of the scope; null until they are counted"`
 	Done        int            `json:"done" doc:"images that were matched or analysed"`
-	Analyzed    int            `json:"analyzed" doc:"of them, those that were analysed since the task began"`
+	Analyzed    int            `json:"analyzed" doc:"those of done that were analysed since the task began"`
 	Failed      int            `json:"failed"`
-	Skipped     int            `json:"skipped" doc:"images with nothing to do: without an inventory to match, waiting for quota, or cancelled by a person"`
-	ExpectedEnd *time.Time     `json:"expectedEnd" doc:"when it ends if it continues like this; null while that is not known"`
+	Skipped     int            `json:"skipped" doc:"images that needed no work: no inventory to match, waiting for quota, or a first scan that was cancelled"`
+	ExpectedEnd *time.Time     `json:"expectedEnd" doc:"when it ends at the present pace; null while that is not known"`
 	Error       string         `json:"error" doc:"why it waits or has failed"`
 	RetryAt     *time.Time     `json:"retryAt" doc:"when it is tried again"`
 }
@@ -89,19 +89,19 @@ type Schedule struct {
 	Cron        string        `json:"cron" doc:"empty with every"`
 	Every       string        `json:"every" doc:"a number of days, such as 3d; empty with cron"`
 	At          string        `json:"at" doc:"time of day with every; empty: 00:00"`
-	From        string        `json:"from" doc:"day that every is counted from; empty: the first on which it was due"`
+	From        string        `json:"from" doc:"day from which every counts; empty: the first day on which the schedule was due"`
 	TimeZone    string        `json:"timeZone"`
 	Window      string        `json:"window"`
 	Scope       ScanScope     `json:"scope"`
 	Kind        gate.ScanKind `json:"kind" enum:"match,content"`
 	Risks       []gate.Risk   `json:"risks" doc:"empty for all"`
-	Rate        int           `json:"rate" doc:"images begun in an hour; 0: no limit"`
+	Rate        int           `json:"rate" doc:"most images begun in an hour; 0: no limit"`
 	Concurrency int           `json:"concurrency" doc:"images at a time; 0: digestgate decides"`
-	CreatedAt   *time.Time    `json:"createdAt" doc:"through the API; null for one of the file"`
+	CreatedAt   *time.Time    `json:"createdAt" doc:"when it was added through the API; null for a schedule of the file"`
 	Problem     string        `json:"problem" doc:"why it is not followed; empty when it is"`
 	Next        []time.Time   `json:"next" doc:"the next five times at which a run begins; empty while it is not enabled"`
 	LastTick    *time.Time    `json:"lastTick" doc:"the last time at which it was due"`
-	LastResult  string        `json:"lastResult" doc:"begun; joined: the run before had not ended and stands for it; off: it was not enabled; empty: it was never due"`
+	LastResult  string        `json:"lastResult" doc:"of lastTick: begun; joined: the previous run had not ended and stands for it; off: it was not enabled; empty: it was never due"`
 	Run         *ScanTask     `json:"run" doc:"the run that has not ended; null for none"`
 	LastRun     *ScanTask     `json:"lastRun" doc:"the run that ended last; null for none"`
 }

@@ -57,7 +57,7 @@ func (h bundleHead) check() error {
 	case !h.Content.Valid() || h.Bytes <= 0 || h.Bytes > maxDatabaseBytes:
 		return fmt.Errorf("%s names no content, or %d bytes: %w", bundleFile, h.Bytes, gate.ErrInvalid)
 	case (h.Format == javaFormat) != (h.Java != nil), h.Java != nil && (!h.Java.Digest.Valid() || h.Java.Bytes <= 0 || h.Java.Bytes > maxJavaBytes):
-		return fmt.Errorf("%s does not say what index of Java archives it holds: %w", bundleFile, gate.ErrInvalid)
+		return fmt.Errorf("%s does not describe the index of Java archives that it has: %w", bundleFile, gate.ErrInvalid)
 	}
 	return nil
 }

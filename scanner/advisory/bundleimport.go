@@ -72,7 +72,7 @@ func (i Imported) take(ctx context.Context, r io.Reader, dir, java string) (*Dat
 		return nil, err
 	}
 	if !sameIndex(db.Manifest.Java, head.Java) {
-		return nil, fmt.Errorf("the bundle holds another index of Java archives than its %s names: %w", manifestFile, gate.ErrInvalid)
+		return nil, fmt.Errorf("the bundle has another index of Java archives than its %s names: %w", manifestFile, gate.ErrInvalid)
 	}
 	if head.Java == nil || java == "" {
 		return db, nil
@@ -138,7 +138,7 @@ func (i Imported) unpack(ctx context.Context, r io.Reader, dir, java string) (he
 	}
 	if head.Java == nil || java != "" { // else the rest is not wanted
 		if _, err := archive.Next(); !errors.Is(err, io.EOF) {
-			return head, fmt.Errorf("it holds more than the files of a generation: %w", gate.ErrInvalid)
+			return head, fmt.Errorf("it has other files than those of a generation: %w", gate.ErrInvalid)
 		}
 	}
 	return head, head.sameFiles(paths)
@@ -172,7 +172,7 @@ func next(archive *tar.Reader, name string, most int64) error {
 	case err != nil:
 		return fmt.Errorf("%s is missing: %w: %w", name, err, gate.ErrInvalid)
 	case h.Name != name || h.Typeflag != tar.TypeReg:
-		return fmt.Errorf("it holds %s where %s belongs: %w", gate.Quoted(h.Name, 100), name, gate.ErrInvalid)
+		return fmt.Errorf("it has %s where %s is expected: %w", gate.Quoted(h.Name, 100), name, gate.ErrInvalid)
 	case h.Size > most:
 		return fmt.Errorf("%s has %s, more than %s: %w", name, gate.ByteSize(h.Size), gate.ByteSize(most), gate.ErrTooLarge)
 	}

@@ -43,8 +43,8 @@ func (f *vendorFile) foreign(t release.Target, s *format.Statement, e *format.En
 func (s suffixes) refusal() error {
 	more := ""
 	if s.contradict > 1 {
-		more = fmt.Sprintf(", as do %d more", s.contradict-1)
+		more = fmt.Sprintf(" (and %d more like it)", s.contradict-1)
 	}
-	return fmt.Errorf("%s%s; %d agree: write the distribution and the release that the file is of into %s, or into distribution and release of the source: %w",
+	return fmt.Errorf("%s%s; %d agree; write the distribution and the release of the file in %s, or in distribution and release of the source: %w",
 		s.first, more, s.agree, feedFile, gate.ErrInvalid)
 }

@@ -165,7 +165,7 @@ func TestIndexGetsOld(t *testing.T) {
 	}
 	p.clock.move(49 * time.Hour)
 	stale, note := seen()
-	if !stale || !strings.Contains(note, "older than advisories.java.maxAge (72h0m0s): archives that were published since are not named and stay gaps") {
+	if !stale || !strings.Contains(note, "older than advisories.java.maxAge (72h0m0s): archives that were published later stay gaps") {
 		t.Errorf("of three days: stale %v, %q", stale, note)
 	}
 	if f := n.m.Status().Freshness; f != advisory.Fresh {

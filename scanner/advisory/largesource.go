@@ -98,7 +98,7 @@ func (c *collection) readWhole(name string, r io.Reader) error {
 		return err
 	}
 	if len(data) > maxWholeBytes {
-		return fmt.Errorf("it has more than %s, the most for a file of its format: write it as several files: %w", gate.ByteSize(maxWholeBytes), gate.ErrTooLarge)
+		return fmt.Errorf("it has more than %s, the most for a file of its format; split it into several files: %w", gate.ByteSize(maxWholeBytes), gate.ErrTooLarge)
 	}
 	return c.parse(name, document{data: data})
 }

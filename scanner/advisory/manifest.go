@@ -261,7 +261,7 @@ func (d *Database) adopt(dir string) {
 
 // saidBySource is the reason of a bucket whose source says itself that it is older than the
 // rest.
-const saidBySource = "so old its source says that it is"
+const saidBySource = "its source says that it is this old"
 
 // adoptAges takes over the times of buckets that the manifest in dir states, if it is of its
 // files: a source that was composed itself, or holds rows, must not look newer than it is.

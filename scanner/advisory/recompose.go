@@ -29,7 +29,7 @@ func (r *Refresher) recompose(ctx context.Context, active agree.Activation) erro
 	}
 	defer discard()
 	if db.join(m.Java); db.Content != active.Content {
-		return fmt.Errorf("its sources make %s here and not %s: this process may be of another version: %w", db.Content.Short(), active.Content.Short(), gate.ErrIntegrity)
+		return fmt.Errorf("its sources make %s here and not %s; this process may have another version: %w", db.Content.Short(), active.Content.Short(), gate.ErrIntegrity)
 	}
 	_, err = r.Manager.copies.keep(ctx, db)
 	return err

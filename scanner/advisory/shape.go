@@ -60,14 +60,14 @@ type Changed struct {
 // shapeChange says how the form of a database differs from that of the one before: then
 // every image of a release or a language may have to be matched again. "" when it does not.
 func shapeChange(former, now *Database) string {
-	var added, gone, moved, other []string
+	var added, gone, moved, counted, other []string
 	before := map[string]BucketCount{}
 	for _, b := range former.Summary.Buckets {
 		before[b.Name] = b
 	}
 	for _, b := range now.Summary.Buckets {
 		if was := before[b.Name]; was.Advisories >= manyRows && 100*max(b.Advisories-was.Advisories, was.Advisories-b.Advisories) > movedRows*was.Advisories {
-			other = append(other, fmt.Sprintf("%s has %d, had %d", b.Name, b.Advisories, was.Advisories))
+			counted = append(counted, fmt.Sprintf("%s (%d, now %d)", b.Name, was.Advisories, b.Advisories))
 		}
 	}
 	for name, is := range now.Summary.shapes {
@@ -94,7 +94,7 @@ func shapeChange(former, now *Database) string {
 		one, many string
 	}{
 		{added, "is new", "are new"}, {gone, "has gone", "have gone"}, {moved, "comes from another source", "come from another source"},
-		{other, "in its rows", "in their rows"},
+		{counted, "has another number of rows", "have other numbers of rows"}, {other, "in its rows", "in their rows"},
 	} {
 		if text := few(c.names); len(c.names) == 1 {
 			changes = append(changes, text+" "+c.one)

@@ -111,7 +111,7 @@ func (m *Manager) notes(s Status, now time.Time) (notes []string) {
 		notes = append(notes, fmt.Sprintf("no newer index of Java archives could be had, tried %d times: %s; the next try is at %s", j.Failures, j.Problem, j.NextAt.UTC().Format(time.RFC3339)))
 	}
 	if j := s.Java; j != nil && j.Stale {
-		notes = append(notes, fmt.Sprintf("the index of Java archives is of %s, older than advisories.java.maxAge (%s): archives that were published since are not named and stay gaps; bring a newer index to advisories.java.path, or name a repository in advisories.java.repositories",
+		notes = append(notes, fmt.Sprintf("the index of Java archives is of %s, older than advisories.java.maxAge (%s): archives that were published later stay gaps; bring a newer index to advisories.java.path, or name a repository in advisories.java.repositories",
 			j.UpdatedAt.Format(time.RFC3339), m.config.Java.MaxAge))
 	}
 	for _, h := range s.Held {

@@ -180,7 +180,7 @@ func TestBuild_feed(t *testing.T) {
 		"above":          {fstest.MapFS{"feed.yaml": file("distribution: uos\nrelease: 20-1060e"), "a/b/updateinfo.xml": file(ending("uel20"))}, "UnionTech OS 20-1060e"},
 		"alma":           {fstest.MapFS{"feed.yaml": file("distribution: almalinux\nrelease: '9'"), "updateinfo.xml": file(ending("el9_4"))}, "alma 9"},
 		"no_suffix":      {fstest.MapFS{"feed.yaml": file("distribution: euleros\nrelease: 2.0 (SP9)"), "updateinfo.xml": file(ending("1"))}, "EulerOS 2.0-SP9"},
-		"other_family":   {fstest.MapFS{"feed.yaml": file("distribution: kylin\nrelease: V10 (Lance)"), "updateinfo.xml": file(hce)}, `feed.yaml says Kylin V10-SP3, but "7.79.1-24.hce2" of curl line 1 ends in hce2, which is Huawei Cloud EulerOS, as do 1 more; 0 agree: write the distribution`},
+		"other_family":   {fstest.MapFS{"feed.yaml": file("distribution: kylin\nrelease: V10 (Lance)"), "updateinfo.xml": file(hce)}, `feed.yaml says Kylin V10-SP3, but "7.79.1-24.hce2" of curl line 1 ends in hce2, which is Huawei Cloud EulerOS (and 1 more like it); 0 agree; write the distribution`},
 		"other_release":  {fstest.MapFS{"feed.yaml": file("distribution: hce\nrelease: '1.1'"), "updateinfo.xml": file(hce)}, `feed.yaml says HCE 1.1, but "7.79.1-24.hce2" of curl line 1 ends in hce2, which is HCE`},
 		"other_pack":     {fstest.MapFS{"feed.yaml": file("distribution: openeuler\nrelease: 22.03-LTS-SP1"), "updateinfo.xml": file(ending("oe2203sp3"))}, `ends in oe2203, which is openEuler 22.03-LTS-SP3`},
 		"other_major":    {fstest.MapFS{"feed.yaml": file("distribution: almalinux\nrelease: '9'"), "updateinfo.xml": file(ending("el8_10"))}, `ends in el8, which is not release 9`},

@@ -268,9 +268,9 @@ func TestPostAnswers(t *testing.T) {
 		"too_often_dingtalk":  {"dingtalk", 200, `{"errcode":130101}`, "", false, 10 * time.Minute, "code 130101"},
 		"too_often_wecom":     {"wecom", 200, `{"errcode":45009}`, "", false, time.Minute, "code 45009"},
 		"too_often_feishu":    {"feishu", 200, `{"code":9499}`, "", false, time.Minute, "code 9499"},
-		"content_wecom":       {"wecom", 200, `{"errcode":40058}`, "", true, 0, "does not take this message"},
-		"no_code":             {"dingtalk wecom feishu", 200, inside, "", false, 0, "not as this kind of target does"},
-		"empty":               {"dingtalk wecom feishu", 200, "", "", false, 0, "not as this kind of target does"},
+		"content_wecom":       {"wecom", 200, `{"errcode":40058}`, "", true, 0, "refuses this message"},
+		"no_code":             {"dingtalk wecom feishu", 200, inside, "", false, 0, "not like a target of this type"},
+		"empty":               {"dingtalk wecom feishu", 200, "", "", false, 0, "not like a target of this type"},
 		"accepted":            {"webhook cloudevents teams", 202, "", "", false, 0, ""},
 		"no_content":          {"webhook slack", 204, "", "", false, 0, ""},
 		"bad_request":         {"webhook cloudevents slack teams dingtalk wecom feishu", 400, inside, "", true, 0, "status 400"},
@@ -326,7 +326,7 @@ func TestPostSecrets(t *testing.T) {
 		"same_host": {func(r *receiver, _ *notify.Access) {
 			r.status, r.header = 308, http.Header{"Location": {"/t0p-s3cret"}}
 		}, "a redirect"},
-		"refused":     {func(_ *receiver, a *notify.Access) { a.URL = closed.URL + "/t0p-s3cret" }, "could not be connected to"},
+		"refused":     {func(_ *receiver, a *notify.Access) { a.URL = closed.URL + "/t0p-s3cret" }, "the connection to it failed"},
 		"not_trusted": {func(_ *receiver, a *notify.Access) { a.TLS = nil }, "not trusted"},
 		"no_host":     {func(_ *receiver, a *notify.Access) { a.URL = "https://t0p.invalid/t0p-s3cret" }, "not found"},
 		"at_run_time": {func(_ *receiver, a *notify.Access) { a.Allow = new(outbound.Allow) }, "refusing to connect"},

@@ -28,7 +28,7 @@ func (a *App) openNotify() error {
 	}
 	keys, err := a.notifyKeys()
 	if err != nil {
-		a.Log.Warn("the key that secrets of notification targets are sealed with cannot be used, only targets of the configuration file work", "error", err)
+		a.Log.Warn("the key that seals the secrets of notification targets cannot be used, only targets of the configuration file work", "error", err)
 	}
 	a.targets = &notify.Targets{
 		Maker: notify.Maker{Vendors: Notifiers(), Allow: allow, Link: a.Config.HTTP.ExternalURL, Now: time.Now},
@@ -133,9 +133,9 @@ func (a *App) conditions(ctx context.Context) (list []notify.Condition, err erro
 
 func quotaCondition(q quota.State) []notify.Condition {
 	c := notify.Condition{Event: notify.EventQuota, Subject: "quota"}
-	resets := "it never begins again"
+	resets := "it does not renew"
 	if !q.ResetsAt.IsZero() {
-		resets = "it begins again at " + gate.Clock(q.ResetsAt, time.Now())
+		resets = "it renews at " + gate.Clock(q.ResetsAt, time.Now())
 	}
 	switch {
 	case q.Limit <= 0 || float64(q.Used) < nearEnd*float64(q.Limit):
@@ -145,7 +145,7 @@ func quotaCondition(q quota.State) []notify.Condition {
 		c.Text = fmt.Sprintf("the scan quota is used up: %d of %d digests, %d images wait; %s", q.Used, q.Limit, q.Waiting, resets)
 	default:
 		c.Level = "near its end " + q.Key
-		c.Text = fmt.Sprintf("the scan quota is near its end: %d of %d digests are used; %s", q.Used, q.Limit, resets)
+		c.Text = fmt.Sprintf("the scan quota is nearly used up: %d of %d digests; %s", q.Used, q.Limit, resets)
 	}
 	return []notify.Condition{c}
 }

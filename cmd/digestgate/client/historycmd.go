@@ -29,17 +29,17 @@ func newHistoryCommand(o *app.Options) *cobra.Command {
 	var since time.Duration
 	cmd := &cobra.Command{
 		Use:   "history IMAGE",
-		Short: "Show what changed on an image, and when",
-		Long: `Show what changed on an image, the newest change first: vulnerabilities found and
-fixed, severities and verdicts, with what led to it and the advisory data. IMAGE is a
-reference, a digest or the beginning of one; an index shows each of its platforms.`,
+		Short: "Show the changes of an image, with their times",
+		Long: `Show the changes of an image, the newest first: vulnerabilities found and fixed,
+severities and verdicts, each with its trigger and the generation of the advisory data.
+IMAGE is a reference, a digest or the beginning of one; for an index each platform is shown.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 {
 				return fmt.Errorf("--limit %d: want 1 or more", limit)
 			}
 			if since < 0 {
-				return fmt.Errorf("--since %s: want how long ago, such as 720h", since)
+				return fmt.Errorf("--since %s: want a positive duration, such as 720h", since)
 			}
 			c, err := forFormat(o, &flags, format)
 			if err != nil {
@@ -57,8 +57,8 @@ reference, a digest or the beginning of one; an index shows each of its platform
 	}
 	flags.add(cmd)
 	addFormat(cmd, &format)
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many changes of each platform are listed")
-	cmd.Flags().DurationVar(&since, "since", 0, "only changes of this long ago or less, such as 720h")
+	cmd.Flags().IntVar(&limit, "limit", 50, "most changes listed for each platform")
+	cmd.Flags().DurationVar(&since, "since", 0, "only changes within this time, such as 720h for 30 days")
 	return cmd
 }
 
@@ -124,7 +124,7 @@ func printHistories(w io.Writer, list []platformHistory) error {
 			fmt.Fprintf(w, "%s %s\n", show.Cell(h.Platform, 60), h.Digest)
 		}
 		if len(h.Entries) == 0 {
-			fmt.Fprintln(w, "nothing has changed, as far as the history reaches back")
+			fmt.Fprintln(w, "no changes in the history that is kept")
 			continue
 		}
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -182,7 +182,7 @@ func findingLines(f *view.FindingsChange) (lines []string) {
 	case f.First:
 		lines = append(lines, fmt.Sprintf("first findings: %s", countsText(f.Counts)))
 	case f.Lost:
-		lines = append(lines, fmt.Sprintf("the findings before could not be read; now %s", countsText(f.Counts)))
+		lines = append(lines, fmt.Sprintf("the earlier findings could not be read; now %s", countsText(f.Counts)))
 	}
 	if f.Unassessable != "" {
 		lines = append(lines, show.Cell("cannot be judged: "+f.Unassessable, 200))
@@ -208,7 +208,7 @@ func findingLines(f *view.FindingsChange) (lines []string) {
 		lines = append(lines, fmt.Sprintf("and %s", show.Count(f.MoreSeverity, "other severity")))
 	}
 	if n := f.Unseen.Total(); n > 0 {
-		lines = append(lines, fmt.Sprintf("%d of before are not seen any more, and may still apply", n))
+		lines = append(lines, fmt.Sprintf("%d earlier findings are no longer seen, but may still apply", n))
 	}
 	return lines
 }
@@ -225,8 +225,9 @@ func NewVulnerabilityCommand(o *app.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "vulnerability ID",
 		Short: "List the images that a vulnerability affects",
-		Long:  `List the images whose findings have a vulnerability (CVE-2021-44228, a GHSA or a vendor's id), with the packages and since when it is known.`,
-		Args:  cobra.ExactArgs(1),
+		Long: `List the images that have a vulnerability, with the packages and when it was first seen in each
+image. ID is a CVE (CVE-2021-44228), a GHSA or the id of a vendor's advisory.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("severity", severity, gate.Severities()...); err != nil {
 				return err
@@ -259,7 +260,7 @@ func NewVulnerabilityCommand(o *app.Options) *cobra.Command {
 	flags.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&registry, "registry", "", "only images of this registry, by its configured name")
-	f.StringVar(&repository, "repository", "", "only images of this repository, by its whole name")
+	f.StringVar(&repository, "repository", "", "only images of this repository, by its full name")
 	f.StringVar(&severity, "severity", "", "only findings of this severity: CRITICAL, HIGH, MEDIUM, LOW or UNKNOWN")
 	f.StringVar(&decision, "decision", "", "only images with this standing verdict: allow, warn, deny or none")
 	f.BoolVar(&running, "running", false, "only images that admission was asked for lately")

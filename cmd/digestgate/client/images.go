@@ -64,7 +64,7 @@ beginning of one (sha256:5f70bf18).`,
 	f.StringVar(&decision, "decision", "", "only images with this standing verdict: allow, warn, deny or none")
 	f.StringVar(&kind, "kind", "", "only this kind, such as image or index")
 	f.StringVar(&registry, "registry", "", "only images of this registry, by its configured name")
-	f.StringVar(&repository, "repository", "", "only images of this repository, by its whole name")
+	f.StringVar(&repository, "repository", "", "only images of this repository, by its full name")
 	f.StringVarP(&keyword, "query", "q", "", "only images with this in a repository, a tag or the digest")
 	return cmd
 }

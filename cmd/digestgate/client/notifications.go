@@ -21,7 +21,7 @@ import (
 func NewNotificationsCommand(o *app.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "notifications",
-		Short: "List, set and test the targets that a server notifies, and see what was delivered",
+		Short: "List, set and test the notification targets of a server, and see its deliveries",
 	}
 	cmd.AddCommand(newNotificationsListCommand(o), newNotificationsShowCommand(o), newNotificationsAddCommand(o), newNotificationsRemoveCommand(o),
 		newNotificationsTestCommand(o), newNotificationsDeliveriesCommand(o), newNotificationsRedeliverCommand(o))
@@ -46,7 +46,7 @@ func asking(o *app.Options, cmd *cobra.Command, run func(c *Client, cmd *cobra.C
 
 func newNotificationsListCommand(o *app.Options) *cobra.Command {
 	return asking(o, &cobra.Command{
-		Use: "list", Short: "List the targets and how they stand", Args: cobra.NoArgs,
+		Use: "list", Short: "List the targets with what waits, was delivered and was given up", Args: cobra.NoArgs,
 	}, func(c *Client, cmd *cobra.Command, _ []string, format string) error {
 		var out struct {
 			Targets []gate.NotificationTarget `json:"targets"`
@@ -139,10 +139,10 @@ func newNotificationsAddCommand(o *app.Options) *cobra.Command {
 	var replace bool
 	cmd := asking(o, &cobra.Command{
 		Use:   "add NAME --type TYPE",
-		Short: "Set a target of notifications in a running server",
-		Long: `Set a target of notifications in a running server, for all its processes. Its host must be in
-outbound.allow of the configuration file. Secrets are read from files ("-" is the standard input) and are
-never shown again. A target can also be written in the configuration file (key notifications).`,
+		Short: "Set a notification target in a running server",
+		Long: `Set a notification target in a running server, for all its processes. The host of the target must
+be in outbound.allow of the configuration file. Secrets are read from files ("-" is the standard input)
+and are never shown again. A target can also be written in the configuration file (key notifications).`,
 		Example: "  digestgate notifications add ops --type slack --url-file ./slack-url --min-severity HIGH --server https://gate.example.com",
 		Args:    cobra.ExactArgs(1),
 	}, func(c *Client, cmd *cobra.Command, args []string, format string) error {
@@ -170,28 +170,28 @@ never shown again. A target can also be written in the configuration file (key n
 	})
 	f := cmd.Flags()
 	f.StringVar(&in.Type, "type", "", "webhook, cloudevents, slack, dingtalk, feishu, wecom, teams or mail")
-	f.StringVar(&files.url, "url-file", "", "file with the address that is posted to")
-	f.StringVar(&files.secret, "secret-file", "", "file with the secret that messages are signed with")
-	f.StringVar(&files.ca, "target-ca-file", "", "certificates that the target's is checked with (default: those of the system)")
+	f.StringVar(&files.url, "url-file", "", "file with the address that messages are posted to")
+	f.StringVar(&files.secret, "secret-file", "", "file with the secret that signs messages")
+	f.StringVar(&files.ca, "target-ca-file", "", "file with certificate authorities (PEM) to check the target's certificate (default: those of the system)")
 	f.StringVar(&files.template, "template-file", "", "file with a template (default: the shipped one)")
 	f.StringSliceVar(&in.Events, "event", nil, "verdicts, new, fixed, quota or stale (repeatable; default: all)")
-	f.BoolVar(&in.OnlyDenied, "only-denied", false, "of verdicts only those that flip to deny")
+	f.BoolVar(&in.OnlyDenied, "only-denied", false, "report only verdicts that flip to deny")
 	f.StringVar(&in.MinSeverity, "min-severity", "", "lowest severity of findings: CRITICAL, HIGH, MEDIUM, LOW or UNKNOWN")
 	f.BoolVar(&in.OnlyFixable, "only-fixable", false, "only findings with a fixed version")
-	f.BoolVar(&in.FirstScans, "first-scans", false, "also what first scans find")
+	f.BoolVar(&in.FirstScans, "first-scans", false, "report findings of first scans too")
 	f.StringSliceVar(&in.Registries, "registry", nil, "only images of this registry (repeatable)")
-	f.StringSliceVar(&in.Repositories, "repository", nil, "only repositories of this pattern, such as team/** (repeatable)")
+	f.StringSliceVar(&in.Repositories, "repository", nil, "only repositories that match this pattern, such as team/** (repeatable)")
 	f.BoolVar(&in.Running, "running", false, "only images that admission was asked for lately")
 	f.StringVar(&in.Gather, "gather", "", "how long changes are gathered for one message (default 1m)")
-	f.StringVar(&in.MaxAge, "max-age", "", "when an undelivered message is given up (default 24h)")
+	f.StringVar(&in.MaxAge, "max-age", "", "age at which an undelivered message is given up (default 24h)")
 	f.StringVar(&mail.Server, "mail-server", "", "host:port of the mail server, for the type mail")
 	f.StringVar(&mail.TLS, "mail-tls", "", "starttls, tls or none (default starttls)")
 	f.StringVar(&mail.Username, "mail-username", "", "user at the mail server")
 	f.StringVar(&files.password, "password-file", "", "file with the password of --mail-username")
-	f.StringVar(&mail.From, "mail-from", "", "address that mails are from")
-	f.StringSliceVar(&mail.To, "mail-to", nil, "address that mails are sent to (repeatable)")
+	f.StringVar(&mail.From, "mail-from", "", "address of the sender")
+	f.StringSliceVar(&mail.To, "mail-to", nil, "address of a recipient (repeatable)")
 	f.BoolVar(&mail.ClearCredentials, "mail-clear-credentials", false, "the password may be sent without TLS, with --mail-tls none")
-	f.BoolVar(&replace, "replace", false, "replace the target of this name, its secrets too")
+	f.BoolVar(&replace, "replace", false, "replace the target with this name, and its secrets")
 	return cmd
 }
 
@@ -214,7 +214,7 @@ func readInto(stdin io.Reader, flag, path string, to *string) error {
 		err = fmt.Errorf("it is empty: %w", gate.ErrInvalid)
 	}
 	if err != nil {
-		return fmt.Errorf("reading what %s names: %w", flag, err)
+		return fmt.Errorf("reading the file of %s: %w", flag, err)
 	}
 	*to = string(raw)
 	return nil
@@ -222,7 +222,7 @@ func readInto(stdin io.Reader, flag, path string, to *string) error {
 
 func newNotificationsRemoveCommand(o *app.Options) *cobra.Command {
 	return asking(o, &cobra.Command{
-		Use: "remove NAME", Short: "Remove a target that was set in a running server, with what waits for it", Args: cobra.ExactArgs(1),
+		Use: "remove NAME", Short: "Remove a target that was set in a running server, and the messages that wait for it", Args: cobra.ExactArgs(1),
 	}, func(c *Client, cmd *cobra.Command, args []string, format string) error {
 		if err := c.Call(cmd.Context(), http.MethodDelete, "/notifications/"+url.PathEscape(args[0]), nil, nil); err != nil {
 			return err
@@ -238,8 +238,8 @@ func newNotificationsRemoveCommand(o *app.Options) *cobra.Command {
 func newNotificationsTestCommand(o *app.Options) *cobra.Command {
 	return asking(o, &cobra.Command{
 		Use:   "test NAME",
-		Short: "Send a test to a target, and show the status and the time of its answer",
-		Long:  "Have the server send a test to a target. The status and the time of its answer are shown, and never what\nit answered.\n\nExit status: 0 when the target has taken the test, otherwise 1.",
+		Short: "Send a test to a target, and show the status of its answer and how long it took",
+		Long:  "The server sends a test message to the target. This shows the status of the answer and how long it took,\nnever its text.\n\nExit status: 0 when the target accepted the test, otherwise 1.",
 		Args:  cobra.ExactArgs(1),
 	}, func(c *Client, cmd *cobra.Command, args []string, format string) error {
 		var d gate.NotificationDelivery
@@ -254,7 +254,7 @@ func newNotificationsTestCommand(o *app.Options) *cobra.Command {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, status %d, %d ms%s\n", d.Target, d.Outcome, d.Status, d.LatencyMS, because(d))
 		}
 		if d.Outcome != "delivered" {
-			return errors.New("the target has not taken the test")
+			return errors.New("the target did not accept the test; its reason is above")
 		}
 		return nil
 	})
@@ -298,7 +298,7 @@ func newNotificationsDeliveriesCommand(o *app.Options) *cobra.Command {
 
 func newNotificationsRedeliverCommand(o *app.Options) *cobra.Command {
 	return asking(o, &cobra.Command{
-		Use: "redeliver ID", Short: "Send a message again that is kept, under the same id", Args: cobra.ExactArgs(1),
+		Use: "redeliver ID", Short: "Send a message that is still kept again, under the same id", Args: cobra.ExactArgs(1),
 	}, func(c *Client, cmd *cobra.Command, args []string, format string) error {
 		var d gate.NotificationDelivery
 		if err := c.Call(cmd.Context(), http.MethodPost, "/notifications/deliveries/"+url.PathEscape(args[0])+"/redeliver", nil, &d); err != nil {

@@ -40,7 +40,7 @@ are scan tasks too. Single images are scanned with "digestgate scan IMAGE".`,
 
 // runVerbs are what people want of a scan that is under way.
 func runVerbs() []struct{ verb, short string } {
-	return []struct{ verb, short string }{{"pause", "Stop"}, {"resume", "Continue paused"}, {"cancel", "End"}}
+	return []struct{ verb, short string }{{"pause", "Pause"}, {"resume", "Continue paused"}, {"cancel", "Cancel"}}
 }
 
 // verbCommand is a command that does one thing with each of its arguments.
@@ -136,7 +136,7 @@ func newScansListCommand(o *app.Options) *cobra.Command {
 		Use:   "list",
 		Short: "List the scan tasks of a server, the newest first",
 		Long: `List the scan tasks of a server, the newest first: those that have not ended, the
-last 50 that have, and the last one of each schedule.`,
+last 50 that have, and the last run of each schedule.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := oneOf("state", state, gate.ScanQueued, gate.ScanRunning, gate.ScanWaiting, gate.ScanPaused, gate.ScanDone, gate.ScanCancelled, gate.ScanFailed)
@@ -209,17 +209,17 @@ func (f *scanFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.registries, "registry", nil, "only images of this configured registry; repeatable")
 	flags.StringSliceVar(&f.types, "registry-type", nil, "only images of registries of this type, such as harbor; repeatable")
-	flags.StringSliceVar(&f.repositories, "repository", nil, "only images of repositories with this pattern, such as 'library/**'; repeatable")
-	flags.StringSliceVar(&f.tags, "tag", nil, "only images with a tag of this pattern, such as 'v1.*'; repeatable")
-	flags.DurationVar(&f.pushedWithin, "pushed-within", 0, "only images that were first seen not longer ago, such as 360h for 15 days")
+	flags.StringSliceVar(&f.repositories, "repository", nil, "only images of repositories that match this pattern, such as 'library/**'; repeatable")
+	flags.StringSliceVar(&f.tags, "tag", nil, "only images with a tag that matches this pattern, such as 'v1.*'; repeatable")
+	flags.DurationVar(&f.pushedWithin, "pushed-within", 0, "only images that were first seen within this time, such as 360h for 15 days")
 	flags.BoolVar(&f.running, "running", false, "only images that admission was asked for lately")
 	flags.BoolVar(&f.recommended, "recommended", false, "only images that are running, were pushed in the last 7 days, or were never scanned")
 	flags.StringVar(&f.verdict, "verdict", "", "only images with this standing verdict: allow, warn, deny or none")
-	flags.StringSliceVar(&f.risks, "risk", nil, "look at this risk only, where that is possible: vulnerabilities; repeatable")
-	flags.IntVar(&f.rate, "rate", 0, "images begun in an hour; 0 sets no limit")
+	flags.StringSliceVar(&f.risks, "risk", nil, "risk to look at, such as vulnerabilities for --kind match; all by default; repeatable")
+	flags.IntVar(&f.rate, "rate", 0, "most images begun in an hour; 0 sets no limit")
 	flags.IntVar(&f.concurrency, "concurrency", 0, "images at a time; 0 leaves it to the server")
-	flags.StringVar(&f.window, "window", "", "begin images only in this time of the day, such as 00:00-07:00")
-	flags.StringVar(&f.timeZone, "time-zone", "", "IANA name of the zone of all times, such as Asia/Shanghai; UTC by default")
+	flags.StringVar(&f.window, "window", "", "time of the day in which images are begun, such as 00:00-07:00; any time by default")
+	flags.StringVar(&f.timeZone, "time-zone", "", "IANA name of the time zone, such as Asia/Shanghai; UTC by default")
 }
 
 // scope is the scope of a request; empty when nothing chooses images.
@@ -270,11 +270,11 @@ func newScansStartCommand(o *app.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Scan all images of a server, or those of a scope",
-		Long: `Start a scan task: a scan of every known image (--all), or of those that the other
-flags choose, which have to hold all together. Images that were never analysed, or by
-other analysers, are analysed; the others are matched with the vulnerability data in
-force, or analysed again with --force. With --kind match nothing is pulled. No image is
-charged twice. It continues when this command ends; "digestgate scans" shows and stops it.`,
+		Long: `Start a scan task: a scan of every known image (--all), or of the images that meet all
+of the other flags. Images that were never analysed, or not by the present analysers, are
+analysed. The others are matched with the vulnerability data in force, or analysed again
+with --force. With --kind match nothing is pulled. No image is charged twice. The scan
+continues when this command ends: see "digestgate scans list", "pause" and "cancel".`,
 		Example: `  digestgate scans start --recommended
   digestgate scans start --registry-type harbor --rate 500 --force
   digestgate scans start --all --kind match --wait`,
@@ -283,9 +283,9 @@ charged twice. It continues when this command ends; "digestgate scans" shows and
 			scope := chosen.scope()
 			switch {
 			case all && len(scope) > 0:
-				return fmt.Errorf("--all chooses every image, and other flags choose some of them: leave out one or the other")
+				return fmt.Errorf("--all chooses every image, and other flags choose some of them; leave out one or the other")
 			case !all && len(scope) == 0:
-				return fmt.Errorf("which images? give --all, --recommended, or one of the other flags that choose images")
+				return fmt.Errorf("no flag chooses images: give --all, --recommended, or another flag that chooses images")
 			case all:
 				scope["all"] = true
 			}
@@ -322,9 +322,9 @@ charged twice. It continues when this command ends; "digestgate scans" shows and
 	addFormat(cmd, &format)
 	chosen.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "every known image")
-	cmd.Flags().BoolVar(&force, "force", false, "analyse again also what the present analysers have seen; this is not charged again")
+	cmd.Flags().BoolVar(&force, "force", false, "also analyse images that the present analysers have seen; they are not charged again")
 	cmd.Flags().StringVar(&kind, "kind", "", "match (nothing is pulled) or content (default)")
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the end, with progress on stderr")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the scan has ended or is paused, with progress on stderr")
 	return cmd
 }
 

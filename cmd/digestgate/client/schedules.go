@@ -23,27 +23,29 @@ func NewSchedulesCommand(o *app.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schedules",
 		Short: "List and change the schedules of a server, and their runs",
-		Long: `List the schedules of a server with their next runs, add and remove those that are
-not in its configuration file, and start, stop and continue the runs of all of them.`,
+		Long: `List the schedules of a server with their next runs. Add, remove and switch schedules
+that are kept in its store; those of the configuration file are changed there. Start, pause,
+resume and cancel the runs of all schedules.`,
 	}
 	path := func(verb string) func(string) string {
 		return func(name string) string { return "/schedules/" + url.PathEscape(name) + "/" + verb }
 	}
 	cmd.AddCommand(newSchedulesListCommand(o), newSchedulesShowCommand(o), newSchedulesAddCommand(o),
 		newVerbCommand(o, verbCommand{
-			use: "remove NAME...", short: "Remove schedules that are not in the configuration file, and cancel their runs",
+			use: "remove NAME...", short: "Remove schedules that were added through the API, and cancel their runs",
 			method: http.MethodDelete, path: func(name string) string { return "/schedules/" + url.PathEscape(name) }, done: "removed",
 		}),
-		newVerbCommand(o, verbCommand{use: "enable NAME...", short: "Switch schedules on that are not in the configuration file", path: path("enable"), print: printSchedules}),
+		newVerbCommand(o, verbCommand{use: "enable NAME...", short: "Switch on schedules that were added through the API", path: path("enable"), print: printSchedules}),
 		newVerbCommand(o, verbCommand{
-			use: "disable NAME...", short: "Switch schedules off that are not in the configuration file", path: path("disable"), print: printSchedules,
-			long: `Switch schedules off that are not in the configuration file. A run that is under way
-continues; "digestgate schedules cancel" ends it. Runs that are due meanwhile are left out.`,
+			use: "disable NAME...", short: "Switch off schedules that were added through the API", path: path("disable"), print: printSchedules,
+			long: `Switch off schedules that were added through the API. A run that is under way continues;
+"digestgate schedules cancel" ends it. Runs that are due while a schedule is off are left out.
+To switch off a schedule of the configuration file, set its key enabled to false.`,
 		}),
 		newVerbCommand(o, verbCommand{
 			use: "run NAME...", short: "Start runs of schedules now", path: path("run"), print: printScans,
-			long: `Start a run of each schedule now, whether it is enabled or not. Its window holds: outside
-of it the run waits.`,
+			long: `Start a run of each schedule now, whether it is enabled or not. Outside its window the
+run waits.`,
 		}))
 	for _, v := range runVerbs() {
 		cmd.AddCommand(newVerbCommand(o, verbCommand{use: v.verb + " NAME...", short: v.short + " runs of schedules", path: path(v.verb), print: printScans}))
@@ -194,8 +196,8 @@ func newSchedulesAddCommand(o *app.Options) *cobra.Command {
 		Use:   "add NAME",
 		Short: "Add a schedule to a server",
 		Long: `Add a schedule to a server, which keeps it in its store: every process on the store
-follows it. Without a flag that chooses images it is for every image. Schedules of the
-configuration file are changed there.`,
+follows it. Without a flag that chooses images it is for every image. It cannot change a
+schedule of the configuration file.`,
 		Example: `  digestgate schedules add nightly --kind match --cron "0 1 * * *" --time-zone Asia/Shanghai
   digestgate schedules add fortnight --kind content --every 15d --at 22:00 --window 22:00-06:00 --rate 200 --running`,
 		Args: cobra.ExactArgs(1),
@@ -227,7 +229,7 @@ configuration file are changed there.`,
 	cmd.Flags().StringVar(&cron, "cron", "", `when: five fields such as "0 1 * * *", or @hourly, @daily, @weekly, @monthly, @yearly, "@every 6h"`)
 	cmd.Flags().StringVar(&every, "every", "", "when, instead of --cron: a number of days, such as 1d, 3d, 7d, 14d, 15d, 30d")
 	cmd.Flags().StringVar(&at, "at", "", "time of day with --every; 00:00 by default")
-	cmd.Flags().StringVar(&from, "from", "", "day that --every is counted from, such as 2026-12-01; by default the first on which it is due")
+	cmd.Flags().StringVar(&from, "from", "", "day from which --every counts, such as 2026-12-01; by default the first day on which it is due")
 	cmd.Flags().BoolVar(&disabled, "disabled", false, "add it switched off")
 	return cmd
 }

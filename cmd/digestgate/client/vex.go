@@ -118,7 +118,7 @@ func printTables(row func(name, format string, args ...any), list []gate.TableSt
 			state := "counts until " + s.Until.UTC().Format(time.RFC3339)
 			switch {
 			case s.UpdatedAt.IsZero() && s.Images && s.Problem == "":
-				state = "documents beside images count"
+				state = "only documents beside images"
 			case s.UpdatedAt.IsZero():
 				state = "never loaded"
 			case s.Expired:
@@ -146,6 +146,6 @@ func printBeside(row func(name, format string, args ...any), b *gate.BesideStand
 		row("", "refused %d times: %s", b.Refused[why], gate.Printable(why, 300))
 	}
 	if b.Unreached > 0 {
-		row("", "beside %d images it could not be looked, what was found before stays: %s", b.Unreached, gate.Printable(b.Problem, 300))
+		row("", "beside %d images the registry could not be asked, documents found before stay: %s", b.Unreached, gate.Printable(b.Problem, 300))
 	}
 }

@@ -22,11 +22,12 @@ func newAdvisoriesExportCommand(o *app.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export --out FILE",
 		Short: "Write advisory data into one file, for an installation that reaches no repository",
-		Long: `Write advisory data into one file, a bundle, that is carried to an installation which
-reaches no repository: that of --path, of advisories.path, or the newest that a server keeps in
-dataDir. The index of Java archives of --java, of advisories.java.path, or of what a server keeps goes with it.
-Both are checked completely first. The file is complete or not there. With advisories.signing.keyFile it
-is signed, so that an installation with the public key in advisories.keys takes it.`,
+		Long: `Write advisory data into one file, a bundle, for an installation that reaches no repository.
+The data is that of --path, else of advisories.path, else the newest that a server keeps in dataDir.
+The index of Java archives is written too: that of --java, else of advisories.java.path, else the one
+that the server keeps for this data. Both are checked completely first. The file is complete or not
+there. With advisories.signing.keyFile it is signed, so that an installation with the public key in
+advisories.keys imports it.`,
 		Example: "  digestgate advisories export --path /srv/advisories/current --out advisories.bundle",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -55,8 +56,8 @@ is signed, so that an installation with the public key in advisories.keys takes 
 		},
 	}
 	cmd.Flags().StringVar(&e.path, "path", "", "directory of the database (default: advisories.path, else what is kept in dataDir)")
-	cmd.Flags().StringVar(&e.java, "java", "", "directory of the index of Java archives (default: advisories.java.path, else that of the generation in dataDir)")
-	cmd.Flags().BoolVar(&e.noJava, "no-java", false, "leave the index of Java archives out: it is several times as large as the database")
+	cmd.Flags().StringVar(&e.java, "java", "", "directory of the index of Java archives (default: advisories.java.path, else the one of the generation in dataDir)")
+	cmd.Flags().BoolVar(&e.noJava, "no-java", false, "leave out the index of Java archives, which is several times as large as the database")
 	cmd.Flags().StringVar(&e.out, "out", "", "file to write")
 	if err := cmd.MarkFlagRequired("out"); err != nil {
 		panic(err) // the flag is defined a line above
@@ -97,7 +98,7 @@ func (e *exporting) choose(config app.Config) (err error) {
 	}
 	if e.java = config.Advisories.Java.Path; e.java == "" {
 		if e.java, _, err = advisory.JavaDir(e.path); err != nil {
-			return fmt.Errorf("%w; export without it with --no-java, or name another one with --java", err)
+			return fmt.Errorf("%w; leave the index out with --no-java, or name another one with --java", err)
 		}
 	}
 	return nil
@@ -124,9 +125,11 @@ func newAdvisoriesImportCommand(o *app.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Unpack a file of \"advisories export\" into a directory that advisories.path names",
-		Long: `Unpack a bundle into a directory and check every byte of it: --out, or advisories.path. The index
-of Java archives, if the bundle holds one, goes into --java-out, or advisories.java.path. The data there is replaced in one step, and a running server takes it into use within 15 seconds. A damaged bundle
-changes nothing, nor does one that none of advisories.keys has signed, when there are any. "-" reads the bundle from standard input.`,
+		Long: `Check every byte of a bundle and unpack it into the directory --out, else advisories.path. The index
+of Java archives, if the bundle has one, is written to --java-out, else to advisories.java.path. The
+data there is replaced in one step, and a running server takes it into use within 15 seconds. A damaged
+bundle changes nothing, and with advisories.keys a bundle that none of the keys has signed changes
+nothing either. "-" reads the bundle from standard input.`,
 		Example: "  digestgate advisories import advisories.bundle --out /srv/advisories/current",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -174,7 +177,7 @@ changes nothing, nor does one that none of advisories.keys has signed, when ther
 func printIndex(cmd *cobra.Command, java *advisory.JavaSource, out string) {
 	switch {
 	case java == nil:
-		cmd.Println("the bundle holds no index of Java archives")
+		cmd.Println("the bundle has no index of Java archives")
 	case out == "":
 		cmd.PrintErrf("warning: the index of %d Java archives in the bundle was left out: give --java-out DIR, and name that directory as advisories.java.path of the server\n", java.Indices)
 	default:

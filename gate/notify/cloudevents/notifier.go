@@ -31,7 +31,7 @@ func Vendor() notify.Vendor {
 		}
 		k := post.Kind{ContentType: "application/cloudevents+json; charset=utf-8", Header: webhook.Sign, Body: func(l notify.Letter, _ []byte, _ *url.URL) (any, error) {
 			if !json.Valid([]byte(l.Text)) {
-				return nil, fmt.Errorf("the template did not make JSON: %w", gate.ErrInvalid)
+				return nil, fmt.Errorf("the output of the template is not JSON: %w", gate.ErrInvalid)
 			}
 			return event{"1.0", l.ID, source, EventType, l.At.UTC().Format(time.RFC3339), "application/json", json.RawMessage(l.Text)}, nil
 		}}

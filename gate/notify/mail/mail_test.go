@@ -126,7 +126,7 @@ func TestSend(t *testing.T) {
 		"starttls_and_login":  {how: notify.TLSStart, offers: notify.TLSStart, user: "u", password: "correct", wantUser: "tls u"},
 		"tls":                 {how: notify.TLSImplicit, offers: notify.TLSImplicit},
 		"tls_and_login":       {how: notify.TLSImplicit, offers: notify.TLSImplicit, user: "u", password: "correct", wantUser: "tls u"},
-		"wrong_password":      {how: notify.TLSImplicit, offers: notify.TLSImplicit, user: "u", password: "wrong", wantUser: "tls u", want: "did not take the credentials"},
+		"wrong_password":      {how: notify.TLSImplicit, offers: notify.TLSImplicit, user: "u", password: "wrong", wantUser: "tls u", want: "refused the credentials"},
 		"no_starttls_offered": {how: notify.TLSStart, offers: notify.TLSNone, user: "u", password: "correct", want: "does not offer STARTTLS"},
 		"not_trusted":         {how: notify.TLSStart, offers: notify.TLSStart, noCA: true, want: "not trusted"},
 		"tls_not_trusted":     {how: notify.TLSImplicit, offers: notify.TLSImplicit, noCA: true, want: "not trusted"},
@@ -237,16 +237,16 @@ func TestOpen_refuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*notify.Access){
-		"in clear":          func(a *notify.Access) { a.Mail.TLS, a.Mail.Username, a.Password = notify.TLSNone, "u", "p" },
-		"belong together":   func(a *notify.Access) { a.Mail.Username = "u" },
-		"want host:port":    func(a *notify.Access) { a.Mail.Server = "smtp.example.com" },
-		"never connects":    func(a *notify.Access) { a.Mail.Server = "169.254.169.254:25" },
-		"want starttls":     func(a *notify.Access) { a.Mail.TLS = "ssl" },
-		"mail.to: empty":    func(a *notify.Access) { a.Mail.To = nil },
-		"mail.from: empty":  func(a *notify.Access) { a.Mail.From = "" },
-		"is not an address": func(a *notify.Access) { a.Mail.To = []string{"b"} },
-		"has a line end":    func(a *notify.Access) { a.Mail.From = "a@example.com\r\nBcc: x@example.com" },
-		"more than 20":      func(a *notify.Access) { a.Mail.To = make([]string, 21) },
+		"in clear":              func(a *notify.Access) { a.Mail.TLS, a.Mail.Username, a.Password = notify.TLSNone, "u", "p" },
+		"needs a password":      func(a *notify.Access) { a.Mail.Username = "u" },
+		"want host:port":        func(a *notify.Access) { a.Mail.Server = "smtp.example.com" },
+		"never connects":        func(a *notify.Access) { a.Mail.Server = "169.254.169.254:25" },
+		"want starttls":         func(a *notify.Access) { a.Mail.TLS = "ssl" },
+		"mail.to: empty":        func(a *notify.Access) { a.Mail.To = nil },
+		"mail.from: empty":      func(a *notify.Access) { a.Mail.From = "" },
+		"is not a mail address": func(a *notify.Access) { a.Mail.To = []string{"b"} },
+		"has a line break":      func(a *notify.Access) { a.Mail.From = "a@example.com\r\nBcc: x@example.com" },
+		"more than 20":          func(a *notify.Access) { a.Mail.To = make([]string, 21) },
 	} {
 		a := good
 		change(&a)

@@ -75,20 +75,20 @@ func check(a notify.Access) error {
 	case notify.TLSStart, notify.TLSImplicit:
 	case notify.TLSNone:
 		if m.Username != "" && !m.ClearCredentials {
-			return bad("tls: none would send the password of username in clear; set tls to starttls or tls, or say clearCredentials: true")
+			return bad("tls: none would send the password in clear; set tls to starttls or tls, or set clearCredentials: true")
 		}
 	default:
 		return bad("tls: got %s, want starttls, tls or none", gate.Quoted(m.TLS, 40))
 	}
 	switch {
 	case m.From == "":
-		return bad("from: empty; give the address that mails are from")
+		return bad("from: empty; give the address of the sender")
 	case len(m.To) == 0:
 		return bad("to: empty; give at least one address")
 	case len(m.To) > maxRecipients:
-		return bad("to: has %d addresses, more than %d: make a list of them at the mail server", len(m.To), maxRecipients)
+		return bad("to: has %d addresses, more than %d; make a mailing list of them", len(m.To), maxRecipients)
 	case (m.Username == "") != (a.Password == ""):
-		return bad("username: it and the password belong together; give both or neither")
+		return bad("username: needs a password, and a password needs it; give both or neither")
 	}
 	for i, to := range append([]string{m.From}, m.To...) {
 		key := "from"
@@ -96,10 +96,10 @@ func check(a notify.Access) error {
 			key = fmt.Sprintf("to[%d]", i-1)
 		}
 		if strings.ContainsAny(to, "\r\n") {
-			return bad("%s: %s has a line end", key, gate.Quoted(to, 100))
+			return bad("%s: %s has a line break", key, gate.Quoted(to, 100))
 		}
 		if _, err := stdmail.ParseAddress(to); err != nil {
-			return bad("%s: %s is not an address", key, gate.Quoted(to, 100))
+			return bad("%s: %s is not a mail address", key, gate.Quoted(to, 100))
 		}
 	}
 	return nil
@@ -161,7 +161,7 @@ func (s *sender) Send(ctx context.Context, l notify.Letter) (notify.Answer, erro
 	defer cancel()
 	msg, err := s.message(l)
 	if err != nil {
-		return notify.Answer{}, notify.NewFailure(err, true, 0, "the mail could not be made")
+		return notify.Answer{}, notify.NewFailure(err, true, 0, "the mail could not be written")
 	}
 	client, err := s.client()
 	if err == nil {
@@ -211,9 +211,9 @@ func answer(err error) (notify.Answer, error) {
 	case errors.As(err, &blocked):
 		return notify.Answer{}, notify.NewFailure(err, false, 0, "%s", blocked.Error())
 	case err != nil && strings.Contains(err.Error(), "STARTTLS"):
-		return notify.Answer{}, notify.NewFailure(err, false, 0, "the mail server does not offer STARTTLS, and mails are not sent in clear: set mail.tls to tls if its port is one of TLS")
+		return notify.Answer{}, notify.NewFailure(err, false, 0, "the mail server does not offer STARTTLS, and mails are not sent in clear: set mail.tls to tls if its port uses TLS from the first byte")
 	case err != nil && strings.Contains(err.Error(), "AUTH"):
-		return notify.Answer{}, notify.NewFailure(err, false, 0, "the mail server did not take the credentials")
+		return notify.Answer{}, notify.NewFailure(err, false, 0, "the mail server refused the credentials")
 	}
 	return notify.Answer{}, notify.NewFailure(err, false, 0, "%s", post.Reason(err))
 }

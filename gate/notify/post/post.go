@@ -80,21 +80,21 @@ func ParseURL(raw string, https bool) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case raw == "":
-		return bad("is empty: copy the whole webhook address there")
+		return bad("is empty: write the whole webhook address")
 	case len(raw) > maxURL:
 		return bad("is longer than %d bytes", maxURL)
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return bad("is not a URL: copy the whole webhook address, with https://")
+		return bad("is not a URL: write the whole webhook address, with https://")
 	case u.Scheme != "https" && (https || u.Scheme != "http"):
 		if https {
-			return bad("does not begin with https://, and it is a credential: it must not be sent in clear")
+			return bad("does not begin with https://: it is a credential and must not be sent in clear")
 		}
 		return bad("begins neither with https:// nor with http://")
 	case u.User != nil:
-		return bad("names a user: put the secret into secretFile, or into the path")
+		return bad("has a user name: put the secret in secretFile, or in the path")
 	}
 	if why := outbound.Never(u.Host); why != "" {
-		return bad("leads to a host that is never connected to: %s", why)
+		return bad("names a host that digestgate never connects to: %s", why)
 	}
 	u.Fragment = ""
 	return u, nil
@@ -157,7 +157,7 @@ func (s *sender) request(ctx context.Context, l notify.Letter) (*http.Request, e
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, notify.NewFailure(nil, true, 0, "the address is not one that a request can be made for")
+		return nil, notify.NewFailure(nil, true, 0, "no request can be made for its address")
 	}
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	if s.kind.ContentType != "" {
@@ -176,11 +176,11 @@ func (s *sender) judge(res *http.Response, body []byte) error {
 	status := res.StatusCode
 	switch {
 	case status >= 300 && status < 400:
-		return notify.NewFailure(nil, false, 0, "it answered with HTTP status %d, a redirect, which is not followed: write the final address", status)
+		return notify.NewFailure(nil, false, 0, "it answered with HTTP status %d, a redirect, which is not followed: configure the final address", status)
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		return notify.NewFailure(nil, false, RetryAfter(res.Header.Get("Retry-After"), time.Now()), "it answered with HTTP status %d: too many messages, or away", status)
+		return notify.NewFailure(nil, false, RetryAfter(res.Header.Get("Retry-After"), time.Now()), "it answered with HTTP status %d: it has too many messages, or is not available", status)
 	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge, status == http.StatusUnprocessableEntity, status == http.StatusUnsupportedMediaType:
-		return notify.NewFailure(nil, true, 0, "it answered with HTTP status %d: it does not take this message", status)
+		return notify.NewFailure(nil, true, 0, "it answered with HTTP status %d: it refuses this message", status)
 	case status < 200 || status > 299:
 		return notify.NewFailure(nil, false, 0, "it answered with HTTP status %d", status)
 	}
@@ -190,13 +190,13 @@ func (s *sender) judge(res *http.Response, body []byte) error {
 	code, ok := s.kind.Code(body)
 	switch {
 	case !ok:
-		return notify.NewFailure(nil, false, 0, "it answered with HTTP status %d, but not as this kind of target does: check the address", status)
+		return notify.NewFailure(nil, false, 0, "it answered with HTTP status %d, but not like a target of this type: check the address", status)
 	case code == 0:
 		return nil
 	}
 	for _, final := range s.kind.Final {
 		if code == final {
-			return notify.NewFailure(nil, true, 0, "it answered with code %d: it does not take this message", code)
+			return notify.NewFailure(nil, true, 0, "it answered with code %d: it refuses this message", code)
 		}
 	}
 	return notify.NewFailure(nil, false, s.kind.Slow[code], "it answered with code %d", code)
@@ -237,15 +237,15 @@ func Reason(err error) string {
 	case errors.As(err, &dns):
 		return "its host name was not found"
 	case errors.As(err, &cert), errors.As(err, &unknown):
-		return "its certificate is not trusted: name its authorities with caFile"
+		return "its certificate is not trusted: name the file of its certificate authorities in caFile"
 	case errors.As(err, &record):
 		return "it does not speak TLS there"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "it did not answer in time"
 	case errors.Is(err, context.Canceled):
-		return "the try was cancelled"
+		return "the attempt was cancelled"
 	case errors.As(err, &op) && op.Op == "dial":
-		return "it could not be connected to"
+		return "the connection to it failed"
 	}
-	return "the connection broke before there was an answer"
+	return "the connection broke before it answered"
 }

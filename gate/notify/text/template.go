@@ -45,14 +45,14 @@ type Template struct{ parsed *template.Template }
 // calls other templates.
 func Parse(source string) (*Template, error) {
 	if len(source) > MaxTemplate {
-		return nil, fmt.Errorf("the template has %d bytes, more than %d: shorten it: %w", len(source), MaxTemplate, gate.ErrTooLarge)
+		return nil, fmt.Errorf("the template has %d bytes, more than %d; shorten it: %w", len(source), MaxTemplate, gate.ErrTooLarge)
 	}
 	t, err := template.New("template").Option("missingkey=error").Funcs((&execution{}).functions()).Parse(source)
 	if err != nil {
 		return nil, fmt.Errorf("the template does not parse: %s: %w", gate.Printable(err.Error(), 300), gate.ErrInvalid)
 	}
 	if len(t.Templates()) > 1 || t.Tree == nil || parse.IsEmptyTree(t.Root) {
-		return nil, fmt.Errorf("the template defines other templates, or is empty: write it as one: %w", gate.ErrInvalid)
+		return nil, fmt.Errorf("the template defines other templates, or is empty; write one template: %w", gate.ErrInvalid)
 	}
 	if err := check(t.Root); err != nil {
 		return nil, fmt.Errorf("the template: %w: %w", err, gate.ErrInvalid)
@@ -91,9 +91,9 @@ func checkNode(n parse.Node) error {
 		n.List.Nodes = append([]parse.Node{stepNode(n)}, n.List.Nodes...)
 		return nil
 	case *parse.TemplateNode:
-		return errors.New("it calls another template with \"template\" or \"block\", which could call itself: write the text where it belongs")
+		return errors.New("it calls another template with \"template\" or \"block\", which could call itself; write the text in place")
 	}
-	return fmt.Errorf("%s is not known here", gate.Quoted(n.String(), 60))
+	return fmt.Errorf("%s is not allowed in a template", gate.Quoted(n.String(), 60))
 }
 
 func checkBranch(n *parse.BranchNode) error {
@@ -125,7 +125,7 @@ func checkArg(n parse.Node) error {
 	switch n := n.(type) {
 	case *parse.IdentifierNode:
 		if !slices.Contains(functions, n.Ident) {
-			return fmt.Errorf("it calls %s, which is not one of its functions: %s", gate.Quoted(n.Ident, 40), strings.Join(functions, ", "))
+			return fmt.Errorf("it calls %s; the functions that it can call are %s", gate.Quoted(n.Ident, 40), strings.Join(functions, ", "))
 		}
 	case *parse.PipeNode:
 		return checkPipe(n)

@@ -28,7 +28,7 @@ func Vendor() notify.Vendor {
 
 func body(l notify.Letter, _ []byte, _ *url.URL) (any, error) {
 	if !json.Valid([]byte(l.Text)) {
-		return nil, fmt.Errorf("the template did not make JSON: %w", gate.ErrInvalid)
+		return nil, fmt.Errorf("the output of the template is not JSON: %w", gate.ErrInvalid)
 	}
 	return json.RawMessage(l.Text), nil
 }

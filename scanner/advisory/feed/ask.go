@@ -109,7 +109,7 @@ func take(ctx context.Context, res *http.Response, want wish, most int64, to io.
 		most = min(most, want.size)
 	}
 	if res.ContentLength > most {
-		return "", 0, fmt.Errorf("it has %s, at most %s are taken: %w", gate.ByteSize(res.ContentLength), gate.ByteSize(most), gate.ErrTooLarge)
+		return "", 0, fmt.Errorf("it has %s, more than %s: %w", gate.ByteSize(res.ContentLength), gate.ByteSize(most), gate.ErrTooLarge)
 	}
 	hash := sha256.New()
 	if n, err = transfer(ctx, io.MultiWriter(to, hash), io.LimitReader(res.Body, most+1), step); err != nil {
@@ -125,7 +125,7 @@ func take(ctx context.Context, res *http.Response, want wish, most int64, to io.
 	}
 	sum = gate.Digest("sha256:" + hex.EncodeToString(hash.Sum(nil)))
 	if want.sum != "" && sum != want.sum {
-		return "", n, fmt.Errorf("it has the checksum %s, wanted is %s: %w", sum, want.sum, gate.ErrIntegrity)
+		return "", n, fmt.Errorf("it has the checksum %s, want %s: %w", sum, want.sum, gate.ErrIntegrity)
 	}
 	return sum, n, nil
 }

@@ -192,7 +192,7 @@ func (c Config) validateOrigin(bad func(key, format string, args ...any)) {
 		bad("release", "got %q without distribution; write both", c.Release)
 	}
 	if kind == Feed && len(c.Keys) > 0 || kind != Repository && c.Insecure {
-		bad("keys", "keys are for a repository or a bundle, insecure is for a repository")
+		bad("keys", "only a repository or a bundle has keys, and only a repository has insecure; leave them out")
 	}
 	if kind == Path && (c.Username != "" || c.PasswordFile != "" || c.CAFile != "") {
 		bad("username", "credentials and certificates are for a repository or a feed")

@@ -27,7 +27,7 @@ func (s *Supply) bundle(ctx context.Context, r advisory.MirrorRequest, d *adviso
 	}
 	sum := hex.EncodeToString(h.Sum(nil))
 	if want := strings.ToLower(s.config.SHA256); want != "" && want != sum {
-		return fmt.Errorf("the bundle %q has the checksum %s, wanted is %s: %w", s.config.Path, sum, want, gate.ErrIntegrity)
+		return fmt.Errorf("the bundle %q has the checksum %s, want %s: %w", s.config.Path, sum, want, gate.ErrIntegrity)
 	}
 	open, under, err := s.opening()
 	if err != nil {

@@ -197,7 +197,7 @@ func (s *Supply) path(ctx context.Context, r advisory.MirrorRequest, d *advisory
 	case !info.IsDir():
 		return fmt.Errorf("%q is neither a directory nor a bundle: %w", s.config.Path, gate.ErrInvalid)
 	case len(s.config.Keys) > 0:
-		return fmt.Errorf("%q is a directory, which cannot be signed, and the source has keys: put a bundle of \"digestgate advisories export\" there, or remove the keys: %w", s.config.Path, gate.ErrInvalid)
+		return fmt.Errorf("%q is a directory, which cannot be signed, but the source has keys; put a bundle of \"digestgate advisories export\" there, or remove the keys: %w", s.config.Path, gate.ErrInvalid)
 	}
 	var db *advisory.Database
 	if _, err := os.Stat(filepath.Join(s.config.Path, "trivy.db")); errors.Is(err, fs.ErrNotExist) {

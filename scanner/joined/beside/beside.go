@@ -94,7 +94,7 @@ func (f *Finder) Find(ctx context.Context, loc gate.Location, image gate.Digest,
 		if before != nil {
 			out.Documents, out.Refused = before.Documents, before.Refused
 		}
-		f.Log.Warn("it could not be looked for VEX documents beside an image, those found before stay", "digest", image, "error", out.Problem)
+		f.Log.Warn("looking for VEX documents beside an image failed, those found before stay", "digest", image, "error", out.Problem)
 	} else {
 		out.Documents = l.with(before)
 	}
@@ -144,9 +144,9 @@ const (
 	notSigned   = "a document beside an image is not signed: it is not an envelope (DSSE)"
 	otherKey    = "a document beside an image is not signed by a source of advisories.vex"
 	tooOld      = "a document beside an image is older than maxAge of its source"
-	tooMany     = "there is more beside an image than is read: 64 artifacts, 32 documents, 8 MiB"
-	damaged     = "a document beside an image is damaged, or is none about this image"
-	unreadableM = "what refers to an image cannot be read"
+	tooMany     = "there is more beside an image than the limits of 64 artifacts, 32 documents and 8 MiB; the rest was not read"
+	damaged     = "a document beside an image is damaged, or is not about this image"
+	unreadableM = "an artifact that refers to an image cannot be read"
 )
 
 // with are the documents that were found, and of those that were known before what takes

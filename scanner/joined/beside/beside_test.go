@@ -243,7 +243,7 @@ func TestRefusedDocuments(t *testing.T) {
 		"damaged": {func(s *site) {
 			s.put(fake.CosignTag(image, "att"), "", envelopeType, signed(s.T, s.acme, openVEXType, image, `{"@context": 7}`))
 		}, "is damaged"},
-		"large": {func(s *site) { s.put(fake.CosignTag(image, "att"), "", envelopeType, make([]byte, 3<<20)) }, "more beside an image than is read"},
+		"large": {func(s *site) { s.put(fake.CosignTag(image, "att"), "", envelopeType, make([]byte, 3<<20)) }, "more beside an image than the limits"},
 		"provenance": {func(s *site) {
 			s.put(fake.CosignTag(image, "att"), "", envelopeType, signed(s.T, s.mallory, "https://slsa.dev/provenance/v1", image, "{}"))
 		}, ""},
@@ -279,7 +279,7 @@ func TestBounded(t *testing.T) {
 	}
 	s.list = s.lists("", all...)
 	b := s.find(nil)
-	if len(b.Documents) > 32 || s.asked > 200 || b.Refused["there is more beside an image than is read: 64 artifacts, 32 documents, 8 MiB"] == 0 {
+	if len(b.Documents) > 32 || s.asked > 200 || b.Refused["there is more beside an image than the limits of 64 artifacts, 32 documents and 8 MiB; the rest was not read"] == 0 {
 		t.Errorf("%d documents, %d requests, refused %v", len(b.Documents), s.asked, b.Refused)
 	}
 }

@@ -59,7 +59,7 @@ func Attested(envelope []byte, key signature.Verifier, image gate.Digest, now ti
 func Keep(doc *Document) (string, error) {
 	text, err := json.Marshal(doc)
 	if err == nil && len(text) > maxBeside {
-		err = invalid("it says %d bytes about the image, more than %d", len(text), maxBeside)
+		err = invalid("it has %d bytes of statements about the image, more than %d", len(text), maxBeside)
 	}
 	return string(text), err
 }

@@ -47,7 +47,7 @@ func (c Config) Validate() error {
 	case c.Path == "" && !c.Images:
 		bad("path", "empty; name a file or an https URL, or set images: true for documents beside images")
 	case c.Images && c.Key == "":
-		bad("images", "true, and key is empty; name the file of the public key that signs the documents beside images: the author of an image pushes them too")
+		bad("images", "true, but key is empty; name the file of the public key that signs the documents beside images: an author who can push an image can push documents too")
 	}
 	switch {
 	case c.Key == "" && c.Checksum == "":

@@ -56,7 +56,7 @@ func (t *csafTree) product(p csaf.Product) error {
 func (t *csafTree) relation(r csaf.Relation) error {
 	part := csafPart{r.Part, r.Whole}
 	if old, ok := t.parts[r.Product.ID]; ok && old != part {
-		return invalid("it relates the product %s twice", gate.Quoted(r.Product.ID, 100))
+		return invalid("it has two relationships for the product %s", gate.Quoted(r.Product.ID, 100))
 	}
 	t.parts[r.Product.ID] = part
 	return nil
@@ -105,7 +105,7 @@ func readCSAF(text []byte, now time.Time) (*Document, error) {
 	head, err := csaf.Walk(bytes.NewReader(text), limits, csaf.Handler{Product: r.tree.product, Relation: r.tree.relation, Vulnerability: r.vulnerability})
 	switch {
 	case errors.Is(err, gate.ErrTooLarge):
-		return nil, invalid("it is CSAF beyond a limit: %w", err)
+		return nil, invalid("it exceeds a limit of CSAF: %w", err)
 	case err != nil:
 		return nil, invalid("it is not CSAF: %w", err)
 	}

@@ -36,7 +36,7 @@ func unambiguous(text []byte) error {
 		case in != nil && in.keys != nil && !in.value:
 			key := strings.ToLower(strings.ToUpper(t.(string))) // the key of an object is a text
 			if in.keys[key] {
-				return invalid("offset %d: the key %q is there twice in one object", at, key)
+				return invalid("offset %d: the key %q is twice in one object", at, key)
 			}
 			in.keys[key], in.value = true, true
 			continue

@@ -76,7 +76,7 @@ const (
 	looseProduct     = "its product is neither an image by digest nor a package URL with a version"
 	noComponent      = "it names an image without a component, which would hide the vulnerability everywhere in it"
 	looseComponent   = "its component is not a package URL"
-	nestedProduct    = "its product is a package of a distribution with components of its own, of which nothing in an image says that they are in it; name the image by its digest instead"
+	nestedProduct    = "its product is a package of a distribution with components, and nothing in an image says which components are in it; name the image by its digest instead"
 	otherSBOM        = "it names a component of an SBOM and not of an image by its digest"
 	someVersions     = "it is about some versions of the component; name the version in its package URL"
 	otherSubject     = "it is about another image than the one that was signed"
