@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -33,16 +34,17 @@ func After(ctx context.Context, s Source, after int64, limit int) (entries []gat
 	if err != nil {
 		return nil, after, fmt.Errorf("following the history: %w", err)
 	}
-	newest := map[gate.Digest]int64{}
-	for _, c := range changes {
-		if c.History > 0 {
-			d := gate.Digest(c.Key)
-			newest[d] = max(newest[d], c.History)
-		}
-	}
 	type name struct {
 		digest gate.Digest
 		number int64
+	}
+	newest, wanted := map[gate.Digest]int64{}, map[name]bool{}
+	for _, c := range changes {
+		// The feed is not signed: what names no digest must not stop those behind it.
+		if d := gate.Digest(c.Key); c.Kind == gate.ChangeRecord && c.History > 0 && c.History < math.MaxInt64 && d.Valid() {
+			newest[d] = max(newest[d], c.History)
+			wanted[name{d, c.History}] = true
+		}
 	}
 	found := map[name]gate.HistoryEntry{}
 	for d, number := range newest {
@@ -51,7 +53,9 @@ func After(ctx context.Context, s Source, after int64, limit int) (entries []gat
 			return nil, after, fmt.Errorf("following the history: %w", err)
 		}
 		for _, e := range list {
-			found[name{d, e.Number}] = e
+			if n := (name{d, e.Number}); wanted[n] {
+				found[n] = e
+			}
 		}
 	}
 	for _, c := range changes {

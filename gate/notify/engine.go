@@ -130,6 +130,9 @@ func (r *running) follow(ctx context.Context) error {
 		if err != nil {
 			// It is listed with its problem; the next look tries again when it changes.
 			r.Log.Warn("a notification target cannot be used", "target", d.Name, "error", err)
+			if errors.Is(err, gate.ErrTimeout) { // its template was tried while the machine was busy
+				continue
+			}
 			closed := make(chan struct{})
 			close(closed)
 			r.targets[d.Name] = &runner{fingerprint: print, stop: func() {}, done: closed}
@@ -240,8 +243,9 @@ func (r *running) read(ctx context.Context, t *target, run *runner, st state) (_
 	}
 	now := r.Now()
 	more = p.next != from
+	ours := false
 	st, err = updateState(ctx, r.Store, t.Name, func(st *state) (changed bool) {
-		if !st.Started || st.Cursor != stored { // another process was here, or the target was removed
+		if ours = st.Started && st.Cursor == stored; !ours { // another process was here, or the target was removed
 			return false
 		}
 		if p.missed {
@@ -264,7 +268,7 @@ func (r *running) read(ctx context.Context, t *target, run *runner, st state) (_
 		}
 		return changed
 	})
-	if err == nil {
+	if err == nil && ours { // otherwise what was read is in nothing, and is read again
 		run.stored, run.ahead = st.Cursor, p.next
 	}
 	return st, more, err

@@ -647,3 +647,62 @@ func TestTemplateFails(t *testing.T) {
 		}
 	})
 }
+
+// TestManyPlacesOfAnother: an image that somebody else has pushed to many repositories does
+// not keep the owner of one from being told that something has changed.
+func TestManyPlacesOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, Config{Name: "owner", Repositories: []string{"team/**"}}, Config{Name: "stranger", Repositories: []string{"shop/**"}})
+		change := gate.StandingChange{Digest: digest(1), At: time.Now(), MoreVerdicts: 2}
+		for i := range gate.MaxChanged {
+			change.Verdicts = append(change.Verdicts, flipped(1, gate.OutcomeAllow, gate.OutcomeDeny, fmt.Sprintf("other/%d", i)).Verdicts...)
+		}
+		f.during(t, func() {
+			f.source.add(change)
+			time.Sleep(5 * time.Minute)
+		})
+		if got := f.chats["owner"].taken(); len(got) != 1 || got[0].Title != "digestgate: 1 change that is not listed (1 image)" {
+			t.Errorf("the owner is told %+v", got)
+		}
+		if got := f.chats["stranger"].taken(); len(got) != 0 {
+			t.Errorf("who has none of the places is told %+v", got)
+		}
+	})
+}
+
+// TestTakenOver: what was read while another process took over is in no message, so that it
+// is read again.
+func TestTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, Config{Name: "a"})
+		d, err := f.Targets.One(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		target, err := f.Targets.open(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Nothing for the target is followed by something for it.
+		for i := range 3 {
+			f.source.add(gate.StandingChange{Digest: digest(i), At: time.Now()})
+		}
+		r := &running{Engine: f.Engine, pages: &pages{source: f.source}, conditions: &conditions{now: time.Now}, targets: map[string]*runner{}}
+		run := new(runner)
+		st, _, err := r.begin(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.source.add(flipped(7, gate.OutcomeAllow, gate.OutcomeDeny, "team/app"), found(8, cve("CVE-2026-8", gate.SeverityHigh)))
+		// The other process has taken in the first of the two changes only.
+		if _, err := updateState(t.Context(), f.store, "a", func(other *state) bool { other.Cursor++; return true }); err != nil {
+			t.Fatal(err)
+		}
+		if st, _, err = r.read(t.Context(), target, run, st); err != nil {
+			t.Fatal(err)
+		}
+		if st, _, err = r.read(t.Context(), target, run, st); err != nil || st.Open == nil || st.Open.Totals.New.High != 1 {
+			t.Errorf("the second change is lost: %+v, %v", st.Open, err)
+		}
+	})
+}

@@ -37,7 +37,7 @@ func (c Config) filter(change gate.StandingChange, s Surroundings) part {
 		return p
 	}
 	if slices.Contains(c.Events, EventVerdicts) {
-		c.verdicts(change, &p)
+		c.verdicts(change, s.Places[change.Digest], &p)
 	}
 	if f := change.Findings; f != nil && !f.Lost {
 		place, ok := c.place(s.Places[change.Digest])
@@ -68,7 +68,7 @@ func (c Config) takes(l gate.Location) bool {
 	})
 }
 
-func (c Config) verdicts(change gate.StandingChange, p *part) {
+func (c Config) verdicts(change gate.StandingChange, places []gate.Location, p *part) {
 	for _, v := range change.Verdicts {
 		before, after := v.Before.Outcome, v.After.Outcome
 		first := before == "" || before == gate.OutcomeNone
@@ -91,7 +91,26 @@ func (c Config) verdicts(change gate.StandingChange, p *part) {
 	}
 	if len(c.Registries)+len(c.Repositories) == 0 {
 		p.more += change.MoreVerdicts
+		return
 	}
+	// Which ones are not listed is not known. Those in scope may be among them: an image
+	// that somebody else has pushed to many repositories must not keep their owners in the
+	// dark.
+	p.more += min(change.MoreVerdicts, c.unlisted(change.Verdicts, places))
+}
+
+// unlisted counts the places in scope that a change does not list.
+func (c Config) unlisted(listed []gate.VerdictChange, places []gate.Location) (n int) {
+	known := make(map[gate.Location]bool, len(listed))
+	for _, v := range listed {
+		known[v.Location] = true
+	}
+	for _, l := range places {
+		if !known[l] && c.takes(l) {
+			n++
+		}
+	}
+	return n
 }
 
 func (c Config) findings(f *gate.FindingsChange, d gate.Digest, place gate.Location, p *part) {

@@ -140,6 +140,9 @@ func (m *Message) title() string {
 	add(t.Raised.Total(), "finding raised"+worst(t.Raised), "findings raised"+worst(t.Raised))
 	add(t.Fixed.Total(), "finding fixed", "findings fixed")
 	add(t.Conditions, "warning about the installation", "warnings about the installation")
+	if len(parts) == 0 {
+		add(m.More, "change that is not listed", "changes that are not listed")
+	}
 	if m.Missed {
 		parts = append(parts, "earlier changes were missed")
 	}

@@ -73,7 +73,7 @@ func (d *Desk) List(ctx context.Context) ([]Status, error) {
 			st = state{Tick: now, Anchor: e.firstDay(e.zone, now)}
 		}
 		last := st.last()
-		if st.Timing != "" && st.Timing != e.timing() || st.Tick.Before(e.since) { // as the scheduler will find it
+		if st.Timing != "" && st.Timing != e.timing() || st.Tick.Before(e.since) || st.ahead(now) { // as the scheduler will find it
 			st.Tick, st.Anchor = now, e.firstDay(e.zone, now)
 		}
 		list = append(list, e.status(st, last, tasks, now))

@@ -187,6 +187,48 @@ func TestMissedRunsAreMadeUpForOnce(t *testing.T) {
 	})
 }
 
+// wrong is a store whose clock is wrong.
+type wrong struct {
+	*shared
+	by time.Duration
+}
+
+func (w wrong) Now(ctx context.Context) (time.Time, error) {
+	now, err := w.shared.Now(ctx)
+	return now.Add(w.by), err
+}
+
+// TestClockThatWasWrong: a store whose clock was years ahead for a minute does not keep a
+// schedule from running until then, and one that is set back repeats no tick.
+func TestClockThatWasWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := w.replica(hourly())
+		time.Sleep(61 * time.Minute)
+		stop()
+		w.end()
+		for _, by := range []time.Duration{10 * 366 * 24 * time.Hour, 0} {
+			c := hourly()
+			st, err := New([]Config{c}, Options{Store: wrong{w.store, by}, Tasks: w.tasks, Log: quiet})
+			if err != nil {
+				t.Fatal(err)
+			}
+			st.round(t.Context())
+			w.end()
+		}
+		s, err := w.desk(hourly()).Get(t.Context(), "hourly")
+		if err != nil || len(s.Next) == 0 || s.Next[0].Sub(time.Now()) > time.Hour {
+			t.Errorf("it runs next at %v, %v", s.Next, err)
+		}
+		stop = w.replica(hourly())
+		time.Sleep(time.Hour)
+		stop()
+		if runs := w.runs(); len(runs) != 3 || !strings.HasSuffix(runs[2], "match 01 02:00") {
+			t.Errorf("got %q", runs)
+		}
+	})
+}
+
 func TestRestartDoesNotRepeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

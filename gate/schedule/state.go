@@ -52,6 +52,8 @@ func (s *Scheduler) load(ctx context.Context, e entry, now time.Time) (state, er
 	}
 	timing := e.timing()
 	switch {
+	case st.ahead(now):
+		s.o.Log.Error("the clock of the store was wrong when a schedule was last due, the schedule continues from now", "schedule", e.Name, "tick", st.Tick)
 	case readable && st.Timing == timing && !st.Tick.Before(e.since):
 		return st, nil
 	case readable && st.Timing == "" && e.Every == "" && !st.Tick.Before(e.since): // of a version before
@@ -66,6 +68,14 @@ func (s *Scheduler) load(ctx context.Context, e entry, now time.Time) (state, er
 	}
 	return fresh, save(ctx, s.o.Store, e.Name, &fresh)
 }
+
+// maxAhead is how much the store's clock may be set back without a schedule taking notice:
+// until it is as late again, nothing is due.
+const maxAhead = time.Hour
+
+// ahead reports whether the last tick is in the future: the clock of the store was wrong
+// then, and the schedule would rest until that time comes.
+func (st state) ahead(now time.Time) bool { return st.Tick.After(now.Add(maxAhead)) }
 
 // last is the tick that was dealt with last, zero when none was.
 func (st state) last() time.Time {

@@ -80,13 +80,14 @@ func (f *Finder) Standing() gate.BesideStanding {
 // what stays where no source counts. A registry that cannot be asked keeps what was found before, with
 // the reason.
 func (f *Finder) Find(ctx context.Context, loc gate.Location, image gate.Digest, before *gate.BesideVEX) *gate.BesideVEX {
-	sources := slices.DeleteFunc(f.Sources(), func(s Source) bool { return !s.Counts(loc) })
+	all := f.Sources()
+	sources := slices.DeleteFunc(slices.Clone(all), func(s Source) bool { return !s.Counts(loc) })
 	if len(sources) == 0 {
 		return before // of another place of the image, or of sources that were taken out
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	l := &look{Finder: f, ctx: ctx, loc: loc, image: image, sources: sources, now: f.Now(), seen: map[gate.Digest]bool{}, refused: map[string]int{}}
+	l := &look{Finder: f, ctx: ctx, loc: loc, image: image, configured: all, sources: sources, now: f.Now(), seen: map[gate.Digest]bool{}, refused: map[string]int{}}
 	err := l.all()
 	out := &gate.BesideVEX{Refused: l.refused}
 	if err != nil {
@@ -123,11 +124,12 @@ func (f *Finder) count(b *gate.BesideVEX, err error) {
 // look is one look beside one image.
 type look struct {
 	*Finder
-	ctx     context.Context
-	loc     gate.Location
-	image   gate.Digest
-	sources []Source
-	now     time.Time
+	ctx        context.Context
+	loc        gate.Location
+	image      gate.Digest
+	configured []Source
+	sources    []Source // that count in this place
+	now        time.Time
 
 	seen      map[gate.Digest]bool // manifests and envelopes
 	artifacts int
@@ -150,7 +152,8 @@ const (
 )
 
 // with are the documents that were found, and of those that were known before what takes
-// statements back: a registry, or who may delete in it, must not hide that.
+// statements back: a registry, or who may delete in it, must not hide that. Documents of a
+// source that does not count in this place were looked for elsewhere, and stay as they are.
 func (l *look) with(before *gate.BesideVEX) []gate.BesideDocument {
 	list := l.found
 	if before != nil {
@@ -162,8 +165,14 @@ func (l *look) with(before *gate.BesideVEX) []gate.BesideDocument {
 			if err != nil {
 				continue
 			}
-			i := slices.IndexFunc(l.sources, func(s Source) bool { return s.Name == d.Source && s.Trusted == d.Trusted })
-			if doc = doc.TakesBack(); doc == nil || i < 0 || !l.now.Before(doc.At.Add(l.sources[i].MaxAge)) {
+			i := slices.IndexFunc(l.configured, func(s Source) bool { return s.Name == d.Source && s.Trusted == d.Trusted })
+			if i < 0 || !l.now.Before(doc.At.Add(l.configured[i].MaxAge)) {
+				continue
+			}
+			if l.configured[i].Counts(l.loc) {
+				doc = doc.TakesBack()
+			}
+			if doc == nil {
 				continue
 			}
 			if text, err := vex.Keep(doc); err == nil && len(list) < 2*maxDocuments {

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -315,5 +316,36 @@ func TestWhatStays(t *testing.T) {
 		if b := s.finder.Find(t.Context(), gate.Location{Registry: "prod", Repository: "shop/app"}, image, known); b != known || s.asked != asked {
 			t.Errorf("where no source counts: got %+v after %d requests", b, s.asked-asked)
 		}
+	}
+}
+
+// TestLookElsewhere: a look in a place where a source does not count is no look for its
+// documents: what they take back stays taken back. It leaves the list of sources as it is.
+func TestLookElsewhere(t *testing.T) {
+	s := newSite(t)
+	mallory, err := vex.Fingerprint(s.mallory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := vex.Config{Name: "mallory", Images: true, Repositories: []string{"theirs/**"}, MaxAge: s.config.MaxAge}
+	list := []beside.Source{{Config: s.config, Key: s.acme, Trusted: s.trusted}, {Config: theirs, Key: s.mallory, Trusted: mallory}}
+	s.finder.Sources = func() []beside.Source { return list } // one list for all looks
+	s.put(fake.CosignTag(image, "att"), "", envelopeType, signed(t, s.acme, openVEXType, image, openVEX("2026-11-01", "not_affected")))
+	old := s.manifests[fake.CosignTag(image, "att")]
+	s.put(fake.CosignTag(image, "att"), "", envelopeType, signed(t, s.acme, openVEXType, image, openVEX("2026-11-02", "affected")))
+	first := s.find(nil)
+	elsewhere := s.finder.Find(t.Context(), gate.Location{Registry: "theirs", Repository: "app"}, image, first)
+	if diff := cmp.Diff(first.Documents, elsewhere.Documents); diff != "" {
+		t.Errorf("after a look elsewhere (-want +got):\n%s", diff)
+	}
+	if _, err := vex.Attested(signed(t, s.mallory, openVEXType, image, openVEX("2026-11-01", "not_affected")), nil, image, now); !errors.Is(err, vex.ErrOtherKey) {
+		t.Errorf("without a key: got %v", err)
+	}
+	if list[0].Name != "acme" || list[1].Name != "mallory" {
+		t.Errorf("the look has changed the list of sources: %q, %q", list[0].Name, list[1].Name)
+	}
+	s.manifests[fake.CosignTag(image, "att")] = old
+	if b := s.find(elsewhere); s.hides(b, s.trusted, image, now) {
+		t.Errorf("an old document that is pushed again hides: %+v", b)
 	}
 }

@@ -39,6 +39,9 @@ func Fingerprint(key signature.Verifier) (string, error) {
 // Attested reads an envelope about an image that a key has signed, and keeps what it says
 // of this image. Errors: ErrOtherKey, gate.ErrInvalid.
 func Attested(envelope []byte, key signature.Verifier, image gate.Digest, now time.Time) (*Document, error) {
+	if key == nil { // it would verify nothing
+		return nil, invalid("there is no key: %w", ErrOtherKey)
+	}
 	if len(envelope) > MaxDocument || !isEnvelope(envelope) {
 		return nil, invalid("it is not an envelope (DSSE)")
 	}
