@@ -105,7 +105,7 @@ func TestSignedBundle(t *testing.T) {
 		"signed, no key here": {good.Bytes(), nil, ""},
 		"unsigned":            {unsigned.Bytes(), opened("ours"), "it is not signed"},
 		"by another":          {good.Bytes(), opened("theirs"), "another word"},
-		"no signature":        {repacked(t, good.Bytes(), func(name string, c []byte) []byte { return map[bool][]byte{false: c}[name == "bundle.sig"] }), opened("ours"), "where bundle.sig belongs"},
+		"no signature":        {repacked(t, good.Bytes(), func(name string, c []byte) []byte { return map[bool][]byte{false: c}[name == "bundle.sig"] }), opened("ours"), "where bundle.sig is expected"},
 		"said to be unsigned": {change("bundle.json", `"format": 2`, `"format": 1`), opened("ours"), "it is not signed"},
 		"another head":        {change("bundle.json", `"madeAt": "`, `"madeAt":  "`), opened("ours"), "what was signed is not its bundle.json"},
 		"younger rows":        {change("generation.json", `"reason": "`, `"reason": "really, `), opened("ours"), `"generation.json" is not the one that was signed`},
