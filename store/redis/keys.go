@@ -60,7 +60,7 @@ func KeyTable() []KeyRow {
 		{"P:{DIGEST}:locations", "hash, signed", "never", "where a digest was seen, with standing verdicts", "record", "Read, Scan"},
 		{"P:{DIGEST}:inventory", "string, zstd", "never", "its inventory", "record", "Inventory"},
 		{"P:{DIGEST}:findings", "string, zstd", "never", "its findings", "record", "Findings"},
-		{"P:{DIGEST}:history", "hash, signed", "the oldest beyond 200", "what changed on it", "record", "History"},
+		{"P:{DIGEST}:history", "hash, signed", "entries beyond the last 200", "its changes", "record", "History"},
 		{"P:tag:NAME", "string, signed", "never", "what our read of a tag found", "swap", "Read, Scan"},
 		{"P:setting:NAME", "string, signed", "never", "a setting", "swap", "Setting"},
 	}
