@@ -49,22 +49,6 @@ func (l *loaded) openFiles() {
 		l.note("auth.adminTokenFile", api.CheckToken(file))
 	}
 	l.openStoreFiles()
-	l.openTargets()
-}
-
-// openTargets warns of targets of notifications that cannot be used, with their files and
-// templates: the gate works without them. Nothing is connected to.
-func (l *loaded) openTargets() {
-	allow, err := outbound.ParseAllow(l.Outbound.Allow)
-	if err != nil {
-		return // which is refused
-	}
-	targets := notify.Targets{Maker: notify.Maker{Vendors: Notifiers(), Allow: allow, Link: l.HTTP.ExternalURL, Now: time.Now}}
-	for i, c := range l.Notifications {
-		if err := targets.Check(context.Background(), notify.FromFile(c)); err != nil {
-			l.Places.Warn(fmt.Sprintf("notifications[%d]", i), fmt.Sprintf("nothing is sent to this target: %v", err))
-		}
-	}
 }
 
 func (l *loaded) openStoreFiles() {
@@ -129,6 +113,7 @@ func (l *loaded) OpenAll(ctx context.Context) {
 	l.openFiles()
 	l.openPolicies(ctx)
 	l.openAdvisories(ctx)
+	l.openTargets(ctx)
 	for i, r := range l.Registries {
 		if r.Webhook.Enabled() {
 			for file, text := range r.Webhook.ShortSecrets() {
@@ -142,6 +127,22 @@ func (l *loaded) OpenAll(ctx context.Context) {
 		if _, err := exec.LookPath("docker-credential-" + helper); errors.Is(err, exec.ErrNotFound) {
 			l.note(fmt.Sprintf("registries[%d].credentials.helper", i),
 				fmt.Errorf("the program docker-credential-%s is not on the PATH; install it, or use another way for credentials", helper), needs[partSource]...)
+		}
+	}
+}
+
+// openTargets warns of targets of notifications that cannot be used, with their files and
+// templates: the gate works without them, and a
+// server says so itself when it opens them. Nothing is connected to.
+func (l *loaded) openTargets(ctx context.Context) {
+	allow, err := outbound.ParseAllow(l.Outbound.Allow)
+	if err != nil {
+		return // which is refused
+	}
+	targets := notify.Targets{Maker: notify.Maker{Vendors: Notifiers(), Allow: allow, Link: l.HTTP.ExternalURL, Now: time.Now}}
+	for i, c := range l.Notifications {
+		if err := targets.Check(ctx, notify.FromFile(c)); err != nil {
+			l.Places.Warn(fmt.Sprintf("notifications[%d]", i), fmt.Sprintf("nothing is sent to this target: %v", err))
 		}
 	}
 }
