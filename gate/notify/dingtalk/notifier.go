@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/url"
 	"strconv"
 	"time"
@@ -27,7 +26,7 @@ const (
 // Vendor is the kind of target.
 func Vendor() notify.Vendor {
 	k := post.Kind{
-		HTTPS: true, Body: body, Code: Code,
+		HTTPS: true, Body: body, Code: post.ErrCode,
 		Slow: map[int64]time.Duration{130101: blocked, 130102: blocked, 410100: blocked, 90018: blocked}, // 发送速度太快
 	}
 	return notify.Vendor{Type: "dingtalk", Markup: text.Markdown, Template: notify.ListTemplate, Limit: limit, Every: every, TakesSecret: true, Open: k.Open}
@@ -64,15 +63,4 @@ func sign(at string, secret []byte) string {
 	mac.Write([]byte(at + "\n"))
 	mac.Write(secret)
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// Code is errcode: the robot answers HTTP 200 also when it refuses.
-func Code(body []byte) (int64, bool) {
-	var v struct {
-		Code *int64 `json:"errcode"`
-	}
-	if json.Unmarshal(body, &v) != nil || v.Code == nil {
-		return 0, false
-	}
-	return *v.Code, true
 }

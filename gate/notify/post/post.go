@@ -202,6 +202,18 @@ func (s *sender) judge(res *http.Response, body []byte) error {
 	return notify.NewFailure(nil, false, s.kind.Slow[code], "it answered with code %d", code)
 }
 
+// ErrCode reads errcode, for [Kind].Code: the robots of DingTalk and WeCom answer HTTP 200
+// also when they refuse.
+func ErrCode(body []byte) (int64, bool) {
+	var v struct {
+		Code *int64 `json:"errcode"`
+	}
+	if json.Unmarshal(body, &v) != nil || v.Code == nil {
+		return 0, false
+	}
+	return *v.Code, true
+}
+
 // RetryAfter reads the header of that name: seconds, or a time.
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)

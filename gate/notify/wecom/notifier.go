@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate/notify"
-	"github.com/digestgate/digestgate/gate/notify/dingtalk"
 	"github.com/digestgate/digestgate/gate/notify/post"
 	"github.com/digestgate/digestgate/gate/notify/text"
 )
@@ -22,7 +21,7 @@ const (
 // Vendor is the kind of target.
 func Vendor() notify.Vendor {
 	k := post.Kind{
-		HTTPS: true, Body: body, Code: dingtalk.Code, // errcode too, with HTTP 200
+		HTTPS: true, Body: body, Code: post.ErrCode,
 		Slow: map[int64]time.Duration{45009: time.Minute}, Final: []int64{40058}, // too often; invalid content
 	}
 	return notify.Vendor{Type: "wecom", Markup: text.Markdown, Template: notify.ListTemplate, Limit: limit, Every: every, Open: k.Open}
