@@ -25,6 +25,14 @@ func Severities() []Severity {
 	return []Severity{SeverityCritical, SeverityHigh, SeverityMedium, SeverityLow, SeverityUnknown}
 }
 
+// Rank is the place of a severity in [Severities], 0 for the worst; what is none comes last.
+func (s Severity) Rank() int {
+	if i := slices.Index(Severities(), s); i >= 0 {
+		return i
+	}
+	return len(Severities())
+}
+
 // Findings is the result of match: a function of an inventory, an advisory
 // generation and the matcher's version. The secrets and other facts that need
 // no advisories stay in the inventory.

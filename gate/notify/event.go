@@ -2,8 +2,6 @@ package notify
 
 import (
 	"slices"
-
-	"github.com/digestgate/digestgate/gate"
 )
 
 // Event is a kind of thing that a target is sent messages about.
@@ -46,11 +44,4 @@ func (w What) rank() int {
 		return i
 	}
 	return len(rank)
-}
-
-func severityRank(s gate.Severity) int {
-	if i := slices.Index(gate.Severities(), s); i >= 0 {
-		return i
-	}
-	return len(gate.Severities())
 }

@@ -152,7 +152,7 @@ func (c Config) findings(f *gate.FindingsChange, d gate.Digest, place gate.Locat
 	if slices.Contains(c.Events, EventNew) {
 		p.totals.New = p.totals.New.Plus(list(New, f.Found))
 		for _, s := range f.Severity {
-			if c.wants(s.Vulnerability) && c.MinSeverity != "" && severityRank(s.Before) > severityRank(c.MinSeverity) {
+			if c.wants(s.Vulnerability) && c.MinSeverity != "" && s.Before.Rank() > c.MinSeverity.Rank() {
 				p.items = append(p.items, line(Raised, s.Vulnerability))
 				p.totals.Raised = p.totals.Raised.Plus(one(s.Severity))
 			}
@@ -166,14 +166,14 @@ func (c Config) findings(f *gate.FindingsChange, d gate.Digest, place gate.Locat
 // wants applies the thresholds to a finding.
 func (c Config) wants(v gate.Vulnerability) bool {
 	return (!c.OnlyFixable || strings.TrimSpace(v.FixedVersion) != "") &&
-		(c.MinSeverity == "" || severityRank(v.Severity) <= severityRank(c.MinSeverity))
+		(c.MinSeverity == "" || v.Severity.Rank() <= c.MinSeverity.Rank())
 }
 
 // atLeast leaves out the severities below the threshold.
 func (c Config) atLeast(n gate.Counts) gate.Counts {
 	var out gate.Counts
 	keep := func(s gate.Severity, from int, to *int) {
-		if c.MinSeverity == "" || severityRank(s) <= severityRank(c.MinSeverity) {
+		if c.MinSeverity == "" || s.Rank() <= c.MinSeverity.Rank() {
 			*to = from
 		}
 	}

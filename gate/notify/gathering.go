@@ -115,7 +115,7 @@ func (g *Gathering) line(item Item, lines map[string]int) {
 			was.Images += max(item.Images, 1)
 			was.Digest, was.Registry, was.Repository = item.Digest, item.Registry, item.Repository
 		}
-		if severityRank(item.Severity) < severityRank(was.Severity) {
+		if item.Severity.Rank() < was.Severity.Rank() {
 			was.Severity = item.Severity
 		}
 	default:

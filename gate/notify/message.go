@@ -115,7 +115,7 @@ func (i Item) cut() Item {
 
 func worse(a, b Item) int {
 	return cmp.Or(
-		a.What.rank()-b.What.rank(), severityRank(a.Severity)-severityRank(b.Severity), b.Images-a.Images,
+		a.What.rank()-b.What.rank(), a.Severity.Rank()-b.Severity.Rank(), b.Images-a.Images,
 		strings.Compare(a.Vulnerability, b.Vulnerability), strings.Compare(a.Repository, b.Repository), strings.Compare(a.key(), b.key()))
 }
 

@@ -86,11 +86,5 @@ func changed(list []gate.Vulnerability) gate.ChangedFindings {
 }
 
 func worstFirst(a, b gate.Vulnerability) int {
-	rank := func(v gate.Vulnerability) int {
-		if i := slices.Index(gate.Severities(), v.Severity); i >= 0 {
-			return i
-		}
-		return len(gate.Severities())
-	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Key(), b.Key()))
+	return cmp.Or(cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), cmp.Compare(a.Key(), b.Key()))
 }
