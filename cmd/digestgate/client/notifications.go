@@ -28,22 +28,6 @@ func NewNotificationsCommand(o *app.Options) *cobra.Command {
 	return cmd
 }
 
-// asking is a command that calls the server once and shows what it answers.
-func asking(o *app.Options, cmd *cobra.Command, run func(c *Client, cmd *cobra.Command, args []string, format string) error) *cobra.Command {
-	var flags clientFlags
-	var format string
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := forFormat(o, &flags, format)
-		if err != nil {
-			return err
-		}
-		return run(c, cmd, args, format)
-	}
-	flags.add(cmd)
-	addFormat(cmd, &format)
-	return cmd
-}
-
 func newNotificationsListCommand(o *app.Options) *cobra.Command {
 	return asking(o, &cobra.Command{
 		Use: "list", Short: "List the targets with what waits, was delivered and was given up", Args: cobra.NoArgs,

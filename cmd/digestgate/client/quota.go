@@ -17,9 +17,7 @@ import (
 )
 
 func NewQuotaCommand(o *app.Options) *cobra.Command {
-	var flags clientFlags
-	var format string
-	cmd := &cobra.Command{
+	return asking(o, &cobra.Command{
 		Use:   "quota",
 		Short: "Show what the period has used of the scan quota, and what it will need",
 		Long: `Ask a server how its scan quota stands: the limit of the running period, what it
@@ -29,24 +27,16 @@ cost nothing, and what the period will have needed at its end at the present pac
 Exit status: 0, also when the quota is used up; 1 when the server cannot be
 asked.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := forFormat(o, &flags, format)
-			if err != nil {
-				return err
-			}
-			var q view.QuotaView
-			if err := c.Call(cmd.Context(), http.MethodGet, "/quota", nil, &q); err != nil {
-				return err
-			}
-			if format == "json" {
-				return show.PrintJSON(cmd.OutOrStdout(), q)
-			}
-			return PrintQuota(cmd.OutOrStdout(), q)
-		},
-	}
-	flags.add(cmd)
-	addFormat(cmd, &format)
-	return cmd
+	}, func(c *Client, cmd *cobra.Command, _ []string, format string) error {
+		var q view.QuotaView
+		if err := c.Call(cmd.Context(), http.MethodGet, "/quota", nil, &q); err != nil {
+			return err
+		}
+		if format == "json" {
+			return show.PrintJSON(cmd.OutOrStdout(), q)
+		}
+		return PrintQuota(cmd.OutOrStdout(), q)
+	})
 }
 
 func PrintQuota(w io.Writer, q view.QuotaView) error {

@@ -30,38 +30,28 @@ func NewRegistriesCommand(o *app.Options) *cobra.Command {
 }
 
 func newRegistriesListCommand(o *app.Options) *cobra.Command {
-	var flags clientFlags
-	var format string
-	cmd := &cobra.Command{
+	return asking(o, &cobra.Command{
 		Use:   "list",
 		Short: "List the registries, when they were last heard of and how their synchronisation stands",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := forFormat(o, &flags, format)
-			if err != nil {
-				return err
-			}
-			var out struct {
-				Registries []view.Registry `json:"registries"`
-			}
-			if err := c.Call(cmd.Context(), http.MethodGet, "/registries", nil, &out); err != nil {
-				return err
-			}
-			if format == "json" {
-				return show.PrintJSON(cmd.OutOrStdout(), out)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tTYPE\tHOST\tLAST EVENT\tSYNC\tLAST SYNC\tPROBLEM")
-			for _, r := range out.Registries {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Type, r.Host, lastEvent(r.LastEvent),
-					r.Sync.State, since(r.Sync.LastTags), gate.Printable(r.Sync.Error, 100))
-			}
-			return w.Flush()
-		},
-	}
-	flags.add(cmd)
-	addFormat(cmd, &format)
-	return cmd
+	}, func(c *Client, cmd *cobra.Command, _ []string, format string) error {
+		var out struct {
+			Registries []view.Registry `json:"registries"`
+		}
+		if err := c.Call(cmd.Context(), http.MethodGet, "/registries", nil, &out); err != nil {
+			return err
+		}
+		if format == "json" {
+			return show.PrintJSON(cmd.OutOrStdout(), out)
+		}
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "NAME\tTYPE\tHOST\tLAST EVENT\tSYNC\tLAST SYNC\tPROBLEM")
+		for _, r := range out.Registries {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Type, r.Host, lastEvent(r.LastEvent),
+				r.Sync.State, since(r.Sync.LastTags), gate.Printable(r.Sync.Error, 100))
+		}
+		return w.Flush()
+	})
 }
 
 func newRegistriesTestCommand(o *app.Options) *cobra.Command {
@@ -215,6 +205,22 @@ func since(t *time.Time) string {
 // addFormat gives a command the flag that forFormat checks.
 func addFormat(cmd *cobra.Command, format *string) {
 	cmd.Flags().StringVar(format, "format", "table", "table or json")
+}
+
+// asking is a command that calls the server once and shows what it answers.
+func asking(o *app.Options, cmd *cobra.Command, run func(c *Client, cmd *cobra.Command, args []string, format string) error) *cobra.Command {
+	var flags clientFlags
+	var format string
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := forFormat(o, &flags, format)
+		if err != nil {
+			return err
+		}
+		return run(c, cmd, args, format)
+	}
+	flags.add(cmd)
+	addFormat(cmd, &format)
+	return cmd
 }
 
 // forFormat is the client of a command that prints in one of the formats.

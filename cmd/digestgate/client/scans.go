@@ -53,47 +53,37 @@ type verbCommand struct {
 }
 
 func newVerbCommand(o *app.Options, v verbCommand) *cobra.Command {
-	var flags clientFlags
-	var format string
 	if v.method == "" {
 		v.method = http.MethodPost
 	}
-	cmd := &cobra.Command{
+	return asking(o, &cobra.Command{
 		Use: v.use, Short: v.short, Long: v.long, Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := forFormat(o, &flags, format)
+	}, func(c *Client, cmd *cobra.Command, args []string, format string) (err error) {
+		rows := []json.RawMessage{}
+		for _, arg := range args {
+			var raw json.RawMessage
+			if v.print == nil {
+				err = c.Call(cmd.Context(), v.method, v.path(arg), nil, nil)
+			} else {
+				err = c.Call(cmd.Context(), v.method, v.path(arg), nil, &raw)
+			}
 			if err != nil {
-				return err
+				err = fmt.Errorf("%s: %w", gate.Quoted(arg, 100), err)
+				break
 			}
-			rows := []json.RawMessage{}
-			for _, arg := range args {
-				var raw json.RawMessage
-				if v.print == nil {
-					err = c.Call(cmd.Context(), v.method, v.path(arg), nil, nil)
-				} else {
-					err = c.Call(cmd.Context(), v.method, v.path(arg), nil, &raw)
-				}
-				if err != nil {
-					err = fmt.Errorf("%s: %w", gate.Quoted(arg, 100), err)
-					break
-				}
-				if v.print == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", gate.Printable(arg, 100), v.done)
-				}
-				rows = append(rows, raw)
+			if v.print == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", gate.Printable(arg, 100), v.done)
 			}
-			if v.print == nil || len(rows) == 0 {
-				return err
-			}
-			if printed := v.print(cmd.OutOrStdout(), format, rows); err == nil {
-				err = printed
-			}
+			rows = append(rows, raw)
+		}
+		if v.print == nil || len(rows) == 0 {
 			return err
-		},
-	}
-	flags.add(cmd)
-	addFormat(cmd, &format)
-	return cmd
+		}
+		if printed := v.print(cmd.OutOrStdout(), format, rows); err == nil {
+			err = printed
+		}
+		return err
+	})
 }
 
 func printScans(w io.Writer, format string, rows []json.RawMessage) error {
@@ -168,30 +158,18 @@ last 50 that have, and the last run of each schedule.`,
 }
 
 func newScansShowCommand(o *app.Options) *cobra.Command {
-	var flags clientFlags
-	var format string
-	cmd := &cobra.Command{
-		Use:   "show SCAN",
-		Short: "Show one scan task",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := forFormat(o, &flags, format)
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
-			if err := c.Call(cmd.Context(), http.MethodGet, "/scans/"+url.PathEscape(args[0]), nil, &raw); err != nil {
-				return err
-			}
-			if format == "json" {
-				return show.PrintJSON(cmd.OutOrStdout(), raw)
-			}
-			return printScans(cmd.OutOrStdout(), format, []json.RawMessage{raw})
-		},
-	}
-	flags.add(cmd)
-	addFormat(cmd, &format)
-	return cmd
+	return asking(o, &cobra.Command{
+		Use: "show SCAN", Short: "Show one scan task", Args: cobra.ExactArgs(1),
+	}, func(c *Client, cmd *cobra.Command, args []string, format string) error {
+		var raw json.RawMessage
+		if err := c.Call(cmd.Context(), http.MethodGet, "/scans/"+url.PathEscape(args[0]), nil, &raw); err != nil {
+			return err
+		}
+		if format == "json" {
+			return show.PrintJSON(cmd.OutOrStdout(), raw)
+		}
+		return printScans(cmd.OutOrStdout(), format, []json.RawMessage{raw})
+	})
 }
 
 // scanFlags say which images are scanned, and how.

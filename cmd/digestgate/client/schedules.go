@@ -88,58 +88,34 @@ func when(s view.Schedule) string {
 }
 
 func newSchedulesListCommand(o *app.Options) *cobra.Command {
-	var flags clientFlags
-	var format string
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the schedules of a server",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := forFormat(o, &flags, format)
-			if err != nil {
-				return err
-			}
-			var out struct{ Schedules []json.RawMessage }
-			if err := c.Call(cmd.Context(), http.MethodGet, "/schedules", nil, &out); err != nil {
-				return err
-			}
-			return printSchedules(cmd.OutOrStdout(), format, out.Schedules)
-		},
-	}
-	flags.add(cmd)
-	addFormat(cmd, &format)
-	return cmd
+	return asking(o, &cobra.Command{
+		Use: "list", Short: "List the schedules of a server", Args: cobra.NoArgs,
+	}, func(c *Client, cmd *cobra.Command, _ []string, format string) error {
+		var out struct{ Schedules []json.RawMessage }
+		if err := c.Call(cmd.Context(), http.MethodGet, "/schedules", nil, &out); err != nil {
+			return err
+		}
+		return printSchedules(cmd.OutOrStdout(), format, out.Schedules)
+	})
 }
 
 func newSchedulesShowCommand(o *app.Options) *cobra.Command {
-	var flags clientFlags
-	var format string
-	cmd := &cobra.Command{
-		Use:   "show NAME",
-		Short: "Show one schedule: its next five runs, the run under way and the last one",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := forFormat(o, &flags, format)
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
-			if err := c.Call(cmd.Context(), http.MethodGet, "/schedules/"+url.PathEscape(args[0]), nil, &raw); err != nil {
-				return err
-			}
-			if format == "json" {
-				return show.PrintJSON(cmd.OutOrStdout(), raw)
-			}
-			var s view.Schedule
-			if err := json.Unmarshal(raw, &s); err != nil {
-				return fmt.Errorf("reading the server's answer: %w", err)
-			}
-			return showSchedule(cmd.OutOrStdout(), s)
-		},
-	}
-	flags.add(cmd)
-	addFormat(cmd, &format)
-	return cmd
+	return asking(o, &cobra.Command{
+		Use: "show NAME", Short: "Show one schedule: its next five runs, the run under way and the last one", Args: cobra.ExactArgs(1),
+	}, func(c *Client, cmd *cobra.Command, args []string, format string) error {
+		var raw json.RawMessage
+		if err := c.Call(cmd.Context(), http.MethodGet, "/schedules/"+url.PathEscape(args[0]), nil, &raw); err != nil {
+			return err
+		}
+		if format == "json" {
+			return show.PrintJSON(cmd.OutOrStdout(), raw)
+		}
+		var s view.Schedule
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return fmt.Errorf("reading the server's answer: %w", err)
+		}
+		return showSchedule(cmd.OutOrStdout(), s)
+	})
 }
 
 func showSchedule(out io.Writer, s view.Schedule) error {
