@@ -20,6 +20,7 @@ import (
 	"github.com/digestgate/digestgate/gate/notify"
 	"github.com/digestgate/digestgate/gate/view"
 	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/advisory/javaindex"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
@@ -27,10 +28,23 @@ import (
 // databaseArtifact pushes a database as Trivy's project publishes it.
 func databaseArtifact(t *testing.T, reg *fake.Registry, dir string) gate.Digest {
 	t.Helper()
+	return dataArtifact(t, reg, dir, "trivy.db", "mirror/trivy-db", "2", "db")
+}
+
+// javaArtifact pushes an index of Java archives, likewise.
+func javaArtifact(t *testing.T, reg *fake.Registry, dir string) gate.Digest {
+	t.Helper()
+	return dataArtifact(t, reg, dir, javaindex.File, "mirror/trivy-java-db", "1", "javadb")
+}
+
+// dataArtifact pushes a file of a directory with its metadata; kind is its word in the
+// names of media types.
+func dataArtifact(t *testing.T, reg *fake.Registry, dir, file, repository, tag, kind string) gate.Digest {
+	t.Helper()
 	var layer bytes.Buffer
 	zip := gzip.NewWriter(&layer)
 	archive := tar.NewWriter(zip)
-	for _, name := range []string{"trivy.db", "metadata.json"} {
+	for _, name := range []string{file, "metadata.json"} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err == nil {
 			err = archive.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(content)), Typeflag: tar.TypeReg})
@@ -48,12 +62,12 @@ func databaseArtifact(t *testing.T, reg *fake.Registry, dir string) gate.Digest 
 	if err := zip.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d, err := reg.PutArtifact("mirror/trivy-db", "2", fake.Artifact{
+	d, err := reg.PutArtifact(repository, tag, fake.Artifact{
 		ArtifactType: "application/vnd.aquasec.trivy.config.v1+json",
 		Config:       fake.Blob{MediaType: "application/vnd.aquasec.trivy.config.v1+json", Content: []byte("{}")},
 		Layers: []fake.Blob{{
-			MediaType: "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip", Content: layer.Bytes(),
-			Annotations: map[string]string{"org.opencontainers.image.title": "db.tar.gz"},
+			MediaType: "application/vnd.aquasec.trivy." + kind + ".layer.v1.tar+gzip", Content: layer.Bytes(),
+			Annotations: map[string]string{"org.opencontainers.image.title": kind + ".tar.gz"},
 		}},
 	})
 	if err != nil {
@@ -140,7 +154,7 @@ func TestAdvisoryReachesAdmission(t *testing.T) {
 	charged, pulled := one.quota().Used, f.registry.Count(http.MethodGet, "/blobs/")
 
 	databaseArtifact(t, mirror, datedDatabase(t, 2, func(string) bool { return false }))
-	token := filepath.Join(one.dir, "data", "admin-token")
+	token := one.tokenFile()
 	if code, _, errs := command(t, "advisories", "update", "--server", one.urls["http"], "--token-file", token); code != 0 {
 		t.Fatalf("advisories update: exit %d: %s", code, errs)
 	}
@@ -183,7 +197,7 @@ func TestAdvisoryReachesAdmission(t *testing.T) {
 	}
 	unpulled("after B")
 
-	code, out, errs := command(t, "advisories", "rollback", "--reason", "a test", "--server", other.urls["http"], "--token-file", filepath.Join(other.dir, "data", "admin-token"))
+	code, out, errs := command(t, "advisories", "rollback", "--reason", "a test", "--server", other.urls["http"], "--token-file", other.tokenFile())
 	if code != 0 || !strings.Contains(out, "generation 3") {
 		t.Fatalf("advisories rollback: exit %d: %s%s", code, out, errs)
 	}

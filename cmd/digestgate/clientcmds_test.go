@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,20 +20,8 @@ func TestClientCommands(t *testing.T) {
 	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	s := newServer(t, "")
 	s.start()
-	token := filepath.Join(s.dir, "data", "admin-token")
-	ask := func(code int, args []string, out ...string) (stdout string) {
-		t.Helper()
-		got, stdout, stderr := command(t, append(args, "--server", s.urls["http"], "--token-file", token)...)
-		if got != code {
-			t.Errorf("%q: exit %d, want %d\nstdout: %s\nstderr: %s", args, got, code, stdout, stderr)
-		}
-		for _, pattern := range out {
-			if !regexp.MustCompile("(?m)" + pattern).MatchString(stdout + stderr) {
-				t.Errorf("%q: want %q\nstdout: %s\nstderr: %s", args, pattern, stdout, stderr)
-			}
-		}
-		return stdout
-	}
+	token := s.tokenFile()
+	ask := s.asking(t)
 	bad := s.pushDebian("team/app", "bad", demo.Released, map[string]string{"app/id_rsa": privateKey})
 	clean := s.pushDebian("team/app", "clean", demo.Updated, nil)
 	index, err := pushIndexOf(s, "team/app", "multi")

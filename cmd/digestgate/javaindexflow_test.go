@@ -1,15 +1,11 @@
 package main
 
 import (
-	"archive/tar"
 	"archive/zip"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha1" //nolint:gosec // what Java archives are known by
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,48 +14,10 @@ import (
 	"github.com/digestgate/digestgate/cmd/digestgate/demo"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/view"
-	"github.com/digestgate/digestgate/scanner/advisory/javaindex"
 	"github.com/digestgate/digestgate/scanner/advisory/javaindex/javaindextest"
 	"github.com/digestgate/digestgate/scanner/registry/fake"
 	"github.com/digestgate/digestgate/store/redis/redistest"
 )
-
-// javaArtifact pushes an index of Java archives as Trivy's project publishes it.
-func javaArtifact(t *testing.T, reg *fake.Registry, dir string) {
-	t.Helper()
-	var layer bytes.Buffer
-	packed := gzip.NewWriter(&layer)
-	archive := tar.NewWriter(packed)
-	for _, name := range []string{javaindex.File, "metadata.json"} {
-		content, err := os.ReadFile(filepath.Join(dir, name))
-		if err == nil {
-			err = archive.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(content)), Typeflag: tar.TypeReg})
-		}
-		if err == nil {
-			_, err = archive.Write(content)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := packed.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, err := reg.PutArtifact("mirror/trivy-java-db", "1", fake.Artifact{
-		ArtifactType: "application/vnd.aquasec.trivy.config.v1+json",
-		Config:       fake.Blob{MediaType: "application/vnd.aquasec.trivy.config.v1+json", Content: []byte("{}")},
-		Layers: []fake.Blob{{
-			MediaType: "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip", Content: layer.Bytes(),
-			Annotations: map[string]string{"org.opencontainers.image.title": "javadb.tar.gz"},
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // TestJavaIndexReachesAdmission plays the whole way of an index of Java archives: a registry
 // serves the database and, later, the index; two processes serve. An archive that does not
@@ -114,7 +72,7 @@ func TestJavaIndexReachesAdmission(t *testing.T) {
 	}
 	pulled := f.registry.Count(http.MethodGet, "/blobs/")
 
-	token := filepath.Join(one.dir, "data", "admin-token")
+	token := one.tokenFile()
 	bring := func(hoursAgo int, artifact string, number int64) {
 		t.Helper()
 		index(hoursAgo, artifact)

@@ -197,7 +197,7 @@ func TestJoinedTables(t *testing.T) {
 	document := fmt.Sprintf(`{"@context": "https://openvex.dev/ns/v0.2.0", "@id": "acme-1", "author": "Acme Security", "timestamp": %q, "version": 1, "statements": [
  {"vulnerability": {"name": "CVE-2024-45490"}, "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path",
   "products": [{"@id": "pkg:oci/app@%s", "subcomponents": [{"@id": "pkg:deb/debian/libexpat1@2.5.0-1"}]}]}]}`, time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), affected)
-	token := filepath.Join(s.dir, "data", "admin-token")
+	token := s.tokenFile()
 	code, out, errs := command(t, "advisories", "vex", "--explain", file("acme.json", document), "--server", s.urls["http"], "--token-file", token)
 	if code != 0 || !strings.Contains(out, "CVE-2024-45490") || !strings.Contains(out, "libexpat1") {
 		t.Errorf("explain: exit %d: %s%s", code, out, errs)

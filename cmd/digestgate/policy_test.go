@@ -3,13 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"github.com/digestgate/digestgate/cmd/digestgate/app"
-	"github.com/digestgate/digestgate/cmd/digestgate/local"
-	"github.com/digestgate/digestgate/cmd/digestgate/show"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
+	"github.com/digestgate/digestgate/cmd/digestgate/local"
+	"github.com/digestgate/digestgate/cmd/digestgate/show"
 )
 
 // runPolicy runs `digestgate policy …`.

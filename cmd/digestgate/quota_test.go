@@ -87,7 +87,7 @@ func TestQuotaOfAServer(t *testing.T) {
 			t.Errorf("admission of %s: want %s in\n%s", tag, want, out)
 		}
 	}
-	code, out, errs := command(t, "quota", "--server", s.urls["http"], "--token-file", filepath.Join(s.dir, "data", "admin-token"))
+	code, out, errs := command(t, "quota", "--server", s.urls["http"], "--token-file", s.tokenFile())
 	if code != 0 || !strings.Contains(out, "none    2      2     1 ") || !strings.Contains(out, "The quota is used up") {
 		t.Errorf("digestgate quota: exit %d\n%s%s", code, out, errs)
 	}

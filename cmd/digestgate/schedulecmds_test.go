@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -19,20 +18,8 @@ schedules:
   - {name: filed, kind: match, every: 30d, at: "01:00", timeZone: Asia/Shanghai, window: "00:00-07:00", scope: {registries: [hub]}, enabled: false}
 `)
 	s.start()
-	token := filepath.Join(s.dir, "data", "admin-token")
-	ask := func(code int, args []string, out ...string) (stdout string) {
-		t.Helper()
-		got, stdout, stderr := command(t, append(args, "--server", s.urls["http"], "--token-file", token)...)
-		if got != code {
-			t.Errorf("%q: exit %d, want %d\nstdout: %s\nstderr: %s", args, got, code, stdout, stderr)
-		}
-		for _, pattern := range out {
-			if !regexp.MustCompile("(?m)" + pattern).MatchString(stdout + stderr) {
-				t.Errorf("%q: want %q\nstdout: %s\nstderr: %s", args, pattern, stdout, stderr)
-			}
-		}
-		return stdout
-	}
+	token := s.tokenFile()
+	ask := s.asking(t)
 	d := s.pushDebian("team/app", "v1", demo.Updated, nil)
 	ask(0, []string{"scan", s.registry.Host + "/team/app:v1"}, `resolve`)
 	s.until(d, time.Minute, scanned)

@@ -177,9 +177,30 @@ func (s *server) end(sig os.Signal) int {
 	return s.cmd.ProcessState.ExitCode()
 }
 
+// tokenFile is the file with the admin token that the server has made.
+func (s *server) tokenFile() string { return filepath.Join(s.dir, "data", "admin-token") }
+
+// asking runs a command that asks the server, and compares its exit status and its output,
+// in which each pattern has to be; it returns standard output.
+func (s *server) asking(t *testing.T) func(code int, args []string, out ...string) (stdout string) {
+	return func(code int, args []string, out ...string) (stdout string) {
+		t.Helper()
+		got, stdout, stderr := command(t, append(args, "--server", s.urls["http"], "--token-file", s.tokenFile())...)
+		if got != code {
+			t.Errorf("%q: exit %d, want %d\nstdout: %s\nstderr: %s", args, got, code, stdout, stderr)
+		}
+		for _, pattern := range out {
+			if !regexp.MustCompile("(?m)" + pattern).MatchString(stdout + stderr) {
+				t.Errorf("%q: want %q\nstdout: %s\nstderr: %s", args, pattern, stdout, stderr)
+			}
+		}
+		return stdout
+	}
+}
+
 func (s *server) client() *client.Client {
 	s.t.Helper()
-	token, err := os.ReadFile(filepath.Join(s.dir, "data", "admin-token"))
+	token, err := os.ReadFile(s.tokenFile())
 	if err != nil {
 		s.t.Fatal(err)
 	}

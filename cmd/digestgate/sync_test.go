@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +38,7 @@ func TestRegistryCommands(t *testing.T) {
 	command := func(want int, args ...string) string {
 		t.Helper()
 		var out, problems bytes.Buffer
-		args = append(args, "--server", s.urls["http"], "--token-file", filepath.Join(s.dir, "data", "admin-token"))
+		args = append(args, "--server", s.urls["http"], "--token-file", s.tokenFile())
 		if code := run(t.Context(), append([]string{"registries"}, args...), strings.NewReader(""), &out, &problems); code != want {
 			t.Fatalf("registries %q: exit %d, want %d\n%s%s", args, code, want, &out, &problems)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/digestgate/digestgate/cmd/digestgate/app"
 )
 
 // What is typed wrongly is named as it was typed, and nothing is passed over.

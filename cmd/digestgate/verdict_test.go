@@ -76,7 +76,7 @@ func TestWaitReplayAndAdmitAskTheServer(t *testing.T) {
 	s.start()
 	clean := s.pushDebian("team/app", "clean", demo.Updated, nil)
 	s.pushDebian("team/app", "bad", demo.Released, nil)
-	token := filepath.Join(s.dir, "data", "admin-token")
+	token := s.tokenFile()
 	wait := func(image string, more ...string) (int, string, string) {
 		return command(t, append([]string{"wait", s.registry.Host + "/team/app" + image, "--server", s.urls["http"], "--token-file", token}, more...)...)
 	}
