@@ -25,8 +25,8 @@ func ofUpdate(id, title, cve, name, epoch, version, release string) *fstest.MapF
 }
 
 // TestPublished_vendors: the way of a vendor's advisory from its file to a finding: read,
-// filed under the release, and matched. Each has the last release before the fix, and the
-// fix.
+// filed under the release, and matched. The fixed versions are the vendors'; the vulnerable
+// ones are written here, mostly one release below.
 func TestPublished_vendors(t *testing.T) {
 	named := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	for name, c := range map[string]struct {
