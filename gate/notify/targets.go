@@ -147,7 +147,7 @@ func (t *Targets) Put(ctx context.Context, d Definition, create bool) error {
 		return fmt.Errorf("%s is a target of the configuration file; change it there: %w", gate.Quoted(d.Name, 70), gate.ErrConflict)
 	}
 	if len(t.Keys) == 0 {
-		return fmt.Errorf("there is no key to seal its secrets with; set store.macKeyFile: %w", gate.ErrInvalid)
+		return fmt.Errorf("the key to seal its secrets with is missing; set store.macKeyFile: %w", gate.ErrInvalid)
 	}
 	return t.update(ctx, func(s *stored) error {
 		i := slices.IndexFunc(s.Targets, func(x storedTarget) bool { return x.Config.Name == d.Name })

@@ -40,7 +40,7 @@ func Fingerprint(key signature.Verifier) (string, error) {
 // of this image. Errors: ErrOtherKey, gate.ErrInvalid.
 func Attested(envelope []byte, key signature.Verifier, image gate.Digest, now time.Time) (*Document, error) {
 	if key == nil { // it would verify nothing
-		return nil, invalid("there is no key: %w", ErrOtherKey)
+		return nil, invalid("the key is missing: %w", ErrOtherKey)
 	}
 	if len(envelope) > MaxDocument || !isEnvelope(envelope) {
 		return nil, invalid("it is not an envelope (DSSE)")
