@@ -8,6 +8,8 @@ type BesideVEX struct {
 	Documents []BesideDocument `json:"documents,omitempty"`
 	// Refused counts what does not count, by the reason.
 	Refused map[string]int `json:"refused,omitempty"`
+	// Unread: not everything could be read, and Documents have only what hides nothing.
+	Unread bool `json:"unread,omitempty"`
 	// Problem says why nothing could be looked for; the documents are those of before.
 	Problem string `json:"problem,omitempty"`
 }

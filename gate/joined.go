@@ -153,6 +153,9 @@ type BesideStanding struct {
 	Documents int `json:"documents"`
 	// Refused counts what does not count, by the reason.
 	Refused map[string]int `json:"refused"`
+	// Unread counts the images beside which not everything could be read: no document beside
+	// them hides anything.
+	Unread int `json:"unread"`
 	// Unreached counts the images whose registry could not be asked: what was found before
 	// stays. Problem is the last reason.
 	Unreached int    `json:"unreached"`

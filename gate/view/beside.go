@@ -7,6 +7,8 @@ type BesideDetail struct {
 	Documents []BesideDocument `json:"documents"`
 	// Refused counts what does not count, by the reason.
 	Refused map[string]int `json:"refused"`
+	// Unread: not everything could be read, so that no document hides anything.
+	Unread bool `json:"unread,omitempty"`
 	// Problem says why nothing could be looked for; the documents are those of before.
 	Problem string `json:"problem,omitempty"`
 }
@@ -21,7 +23,7 @@ func besideDetail(b *gate.BesideVEX) *BesideDetail {
 	if b == nil {
 		return nil
 	}
-	d := &BesideDetail{Documents: []BesideDocument{}, Refused: map[string]int{}, Problem: b.Problem}
+	d := &BesideDetail{Documents: []BesideDocument{}, Refused: map[string]int{}, Unread: b.Unread, Problem: b.Problem}
 	for _, one := range b.Documents {
 		d.Documents = append(d.Documents, BesideDocument{one.Source, one.Digest})
 	}

@@ -63,6 +63,7 @@ func (a *App) openBeside() error {
 	}
 	a.besides.list.Store(&list)
 	a.beside = &beside.Finder{Registry: a.Source, Sources: a.besides.get, Now: time.Now, Log: a.Log}
+	a.beside.Describe(a.Metrics)
 	a.Pipeline.Beside = a.beside
 	return nil
 }

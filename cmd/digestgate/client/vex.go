@@ -145,6 +145,9 @@ func printBeside(row func(name, format string, args ...any), b *gate.BesideStand
 	for _, why := range slices.Sorted(maps.Keys(b.Refused)) {
 		row("", "refused %d times: %s", b.Refused[why], gate.Printable(why, 300))
 	}
+	if b.Unread > 0 {
+		row("", "beside %d images there is more than could be read, so that no document beside them hides anything", b.Unread)
+	}
 	if b.Unreached > 0 {
 		row("", "beside %d images the registry could not be asked, documents found before stay: %s", b.Unreached, gate.Printable(b.Problem, 300))
 	}

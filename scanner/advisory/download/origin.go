@@ -60,7 +60,7 @@ func (o *mirrorOrigin) Manifest(ctx context.Context, ref string) (raw []byte, er
 // referrers is what the registry lists, or the list at the tag where it cannot.
 func (o *mirrorOrigin) referrers(ctx context.Context, of gate.Digest, tag string) (raw []byte, err error) {
 	err = o.at(func(loc gate.Location) error {
-		raw, err = o.client.Referrers(ctx, loc, of)
+		raw, _, err = o.client.Referrers(ctx, loc, of)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}

@@ -42,17 +42,20 @@ func isDocument(mediaType string) bool {
 
 // all reads what refers to the image, and cosign's tag.
 func (l *look) all() error {
-	raw, err := l.Registry.Referrers(l.ctx, l.loc, l.image)
+	raw, more, err := l.Registry.Referrers(l.ctx, l.loc, l.image)
 	if errors.Is(err, gate.ErrNotFound) {
 		raw, _, err = l.Registry.RawManifest(l.ctx, l.loc, "sha256-"+l.image.Hex())
-		if errors.Is(err, gate.ErrNotFound) {
-			raw, err = nil, nil
+	}
+	switch {
+	case errors.Is(err, gate.ErrNotFound): // there is no list
+	case err != nil:
+		if err := l.failed(err); err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return err
-	}
-	if raw != nil {
+	default:
+		if more {
+			l.omit(tooMany)
+		}
 		if err := l.list(raw); err != nil {
 			return err
 		}
@@ -62,7 +65,7 @@ func (l *look) all() error {
 	case errors.Is(err, gate.ErrNotFound):
 		return nil
 	case err != nil:
-		return err
+		return l.failed(err)
 	case l.seen[digest]:
 		return nil
 	}
@@ -73,7 +76,7 @@ func (l *look) all() error {
 func (l *look) list(raw []byte) error {
 	var in index
 	if json.Unmarshal(raw, &in) != nil {
-		l.refuse(unreadableM)
+		l.omit(unreadableM)
 		return nil
 	}
 	for _, d := range in.Manifests {
@@ -81,16 +84,19 @@ func (l *look) list(raw []byte) error {
 			continue
 		}
 		if l.artifacts++; l.artifacts > maxArtifacts {
-			l.refuse(tooMany)
+			l.omit(tooMany)
 			return nil
 		}
 		raw, digest, err := l.Registry.RawManifest(l.ctx, l.loc, string(d.Digest))
 		switch {
 		case errors.Is(err, gate.ErrNotFound):
-			l.refuse(unreadableM) // a list is the registry's word
+			l.refuse(unreadableM) // deleted: a list is the registry's word
 			continue
 		case err != nil:
-			return err
+			if err := l.failed(err); err != nil {
+				return err
+			}
+			continue
 		}
 		l.seen[digest] = true
 		if err := l.artifact(raw); err != nil {
@@ -116,7 +122,7 @@ func (l *look) artifact(raw []byte) error {
 	}
 	for i, d := range m.Layers {
 		if i >= maxArtifacts {
-			l.refuse(tooMany)
+			l.omit(tooMany)
 			return nil
 		}
 		enveloped := d.MediaType == envelopeType || strings.HasPrefix(d.MediaType, bundleType)
@@ -135,26 +141,29 @@ func (l *look) artifact(raw []byte) error {
 		if !ok {
 			continue
 		}
-		if strings.HasPrefix(d.MediaType, bundleType) {
-			text = inBundle(text)
-		}
-		if l.isVEX(text) {
+		if text = inside(text, d.MediaType); l.isVEX(text) {
 			l.envelope(text, d.Digest)
 		}
 	}
 	return nil
 }
 
-// inBundle is the envelope of a bundle of sigstore, nil when it has none (the signature of
-// an image).
-func inBundle(text []byte) []byte {
+// inside is the envelope in a bundle of sigstore or by itself; nil for a bundle that has none
+// (the signature of an image). The bytes decide and not their type: each are read once, and
+// another artifact may give them a wrong type.
+func inside(text []byte, mediaType string) []byte {
 	var b struct {
 		Envelope json.RawMessage `json:"dsseEnvelope"`
+		Payload  string          `json:"payload"`
 	}
-	if json.Unmarshal(text, &b) != nil {
-		return nil
+	err := json.Unmarshal(text, &b)
+	switch {
+	case err == nil && len(b.Envelope) > 0:
+		return b.Envelope
+	case err == nil && b.Payload != "" || mediaType == envelopeType:
+		return text
 	}
-	return b.Envelope
+	return nil
 }
 
 // isVEX reports whether an envelope may have a VEX document. Others, such as a provenance or

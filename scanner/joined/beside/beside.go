@@ -2,7 +2,8 @@
 // the image (OCI 1.1, or the list at the tag where a registry keeps none), and cosign's
 // attestations at the tag "sha256-….att". A document counts only when it is an envelope
 // (DSSE) that a source of advisories.vex has signed: the author of an image can push
-// whatever refers to it. Everything else is refused and counted.
+// whatever refers to it. Everything else is refused and counted. Where not everything could
+// be read, only statements that hide nothing count: the rest may take the others back.
 //
 // It is asked when an image is analysed, also again, and never by a review. A [Finder] is
 // safe for concurrent use.
@@ -26,20 +27,21 @@ import (
 	"github.com/digestgate/digestgate/scanner/joined/vex"
 )
 
-// Limits on what is read beside one image: a cosign attestation has some kilobytes, and an
-// image some of them.
+// Limits on what is read beside one image: a cosign attestation has some kilobytes, one of
+// an SBOM some megabytes, and an image some of them.
 const (
-	maxArtifacts = 64      // manifests that are read
-	maxDocuments = 32      // documents that are kept
-	maxBlob      = 2 << 20 // of one envelope
-	maxBytes     = 8 << 20 // of all that is read
+	maxArtifacts = 64       // manifests that are read
+	maxDocuments = 32       // documents that are kept
+	maxBlob      = 8 << 20  // of one envelope
+	maxBytes     = 32 << 20 // of all that is read
 	lookTime     = time.Minute
 )
 
 // Registry is where it is looked; scanner/registry implements it.
 type Registry interface {
-	// Referrers lists what refers to a manifest; gate.ErrNotFound: the registry keeps no list.
-	Referrers(ctx context.Context, loc gate.Location, digest gate.Digest) ([]byte, error)
+	// Referrers lists what refers to a manifest; more: others follow that are not in the
+	// list. gate.ErrNotFound: the registry keeps no list.
+	Referrers(ctx context.Context, loc gate.Location, digest gate.Digest) (list []byte, more bool, err error)
 	// RawManifest reads a manifest by tag or digest, hashed; gate.ErrNotFound: there is none.
 	RawManifest(ctx context.Context, loc gate.Location, ref string) ([]byte, gate.Digest, error)
 	// Blob reads a blob, hashed.
@@ -93,11 +95,14 @@ func (f *Finder) Find(ctx context.Context, loc gate.Location, image gate.Digest,
 	if err != nil {
 		out = &gate.BesideVEX{Problem: gate.Printable(err.Error(), 300)}
 		if before != nil {
-			out.Documents, out.Refused = before.Documents, before.Refused
+			out.Documents, out.Refused, out.Unread = before.Documents, before.Refused, before.Unread
 		}
 		f.Log.Warn("looking for VEX documents beside an image failed, those found before stay", "digest", image, "error", out.Problem)
 	} else {
 		out.Documents = l.with(before)
+		if out.Unread = l.unread; out.Unread {
+			f.Log.Warn("not everything beside an image could be read, so that no document beside it hides anything", "digest", image, "refused", out.Refused)
+		}
 	}
 	f.count(out, err)
 	return out
@@ -111,6 +116,9 @@ func (f *Finder) count(b *gate.BesideVEX, err error) {
 		f.standing.Unreached++
 		f.standing.Problem = b.Problem
 		return
+	}
+	if b.Unread {
+		f.standing.Unread++
 	}
 	f.standing.Documents += len(b.Documents)
 	if f.standing.Refused == nil {
@@ -136,9 +144,31 @@ type look struct {
 	bytes     int64
 	found     []gate.BesideDocument
 	refused   map[string]int
+	unread    bool // something was not read that may take statements back
 }
 
 func (l *look) refuse(why string) { l.refused[why]++ }
+
+// omit counts what is not read.
+func (l *look) omit(why string) {
+	l.refuse(why)
+	l.unread = true
+}
+
+// failed is nil for what will fail again, so that it is not read: an author who can push
+// must not be able to have each look fail, and keep what was found before.
+func (l *look) failed(err error) error {
+	for _, passing := range []error{gate.ErrRegistryUnavailable, gate.ErrRegistryAuth, gate.ErrRegistryNotTrusted, gate.ErrTimeout, gate.ErrBusy, gate.ErrResource} {
+		if errors.Is(err, passing) {
+			return err
+		}
+	}
+	if l.ctx.Err() != nil {
+		return err
+	}
+	l.omit(unreadableM)
+	return nil
+}
 
 // The reasons for which what is beside an image does not count; those of statements are in
 // scanner/joined/vex.
@@ -146,7 +176,7 @@ const (
 	notSigned   = "a document beside an image is not signed: it is not an envelope (DSSE)"
 	otherKey    = "a document beside an image is not signed by a source of advisories.vex"
 	tooOld      = "a document beside an image is older than maxAge of its source"
-	tooMany     = "there is more beside an image than the limits of 64 artifacts, 32 documents and 8 MiB; the rest was not read"
+	tooMany     = "there is more beside an image than the limits of 64 artifacts, 32 documents and 32 MiB; the rest was not read"
 	damaged     = "a document beside an image is damaged, or is not about this image"
 	unreadableM = "an artifact that refers to an image cannot be read"
 )
@@ -175,16 +205,42 @@ func (l *look) with(before *gate.BesideVEX) []gate.BesideDocument {
 			if doc == nil {
 				continue
 			}
-			if text, err := vex.Keep(doc); err == nil && len(list) < 2*maxDocuments {
-				d.Statements = text
-				list = append(list, d)
+			text, err := vex.Keep(doc)
+			if err != nil || len(list) >= 2*maxDocuments {
+				l.omit(tooMany)
+				continue
 			}
+			d.Statements = text
+			list = append(list, d)
 		}
+	}
+	if l.unread {
+		list = l.hidingNothing(list)
 	}
 	slices.SortFunc(list, func(a, b gate.BesideDocument) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Digest, b.Digest))
 	})
 	return list
+}
+
+// hidingNothing are the documents without what hides, of sources that count in this place.
+func (l *look) hidingNothing(list []gate.BesideDocument) (out []gate.BesideDocument) {
+	for _, d := range list {
+		if slices.ContainsFunc(l.sources, func(s Source) bool { return s.Name == d.Source && s.Trusted == d.Trusted }) {
+			doc, err := vex.Kept(d.Statements)
+			if err != nil {
+				continue
+			}
+			if doc = doc.TakesBack(); doc == nil {
+				continue
+			}
+			if d.Statements, err = vex.Keep(doc); err != nil {
+				continue // it hides nothing either
+			}
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // envelope judges one envelope.
@@ -195,6 +251,9 @@ func (l *look) envelope(text []byte, digest gate.Digest) {
 		switch {
 		case errors.Is(err, vex.ErrOtherKey):
 			continue
+		case errors.Is(err, vex.ErrUnread): // by the source: it may take statements back
+			l.omit(damaged)
+			return
 		case err != nil:
 			l.refuse(damaged)
 			return
@@ -213,7 +272,7 @@ func (l *look) envelope(text []byte, digest gate.Digest) {
 		}
 		kept, err := vex.Keep(doc)
 		if err != nil || len(l.found) >= maxDocuments {
-			l.refuse(tooMany)
+			l.omit(tooMany)
 			continue
 		}
 		l.found = append(l.found, gate.BesideDocument{Source: s.Name, Trusted: s.Trusted, Digest: digest, Statements: kept})
@@ -227,7 +286,7 @@ func (l *look) envelope(text []byte, digest gate.Digest) {
 // counted.
 func (l *look) blob(digest gate.Digest, size int64) (text []byte, ok bool, err error) {
 	if size <= 0 || size > maxBlob || l.bytes+size > maxBytes {
-		l.refuse(tooMany)
+		l.omit(tooMany)
 		return nil, false, nil
 	}
 	l.bytes += size
@@ -237,7 +296,10 @@ func (l *look) blob(digest gate.Digest, size int64) (text []byte, ok bool, err e
 		text, err = io.ReadAll(io.LimitReader(body, size+1))
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("reading a document beside the image: %w", err)
+		if err := l.failed(err); err != nil {
+			return nil, false, fmt.Errorf("reading a document beside the image: %w", err)
+		}
+		return nil, false, nil
 	}
 	return text, true, nil
 }

@@ -39,23 +39,28 @@ type shelf struct {
 	manifests map[string][]byte
 	blobs     map[gate.Digest][]byte
 	list      []byte // nil: it keeps none
+	more      bool   // the list has another page
 	away      error
+	broken    map[string]error // of manifests
 	asked     int
 }
 
-func (s *shelf) Referrers(context.Context, gate.Location, gate.Digest) ([]byte, error) {
+func (s *shelf) Referrers(context.Context, gate.Location, gate.Digest) ([]byte, bool, error) {
 	s.asked++
 	switch {
 	case s.away != nil:
-		return nil, s.away
+		return nil, false, s.away
 	case s.list == nil:
-		return nil, gate.ErrNotFound
+		return nil, false, gate.ErrNotFound
 	}
-	return s.list, nil
+	return s.list, s.more, nil
 }
 
 func (s *shelf) RawManifest(_ context.Context, _ gate.Location, ref string) ([]byte, gate.Digest, error) {
 	s.asked++
+	if err := s.broken[ref]; err != nil {
+		return nil, "", err
+	}
 	m, ok := s.manifests[ref]
 	if !ok {
 		return nil, "", gate.ErrNotFound
@@ -81,6 +86,15 @@ func (s *shelf) put(tag, artifactType, mediaType string, content []byte) gate.Di
 	if tag != "" {
 		s.manifests[tag] = m
 	}
+	return fake.DigestOf(m)
+}
+
+// layered makes an artifact of an envelope behind other layers.
+func (s *shelf) layered(content []byte, others int) gate.Digest {
+	d := fake.DigestOf(content)
+	m := []byte(`{"layers": [` + strings.Repeat(`{"mediaType": "text/plain"},`, others))
+	m = fmt.Appendf(m, `{"mediaType": %q, "digest": %q, "size": %d}]}`, envelopeType, d, len(content))
+	s.manifests[string(fake.DigestOf(m))] = m
 	return fake.DigestOf(m)
 }
 
@@ -244,7 +258,7 @@ func TestRefusedDocuments(t *testing.T) {
 		"damaged": {func(s *site) {
 			s.put(fake.CosignTag(image, "att"), "", envelopeType, signed(s.T, s.acme, openVEXType, image, `{"@context": 7}`))
 		}, "is damaged"},
-		"large": {func(s *site) { s.put(fake.CosignTag(image, "att"), "", envelopeType, make([]byte, 3<<20)) }, "more beside an image than the limits"},
+		"large": {func(s *site) { s.put(fake.CosignTag(image, "att"), "", envelopeType, make([]byte, 9<<20)) }, "more beside an image than the limits"},
 		"provenance": {func(s *site) {
 			s.put(fake.CosignTag(image, "att"), "", envelopeType, signed(s.T, s.mallory, "https://slsa.dev/provenance/v1", image, "{}"))
 		}, ""},
@@ -280,7 +294,7 @@ func TestBounded(t *testing.T) {
 	}
 	s.list = s.lists("", all...)
 	b := s.find(nil)
-	if len(b.Documents) > 32 || s.asked > 200 || b.Refused["there is more beside an image than the limits of 64 artifacts, 32 documents and 8 MiB; the rest was not read"] == 0 {
+	if len(b.Documents) > 32 || s.asked > 200 || b.Refused["there is more beside an image than the limits of 64 artifacts, 32 documents and 32 MiB; the rest was not read"] == 0 {
 		t.Errorf("%d documents, %d requests, refused %v", len(b.Documents), s.asked, b.Refused)
 	}
 }

@@ -19,6 +19,10 @@ import (
 // all.
 var ErrOtherKey = errors.New("it is not signed by that key")
 
+// ErrUnread is a document that the key has signed, and that cannot be read: what it states,
+// and takes back, is not known.
+var ErrUnread = errors.New("it is signed by that key, and cannot be read")
+
 // maxBeside bounds what is kept of a document about one image.
 const maxBeside = 256 << 10
 
@@ -37,7 +41,7 @@ func Fingerprint(key signature.Verifier) (string, error) {
 }
 
 // Attested reads an envelope about an image that a key has signed, and keeps what it says
-// of this image. Errors: ErrOtherKey, gate.ErrInvalid.
+// of this image. Errors: ErrOtherKey, ErrUnread, gate.ErrInvalid.
 func Attested(envelope []byte, key signature.Verifier, image gate.Digest, now time.Time) (*Document, error) {
 	if key == nil { // it would verify nothing
 		return nil, invalid("the key is missing: %w", ErrOtherKey)

@@ -100,6 +100,15 @@ func openEnvelope(text []byte, key signature.Verifier, now time.Time) (*Document
 	if key != nil && !e.by(key, payload) {
 		return nil, fmt.Errorf("none of the %d signatures of the envelope is by the configured key: %w: %w", len(e.Signatures), ErrOtherKey, gate.ErrInvalid)
 	}
+	doc, err := openStatement(payload, now)
+	if err != nil && key != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrUnread)
+	}
+	return doc, err
+}
+
+// openStatement reads an in-toto statement about images.
+func openStatement(payload []byte, now time.Time) (*Document, error) {
 	if err := unambiguous(payload); err != nil {
 		return nil, err
 	}
