@@ -34,8 +34,10 @@ func Explain(document []byte, source string, configured []vex.Config, now time.T
 			return Explained{}, fmt.Errorf("no entry of advisories.vex is named %s: %w", gate.Quoted(source, 63), gate.ErrInvalid)
 		}
 		c := configured[i]
-		s.Name, s.Repositories, s.MaxAge = c.Name, c.Repositories, c.MaxAge
+		s.Name, s.Repositories, s.MaxAge, s.Applications = c.Name, c.Repositories, c.MaxAge, c.Applications
 	}
+	s.Settle()
+	doc = &s.Document
 	e := Explained{
 		Tables: NewTables(nil, nil, nil, &vex.Table{Sources: []vex.Source{s}}),
 		Effect: gate.VEXEffect{

@@ -120,7 +120,7 @@ func (v *vexSource) before(d *vexDocument) *vex.Source {
 	}
 	for i := range t.Sources {
 		if s := t.Sources[i]; s.Name == d.Name && s.Trusted == d.trusted() {
-			s.Repositories, s.MaxAge = d.Repositories, d.MaxAge
+			s.Repositories, s.MaxAge, s.Applications = d.Repositories, d.MaxAge, d.Applications
 			return &s
 		}
 	}
@@ -205,10 +205,12 @@ func (d *vexDocument) read(ctx context.Context, now time.Time, before *vex.Sourc
 		return nil, fmt.Errorf("it is of %s, older than the one before, of %s: %w", doc.At.Format(time.RFC3339), before.Document.At.Format(time.RFC3339), gate.ErrInvalid)
 	}
 	sum := sha256.Sum256(text)
-	return &vex.Source{
-		Name: d.Name, Repositories: d.Repositories, MaxAge: d.MaxAge, Trusted: d.trusted(),
+	source := &vex.Source{
+		Name: d.Name, Repositories: d.Repositories, MaxAge: d.MaxAge, Trusted: d.trusted(), Applications: d.Applications,
 		Checksum: gate.Digest("sha256:" + hex.EncodeToString(sum[:])), Document: *doc,
-	}, nil
+	}
+	source.Settle()
+	return source, nil
 }
 
 // both reads the document and the signature beside it, so that they belong together. There

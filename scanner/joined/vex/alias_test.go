@@ -64,6 +64,9 @@ func TestApplicationsWithComponents(t *testing.T) {
 		if got := hides(t, openvexDoc(statement), v); got != c.want {
 			t.Errorf("%s: hidden %t, want %t", name, got, c.want)
 		}
+		if hidesOf(t, openvexDoc(statement), v, false) {
+			t.Errorf("%s: the name that the image gives itself hides, and the operator did not ask for it", name)
+		}
 	}
 	v := finding("CVE-2026-0001", net)
 	if hides(t, openvexDoc(openvexStatement("CVE-2026-0001", notAffected, product(net))+","+openvexStatement("CVE-2026-0001", affected, product(app, net))), v) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -28,6 +29,10 @@ type Config struct {
 	// Repositories are where it counts: doublestar patterns over "registry/repository" with
 	// the configured name of the registry ("harbor-prod/library/**"; "**" is everywhere).
 	Repositories []string `yaml:"repositories"`
+	// Applications has statements count whose product is an application with components,
+	// without an image: which application it is, the files of the image say. So the authors of
+	// the images in Repositories must be trusted with it, and a pattern names the registry.
+	Applications bool `yaml:"applications"`
 	// MaxAge is how long after its time the document counts.
 	MaxAge time.Duration `yaml:"maxAge"`
 	// CAFile has the authorities of the server of a URL; "" is the system's.
@@ -61,8 +66,12 @@ func (c Config) Validate() error {
 		bad("repositories", "empty; name the repositories in which it counts, such as harbor-prod/library/**, or ** for all")
 	}
 	for i, p := range c.Repositories {
-		if !doublestar.ValidatePattern(p) {
+		registry, _, _ := strings.Cut(p, "/")
+		switch {
+		case !doublestar.ValidatePattern(p):
 			bad(fmt.Sprintf("repositories[%d]", i), "%q is not a pattern", p)
+		case c.Applications && strings.ContainsAny(registry, `*?[{\`):
+			bad(fmt.Sprintf("repositories[%d]", i), "%q is in any registry, but applications is true; name the registry, such as harbor-prod/acme/**: an author of an image can call any program by the name of the application", p)
 		}
 	}
 	if c.MaxAge <= 0 {

@@ -100,9 +100,11 @@ func TestNoStatementHidesWhatItDoesNotName(t *testing.T) {
 			continue
 		}
 		v := &gate.Vulnerability{ID: "CVE-2026-0001", PURL: "pkg:npm/left-pad@1.0.0", Root: pick([]string{"", "pkg:npm/right-pad@2.0.0"})}
-		x := NewIndex(&Table{Sources: []Source{{Name: "acme", Repositories: []string{"**"}, MaxAge: 100 * 24 * time.Hour, Document: *doc}}})
-		if _, ok := x.Hides(gate.Whereabouts{Digest: image, Location: gate.Location{Registry: "prod", Repository: "a"}}, v, now); ok && !named(list, v.Root) {
-			t.Fatalf("seed %d: a finding of %s is hidden by\n%s", seed, v.PURL, strings.Join(list, "\n"))
+		for root, applications := range map[string]bool{v.Root: true, "": false} {
+			x := NewIndex(&Table{Sources: []Source{{Name: "acme", Repositories: []string{"**"}, MaxAge: 100 * 24 * time.Hour, Applications: applications, Document: *doc}}})
+			if _, ok := x.Hides(gate.Whereabouts{Digest: image, Location: gate.Location{Registry: "prod", Repository: "a"}}, v, now); ok && !named(list, root) {
+				t.Fatalf("seed %d: a finding of %s is hidden by\n%s", seed, v.PURL, strings.Join(list, "\n"))
+			}
 		}
 	}
 }

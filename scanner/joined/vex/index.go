@@ -100,7 +100,7 @@ func (x *Index) Hides(w gate.Whereabouts, v *gate.Vulnerability, now time.Time) 
 			}
 		}
 		for one := range x.words(id, beside) {
-			if !now.Before(one.until) || !counts(x.table.Sources[one.source].Repositories, w.Location) || !one.is(&about) {
+			if !now.Before(one.until) || !counts(x.table.Sources[one.source].Repositories, w.Location) || !x.table.Sources[one.source].believes(one.Statement) || !one.is(&about) {
 				continue
 			}
 			if one.hides() && name != v.ID && !about.byAlias {

@@ -57,7 +57,9 @@ type Statement struct {
 }
 
 // Inside is a component of an application: it counts where the application's own file says
-// that the component is part of it, see gate.Vulnerability.Root.
+// that the component is part of it, see gate.Vulnerability.Root. The author of the image
+// chooses that name, so that it counts for one image by its digest, or where the operator
+// wants it, see Config.Applications.
 type Inside struct {
 	Application string `json:"application"` // a package URL with a version
 	Component   string `json:"component"`   // a package URL
@@ -77,6 +79,7 @@ const (
 	noComponent      = "it names an image without a component, which would hide the vulnerability everywhere in it"
 	looseComponent   = "its component is not a package URL"
 	nestedProduct    = "its product is a package of a distribution with components, and nothing in an image says which components are in it; name the image by its digest instead"
+	namedApplication = "its product is an application with components, which the image itself names; name the image by its digest, or set applications: true for the source in repositories whose authors you trust"
 	otherSBOM        = "it names a component of an SBOM and not of an image by its digest"
 	someVersions     = "it is about some versions of the component; name the version in its package URL"
 	otherSubject     = "it is about another image than the one that was signed"

@@ -3,6 +3,7 @@ package vex
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ type Source struct {
 	// Checksum is that of the file, so that a change is seen.
 	Checksum gate.Digest `json:"checksum"`
 	Document Document    `json:"document"`
+	// Applications is Config.Applications.
+	Applications bool `json:"applications,omitempty"`
 	// Images identifies the key whose documents count that are found beside images; "" for
 	// none. A source may have only such documents: Document is the zero value then.
 	Images string `json:"images,omitempty"`
@@ -32,6 +35,29 @@ type Source struct {
 
 // Until is when the source is too old to count.
 func (s *Source) Until() time.Time { return s.Document.At.Add(s.MaxAge) }
+
+// believes reports whether a statement counts that would hide: what an image says of itself
+// is no reason where the operator does not say so.
+func (s *Source) believes(one *Statement) bool {
+	return one.Inside == nil || one.Digest != "" || s.Applications || !one.hides()
+}
+
+// Settle refuses the statements that the source is not believed.
+func (s *Source) Settle() {
+	kept := make([]Statement, 0, len(s.Document.Statements))
+	refused := maps.Clone(s.Document.Refused)
+	for i := range s.Document.Statements {
+		if one := &s.Document.Statements[i]; s.believes(one) {
+			kept = append(kept, *one)
+			continue
+		}
+		if refused == nil {
+			refused = map[string]int{}
+		}
+		refused[namedApplication]++
+	}
+	s.Document.Statements, s.Document.Refused = kept, refused
+}
 
 // Rows is how many statements there are.
 func (t *Table) Rows() (n int) {
@@ -116,7 +142,7 @@ func stated(t *Table) statements {
 	}
 	for i := range t.Sources {
 		src := &t.Sources[i]
-		head, _ := json.Marshal([]any{src.Name, src.Repositories, src.Until(), src.Document.ID, src.Document.Author}) // texts, a time
+		head, _ := json.Marshal([]any{src.Name, src.Repositories, src.Applications, src.Until(), src.Document.ID, src.Document.Author}) // texts, a time
 		for _, one := range src.Document.Statements {
 			text, _ := json.Marshal(one)
 			key := string(head) + string(text)

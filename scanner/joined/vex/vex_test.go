@@ -45,11 +45,17 @@ func finding(id, purl string) *gate.Vulnerability {
 // finding of the image.
 func hides(t *testing.T, text string, v *gate.Vulnerability) bool {
 	t.Helper()
+	return hidesOf(t, text, v, true)
+}
+
+// hidesOf is hides for a source whose statements about applications count, or do not.
+func hidesOf(t *testing.T, text string, v *gate.Vulnerability, applications bool) bool {
+	t.Helper()
 	doc, err := Parse([]byte(text), now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := NewIndex(&Table{Sources: []Source{{Name: "acme", Repositories: []string{"**"}, MaxAge: 100 * 24 * time.Hour, Document: *doc}}})
+	x := NewIndex(&Table{Sources: []Source{{Name: "acme", Repositories: []string{"**"}, MaxAge: 100 * 24 * time.Hour, Applications: applications, Document: *doc}}})
 	_, ok := x.Hides(gate.Whereabouts{Digest: image, Location: gate.Location{Registry: "prod", Repository: "team/a"}}, v, now)
 	return ok
 }
