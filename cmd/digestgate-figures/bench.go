@@ -27,21 +27,25 @@ type bench struct {
 type figure struct {
 	name  string
 	large bool // on the site with all images
+	own   bool // it makes sites of its own, and is measured only when it is named
 	run   func(*bench, context.Context, *site) error
 }
 
 func figures() []figure {
 	return []figure{
-		{"memory", true, (*bench).memory},
-		{"settle", true, (*bench).settle},
-		{"periodic", true, (*bench).periodic},
-		{"reviews", true, (*bench).reviews},
-		{"search", true, (*bench).search},
-		{"difference", true, (*bench).difference},
-		{"reviews-swept", true, (*bench).reviewsSwept},
-		{"policy", false, (*bench).policy},
-		{"rematch", false, (*bench).rematch},
-		{"resolves", false, (*bench).resolve},
+		{"memory", true, false, (*bench).memory},
+		{"settle", true, false, (*bench).settle},
+		{"periodic", true, false, (*bench).periodic},
+		{"reviews", true, false, (*bench).reviews},
+		{"search", true, false, (*bench).search},
+		{"difference", true, false, (*bench).difference},
+		{"reviews-swept", true, false, (*bench).reviewsSwept},
+		{"policy", false, false, (*bench).policy},
+		{"rematch", false, false, (*bench).rematch},
+		{"resolves", false, false, (*bench).resolve},
+		{"growth", true, true, (*bench).growth},
+		{"history", true, true, (*bench).historyCost},
+		{"flip", false, true, (*bench).flip},
 	}
 }
 
@@ -61,7 +65,7 @@ func (b *bench) say(format string, args ...any) {
 // no policy; figures that come after "settle" need it.
 func (b *bench) wanted(f figure) bool {
 	if b.only == "" {
-		return true
+		return !f.own
 	}
 	names := strings.Split(b.only, ",")
 	return slices.Contains(names, f.name)
@@ -74,7 +78,7 @@ func (b *bench) run(ctx context.Context) error {
 	}{{true, b.images}, {false, b.small}} {
 		var list []figure
 		for _, f := range figures() {
-			if f.large == size.large && b.wanted(f) {
+			if f.large == size.large && !f.own && b.wanted(f) {
 				list = append(list, f)
 			}
 		}
@@ -86,6 +90,13 @@ func (b *bench) run(ctx context.Context) error {
 		}
 		if b.serve {
 			return nil
+		}
+	}
+	for _, f := range figures() {
+		if f.own && b.wanted(f) {
+			if err := b.take(ctx, f, nil); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -112,17 +123,26 @@ func (b *bench) measure(ctx context.Context, images int, list []figure) (err err
 		b.table.add("filling the store", b.kind, fmt.Sprintf("%s, %.0f images/s", short(filled), float64(images)/filled.Seconds()))
 	}
 	for _, f := range list {
-		limited, cancel := context.WithTimeoutCause(ctx, b.limit, fmt.Errorf("%s takes longer than %s (-limit)", f.name, b.limit))
-		b.say("measuring %s", f.name)
-		err := f.run(b, limited, s)
-		cancel()
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err := b.take(ctx, f, s); err != nil {
+			return err
 		}
-		if err != nil { // the others are worth having
-			b.say("%s: %v", f.name, err)
-			b.table.add(f.name, b.kind, "not measured: "+strings.ReplaceAll(firstLine(err.Error()), "|", "/"))
-		}
+	}
+	return nil
+}
+
+// take measures one figure. An error means that ctx has ended: the others are worth having
+// when one fails.
+func (b *bench) take(ctx context.Context, f figure, s *site) error {
+	limited, cancel := context.WithTimeoutCause(ctx, b.limit, fmt.Errorf("%s takes longer than %s (-limit)", f.name, b.limit))
+	defer cancel()
+	b.say("measuring %s", f.name)
+	err := f.run(b, limited, s)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		b.say("%s: %v", f.name, err)
+		b.table.add(f.name, b.kind, "not measured: "+strings.ReplaceAll(firstLine(err.Error()), "|", "/"))
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ import (
 // options are the flags.
 type options struct {
 	images, asked, small, resolves int
+	days, mib                      int
 	rate                           int
 	length                         time.Duration
 	seed                           uint64
@@ -76,11 +77,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set.IntVar(&o.asked, "asked", 0, "how many different images reviews ask for; 0: a tenth of -images")
 	set.IntVar(&o.small, "small", 0, "how many images are stored for the figures policy, rematch and resolves; 0: a twentieth of -images")
 	set.IntVar(&o.resolves, "resolves", 2_000, "how many tags are resolved")
+	set.IntVar(&o.days, "days", 90, "how many days pass in the figures growth and history")
+	set.IntVar(&o.mib, "mib", 0, "how large the compressed database of the figure flip is, in MiB, about; 0: as small as its advisories are, 90: as Trivy's of 2026, which takes 8 GB of disk")
 	set.IntVar(&o.rate, "rate", 1_000, "how many reviews are sent in a second")
 	set.DurationVar(&o.length, "for", 15*time.Second, "how long reviews are sent to each of the two servers, the gate and the one that always allows")
 	set.Uint64Var(&o.seed, "seed", 0, "seed of the generated images; the same seed gives the same bytes")
 	set.StringVar(&o.stores, "stores", "sqlite,redis", "stores to measure, separated by commas")
-	set.StringVar(&o.only, "only", "", "figures to measure, separated by commas; empty: all, which are "+strings.Join(figureNames(), ", "))
+	set.StringVar(&o.only, "only", "", "figures to measure, separated by commas; empty: all but growth, history and flip, which are "+strings.Join(figureNames(), ", "))
 	set.StringVar(&o.dir, "dir", "", "existing directory for the stores of this run, empty: the system's temporary directory; profiles are written into it, or else into the current directory")
 	set.StringVar(&o.filled, "filled", "", "directory where filled stores are kept for later runs (SQLite about 34 kB an image, Redis as much again); empty: none are kept")
 	set.StringVar(&o.program, "program", "bin/digestgate", "path of the program that is measured")

@@ -97,15 +97,19 @@ func (s *site) config(roles string) string {
 			registries += fmt.Sprintf("- {name: %s, type: distribution, host: %q, plainHTTP: %t}\n", r.name, r.host, r.name == "push")
 		}
 	}
+	data := fmt.Sprintf("{path: %q, repositories: []}", filepath.Join(s.dir, "advisories"))
+	if s.repository != "" {
+		data = fmt.Sprintf("{repositories: [{repository: %q, insecure: true, own: true}]}", s.repository)
+	}
 	return fmt.Sprintf(`dataDir: %q
 listen: {http: "127.0.0.1:0", admission: "127.0.0.1:0", private: "127.0.0.1:0", debug: "127.0.0.1:0"}
 roles: [%s]
 store: {url: %q, macKeyFile: %q}
-advisories: {path: %q, repositories: []}
+advisories: %s
 policy: {paths: [%q]}
 quota: {limit: %d, period: none}
 registries:
-%s`, filepath.Join(s.dir, "data"), roles, s.storeURL, s.macKey, filepath.Join(s.dir, "advisories"), filepath.Join(s.dir, "policies"), quotaLimit, registries)
+%s`, filepath.Join(s.dir, "data"), roles, s.storeURL, s.macKey, data, filepath.Join(s.dir, "policies"), quotaLimit, registries)
 }
 
 // get asks the API and decodes the answer into out.

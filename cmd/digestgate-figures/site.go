@@ -40,6 +40,7 @@ type site struct {
 	pushHost               string // of the registry that tags are resolved in, "" for none
 	redis                  *process
 	logLevel               string  // of the servers, "" for info
+	repository             string  // of advisory data, "" for the directory that activate names
 	server                 *server // that several figures share; nil while none does
 	out                    io.Writer
 }
@@ -81,7 +82,7 @@ func newSite(ctx context.Context, o options, kind, dir string, n int, out io.Wri
 	if found {
 		return s, nil
 	}
-	if err := s.fill(ctx, n); err != nil {
+	if err := s.fill(ctx); err != nil {
 		return nil, err
 	}
 	return s, s.keep(ctx, kept)
@@ -171,7 +172,7 @@ func (s *site) stopShared() {
 }
 
 // fill lets the server make the store its own, and then stores the stock in it.
-func (s *site) fill(ctx context.Context, n int) error {
+func (s *site) fill(ctx context.Context) error {
 	srv, err := s.serve(ctx, "admission, api, scheduler")
 	if err != nil {
 		return err
@@ -181,13 +182,19 @@ func (s *site) fill(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	db, err := advisory.Inspect(ctx, s.generation(stock.First), time.Now())
+	return s.fillFrom(ctx, s.generation(stock.First), int64(number))
+}
+
+// fillFrom stores the stock, with the findings of a database that is in force under a number.
+func (s *site) fillFrom(ctx context.Context, dir string, number int64) error {
+	n := s.stock.Images()
+	db, err := advisory.Inspect(ctx, dir, time.Now())
 	if err != nil {
 		return err
 	}
 	m := match.New(slog.New(slog.DiscardHandler), time.Now)
 	defer m.Close()
-	if err := m.Load(ctx, db.Dir, gate.Generation{Number: int64(number), Content: db.Content, UpdatedAt: db.UpdatedAt, ActivatedAt: time.Now()}); err != nil {
+	if err := m.Load(ctx, db.Dir, gate.Generation{Number: number, Content: db.Content, UpdatedAt: db.UpdatedAt, ActivatedAt: time.Now()}); err != nil {
 		return err
 	}
 	found, err := s.stock.Learn(ctx, m)

@@ -397,7 +397,7 @@ func TestBounded(t *testing.T) {
 		})
 		value, _, err := f.store.Setting(t.Context(), agree.SettingNotifyState("a"))
 		var st state
-		if err != nil || json.Unmarshal(value, &st) != nil || len(value) > maxState || len(st.Queue) > maxQueue {
+		if err != nil || json.Unmarshal(value, &st) != nil || len(value) > maxState || len(st.Queue) > MaxQueue {
 			t.Fatalf("a state of %d bytes, %d messages, %v", len(value), len(st.Queue), err)
 		}
 		total := st.Open.Totals.Denied

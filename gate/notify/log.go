@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// maxLogged is how many deliveries of a target are kept, maxKept how many of these
+	// MaxLogged is how many deliveries of a target are kept, maxKept how many of these
 	// with their message, which can be sent again: 100 and 20 are 600 kB at most.
-	maxLogged = 100
+	MaxLogged = 100
 	maxKept   = 20
 )
 
@@ -55,7 +55,7 @@ func record(ctx context.Context, s agree.Settings, d gate.NotificationDelivery, 
 			list = slices.Delete(list, i, i+1)
 		}
 		list = append([]logged{entry}, list...)
-		list = list[:min(len(list), maxLogged)]
+		list = list[:min(len(list), MaxLogged)]
 		for i := maxKept; i < len(list); i++ {
 			list[i].Message = nil
 		}

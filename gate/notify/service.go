@@ -233,8 +233,8 @@ func (s *Service) again(ctx context.Context, name string, l logged) (gate.Notifi
 		case i >= 0:
 			why = "it already waits to be delivered"
 			return false
-		case len(st.Queue) >= maxQueue:
-			why = fmt.Sprintf("%d messages already wait for the target", maxQueue)
+		case len(st.Queue) >= MaxQueue:
+			why = fmt.Sprintf("%d messages already wait for the target", MaxQueue)
 			return false
 		}
 		st.Queue = append(st.Queue, queued{Message: *l.Message, QueuedAt: now})

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// maxQueue is how many messages wait for one target. While that many do, changes stay
+	// MaxQueue is how many messages wait for one target. While that many do, changes stay
 	// in the message that is being gathered, where they are counted.
-	maxQueue = 20
+	MaxQueue = 20
 	// maxState is less than a setting takes (1 MiB): longer states lose listed lines.
 	maxState = 900 << 10
 	// stateFormat is the layout of a state.
@@ -145,7 +145,7 @@ func (st *state) gather(now time.Time, parts []part) {
 // closeDue closes what was gathered long enough. behind: there is more to read, which is
 // waited for, within reason.
 func (st *state) closeDue(c Config, now time.Time, behind bool, link string) bool {
-	if st.Open == nil || len(st.Queue) >= maxQueue {
+	if st.Open == nil || len(st.Queue) >= MaxQueue {
 		return false
 	}
 	age := now.Sub(st.Open.Opened)

@@ -688,7 +688,7 @@ func TestKept(t *testing.T) {
 		if _, err := s.tasks.Cancel(t.Context(), "run"); err != nil {
 			t.Fatal(err)
 		}
-		for i := range 2 * maxEnded {
+		for i := range 2 * MaxEnded {
 			id := fmt.Sprint("scan-", i)
 			s.start(id, gate.ScanRequest{Kind: gate.ScanMatch, Scope: long})
 			if _, err := s.tasks.Cancel(t.Context(), id); err != nil {
@@ -696,10 +696,10 @@ func TestKept(t *testing.T) {
 			}
 		}
 		list, err := s.tasks.List(t.Context())
-		if err != nil || len(list) != maxEnded+1 || list[0].ID != fmt.Sprint("scan-", 2*maxEnded-1) || list[maxEnded].ID != "run" {
+		if err != nil || len(list) != MaxEnded+1 || list[0].ID != fmt.Sprint("scan-", 2*MaxEnded-1) || list[MaxEnded].ID != "run" {
 			t.Errorf("got %d tasks, %v", len(list), err)
 		}
-		for i := range maxLive {
+		for i := range MaxLive {
 			s.start(fmt.Sprint("live-", i), gate.ScanRequest{Kind: gate.ScanMatch, Scope: long})
 		}
 		if _, err := s.tasks.Start(t.Context(), "more", gate.ScanRequest{Kind: gate.ScanMatch}); !errors.Is(err, gate.ErrConflict) || !strings.Contains(err.Error(), "20 scan tasks have not ended, the most there can be; wait for one, or cancel one") {

@@ -12,8 +12,8 @@ import (
 
 // The bounds of what is kept, in one value of at most 1 MiB.
 const (
-	maxLive  = 20      // tasks that have not ended
-	maxEnded = 50      // that have, apart from the last of each schedule
+	MaxLive  = 20      // tasks that have not ended
+	MaxEnded = 50      // that have, apart from the last of each schedule
 	maxBytes = 900_000 // of the value; the oldest ended ones are dropped before that
 )
 
@@ -103,7 +103,7 @@ func (k *kept) live(schedule string) *task {
 	return nil
 }
 
-// encode drops what is not kept any longer: ended tasks beyond maxEnded, but for the last
+// encode drops what is not kept any longer: ended tasks beyond MaxEnded, but for the last
 // of each schedule, and the oldest ones of a value that would be too large.
 func (k *kept) encode() ([]byte, error) {
 	last, ended := map[string]bool{}, 0
@@ -117,7 +117,7 @@ func (k *kept) encode() ([]byte, error) {
 			last[t.Schedule] = true
 			continue
 		}
-		if ended++; ended > maxEnded {
+		if ended++; ended > MaxEnded {
 			tasks = slices.Delete(tasks, i, i+1)
 		}
 	}

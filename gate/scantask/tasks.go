@@ -84,7 +84,7 @@ func (t *Tasks) Start(ctx context.Context, id string, r gate.ScanRequest) (start
 				return gate.RefuseScan(gate.ErrConflict, "scan task %q of schedule %q has not ended", before.ID, r.Schedule)
 			}
 		}
-		if n := k.liveTasks(); n >= maxLive {
+		if n := k.liveTasks(); n >= MaxLive {
 			return gate.RefuseScan(gate.ErrConflict, "%d scan tasks have not ended, the most there can be; wait for one, or cancel one (\"digestgate scans list\" shows them)", n)
 		}
 		started = gate.ScanTask{ScanRequest: r, ID: id, State: gate.ScanQueued, CreatedAt: now, UpdatedAt: now}

@@ -19,7 +19,7 @@ import (
 )
 
 // Asked remembers which digests admission was asked for last: what runs, or is about
-// to. A sweep takes these before the others. It holds at most askedMost; where
+// to. A sweep takes these before the others. It holds at most AskedMost; where
 // processes share a store, each adds what it was asked for to one setting, which a
 // restart survives too. It orders work and decides nothing.
 //
@@ -32,9 +32,9 @@ type Asked struct {
 }
 
 const (
-	// askedMost is how many digests are remembered. Clusters run 500 to 5,000 images; in
+	// AskedMost is how many digests are remembered. Clusters run 500 to 5,000 images; in
 	// the setting, which takes 1 MiB, a digest takes 48 bytes.
-	askedMost = 10_000
+	AskedMost = 10_000
 	// askedFine is how far the time of the last review may be behind, so that most reviews
 	// find it written down already.
 	askedFine = 10 // minutes
@@ -63,8 +63,8 @@ func (a *Asked) Note(d gate.Digest, at time.Time) {
 		a.at = map[gate.Digest]int64{}
 	}
 	a.at[gate.Digest(strings.Clone(string(d)))] = minute // it may be a part of a large text
-	if len(a.at) > askedMost+askedMost/4 {
-		a.at = newest(a.at, askedMost)
+	if len(a.at) > AskedMost+AskedMost/4 {
+		a.at = newest(a.at, AskedMost)
 	}
 }
 
@@ -77,7 +77,7 @@ func (a *Asked) Lately() []gate.Digest {
 	a.mu.RLock()
 	all := merge(a.at, a.shared)
 	a.mu.RUnlock()
-	return inOrder(all)[:min(len(all), askedMost)]
+	return inOrder(all)[:min(len(all), AskedMost)]
 }
 
 // Run adds to the setting now and then what it does not have yet, until ctx ends.
@@ -108,7 +108,7 @@ func (a *Asked) Share(ctx context.Context, s agree.Settings) error {
 	}
 	return agree.UpdateSetting(ctx, s, agree.SettingAsked, func(value []byte) ([]byte, error) {
 		there := unpackAsked(value)
-		all := newest(merge(here, there), askedMost)
+		all := newest(merge(here, there), AskedMost)
 		a.setShared(all)
 		if !adds(here, there) {
 			return nil, nil
@@ -144,7 +144,7 @@ func (a *Asked) setShared(m map[gate.Digest]int64) {
 func adds(here, there map[gate.Digest]int64) bool {
 	for d, minute := range here {
 		if last, known := there[d]; !known || minute-last >= askedShared {
-			return len(there) < askedMost || minute > oldest(there)
+			return len(there) < AskedMost || minute > oldest(there)
 		}
 	}
 	return false
@@ -225,7 +225,7 @@ func unpackAsked(value []byte) map[gate.Digest]int64 {
 		return nil
 	}
 	m := make(map[gate.Digest]int64, len(s.Packed)/askedEach)
-	for p := s.Packed; len(p) >= askedEach && len(m) < askedMost; p = p[askedEach:] {
+	for p := s.Packed; len(p) >= askedEach && len(m) < AskedMost; p = p[askedEach:] {
 		m[gate.Digest(askedPrefix+hex.EncodeToString(p[:32]))] = int64(binary.BigEndian.Uint32(p[32:askedEach]))
 	}
 	return m

@@ -62,7 +62,7 @@ func TestAskedIsShared(t *testing.T) {
 		t.Error("an image that runs is forgotten")
 	}
 
-	for n := range 2 * askedMost {
+	for n := range 2 * AskedMost {
 		second.Note(numbered(n+10), at.Add(2*time.Hour).Add(time.Duration(n)*time.Minute))
 	}
 	share(second)
@@ -71,10 +71,10 @@ func TestAskedIsShared(t *testing.T) {
 		t.Errorf("the setting has %d bytes, %v", len(value), err)
 	}
 	got, err := first.Look(t.Context(), st)
-	if err != nil || len(got) != askedMost || got[0] != numbered(2*askedMost+9) {
+	if err != nil || len(got) != AskedMost || got[0] != numbered(2*AskedMost+9) {
 		t.Errorf("%d digests, %v, the first is %s", len(got), err, got[0])
 	}
-	if n := len(second.at); n > askedMost+askedMost/4 {
+	if n := len(second.at); n > AskedMost+AskedMost/4 {
 		t.Errorf("%d digests are in memory", n)
 	}
 }

@@ -35,6 +35,9 @@ import (
 
 var _ store.Store = (*Store)(nil)
 
+// DefaultFeed is how many changes the feed keeps at least unless Options say otherwise.
+const DefaultFeed = 200_000
+
 // Options are the settings of a store; the zero value is usable.
 type Options struct {
 	// Clock is the store's clock; time.Now when nil.
@@ -60,7 +63,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	if o.FeedRetention <= 0 {
-		o.FeedRetention = 200_000
+		o.FeedRetention = DefaultFeed
 	}
 	if o.JobRetention <= 0 {
 		o.JobRetention = 7 * 24 * time.Hour

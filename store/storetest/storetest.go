@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"values", valueCases},
 		{"verdicts", verdictCases},
 		{"history", historyCases},
+		{"history_order", historyOrderCases},
 		{"tags", tagCases},
 		{"settings", settingCases},
 		{"feed", feedCases},

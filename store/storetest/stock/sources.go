@@ -28,7 +28,16 @@ const (
 	OnePercent Generation = "one-percent"
 	// Everywhere changes one package of each release, which every image has.
 	Everywhere Generation = "everywhere"
+
+	// Denying is the first with one critical vulnerability, with a fix, in a package of one
+	// application of twenty, so that the starter set of policies denies its images: image
+	// [DeniedImage] and others.
+	Denying Generation = "denying"
 )
+
+// DeniedImage is an image that is denied because of [Denying] and warned of or allowed
+// before.
+const DeniedImage = 3 * Bases
 
 // Generations lists them in their order.
 func Generations() []Generation { return []Generation{First, TwoHundred, OnePercent, Everywhere} }
@@ -37,6 +46,9 @@ const twoHundredApplications = 4
 
 // changed is what a generation changes in the one before.
 func (s *Stock) changed(g Generation) []*product {
+	if day, ok := g.day(); ok {
+		return s.changedOn(day)
+	}
 	var out []*product
 	switch g {
 	case TwoHundred:
@@ -48,6 +60,9 @@ func (s *Stock) changed(g Generation) []*product {
 		for _, k := range s.random("one percent").Perm(len(all))[:(len(all)+99)/100] {
 			out = append(out, all[k])
 		}
+	case Denying:
+		products := s.apps[DeniedImage/Bases].products
+		out = append(out, products[len(products)-1])
 	case Everywhere:
 		for _, rel := range s.releases {
 			out = append(out, rel.sources[0])
@@ -58,7 +73,18 @@ func (s *Stock) changed(g Generation) []*product {
 
 // news are the vulnerabilities that a generation has and the first has not.
 func (s *Stock) news(g Generation) map[*product][]issue {
+	if day, ok := g.day(); ok {
+		return s.daily(day)
+	}
 	out := map[*product][]issue{}
+	if g == Denying {
+		for _, p := range s.changed(g) {
+			i := s.newIssue("CVE-2027-99999", s.random(string(g)), distant)
+			i.severity, i.vector, i.published = gate.SeverityCritical, vectors[gate.SeverityCritical], s.o.Now.Add(-time.Hour)
+			out[p] = []issue{i}
+		}
+		return out
+	}
 	all := Generations()
 	for _, before := range all[:slices.Index(all, g)+1] {
 		for _, p := range s.changed(before) {
