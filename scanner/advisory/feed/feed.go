@@ -43,7 +43,7 @@ type Feed struct {
 	// Username and PasswordFile are sent to the URL's host only; the file is read at each
 	// use.
 	Username, PasswordFile string
-	// SHA256 is what the file must have: hexadecimal digits, or the URL of a file that
+	// SHA256 is what the file at URL must have: hexadecimal digits, or the URL of a file that
 	// begins with them; "" for nothing.
 	SHA256 string
 }
@@ -90,6 +90,8 @@ type state struct {
 	Bytes        int64       `json:"bytes"`
 	FetchedAt    time.Time   `json:"fetchedAt"`
 	CheckedAt    time.Time   `json:"checkedAt"`
+	// Wanted is the Feed.SHA256 that the download fulfilled.
+	Wanted string `json:"wanted,omitempty"`
 }
 
 const stateFile = "feed.state" // no ending of a file that is read as advisories
@@ -111,25 +113,47 @@ func (f *Fetcher) Fetch(ctx context.Context, feed Feed) (file File, changed bool
 	}
 	before := f.load(want.url)
 	if before != nil && want.sum != "" && before.Sum == want.sum {
-		return f.again(*before)
+		return f.again(feed, *before)
 	}
 	return f.download(ctx, feed, want, before)
 }
 
-// Have is the file that the last download left, without a request; gate.ErrNotFound.
-func (f *Fetcher) Have() (File, error) {
+// Have is the file that the last download left, without a request. gate.ErrNotFound: there
+// is none; gate.ErrIntegrity: it does not have the checksum of the feed. The file at a URL
+// with a checksum is what that URL had when the file was downloaded.
+func (f *Fetcher) Have(feed Feed) (File, error) {
 	f.turn.Lock()
 	defer f.turn.Unlock()
 	s := f.load("")
 	if s == nil {
 		return File{}, fmt.Errorf("no file of the feed is kept in %q: %w", f.Dir, gate.ErrNotFound)
 	}
+	if err := s.fulfils(feed); err != nil {
+		return File{}, fmt.Errorf("the file of the feed that is kept in %q: %w", f.Dir, err)
+	}
 	return f.file(*s), nil
 }
 
+// fulfils checks the file that is kept against the configured checksum.
+func (s *state) fulfils(feed Feed) error {
+	switch {
+	case feed.SHA256 == "":
+		return nil
+	case !strings.Contains(feed.SHA256, "://") && !feed.isRepomd():
+		if want := gate.Digest("sha256:" + strings.ToLower(feed.SHA256)); s.Sum != want {
+			return fmt.Errorf("it has the checksum %s, want %s: %w", s.Sum, want, gate.ErrIntegrity)
+		}
+	case s.Wanted != feed.SHA256:
+		return fmt.Errorf("it was not compared with the sha256 that is configured now, %s; download it again: %w", gate.Quoted(feed.SHA256, 200), gate.ErrIntegrity)
+	}
+	return nil
+}
+
+func (f Feed) isRepomd() bool { return strings.HasSuffix(withoutQuery(f.URL), "/repomd.xml") }
+
 // again is the file of before, of which was seen that it has not changed.
-func (f *Fetcher) again(s state) (File, bool, error) {
-	s.CheckedAt = f.now()
+func (f *Fetcher) again(feed Feed, s state) (File, bool, error) {
+	s.CheckedAt, s.Wanted = f.now(), feed.SHA256
 	if err := f.save(s); err != nil {
 		return File{}, false, err
 	}
@@ -155,13 +179,14 @@ func (f *Fetcher) download(ctx context.Context, feed Feed, want wish, before *st
 		return File{}, false, err
 	}
 	if same {
-		return f.again(*before)
+		return f.again(feed, *before)
 	}
 	defer res.Body.Close()
 	s, err := f.store(ctx, res, want)
 	if err != nil {
 		return File{}, false, fmt.Errorf("downloading %s: %w", withoutQuery(want.url), err)
 	}
+	s.Wanted = feed.SHA256
 	changed := before == nil || before.Sum != s.Sum
 	if err := f.save(s); err != nil {
 		return File{}, false, err

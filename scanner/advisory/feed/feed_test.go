@@ -83,7 +83,7 @@ func TestUnchangedIsNotDownloadedAgain(t *testing.T) {
 	if entries, _ := os.ReadDir(f.Dir); len(entries) != 2 {
 		t.Errorf("%d files are kept, want the newest and its state", len(entries))
 	}
-	if have, err := f.Have(); err != nil || have.Sum != newer.Sum {
+	if have, err := f.Have(feed.Feed{}); err != nil || have.Sum != newer.Sum {
 		t.Errorf("offline: got %+v, %v", have, err)
 	}
 }
@@ -130,7 +130,7 @@ func TestRefused(t *testing.T) {
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: got %v, want %v with %q", name, err, c.want, c.text)
 		}
-		if have, err := f.Have(); err != nil || have.Sum != kept.Sum {
+		if have, err := f.Have(feed.Feed{}); err != nil || have.Sum != kept.Sum {
 			t.Errorf("%s: the file of before: %+v, %v", name, have, err)
 		}
 	}
@@ -244,7 +244,7 @@ func TestRepository(t *testing.T) {
 		if _, _, err := f.Fetch(t.Context(), feed.Feed{URL: url + at}); !errors.Is(err, gate.ErrInvalid) && !errors.Is(err, gate.ErrIntegrity) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if have, err := f.Have(); err != nil || have.Sum != file.Sum {
+		if have, err := f.Have(feed.Feed{}); err != nil || have.Sum != file.Sum {
 			t.Errorf("%s: the file of before is gone: %v", name, err)
 		}
 	}

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -33,12 +34,15 @@ func (a asker) wanted(ctx context.Context, feed Feed) (wish, error) {
 	case feed.SHA256 != "":
 		w.sum = gate.Digest("sha256:" + strings.ToLower(feed.SHA256))
 	}
-	if !strings.HasSuffix(withoutQuery(feed.URL), "/repomd.xml") {
+	if !feed.isRepomd() {
 		return w, nil
 	}
 	text, err := a.small(ctx, feed, feed.URL, maxRepomdBytes)
 	if err != nil {
 		return w, err
+	}
+	if got := gate.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(text))); w.sum != "" && got != w.sum {
+		return w, fmt.Errorf("%s has the checksum %s, want %s: %w", withoutQuery(feed.URL), got, w.sum, gate.ErrIntegrity)
 	}
 	return named(feed.URL, text)
 }

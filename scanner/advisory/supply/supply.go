@@ -146,11 +146,12 @@ func (s *Supply) feed(ctx context.Context, r advisory.MirrorRequest, tmp string,
 }
 
 func (s *Supply) file(ctx context.Context) (feed.File, error) {
-	if s.offline {
-		return s.fetcher.Have()
-	}
 	c := s.config
-	file, _, err := s.fetcher.Fetch(ctx, feed.Feed{URL: c.Feed, Username: c.Username, PasswordFile: c.PasswordFile, SHA256: c.SHA256})
+	from := feed.Feed{URL: c.Feed, Username: c.Username, PasswordFile: c.PasswordFile, SHA256: c.SHA256}
+	if s.offline {
+		return s.fetcher.Have(from)
+	}
+	file, _, err := s.fetcher.Fetch(ctx, from)
 	return file, err
 }
 

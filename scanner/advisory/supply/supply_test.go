@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -88,6 +89,10 @@ func TestFeed(t *testing.T) {
 	offline := supply.New(supply.Options{Config: source.Config{Name: "acme", Feed: "https://gone.example.com/all.json", Epochs: true}, Dir: dir, Offline: true, Now: func() time.Time { return clock }})
 	if _, _, err := fetch(t, offline, ""); !errors.Is(err, gate.ErrInvalid) { // the file of "cut short"
 		t.Errorf("offline: got %v", err)
+	}
+	pinned := supply.New(supply.Options{Config: source.Config{Name: "acme", Feed: "https://gone.example.com/all.json", SHA256: strings.Repeat("a", 64), Epochs: true}, Dir: dir, Offline: true, Now: func() time.Time { return clock }})
+	if _, _, err := fetch(t, pinned, ""); !errors.Is(err, gate.ErrIntegrity) {
+		t.Errorf("offline with another checksum: got %v", err)
 	}
 	if _, err := s.Fetch(t.Context(), advisory.MirrorRequest{Digest: d.Manifest}); !errors.Is(err, gate.ErrNotFound) {
 		t.Errorf("by digest: got %v", err)
