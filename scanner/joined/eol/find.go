@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/distribution"
 )
 
 // productOf is what endoflife.date calls the distributions that digestgate names otherwise.
@@ -13,7 +14,7 @@ var productOf = map[string]string{
 	"alpine": "alpine-linux", "amazon": "amazon-linux", "redhat": "rhel", "rocky": "rocky-linux", "alma": "almalinux",
 	"oracle": "oracle-linux", "suse linux enterprise server": "sles", "sles": "sles", "slem": "sle-micro", "suse linux enterprise micro": "sle-micro",
 	"opensuse.leap": "opensuse", "opensuse-leap": "opensuse", "centos": "centos", "cbl-mariner": "azure-linux", "azurelinux": "azure-linux",
-	"anolis": "anolis-os", "alinux": "alibaba-cloud-linux", "tencentos": "tencentos-server", "kylin": "kylin", "uos": "uos",
+	"anolis": "anolis-os", "alinux": "alibaba-cloud-linux", "tencentos": "tencentos-server", "uniontech": "uos",
 }
 
 // Find is the end of life of a release; family and release are those of gate.OS. ok is
@@ -26,7 +27,15 @@ func (t *Table) Find(family, release string) (e gate.EndOfLife, ok bool) {
 	if family == "amazon" {
 		release = amazonRelease(release)
 	}
-	for _, name := range names(release) {
+	list := names(release)
+	// A release of one of digestgate's own families as its bucket names it: an image writes
+	// "2.0 (SP9x86_64)" or "V10 (Lance)".
+	if lower := strings.ToLower(family); distribution.OwnFamily(lower) {
+		if bucket, ok := distribution.Bucket(lower, release); ok {
+			list = append(list, names(strings.TrimPrefix(bucket, distribution.Feed(lower)+" "))...)
+		}
+	}
+	for _, name := range list {
 		i, found := slices.BinarySearchFunc(p.Releases, name, func(r Release, name string) int { return strings.Compare(r.Name, name) })
 		if !found {
 			continue
