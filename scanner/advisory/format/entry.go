@@ -106,6 +106,7 @@ type Limits struct {
 	Depth   int   // nested elements
 	Entries int   // advisories or definitions of a file
 	Parts   int   // statements, products or tests of a file
+	Held    int   // bytes that a reader of XML keeps of a file in memory, about
 }
 
 // ratioSlack is unpacked without a look at the ratio: a small file may be a lot of one
@@ -113,9 +114,10 @@ type Limits struct {
 const ratioSlack = 64 << 20
 
 // DefaultLimits are some times what the largest known files have: Oracle's OVAL of all
-// years has 170 MB, 6,000 definitions and 900,000 tests; SUSE's updateinfo packs 1:25.
+// years has 170 MB, 6,000 definitions and 900,000 tests; SUSE's updateinfo packs 1:25. Of
+// Oracle's some 300 MB are kept; 10 million parts could be 2 GB, so that bytes are bounded.
 func DefaultLimits() Limits {
-	return Limits{Bytes: 1 << 30, Ratio: 200, Token: 4 << 20, Depth: 64, Entries: 1_000_000, Parts: 10_000_000}
+	return Limits{Bytes: 1 << 30, Ratio: 200, Token: 4 << 20, Depth: 64, Entries: 1_000_000, Parts: 10_000_000, Held: 512 << 20}
 }
 
 // Or returns l with the defaults in the place of zeros.
@@ -136,5 +138,6 @@ func (l Limits) Or() Limits {
 	pick(&l.Depth, d.Depth)
 	pick(&l.Entries, d.Entries)
 	pick(&l.Parts, d.Parts)
+	pick(&l.Held, d.Held)
 	return l
 }

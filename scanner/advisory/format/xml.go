@@ -23,6 +23,7 @@ type XML struct {
 	in     *allowance
 	limits Limits
 	open   []string
+	held   int
 }
 
 // NewXML reads a document that is not packed.
@@ -167,6 +168,9 @@ func (x *XML) next() (xml.Token, error) {
 // token returns start, end and text; io.EOF at the end of the document.
 func (x *XML) token() (xml.Token, error) {
 	for {
+		if x.held > x.limits.Held {
+			return nil, x.tooLarge("more than %s of the file would have to be kept in memory", gate.ByteSize(x.limits.Held))
+		}
 		x.in.left = x.in.max
 		t, err := x.dec.RawToken()
 		if err == nil {
@@ -234,6 +238,13 @@ func (x *XML) Errorf(text string, args ...any) error {
 func (x *XML) tooLarge(text string, args ...any) error {
 	return fmt.Errorf("%s: %s: %w", x.At(), fmt.Sprintf(text, args...), gate.ErrTooLarge)
 }
+
+// Hold notes that a reader keeps about so many bytes of the document. More than the limit
+// end the reading at the next element, with gate.ErrTooLarge.
+func (x *XML) Hold(bytes int) { x.held += bytes }
+
+// Free notes that nothing of the document is kept any more.
+func (x *XML) Free() { x.held = 0 }
 
 // Count bounds a number of things in the file; gate.ErrTooLarge.
 func (x *XML) Count(n *int, limit int, what string) error {

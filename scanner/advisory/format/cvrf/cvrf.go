@@ -151,6 +151,7 @@ func (p *parser) branch(arch string) error {
 					return nil
 				}
 				id, err := p.product(inner, arch)
+				p.x.Hold(len(id) + len(e.Attr("ProductReference")) + len(e.Attr("RelatesToProductReference")) + 160)
 				p.tree.Relate(id, e.Attr("ProductReference"), e.Attr("RelatesToProductReference"))
 				return err
 			})
@@ -168,6 +169,7 @@ func (p *parser) product(e format.Element, arch string) (id string, err error) {
 	}
 	id = e.Attr("ProductID")
 	text, err := p.x.Text()
+	p.x.Hold(len(id) + 2*len(text) + 2*len(e.Attr("CPE")) + 256)
 	key := id
 	if strings.HasSuffix(text, ".rpm") {
 		key = text + " " + e.Attr("CPE")
@@ -217,6 +219,7 @@ func (p *parser) vulnerability() error {
 		}
 		return err
 	})
+	p.x.Hold(1024 + len(v.Title) + len(v.Description))
 	p.found = append(p.found, v)
 	return err
 }
@@ -267,6 +270,7 @@ func (p *parser) statuses(v *vulnerability) error {
 				return err
 			}
 			id, err := p.x.Text()
+			p.x.Hold(len(id) + 32)
 			s.products = append(s.products, id)
 			return err
 		})

@@ -1,7 +1,6 @@
 package oval
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ type definition struct {
 	platforms, cpes      []string
 	references           []string
 	vulnerabilities      []format.Vulnerability
+	byID                 map[string]int // of vulnerabilities
 	published, modified  time.Time
 	security, deprecated bool
 	criteria             criteria
@@ -62,6 +62,7 @@ func (p *parser) definitions() error {
 		if !format.ID(d.advisory) {
 			d.advisory = id
 		}
+		p.x.Hold(definitionBytes + len(d.title) + len(d.description))
 		p.found = append(p.found, d)
 		return nil
 	})
@@ -87,6 +88,7 @@ func (p *parser) metadata(d *definition) error {
 				}
 				s, err := p.x.Text()
 				if s != "" {
+					p.x.Hold(16)
 					d.platforms = append(d.platforms, p.once(s))
 				}
 				return err
@@ -104,10 +106,12 @@ func (p *parser) reference(d *definition, e format.Element) {
 	id, source := e.Attr("ref_id"), strings.ToUpper(e.Attr("source"))
 	if href := e.Attr("ref_url"); href != "" && len(d.references) < 100 {
 		d.references = append(d.references, href)
+		p.x.Hold(len(href) + 16)
 	}
 	switch cves := format.CVEs(id); {
 	case source == "CVE" || len(cves) > 0 && (source == "SUSE CVE" || source == "MITRE"):
 		for _, id := range cves {
+			p.x.Hold(len(id) + 320)
 			d.add(format.Vulnerability{ID: id})
 		}
 	case d.advisory == "" && format.ID(id) && len(cves) == 0 && !strings.Contains(source, "BUGZILLA") && source != "BUG":
@@ -118,8 +122,12 @@ func (p *parser) reference(d *definition, e format.Element) {
 
 // add notes a vulnerability, or what is new about one that is noted.
 func (d *definition) add(v format.Vulnerability) {
-	i := slices.IndexFunc(d.vulnerabilities, func(o format.Vulnerability) bool { return o.ID == v.ID })
-	if i < 0 {
+	i, ok := d.byID[v.ID]
+	if !ok {
+		if d.byID == nil {
+			d.byID = map[string]int{}
+		}
+		d.byID[v.ID] = len(d.vulnerabilities)
 		d.vulnerabilities = append(d.vulnerabilities, v)
 		return
 	}
@@ -156,12 +164,14 @@ func (p *parser) advisory(d *definition) error {
 				if _, vector, ok := strings.Cut(e.Attr("cvss3"), "/"); ok && strings.HasPrefix(vector, "CVSS:3") {
 					v.CVSS = []string{p.once(vector)}
 				}
+				p.x.Hold(len(id) + 320)
 				d.add(v)
 			}
 		case "affected_cpe_list":
 			err = p.x.Each(func(format.Element) error {
 				s, err := p.x.Text()
 				if s != "" {
+					p.x.Hold(16)
 					d.cpes = append(d.cpes, p.once(s))
 				}
 				return err
@@ -176,6 +186,7 @@ func (p *parser) criteria(e format.Element, c *criteria) error {
 	return p.x.Each(func(e format.Element) error {
 		switch e.Name {
 		case "criteria":
+			p.x.Hold(2 * leafBytes) // slices grow to twice what is in them
 			var under criteria
 			err := p.criteria(e, &under)
 			c.under = append(c.under, under)
@@ -184,6 +195,7 @@ func (p *parser) criteria(e format.Element, c *criteria) error {
 			if err := p.x.Count(&p.parts, p.limits.Parts, "criteria, tests, objects and states"); err != nil {
 				return err
 			}
+			p.x.Hold(2 * leafBytes)
 			leaf := criteria{test: p.once(e.Attr("test_ref")), negate: e.Attr("negate") == "true"}
 			// A comment of a package repeats what its test says.
 			if s := e.Attr("comment"); tells(s) {

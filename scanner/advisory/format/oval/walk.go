@@ -9,6 +9,10 @@ import (
 	"github.com/digestgate/digestgate/scanner/advisory/format"
 )
 
+// Bounds on one definition: SUSE's of a kernel name some 30 releases, and some thousand
+// packages in all.
+const maxReleases, maxStatements = 1000, 200_000
+
 // condition is what is known at a place in the criteria: what the alternatives above it,
 // and beside it, demand.
 type condition struct {
@@ -22,7 +26,11 @@ type walk struct {
 	platforms  []string
 	repaired   int
 	problem    string // why the definition cannot be used
+	stated     map[said]bool
 }
+
+// said is a statement as far as two of one definition differ.
+type said struct{ platform, module, pkg, arch, version string }
 
 // criteria visits a node. An AND hands what its leaves demand to the nodes beside them;
 // each branch of an OR stands for itself. above are the leaves of the ANDs above.
@@ -41,9 +49,15 @@ func (w *walk) criteria(c *criteria, above []*criteria, known condition) {
 		}
 		return
 	}
+	var packages []*criteria
+	for i := range c.under {
+		if under := &c.under[i]; under.test != "" || !w.onlyConditions(under) {
+			packages = append(packages, under)
+		}
+	}
 	for _, alternative := range w.alternatives(c, known) {
-		for i := range c.under {
-			if under := &c.under[i]; under.test != "" || !w.onlyConditions(under) {
+		for _, under := range packages {
+			if w.problem == "" {
 				w.criteria(under, nil, alternative)
 			}
 		}
@@ -65,10 +79,12 @@ func (w *walk) alternatives(c *criteria, known condition) []condition {
 		var more []condition
 		for _, k := range out {
 			for j := range under.under {
-				more = append(more, w.learn(k, &under.under[j]))
+				if len(more) <= maxReleases {
+					more = append(more, w.learn(k, &under.under[j]))
+				}
 			}
 		}
-		if len(more) > 0 && len(more) <= 1000 {
+		if len(more) > 0 && len(more) <= maxReleases {
 			out = more
 		}
 	}
@@ -100,7 +116,11 @@ func (w *walk) learn(known condition, leaf *criteria) condition {
 			break // "libfoo is installed" is about a package
 		}
 		known.platform = strings.TrimSuffix(comment, " is installed")
-		if !slices.Contains(w.platforms, known.platform) {
+		switch {
+		case slices.Contains(w.platforms, known.platform):
+		case len(w.platforms) >= maxReleases:
+			w.problem = fmt.Sprintf("it names more than %d releases", maxReleases)
+		default:
 			w.platforms = append(w.platforms, known.platform)
 		}
 	}
@@ -172,11 +192,18 @@ func (w *walk) pkg(leaf *criteria, known condition) {
 	}
 	for _, arch := range architectures(s.arch, known.arch) {
 		st.Arch = arch
-		if !slices.ContainsFunc(w.statements, func(o format.Statement) bool {
-			return o.Package == st.Package && o.Arch == st.Arch && o.Version == st.Version && o.Module == st.Module && slices.Equal(o.Release, st.Release)
-		}) {
-			w.statements = append(w.statements, st)
+		key := said{known.platform, st.Module, st.Package, st.Arch, st.Version}
+		switch {
+		case w.stated[key]:
+			continue
+		case len(w.statements) >= maxStatements:
+			w.problem = fmt.Sprintf("it makes more than %d statements", maxStatements)
+			return
+		case w.stated == nil:
+			w.stated = map[said]bool{}
 		}
+		w.stated[key] = true
+		w.statements = append(w.statements, st)
 	}
 }
 

@@ -34,13 +34,19 @@ func Read(r io.Reader, l format.Limits, sink format.Sink) error {
 		if err := x.Count(&p.updates, p.limits.Entries, "updates"); err != nil {
 			return err
 		}
-		return p.update(e)
+		err := p.update(e)
+		x.Free() // the sink has it
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	return x.End()
 }
+
+// partBytes is what a statement needs in memory besides its texts; there may be one of the
+// source too.
+const partBytes = 320
 
 type parser struct {
 	x              *format.XML
@@ -59,6 +65,7 @@ type update struct {
 	cves                         []string
 	statements                   []format.Statement
 	gaps                         []format.Gap
+	sources                      map[string]bool // packages, by what a statement says of them
 	at                           string
 }
 
@@ -117,6 +124,7 @@ func (p *parser) references(u *update) error {
 			// Some give the CVE as the title, or only in the address.
 			u.cves = append(u.cves, format.CVEs(e.Attr("id"), e.Attr("title"), href)...)
 		}
+		p.x.Hold(len(href) + 128)
 		if href != "" && len(u.references) < 100 {
 			u.references = append(u.references, href)
 		}
@@ -140,6 +148,7 @@ func (p *parser) packages(u *update) error {
 				if err := p.x.Count(&p.parts, p.limits.Parts, "references and packages"); err != nil {
 					return err
 				}
+				p.x.Hold(2*partBytes + len(e.Attr("name")) + len(e.Attr("version")) + len(e.Attr("release")) + 2*len(e.Attr("src")))
 				p.pkg(u, e, module)
 			}
 			return nil
@@ -179,9 +188,12 @@ func (p *parser) pkg(u *update, e format.Element, module string) {
 		s := format.Statement{
 			Names: format.Source, Package: src.Name, Module: module, State: format.Fixed, Version: src.EVR.String(), NoEpoch: src.EVR.Epoch == "",
 		}
-		if !slices.ContainsFunc(u.statements, func(o format.Statement) bool {
-			return o.Names == s.Names && o.Package == s.Package && o.Module == s.Module && o.Version == s.Version
-		}) {
+		key := s.Package + "\x00" + s.Module + "\x00" + s.Version
+		if !u.sources[key] {
+			if u.sources == nil {
+				u.sources = map[string]bool{}
+			}
+			u.sources[key] = true
 			u.statements = append(u.statements, s)
 		}
 	}
