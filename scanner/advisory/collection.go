@@ -219,7 +219,7 @@ func (c *collection) parse(name string, doc document) error {
 		if done, err := c.parseOwnOSV(name, doc.data); done && !doc.yaml {
 			return err
 		}
-		return c.parseOSV(doc)
+		return c.parseOSV(name, doc)
 	case has("distroversion"):
 		c.ages.undated(name)
 		return c.parseSecdb(doc)
@@ -237,7 +237,7 @@ func (c *collection) parse(name string, doc document) error {
 func (c *collection) parseEntry(name string, entry []byte) error {
 	done, err := c.parseOwnOSV(name, entry)
 	if !done {
-		err = c.parseOSV(document{data: entry})
+		err = c.parseOSV(name, document{data: entry})
 	}
 	return err
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/digestgate/digestgate/scanner/advisory/format"
 )
 
-// LeftOut is what could not be understood in one file.
+// LeftOut is what could not be understood in one file, or only by taking it for more than it
+// says.
 type LeftOut struct {
 	File, Bucket string // Bucket is "" where the release is not known
 	Count        int

@@ -40,5 +40,5 @@ func (c *collection) parseOwnOSV(name string, data []byte) (done bool, err error
 		return false, nil
 	}
 	others := slices.ContainsFunc(ecosystems, func(e string) bool { return !own(e) })
-	return !others, c.vendorFile(name, kindOSV).read(func(sink format.Sink) error { return osv.Read(data, own, sink) })
+	return !others, c.vendorFile(name, kindOSV).read(func(sink format.Sink) error { return osv.Read(data, own, c.ages.now, sink) })
 }

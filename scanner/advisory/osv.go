@@ -14,6 +14,7 @@ import (
 	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/vulnerability"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/scanner/advisory/format"
 )
 
 // idPattern is what may name a vulnerability: it becomes a key, a log line and
@@ -40,8 +41,8 @@ func osvSource(id string, eco ecosystem.Type) types.DataSource {
 
 // parseOSV reads one entry. An entry for several CVEs yields each of them;
 // withdrawn entries and ecosystems that no detector reads are counted as
-// skipped.
-func (c *collection) parseOSV(doc document) error {
+// skipped; a range that is not as the schema wants it is read as the wider one, and named.
+func (c *collection) parseOSV(name string, doc document) error {
 	var e osv.Entry
 	if doc.yaml {
 		return fmt.Errorf("OSV entries must be JSON")
@@ -64,12 +65,15 @@ func (c *collection) parseOSV(doc document) error {
 	var more distroAffected
 	sources := map[types.SourceID]bool{}
 	for i, affected := range e.Affected {
-		if d, name, ok := osvDistro(affected.Package.Ecosystem); ok {
+		odd := func(bucket string, r int, why oddRange) {
+			c.gap(name, bucket, format.Gap{What: "package " + affected.Package.Name, Of: e.ID, At: fmt.Sprintf("affected[%d].ranges[%d]", i, r), Why: string(why)})
+		}
+		if d, bucket, ok := osvDistro(affected.Package.Ecosystem); ok {
 			c.ages.stated(osvAge+" of "+withoutSuffix(affected.Package.Ecosystem), e.Modified, e.Published)
 			if more.Affected == nil && d.binaries {
 				more = readDistros(doc)
 			}
-			id, err := c.putDistro(d, name, i, e, more, ids, vendorIDs)
+			id, err := c.putDistro(d, bucket, i, e, more, ids, vendorIDs, func(r int, why oddRange) { odd(bucket, r, why) })
 			if err != nil {
 				return fmt.Errorf("field affected[%d].%w", i, err)
 			}
@@ -83,7 +87,8 @@ func (c *collection) parseOSV(doc document) error {
 			c.skipped["packages of ecosystem "+gate.Quoted(withoutSuffix(affected.Package.Ecosystem), 40)]++
 			continue
 		}
-		adv, err := osvAdvisory(affected)
+		src := osvSource(e.ID, eco)
+		adv, err := osvAdvisory(affected, func(r int, why oddRange) { odd(eco.String()+"::"+src.Name, r, why) })
 		if err != nil {
 			return fmt.Errorf("field affected[%d].%w", i, err)
 		}
@@ -91,7 +96,6 @@ func (c *collection) parseOSV(doc document) error {
 			c.skipped["packages of OSV entries with neither a version nor a range of versions"]++
 			continue
 		}
-		src := osvSource(e.ID, eco)
 		sources[src.ID] = true
 		bucket := c.bucket(eco.String()+"::"+src.Name, src)
 		bucket.heard(kindOSV, e.Modified)
@@ -138,7 +142,7 @@ func osvIDs(e osv.Entry) (ids, vendorIDs []string, err error) {
 
 // osvAdvisory turns the ranges and versions of one affected package into
 // Trivy's version constraints.
-func osvAdvisory(a osv.Affected) (types.Advisory, error) {
+func osvAdvisory(a osv.Affected, odd func(r int, why oddRange)) (types.Advisory, error) {
 	if a.Package.Name == "" {
 		return types.Advisory{}, fmt.Errorf("package.name: is empty")
 	}
@@ -147,9 +151,9 @@ func osvAdvisory(a osv.Affected) (types.Advisory, error) {
 		if r.Type == osv.RangeTypeGit {
 			continue // commits, which no package manager knows
 		}
-		constraints, err := rangeConstraints(a.Package.Ecosystem, r)
-		if err != nil {
-			return types.Advisory{}, fmt.Errorf("ranges[%d].%w", i, err)
+		constraints, why := rangeConstraints(a.Package.Ecosystem, r)
+		if why != "" {
+			odd(i, why)
 		}
 		for _, c := range constraints {
 			adv.VulnerableVersions = append(adv.VulnerableVersions, c.String())
@@ -159,10 +163,7 @@ func osvAdvisory(a osv.Affected) (types.Advisory, error) {
 				adv.PatchedVersions = append(adv.PatchedVersions, e.Fixed)
 			}
 		}
-		adv.VulnerableVersions, err = uncovered(adv.VulnerableVersions, constraints, a.Versions)
-		if err != nil {
-			return types.Advisory{}, err
-		}
+		adv.VulnerableVersions = uncovered(adv.VulnerableVersions, constraints, a.Versions)
 	}
 	if len(a.Ranges) == 0 || len(adv.VulnerableVersions) == 0 {
 		for _, v := range a.Versions {
@@ -183,27 +184,23 @@ func certain(adv types.Advisory) types.Advisory {
 }
 
 // rangeConstraints turns the events of one range into intervals.
-func rangeConstraints(eco string, r osv.Range) ([]osv.VersionRange, error) {
-	var out []osv.VersionRange
-	var open osv.VersionRange // the interval that the next fixed or last_affected closes
-	for i, e := range r.Events {
+func rangeConstraints(eco string, r osv.Range) (out []osv.VersionRange, odd oddRange) {
+	list, odd := intervals(r.Events, earlierIn(eco))
+	for _, one := range list {
+		constraint := osv.NewVersionRange(eco, one.from)
 		switch {
-		case e.Introduced != "":
-			open = osv.NewVersionRange(eco, e.Introduced)
-			out = append(out, open)
-		case e.Fixed != "" && open != nil:
-			open.SetFixed(e.Fixed)
-		case e.LastAffected != "" && open != nil:
-			open.SetLastAffected(e.LastAffected)
-		case e.Fixed != "" || e.LastAffected != "":
-			return nil, fmt.Errorf("events[%d]: there is no introduced before it", i)
+		case one.fixed != "":
+			constraint.SetFixed(one.fixed)
+		case one.last != "":
+			constraint.SetLastAffected(one.last)
 		}
+		out = append(out, constraint)
 	}
-	return out, nil
+	return out, odd
 }
 
 // uncovered adds the listed versions that no interval contains.
-func uncovered(constraints []string, ranges []osv.VersionRange, versions []string) ([]string, error) {
+func uncovered(constraints []string, ranges []osv.VersionRange, versions []string) []string {
 	for _, v := range versions {
 		covered := slices.ContainsFunc(ranges, func(r osv.VersionRange) bool {
 			ok, err := r.Contains(v)
@@ -213,7 +210,7 @@ func uncovered(constraints []string, ranges []osv.VersionRange, versions []strin
 			constraints = append(constraints, "="+v)
 		}
 	}
-	return constraints, nil
+	return constraints
 }
 
 // mergeRanges joins two statements on one package: affected is what either

@@ -165,10 +165,10 @@ type distroAffected struct {
 
 // putDistro files what an entry says of a package of a distribution, and returns the data
 // source under which its details go; "" when nothing was filed.
-func (c *collection) putDistro(d distro, name string, i int, e osv.Entry, more distroAffected, ids, vendorIDs []string) (types.SourceID, error) {
+func (c *collection) putDistro(d distro, name string, i int, e osv.Entry, more distroAffected, ids, vendorIDs []string, odd func(r int, why oddRange)) (types.SourceID, error) {
 	a := e.Affected[i]
 	b := c.bucket(name, d.source)
-	fixed, affected, err := d.fix(a)
+	fixed, affected, err := d.fix(a, odd)
 	if err != nil {
 		return "", err
 	}
@@ -214,7 +214,7 @@ func (c *collection) putDistro(d distro, name string, i int, e osv.Entry, more d
 
 // fix is the version from which on a package of a distribution is not affected any more:
 // that of the last of its ranges. "" with affected says that there is none.
-func (d distro) fix(a osv.Affected) (fixed string, affected bool, err error) {
+func (d distro) fix(a osv.Affected, odd func(r int, why oddRange)) (fixed string, affected bool, err error) {
 	if a.Package.Name == "" {
 		return "", false, fmt.Errorf("package.name: is empty")
 	}
@@ -223,22 +223,24 @@ func (d distro) fix(a osv.Affected) (fixed string, affected bool, err error) {
 		if r.Type == osv.RangeTypeGit {
 			continue
 		}
-		last := ""
 		for j, event := range r.Events {
-			switch {
-			case event.Introduced != "":
-				affected, last = true, ""
-			case event.Fixed != "":
-				if _, err := d.later(event.Fixed, event.Fixed); err != nil {
-					return "", false, fmt.Errorf("ranges[%d].events[%d].fixed: got %q: %w", i, j, event.Fixed, err)
-				}
-				last = event.Fixed
+			if _, err := d.later(event.Fixed, event.Fixed); event.Fixed != "" && err != nil {
+				return "", false, fmt.Errorf("ranges[%d].events[%d].fixed: got %q: %w", i, j, event.Fixed, err)
 			}
 		}
+		list, why := intervals(r.Events, func(x, y string) (bool, error) { return d.later(y, x) })
+		if why != "" {
+			odd(i, why)
+		}
+		if len(list) == 0 {
+			continue
+		}
+		affected = true
 		// The last interval may have no end, or one that names the last affected version:
 		// the version after that is not known.
+		last := list[len(list)-1].fixed
 		if last == "" {
-			open = open || affected
+			open = true
 			continue
 		}
 		if later, err := d.later(last, fixed); fixed == "" || err == nil && later {

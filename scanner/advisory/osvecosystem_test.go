@@ -108,7 +108,9 @@ func TestBuild_ecosystems(t *testing.T) {
 			t.Errorf("%s: got %+v, %+v, source %v, left out %v", eco, lib, tools, source, built.Skipped)
 		}
 	}
-	for _, eco := range []string{"Rocky Linux:9", "Red Hat:enterprise_linux:9::appstream", "Android", "CRAN", "Debian", "Ubuntu:x", "Alpine", "SUSE:Manager 4"} {
+	for _, eco := range []string{"Rocky Linux:9", "Red Hat:enterprise_linux:9::appstream", "Android", "CRAN", "Debian", "Ubuntu:x", "Alpine", "SUSE:Manager 4",
+		"Azure Linux:3", "Alpaquita:23", "BellSoft Hardened Containers:23", "CleanStart", "Mageia:9", "Docker Hardened Images:debian", "Root:Debian:12", "TuxCare",
+		"Bioconductor:3.19", "GHC", "Hackage", "opam", "VSCode", "FreeBSD:src:14", "GitHub Actions", "GIT", "Linux", "OSS-Fuzz"} {
 		built, err := buildOSV(t, osvOf("X-1", eco, "pkg", fmt.Sprintf(fixedIn, "1"), ""), osvOf("X-2", "npm", "pkg", fmt.Sprintf(fixedIn, "1.0.0"), ""))
 		if err != nil || len(built.Summary.Buckets) != 1 || len(built.Skipped) != 1 {
 			t.Errorf("%s: want it left out and counted: %v, %+v, %v", eco, err, built.Summary.Buckets, built.Skipped)

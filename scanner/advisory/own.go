@@ -67,14 +67,22 @@ func (c *collection) parseOwn(file string, doc document) error {
 		}
 		b := c.bucket(name, source)
 		b.heard("digestgate", f.UpdatedAt)
+		unaffected, first := 0, ""
 		for i, a := range f.Advisories {
 			adv, err := a.advisory()
 			if err != nil {
 				return fmt.Errorf("field advisories[%d].%w", i, err)
 			}
-			if adv.Status != types.StatusNotAffected {
-				b.put(a.Package, a.ID, adv, laterDebianFix)
+			if adv.Status == types.StatusNotAffected {
+				if unaffected++; first == "" {
+					first = a.ID + " of " + a.Package
+				}
+				continue
 			}
+			b.put(a.Package, a.ID, adv, laterDebianFix)
+		}
+		for range unaffected {
+			c.skip("statements not_affected in %s, the first %s: they hide nothing that another source states, a VEX document does", gate.Quoted(file, 60), first)
 		}
 	}
 	for i, v := range f.Vulnerabilities {

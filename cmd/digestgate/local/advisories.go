@@ -122,14 +122,14 @@ func printBuilt(w io.Writer, r advisory.BuildResult) error {
 	}
 	say("built %s from %d files: %d advisories, %d vulnerabilities\n", r.Dir, r.Files, r.Summary.Advisories(), r.Summary.Vulnerabilities)
 	for _, reason := range slices.Sorted(maps.Keys(r.Skipped)) {
-		say("left out: %d %s\n", r.Skipped[reason], gate.Printable(reason, 120))
+		say("left out: %d %s\n", r.Skipped[reason], gate.Printable(reason, 200))
 	}
 	for _, l := range r.LeftOut {
 		of := l.Bucket
 		if of == "" {
 			of = "a release that is not known"
 		}
-		say("not understood and left out: %d in %s, of %s; the first: %s\n", l.Count, gate.Quoted(l.File, 200), gate.Printable(of, 60), l.First)
+		say("not understood, and left out where it says nothing else: %d in %s, of %s; the first: %s\n", l.Count, gate.Quoted(l.File, 200), gate.Printable(of, 60), l.First)
 	}
 	return errors.Join(append(errs, printDatabase(w, &r.Database))...)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/scanner/advisory/format"
@@ -44,15 +45,17 @@ type affected struct {
 	} `json:"package"`
 	Severity []severity `json:"severity"`
 	Ranges   []struct {
-		Type   string `json:"type"`
-		Events []struct {
-			Introduced   string `json:"introduced"`
-			Fixed        string `json:"fixed"`
-			LastAffected string `json:"last_affected"`
-		} `json:"events"`
+		Type   string  `json:"type"`
+		Events []event `json:"events"`
 	} `json:"ranges"`
 	Versions []string        `json:"versions"`
 	Specific json.RawMessage `json:"ecosystem_specific"`
+}
+
+type event struct {
+	Introduced   string `json:"introduced"`
+	Fixed        string `json:"fixed"`
+	LastAffected string `json:"last_affected"`
 }
 
 // profile are the fields under ecosystem_specific.digestgate.
@@ -91,8 +94,9 @@ func Ecosystems(data []byte) []string {
 }
 
 // Read reads one entry; only affected packages of whose ecosystem own is true are looked
-// at. Errors: gate.ErrInvalid with the field, and those of the sink.
-func Read(data []byte, own func(ecosystem string) bool, sink format.Sink) error {
+// at, and an entry counts until the time at which it is withdrawn. Errors: gate.ErrInvalid
+// with the field, and those of the sink.
+func Read(data []byte, own func(ecosystem string) bool, now time.Time, sink format.Sink) error {
 	var in entry
 	if err := json.Unmarshal(data, &in); err != nil {
 		return fmt.Errorf("parsing JSON: %w: %w", err, gate.ErrInvalid)
@@ -101,7 +105,7 @@ func Read(data []byte, own func(ecosystem string) bool, sink format.Sink) error 
 		return fmt.Errorf("field id: got %s: %w", gate.Quoted(in.ID, 60), gate.ErrInvalid)
 	}
 	sink.Stated(format.Time(in.Modified))
-	if in.Withdrawn != "" {
+	if at := format.Time(in.Withdrawn); !at.IsZero() && !at.After(now) {
 		sink.Skip("withdrawn OSV entries")
 		return nil
 	}
@@ -229,6 +233,11 @@ func (a *affected) fixed() (fixes []string, problem string) {
 			return nil, "a range is of type " + gate.Quoted(r.Type, 20) + ", and packages have versions of type ECOSYSTEM"
 		}
 		open := false
+		// Of the first version nothing is earlier, wherever it is written.
+		if i := slices.IndexFunc(r.Events, func(e event) bool { return e.Introduced == "0" }); i >= 0 {
+			open = true
+			r.Events = slices.Delete(slices.Clone(r.Events), i, i+1)
+		}
 		for _, e := range r.Events {
 			switch {
 			case e.Introduced != "":

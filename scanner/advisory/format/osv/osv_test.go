@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -23,12 +24,14 @@ const openEuler = `{"schema_version":"1.7.2","id":"OESA-2021-1001","modified":"2
 {"package":{"ecosystem":"npm","name":"left-pad"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}]}],
 "database_specific":{"severity":"High"}}`
 
+var now = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+
 func read(r io.Reader, _ format.Limits, sink format.Sink) error {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return err
 	}
-	return osv.Read(data, func(e string) bool { return !strings.HasPrefix(e, "npm") }, sink)
+	return osv.Read(data, func(e string) bool { return !strings.HasPrefix(e, "npm") }, now, sink)
 }
 
 func TestRead_openeuler(t *testing.T) {
@@ -61,24 +64,26 @@ func TestRead_profile(t *testing.T) {
 		gap  string
 		err  string
 	}{
-		"plain":        {entry(fixed, ""), []string{"  [Kylin:V10-SP3] bash source fixed 5.0-31.p24.ky10 without-epoch"}, "", ""},
-		"binary":       {entry(fixed, `"names":"binary","arches":["x86_64","aarch64"]`), []string{"  [Kylin:V10-SP3] bash x86_64 fixed 5.0-31.p24.ky10 without-epoch", "  [Kylin:V10-SP3] bash aarch64 fixed 5.0-31.p24.ky10 without-epoch"}, "", ""},
-		"epochs":       {entry(fixed, `"epochs":true`), []string{"  [Kylin:V10-SP3] bash source fixed 5.0-31.p24.ky10"}, "", ""},
-		"module":       {entry(fixed, `"module":"nodejs:20"`), []string{"  [Kylin:V10-SP3] nodejs:20 bash source fixed 5.0-31.p24.ky10 without-epoch"}, "", ""},
-		"no_fix":       {entry(open, ""), []string{"  [Kylin:V10-SP3] bash source affected"}, "", ""},
-		"will_not_fix": {entry(open, `"status":"will_not_fix"`), []string{"  [Kylin:V10-SP3] bash source will not fix"}, "", ""},
-		"again":        {entry(`{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-1"},{"introduced":"2"},{"fixed":"3-1"}]}`, ""), []string{"  [Kylin:V10-SP3] bash source fixed 1-1 without-epoch", "  [Kylin:V10-SP3] bash source fixed 3-1 without-epoch"}, "", ""},
-		"open_again":   {entry(`{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-1"},{"introduced":"2"}]}`, ""), []string{"  [Kylin:V10-SP3] bash source affected"}, "", ""},
-		"semver":       {entry(`{"type":"SEMVER","events":[]}`, ""), nil, "of type ECOSYSTEM", ""},
-		"no_range":     {entry("", ""), nil, "it has no range of versions", ""},
-		"version":      {entry(strings.Replace(fixed, "5.0-31.p24.ky10", "soon", 1), ""), nil, `the fixed version is "soon"`, ""},
-		"names":        {entry(fixed, `"names":"both"`), nil, "", `affected[0].ecosystem_specific.digestgate.names: got "both"`},
-		"status":       {entry(open, `"status":"fine"`), nil, "", `status: got "fine"`},
-		"status_fixed": {entry(fixed, `"status":"affected"`), nil, "", "together with a fixed version"},
-		"name":         {strings.Replace(entry(fixed, ""), `"bash"`, `"../x"`, 1), nil, "", `affected[0].package.name: got "../x"`},
-		"id":           {`{"id":"../x"}`, nil, "", `field id: got "../x"`},
-		"json":         {`{`, nil, "", "parsing JSON"},
-		"withdrawn":    {strings.Replace(entry(fixed, ""), `"affected"`, `"withdrawn":"2025-07-01T00:00:00Z","affected"`, 1), nil, "", ""},
+		"plain":           {entry(fixed, ""), []string{"  [Kylin:V10-SP3] bash source fixed 5.0-31.p24.ky10 without-epoch"}, "", ""},
+		"binary":          {entry(fixed, `"names":"binary","arches":["x86_64","aarch64"]`), []string{"  [Kylin:V10-SP3] bash x86_64 fixed 5.0-31.p24.ky10 without-epoch", "  [Kylin:V10-SP3] bash aarch64 fixed 5.0-31.p24.ky10 without-epoch"}, "", ""},
+		"epochs":          {entry(fixed, `"epochs":true`), []string{"  [Kylin:V10-SP3] bash source fixed 5.0-31.p24.ky10"}, "", ""},
+		"module":          {entry(fixed, `"module":"nodejs:20"`), []string{"  [Kylin:V10-SP3] nodejs:20 bash source fixed 5.0-31.p24.ky10 without-epoch"}, "", ""},
+		"no_fix":          {entry(open, ""), []string{"  [Kylin:V10-SP3] bash source affected"}, "", ""},
+		"will_not_fix":    {entry(open, `"status":"will_not_fix"`), []string{"  [Kylin:V10-SP3] bash source will not fix"}, "", ""},
+		"again":           {entry(`{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-1"},{"introduced":"2"},{"fixed":"3-1"}]}`, ""), []string{"  [Kylin:V10-SP3] bash source fixed 1-1 without-epoch", "  [Kylin:V10-SP3] bash source fixed 3-1 without-epoch"}, "", ""},
+		"open_again":      {entry(`{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-1"},{"introduced":"2"}]}`, ""), []string{"  [Kylin:V10-SP3] bash source affected"}, "", ""},
+		"semver":          {entry(`{"type":"SEMVER","events":[]}`, ""), nil, "of type ECOSYSTEM", ""},
+		"no_range":        {entry("", ""), nil, "it has no range of versions", ""},
+		"version":         {entry(strings.Replace(fixed, "5.0-31.p24.ky10", "soon", 1), ""), nil, `the fixed version is "soon"`, ""},
+		"names":           {entry(fixed, `"names":"both"`), nil, "", `affected[0].ecosystem_specific.digestgate.names: got "both"`},
+		"status":          {entry(open, `"status":"fine"`), nil, "", `status: got "fine"`},
+		"status_fixed":    {entry(fixed, `"status":"affected"`), nil, "", "together with a fixed version"},
+		"name":            {strings.Replace(entry(fixed, ""), `"bash"`, `"../x"`, 1), nil, "", `affected[0].package.name: got "../x"`},
+		"id":              {`{"id":"../x"}`, nil, "", `field id: got "../x"`},
+		"json":            {`{`, nil, "", "parsing JSON"},
+		"withdrawn_later": {strings.Replace(entry(fixed, ""), `"affected"`, `"withdrawn":"2026-06-01T00:00:01Z","affected"`, 1), []string{"  [Kylin:V10-SP3] bash source fixed 5.0-31.p24.ky10 without-epoch"}, "", ""},
+		"fixed_first":     {entry(`{"type":"ECOSYSTEM","events":[{"fixed":"1-1"},{"introduced":"0"}]}`, ""), []string{"  [Kylin:V10-SP3] bash source fixed 1-1 without-epoch"}, "", ""},
+		"withdrawn":       {strings.Replace(entry(fixed, ""), `"affected"`, `"withdrawn":"2025-07-01T00:00:00Z","affected"`, 1), nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := formattest.Collect(read, c.in, format.Limits{})
