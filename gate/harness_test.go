@@ -262,6 +262,17 @@ type records interface {
 // keepIn makes the site keep its records in r from now on.
 func (s *site) keepIn(r records) { s.Records, s.standing.Records = r, r }
 
+// again queues another analysis of a digest, as a scan task of the kind content does.
+func (s *site) again(d gate.Digest) {
+	s.t.Helper()
+	_, _, err := s.store.Enqueue(s.ctx, gate.JobRequest{
+		Kind: gate.JobAnalyze, Location: s.entry(d).Record.Locations[0].Location, Digest: d, Trigger: gate.TriggerRescan, Force: true,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // sweeper goes over the digests that are listed.
 func (s *site) sweeper(digests standing.Digests) *standing.Sweeper {
 	return standing.NewSweeper(s.standing, standing.SweepOptions{Digests: digests, Scheduler: s.sweeping, Quota: s.Quota, Marks: s.marks()})

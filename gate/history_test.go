@@ -98,9 +98,7 @@ func TestHistory(t *testing.T) {
 		with(func(f *gate.Findings) { f.Unassessable = "release 99 is not known" })
 		with(found("CVE-1", "CVE-2"))
 		s.analyzer.set += "+"
-		if _, err := s.sweeper(listed{d}).Reanalyze(s.ctx, s.analyzer.set); err != nil {
-			t.Fatal(err)
-		}
+		s.again(d)
 		s.clock.Advance(time.Hour)
 		s.work()
 		with(found("CVE-1", "CVE-2", "CVE-3"))

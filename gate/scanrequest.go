@@ -75,18 +75,3 @@ func (r ScanRequest) riskProblems(known ScanKnown) (list []ScanProblem) {
 	}
 	return append(list, ScanProblem{"risks", fmt.Sprintf("the kind content looks at all of %v at once, because an inventory with a part of them would hide the others; %s", looked, advice)})
 }
-
-// scanRefusal is what a person is told who wants something of scans or schedules that
-// cannot be: the class of the error is for programs.
-type scanRefusal struct {
-	text  string
-	class error
-}
-
-func (r *scanRefusal) Error() string { return r.text }
-func (r *scanRefusal) Unwrap() error { return r.class }
-
-// RefuseScan is an error of a class that reads as the text alone.
-func RefuseScan(class error, format string, args ...any) error {
-	return &scanRefusal{fmt.Sprintf(format, args...), class}
-}

@@ -101,9 +101,7 @@ func TestChanges(t *testing.T) {
 			return func() {
 				s.analyzer.gaps = gaps
 				s.analyzer.set += "+"
-				if _, err := s.sweeper(listed{d}).Reanalyze(s.ctx, s.analyzer.set); err != nil {
-					t.Fatal(err)
-				}
+				s.again(d)
 				s.work()
 			}
 		}

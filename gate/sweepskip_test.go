@@ -179,13 +179,6 @@ func TestSweepEvaluatesWhatMayHaveChanged(t *testing.T) {
 			t.Errorf("%+v, want it matched", swept)
 		}
 	})
-	t.Run("a_sweep_of_everything", func(t *testing.T) {
-		s := newSite(t, month(0))
-		_, e, sweeper, _ := s.settled(1)
-		if swept, err := sweeper.RematchAll(s.ctx); err != nil || swept.Evaluated != 1 || e.evaluated.Load() != 1 {
-			t.Errorf("%+v, %v, want it evaluated", swept, err)
-		}
-	})
 	t.Run("policies_that_change_during_the_evaluation", func(t *testing.T) {
 		s := newSite(t, month(0))
 		_, e, sweeper, _ := s.settled(1)

@@ -42,9 +42,7 @@ func TestRescanNeverHidesTheLastFindings(t *testing.T) {
 	s.event("team/app", "v1", d)
 	s.work()
 	s.analyzer.set, s.analyzer.fail = "set-2", tooLarge
-	if _, err := s.sweeper(listed{d}).Reanalyze(s.ctx, s.analyzer.Set()); err != nil {
-		t.Fatal(err)
-	}
+	s.again(d)
 	jobs := s.work()
 	if e := s.entry(d); e.State() != gate.StateScanned || s.verdict(d) != gate.OutcomeAllow {
 		t.Errorf("after a rescan that failed: got %s with verdict %s, want scanned and allow", e.State(), s.verdict(d))

@@ -184,7 +184,7 @@ func (m *Member) remember(last, next Memory) {
 	}
 }
 
-// note says, once, when what is found here is not what is in force.
+// note says, once, when what is found here is not what another process put in force.
 func (m *Member) note(found *Content, active Activation, ok bool) (differs bool) {
 	now := difference{}
 	if found != nil && ok && found.Digest != active.Content {
@@ -197,7 +197,7 @@ func (m *Member) note(found *Content, active Activation, ok bool) (differs bool)
 	if now == (difference{}) {
 		return false
 	}
-	if now != before {
+	if now != before && active.By != m.by { // what this process itself put in force is no news to it
 		attrs := []any{m.kind.Words.Number, active.Number, "content", active.Content.Short(), "ours", found.Digest.Short(),
 			"by", active.By, "activatedAt", active.ActivatedAt}
 		if !found.UpdatedAt.IsZero() {

@@ -54,7 +54,7 @@ func statusOf(err error) (status int, words refusal.Key) {
 func (s *server) problem(ctx context.Context, doing string, err error) error {
 	status, words := statusOf(err)
 	if status < http.StatusInternalServerError {
-		return huma.NewError(status, gate.Printable(err.Error(), 1000))
+		return huma.NewError(status, gate.Printable(gate.Sentence(err), 1000))
 	}
 	s.Log.ErrorContext(ctx, "api request failed", "doing", doing, "error", err)
 	problem := huma.NewError(status, doing+": "+refusal.English(refusal.Say(words, nil)))

@@ -227,6 +227,9 @@ func TestFailuresTellTheLogOnly(t *testing.T) {
 				if r.path == "/api/v1/schedules" && r.method == http.MethodPost {
 					body = `{"name":"nightly","cron":"@daily","kind":"match"}`
 				}
+				if strings.HasPrefix(r.path, "/api/v1/schedules/") && r.method == http.MethodPut {
+					body = `{"cron":"@daily","kind":"match"}`
+				}
 				if strings.HasSuffix(r.path, "/accept") {
 					body = `{"what":"debian 12","until":"2026-12-24T00:00:00Z","reason":"why","by":"me"}`
 				}

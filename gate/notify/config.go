@@ -3,7 +3,6 @@ package notify
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -173,11 +172,6 @@ func (c Config) problems(vendors []Vendor, file bool) (list []error) {
 }
 
 func (c Config) fileProblems(v Vendor, bad func(key, format string, args ...any)) {
-	for _, f := range []struct{ key, path string }{{"urlFile", c.URLFile}, {"secretFile", c.SecretFile}, {"caFile", c.CAFile}, {"mail.passwordFile", c.Mail.PasswordFile}, {"templateFile", c.TemplateFile}} {
-		if f.path != "" && !filepath.IsAbs(f.path) {
-			bad(f.key, "%s must be an absolute path", gate.Quoted(f.path, 200))
-		}
-	}
 	switch {
 	case v.Mail && c.Mail.Server == "":
 		bad("mail.server", "empty; give host:port of a mail server")

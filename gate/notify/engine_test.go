@@ -560,10 +560,10 @@ func TestConditions(t *testing.T) {
 func TestOneSender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, Config{Name: "a", Gather: time.Second})
-		other := *f.Engine
+		other := &Engine{Store: f.Store, Source: f.Source, Targets: f.Targets, Log: f.Log, Now: f.Now}
 		ctxs, stops := make([]context.Context, 2), make([]context.CancelFunc, 2)
 		var wait sync.WaitGroup
-		for i, e := range []*Engine{f.Engine, &other} {
+		for i, e := range []*Engine{f.Engine, other} {
 			ctxs[i], stops[i] = context.WithCancel(t.Context())
 			wait.Go(func() { e.Run(ctxs[i]) })
 			synctest.Wait()

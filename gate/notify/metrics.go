@@ -13,6 +13,7 @@ type Metrics struct {
 	took    *prometheus.HistogramVec
 	waiting prometheus.Gauge
 	oldest  prometheus.Gauge
+	broken  prometheus.Gauge
 }
 
 // NewMetrics makes and registers them.
@@ -30,8 +31,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "digestgate_notifications_oldest_seconds", Help: "Age of the oldest notification that waits to be delivered, in the process that sends; 0 when none does.",
 		}),
+		broken: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "digestgate_notifications_unusable_targets", Help: "Notification targets that cannot be used as they are set, in the process that sends; 0 in others.",
+		}),
 	}
-	reg.MustRegister(m.sent, m.took, m.waiting, m.oldest)
+	reg.MustRegister(m.sent, m.took, m.waiting, m.oldest, m.broken)
 	return m
 }
 
@@ -43,10 +47,11 @@ func (m *Metrics) tried(kind, outcome string, took time.Duration) {
 	m.took.WithLabelValues(kind).Observe(took.Seconds())
 }
 
-func (m *Metrics) stands(waiting int, oldest time.Duration) {
+func (m *Metrics) stands(waiting int, oldest time.Duration, broken int) {
 	if m == nil {
 		return
 	}
 	m.waiting.Set(float64(waiting))
 	m.oldest.Set(oldest.Seconds())
+	m.broken.Set(float64(broken))
 }

@@ -51,14 +51,17 @@ func (s *Service) show(ctx context.Context, d Definition) (gate.NotificationTarg
 	}
 	if t, err := s.open(ctx, d); err == nil {
 		v.Address = t.sender.Address()
+		if t.templateProblem != nil && v.Problem == "" {
+			v.Problem = gate.Printable("the shipped template is used: "+gate.Sentence(t.templateProblem), 500)
+		}
 		t.sender.Close()
 		if !d.File {
 			if err := s.Maker.Allow.Host(v.Address); err != nil {
-				v.Problem = err.Error()
+				v.Problem = gate.Sentence(err)
 			}
 		}
 	} else if v.Problem == "" {
-		v.Problem = gate.Printable(err.Error(), 500)
+		v.Problem = gate.Printable(gate.Sentence(err), 500)
 	}
 	st, err := loadState(ctx, s.Store, d.Name)
 	if err != nil {
@@ -164,7 +167,7 @@ func (s *Service) Test(ctx context.Context, name string) (gate.NotificationDeliv
 	case err != nil:
 		f, outcome = failureOf(err), Failed
 	case templateFailed != nil:
-		f = &Failure{Reason: "delivered with the shipped template, because the template of the target failed: " + templateFailed.Error()}
+		f = &Failure{Reason: "delivered with the shipped template, because the template of the target failed: " + gate.Sentence(templateFailed)}
 	}
 	entry := entryOf(t, m, 1, now, answer, took, outcome, f)
 	return entry, record(ctx, s.Store, entry, nil)
@@ -217,11 +220,11 @@ func (s *Service) Redeliver(ctx context.Context, id string) (gate.NotificationDe
 			continue
 		}
 		if list[i].Message == nil {
-			return gate.NotificationDelivery{}, fmt.Errorf("the message of the delivery %s is no longer kept, or it was a test: %w", gate.Quoted(id, 70), gate.ErrNotFound)
+			return gate.NotificationDelivery{}, gate.Refuse(gate.ErrNotFound, "the message of the delivery %s is no longer kept, or it was a test, so that it cannot be sent again", gate.Quoted(id, 70))
 		}
 		return s.again(ctx, d.Name, list[i])
 	}
-	return gate.NotificationDelivery{}, fmt.Errorf("there is no delivery %s: %w", gate.Quoted(id, 70), gate.ErrNotFound)
+	return gate.NotificationDelivery{}, gate.Refuse(gate.ErrNotFound, "there is no delivery %s; \"digestgate notifications deliveries\" lists them", gate.Quoted(id, 70))
 }
 
 func (s *Service) again(ctx context.Context, name string, l logged) (gate.NotificationDelivery, error) {
@@ -241,7 +244,7 @@ func (s *Service) again(ctx context.Context, name string, l logged) (gate.Notifi
 		return true
 	})
 	if err == nil && why != "" {
-		err = fmt.Errorf("the message %s is not queued again: %s: %w", gate.Quoted(l.ID, 70), why, gate.ErrConflict)
+		err = gate.Refuse(gate.ErrConflict, "the message %s is not queued again: %s", gate.Quoted(l.ID, 70), why)
 	}
 	if err != nil {
 		return gate.NotificationDelivery{}, err

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,6 +56,8 @@ type target struct {
 	vendor   Vendor
 	template *text.Template
 	sender   Sender
+	// templateProblem is why the shipped template is used instead of that of the target.
+	templateProblem error
 }
 
 // Maker opens targets.
@@ -70,8 +73,8 @@ type Maker struct {
 	Adjust func(*Access)
 }
 
-// open makes a definition usable, and tries its template. gate.ErrInvalid: the definition
-// is not sound; the text has no secret.
+// open makes a definition usable, and tries its template; that of a file which does not
+// work is passed over. gate.ErrInvalid: the definition is not sound; the text has no secret.
 func (k *Maker) open(ctx context.Context, d Definition) (*target, error) {
 	v, ok := Find(k.Vendors, d.Type)
 	if !ok {
@@ -87,10 +90,14 @@ func (k *Maker) open(ctx context.Context, d Definition) (*target, error) {
 		if err == nil {
 			err = try(ctx, v, parsed, k.Now())
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+			t.template = parsed
+		case d.File && !errors.Is(err, gate.ErrTimeout): // an edit of a file stops no messages
+			t.templateProblem = err
+		default:
 			return nil, err
 		}
-		t.template = parsed
 	}
 	a := Access{
 		URL: d.Secrets.URL, Secret: []byte(d.Secrets.Secret), Password: d.Secrets.Password, Timeout: tryTimeout, Source: k.Link, Dialed: k.Dialed,

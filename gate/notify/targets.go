@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/agree"
@@ -16,11 +17,24 @@ import (
 // safe for concurrent use.
 type Targets struct {
 	Maker Maker
-	// File are those of the configuration file.
+	// File are those of the configuration file at the start.
 	File []Config
 	// Store has those set at run time; their secrets are sealed with the first of Keys.
 	Store agree.Settings
 	Keys  [][]byte
+
+	replaced atomic.Pointer[[]Config] // File since a reload
+}
+
+// Replace puts other targets of the configuration file in force, which are valid.
+func (t *Targets) Replace(file []Config) { t.replaced.Store(&file) }
+
+// file are the targets of the configuration file in force.
+func (t *Targets) file() []Config {
+	if list := t.replaced.Load(); list != nil {
+		return *list
+	}
+	return t.File
 }
 
 // stored is the value of the setting.
@@ -52,7 +66,7 @@ func decodeStored(value []byte) (stored, error) {
 // file hides the same one set at run time.
 func (t *Targets) All(ctx context.Context) ([]Definition, error) {
 	var list []Definition
-	for _, c := range t.File {
+	for _, c := range t.file() {
 		list = append(list, FromFile(c))
 	}
 	value, _, err := t.Store.Setting(ctx, agree.SettingNotifyTargets)
@@ -73,7 +87,7 @@ func (t *Targets) All(ctx context.Context) ([]Definition, error) {
 }
 
 func (t *Targets) inFile(name string) bool {
-	return slices.ContainsFunc(t.File, func(c Config) bool { return c.Name == name })
+	return slices.ContainsFunc(t.file(), func(c Config) bool { return c.Name == name })
 }
 
 func (t *Targets) unseal(st storedTarget) Definition {
@@ -103,7 +117,7 @@ func (t *Targets) One(ctx context.Context, name string) (Definition, error) {
 }
 
 func noTarget(name string) error {
-	return fmt.Errorf("there is no notification target %s: %w", gate.Quoted(name, 70), gate.ErrNotFound)
+	return gate.Refuse(gate.ErrNotFound, "there is no notification target %s; \"digestgate notifications list\" lists them", gate.Quoted(name, 70))
 }
 
 // open opens a definition.
@@ -130,10 +144,10 @@ func (t *Targets) Check(ctx context.Context, d Definition) error {
 	}
 	defer opened.sender.Close()
 	if d.File {
-		return nil
+		return opened.templateProblem
 	}
 	if err := t.Maker.Allow.Host(opened.sender.Address()); err != nil {
-		return fmt.Errorf("connecting to its host is not allowed: %w: %w", err, gate.ErrInvalid)
+		return gate.Refuse(gate.ErrInvalid, "connecting to its host is not allowed: %s", gate.Sentence(err))
 	}
 	return nil
 }
@@ -144,20 +158,20 @@ func (t *Targets) Check(ctx context.Context, d Definition) error {
 // gate.ErrNotFound; those of the store.
 func (t *Targets) Put(ctx context.Context, d Definition, create bool) error {
 	if t.inFile(d.Name) {
-		return fmt.Errorf("%s is a target of the configuration file; change it there: %w", gate.Quoted(d.Name, 70), gate.ErrConflict)
+		return gate.Refuse(gate.ErrConflict, "%s is a target of the configuration file; change it there", gate.Quoted(d.Name, 70))
 	}
 	if len(t.Keys) == 0 {
-		return fmt.Errorf("the key to seal its secrets with is missing; set store.macKeyFile: %w", gate.ErrInvalid)
+		return gate.Refuse(gate.ErrInvalid, "the key to seal its secrets with is missing or cannot be used (the log of this process says why, at its start); set store.macKeyFile, or with SQLite mend notify.key in dataDir")
 	}
 	return t.update(ctx, func(s *stored) error {
 		i := slices.IndexFunc(s.Targets, func(x storedTarget) bool { return x.Config.Name == d.Name })
 		switch {
 		case create && i >= 0:
-			return fmt.Errorf("the notification target %s already exists; choose another name, or replace it: %w", gate.Quoted(d.Name, 70), gate.ErrConflict)
+			return gate.Refuse(gate.ErrConflict, "the notification target %s already exists; choose another name, or replace it (\"digestgate notifications add --replace\")", gate.Quoted(d.Name, 70))
 		case !create && i < 0:
 			return noTarget(d.Name)
-		case create && len(s.Targets)+len(t.File) >= MaxTargets:
-			return fmt.Errorf("there are already %d targets, the most there can be; remove one: %w", MaxTargets, gate.ErrConflict)
+		case create && len(s.Targets)+len(t.file()) >= MaxTargets:
+			return gate.Refuse(gate.ErrConflict, "there are already %d targets, the most there can be; remove one", MaxTargets)
 		}
 		if err := t.Check(ctx, d); err != nil {
 			return err
@@ -183,7 +197,7 @@ func (t *Targets) Put(ctx context.Context, d Definition, create bool) error {
 // gate.ErrConflict for one of the configuration file.
 func (t *Targets) Remove(ctx context.Context, name string) error {
 	if t.inFile(name) {
-		return fmt.Errorf("%s is a target of the configuration file; remove it there: %w", gate.Quoted(name, 70), gate.ErrConflict)
+		return gate.Refuse(gate.ErrConflict, "%s is a target of the configuration file; remove it there", gate.Quoted(name, 70))
 	}
 	err := t.update(ctx, func(s *stored) error {
 		before := len(s.Targets)

@@ -81,11 +81,11 @@ func (t *Tasks) Start(ctx context.Context, id string, r gate.ScanRequest) (start
 		if r.Schedule != "" {
 			if before := k.live(r.Schedule); before != nil {
 				started = before.ScanTask
-				return gate.RefuseScan(gate.ErrConflict, "scan task %q of schedule %q has not ended", before.ID, r.Schedule)
+				return gate.Refuse(gate.ErrConflict, "scan task %q of schedule %q has not ended", before.ID, r.Schedule)
 			}
 		}
 		if n := k.liveTasks(); n >= MaxLive {
-			return gate.RefuseScan(gate.ErrConflict, "%d scan tasks have not ended, the most there can be; wait for one, or cancel one (\"digestgate scans list\" shows them)", n)
+			return gate.Refuse(gate.ErrConflict, "%d scan tasks have not ended, the most there can be; wait for one, or cancel one (\"digestgate scans list\" shows them)", n)
 		}
 		started = gate.ScanTask{ScanRequest: r, ID: id, State: gate.ScanQueued, CreatedAt: now, UpdatedAt: now}
 		k.Tasks = append(k.Tasks, task{ScanTask: started})
@@ -121,7 +121,7 @@ func (t *Tasks) Get(ctx context.Context, id string) (gate.ScanTask, error) {
 }
 
 func noTask(id string) error {
-	return gate.RefuseScan(gate.ErrNotFound, "there is no scan task %s; \"digestgate scans list\" lists them; tasks that ended long ago are not kept", gate.Quoted(id, 100))
+	return gate.Refuse(gate.ErrNotFound, "there is no scan task %s; \"digestgate scans list\" lists them; tasks that ended long ago are not kept", gate.Quoted(id, 100))
 }
 
 // Pause stops a task until it is resumed. gate.ErrNotFound; gate.ErrConflict when it is
@@ -166,7 +166,7 @@ func (t *Tasks) turn(ctx context.Context, id, into string, change func(*task, ti
 			return noTask(id)
 		}
 		if !change(one, now) {
-			return gate.RefuseScan(gate.ErrConflict, "scan task %q is %s and cannot be %s", id, one.State, into)
+			return gate.Refuse(gate.ErrConflict, "scan task %q is %s and cannot be %s", id, one.State, into)
 		}
 		one.UpdatedAt = now
 		turned = one.ScanTask

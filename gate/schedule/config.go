@@ -85,7 +85,7 @@ func Validate(list []Config, known gate.ScanKnown) error {
 func (c Config) Problems(known gate.ScanKnown) (list []gate.ScanProblem) {
 	bad := func(key string, err error) {
 		if err != nil {
-			list = append(list, gate.ScanProblem{Key: key, Text: plain(err)})
+			list = append(list, gate.ScanProblem{Key: key, Text: gate.Sentence(err)})
 		}
 	}
 	if !namePattern.MatchString(c.Name) {
@@ -100,13 +100,4 @@ func (c Config) Problems(known gate.ScanKnown) (list []gate.ScanProblem) {
 		bad("window", err)
 	}
 	return append(list, c.Request(time.Time{}).Problems(known)...)
-}
-
-// plain is an error's text without the name of its class, which the caller adds.
-func plain(err error) string {
-	text := err.Error()
-	if suffix := ": " + gate.ErrInvalid.Error(); errors.Is(err, gate.ErrInvalid) && len(text) > len(suffix) && text[len(text)-len(suffix):] == suffix {
-		text = text[:len(text)-len(suffix)]
-	}
-	return text
 }

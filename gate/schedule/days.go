@@ -30,7 +30,7 @@ func (c Config) ticks(zone *time.Location, anchor string) (t ticks, key string, 
 	number, ok := strings.CutSuffix(c.Every, "d")
 	e.days, err = strconv.Atoi(number)
 	if !ok || err != nil || e.days < 1 || e.days > 366 || number[0] == '+' || number[0] == '0' {
-		return t, "every", fmt.Errorf("%s is not a number of days from 1d to 366d, such as 3d; for times within a day use cron, such as \"@every 6h\"", gate.Quoted(c.Every, 20))
+		return t, "every", fmt.Errorf("%s is not a number of days from 1d to 366d%s; for times within a day use cron, such as \"@every 6h\"", gate.Quoted(c.Every, 20), daysHint(c.Every))
 	}
 	if c.At != "" {
 		if e.minutes, err = gate.ParseClock(c.At); err != nil {
@@ -48,6 +48,15 @@ func (c Config) ticks(zone *time.Location, anchor string) (t ticks, key string, 
 	}
 	// A day of its own counts, not an hour that comes twice: gate.AtClock takes the first.
 	return ticks{schedule: e, zone: zone, everyHour: true}, "", nil
+}
+
+// daysHint is what to write instead of a number of days that is not one.
+func daysHint(every string) string {
+	number := strings.TrimLeft(strings.TrimRight(strings.ToLower(strings.TrimSpace(every)), " days"), "+0")
+	if n, err := strconv.Atoi(number); err == nil && n >= 1 && n <= 366 {
+		return fmt.Sprintf("; write %dd for %d days", n, n)
+	}
+	return ", such as 3d"
 }
 
 // firstDay is the day from which a schedule is counted that is first seen at now: that of

@@ -93,7 +93,7 @@ func (d *Desk) Get(ctx context.Context, name string) (Status, error) {
 			return s, nil
 		}
 	}
-	return Status{}, gate.RefuseScan(gate.ErrNotFound, "there is no schedule %s; \"digestgate schedules list\" lists them", gate.Quoted(name, 80))
+	return Status{}, gate.Refuse(gate.ErrNotFound, "there is no schedule %s; \"digestgate schedules list\" lists them", gate.Quoted(name, 80))
 }
 
 const nextRuns = 5
@@ -154,7 +154,7 @@ func (d *Desk) Add(ctx context.Context, c Config) (Status, error) {
 		return Status{}, err
 	}
 	if d.inFile(c.Name) {
-		return Status{}, gate.RefuseScan(gate.ErrConflict, "schedule %q is in the configuration file; choose another name, or change that schedule in the file", c.Name)
+		return Status{}, gate.Refuse(gate.ErrConflict, "schedule %q is in the configuration file; choose another name, or change that schedule in the file", c.Name)
 	}
 	now, err := d.Store.Now(ctx)
 	if err != nil {
@@ -170,9 +170,9 @@ func (d *Desk) Add(ctx context.Context, c Config) (Status, error) {
 	err = changeMade(ctx, d.Store, func(m *made) error {
 		switch {
 		case m.index(c.Name) >= 0:
-			return gate.RefuseScan(gate.ErrConflict, "schedule %q already exists; choose another name, or remove it first with \"digestgate schedules remove %s\"", c.Name, c.Name)
+			return gate.Refuse(gate.ErrConflict, "schedule %q already exists; choose another name, or change it with \"digestgate schedules set %s\"", c.Name, c.Name)
 		case len(m.Schedules) >= maxSchedules:
-			return gate.RefuseScan(gate.ErrConflict, "there are already %d schedules; remove one, or give one schedule several registries and repositories in its scope", maxSchedules)
+			return gate.Refuse(gate.ErrConflict, "there are already %d schedules; remove one, or give one schedule several registries and repositories in its scope", maxSchedules)
 		}
 		m.Schedules = append(m.Schedules, madeConfig{Config: c, CreatedAt: now.UTC(), Since: now.UTC()})
 		return nil
@@ -225,9 +225,9 @@ func (d *Desk) change(ctx context.Context, name string, change func(m *made, i i
 		i := m.index(name)
 		switch {
 		case i < 0 && d.inFile(name):
-			return gate.RefuseScan(gate.ErrConflict, "schedule %q is in the configuration file; change it there (enabled: false switches it off)", name)
+			return gate.Refuse(gate.ErrConflict, "schedule %q is in the configuration file; change it there (enabled: false switches it off)", name)
 		case i < 0:
-			return gate.RefuseScan(gate.ErrNotFound, "there is no schedule %s; \"digestgate schedules list\" lists them", gate.Quoted(name, 80))
+			return gate.Refuse(gate.ErrNotFound, "there is no schedule %s; \"digestgate schedules list\" lists them", gate.Quoted(name, 80))
 		}
 		change(m, i, now.UTC())
 		return nil
@@ -247,11 +247,11 @@ func (d *Desk) RunNow(ctx context.Context, name string) (gate.ScanTask, error) {
 		return gate.ScanTask{}, err
 	}
 	if s.Problem != "" {
-		return gate.ScanTask{}, gate.RefuseScan(gate.ErrConflict, "schedule %q cannot run: %s", name, s.Problem)
+		return gate.ScanTask{}, gate.Refuse(gate.ErrConflict, "schedule %q cannot run: %s", name, s.Problem)
 	}
 	task, err := d.Tasks.Start(ctx, name+"-now-"+strings.ToLower(rand.Text()[:10]), s.Request(time.Time{}))
 	if errors.Is(err, gate.ErrConflict) && task.ID != "" {
-		return task, gate.RefuseScan(gate.ErrConflict, "schedule %q is already running, as scan task %s; wait for it, or cancel it with \"digestgate schedules cancel %s\"", name, task.ID, name)
+		return task, gate.Refuse(gate.ErrConflict, "schedule %q is already running, as scan task %s; wait for it, or cancel it with \"digestgate schedules cancel %s\"", name, task.ID, name)
 	}
 	if err == nil {
 		d.Log.InfoContext(ctx, "run of a schedule requested", "schedule", name, "task", task.ID)
@@ -289,5 +289,5 @@ func (d *Desk) onRun(ctx context.Context, name string, do func(context.Context, 
 	if _, err := d.Get(ctx, name); err != nil {
 		return gate.ScanTask{}, err
 	}
-	return gate.ScanTask{}, gate.RefuseScan(gate.ErrConflict, "schedule %q has no run under way; \"digestgate schedules run %s\" starts one, \"digestgate schedules disable %s\" stops the next ones", name, name, name)
+	return gate.ScanTask{}, gate.Refuse(gate.ErrConflict, "schedule %q has no run under way; \"digestgate schedules run %s\" starts one, \"digestgate schedules disable %s\" stops the next ones", name, name, name)
 }

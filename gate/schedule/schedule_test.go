@@ -438,7 +438,7 @@ func TestDesk(t *testing.T) {
 			text  string
 		}{
 			"of_the_file":     {second(d.Add(ctx, hourly())), gate.ErrConflict, `schedule "hourly" is in the configuration file; choose another name`},
-			"twice":           {second(d.Add(ctx, made)), gate.ErrConflict, `schedule "made" already exists; choose another name, or remove it`},
+			"twice":           {second(d.Add(ctx, made)), gate.ErrConflict, `schedule "made" already exists; choose another name, or change it with "digestgate schedules set made"`},
 			"invalid":         {second(d.Add(ctx, Config{Name: "x", Cron: "61 * * * *", Kind: gate.ScanMatch, Enabled: true})), gate.ErrInvalid, "cron: "},
 			"remove_file":     {d.Remove(ctx, "hourly"), gate.ErrConflict, "change it there"},
 			"disable_file":    {second(d.Enable(ctx, "hourly", false)), gate.ErrConflict, "enabled: false"},
@@ -509,6 +509,55 @@ func TestEnable(t *testing.T) {
 		time.Sleep(time.Hour)
 		stop()
 		w.want("enabled again", "01 01:00:00 hourly match 01 01:00", "01 03:00:00 hourly match 01 03:00")
+	})
+}
+
+// TestReplace: a schedule that is replaced keeps its name, its day and what ran; it is due
+// at its new times from then on, and its run ends as it began.
+func TestReplace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ctx := newWorld(t), t.Context()
+		d := w.desk(hourly())
+		stop := w.replica(hourly())
+		defer func() { stop() }()
+		made := Config{Name: "made", Every: "2d", At: "03:00", Kind: gate.ScanMatch, Enabled: true}
+		first, err := d.Add(ctx, made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3*time.Hour + time.Minute)
+		run, err := d.Get(ctx, "made")
+		if err != nil || run.Live == nil {
+			t.Fatalf("it does not run: %+v, %v", run, err)
+		}
+		made.Rate = 100
+		s, err := d.Replace(ctx, made)
+		if err != nil || s.Rate != 100 || s.From != first.From || !s.CreatedAt.Equal(first.CreatedAt) || s.Live == nil || s.Live.ID != run.Live.ID || s.Live.Rate != 0 {
+			t.Errorf("another rate: got %+v, %v", s, err)
+		}
+		made.Every, made.At, made.Cron = "", "", "30 2 * * *" // 02:30 is over today
+		if s, err = d.Replace(ctx, made); err != nil || s.From != "" || s.Every != "" || len(s.Next) == 0 || s.Next[0].Format("02 15:04") != "02 02:30" {
+			t.Errorf("other times: got %+v, %v", s, err)
+		}
+		made.Enabled = false
+		if s, err = d.Replace(ctx, made); err != nil || s.Enabled || len(s.Next) != 0 {
+			t.Errorf("off: got %+v, %v", s, err)
+		}
+		other := made
+		other.Name = "other"
+		for what, c := range map[string]struct {
+			err   error
+			class error
+			text  string
+		}{
+			"of_the_file": {second(d.Replace(ctx, hourly())), gate.ErrConflict, "change it there"},
+			"unknown":     {second(d.Replace(ctx, other)), gate.ErrNotFound, `there is no schedule "other"`},
+			"invalid":     {second(d.Replace(ctx, Config{Name: "made", Every: "3", Kind: gate.ScanMatch})), gate.ErrInvalid, `every: "3" is not a number of days from 1d to 366d; write 3d for 3 days`},
+		} {
+			if !errors.Is(c.err, c.class) || !strings.Contains(c.err.Error(), c.text) {
+				t.Errorf("%s: got %v, want %v with %q", what, c.err, c.class, c.text)
+			}
+		}
 	})
 }
 

@@ -20,7 +20,6 @@ type Swept struct {
 	Seen      int // digests with an inventory
 	Matched   int // of them matched again
 	Evaluated int // of them only evaluated again
-	Queued    int // of them queued for a new analysis
 	Charged   int // of them charged, because the store had lost their charge
 	Skipped   int // of them not evaluated, because nothing can have changed
 	Missed    int // of them found different by a full sweep: see [Sweeper.Verify]
@@ -29,7 +28,7 @@ type Swept struct {
 
 func (s *Swept) add(o Swept) {
 	s.Seen, s.Matched, s.Evaluated = s.Seen+o.Seen, s.Matched+o.Matched, s.Evaluated+o.Evaluated
-	s.Queued, s.Charged, s.Skipped, s.Missed, s.Failed = s.Queued+o.Queued, s.Charged+o.Charged, s.Skipped+o.Skipped, s.Missed+o.Missed, s.Failed+o.Failed
+	s.Charged, s.Skipped, s.Missed, s.Failed = s.Charged+o.Charged, s.Skipped+o.Skipped, s.Missed+o.Missed, s.Failed+o.Failed
 }
 
 // Sweeper keeps stored answers current: it goes over every digest with an
@@ -68,12 +67,8 @@ func (b *busy) end() {
 	}
 }
 
-// Scheduler is the part of the store that a sweep queues in and accounts with;
-// see store.Scheduler.
+// Scheduler is the part of the store that a sweep accounts with; see store.Scheduler.
 type Scheduler interface {
-	// Enqueue queues an analysis, or joins the live job. After an error the next sweep
-	// queues it.
-	Enqueue(ctx context.Context, req gate.JobRequest) (gate.Job, gate.Enqueued, error)
 	// ChargesOf are the charges of many digests; those without one are missing. After an
 	// error the next sweep looks again.
 	ChargesOf(ctx context.Context, digests []gate.Digest) (map[gate.Digest]gate.Charge, error)
@@ -114,20 +109,8 @@ func NewSweeper(s *Standing, o SweepOptions) *Sweeper {
 // changed. It pulls nothing. It charges nothing either, but for charges that the store
 // has lost: see audits.page.
 func (s *Sweeper) Rematch(ctx context.Context) (Swept, error) {
-	return s.rematch(ctx, false)
-}
-
-// RematchAll is Rematch that leaves nothing out.
-func (s *Sweeper) RematchAll(ctx context.Context) (Swept, error) {
-	return s.rematch(ctx, true)
-}
-
-func (s *Sweeper) rematch(ctx context.Context, all bool) (Swept, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if all {
-		s.kept.forget()
-	}
 	s.joined(ctx)
 	s.kept.begin()
 	audits := s.audits()
@@ -208,30 +191,4 @@ func (s *Sweeper) renew(ctx context.Context, k seen, swept *Swept) error {
 	}
 	s.kept.put(k.Record.Digest, h)
 	return nil
-}
-
-// Reanalyze queues the analysis of every digest whose inventory was made by another
-// analyzer set than set, which is the present one. The digests were charged before, so
-// that this is free.
-func (s *Sweeper) Reanalyze(ctx context.Context, set string) (Swept, error) {
-	p := s.standing
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sweep(ctx, task{visit: func(ctx context.Context, k seen, swept *Swept) error {
-		rec := k.Record
-		if rec.AnalyzerSet == set {
-			return nil
-		}
-		for _, l := range rec.Locations {
-			if _, ok := p.Registries.ByName(l.Registry); !ok || l.Gone {
-				continue
-			}
-			swept.Queued++
-			_, _, err := s.o.Scheduler.Enqueue(ctx, gate.JobRequest{
-				Kind: gate.JobAnalyze, Location: l.Location, Digest: rec.Digest, Trigger: gate.TriggerRescan, Force: true,
-			})
-			return err
-		}
-		return nil // nowhere to pull it from any more: what is known stays
-	}})
 }

@@ -57,6 +57,7 @@ type ScanTask struct {
 	ExpectedEnd *time.Time     `json:"expectedEnd" doc:"when it ends at the present pace; null while that is not known"`
 	Error       string         `json:"error" doc:"why it waits or has failed"`
 	RetryAt     *time.Time     `json:"retryAt" doc:"when it is tried again"`
+	Note        string         `json:"note" doc:"what is odd about it, such as a scope without images; empty for nothing"`
 }
 
 // OfScanTask is the view of a task at a time.
@@ -70,8 +71,22 @@ func OfScanTask(t gate.ScanTask, now time.Time) ScanTask {
 	}
 	if t.Counted {
 		v.Total = &t.Total
+		if t.Total == 0 {
+			v.Note = emptyScope(t)
+		}
 	}
 	return v
+}
+
+// emptyScope says that a task has nothing to do, and where to look.
+func emptyScope(t gate.ScanTask) string {
+	switch {
+	case t.Scope.Zero() && t.Kind == gate.ScanContent:
+		return "no image is known in a configured registry"
+	case t.Scope.Zero():
+		return "no image is known yet"
+	}
+	return "no known image is in the scope; \"digestgate images\" lists those that are known, with their registries, repositories and tags"
 }
 
 func zoneName(name string) string {

@@ -65,14 +65,24 @@ func (m *member[T]) take(t *T, judged bool) error {
 			return err
 		}
 	}
-	if at := m.kind.at(t); judged && at.After(m.now().Add(gate.ClockSkew)) {
-		return fmt.Errorf("it says that it is of %s, which is in the future: %w", at.UTC().Format(time.RFC3339), gate.ErrInvalid)
+	if judged {
+		if err := m.kind.notOfTheFuture(t, m.now()); err != nil {
+			return err
+		}
 	}
 	c, err := m.kind.content(t)
 	if err != nil {
 		return err
 	}
 	m.offer(&c)
+	return nil
+}
+
+// notOfTheFuture refuses a table whose time is ahead of the clock.
+func (k kind[T]) notOfTheFuture(t *T, now time.Time) error {
+	if at := k.at(t); at.After(now.Add(gate.ClockSkew)) {
+		return fmt.Errorf("it says that it is of %s, which is in the future: %w", at.UTC().Format(time.RFC3339), gate.ErrInvalid)
+	}
 	return nil
 }
 
@@ -111,7 +121,7 @@ func (m *member[T]) offer(c *agree.Content) {
 func (m *member[T]) checked(err error) {
 	text := ""
 	if err != nil {
-		text = gate.Printable(err.Error(), 500)
+		text = gate.Printable(gate.Sentence(err), 500)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

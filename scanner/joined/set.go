@@ -246,6 +246,9 @@ func (s *Set) Problems() (list []string) {
 			list = append(list, fmt.Sprintf("%s: %s", st.Kind, st.Problem))
 		}
 		for _, v := range st.Sources {
+			if v.Problem != "" {
+				list = append(list, fmt.Sprintf("vex: source %q is not renewed: %s", v.Name, v.Problem))
+			}
 			if v.Expired {
 				list = append(list, fmt.Sprintf("vex: source %q is of %s, and too old to count since %s", v.Name, v.UpdatedAt.Format(time.RFC3339), v.Until.Format(time.RFC3339)))
 			}

@@ -142,7 +142,7 @@ func (v *vexSource) note(d *vexDocument, source *vex.Source, err error) (changed
 	}
 	switch text := ""; {
 	case err != nil:
-		text = gate.Printable(err.Error(), 500)
+		text = gate.Printable(gate.Sentence(err), 500)
 		if v.problems[d.Name] != text {
 			v.m.log.Warn("a VEX source is not renewed, its former statements stay while they are not too old", "source", d.Name, "error", text)
 		}

@@ -73,6 +73,7 @@ type App struct {
 	policies    *policy.Active
 	tables      *joined.Set
 	targets     *notify.Targets // of notifications
+	notifier    *notify.Engine  // nil where nothing is sent
 	Analyzer    *analyzer.Analyzer
 	Pipeline    *pipeline.Pipeline
 	besides     besides

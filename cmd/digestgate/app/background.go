@@ -84,7 +84,7 @@ func (a *App) work(ctx context.Context, s *Running) {
 		s.work.Go(func() { a.scans(current).Run(ctx) })
 		s.work.Go(func() { a.followSchedules(ctx) })
 		s.work.Go(func() { a.syncer.Run(ctx) })
-		s.work.Go(func() { a.notify(ctx) })
+		s.work.Go(func() { a.notifier.Run(ctx) })
 		forgetter := a.forgetter()
 		s.work.Go(func() { forgetter.Run(ctx) })
 	}

@@ -1,11 +1,13 @@
 package app
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/digestgate/digestgate/gate"
 )
@@ -19,13 +21,18 @@ type difference struct {
 func (d difference) String() string { return d.key + ": " + d.text }
 
 // live reports whether a running process can follow the change: modes,
-// namespaces, registries and VEX sources.
+// namespaces, registries, VEX sources and notification targets.
 func (d difference) live() bool {
 	switch {
 	case d.key == "admission.mode", d.key == "admission.exemptNamespaces":
 		return true
 	}
-	return strings.HasPrefix(d.key, "admission.namespaces[") || strings.HasPrefix(d.key, "registries[") || strings.HasPrefix(d.key, "advisories.vex")
+	for _, prefix := range []string{"admission.namespaces[", "registries[", "advisories.vex", "notifications"} {
+		if strings.HasPrefix(d.key, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // differences compares two configurations key by key. Secrets are in files, so
@@ -40,7 +47,9 @@ func compareKeys(path string, a, b reflect.Value, list *[]difference) {
 	switch {
 	case a.Type() == reflect.TypeFor[[]RegistryConfig]():
 		compareRegistries(path, a.Interface().([]RegistryConfig), b.Interface().([]RegistryConfig), list)
-	case a.Kind() == reflect.Struct:
+	case named(a) && named(b):
+		compareNamed(path, a, b, list)
+	case a.Kind() == reflect.Struct && a.Type() != reflect.TypeFor[time.Time]():
 		for i := range a.NumField() {
 			f := a.Type().Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
@@ -95,6 +104,60 @@ func compareRegistries(path string, old, next []RegistryConfig, list *[]differen
 	}
 }
 
+// nameOf is the key "name" of an entry of a list.
+func nameOf(entry reflect.Value) string { return entry.FieldByName("Name").String() }
+
+// named reports whether a value is a list whose entries have names, each its own.
+func named(v reflect.Value) bool {
+	if v.Kind() != reflect.Slice || v.Type().Elem().Kind() != reflect.Struct {
+		return false
+	}
+	if f, ok := v.Type().Elem().FieldByName("Name"); !ok || f.Type.Kind() != reflect.String || !strings.HasPrefix(f.Tag.Get("yaml"), "name") {
+		return false
+	}
+	seen := map[string]bool{"": true}
+	for i := range v.Len() {
+		if name := nameOf(v.Index(i)); seen[name] {
+			return false
+		} else {
+			seen[name] = true
+		}
+	}
+	return true
+}
+
+// compareNamed compares lists whose entries have names by these, and then their order.
+func compareNamed(path string, old, next reflect.Value, list *[]difference) {
+	names := func(v reflect.Value) (all []string, at map[string]reflect.Value) {
+		at = map[string]reflect.Value{}
+		for i := range v.Len() {
+			all = append(all, nameOf(v.Index(i)))
+			at[nameOf(v.Index(i))] = v.Index(i)
+		}
+		return all, at
+	}
+	before, olds := names(old)
+	after, nexts := names(next)
+	for _, name := range before {
+		if n, ok := nexts[name]; ok {
+			compareKeys(path+"["+name+"]", olds[name], n, list)
+		} else {
+			*list = append(*list, difference{path + "[" + name + "]", "removed"})
+		}
+	}
+	for _, name := range after {
+		if _, ok := olds[name]; !ok {
+			*list = append(*list, difference{path + "[" + name + "]", "added"})
+		}
+	}
+	gone := func(in map[string]reflect.Value) func(string) bool {
+		return func(name string) bool { _, ok := in[name]; return !ok }
+	}
+	if b, a := slices.DeleteFunc(before, gone(nexts)), slices.DeleteFunc(after, gone(olds)); !slices.Equal(b, a) {
+		*list = append(*list, difference{path, "in the order " + strings.Join(b, ", ") + " -> " + strings.Join(a, ", ")})
+	}
+}
+
 func sameValue(a, b reflect.Value) bool {
 	switch a.Kind() {
 	case reflect.Slice, reflect.Map:
@@ -105,12 +168,32 @@ func sameValue(a, b reflect.Value) bool {
 	return reflect.DeepEqual(a.Interface(), b.Interface())
 }
 
+// shownValue is a value as the file writes it, on one line.
 func shownValue(v reflect.Value) string {
-	text := fmt.Sprint(v.Interface())
-	if text == "" {
-		return `""`
+	var node yaml.Node
+	if err := node.Encode(v.Interface()); err != nil {
+		return "(another value)"
 	}
-	return gate.Printable(text, 100)
+	flow(&node)
+	text, err := yaml.Marshal(&node)
+	if err != nil {
+		return "(another value)"
+	}
+	return gate.Printable(strings.Join(strings.Fields(string(text)), " "), 100)
+}
+
+// flow has a node written on one line.
+func flow(n *yaml.Node) {
+	n.Style |= yaml.FlowStyle
+	if n.Kind == yaml.ScalarNode {
+		n.Style = 0
+		if n.Value == "" {
+			n.Style = yaml.DoubleQuotedStyle
+		}
+	}
+	for _, c := range n.Content {
+		flow(c)
+	}
 }
 
 // shownDifferences is a list for one line of the log.

@@ -4,12 +4,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/notify"
+	"github.com/digestgate/digestgate/gate/schedule"
+	"github.com/digestgate/digestgate/scanner/joined/vex"
 	"github.com/digestgate/digestgate/scanner/registry"
 )
 
@@ -52,6 +57,44 @@ func TestDifferences(t *testing.T) {
 		t.Errorf("followed while running (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{`listen.http: :8080 -> ""`, "policy.paths: [] -> [/p]"}, restart); diff != "" {
+		t.Errorf("needs a restart (-want +got):\n%s", diff)
+	}
+}
+
+// TestDifferencesOfLists: entries of lists are compared by their names, and values are
+// shown as the file writes them.
+func TestDifferencesOfLists(t *testing.T) {
+	old, next := DefaultConfig(), DefaultConfig()
+	old.Notifications = []notify.Config{{Name: "a", Type: "slack", Gather: time.Minute}, {Name: "b", Type: "teams"}}
+	next.Notifications = []notify.Config{{Name: "a", Type: "slack", Gather: time.Hour, Events: []notify.Event{notify.EventQuota, notify.EventStale}}, {Name: "c"}}
+	old.Schedules = []schedule.Config{{Name: "night", Cron: "@daily"}, {Name: "week", Cron: "@weekly"}}
+	next.Schedules = []schedule.Config{{Name: "week", Cron: "@weekly"}, {Name: "night", Cron: "0 1 * * *", Scope: gate.ScanScope{Running: true}}}
+	old.Advisories.VEX = []vex.Config{{Name: "acme", MaxAge: time.Hour}}
+	next.Advisories.VEX = []vex.Config{{Name: "acme", MaxAge: 2 * time.Hour}}
+	old.Admission.Repositories = nil
+	next.Admission.Repositories = []admission.RepositoryConfig{{Pattern: "hub/**", Admission: "denied"}}
+	var live, restart []string
+	for _, d := range differences(old, next) {
+		if d.live() {
+			live = append(live, d.String())
+		} else {
+			restart = append(restart, d.String())
+		}
+	}
+	wantLive := []string{
+		"advisories.vex[acme].maxAge: 1h0m0s -> 2h0m0s", "notifications[a].events: [] -> [quota, stale]", "notifications[a].gather: 1m0s -> 1h0m0s",
+		"notifications[b]: removed", "notifications[c]: added",
+	}
+	slices.Sort(live)
+	if diff := cmp.Diff(wantLive, live); diff != "" {
+		t.Errorf("followed while running (-want +got):\n%s", diff)
+	}
+	wantRestart := []string{
+		"admission.repositories: [] -> [{pattern: hub/**, admission: denied}]", `schedules: in the order night, week -> week, night`,
+		`schedules[night].cron: '@daily' -> 0 1 * * *`, "schedules[night].scope.running: false -> true",
+	}
+	slices.Sort(restart)
+	if diff := cmp.Diff(wantRestart, restart); diff != "" {
 		t.Errorf("needs a restart (-want +got):\n%s", diff)
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/digestgate/digestgate/gate/outbound"
 	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/scanner/advisory"
+	"github.com/digestgate/digestgate/scanner/joined"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/redis"
 )
@@ -113,6 +116,7 @@ func (l *loaded) OpenAll(ctx context.Context) {
 	l.openFiles()
 	l.openPolicies(ctx)
 	l.openAdvisories(ctx)
+	l.openTables(ctx)
 	l.openTargets(ctx)
 	for i, r := range l.Registries {
 		if r.Webhook.Enabled() {
@@ -142,7 +146,7 @@ func (l *loaded) openTargets(ctx context.Context) {
 	targets := notify.Targets{Maker: notify.Maker{Vendors: Notifiers(), Allow: allow, Link: l.HTTP.ExternalURL, Now: time.Now}}
 	for i, c := range l.Notifications {
 		if err := targets.Check(ctx, notify.FromFile(c)); err != nil {
-			l.Places.Warn(fmt.Sprintf("notifications[%d]", i), fmt.Sprintf("nothing is sent to this target: %v", err))
+			l.Places.Warn(fmt.Sprintf("notifications[%d]", i), fmt.Sprintf("this target cannot be used as it is set: %s", gate.Sentence(err)))
 		}
 	}
 }
@@ -167,6 +171,35 @@ func (l *loaded) openPolicies(ctx context.Context) {
 	}
 	for _, always := range set.Always() {
 		l.Places.Warn("policy.paths", always+" denies without any condition: every image is refused as POLICY")
+	}
+}
+
+// openTables reads the files that are joined to findings, and looks at the places of
+// other sources of advisories.
+func (l *loaded) openTables(ctx context.Context) {
+	c := l.Advisories
+	for _, p := range joined.CheckFiles(ctx, joined.Options{EPSS: c.EPSS, KEV: c.KEV, EOL: c.EOL, VEX: c.VEX, Now: time.Now}) {
+		l.note("advisories."+p.Key, errors.New(gate.Sentence(p.Err)), needs[partTables]...)
+	}
+	if c.Java.Path != "" {
+		_, err := advisory.InspectJava(ctx, c.Java.Path, time.Now())
+		l.note("advisories.java.path", err, needs[partAdvisories]...)
+	}
+	for i, s := range c.Sources {
+		if s.Path == "" {
+			continue
+		}
+		f, err := os.Open(s.Path)
+		if err == nil {
+			_, err = f.Stat()
+			f.Close()
+		}
+		if err == nil {
+			if _, missing := os.Stat(filepath.Join(s.Path, "trivy.db")); missing == nil {
+				_, err = advisory.Inspect(ctx, s.Path, time.Now())
+			}
+		}
+		l.note(fmt.Sprintf("advisories.sources[%d].path", i), err, needs[partAdvisories]...)
 	}
 }
 

@@ -143,6 +143,11 @@ func (a *App) ready(ctx context.Context) (text string, ok bool) {
 			warn("tables", problem)
 		}
 	}
+	if a.notifier != nil {
+		for _, problem := range a.notifier.Problems() {
+			warn("notifications", problem)
+		}
+	}
 	if a.Analyzer != nil {
 		for _, missing := range a.Analyzer.Report().Isolation().Missing {
 			warn("isolation", missing)

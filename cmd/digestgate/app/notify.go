@@ -34,6 +34,12 @@ func (a *App) openNotify() error {
 		Maker: notify.Maker{Vendors: Notifiers(), Allow: allow, Link: a.Config.HTTP.ExternalURL, Now: time.Now},
 		File:  a.Config.Notifications, Store: a.Store, Keys: keys,
 	}
+	if a.has(roleScheduler) { // it sends while it is this process's turn
+		a.notifier = &notify.Engine{
+			Store: a.Store, Source: notified{a}, Conditions: a.conditions, Targets: a.targets,
+			Metrics: notify.NewMetrics(a.Metrics), Log: a.Log, Now: time.Now,
+		}
+	}
 	return nil
 }
 
@@ -66,15 +72,6 @@ func (a *App) notifyKeys() ([][]byte, error) {
 // notifications are what the API sees of them.
 func (a *App) notifications() api.Notifications {
 	return &notify.Service{Targets: a.targets, Now: time.Now}
-}
-
-// notify sends notifications while it is this process's turn.
-func (a *App) notify(ctx context.Context) {
-	e := &notify.Engine{
-		Store: a.Store, Source: notified{a}, Conditions: a.conditions, Targets: a.targets,
-		Metrics: notify.NewMetrics(a.Metrics), Log: a.Log, Now: time.Now,
-	}
-	e.Run(ctx)
 }
 
 // notified is the history in the order of the change feed.

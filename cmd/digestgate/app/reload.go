@@ -121,8 +121,8 @@ func (r *reloader) refuse(cause string, err error) {
 	r.log.Error("configuration not reloaded: the earlier one stays in force", "cause", cause, "error", text, "refusals", r.refusals)
 }
 
-// reload puts the modes, namespaces, registries and VEX sources of a valid configuration
-// in force. Everything that can fail comes before anything is changed.
+// reload puts the modes, namespaces, registries, VEX sources and notification targets of a
+// valid configuration in force. Everything that can fail comes before anything is changed.
 func (a *App) reload(next Config) error {
 	table, err := gate.NewRegistries(next.RegistryList())
 	if err != nil {
@@ -149,6 +149,9 @@ func (a *App) reload(next Config) error {
 		return errors.Join(err, closeSource(source))
 	}
 	applyVEX()
+	if a.targets != nil {
+		a.targets.Replace(next.Notifications)
+	}
 	if source != nil {
 		a.Source.Replace(source)
 	}

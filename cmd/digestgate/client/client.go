@@ -124,8 +124,9 @@ func (p *problem) Error() string {
 	text := fmt.Sprintf("the server answered %d: %s", p.Status, gate.Printable(p.Detail, 500))
 	for _, e := range p.Errors {
 		text += "\n  "
-		if place, ok := strings.CutPrefix(e.Location, "query."); ok {
-			text += gate.Printable(place, 60) + ": "
+		// "body.scope.tags[0]", "query.cursor" or "path.name"; "body" alone is all of it.
+		if _, key, ok := strings.Cut(e.Location, "."); ok {
+			text += gate.Printable(key, 60) + ": "
 		}
 		text += gate.Printable(e.Message, 500)
 	}

@@ -112,6 +112,9 @@ func printTarget(out io.Writer, t gate.NotificationTarget, format string) error 
 	return w.Flush()
 }
 
+// targetTypes are the types of targets that servers of this version know.
+const targetTypes = "webhook, cloudevents, slack, dingtalk, feishu, wecom, teams or mail"
+
 // secretFlags are the files that secrets are read from: never the command line, which
 // other users of the machine see.
 type secretFlags struct{ url, secret, password, ca, template string }
@@ -130,6 +133,9 @@ and are never shown again. A target can also be written in the configuration fil
 		Example: "  digestgate notifications add ops --type slack --url-file ./slack-url --min-severity HIGH --server https://gate.example.com",
 		Args:    cobra.ExactArgs(1),
 	}, func(c *Client, cmd *cobra.Command, args []string, format string) error {
+		if in.Type == "" {
+			return errors.New("--type is empty: give one of " + targetTypes)
+		}
 		in.Name = args[0]
 		if mail.Server != "" {
 			in.Mail = &mail
@@ -153,7 +159,7 @@ and are never shown again. A target can also be written in the configuration fil
 		return printTarget(cmd.OutOrStdout(), t, format)
 	})
 	f := cmd.Flags()
-	f.StringVar(&in.Type, "type", "", "webhook, cloudevents, slack, dingtalk, feishu, wecom, teams or mail")
+	f.StringVar(&in.Type, "type", "", targetTypes)
 	f.StringVar(&files.url, "url-file", "", "file with the address that messages are posted to")
 	f.StringVar(&files.secret, "secret-file", "", "file with the secret that signs messages")
 	f.StringVar(&files.ca, "target-ca-file", "", "file with certificate authorities (PEM) to check the target's certificate (default: those of the system)")

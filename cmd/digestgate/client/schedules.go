@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,7 +31,7 @@ resume and cancel the runs of all schedules.`,
 	path := func(verb string) func(string) string {
 		return func(name string) string { return "/schedules/" + url.PathEscape(name) + "/" + verb }
 	}
-	cmd.AddCommand(newSchedulesListCommand(o), newSchedulesShowCommand(o), newSchedulesAddCommand(o),
+	cmd.AddCommand(newSchedulesListCommand(o), newSchedulesShowCommand(o), newSchedulesAddCommand(o), newSchedulesSetCommand(o),
 		newVerbCommand(o, verbCommand{
 			use: "remove NAME...", short: "Remove schedules that were added through the API, and cancel their runs",
 			method: http.MethodDelete, path: func(name string) string { return "/schedules/" + url.PathEscape(name) }, done: "removed",
@@ -67,7 +68,7 @@ func scheduleLine(s view.Schedule) string {
 	}
 	switch {
 	case s.Run != nil:
-		last = fmt.Sprintf("%s, %s", s.Run.State, seenOf(*s.Run))
+		last = fmt.Sprintf("%s, %s images", s.Run.State, progressOf(*s.Run))
 	case s.LastRun != nil:
 		last = fmt.Sprintf("%s %s", s.LastRun.State, since(s.LastRun.FinishedAt))
 	}
@@ -131,11 +132,11 @@ func showSchedule(out io.Writer, s view.Schedule) error {
 	line("kind", string(s.Kind))
 	line("when", when(s))
 	line("window", s.Window)
-	if scope, err := json.Marshal(s.Scope); err == nil && !s.Scope.All {
-		line("scope", string(scope))
-	}
-	if s.Rate > 0 {
-		line("rate", fmt.Sprintf("%d images an hour", s.Rate))
+	line("scope", scopeText(s.Scope))
+	line("risks", joinedRisks(s.Risks))
+	line("rate", rateText(s.Rate))
+	if s.Concurrency > 0 {
+		line("at a time", show.Count(s.Concurrency, "image"))
 	}
 	line("problem", s.Problem)
 	for _, at := range s.Next {
@@ -148,15 +149,15 @@ func showSchedule(out io.Writer, s view.Schedule) error {
 		if t == nil {
 			continue
 		}
-		text := fmt.Sprintf("%s %s, %s seen, %d failed, %d skipped", t.ID, t.State, seenOf(*t), t.Failed, t.Skipped)
+		text := fmt.Sprintf("%s %s, %s images, %d failed, %d skipped", t.ID, t.State, progressOf(*t), t.Failed, t.Skipped)
 		if t.ExpectedEnd != nil {
 			text += ", expected to end at " + t.ExpectedEnd.Format(time.RFC3339)
 		}
 		if t.FinishedAt != nil {
 			text += ", ended at " + t.FinishedAt.Format(time.RFC3339)
 		}
-		if t.Error != "" {
-			text += ": " + t.Error
+		if why := whyOf(*t); why != "" {
+			text += ": " + why
 		}
 		line(key, text)
 	}
@@ -165,8 +166,8 @@ func showSchedule(out io.Writer, s view.Schedule) error {
 
 func newSchedulesAddCommand(o *app.Options) *cobra.Command {
 	var flags clientFlags
-	var chosen scanFlags
-	var format, kind, cron, every, at, from string
+	var chosen scheduleFlags
+	var format string
 	var disabled bool
 	cmd := &cobra.Command{
 		Use:   "add NAME",
@@ -182,15 +183,11 @@ schedule of the configuration file.`,
 			if err != nil {
 				return err
 			}
-			in := chosen.request(map[string]any{"name": args[0], "kind": kind, "enabled": !disabled})
-			if scope := chosen.scope(); len(scope) > 0 {
-				in["scope"] = scope
+			if chosen.cron == "" && chosen.every == "" {
+				return errors.New("--cron and --every are both empty: give one of them, such as --cron \"0 1 * * *\" or --every 3d")
 			}
-			for key, text := range map[string]string{"cron": cron, "every": every, "at": at, "from": from} {
-				if text != "" {
-					in[key] = text
-				}
-			}
+			in := map[string]any{"name": args[0], "kind": chosen.kind, "enabled": !disabled}
+			chosen.change(cmd, in)
 			var raw json.RawMessage
 			if err := c.Call(cmd.Context(), http.MethodPost, "/schedules", in, &raw); err != nil {
 				return err
@@ -201,11 +198,6 @@ schedule of the configuration file.`,
 	flags.add(cmd)
 	addFormat(cmd, &format)
 	chosen.add(cmd)
-	cmd.Flags().StringVar(&kind, "kind", string(gate.ScanMatch), "match (nothing is pulled) or content (images are analysed again)")
-	cmd.Flags().StringVar(&cron, "cron", "", `when: five fields such as "0 1 * * *", or @hourly, @daily, @weekly, @monthly, @yearly, "@every 6h"`)
-	cmd.Flags().StringVar(&every, "every", "", "when, instead of --cron: a number of days, such as 1d, 3d, 7d, 14d, 15d, 30d")
-	cmd.Flags().StringVar(&at, "at", "", "time of day with --every; 00:00 by default")
-	cmd.Flags().StringVar(&from, "from", "", "day from which --every counts, such as 2026-12-01; by default the first day on which it is due")
 	cmd.Flags().BoolVar(&disabled, "disabled", false, "add it switched off")
 	return cmd
 }

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -178,7 +177,8 @@ func (s *sender) judge(res *http.Response, body []byte) error {
 	case status >= 300 && status < 400:
 		return notify.NewFailure(nil, false, 0, "it answered with HTTP status %d, a redirect, which is not followed: configure the final address", status)
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		return notify.NewFailure(nil, false, RetryAfter(res.Header.Get("Retry-After"), time.Now()), "it answered with HTTP status %d: it has too many messages, or is not available", status)
+		after, _ := outbound.RetryAfter(res.Header.Get("Retry-After"), time.Now(), maxAfter)
+		return notify.NewFailure(nil, false, after, "it answered with HTTP status %d: it has too many messages, or is not available", status)
 	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge, status == http.StatusUnprocessableEntity, status == http.StatusUnsupportedMediaType:
 		return notify.NewFailure(nil, true, 0, "it answered with HTTP status %d: it refuses this message", status)
 	case status < 200 || status > 299:
@@ -212,18 +212,6 @@ func ErrCode(body []byte) (int64, bool) {
 		return 0, false
 	}
 	return *v.Code, true
-}
-
-// RetryAfter reads the header of that name: seconds, or a time.
-func RetryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-		return min(max(time.Duration(min(n, int64(maxAfter/time.Second)))*time.Second, 0), maxAfter)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxAfter)
-	}
-	return 0
 }
 
 // failure says why there is no answer, without the address: an error of net/http has it.

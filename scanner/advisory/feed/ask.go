@@ -12,12 +12,12 @@ import (
 	"net/http"
 	neturl "net/url"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/outbound"
 )
 
 // request asks for a file that is taken as it is: a server that compresses it again would
@@ -169,7 +169,7 @@ func answered(res *http.Response, url string, now time.Time) error {
 		kind = gate.ErrRegistryUnavailable
 	}
 	err := fmt.Errorf("%s answered %d: %w", withoutQuery(url), res.StatusCode, kind)
-	if after := retryAfter(res.Header.Get("Retry-After"), now); after > 0 && (res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500) {
+	if after, _ := outbound.RetryAfter(res.Header.Get("Retry-After"), now, maxRetryAfter); after > 0 && (res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500) {
 		return &gate.RetryAfterError{After: after, Asked: after, Err: err}
 	}
 	return err
@@ -177,17 +177,6 @@ func answered(res *http.Response, url string, now time.Time) error {
 
 // maxRetryAfter bounds what a server may ask for.
 const maxRetryAfter = 24 * time.Hour
-
-// retryAfter is the wait that a header asks for, 0 for none.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(header, 10, 32); err == nil && seconds > 0 {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(header); err == nil && at.After(now) {
-		return min(at.Sub(now), maxRetryAfter)
-	}
-	return 0
-}
 
 // header is a value that is sent back later; an absurd one is none.
 func header(res *http.Response, name string) string {
