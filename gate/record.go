@@ -56,15 +56,21 @@ type Record struct {
 	Summary Summary `json:"summary,omitzero"`
 
 	Locations []LocationState `json:"locations"`
+	// Forgotten says that everything else was removed, see store.Records.Forget. Any write
+	// takes it back.
+	Forgotten bool `json:"forgotten,omitempty"`
 }
 
 // LocationState is one location of a digest with its standing verdict.
 type LocationState struct {
 	Location
 	SeenAt time.Time `json:"seenAt"`
-	// Gone is set by a delete event; the findings stay.
-	Gone    bool     `json:"gone,omitempty"`
-	Verdict Decision `json:"verdict"`
+	// Gone is set when the registry says that the digest is not there; the findings stay.
+	Gone bool `json:"gone,omitempty"`
+	// GoneAt is the store's time when Gone was set, the zero time when it is not, or was
+	// set by a version that did not keep it.
+	GoneAt  time.Time `json:"goneAt,omitzero"`
+	Verdict Decision  `json:"verdict"`
 }
 
 // Settled reports whether the state of the image follows from the record alone: it has
@@ -73,8 +79,8 @@ func (r Record) Settled() bool {
 	return r.Manifest.Unassessable != "" || r.InventoryID != "" || r.Manifest.Kind != KindUnknown && r.Manifest.Kind != KindImage
 }
 
-// Known reports whether anything is stored of the digest.
-func (r Record) Known() bool { return r.Version > 0 }
+// Known reports whether anything is stored of the digest that was not forgotten.
+func (r Record) Known() bool { return r.Version > 0 && !r.Forgotten }
 
 // At returns the state of a location of the digest, ok false when the digest
 // was never seen there.

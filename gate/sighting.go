@@ -31,4 +31,6 @@ type Sighted struct {
 	// Job and Outcome are the answer to the request, if there was one.
 	Job     Job
 	Outcome Enqueued
+	// Forgotten says that the digest was forgotten until now, see Record.Forgotten.
+	Forgotten bool
 }

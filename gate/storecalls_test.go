@@ -14,13 +14,17 @@ import (
 // storeCalls counts by name the calls that works make of a store. It embeds nothing:
 // a method that a work begins to use does not compile before it is counted here.
 type storeCalls struct {
-	store store.Store
-	mu    sync.Mutex
-	names []string
+	store  store.Store
+	mu     sync.Mutex
+	names  []string
+	before func() // unless nil, is called before each call
 }
 
 // called notes a call; those that write are in capitals.
 func (c *storeCalls) called(name string) store.Store {
+	if c.before != nil {
+		c.before()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.names = append(c.names, name)

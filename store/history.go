@@ -127,6 +127,15 @@ func cut(s string) string {
 	return s[:n]
 }
 
+// HistoryKept is the time before which entries are not shown and are removed, for a store
+// that keeps them for a time, 0 for no limit; the zero time then.
+func HistoryKept(now time.Time, keep time.Duration) time.Time {
+	if keep <= 0 {
+		return time.Time{}
+	}
+	return now.Add(-keep)
+}
+
 // HistoryWanted cuts entries, the newest first, to what a query asks for.
 func HistoryWanted(q gate.HistoryQuery, p HistoryPiece, have int) (take, more bool) {
 	limit := MaxHistory

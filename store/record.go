@@ -104,6 +104,19 @@ func (b *Body) PutFindings(v Value, f *gate.Findings, replaces string) (changed 
 	return true, nil
 }
 
+// Forget empties the record, which has version have, if that is the one that the caller
+// has read; see [Records.Forget].
+func (b *Body) Forget(have, version int64) (changed bool, err error) {
+	switch {
+	case b.Forgotten && have == version+1:
+		return false, nil // by an earlier try
+	case b.Forgotten || version <= 0 || have != version:
+		return false, fmt.Errorf("it has version %d, the decision to forget it was made with %d: %w", have, version, gate.ErrConflict)
+	}
+	*b = Body{Record: gate.Record{Digest: b.Digest, Version: b.Version, Epoch: b.Epoch, Forgotten: true}}
+	return true, nil
+}
+
 // Rests refuses verdicts that were evaluated from something else than what is
 // recorded now.
 func (b *Body) Rests(basis gate.Basis) error {

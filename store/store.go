@@ -123,6 +123,11 @@ type Scheduler interface {
 	// unknown id, gate.ErrConflict for a job that has ended.
 	Cancel(ctx context.Context, id string) (gate.Job, error)
 
+	// Drop removes a job that has ended, and tells the feed: it counts as one that never
+	// was, so that any trigger may start another. An unknown id is no error;
+	// gate.ErrConflict for a job that has not ended.
+	Drop(ctx context.Context, id string) error
+
 	// Job returns one job; gate.ErrNotFound.
 	Job(ctx context.Context, id string) (gate.Job, error)
 	// Jobs returns many jobs by their ids in one call; those that do not exist
@@ -181,8 +186,8 @@ type Records interface {
 	// AddLocation records that the digest was seen at loc, and clears Gone.
 	// It reports whether the location was new.
 	AddLocation(ctx context.Context, d gate.Digest, loc gate.Location) (added bool, err error)
-	// MarkGone sets Gone on a location; an unknown digest or location is no
-	// error.
+	// MarkGone sets Gone on a location, with the time, which is that of the first call
+	// since it was seen there; an unknown digest or location is no error.
 	MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error
 	// PutInventory stores a new inventory with its epoch; gate.ErrFenced when
 	// a higher epoch has announced itself. The findings of the former
@@ -211,6 +216,14 @@ type Records interface {
 	// written with a change of a record (gate.Change.History), but for that of verdicts
 	// whose outcomes are the same. gate.ErrDigestInvalid.
 	History(ctx context.Context, d gate.Digest, q gate.HistoryQuery) ([]gate.HistoryEntry, error)
+	// Forget removes everything that is stored of a digest but its version, its epoch and
+	// its charge: manifest, inventory, findings, locations with their verdicts, history.
+	// version is that of the record from which the caller has concluded that it may be
+	// forgotten: when another write came first, nothing changes, and the error is
+	// gate.ErrConflict. The digest counts as unknown until it is written again (see
+	// gate.Record.Forgotten); claims of before stay fenced, and the next analysis is not
+	// charged. The feed is told. Repeating it is harmless.
+	Forget(ctx context.Context, d gate.Digest, version int64) error
 	// Inventory returns the stored inventory; gate.ErrNotFound.
 	Inventory(ctx context.Context, d gate.Digest) (*gate.Inventory, error)
 	// Findings returns the stored findings; gate.ErrNotFound.
@@ -228,6 +241,9 @@ type Tags interface {
 	// MarkDirty says that the tag may have moved. An unknown tag gets a dirty
 	// mapping without a digest.
 	MarkDirty(ctx context.Context, key gate.TagKey) error
+	// DropTag removes a mapping that was read, so that the tag counts as one that was never
+	// read. gate.ErrConflict when another one stands by now; an unknown tag is no error.
+	DropTag(ctx context.Context, m gate.TagMapping) error
 }
 
 // Settings are the few values that all replicas share: the active advisory

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -48,6 +49,14 @@ func MergeTag(old gate.TagMapping, found bool, digest gate.Digest, readAt, now t
 	// A later read of the other host may have cleared a mark that this read has not seen.
 	m.Dirty = (old.Dirty || moved && !old.DirtyAt.IsZero()) && !old.DirtyAt.Before(m.ReadAt)
 	return m, true, !found || moved || old.Digest != m.Digest || old.Dirty != m.Dirty || old.Gone != m.Gone
+}
+
+// SameTag refuses to remove a mapping that is not the one that was read.
+func SameTag(stands, read gate.TagMapping) error {
+	if stands.Digest == read.Digest && stands.ReadAt.Equal(read.ReadAt) && stands.Dirty == read.Dirty && stands.DirtyAt.Equal(read.DirtyAt) && stands.Gone == read.Gone {
+		return nil
+	}
+	return fmt.Errorf("it was read again at %s, or marked: %w", stands.ReadAt.UTC().Format(time.RFC3339Nano), gate.ErrConflict)
 }
 
 // MarkTag is the mapping after an event that said the tag may have moved. It

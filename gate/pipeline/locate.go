@@ -24,6 +24,14 @@ func (p *Pipeline) locate(ctx context.Context, k *gate.Known, look gate.Looked, 
 	if err != nil {
 		return out, err
 	}
+	if out.Forgotten && k.Record.Known() {
+		// It was forgotten since it was read here. What it is, is known all the same: that
+		// follows from bytes that were hashed. What else was known is due again.
+		k.Entry, found.Manifest = gate.Entry{}, &m
+		if out, err = p.Records.Sight(ctx, found); err != nil {
+			return out, err
+		}
+	}
 	if found.Manifest != nil {
 		k.Record.Manifest = m
 	}

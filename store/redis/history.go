@@ -81,6 +81,15 @@ func (s *Store) History(ctx context.Context, d gate.Digest, q gate.HistoryQuery)
 	if err != nil {
 		return nil, s.failedIn(ctx, what, err)
 	}
+	if s.options.HistoryRetention > 0 {
+		now, err := s.Now(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if kept := store.HistoryKept(now, s.options.HistoryRetention); kept.After(q.Since) {
+			q.Since = kept
+		}
+	}
 	var list []gate.HistoryEntry
 	for _, p := range s.historyOf(d, stored) {
 		take, more := store.HistoryWanted(q, p, len(list))

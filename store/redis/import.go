@@ -111,6 +111,10 @@ func (s *Store) importRecord(ctx context.Context, d gate.Digest, fresh *store.Re
 			return true, err
 		}
 		r.Version-- // it is counted up when it is written
+		if fresh.Forgotten {
+			written, err = s.put(ctx, r, &change{forget: true})
+			return written, err
+		}
 		for key, v := range map[string]store.Value{s.keys.inventory(d): fresh.Inventory, s.keys.findings(d): fresh.Findings} {
 			if v.ID == "" {
 				continue

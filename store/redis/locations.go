@@ -81,19 +81,19 @@ func seenAt(known map[string]gate.LocationState, loc gate.Location, now time.Tim
 	if found && !l.Gone && now.Sub(l.SeenAt) < store.SeenPrecision {
 		return nil
 	}
-	l.Location, l.SeenAt, l.Gone = loc, now, false
+	l.Location, l.SeenAt, l.Gone, l.GoneAt = loc, now, false, time.Time{}
 	return &change{locations: map[string]gate.LocationState{at: l}}
 }
 
 // MarkGone records that the digest was deleted from loc.
 func (s *Store) MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error {
 	at := field(loc)
-	return s.update(ctx, "marking gone a location of", d, []string{at}, func(_ *record, known map[string]gate.LocationState) (*change, error) {
+	return s.update(ctx, "marking gone a location of", d, []string{at}, func(r *record, known map[string]gate.LocationState) (*change, error) {
 		l, found := known[at]
-		if !found || l.Gone {
+		if !found || l.Gone && !l.GoneAt.IsZero() {
 			return nil, nil
 		}
-		l.Gone = true
+		l.Gone, l.GoneAt = true, r.now
 		return &change{locations: map[string]gate.LocationState{at: l}}, nil
 	})
 }

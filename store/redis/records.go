@@ -32,6 +32,7 @@ type change struct {
 	locations map[string]gate.LocationState // by field
 	quiet     bool                          // the feed is told nothing
 	entry     []byte                        // of the history, nil for none
+	forget    bool                          // all but the record is removed, see store.Body.Forget
 }
 
 // update changes the record of one digest by compare and set: rule gets it, empty
@@ -172,6 +173,9 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 	d := r.Digest
 	place := s.keys.record(d)
 	v := sealed{Version: r.Version + 1, Epoch: r.Epoch, Stamp: s.seals.next(place, r.stamp, r.now)}
+	if r.same == nil {
+		r.Forgotten = c.forget // any other write takes it back
+	}
 	var err error
 	if v.Body, err = r.stored(); err != nil {
 		return false, err
@@ -179,6 +183,9 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 	fresh, err := s.seals.seal(place, v)
 	if err != nil {
 		return false, err
+	}
+	if c.forget {
+		return s.wipe(ctx, r, fresh, v.Stamp)
 	}
 	names := []string{place, s.keys.locations(d), place, s.keys.history(d)}
 	if c.value != "" {
@@ -189,7 +196,7 @@ func (s *Store) put(ctx context.Context, r *record, c *change) (bool, error) {
 		history = v.Version
 		number, entry = s.sealEntry(d, store.HistoryPiece{Number: history, At: r.now, Data: c.entry})
 	}
-	argv := []any{r.text, fresh, c.value, number, entry, store.MaxHistory}
+	argv := []any{r.text, fresh, c.value, number, entry, store.MaxHistory, micros(store.HistoryKept(r.now, s.options.HistoryRetention))}
 	for field, l := range c.locations {
 		stored, err := s.sealLocation(d, field, l, v.Stamp)
 		if err != nil {

@@ -21,7 +21,7 @@ func (s *Store) Sight(ctx context.Context, found gate.Sighting) (out gate.Sighte
 	}
 	var read []timedTag
 	err = s.compete(ctx, what, s.keys.record(found.Digest), func() (done bool, err error) {
-		if done, read, err = s.sightRecord(ctx, found); err != nil {
+		if done, read, err = s.sightRecord(ctx, found, &out); err != nil {
 			err = s.failedIn(ctx, what, err)
 		}
 		return done, err
@@ -44,7 +44,7 @@ type timedTag struct {
 
 // sightRecord writes the record and the location, if the record is still the one that it
 // has read, and returns the tags that it has read with it.
-func (s *Store) sightRecord(ctx context.Context, found gate.Sighting) (done bool, read []timedTag, err error) {
+func (s *Store) sightRecord(ctx context.Context, found gate.Sighting, out *gate.Sighted) (done bool, read []timedTag, err error) {
 	fields := []string{field(found.Location)}
 	var record *redis.Cmd
 	tags := make([]*redis.Cmd, len(found.Tags))
@@ -84,6 +84,7 @@ func (s *Store) sightRecord(ctx context.Context, found gate.Sighting) (done bool
 		read = append(read, timedTag{text(answer, 1), now, mark})
 	}
 	changed := false
+	out.Forgotten = r.Forgotten
 	if found.Manifest != nil {
 		if changed, err = r.PutManifest(*found.Manifest); err != nil {
 			return false, nil, err

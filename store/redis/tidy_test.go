@@ -56,3 +56,9 @@ func TestJobRetention(t *testing.T) {
 		return s
 	})
 }
+
+func TestHistoryRetention(t *testing.T) {
+	c := storetest.NewClock()
+	s := open(t, config(t, servers.Plain(t).URL()), redis.Options{Clock: c.Now, HistoryRetention: 24 * time.Hour})
+	storetest.HistoryRetention(t, storetest.Harness{Store: s, Advance: c.Advance})
+}

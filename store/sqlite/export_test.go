@@ -1,5 +1,10 @@
 package sqlite
 
+import (
+	"fmt"
+	"strings"
+)
+
 // CloseReads makes every query of the reading side fail.
 func (s *Store) CloseReads() error { return s.reads.Close() }
 
@@ -8,3 +13,8 @@ const (
 	SchemaV1      = schemaV1
 	ApplicationID = applicationID
 )
+
+// SchemaOf makes a store of a version.
+func SchemaOf(version int) string {
+	return strings.Join(migrations[:version], "\n") + fmt.Sprintf("; PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, version)
+}

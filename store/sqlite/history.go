@@ -35,6 +35,11 @@ func (t *tx) appendHistory(d gate.Digest, number int64, entry []byte) error {
 	if err := t.exec(`INSERT OR REPLACE INTO history (digest, number, at, data) VALUES (?, ?, ?, ?)`, hash[:], number, t.now, entry); err != nil {
 		return err
 	}
+	if kept := store.HistoryKept(timeOf(t.now), t.store.options.HistoryRetention); !kept.IsZero() {
+		if err := t.exec(`DELETE FROM history WHERE digest = ? AND at < ?`, hash[:], nanos(kept)); err != nil {
+			return err
+		}
+	}
 	if number <= store.MaxHistory {
 		return nil // there cannot be more
 	}
@@ -53,6 +58,9 @@ func (s *Store) History(ctx context.Context, d gate.Digest, q gate.HistoryQuery)
 	before := q.Before
 	if before <= 0 {
 		before = math.MaxInt64
+	}
+	if kept := store.HistoryKept(s.now(), s.options.HistoryRetention); kept.After(q.Since) {
+		q.Since = kept
 	}
 	var list []gate.HistoryEntry
 	enough := errors.New("enough")

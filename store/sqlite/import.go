@@ -107,14 +107,19 @@ func (s *Store) importRecord(ctx context.Context, p store.Piece) (bool, error) {
 			return false, false, nil
 		}
 		old.version = r.Version - 1 // it is counted up when it is saved
+		if old.forgotten = r.Forgotten; r.Forgotten {
+			if err := t.wipe(old.digest); err != nil {
+				return false, false, err
+			}
+		}
 		for _, l := range r.Locations {
 			verdict, err := json.Marshal(l.Verdict)
 			if err != nil {
 				return false, false, err
 			}
-			if err := t.exec(`INSERT INTO locations (digest, registry, repository, seen_at, gone, verdict) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-				ON CONFLICT (digest, registry, repository) DO UPDATE SET seen_at = ?4, gone = ?5, verdict = ?6`,
-				p.Name, l.Registry, l.Repository, nanos(l.SeenAt), l.Gone, string(verdict)); err != nil {
+			if err := t.exec(`INSERT INTO locations (digest, registry, repository, seen_at, gone, verdict, gone_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+				ON CONFLICT (digest, registry, repository) DO UPDATE SET seen_at = ?4, gone = ?5, verdict = ?6, gone_at = ?7`,
+				p.Name, l.Registry, l.Repository, nanos(l.SeenAt), l.Gone, string(verdict), nanos(l.GoneAt)); err != nil {
 				return false, false, err
 			}
 		}

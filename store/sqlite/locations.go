@@ -11,12 +11,12 @@ import (
 	"github.com/digestgate/digestgate/store"
 )
 
-const locationColumns = `digest, registry, repository, seen_at, gone, verdict`
+const locationColumns = `digest, registry, repository, seen_at, gone, verdict, gone_at`
 
 func scanLocation(row scanner) (d gate.Digest, l gate.LocationState, verdict string, err error) {
-	var seen int64
-	err = row.Scan(&d, &l.Registry, &l.Repository, &seen, &l.Gone, &verdict)
-	l.SeenAt = timeOf(seen)
+	var seen, gone int64
+	err = row.Scan(&d, &l.Registry, &l.Repository, &seen, &l.Gone, &verdict, &gone)
+	l.SeenAt, l.GoneAt = timeOf(seen), timeOf(gone)
 	return d, l, verdict, err
 }
 
@@ -49,7 +49,7 @@ func (t *tx) addLocation(d gate.Digest, loc gate.Location) (added, changed bool,
 		return false, false, nil
 	}
 	return !found, true, t.exec(`INSERT INTO locations (digest, registry, repository, seen_at, gone, verdict) VALUES (?1, ?2, ?3, ?4, 0, '')
-		ON CONFLICT (digest, registry, repository) DO UPDATE SET seen_at = ?4, gone = 0`,
+		ON CONFLICT (digest, registry, repository) DO UPDATE SET seen_at = ?4, gone = 0, gone_at = 0`,
 		string(d), loc.Registry, loc.Repository, t.now)
 }
 
@@ -57,11 +57,11 @@ func (t *tx) addLocation(d gate.Digest, loc gate.Location) (added, changed bool,
 func (s *Store) MarkGone(ctx context.Context, d gate.Digest, loc gate.Location) error {
 	_, err := update(ctx, s, "marking gone a location of", d, func(t *tx, r *record) (none, bool, error) {
 		l, _, found, err := t.location(d, loc)
-		if err != nil || !found || l.Gone {
+		if err != nil || !found || l.Gone && !l.GoneAt.IsZero() {
 			return none{}, false, err
 		}
-		return none{}, true, t.exec(`UPDATE locations SET gone = 1 WHERE digest = ? AND registry = ? AND repository = ?`,
-			string(d), loc.Registry, loc.Repository)
+		return none{}, true, t.exec(`UPDATE locations SET gone = 1, gone_at = ? WHERE digest = ? AND registry = ? AND repository = ?`,
+			t.now, string(d), loc.Registry, loc.Repository)
 	})
 	return err
 }

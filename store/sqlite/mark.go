@@ -33,12 +33,12 @@ func (s *Store) Marks(ctx context.Context, digests []gate.Digest) (map[gate.Dige
 		return nil, what(err)
 	}
 	err = s.queries.list(ctx, func(row scanner) error {
-		var seen, gone int64
-		if err := row.Scan(&digest, &registry, &repository, &seen, &gone, &verdict); err != nil {
+		var seen, gone, goneAt int64
+		if err := row.Scan(&digest, &registry, &repository, &seen, &gone, &verdict, &goneAt); err != nil {
 			return err
 		}
 		if mark, known := marks[gate.Digest(digest)]; known {
-			marks[gate.Digest(digest)] = s.marker.Add(mark, []int64{seen, gone}, registry, repository, verdict)
+			marks[gate.Digest(digest)] = s.marker.Add(mark, []int64{seen, gone, goneAt}, registry, repository, verdict)
 		}
 		return nil
 	}, listLocations, keys)

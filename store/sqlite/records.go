@@ -22,6 +22,7 @@ type record struct {
 	body           store.Body
 	damage         error // why the body cannot be read
 	history        int64 // number of the entry that goes with a change of it, 0 for none
+	forgotten      bool  // it is written as forgotten, see store.Body.Forget
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -111,6 +112,7 @@ func (t *tx) record(d gate.Digest) (record, error) {
 func (t *tx) saveRecord(r *record) error {
 	t.wrote.digests = append(t.wrote.digests, r.digest)
 	epoch := r.body.Epoch
+	r.body.Forgotten = r.forgotten                             // any other write takes it back
 	r.body.Version, r.body.Epoch, r.body.Locations = 0, 0, nil // they have columns and rows of their own
 	text, err := json.Marshal(r.body)
 	if err != nil {

@@ -15,7 +15,7 @@ const applicationID = 0x44474154
 // migrations bring a store from the version before to the next; the first one
 // creates it. A released one is never changed. Times are Unix nanoseconds, 0
 // is the zero time.
-var migrations = [...]string{schemaV1, schemaV2, schemaV3, schemaV4, schemaV5, schemaV6}
+var migrations = [...]string{schemaV1, schemaV2, schemaV3, schemaV4, schemaV5, schemaV6, schemaV7}
 
 const schemaV1 = `
 -- Scheduler state. One row for each job; rows of a key that a later job has
@@ -156,6 +156,11 @@ CREATE TABLE history (
 	PRIMARY KEY (digest, number)
 ) STRICT, WITHOUT ROWID;
 ALTER TABLE feed ADD COLUMN history INTEGER NOT NULL DEFAULT 0; -- number of the entry that was written with the change
+`
+
+// schemaV7 keeps since when a digest is gone from a location.
+const schemaV7 = `
+ALTER TABLE locations ADD COLUMN gone_at INTEGER NOT NULL DEFAULT 0; -- Unix nanoseconds, 0 where it is not known
 `
 
 // migrate creates the tables or brings them up to date.

@@ -30,6 +30,7 @@ func (t *tx) sight(found gate.Sighting) (out gate.Sighted, err error) {
 		return out, err
 	}
 	changed := false
+	out.Forgotten = r.body.Forgotten
 	if found.Manifest != nil {
 		if changed, err = r.body.PutManifest(*found.Manifest); err != nil {
 			return out, err

@@ -53,6 +53,9 @@ type Options struct {
 	// read by its id; 7 days when zero. The newest failed or cancelled job of a
 	// key is kept for ever, it is the state of its image.
 	JobRetention time.Duration
+	// HistoryRetention is how long an entry of a history is shown; it is removed when a
+	// later one is written. No limit when zero.
+	HistoryRetention time.Duration
 }
 
 func (o Options) withDefaults() Options {

@@ -57,3 +57,9 @@ func TestJobRetention(t *testing.T) {
 		return open(t, path, o)
 	})
 }
+
+func TestHistoryRetention(t *testing.T) {
+	c := storetest.NewClock()
+	o := sqlite.Options{Clock: c.Now, HistoryRetention: 24 * time.Hour}
+	storetest.HistoryRetention(t, storetest.Harness{Store: open(t, filepath.Join(memoryDir(t), "store.db"), o), Advance: c.Advance})
+}

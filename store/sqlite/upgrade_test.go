@@ -2,11 +2,13 @@ package sqlite_test
 
 import (
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/sqlite"
 	"github.com/digestgate/digestgate/store/storetest"
 )
@@ -70,4 +72,87 @@ func TestUpgradeTags(t *testing.T) {
 	if m := res.Tags[key]; err != nil || m.Digest != d || m.Host != "" || !m.At("hub.example.com").Usable(clock.Now(), time.Minute) {
 		t.Fatalf("after the upgrade: %+v, %v", m, err)
 	}
+}
+
+// TestUpgradeHistory: a store of the version before histories gets them, and the change of a
+// feed that was written without keeps its place.
+func TestUpgradeHistory(t *testing.T) {
+	clock := storetest.NewClock()
+	path := filepath.Join(t.TempDir(), "store.db")
+	statement(t, path, sqlite.SchemaOf(5))
+	d := gate.Digest(fmt.Sprintf("sha256:%064x", 1))
+	statement(t, path, `INSERT INTO feed (seq, kind, key, at) VALUES (1, 0, ?1, ?2)`, string(d), clock.Now().UnixNano())
+	s := open(t, path, sqlite.Options{Clock: clock.Now})
+	changes, next, err := s.Changes(t.Context(), 0, 10)
+	if err != nil || len(changes) != 1 || changes[0].Key != string(d) || changes[0].History != 0 || next != 1 {
+		t.Fatalf("the feed: %+v, %d, %v", changes, next, err)
+	}
+	if list, err := s.History(t.Context(), d, gate.HistoryQuery{}); err != nil || len(list) > 0 {
+		t.Fatalf("the history before any change: %+v, %v", list, err)
+	}
+	inv := &gate.Inventory{Format: gate.InventoryFormat, Digest: d}
+	put, err := s.PutInventory(t.Context(), 1, inv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &gate.Findings{Digest: d, InventoryID: put.ID, Generation: 1, Change: &gate.StandingChange{
+		Event: gate.EventPush, Generation: 1, Findings: &gate.FindingsChange{First: true, After: gate.FindingsRef{Generation: 1}},
+	}}
+	if _, err := s.PutFindings(t.Context(), f, ""); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.History(t.Context(), d, gate.HistoryQuery{})
+	if err != nil || len(list) != 1 || list[0].Findings == nil || !list[0].Findings.First {
+		t.Fatalf("the history after the first change: %+v, %v", list, err)
+	}
+}
+
+// TestUpgradeGone: a location that was gone before the time of that was kept has none, gets
+// one when it is marked again, and a history of the version before is still read.
+func TestUpgradeGone(t *testing.T) {
+	clock := storetest.NewClock()
+	path := filepath.Join(t.TempDir(), "store.db")
+	statement(t, path, sqlite.SchemaOf(6))
+	d := gate.Digest(fmt.Sprintf("sha256:%064x", 1))
+	body := `{"digest":"` + string(d) + `","manifest":{"digest":"` + string(d) + `","kind":"image"},"locations":null}`
+	statement(t, path, `INSERT INTO records (digest, version, epoch, body, crc) VALUES (?, 4, 2, ?, ?)`,
+		string(d), body, int64(crc32.Checksum([]byte(string(d)+body), crc32.MakeTable(crc32.Castagnoli))))
+	statement(t, path, `INSERT INTO locations (digest, registry, repository, seen_at, gone, verdict) VALUES (?, 'harbor', 'team/app', ?, 1, '')`,
+		string(d), clock.Now().Add(-time.Hour).UnixNano())
+	entry, err := store.EncodeHistory(&gate.StandingChange{Event: gate.EventPush, Generation: 7, Findings: &gate.FindingsChange{First: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement(t, path, `INSERT INTO history (digest, number, at, data) VALUES (?, 3, ?, ?)`, bytesOf(t, d), clock.Now().UnixNano(), entry)
+	s := open(t, path, sqlite.Options{Clock: clock.Now})
+	at := func() gate.LocationState {
+		t.Helper()
+		e, err := gate.ReadEntry(t.Context(), s, d)
+		if err != nil || !e.Record.Known() || e.Record.Manifest.Kind != gate.KindImage || len(e.Record.Locations) != 1 {
+			t.Fatalf("after the upgrade: %+v, %v", e.Record, err)
+		}
+		return e.Record.Locations[0]
+	}
+	if l := at(); !l.Gone || !l.GoneAt.IsZero() {
+		t.Fatalf("after the upgrade: %+v, want gone at a time that is not known", l)
+	}
+	if err := s.MarkGone(t.Context(), d, at().Location); err != nil {
+		t.Fatal(err)
+	}
+	if l := at(); !l.Gone || !l.GoneAt.Equal(clock.Now()) {
+		t.Fatalf("marked again: %+v, want gone at %s", l, clock.Now())
+	}
+	list, err := s.History(t.Context(), d, gate.HistoryQuery{})
+	if err != nil || len(list) != 1 || list[0].Number != 3 || list[0].Generation != 7 {
+		t.Fatalf("the history of before: %+v, %v", list, err)
+	}
+}
+
+func bytesOf(t *testing.T, d gate.Digest) []byte {
+	t.Helper()
+	hash, ok := d.Hash()
+	if !ok {
+		t.Fatalf("%s is not a digest", d)
+	}
+	return hash[:]
 }

@@ -46,6 +46,24 @@ var copyCases = []copyCase{
 		}
 		to.wantUsed("2026-11", 2)
 	}},
+	{"what_was_forgotten_is_forgotten_there_too", func(from, to *env) {
+		before := from.full("a")
+		to.take(from.pieces())
+		if r := to.record("a"); r.FindingsID == "" || len(r.Locations) != 2 {
+			to.Fatalf("got %+v", r)
+		}
+		from.no(from.s.Forget(from.ctx, digest("a"), before.Version))
+		if n := to.take(from.pieces()); n != 1 {
+			to.Errorf("%d pieces were written, want that of the record", n)
+		}
+		to.wantForgotten("a", before)
+		same(from, to)
+		_, err := to.s.AddLocation(to.ctx, digest("a"), app)
+		to.no(err)
+		if n := to.take(from.pieces()); n != 0 || !to.record("a").Known() {
+			to.Errorf("what was seen there since is forgotten: %d pieces", n)
+		}
+	}},
 	{"numbers_go_on_above_what_was_imported", func(from, to *env) {
 		const far = 1 << 51 // beyond the time in microseconds of every server for decades
 		from.no(from.s.Fence(from.ctx, digest("a"), far))

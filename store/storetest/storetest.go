@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"feed", feedCases},
 		{"read", readCases},
 		{"marks", markCases},
+		{"forget", forgetCases},
 		{"admission", admissionCases},
 		{"crash", crashCases},
 		{"concurrency", concurrencyCases},
