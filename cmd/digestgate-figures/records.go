@@ -17,6 +17,7 @@ import (
 
 	"github.com/digestgate/digestgate/gate/agree"
 	"github.com/digestgate/digestgate/gate/notify"
+	"github.com/digestgate/digestgate/gate/retention"
 	"github.com/digestgate/digestgate/gate/scantask"
 	"github.com/digestgate/digestgate/gate/standing"
 	"github.com/digestgate/digestgate/store"
@@ -68,7 +69,7 @@ func records() []record {
 	}
 }
 
-const keptImages, keptHistory, keptJobs = 0, 0, 7 * 24 * time.Hour
+const keptImages, keptHistory, keptJobs = retention.DefaultImages, retention.DefaultHistory, retention.DefaultJobs
 
 // days are whole days as the table has them, "" for no limit.
 func days(d time.Duration) string {

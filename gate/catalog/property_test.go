@@ -55,7 +55,20 @@ func TestFollowedIsRebuilt(t *testing.T) {
 				m.Attestations = []gate.Attestation{{Digest: digest(name()), Subject: digest("a")}}
 				s.no(s.store.PutManifest(s.ctx, m))
 			},
-			"gone":    func(*rapid.T) { s.no(s.store.MarkGone(s.ctx, digest(name()), where())) },
+			"gone": func(*rapid.T) { s.no(s.store.MarkGone(s.ctx, digest(name()), where())) },
+			"forgotten": func(*rapid.T) {
+				if e := s.record(digest(name())); e.Known() {
+					s.no(s.store.Forget(s.ctx, e.Digest, e.Version))
+				}
+			},
+			"no_mapping": func(*rapid.T) {
+				key := gate.TagKey{Location: where(), Tag: "v1"}
+				res, err := s.store.Read(s.ctx, gate.ReadRequest{Tags: []gate.TagKey{key}})
+				s.no(err)
+				if m, known := res.Tags[key]; known {
+					s.no(s.store.DropTag(s.ctx, m))
+				}
+			},
 			"scanned": func(*rapid.T) { s.scanned(digest(name())) },
 			"matched": func(*rapid.T) {
 				if d := digest(name()); s.record(d).InventoryID != "" {

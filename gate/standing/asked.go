@@ -21,7 +21,8 @@ import (
 // Asked remembers which digests admission was asked for last: what runs, or is about
 // to. A sweep takes these before the others. It holds at most AskedMost; where
 // processes share a store, each adds what it was asked for to one setting, which a
-// restart survives too. It orders work and decides nothing.
+// restart survives too. It orders work, and says what admission was not asked for (see
+// [Asked.Record]).
 //
 // Its methods are safe for concurrent use; the nil value remembers nothing.
 type Asked struct {
@@ -107,13 +108,13 @@ func (a *Asked) Share(ctx context.Context, s agree.Settings) error {
 		return nil
 	}
 	return agree.UpdateSetting(ctx, s, agree.SettingAsked, func(value []byte) ([]byte, error) {
-		there := unpackAsked(value)
+		there, since := unpackAsked(value)
 		all := newest(merge(here, there), AskedMost)
 		a.setShared(all)
 		if !adds(here, there) {
 			return nil, nil
 		}
-		return packAsked(all)
+		return packAsked(all, since)
 	})
 }
 
@@ -123,8 +124,51 @@ func (a *Asked) Look(ctx context.Context, s agree.Settings) ([]gate.Digest, erro
 	if err != nil && !errors.Is(err, gate.ErrNotFound) {
 		return nil, err
 	}
-	a.setShared(unpackAsked(value))
+	there, _ := unpackAsked(value)
+	a.setShared(there)
 	return a.Lately(), nil
+}
+
+// Record is when admission was last asked for digests, the zero time when it was not, and
+// since when that is known: what is not among them was not asked for in that time. Until
+// the first call nothing is known, and after a setting that was lost or cannot be read; a
+// list that is full knows nothing of the time before its oldest entry. A process shares what
+// it was asked for within a minute, and a time may be an hour behind. Errors: those of the
+// store; then nothing is known.
+func (a *Asked) Record(ctx context.Context, s agree.TimedSettings) (last func(gate.Digest) time.Time, since time.Time, err error) {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var there map[gate.Digest]int64
+	var first int64
+	err = agree.UpdateSetting(ctx, s, agree.SettingAsked, func(value []byte) ([]byte, error) {
+		if there, first = unpackAsked(value); first > 0 {
+			return nil, nil
+		}
+		first = now.Unix()/60 + 1
+		return packAsked(there, first)
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if len(there) >= AskedMost {
+		first = max(first, oldest(there)+askedShared) // its time may be as much behind
+	}
+	var here map[gate.Digest]int64
+	if a != nil {
+		a.mu.RLock()
+		here = merge(a.at, nil)
+		a.mu.RUnlock()
+	}
+	all := merge(here, there)
+	last = func(d gate.Digest) time.Time {
+		if minute, known := all[d]; known {
+			return time.Unix((minute+askedShared)*60, 0)
+		}
+		return time.Time{}
+	}
+	return last, time.Unix(first*60, 0), nil
 }
 
 func (a *Asked) lastShared() map[gate.Digest]int64 {
@@ -194,9 +238,11 @@ func inOrder(m map[gate.Digest]int64) []gate.Digest {
 }
 
 // askedSetting is the value of the setting: for each digest its 32 bytes and 4 bytes of
-// Unix minutes.
+// Unix minutes. Since is the Unix minute since which nothing is missing, 0 when that is not
+// known; a version that does not know it drops it.
 type askedSetting struct {
 	Packed []byte `json:"packed"`
+	Since  int64  `json:"since,omitempty"`
 }
 
 const (
@@ -204,7 +250,7 @@ const (
 	askedEach   = 32 + 4
 )
 
-func packAsked(m map[gate.Digest]int64) ([]byte, error) {
+func packAsked(m map[gate.Digest]int64, since int64) ([]byte, error) {
 	var b bytes.Buffer
 	for _, d := range inOrder(m) {
 		hash, ok := d.Hash()
@@ -214,19 +260,19 @@ func packAsked(m map[gate.Digest]int64) ([]byte, error) {
 		b.Write(hash[:])
 		_ = binary.Write(&b, binary.BigEndian, uint32(m[d])) // to memory
 	}
-	return json.Marshal(askedSetting{b.Bytes()})
+	return json.Marshal(askedSetting{b.Bytes(), since})
 }
 
-// unpackAsked reads a value. One that cannot be read counts as empty: it orders work
-// only.
-func unpackAsked(value []byte) map[gate.Digest]int64 {
+// unpackAsked reads a value. One that cannot be read counts as empty, and as one that knows
+// nothing of the time before.
+func unpackAsked(value []byte) (m map[gate.Digest]int64, since int64) {
 	var s askedSetting
 	if len(value) == 0 || json.Unmarshal(value, &s) != nil {
-		return nil
+		return nil, 0
 	}
-	m := make(map[gate.Digest]int64, len(s.Packed)/askedEach)
+	m = make(map[gate.Digest]int64, len(s.Packed)/askedEach)
 	for p := s.Packed; len(p) >= askedEach && len(m) < AskedMost; p = p[askedEach:] {
 		m[gate.Digest(askedPrefix+hex.EncodeToString(p[:32]))] = int64(binary.BigEndian.Uint32(p[32:askedEach]))
 	}
-	return m
+	return m, s.Since
 }

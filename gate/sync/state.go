@@ -171,6 +171,20 @@ func (s *Syncer) ask(ctx context.Context, registry string, full bool) error {
 	return fmt.Errorf("many ask at once: %w", gate.ErrBusy)
 }
 
+// Compared is when the last comparison began after which every repository of the registry
+// had answered, the zero time when there was none or the last one left some out. Errors:
+// those of the store.
+func (s *Syncer) Compared(ctx context.Context, registry string) (time.Time, error) {
+	st, err := s.load(ctx, registry)
+	if err != nil || st.Unread > 0 {
+		return time.Time{}, err
+	}
+	if st.LastFull.After(st.LastTags) {
+		return st.LastFull, nil
+	}
+	return st.LastTags, nil
+}
+
 // SyncPhase is where the synchronisation of a registry stands.
 type SyncPhase string
 

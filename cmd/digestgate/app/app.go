@@ -145,7 +145,7 @@ func (a *App) Close() error {
 }
 
 func (a *App) openStore(ctx context.Context) error {
-	s, err := OpenStore(ctx, a.Config.Store, a.Log, a.Metrics)
+	s, err := OpenStore(ctx, a.Config.Store, a.Config.Retention, a.Log, a.Metrics)
 	if err != nil {
 		return err
 	}

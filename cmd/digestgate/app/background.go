@@ -85,6 +85,8 @@ func (a *App) work(ctx context.Context, s *Running) {
 		s.work.Go(func() { a.followSchedules(ctx) })
 		s.work.Go(func() { a.syncer.Run(ctx) })
 		s.work.Go(func() { a.notify(ctx) })
+		forgetter := a.forgetter()
+		s.work.Go(func() { forgetter.Run(ctx) })
 	}
 }
 

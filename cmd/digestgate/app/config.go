@@ -14,6 +14,7 @@ import (
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/notify"
 	"github.com/digestgate/digestgate/gate/outbound"
+	"github.com/digestgate/digestgate/gate/retention"
 	"github.com/digestgate/digestgate/gate/schedule"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
 	"github.com/digestgate/digestgate/policy"
@@ -42,6 +43,7 @@ type Config struct {
 	Schedules     []schedule.Config `yaml:"schedules"`
 	Notifications []notify.Config   `yaml:"notifications"`
 	Outbound      outbound.Config   `yaml:"outbound"`
+	Retention     retention.Config  `yaml:"retention"`
 	Auth          AuthConfig        `yaml:"auth"`
 }
 
@@ -122,6 +124,7 @@ func DefaultConfig() Config {
 		Schedules:     []schedule.Config{},
 		Notifications: notify.Default(),
 		Outbound:      outbound.Default(),
+		Retention:     retention.Default(),
 	}
 }
 
@@ -161,6 +164,7 @@ func (c Config) findings() []finding {
 	list.Add("admission", c.Admission.Validate())
 	list.Add("schedules", schedule.Validate(c.Schedules, c.scanKnown()))
 	list.Add("outbound", c.Outbound.Validate())
+	list.Add("retention", c.Retention.Validate())
 	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
 		list.bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")
 	}

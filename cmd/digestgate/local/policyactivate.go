@@ -43,7 +43,7 @@ copy. This command puts them in force on purpose.`,
 			if err != nil {
 				return reportProblems(cmd, err)
 			}
-			s, err := app.OpenStore(cmd.Context(), c.Store, o.Logger(cmd.ErrOrStderr()), prometheus.NewRegistry())
+			s, err := app.OpenStore(cmd.Context(), c.Store, c.Retention, o.Logger(cmd.ErrOrStderr()), prometheus.NewRegistry())
 			if err != nil {
 				return err
 			}

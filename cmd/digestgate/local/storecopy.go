@@ -14,6 +14,7 @@ import (
 	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/cmd/digestgate/show"
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/retention"
 	"github.com/digestgate/digestgate/store"
 	"github.com/digestgate/digestgate/store/transfer"
 )
@@ -51,7 +52,7 @@ Exit status: 0 when both hold the same afterwards, otherwise 1.`,
 			}
 			log := o.Logger(cmd.ErrOrStderr())
 			open := func(ctx context.Context, c store.Config) (transfer.Movable, error) {
-				return app.OpenAnyStore(ctx, c, log, prometheus.NewRegistry()) // whose metrics are not read
+				return app.OpenAnyStore(ctx, c, retention.Config{}, log, prometheus.NewRegistry()) // whose metrics are not read
 			}
 			result, err := transfer.Between(cmd.Context(), source, target, open, log)
 			if cmd.Context().Err() != nil {
