@@ -221,7 +221,10 @@ func (b *bench) layer(ctx context.Context, s *site, g stock.Generation, updated 
 			return nil, err
 		}
 	}
-	return out.Bytes(), errors.Join(archive.Close(), zip.Close())
+	if err := errors.Join(archive.Close(), zip.Close()); err != nil { // which write what is left
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 // compressedAdvisory is how many bytes an advisory takes in a compressed database, and

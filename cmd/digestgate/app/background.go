@@ -87,8 +87,6 @@ func (a *App) work(ctx context.Context, s *Running) {
 		s.work.Go(func() { a.notifier.Run(ctx) })
 		forgetter := a.forgetter()
 		s.work.Go(func() { forgetter.Run(ctx) })
-		forgetter := a.forgetter()
-		s.work.Go(func() { forgetter.Run(ctx) })
 	}
 }
 
