@@ -106,7 +106,7 @@ func (b *bench) published(ctx context.Context, s *site, registry *fake.Registry,
 	if err := publish(registry, layer); err != nil {
 		return err
 	}
-	if err := servers[0].call(ctx, http.MethodPost, "/advisories/update", nil, new(any)); err != nil {
+	if err := servers[0].call(ctx, http.MethodPost, "/advisories/update", struct{}{}, new(any)); err != nil {
 		return err
 	}
 	denied := make(chan error, len(servers))
