@@ -181,8 +181,8 @@ fine if input.image.size > 1
 	} {
 		if ps := problemsIn(t, rule(body)...); len(ps) > 0 {
 			t.Errorf("%s: got %v, want none", body, ps)
-		} else if set := setOf(t, rule(body)[0].Text); len(set.Watched()) > 0 {
-			t.Errorf("%s: got %v, want nothing that needs a watch", body, set.Watched())
+		} else if set, err := Compile(rule(body)); err != nil || len(set.Watched()) > 0 {
+			t.Errorf("%s: got %v, want nothing that needs a watch", body, err)
 		}
 	}
 }
