@@ -119,17 +119,24 @@ const MaxUser = 1024
 // Request is what admission knows of the caller; the zero value stands for
 // evaluation outside admission.
 type Request struct {
-	Cluster         string            `json:"cluster"`
-	Namespace       string            `json:"namespace"`
-	NamespaceLabels map[string]string `json:"namespaceLabels"`
-	Kind            string            `json:"kind"`
-	Name            string            `json:"name"`
-	Operation       string            `json:"operation"`
-	User            string            `json:"user"`
-	Container       string            `json:"container"`
+	Cluster   string `json:"cluster"`
+	Namespace string `json:"namespace"`
+	// NamespaceLabels and NamespaceAnnotations are those of the namespace where its cluster
+	// is watched. They are shared and not modified.
+	NamespaceLabels      map[string]string `json:"namespaceLabels"`
+	NamespaceAnnotations map[string]string `json:"namespaceAnnotations"`
+	Kind                 string            `json:"kind"`
+	Name                 string            `json:"name"`
+	Operation            string            `json:"operation"`
+	User                 string            `json:"user"`
+	Container            string            `json:"container"`
 	// LongUser is the length of a name over MaxUser, which User then does not
 	// hold, so that policies that read it refuse; 0 for every other one.
 	LongUser int `json:"-"`
+	// NamespaceUnknown is why the labels and annotations are not known, a phrase for
+	// people; "" when they are, and where no cluster is watched. Policies that read them
+	// then refuse: what is not known is never the same as none.
+	NamespaceUnknown string `json:"-"`
 	// DryRun asks for the answer without side effects: nothing is queued and
 	// nothing is charged. It is no input of policies.
 	DryRun bool `json:"-"`

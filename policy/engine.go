@@ -50,6 +50,8 @@ type activeSet struct {
 	*Set
 	revision string
 	id       [sha256.Size]byte // the revision's, of one length
+	// watched: what is known of namespaces is handed to questions of admission.
+	watched bool
 }
 
 // imageKey names the large values of a digest.
@@ -76,7 +78,7 @@ func engineWith(o Options) *Engine {
 // use decides with a set from now on, and returns its revision.
 func (e *Engine) use(set *Set) string {
 	revision := e.revisionOf(set)
-	next := &activeSet{set, revision, sha256.Sum256([]byte(revision))}
+	next := &activeSet{set, revision, sha256.Sum256([]byte(revision)), e.options.Watched}
 	e.active.Store(next)
 	return next.revision
 }
@@ -96,6 +98,14 @@ func (e *Engine) revisionOf(set *Set) string {
 // Revision identifies the active policies and the options that decide with
 // them ("sha256:…").
 func (e *Engine) Revision() string { return e.active.Load().revision }
+
+// ReadsNamespace reports whether the policies in force can see the labels or annotations
+// of a namespace, so that a caller has to find them out. The next question may be answered
+// by others: see [gate.Request.NamespaceUnknown].
+func (e *Engine) ReadsNamespace() bool {
+	set := e.active.Load()
+	return set.watched && set.visible.request.watched()
+}
 
 // Healthy is nil while evaluations can run. It is an error when every slot of
 // the pool is held by an evaluation over its budget: nothing can be decided
@@ -142,7 +152,7 @@ func (e *Engine) known(set *activeSet, q *gate.Question) (d gate.Decision, ok bo
 	if denies(found) {
 		return lasting(decision(set, q.Now, found), holds), true
 	}
-	if set.unread(q) {
+	if code, _ := set.unread(q); code != "" {
 		return d, false
 	}
 	jn, ok := e.jointOf(set, q, t)
@@ -173,12 +183,11 @@ func (e *Engine) evaluate(ctx context.Context, set *activeSet, q gate.Question) 
 	}
 	t := e.joinedTables()
 	found, holds := e.conditions(&q, j, set, t)
-	switch {
-	case denies(found):
+	if denies(found) {
 		return lasting(decision(set, q.Now, found), holds)
-	case set.unread(&q):
-		r := none(gate.CodeReviewInvalid, refusal.Say(refusal.ReviewUser, refusal.P{"bytes": q.Request.LongUser, "most": gate.MaxUser}))
-		return decision(set, q.Now, append([]gate.Reason{r}, found...))
+	}
+	if code, text := set.unread(&q); code != "" {
+		return decision(set, q.Now, append([]gate.Reason{none(code, text)}, found...))
 	}
 	jn, ok := e.jointOf(set, &q, t)
 	if !ok {

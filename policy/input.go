@@ -126,6 +126,7 @@ func requestFields() []field[*gate.Request] {
 		textOf("cluster", func(r r) string { return r.Cluster }),
 		textOf("namespace", func(r r) string { return r.Namespace }),
 		value("namespaceLabels", func(b *builder, r r) *ast.Term { return b.textMap(r.NamespaceLabels) }),
+		value("namespaceAnnotations", func(b *builder, r r) *ast.Term { return b.textMap(r.NamespaceAnnotations) }),
 		textOf("kind", func(r r) string { return r.Kind }),
 		textOf("name", func(r r) string { return r.Name }),
 		textOf("operation", func(r r) string { return r.Operation }),

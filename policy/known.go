@@ -41,8 +41,8 @@ type known struct {
 	items  *known
 	// loose says that fields of schema may be absent.
 	loose bool
-	// unfilled is the place that this version never fills, when the term is in
-	// it; nil when it is not, or need not be.
+	// unfilled is the place that this version never fills, or only where the cluster is
+	// watched, when the term is in it; nil when it is not, or need not be.
 	unfilled *shape
 	// alts are the places of the input that it may be, nil when not known.
 	alts []*known
@@ -61,7 +61,7 @@ func (k *known) neverFalse() bool { return k.kinds != 0 && k.kinds&kindBoolean =
 // knownOfSchema is a place of the input document.
 func knownOfSchema(s *shape) *known {
 	k := &known{schema: s}
-	if s.NotFilled != "" {
+	if s.NotFilled != "" || s.Watched {
 		k.unfilled = s
 	}
 	switch s.Type {

@@ -3,7 +3,8 @@ package policy
 import "github.com/open-policy-agent/opa/v1/ast"
 
 // checkReads reports what an expression reads of places that this version never
-// fills: a rule that rests on them decides the same for every image.
+// fills: a rule that rests on them decides the same for every image. What is filled
+// where the cluster is watched is reported apart; see [Set.Watched].
 func (s *scope) checkReads(e *ast.Expr) {
 	walk := func(x *ast.Term) {
 		ast.WalkTerms(x, func(t *ast.Term) bool {
@@ -71,6 +72,12 @@ func (s *scope) follow(t *ast.Term, e *ast.Expr, steps func(see func(*known))) {
 	loc := t.Location
 	if loc == nil || loc.Row == 0 {
 		loc = e.Location
+	}
+	if found.Watched {
+		p := s.at(loc, "%s is filled only where the cluster is watched: set kubernetes.watch, or compare input.request.namespace with names", found.path)
+		p.watched = true
+		s.sure = append(s.sure, p)
+		return
 	}
 	s.sure = append(s.sure, s.at(loc, "%s is not filled: %s", found.path, found.NotFilled))
 }

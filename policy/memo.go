@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/refusal"
 )
 
 // memoKey is the hash of everything that the rules' answer depends on (DESIGN.md
@@ -102,10 +103,23 @@ func (s *activeSet) imageKey(r *gate.Record, j *joint) memoKey {
 	return sha256.Sum256(w)
 }
 
-// unread reports whether the rules see the name of a user that was too long to be read.
-func (s *activeSet) unread(q *gate.Question) bool {
-	return q.Request != nil && q.Request.LongUser > 0 && s.visible.request.user
+// unread is why a question cannot be answered, since the rules see what is not known of
+// its request: the name of a user that was too long to be read, or the namespace's labels
+// or annotations. The code is empty when it can.
+func (s *activeSet) unread(q *gate.Question) (gate.Code, gate.Text) {
+	switch r, see := q.Request, &s.visible.request; {
+	case r == nil:
+	case r.LongUser > 0 && see.user:
+		return gate.CodeReviewInvalid, refusal.Say(refusal.ReviewUser, refusal.P{"bytes": r.LongUser, "most": gate.MaxUser})
+	case r.NamespaceUnknown != "" && s.watched && see.watched():
+		return gate.CodeTimeout, refusal.Say(refusal.NamespaceUnknown, refusal.P{"why": r.NamespaceUnknown})
+	}
+	return "", gate.Text{}
 }
+
+// watched reports whether the rules can see what is known of a namespace by watching its
+// cluster.
+func (s *requestSight) watched() bool { return s.labels != nil || s.annotations != nil }
 
 // rooms are where keys are written down.
 var rooms = sync.Pool{New: func() any { w := make(written, 0, 1024); return &w }}
@@ -253,19 +267,26 @@ func (s *requestSight) write(w *written, r *gate.Request) {
 			w.text(f.value)
 		}
 	}
-	if s.labels == nil || len(r.NamespaceLabels) == 0 {
+	s.labels.write(w, -1, r.NamespaceLabels)
+	s.annotations.write(w, -2, r.NamespaceAnnotations)
+}
+
+// write writes down those values of a map that are seen, after a number that no other
+// part of the key begins with.
+func (s *sight) write(w *written, part int64, m map[string]string) {
+	if s == nil || len(m) == 0 {
 		return
 	}
-	names := make([]string, 0, len(r.NamespaceLabels))
-	for k := range r.NamespaceLabels {
-		if s.labels.any(k) {
+	names := make([]string, 0, len(m))
+	for k := range m {
+		if s.any(k) {
 			names = append(names, k)
 		}
 	}
 	slices.Sort(names)
 	for _, k := range names {
-		w.number(-1)
+		w.number(part)
 		w.text(k)
-		w.text(r.NamespaceLabels[k])
+		w.text(m[k])
 	}
 }

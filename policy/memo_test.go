@@ -188,6 +188,7 @@ func TestMemoKey(t *testing.T) {
 		"namespace":  func(q *gate.Question) { q.Request.Namespace = "other" },
 		"user":       func(q *gate.Question) { q.Request.User = "other" },
 		"label":      func(q *gate.Question) { q.Request.NamespaceLabels = map[string]string{"team": "b"} },
+		"annotation": func(q *gate.Question) { q.Request.NamespaceAnnotations = map[string]string{"team": "a"} },
 		"tags":       func(q *gate.Question) { q.Tags = []string{"b"} },
 		"generation": func(q *gate.Question) { q.Advisories.Number++ },
 		"data_time":  func(q *gate.Question) { q.Advisories.UpdatedAt = testNow.Add(-time.Minute) },
@@ -245,6 +246,12 @@ func TestMemoKey(t *testing.T) {
 	}
 	if sees(labels(map[string]string{"a": "b5:c"})) == sees(labels(map[string]string{"a": "b", "c": ""})) {
 		t.Error("two sets of labels have one key")
+	}
+	annotations := func(q *gate.Question) {
+		q.Request.NamespaceLabels, q.Request.NamespaceAnnotations = nil, map[string]string{"team": "a"}
+	}
+	if sees(annotations) == sees(labels(map[string]string{"team": "a"})) {
+		t.Error("a label and an annotation have one key")
 	}
 	if blind() == keying("rev2", size)() {
 		t.Error("the revision does not separate decisions")

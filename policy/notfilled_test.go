@@ -1,11 +1,6 @@
 package policy
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +28,7 @@ func fullSample() sample {
 	hidden := *v
 	hidden.ID = hiddenSample
 	s.findings.Vulnerabilities = append(s.findings.Vulnerabilities, hidden)
-	s.question.Request.NamespaceLabels = map[string]string{"a": "b"}
+	s.question.Request.NamespaceLabels, s.question.Request.NamespaceAnnotations = map[string]string{"a": "b"}, map[string]string{"a": "b"}
 	return s
 }
 
@@ -46,7 +41,6 @@ func TestNotFilledIsWhatTheSchemaSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := NotFilled()
-	want = slices.DeleteFunc(want, func(p string) bool { return p == "input.request.namespaceLabels" }) // see the next test
 	var got []string
 	var walk func(path string, s *shape, v any)
 	walk = func(path string, s *shape, v any) {
@@ -81,40 +75,6 @@ func TestNotFilledIsWhatTheSchemaSays(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("not filled are\n%s\nthe schema says\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-}
-
-// TestNobodyFillsNamespaceLabels reads the sources of the program: as long as
-// nothing outside this package mentions the field, it is never filled.
-func TestNobodyFillsNamespaceLabels(t *testing.T) {
-	filled := false
-	for _, dir := range []string{"../gate", "../cmd", "../store", "../webhooks", "../scanner"} {
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-			if err != nil {
-				return err
-			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				switch n := n.(type) {
-				case *ast.SelectorExpr:
-					filled = filled || n.Sel.Name == "NamespaceLabels"
-				case *ast.KeyValueExpr:
-					key, ok := n.Key.(*ast.Ident)
-					filled = filled || ok && key.Name == "NamespaceLabels"
-				}
-				return true
-			})
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if said := slices.Contains(NotFilled(), "input.request.namespaceLabels"); said == filled {
-		t.Errorf("the program fills the labels: %t; the schema says that it never does: %t", filled, said)
 	}
 }
 

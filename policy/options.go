@@ -54,6 +54,10 @@ type Options struct {
 	// its content or by the name of a bucket; the zero time for not. nil accepts nothing.
 	Accepted func(name string) time.Time
 
+	// Watched says that what is known of namespaces is handed to questions of admission
+	// ([gate.Request.NamespaceLabels]). Without it sets that read it do not load.
+	Watched bool
+
 	// Store keeps the set in force; nil is the memory of this engine. Shared
 	// says that other processes use it too: then only changes of the files here
 	// put a set in force, and what others put in force is followed. Otherwise

@@ -18,6 +18,8 @@ type Problem struct {
 	Row  int    `json:"row"`
 	Col  int    `json:"col"`
 	Text string `json:"text"`
+	// watched: nothing is wrong where the cluster is watched.
+	watched bool
 }
 
 func (p Problem) String() string {
@@ -50,6 +52,18 @@ func (ps Problems) Error() string {
 
 // Unwrap gives access to the sentinel.
 func (ps Problems) Unwrap() error { return gate.ErrInvalid }
+
+// apart separates what is wrong everywhere from what is where the cluster is not watched.
+func (ps Problems) apart() (everywhere, unwatched Problems) {
+	for _, p := range ps {
+		if p.watched {
+			unwatched = append(unwatched, p)
+		} else {
+			everywhere = append(everywhere, p)
+		}
+	}
+	return everywhere, unwatched
+}
 
 // at makes a problem for a place in a file.
 func at(loc *ast.Location, format string, args ...any) Problem {

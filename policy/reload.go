@@ -212,6 +212,9 @@ func (a *Active) try(ctx context.Context, files []File, trial, inForce bool) (*S
 	if err != nil {
 		return nil, err
 	}
+	if len(set.watched) > 0 && !a.options.Watched {
+		return nil, set.watched
+	}
 	set.warnings = append(set.warnings, set.warnings.others(warnings)...).sorted()
 	if len(set.warnings) > 0 && !inForce {
 		return nil, newerRefusal{set.warnings}

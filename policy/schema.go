@@ -26,6 +26,8 @@ type shape struct {
 	// NotFilled says why a place has the same value in every input of this
 	// version, and what to look at instead; "" for all that is filled.
 	NotFilled string `json:"notFilled"`
+	// Watched: the place is filled where the cluster is watched, and only there.
+	Watched bool `json:"watched"`
 	// NotKnown is the text that stands for what is not known, "" for the empty
 	// one.
 	NotKnown string `json:"notKnown"`

@@ -18,6 +18,7 @@ type Set struct {
 	sight    *sight
 	visible  *visible
 	warnings Problems
+	watched  Problems
 	always   []string
 }
 
@@ -25,6 +26,10 @@ type Set struct {
 // mistakes that versions before this one did not look for. Only [InForce] lets
 // them pass.
 func (s *Set) Warnings() Problems { return s.warnings }
+
+// Watched are the places where the set reads what is known of the cluster only where it
+// is watched: labels and annotations of namespaces. Elsewhere the set must not decide.
+func (s *Set) Watched() Problems { return s.watched }
 
 // Files are the sources of the set, tests left out.
 func (s *Set) Files() []File { return s.files }
@@ -59,6 +64,7 @@ type compiling struct {
 func compile(files []File, how compiling) (*Set, error) {
 	files = live(files)
 	c, problems, newer := check(files, how.prints)
+	newer, watched := newer.apart()
 	if !how.inForce {
 		problems, newer = append(problems, newer...), nil
 	}
@@ -66,7 +72,7 @@ func compile(files []File, how compiling) (*Set, error) {
 		return nil, problems.sorted()
 	}
 	see, some := mentionsOf(c)
-	s := &Set{files: files, sight: see, visible: newVisible(see, some, quietOf(c)), warnings: newer.sorted(), always: alwaysOf(c)}
+	s := &Set{files: files, sight: see, visible: newVisible(see, some, quietOf(c)), warnings: newer.sorted(), watched: watched.sorted(), always: alwaysOf(c)}
 	s.visible.tables.needed = neededBy(c)
 	var body []string
 	for _, name := range []string{ruleDeny, ruleWarn} {

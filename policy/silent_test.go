@@ -159,8 +159,15 @@ fine if input.image.size > 1
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := rule(c.body)[0].Text + strings.Replace(helpers, `prod(r) if`, "prod(_) if fine\n\nprod(r) if", 1) + "\nwarn contains \"x\" if {\n\treq.user == \"x\"\n\tprod({\"namespaceLabels\": {}})\n\tfine\n}\n"
-			ps := problemsIn(t, source(text)...)
-			if len(ps) == 0 || !strings.Contains(ps[0].Text, "is not filled") || !strings.Contains(ps.Error(), c.want) {
+			ps, filled := problemsIn(t, source(text)...), "is not filled"
+			if len(ps) == 0 { // what is wrong only where no cluster is watched
+				set, err := Compile(source(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ps, filled = set.Watched(), "is filled only where the cluster is watched"
+			}
+			if len(ps) == 0 || !strings.Contains(ps[0].Text, filled) || !strings.Contains(ps.Error(), c.want) {
 				t.Errorf("got %v, want %q", ps, c.want)
 			}
 		})
@@ -174,6 +181,8 @@ fine if input.image.size > 1
 	} {
 		if ps := problemsIn(t, rule(body)...); len(ps) > 0 {
 			t.Errorf("%s: got %v, want none", body, ps)
+		} else if set, err := Compile(rule(body)); err != nil || len(set.Watched()) > 0 {
+			t.Errorf("%s: got %v, want nothing that needs a watch", body, err)
 		}
 	}
 }
@@ -227,7 +236,7 @@ deny contains "not" if not input.image.config.user
 
 deny contains "word" if input.event == "pull"
 
-deny contains "labels" if input.request.namespaceLabels.a == "b"
+deny contains "malware" if count(input.findings.malware) > 0
 
 deny contains "function" if strtswith(input.image.host, "x")
 

@@ -30,7 +30,7 @@ type visible struct {
 
 type requestSight struct {
 	cluster, namespace, kind, name, operation, user, container bool
-	labels                                                     *sight
+	labels, annotations                                        *sight
 }
 
 func newVisible(see *sight, some selection, q *unseenAges) *visible {
@@ -45,7 +45,7 @@ func newVisible(see *sight, some selection, q *unseenAges) *visible {
 		request: requestSight{
 			cluster: request.any("cluster"), namespace: request.any("namespace"), kind: request.any("kind"), name: request.any("name"),
 			operation: request.any("operation"), user: request.any("user"), container: request.any("container"),
-			labels: request.at("namespaceLabels"),
+			labels: request.at("namespaceLabels"), annotations: request.at("namespaceAnnotations"),
 		},
 		clock: see.any("now") || see.any("nowUnix"), imageAge: image.any("ageHours"), scanAge: scan.any("ageHours"), advisoriesAge: advisories.any("ageHours"),
 		generation: advisories.any("generation"), content: advisories.any("content"), updated: advisories.any("updatedAt") || advisories.any("updatedUnix"),

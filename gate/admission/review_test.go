@@ -186,6 +186,7 @@ func TestReview_request(t *testing.T) {
 	answer(t, reviewer(known), review(pod("reg.example.com/x/good:1"), nil, dryRun))
 	want := []gate.Request{{
 		Cluster: "default", Namespace: "shop", Kind: "Pod", Name: "web", Operation: "CREATE", User: "jane", Container: "c0", DryRun: true,
+		NamespaceUnknown: "no cluster is watched here",
 	}}
 	if diff := cmp.Diff(want, known.asked); diff != "" {
 		t.Errorf("the lookup was asked (-want +got):\n%s", diff)

@@ -35,6 +35,8 @@ const (
 
 // Options are what a Reviewer is given besides its configuration.
 type Options struct {
+	// Namespaces says what is known of the namespace of an object; nil knows nothing.
+	Namespaces Namespaces
 	// Log gets one line per review; nil discards them.
 	Log *slog.Logger
 	// Recorder counts; nil counts nothing.
@@ -54,12 +56,13 @@ type Options struct {
 // Reviewer answers reviews. It holds no state but its terms, the places in flight
 // and the room of those that wait.
 type Reviewer struct {
-	terms   atomic.Pointer[terms]
-	decider Decider
-	log     *slog.Logger
-	metrics *Recorder
-	slots   chan struct{}
-	room    *room
+	terms      atomic.Pointer[terms]
+	decider    Decider
+	namespaces Namespaces
+	log        *slog.Logger
+	metrics    *Recorder
+	slots      chan struct{}
+	room       *room
 	// processors bounds those that reading what was sent may take.
 	processors chan struct{}
 	// unread thins the lines of reviews that were refused before they were read.
@@ -81,7 +84,7 @@ func NewReviewer(c Config, d Decider, o Options) *Reviewer {
 		o.MaxWaitingBytes = defaultWaitingBytes
 	}
 	r := &Reviewer{
-		decider: d, log: o.Log, metrics: o.Recorder,
+		decider: d, namespaces: o.Namespaces, log: o.Log, metrics: o.Recorder,
 		slots: make(chan struct{}, o.MaxInFlight), processors: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		// What continues after a wait is short; a few at a time leave the
 		// processors to those that never waited.
@@ -248,6 +251,7 @@ func (r *Reviewer) decide(t *span, req *request, cluster string, v *conclusion, 
 	if question.Name == "" {
 		question.Name = v.name
 	}
+	r.describe(t, &question)
 	v.checked, v.err = r.decideChange(t, v.places, v.change, question, req.size)
 }
 

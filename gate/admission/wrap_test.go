@@ -53,9 +53,10 @@ func TestEachObject(t *testing.T) {
 	if diff := cmp.Diff([]bool{false, true}, allowed); diff != "" {
 		t.Errorf("allowed (-want +got):\n%s", diff)
 	}
+	const unwatched = "no cluster is watched here"
 	want := []gate.Request{
-		{Cluster: "default", Namespace: "shop", Kind: "Pod", Name: "web", Operation: "CREATE", User: "digestgate admit", Container: "a"},
-		{Cluster: "default", Namespace: "default", Kind: "CronJob", Name: "night", Operation: "CREATE", User: "digestgate admit", Container: "a"},
+		{Cluster: "default", Namespace: "shop", Kind: "Pod", Name: "web", Operation: "CREATE", User: "digestgate admit", Container: "a", NamespaceUnknown: unwatched},
+		{Cluster: "default", Namespace: "default", Kind: "CronJob", Name: "night", Operation: "CREATE", User: "digestgate admit", Container: "a", NamespaceUnknown: unwatched},
 	}
 	if diff := cmp.Diff(want, known.asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)

@@ -19,7 +19,9 @@ const (
 	Bundle   Purpose = "bundle" // of policies
 	Hook     Purpose = "hook"   // of a chat, or a webhook of others
 	Clamd    Purpose = "clamd"
-	Peer     Purpose = "peer" // another process on the same store
+	// Cluster is the API server of a Kubernetes cluster.
+	Cluster Purpose = "cluster"
+	Peer    Purpose = "peer" // another process on the same store
 )
 
 // named says where the configuration names hosts for the purpose.
@@ -37,6 +39,8 @@ func (p Purpose) named() string {
 		return "policy.bundles"
 	case Hook, Mail:
 		return "notifications"
+	case Cluster:
+		return "kubernetes.server"
 	case Clamd:
 		return "scan.malware.clamd"
 	}

@@ -119,9 +119,10 @@ var english = Language{
 		TagUnwritten:     {Say: "tag {tag} was pushed, and what it names now cannot be recorded: {why}", Do: "try again, or use the digest"},
 
 		// TIMEOUT.
-		Timeout:    {Say: "no decision in time", Do: "try again"},
-		TagUnknown: {Say: "what tag {tag} names is not known: {why}", Do: "try again, or use the digest"},
-		TagSilent:  {Say: "registry {registry} did not say in time what tag {tag} names", Do: "try again, or use the digest"},
+		Timeout:          {Say: "no decision in time", Do: "try again"},
+		NamespaceUnknown: {Say: "the policies read the labels of the namespace, which are not known: {why}", Do: "try again"},
+		TagUnknown:       {Say: "what tag {tag} names is not known: {why}", Do: "try again, or use the digest"},
+		TagSilent:        {Say: "registry {registry} did not say in time what tag {tag} names", Do: "try again, or use the digest"},
 
 		// BUSY.
 		Busy:          {Say: "too many reviews at once", Do: "try again"},

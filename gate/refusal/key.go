@@ -123,6 +123,8 @@ const (
 	Timeout    Key = "timeout"
 	TagUnknown Key = "tag.unknown"
 	TagSilent  Key = "tag.silent"
+	// NamespaceUnknown: the labels of the namespace are read by policies and not known.
+	NamespaceUnknown Key = "namespace.unknown"
 
 	// BUSY.
 	Busy          Key = "busy"

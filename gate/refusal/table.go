@@ -139,9 +139,10 @@ var table = map[Key]Meaning{
 	TagUnwritten:     {Code: gate.CodeStoreUnavailable, Params: map[string]Kind{"tag": Quote, "why": Found}, Who: Nobody},
 
 	// TIMEOUT.
-	Timeout:    {Code: gate.CodeTimeout, Who: Nobody},
-	TagUnknown: {Code: gate.CodeTimeout, Params: map[string]Kind{"tag": Quote, "why": Inner}, Who: Nobody},
-	TagSilent:  {Code: gate.CodeTimeout, Params: map[string]Kind{"registry": Quote, "tag": Quote}, Who: Nobody},
+	Timeout:          {Code: gate.CodeTimeout, Who: Nobody},
+	TagUnknown:       {Code: gate.CodeTimeout, Params: map[string]Kind{"tag": Quote, "why": Inner}, Who: Nobody},
+	NamespaceUnknown: {Code: gate.CodeTimeout, Params: map[string]Kind{"why": Found}, Who: Nobody},
+	TagSilent:        {Code: gate.CodeTimeout, Params: map[string]Kind{"registry": Quote, "tag": Quote}, Who: Nobody},
 
 	// BUSY.
 	Busy:          {Code: gate.CodeBusy, Who: Nobody},

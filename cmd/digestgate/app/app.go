@@ -23,6 +23,7 @@ import (
 	"github.com/digestgate/digestgate/gate/api"
 	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/gate/certificate"
+	"github.com/digestgate/digestgate/gate/cluster"
 	"github.com/digestgate/digestgate/gate/explain"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
@@ -97,6 +98,7 @@ type App struct {
 	established *lookup.Established // namespaces that had an image admitted
 	// certificates are those of the listeners, which follow their files.
 	certificates []*certificate.Certificate
+	namespaces   *cluster.Namespaces // nil where no cluster is watched
 
 	cleanups []func() error
 }

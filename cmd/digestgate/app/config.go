@@ -12,6 +12,7 @@ import (
 	"github.com/digestgate/digestgate/cmd/digestgate/document"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/cluster"
 	"github.com/digestgate/digestgate/gate/notify"
 	"github.com/digestgate/digestgate/gate/outbound"
 	"github.com/digestgate/digestgate/gate/retention"
@@ -44,6 +45,7 @@ type Config struct {
 	Notifications []notify.Config   `yaml:"notifications"`
 	Outbound      outbound.Config   `yaml:"outbound"`
 	Retention     retention.Config  `yaml:"retention"`
+	Kubernetes    cluster.Config    `yaml:"kubernetes"`
 	Auth          AuthConfig        `yaml:"auth"`
 }
 
@@ -125,6 +127,7 @@ func DefaultConfig() Config {
 		Notifications: notify.Default(),
 		Outbound:      outbound.Default(),
 		Retention:     retention.Default(),
+		Kubernetes:    cluster.Default(),
 	}
 }
 
@@ -165,6 +168,10 @@ func (c Config) findings() []finding {
 	list.Add("schedules", schedule.Validate(c.Schedules, c.scanKnown()))
 	list.Add("outbound", c.Outbound.Validate())
 	list.Add("retention", c.Retention.Validate())
+	list.Add("kubernetes", c.Kubernetes.Validate())
+	if k := c.Kubernetes; k.Watch && !slices.ContainsFunc(c.Admission.Clusters, func(a admission.ClusterConfig) bool { return a.Name == k.Cluster }) {
+		list.bad("kubernetes.cluster", "%q is none of admission.clusters", k.Cluster)
+	}
 	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
 		list.bad("provenance", "not supported yet, leave it empty; signatures are recorded but not verified")
 	}

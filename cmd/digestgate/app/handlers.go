@@ -16,9 +16,11 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/certificate"
+	"github.com/digestgate/digestgate/gate/cluster"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/listener"
 	"github.com/digestgate/digestgate/gate/lookup"
+	"github.com/digestgate/digestgate/policy"
 	"github.com/digestgate/digestgate/webhooks"
 )
 
@@ -123,7 +125,15 @@ func (a *App) admission() (handler, error) {
 	if err != nil {
 		return handler{}, err
 	}
-	a.reviewer = admission.NewReviewer(c, a.Lookup(), admission.Options{Log: a.Log, Recorder: recorder})
+	o := admission.Options{Log: a.Log, Recorder: recorder}
+	if a.Config.Kubernetes.Watch {
+		if a.namespaces, err = cluster.NewNamespaces(a.Config.Kubernetes, "digestgate/"+a.Version, a.Log, time.Now); err != nil {
+			return handler{}, fmt.Errorf("kubernetes: %w", err)
+		}
+		a.namespaces.Describe(a.Metrics)
+		o.Namespaces = watched{a.namespaces, a.policies}
+	}
+	a.reviewer = admission.NewReviewer(c, a.Lookup(), o)
 	h, err := admission.NewHandler(a.reviewer)
 	if err != nil {
 		return handler{}, fmt.Errorf("admission: %w", err)
@@ -145,6 +155,15 @@ func (a *App) admission() (handler, error) {
 	server := admission.NewServer(a.closing(h), served, a.Log)
 	return handler{name: "admission", address: a.Config.Listen.Admission, serve: server.Handler, tls: server.TLSConfig, server: server, connections: admission.MaxConnections}, nil
 }
+
+// watched are the namespaces of the cluster for policies that read them.
+type watched struct {
+	*cluster.Namespaces
+	policies *policy.Active
+}
+
+// Read implements admission.Namespaces.
+func (w watched) Read() bool { return w.policies.ReadsNamespace() }
 
 // Lookup answers "may it run?" for admission.
 func (a *App) Lookup() *lookup.Lookup {

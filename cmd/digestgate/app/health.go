@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/digestgate/digestgate/gate"
+	"github.com/digestgate/digestgate/gate/cluster"
 	"github.com/digestgate/digestgate/scanner/advisory"
 	"github.com/digestgate/digestgate/store"
 )
@@ -146,6 +147,13 @@ func (a *App) ready(ctx context.Context) (text string, ok bool) {
 	if a.notifier != nil {
 		for _, problem := range a.notifier.Problems() {
 			warn("notifications", problem)
+		}
+	}
+	if a.namespaces != nil && a.policies.ReadsNamespace() {
+		if silent, ever := a.namespaces.Silent(); !ever {
+			warn("kubernetes", "the namespaces of the cluster have not been listed yet, policies that read their labels ask for each")
+		} else if silent > cluster.MaxSilence {
+			warn("kubernetes", fmt.Sprintf("the watch of namespaces has been silent for %s, policies that read their labels ask for each", silent.Round(time.Second)))
 		}
 	}
 	if a.Analyzer != nil {

@@ -25,8 +25,8 @@ func (a *App) openPolicies(ctx context.Context) error {
 	}
 	o := policy.Options{
 		Config: a.Config.Policy, Risks: a.Config.Scan.Risks, MaxAge: maxAge, DenyStale: a.Config.Advisories.Stale == advisory.StaleDeny,
-		RefuseAge: a.Config.Advisories.RefuseAge,
-		Trial:     policy.ChildTrial(policy.DefaultBudget, self, PolicyTrialName), Log: a.Log,
+		RefuseAge: a.Config.Advisories.RefuseAge, Watched: a.Config.Kubernetes.Watch,
+		Trial: policy.ChildTrial(policy.DefaultBudget, self, PolicyTrialName), Log: a.Log,
 		Store: a.Store, Shared: a.Config.Store.Shared(), Observe: a.Asking,
 		Place: a.Config.storePlace(), DataDir: a.Config.DataDir, Process: ProcessName(), Program: a.Version,
 	}

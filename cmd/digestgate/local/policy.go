@@ -67,6 +67,9 @@ func newPolicyCheckCommand() *cobra.Command {
 				return reportProblems(cmd, err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "ok: %d rules in %d files\n", set.Rules(), len(set.Files()))
+			if watched := set.Watched(); len(watched) > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "they load only where kubernetes.watch is true: %s\n", watched[0])
+			}
 			return nil
 		},
 	}

@@ -43,6 +43,9 @@ copy. This command puts them in force on purpose.`,
 			if err != nil {
 				return reportProblems(cmd, err)
 			}
+			if unwatched := set.Watched(); len(unwatched) > 0 && !c.Kubernetes.Watch {
+				return reportProblems(cmd, unwatched)
+			}
 			s, err := app.OpenStore(cmd.Context(), c.Store, c.Retention, o.Logger(cmd.ErrOrStderr()), prometheus.NewRegistry())
 			if err != nil {
 				return err

@@ -197,6 +197,9 @@ func (c *Cluster) URL() string { return c.url }
 // Kubeconfig is the path of a kubeconfig with a context for each [User].
 func (c *Cluster) Kubeconfig() string { return filepath.Join(c.opts.Dir, "kubeconfig") }
 
+// Token is the bearer token of a user.
+func (c *Cluster) Token(u User) string { return c.tokens[u] }
+
 // Authority is the cluster's certificate authority, for servers that the
 // cluster shall trust.
 func (c *Cluster) Authority() *Authority { return c.ca }

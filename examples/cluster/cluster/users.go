@@ -24,6 +24,8 @@ const (
 	// Developer may edit Pods and workloads in the namespaces default and
 	// team-a, and nothing else.
 	Developer User = "developer"
+	// Gate is digestgate itself, which may do nothing until it is given a role.
+	Gate User = "digestgate"
 )
 
 // The files of a cluster in its folder.
@@ -60,10 +62,10 @@ func (c *Cluster) writeCredentials() error {
 	if err != nil {
 		return err
 	}
-	c.tokens = map[User]string{Admin: rand.Text(), Developer: rand.Text()}
+	c.tokens = map[User]string{Admin: rand.Text(), Developer: rand.Text(), Gate: rand.Text()}
 	// token, user, uid, "groups"
-	tokens := fmt.Sprintf("%s,admin,admin,\"system:masters\"\n%s,developer,developer,\"developers\"\n",
-		c.tokens[Admin], c.tokens[Developer])
+	tokens := fmt.Sprintf("%s,admin,admin,\"system:masters\"\n%s,developer,developer,\"developers\"\n%s,digestgate,digestgate\n",
+		c.tokens[Admin], c.tokens[Developer], c.tokens[Gate])
 	for name, data := range map[string][]byte{
 		caCert: c.ca.PEM(), serverCert: cert, serverKey: key,
 		serviceAccountKey: saPEM, tokenFile: []byte(tokens),
