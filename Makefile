@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ANALYZER_ENV := GOEXPERIMENT=jsonv2 CGO_ENABLED=0
 GO_FILES = $(shell git ls-files '*.go')
 
-.PHONY: help build demo run test check e2e runtimes faults bench lint race clean bin/digestgate bin/digestgate-analyzer bin/digestgate-figures figures
+.PHONY: help build demo run test check e2e runtimes faults bench lint race clean bin/digestgate bin/digestgate-analyzer bin/digestgate-figures figures image image-programs image-test
 
 help: ## show this help
 	@grep -hE '^[a-zA-Z0-9_/-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +40,7 @@ check: ## what CI runs before the tests: format, vet, lint, generated files
 	go vet ./...
 	$(ANALYZER_ENV) go vet ./cmd/digestgate-analyzer/... ./scanner/analyzer/...
 	cd tools/attack && go vet ./...
+	cd tools/image && CGO_ENABLED=0 go vet ./...
 	@if test -e bin/digestgate-analyzer && go version -m bin/digestgate-analyzer | grep -E 'prometheus/client_golang|maypok86/otter'; then echo "the analyser links what no child needs (named above); see TestWordsStaySmall"; exit 1; fi
 	@if go list -m -f '{{.GoVersion}}' all 2>/dev/null | grep -qE '^1\.(2[7-9]|[3-9][0-9])'; then echo "a dependency needs Go 1.27 or later; Trivy 0.74 does not compile there"; exit 1; fi
 
@@ -75,6 +76,27 @@ FIGURES_IMAGES ?= 100000
 FIGURES_FLAGS ?=
 figures: build bin/digestgate-figures ## measure FIGURES_IMAGES images on both stores and print the table of docs/performance.md (5 GB of disk and memory; FIGURES_FLAGS="-only reviews -stores sqlite")
 	bin/digestgate-figures -images $(FIGURES_IMAGES) $(FIGURES_FLAGS)
+
+comma := ,
+IMAGE_PLATFORMS ?= linux/amd64,linux/arm64
+IMAGE_GOFLAGS ?=
+image: image-programs ## make the container image without Docker: bin/image/layout and archives (the first build for another processor takes minutes; IMAGE_PLATFORMS=linux/amd64)
+	CGO_ENABLED=0 go build -C tools/image -o $(CURDIR)/bin/image/image .
+	bin/image/image build -programs bin/image/programs -cache bin/image/packages -platforms $(IMAGE_PLATFORMS) -out bin/image \
+		-version $(VERSION) -revision "$$(git rev-parse HEAD)" -created "$$(git log -1 --format=%ct)"
+
+# No cgo: the image has no dynamic linker.
+image-programs:
+	@set -e; for arch in $(patsubst linux/%,%,$(subst $(comma), ,$(IMAGE_PLATFORMS))); do \
+		echo "building both programs for linux/$$arch"; \
+		GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go build $(IMAGE_GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/image/programs/linux-$$arch/digestgate ./cmd/digestgate; \
+		GOOS=linux GOARCH=$$arch $(ANALYZER_ENV) go build $(IMAGE_GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/image/programs/linux-$$arch/digestgate-analyzer ./cmd/digestgate-analyzer; \
+	done
+
+image-test: image ## compare the image with the Dockerfile, push it to a registry, start it from its read-only root, let it scan itself (needs root, takes sudo)
+	cd tools/image && CGO_ENABLED=0 go test -c -o $(CURDIR)/bin/image/image.test .
+	cd tools/image && $(if $(filter-out 0,$(shell id -u)),sudo) env CI=$(CI) DIGESTGATE_IMAGE_PROGRAMS=$(CURDIR)/bin/image/programs DIGESTGATE_IMAGE_CACHE=$(CURDIR)/bin/image/packages \
+		$(CURDIR)/bin/image/image.test -test.v -test.timeout 20m
 
 clean: ## remove what was built
 	rm -rf bin examples/cluster/bin

@@ -47,6 +47,7 @@ func newRootCommand(environ []string) *cobra.Command {
 		client.NewReplayCommand(o), client.NewRegistriesCommand(o), client.NewQuotaCommand(o), client.NewNotificationsCommand(o),
 		client.NewImagesCommand(o), client.NewFindingsCommand(o), client.NewVulnerabilityCommand(o), client.NewJobsCommand(o), client.NewScanCommand(o), client.NewCancelCommand(o), client.NewScansCommand(o), client.NewSchedulesCommand(o), demo.NewCommand(o), local.NewConfigCommand(o), local.NewVersionCommand(o),
 		local.NewAdvisoriesCommand(o, client.NewAdvisoriesCommands(o), client.AskAdvisories), local.NewPolicyCommand(o), app.NewPolicyTrialCommand(), local.NewStoreCommand(o),
+		local.NewCACommand(o), local.NewTokenCommand(o), client.NewHealthCommand(o),
 	)
 	root.Version = version
 	root.SetVersionTemplate(app.VersionText(version))

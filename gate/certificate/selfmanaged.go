@@ -46,6 +46,26 @@ type selfManaged struct {
 // directory, with its key.
 func AuthorityFile(dataDir string) string { return filepath.Join(dataDir, "tls", "authority.pem") }
 
+// AuthorityCertificate is the certificate, in PEM and without its key, of an authority as
+// its file and a shared store hold it. ErrInvalid when there is no certificate of an
+// authority in it.
+func AuthorityCertificate(authority []byte) ([]byte, error) {
+	for block, rest := pem.Decode(authority); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificate of the authority: %v: %w", err, gate.ErrInvalid)
+		}
+		if !c.IsCA {
+			return nil, fmt.Errorf("reading the certificate of the authority: %q is not an authority: %w", c.Subject.CommonName, gate.ErrInvalid)
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes}), nil
+	}
+	return nil, fmt.Errorf("reading the certificate of the authority: there is no certificate in PEM (-----BEGIN CERTIFICATE-----): %w", gate.ErrInvalid)
+}
+
 // NewAuthority makes an authority as its file holds it: for replicas that are
 // to have one in common. Errors wrap ErrResource.
 func NewAuthority(now func() time.Time) ([]byte, error) {
