@@ -58,6 +58,9 @@ func (a *App) follow(ctx context.Context, s *Running) {
 	for _, c := range a.certificates {
 		s.work.Go(func() { c.Run(ctx) })
 	}
+	if a.keeper != nil {
+		s.work.Go(func() { a.keeper.Run(ctx) })
+	}
 	if a.has(roleWebhooks) {
 		s.work.Go(func() { a.lastEvents.Run(ctx) })
 	}

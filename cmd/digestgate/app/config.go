@@ -12,6 +12,7 @@ import (
 	"github.com/digestgate/digestgate/cmd/digestgate/document"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/cluster/cabundle"
 	"github.com/digestgate/digestgate/gate/notify"
 	"github.com/digestgate/digestgate/gate/outbound"
 	"github.com/digestgate/digestgate/gate/schedule"
@@ -39,6 +40,7 @@ type Config struct {
 	Policy        policy.Config     `yaml:"policy"`
 	Provenance    ProvenanceConfig  `yaml:"provenance"`
 	Admission     admission.Config  `yaml:"admission"`
+	Kubernetes    cabundle.Config   `yaml:"kubernetes"`
 	Schedules     []schedule.Config `yaml:"schedules"`
 	Notifications []notify.Config   `yaml:"notifications"`
 	Outbound      outbound.Config   `yaml:"outbound"`
@@ -119,6 +121,7 @@ func DefaultConfig() Config {
 		Policy:        policy.Default(),
 		Provenance:    ProvenanceConfig{Keys: []string{}, Identities: []string{}},
 		Admission:     admission.Default(),
+		Kubernetes:    cabundle.Default(),
 		Schedules:     []schedule.Config{},
 		Notifications: notify.Default(),
 		Outbound:      outbound.Default(),
@@ -159,6 +162,7 @@ func (c Config) findings() []finding {
 	list.Add("advisories", c.Advisories.Validate())
 	list.Add("policy", c.Policy.Validate())
 	list.Add("admission", c.Admission.Validate())
+	list.Add("kubernetes", c.Kubernetes.Validate())
 	list.Add("schedules", schedule.Validate(c.Schedules, c.scanKnown()))
 	list.Add("outbound", c.Outbound.Validate())
 	if len(c.Provenance.Keys)+len(c.Provenance.Identities) > 0 || c.Provenance.TrustedRoot != "" {
