@@ -15,6 +15,7 @@ import (
 	util4 "helm.sh/helm/v4/pkg/chart/common/util"
 	loader4 "helm.sh/helm/v4/pkg/chart/v2/loader"
 	engine4 "helm.sh/helm/v4/pkg/engine"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 )
 
@@ -40,6 +41,11 @@ func Values(file string) (map[string]any, error) {
 // Render renders the chart as `helm template` of Helm 3 does, the schema of the values
 // included, and returns the manifests by the name of their template.
 func Render(dir string, values map[string]any) (map[string]string, error) {
+	return RenderIn(dir, values, nil)
+}
+
+// RenderIn is Render with access to a cluster, so that the chart finds what it made before.
+func RenderIn(dir string, values map[string]any, config *rest.Config) (map[string]string, error) {
 	chart, err := loader.LoadDir(dir)
 	if err != nil {
 		return nil, err
@@ -50,7 +56,10 @@ func Render(dir string, values map[string]any) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return engine.Render(chart, given)
+	if config == nil {
+		return engine.Render(chart, given)
+	}
+	return engine.RenderWithClient(chart, given, config)
 }
 
 // Render4 is Render with the library of Helm 4.

@@ -386,7 +386,7 @@ func TestRefusedValues(t *testing.T) {
 		`{config: {auth: {adminTokenFile: a}}}`:         "the chart sets this key itself",
 		`{webhook: {timeoutSeconds: 31}}`:               "timeoutSeconds",
 		`{files: [{name: a}]}`:                          "files",
-		`{policies: {a.txt: ""}}`: "a.txt",
+		`{policies: {a.txt: ""}}`:                       "a.txt",
 		`{api: {ingress: {enabled: true}}}`:             "api.ingress.host",
 		`{worker: {keda: {enabled: true}}}`:             "worker.keda.serverAddress",
 		`{worker: {keda: {enabled: true, serverAddress: "http://p"}, autoscaling: {enabled: true}}}`: "enable one",
