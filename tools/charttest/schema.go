@@ -46,9 +46,8 @@ func inline(definitions map[string]any, node any, within []string) any {
 		}
 		out := map[string]any{}
 		for _, key := range slices.Sorted(maps.Keys(node)) {
-			if text, isText := node[key].(string); strings.HasPrefix(key, "x-kubernetes-") || key == "description" && isText || key == "format" {
-				continue
-			} else if isText && text == "" {
+			text, isText := node[key].(string)
+			if strings.HasPrefix(key, "x-kubernetes-") || isText && (text == "" || key == "description" || key == "format") {
 				continue
 			}
 			out[key] = inline(definitions, node[key], within)

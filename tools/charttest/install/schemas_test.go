@@ -56,8 +56,12 @@ func TestSchemas(t *testing.T) {
 		}
 		path := filepath.Join("..", "schemas", file+".json")
 		if *update {
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
-				err = os.WriteFile(path, append(want, '\n'), 0o644)
+			err := os.MkdirAll(filepath.Dir(path), 0o755)
+			if err == nil {
+				err = os.WriteFile(path, append(bytes.Clone(want), '\n'), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
 			}
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(bytes.TrimSpace(got), want) {
