@@ -214,7 +214,7 @@ func (w *world) begin(name, config string, more ...string) *gate {
 	g := &gate{w: w, name: name, port: freePort(w.t, w.address), private: fmt.Sprintf("127.0.0.1:%d", freePort(w.t, "127.0.0.1")), data: filepath.Join(w.dir, name, "data")}
 	args := []string{"serve", "--config", config, "--roles=admission",
 		"--set", "dataDir=" + g.data, "--set", fmt.Sprintf("listen.admission=%s:%d", w.address, g.port),
-		"--set", "listen.private=" + g.private, "--set", "listen.http=",
+		"--set", "listen.private=" + g.private,
 		"--set", "kubernetes.server=" + w.cluster.URL(),
 		"--set", "kubernetes.tokenFile=" + w.file(name+"/token", strings.TrimSpace(token.Stdout)),
 		"--set", "kubernetes.caFile=" + w.file(name+"/ca.crt", string(w.cluster.Authority().PEM())),

@@ -2,6 +2,7 @@ package install
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestInstall(t *testing.T) {
 	if got := w.bundles(); len(got) != 2 || got[0] != "" {
 		t.Fatalf("caBundle before the gate has started: %q", got)
 	}
-	g := w.start("one", config)
+	g := w.start("one", config, "--set", "store.url=sqlite://"+filepath.Join(w.dir, "one", "data", "digestgate.db"))
 	for i, bundle := range w.bundles() {
 		if !strings.Contains(bundle, "BEGIN CERTIFICATE") {
 			t.Errorf("webhook %d: caBundle is %q when the gate is ready", i, bundle)

@@ -65,13 +65,20 @@ type load struct {
 	wg      sync.WaitGroup
 }
 
+// loads makes the names of Pods differ between loads.
+var loads atomic.Int64
+
 func (w *world) load() *load {
+	loads.Add(1)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	l := &load{cancel: cancel}
 	for worker := range 4 {
 		l.wg.Go(func() {
+			pace := time.NewTicker(20 * time.Millisecond) // etcd has to keep them all
+			defer pace.Stop()
 			for n := 0; ctx.Err() == nil; n++ {
-				status, answer := w.createPod(context.WithoutCancel(ctx), "team-a", fmt.Sprintf("load-%d-%d", worker, n))
+				<-pace.C
+				status, answer := w.createPod(context.WithoutCancel(ctx), "team-a", fmt.Sprintf("load-%d-%d-%d", loads.Load(), worker, n))
 				if status == http.StatusCreated {
 					l.created.Add(1)
 					continue
