@@ -2,18 +2,15 @@ package app
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/intake"
