@@ -108,7 +108,9 @@ func (w *world) checkConfig(t *testing.T, text string, policies map[string]any) 
 	if err := os.WriteFile(config, []byte(strings.ReplaceAll(text, "/etc/digestgate/", dir+"/etc/digestgate/")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), program(t), "config", "check", "--config", config).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), program(t), "config", "check", "--config", config)
+	cmd.Env = []string{"HOME=" + dir} // DIGESTGATE_BIN is not a key of the configuration
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("config check: %v\n%s\n%s", err, out, text)
 	}
