@@ -31,7 +31,7 @@ const (
 var errMoved = errors.New("the object was changed meanwhile")
 
 // client reads and patches one object of an API server. Own code instead of client-go: two
-// requests do not need 20 MB of program.
+// requests do not need a library of that size.
 type client struct {
 	config  Config
 	address string

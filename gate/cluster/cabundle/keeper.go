@@ -19,8 +19,8 @@ const (
 	// Helm upgrade takes away is back after it.
 	lookEvery = 10 * time.Second
 	// settle is how long an authority must have been in the object before its certificate
-	// may serve: API servers follow their webhook configurations by a watch, usually within
-	// 100 ms, and those that lag need longer.
+	// may serve: API servers follow their webhook configurations by a watch. Chosen far above
+	// the delay of a watch, which is below a second on an API server that is not overloaded.
 	settle = 3 * time.Second
 	// attempts of one look when other processes change the object at the same time.
 	attempts = 5
