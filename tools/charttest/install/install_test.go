@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/digestgate/digestgate/examples/cluster/cluster"
 	"github.com/digestgate/digestgate/tools/charttest"
@@ -66,6 +67,48 @@ func TestInstall(t *testing.T) {
 	})
 	t.Run("updates", func(t *testing.T) { w.updates(t, g) })
 	t.Run("templates", func(t *testing.T) { w.templates(t, g) })
+	t.Run("recovery", func(t *testing.T) { w.recovery(t, g) })
+}
+
+// recovery runs the commands of docs/recovery.md: the gate is gone, the webhook is deleted and
+// comes back.
+func (w *world) recovery(t *testing.T, g *gate) {
+	const account = "--as=system:serviceaccount:digestgate:digestgate"
+	for _, verb := range []string{"patch", "delete", "update"} {
+		r := w.kubectl("", "auth", "can-i", verb, "validatingwebhookconfigurations/"+webhook, account)
+		if got := strings.TrimSpace(r.Stdout); (got == "yes") != (verb == "patch") {
+			t.Errorf("the gate may %s its webhook configuration: %q", verb, got)
+		}
+	}
+	if err := g.process.Stop(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := w.createPod(t.Context(), "team-a", "locked-out"); status != http.StatusInternalServerError || !strings.Contains(answer, "failed calling webhook") {
+		t.Fatalf("without the gate: got %d %s, want a refusal", status, answer)
+	}
+	if r := w.kubectl("", "delete", "validatingwebhookconfiguration", webhook); r.Exit != 0 {
+		t.Fatal(r.Stderr)
+	}
+	eventually(t, "Pods to start without the webhook", func() (bool, string) {
+		status, answer := w.createPod(t.Context(), "team-a", "unlocked")
+		return status == http.StatusCreated, answer
+	})
+	w.again(t, g)
+}
+
+// again brings the webhook and the gate back, with the data that the gate had.
+func (w *world) again(t *testing.T, g *gate) {
+	config := w.install(`{config: {` + quiet + `, admission: {mode: enforce}}}`)
+	if got := w.bundles(); got[0] != "" {
+		t.Errorf("the chart has written caBundle: %q", got)
+	}
+	w.start(g.name, config, "--set", "store.url=sqlite://"+filepath.Join(g.data, "digestgate.db"))
+	if got := w.bundles(); !strings.Contains(got[0], "BEGIN CERTIFICATE") {
+		t.Errorf("caBundle when the gate is ready again: %q", got)
+	}
+	if status, answer := w.createPod(t.Context(), "team-a", "refused-again"); status != http.StatusForbidden || !strings.Contains(answer, "REGISTRY_NOT_TRUSTED") {
+		t.Errorf("got %d %s, want REGISTRY_NOT_TRUSTED", status, answer)
+	}
 }
 
 // logged reports whether the gate has reviewed an object of that name.
