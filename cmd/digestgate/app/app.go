@@ -292,7 +292,7 @@ func (a *App) secretFiles() []string {
 		filepath.Join(own, "authority.pem"), filepath.Join(own, "serving.pem"),
 	}
 	if a.Config.Admission.WebhookConfiguration != "" {
-		files = append(files, a.Config.Kubernetes.TokenFile)
+		files = append(files, a.Config.Kubernetes.TokenPath())
 	}
 	files = append(files, a.Config.Store.SecretFiles()...)
 	files = append(files, a.Config.Advisories.Signing.KeyFile, a.Config.Advisories.Signing.PasswordFile)

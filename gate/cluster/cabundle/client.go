@@ -100,7 +100,7 @@ func (c *client) do(ctx context.Context, method, name string, body []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
-	token, err := gate.ReadSmallFile(c.config.TokenFile)
+	token, err := gate.ReadSmallFile(c.config.TokenPath())
 	if err != nil {
 		return nil, fmt.Errorf("reading the token of the service account (kubernetes.tokenFile): %w", err)
 	}
@@ -149,7 +149,7 @@ func refused(status int, method string, answer []byte) error {
 
 // client trusts what CAFile holds now.
 func (c *client) client() (*http.Client, error) {
-	ca, err := gate.ReadSmallFile(c.config.CAFile)
+	ca, err := gate.ReadSmallFile(c.config.CAPath())
 	if err != nil {
 		return nil, fmt.Errorf("reading the authority of the API server (kubernetes.caFile): %w", err)
 	}
@@ -158,7 +158,7 @@ func (c *client) client() (*http.Client, error) {
 	if sum := sha256.Sum256(ca); c.http == nil || sum != c.trusting {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(ca) {
-			return nil, fmt.Errorf("reading the authority of the API server %q (kubernetes.caFile): no certificate in it: %w", c.config.CAFile, gate.ErrInvalid)
+			return nil, fmt.Errorf("reading the authority of the API server %q (kubernetes.caFile): no certificate in it: %w", c.config.CAPath(), gate.ErrInvalid)
 		}
 		c.closeIdle()
 		c.http = outbound.NewClient(outbound.ClientOptions{

@@ -1,7 +1,7 @@
 package cabundle
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -18,9 +18,10 @@ type Config struct {
 	// process runs, from KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT.
 	Server string `yaml:"server"`
 	// TokenFile holds the token of a service account, and is read at each request, because
-	// the kubelet renews it every hour.
+	// the kubelet renews it every hour; "" is where the kubelet puts it.
 	TokenFile string `yaml:"tokenFile"`
-	// CAFile holds the authority of the API server, PEM; looked at at each request.
+	// CAFile holds the authority of the API server, PEM; looked at at each request; "" is
+	// where the kubelet puts it.
 	CAFile string `yaml:"caFile"`
 }
 
@@ -28,25 +29,22 @@ type Config struct {
 const account = "/var/run/secrets/kubernetes.io/serviceaccount/"
 
 // Default is the cluster in which the process runs.
-func Default() Config {
-	return Config{TokenFile: account + "token", CAFile: account + "ca.crt"}
-}
+func Default() Config { return Config{} }
 
-// Validate reports every problem at once, each starting with its key.
+// TokenPath is the file with the token.
+func (c Config) TokenPath() string { return cmp.Or(c.TokenFile, account+"token") }
+
+// CAPath is the file with the authority.
+func (c Config) CAPath() string { return cmp.Or(c.CAFile, account+"ca.crt") }
+
+// Validate reports what is wrong, starting with the key.
 func (c Config) Validate() error {
-	var errs []error
 	if c.Server != "" {
 		if u, err := url.Parse(c.Server); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-			errs = append(errs, fmt.Errorf("server: %q is not an address such as https://10.96.0.1: %w", c.Server, gate.ErrInvalid))
+			return fmt.Errorf("server: %q is not an address such as https://10.96.0.1: %w", c.Server, gate.ErrInvalid)
 		}
 	}
-	if c.TokenFile == "" {
-		errs = append(errs, fmt.Errorf("tokenFile: empty; name the file with the token of a service account: %w", gate.ErrInvalid))
-	}
-	if c.CAFile == "" {
-		errs = append(errs, fmt.Errorf("caFile: empty; name the file with the authority of the API server: %w", gate.ErrInvalid))
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // address is the host:port of the API server.

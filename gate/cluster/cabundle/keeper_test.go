@@ -303,6 +303,9 @@ func TestConfig(t *testing.T) {
 			t.Errorf("Validate(%q): got %v, want ErrInvalid", server, err)
 		}
 	}
+	if c := Default(); c.TokenPath() != account+"token" || c.CAPath() != account+"ca.crt" {
+		t.Errorf("files: got %q and %q", c.TokenPath(), c.CAPath())
+	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
 	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
 	if got, err := Default().address(); err != nil || got != "[fd00::1]:443" {
