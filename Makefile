@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ANALYZER_ENV := GOEXPERIMENT=jsonv2 CGO_ENABLED=0
 GO_FILES = $(shell git ls-files '*.go')
 
-.PHONY: help build demo run test check e2e runtimes faults bench lint race clean bin/digestgate bin/digestgate-analyzer bin/digestgate-figures figures image image-programs image-test
+.PHONY: help build charts charts-install manifests demo run test check e2e runtimes faults bench lint race clean bin/digestgate bin/digestgate-analyzer bin/digestgate-figures figures image image-programs image-test
 
 help: ## show this help
 	@grep -hE '^[a-zA-Z0-9_/-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,8 +41,20 @@ check: ## what CI runs before the tests: format, vet, lint, generated files
 	$(ANALYZER_ENV) go vet ./cmd/digestgate-analyzer/... ./scanner/analyzer/...
 	cd tools/attack && go vet ./...
 	cd tools/image && CGO_ENABLED=0 go vet ./...
+	$(MAKE) charts
 	@if test -e bin/digestgate-analyzer && go version -m bin/digestgate-analyzer | grep -E 'prometheus/client_golang|maypok86/otter'; then echo "the analyser links what no child needs (named above); see TestWordsStaySmall"; exit 1; fi
 	@if go list -m -f '{{.GoVersion}}' all 2>/dev/null | grep -qE '^1\.(2[7-9]|[3-9][0-9])'; then echo "a dependency needs Go 1.27 or later; Trivy 0.74 does not compile there"; exit 1; fi
+
+charts: ## render the Helm chart with every file of its ci folder and read the objects (Helm 3 and 4, no cluster)
+	cd tools/charttest && go vet ./... && go test .
+
+charts-install: build ## install the chart into a real API server with the program behind it, and play what could lock a cluster out
+	$(MAKE) -C examples/cluster bin
+	cd tools/charttest && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate go test -count=1 -timeout 20m ./install
+
+manifests: ## render plain manifests into charts/manifests/digestgate.yaml
+	mkdir -p charts/manifests
+	cd tools/charttest && go test . -run TestManifests -update
 
 lint: ## run the linters (pinned in tools/go.mod)
 	go tool -modfile=tools/go.mod golangci-lint run ./...
@@ -50,6 +62,7 @@ lint: ## run the linters (pinned in tools/go.mod)
 e2e: build ## play against a real kube-apiserver and a real registry, built from their modules (7 minutes the first time)
 	$(MAKE) -C examples/cluster bin
 	cd examples/cluster && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate DIGESTGATE_ANALYZER_BIN=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -timeout 20m ./...
+	cd tools/charttest && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate go test -count=1 -timeout 20m ./install
 	cd examples/distribution/sender && DIGESTGATE_BIN=$(CURDIR)/bin/digestgate DIGESTGATE_ANALYZER_BIN=$(CURDIR)/bin/digestgate-analyzer go test -count=1 -timeout 5m ./...
 
 RUNTIMES_DURATION ?= 45s

@@ -3,6 +3,7 @@ package admission
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +80,9 @@ type Config struct {
 	// /admission/validate, others at /admission/validate/{name}/{token}.
 	Clusters []ClusterConfig    `yaml:"clusters"`
 	TLS      certificate.Config `yaml:"tls"`
+	// WebhookConfiguration is the name of the ValidatingWebhookConfiguration whose caBundle
+	// is kept current with the self-managed certificate; "" is none.
+	WebhookConfiguration string `yaml:"webhookConfiguration"`
 }
 
 // TagsConfig says how long our own reading of a tag is believed.
@@ -118,6 +122,7 @@ func Default() Config {
 		ShutdownDelay:    8 * time.Second,
 		ExemptNamespaces: []string{"kube-system"},
 		Clusters:         []ClusterConfig{{Name: DefaultCluster}},
+		TLS:              certificate.Config{Names: []string{}},
 	}
 }
 
@@ -204,6 +209,17 @@ func (c Config) validateNames() []error {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		bad("tls", "want both certFile and keyFile, or neither")
 	}
+	if c.WebhookConfiguration != "" && c.TLS.CertFile != "" {
+		bad("webhookConfiguration", "got %q, but tls.certFile names a certificate, whose authority is not known; leave one of them empty", c.WebhookConfiguration)
+	}
+	if c.WebhookConfiguration != "" && !isName(c.WebhookConfiguration) {
+		bad("webhookConfiguration", "want the name of a ValidatingWebhookConfiguration, got %q", c.WebhookConfiguration)
+	}
+	for i, name := range c.TLS.Names {
+		if net.ParseIP(name) == nil && !isName(name) {
+			bad(fmt.Sprintf("tls.names[%d]", i), "want a DNS name or an IP address, got %q", name)
+		}
+	}
 	return errs
 }
 
@@ -224,4 +240,17 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// isName reports whether s is the name of an object, or a DNS name: labels between dots.
+func isName(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if !isLabel(label) {
+			return false
+		}
+	}
+	return true
 }

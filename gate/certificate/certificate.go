@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -24,10 +25,23 @@ type Options struct {
 	// Names are the DNS names and IP addresses of a self-managed certificate:
 	// those under which API servers call.
 	Names []string
-	Log   *slog.Logger // nil discards
-	Now   func() time.Time
+	// Callers have to believe another authority before its certificate serves; nil: it
+	// serves at once.
+	Callers Callers
+	Log     *slog.Logger // nil discards
+	Now     func() time.Time
 	// Registerer gets the metrics; nil for none.
 	Registerer prometheus.Registerer
+}
+
+// Callers are those who call a listener with a self-managed certificate, as far as it has to
+// know: which authorities they believe. Its methods are called one at a time, with PEM texts.
+type Callers interface {
+	// Trusted reports whether they believe an authority by now, and sees to it that they
+	// will. Until then the earlier certificate stays in use, unless it has expired.
+	Trusted(authority []byte) bool
+	// Serving tells which authority signed the certificate that serves from now on.
+	Serving(authority []byte)
 }
 
 // Certificate is the serving certificate and the authorities of clients. It follows its
@@ -123,10 +137,18 @@ func (c *Certificate) Refresh() bool {
 		return false
 	}
 	c.complained = [sha256.Size]byte{}
-	if l.hash == c.current.Load().hash {
+	former := c.current.Load()
+	if l.hash == former.hash {
 		return false
 	}
+	other := c.options.Callers != nil && len(l.caBundle) > 0 && !bytes.Equal(l.caBundle, former.caBundle)
+	if other && !c.options.Callers.Trusted(l.caBundle) && c.options.Now().Before(former.leaf.NotAfter) {
+		return false // looked at again
+	}
 	c.current.Store(l)
+	if other {
+		c.options.Callers.Serving(l.caBundle)
+	}
 	c.options.Log.Info("certificate replaced", slog.Time("notAfter", l.leaf.NotAfter), slog.Any("names", l.leaf.DNSNames))
 	c.warnOfExpiry(l)
 	return true

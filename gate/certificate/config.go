@@ -7,4 +7,7 @@ type Config struct {
 	CertFile     string `yaml:"certFile"`
 	KeyFile      string `yaml:"keyFile"`
 	ClientCAFile string `yaml:"clientCAFile"`
+	// Names are DNS names and IP addresses that its own certificate is for besides those
+	// that are found out.
+	Names []string `yaml:"names"`
 }

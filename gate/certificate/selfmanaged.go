@@ -33,6 +33,9 @@ const (
 	clockSkew     = time.Hour
 )
 
+// AuthorityName is the common name of the authorities of self-managed certificates.
+const AuthorityName = "digestgate admission authority"
+
 // selfManaged keeps an authority and a serving certificate in dir/tls, each in
 // one file with its key, mode 0600: written to a new file and renamed, a pair
 // is never half there.
@@ -143,7 +146,7 @@ func (s selfManaged) issue(by *issued) (*issued, error) {
 	template := &x509.Certificate{SerialNumber: serial, NotBefore: now.Add(-clockSkew), BasicConstraintsValid: true}
 	parent, signer := template, key
 	if by == nil {
-		template.Subject = pkix.Name{CommonName: "digestgate admission authority"}
+		template.Subject = pkix.Name{CommonName: AuthorityName}
 		template.NotAfter = now.Add(authorityLife)
 		template.IsCA, template.MaxPathLenZero = true, true
 		template.KeyUsage = x509.KeyUsageCertSign

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -26,8 +25,8 @@ func connection(c Config, userAgent string) (*rest.Config, error) {
 		Purpose: outbound.Cluster, Hosts: []string{outbound.Endpoint(u.Host, "443")}, Timeout: dialTimeout,
 	})
 	return &rest.Config{
-		Host: server, BearerTokenFile: c.tokenFile(), UserAgent: userAgent,
-		TLSClientConfig: rest.TLSClientConfig{CAFile: c.caFile()},
+		Host: server, BearerTokenFile: c.TokenPath(), UserAgent: userAgent,
+		TLSClientConfig: rest.TLSClientConfig{CAFile: c.CAPath()},
 		ContentConfig:   rest.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf"},
 		Dial:            guard.DialContext,
 		// Proxies of the environment are not used, as everywhere.
@@ -38,5 +37,3 @@ func connection(c Config, userAgent string) (*rest.Config, error) {
 
 // noProxy is the direct way.
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
-
-func hostPort(host, port string) string { return net.JoinHostPort(host, or(port, "443")) }

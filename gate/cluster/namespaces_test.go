@@ -163,7 +163,8 @@ func (c *clock) add(d time.Duration) {
 
 func start(t *testing.T, s *apiServer) (*Namespaces, *clock) {
 	dir := t.TempDir()
-	c := Config{Watch: true, Cluster: "default", Server: s.URL, TokenFile: filepath.Join(dir, "token"), CAFile: filepath.Join(dir, "ca")}
+	c := Default()
+	c.Watch, c.Server, c.TokenFile, c.CAFile = true, s.URL, filepath.Join(dir, "token"), filepath.Join(dir, "ca")
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 	for path, data := range map[string][]byte{c.TokenFile: []byte("secret"), c.CAFile: ca} {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -314,10 +315,10 @@ func TestConfig(t *testing.T) {
 		{func(*Config) {}, ""},
 		{func(c *Config) { c.Watch = true }, "server: this process does not run in a Pod"},
 		{func(c *Config) { c.Watch, c.Server = true, "https://10.0.0.1:6443" }, ""},
-		{func(c *Config) { c.Server = "http://10.0.0.1" }, "server: want https://"},
-		{func(c *Config) { c.Server = "https://user:secret@host" }, "server: want https://"},
+		{func(c *Config) { c.Server = "http://10.0.0.1" }, "server: "},
+		{func(c *Config) { c.Server = "https://user:secret@host" }, "server: "},
 		{func(c *Config) { c.Cluster = "" }, "cluster: want the name"},
-		{func(c *Config) { c.TokenFile = "token" }, "tokenFile: "},
+		{func(c *Config) { c.Watch, c.Server, c.TokenFile = true, "https://h", "token" }, "tokenFile: "},
 		{func(c *Config) { c.Watch, c.Server, c.CAFile = true, "https://h", "/nowhere/ca.crt" }, "caFile: "},
 	} {
 		config := Default()

@@ -19,9 +19,8 @@ const (
 	Bundle   Purpose = "bundle" // of policies
 	Hook     Purpose = "hook"   // of a chat, or a webhook of others
 	Clamd    Purpose = "clamd"
-	// Cluster is the API server of a Kubernetes cluster.
-	Cluster Purpose = "cluster"
-	Peer    Purpose = "peer" // another process on the same store
+	Peer     Purpose = "peer"    // another process on the same store
+	Cluster  Purpose = "cluster" // the API server of the cluster in which the process runs
 )
 
 // named says where the configuration names hosts for the purpose.
@@ -39,10 +38,10 @@ func (p Purpose) named() string {
 		return "policy.bundles"
 	case Hook, Mail:
 		return "notifications"
-	case Cluster:
-		return "kubernetes.server"
 	case Clamd:
 		return "scan.malware.clamd"
+	case Cluster:
+		return "kubernetes.server"
 	}
 	return "the configuration file"
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/cluster"
+	"github.com/digestgate/digestgate/gate/cluster/cabundle"
 	"github.com/digestgate/digestgate/gate/explain"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
@@ -98,7 +99,9 @@ type App struct {
 	established *lookup.Established // namespaces that had an image admitted
 	// certificates are those of the listeners, which follow their files.
 	certificates []*certificate.Certificate
-	namespaces   *cluster.Namespaces // nil where no cluster is watched
+	namespaces   *cluster.Namespaces      // nil where no cluster is watched
+	admitting    *certificate.Certificate // that of admission, one of them
+	keeper       *cabundle.Keeper         // nil without admission.webhookConfiguration
 
 	cleanups []func() error
 }
@@ -291,6 +294,9 @@ func (a *App) secretFiles() []string {
 		a.Token.Path, a.Config.HTTP.TLS.KeyFile, a.Config.Admission.TLS.KeyFile,
 		filepath.Join(own, "authority.pem"), filepath.Join(own, "serving.pem"),
 	}
+	if a.Config.Admission.WebhookConfiguration != "" {
+		files = append(files, a.Config.Kubernetes.TokenPath())
+	}
 	files = append(files, a.Config.Store.SecretFiles()...)
 	files = append(files, a.Config.Advisories.Signing.KeyFile, a.Config.Advisories.Signing.PasswordFile)
 	for _, r := range a.Config.Advisories.Repositories {
@@ -359,6 +365,7 @@ func (a *App) openPipeline(ctx context.Context) error {
 		Digests: c, Scheduler: a.Store, Quota: a.quota, Tags: c.TagsOf, Marks: a.Store.Marks,
 		Asked: func(ctx context.Context) ([]gate.Digest, error) { return a.Standing.Asked.Look(ctx, a.Store) },
 	})
+	catalog.NewQueueMetrics(a.Metrics, c.Queue)
 	quota.NewMetrics(a.Metrics, func(ctx context.Context) (quota.State, error) {
 		return quota.Read(ctx, a.quota, time.Now(), a.Store, c)
 	}, time.Now)

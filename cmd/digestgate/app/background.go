@@ -61,6 +61,9 @@ func (a *App) follow(ctx context.Context, s *Running) {
 	if a.namespaces != nil {
 		s.work.Go(func() { a.namespaces.Run(ctx) })
 	}
+	if a.keeper != nil {
+		s.work.Go(func() { a.keeper.Run(ctx) })
+	}
 	if a.has(roleWebhooks) {
 		s.work.Go(func() { a.lastEvents.Run(ctx) })
 	}

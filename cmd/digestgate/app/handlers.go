@@ -2,18 +2,15 @@ package app
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/certificate"
 	"github.com/digestgate/digestgate/gate/cluster"
@@ -138,19 +135,9 @@ func (a *App) admission() (handler, error) {
 	if err != nil {
 		return handler{}, fmt.Errorf("admission: %w", err)
 	}
-	served, err := certificate.New(certificate.Options{
-		TLS: c.TLS, DataDir: a.Config.DataDir, Names: admissionNames(a.Config), Log: a.Log, Now: time.Now, Registerer: a.Metrics,
-	})
+	served, err := a.admissionCertificate()
 	if err != nil {
-		return handler{}, fmt.Errorf("admission.tls: %w", err)
-	}
-	a.certificates = append(a.certificates, served)
-	if bundle := served.CABundle(); c.TLS.CertFile == "" && len(bundle) > 0 {
-		// For the webhook configuration's caBundle; the authority's own file
-		// holds its key.
-		if err := os.WriteFile(filepath.Join(a.Config.DataDir, "tls", "ca.crt"), bundle, 0o644); err != nil {
-			return handler{}, fmt.Errorf("writing the certificate authority: %w", errors.Join(gate.ErrResource, err))
-		}
+		return handler{}, err
 	}
 	server := admission.NewServer(a.closing(h), served, a.Log)
 	return handler{name: "admission", address: a.Config.Listen.Admission, serve: server.Handler, tls: server.TLSConfig, server: server, connections: admission.MaxConnections}, nil
@@ -196,6 +183,7 @@ func admissionNames(c Config) []string {
 	if u, err := url.Parse(c.HTTP.ExternalURL); err == nil && u.Hostname() != "" {
 		names = append(names, u.Hostname())
 	}
+	names = append(names, c.Admission.TLS.Names...)
 	slices.Sort(names)
 	return slices.Compact(names)
 }

@@ -117,6 +117,11 @@ func (a *App) ready(ctx context.Context) (text string, ok bool) {
 	for _, text := range a.Config.undone() {
 		warn("roles", text)
 	}
+	if a.keeper != nil {
+		if err := a.keeper.Problem(); err != nil {
+			warn("webhook configuration", "it cannot be kept current: "+err.Error())
+		}
+	}
 	if a.policies != nil {
 		st := a.policies.Status()
 		in := fmt.Sprintf("policies: activation %d (%s), by %s at %s", st.Activation, st.Content.Short(), st.By, st.ActivatedAt.UTC().Format(time.RFC3339))

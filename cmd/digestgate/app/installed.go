@@ -110,7 +110,7 @@ func (c Config) sharedSecret(ctx context.Context, setting string, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	s, err := OpenStore(ctx, c.Store, log, prometheus.NewRegistry())
+	s, err := OpenStore(ctx, c.Store, c.Retention, log, prometheus.NewRegistry())
 	if err != nil {
 		return nil, err
 	}

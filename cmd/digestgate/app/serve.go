@@ -134,6 +134,9 @@ func (a *App) Start(ctx context.Context) (*Running, error) {
 	s := &Running{log: a.Log, rest: rest, cancel: cancel, stopping: &a.stopping, Addresses: map[string]net.Addr{}}
 	handlers, err := a.handlers()
 	if err == nil {
+		if a.keeper != nil {
+			a.awaitCallers(ctx)
+		}
 		err = s.listen(handlers)
 	}
 	if err != nil {

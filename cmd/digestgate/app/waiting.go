@@ -17,6 +17,7 @@ var (
 	waitAdvisories = wait{"the advisory data to be copied, checked and loaded", "1 s for each 50 MB, when it is new"}
 	waitPolicies   = wait{"the policies to be tried in a child", "less than 2 s"}
 	waitAnalyzer   = wait{"the analyser's probe child to report what it can reach", "less than 5 s"}
+	waitCallers    = wait{"API servers to believe the certificate of admission", "less than 5 s; the start continues after 30 s in any case"}
 	waitCatalog    = wait{"the lists to be opened", "less than 1 s; they are built while the server serves"}
 )
 
