@@ -36,35 +36,40 @@ type record struct {
 	settings    []string // of agree.SettingUses; their bytes do not count in the row "other settings"
 }
 
+// image is in the limit of what is kept for each image.
+const image = "an image"
+
+// jobs is the row of jobs, of which there are more with more images.
+const jobs = "jobs"
+
 // others is the row of the settings that no other row has.
 const others = "other settings"
 
 func records() []record {
-	const image = "1 an image"
 	images := days(keptImages)
 	return []record{
-		{"records", "", image, []string{"records"}, []string{"P:{DIGEST}:record", "{P}:records"}, nil},
+		{"records", "", "1 "+image, []string{"records"}, []string{"P:{DIGEST}:record", "{P}:records"}, nil},
 		{"locations with standing verdicts", images, "", []string{"locations"}, []string{"P:{DIGEST}:locations"}, nil},
-		{"inventories", images, image, []string{"inventories"}, []string{"P:{DIGEST}:inventory"}, nil},
-		{"findings", images, image, []string{"findings"}, []string{"P:{DIGEST}:findings"}, nil},
-		{"history", days(keptHistory), fmt.Sprint(store.MaxHistory, " an image"), []string{"history"}, []string{"P:{DIGEST}:history"}, nil},
+		{"inventories", images, "1 "+image, []string{"inventories"}, []string{"P:{DIGEST}:inventory"}, nil},
+		{"findings", images, "1 "+image, []string{"findings"}, []string{"P:{DIGEST}:findings"}, nil},
+		{"history", days(keptHistory), fmt.Sprint(store.MaxHistory, " ", image), []string{"history"}, []string{"P:{DIGEST}:history"}, nil},
 		{"tags", images, "", []string{"tags"}, []string{"P:tag:NAME"}, nil},
-		{"charges", "", image, []string{"charges"}, []string{"{P}:charges"}, nil},
+		{"charges", "", "1 "+image, []string{"charges"}, []string{"{P}:charges"}, nil},
 		{"quota by period", "", "1 a period", []string{"quota"}, []string{"{P}:quota:PERIOD"}, nil},
 		{"budgets", "", "1 a budget", []string{"budgets"}, []string{"{P}:budget:NAME"}, nil},
-		{"jobs", days(keptJobs), "", []string{"jobs"}, []string{"{P}:job:ID", "{P}:key:KIND:KEY", "{P}:ended"}, nil},
+		{jobs, days(keptJobs), "", []string{"jobs"}, []string{"{P}:job:ID", "{P}:key:KIND:KEY", "{P}:ended"}, nil},
 		{"queue", "", "", []string{"turns", "starts", "counters"}, []string{
 			"{P}:queue:KIND:CHARGE:CLASS:TRIED:REGISTRY/REPOSITORY", "{P}:ring:KIND:CHARGE:CLASS:TRIED:REGISTRY", "{P}:waiting",
 			"{P}:lane:KIND:CHARGE:CLASS:REGISTRY", "{P}:lanes", "{P}:delayed", "{P}:parked", "{P}:leases", "{P}:running:KIND:REGISTRY",
 			"{P}:where:KIND:REGISTRY/REPOSITORY", "{P}:served", "{P}:tidied", "{P}:turns", "{P}:starts:REGISTRY", "{P}:claimed:NONCE",
 			"{P}:schema", "{P}:clock", "{P}:checked",
 		}, nil},
-		{"change feed", "", fmt.Sprintf("%s; %s on Redis; and %d an image", thousands(sqlite.DefaultFeed), thousands(redis.DefaultFeed), store.FeedPerRecord), []string{"feed"}, []string{"{P}:feed", "{P}:floor"}, nil},
+		{"change feed", "", fmt.Sprintf("%s; %s on Redis; and %d %s", thousands(sqlite.DefaultFeed), thousands(redis.DefaultFeed), store.FeedPerRecord, image), []string{"feed"}, []string{"{P}:feed", "{P}:floor"}, nil},
 		{"scan tasks", "", fmt.Sprintf("%d, and %d ended ones", scantask.MaxLive, scantask.MaxEnded), nil, nil, []string{agree.SettingScanTasks}},
 		{"deliveries of notifications", "", fmt.Sprint(notify.MaxLogged, " a target"), nil, nil, []string{agree.SettingNotifyLog("NAME")}},
 		{"notifications that wait", days(notify.DefaultMaxAge), fmt.Sprint(notify.MaxQueue, " a target"), nil, nil, []string{agree.SettingNotifyState("NAME")}},
 		{"what admission was asked for", "", thousands(standing.AskedMost), nil, nil, []string{agree.SettingAsked}},
-		{"findings that stand in new data", "", image, nil, nil, []string{agree.SettingLift, agree.SettingLift + "-part/N"}},
+		{"findings that stand in new data", "", "1 "+image, nil, nil, []string{agree.SettingLift, agree.SettingLift + "-part/N"}},
 		{others, "", "", []string{"settings"}, []string{"P:setting:NAME"}, nil},
 	}
 }
