@@ -19,6 +19,7 @@ import (
 	"github.com/digestgate/digestgate/cmd/digestgate/app"
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
+	"github.com/digestgate/digestgate/gate/catalog"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/gate/notify"
@@ -210,6 +211,7 @@ func registered(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	tables.Describe(reg)
+	catalog.NewQueueMetrics(reg, nil)
 	descs := make(chan *prometheus.Desc, 100)
 	reg.Describe(descs)
 	close(descs)

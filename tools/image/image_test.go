@@ -138,7 +138,8 @@ func (m made) images(t *testing.T) map[string]v1.Image {
 	return images
 }
 
-// TestSameBytes: two builds at other times and places give the same files.
+// TestSameBytes: two builds at other times and places, with platforms in any order, give the
+// same files.
 func TestSameBytes(t *testing.T) {
 	t.Parallel()
 	first, second := build(t), build(t)

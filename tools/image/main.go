@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -103,7 +104,9 @@ func runBuild(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	built := result{about: about}
-	for _, platform := range strings.Split(platforms, ",") {
+	list := strings.Split(platforms, ",")
+	slices.Sort(list) // the digest must not depend on the order in which they are named
+	for _, platform := range list {
 		one, err := buildPlatform(platform, i.programs, base, packages, about)
 		if err != nil {
 			return fmt.Errorf("building the image for %s: %w", platform, err)

@@ -178,6 +178,7 @@ func TestNoLockOut(t *testing.T) {
 	})
 	t.Run("rotation", func(t *testing.T) {
 		l := w.load()
+		h := w.handshakes(one, two)
 		l.settle(t, 20)
 		for _, g := range []*gate{one, two} {
 			old := g.authority()
@@ -195,6 +196,7 @@ func TestNoLockOut(t *testing.T) {
 			}
 		}
 		l.end(t, "rotation of the authority of both replicas")
+		h.end(t)
 	})
 	t.Run("drain", func(t *testing.T) {
 		l := w.load()
