@@ -48,13 +48,13 @@ const others = "other settings"
 func records() []record {
 	images := days(keptImages)
 	return []record{
-		{"records", "", "1 "+image, []string{"records"}, []string{"P:{DIGEST}:record", "{P}:records"}, nil},
+		{"records", "", "1 " + image, []string{"records"}, []string{"P:{DIGEST}:record", "{P}:records"}, nil},
 		{"locations with standing verdicts", images, "", []string{"locations"}, []string{"P:{DIGEST}:locations"}, nil},
-		{"inventories", images, "1 "+image, []string{"inventories"}, []string{"P:{DIGEST}:inventory"}, nil},
-		{"findings", images, "1 "+image, []string{"findings"}, []string{"P:{DIGEST}:findings"}, nil},
+		{"inventories", images, "1 " + image, []string{"inventories"}, []string{"P:{DIGEST}:inventory"}, nil},
+		{"findings", images, "1 " + image, []string{"findings"}, []string{"P:{DIGEST}:findings"}, nil},
 		{"history", days(keptHistory), fmt.Sprint(store.MaxHistory, " ", image), []string{"history"}, []string{"P:{DIGEST}:history"}, nil},
 		{"tags", images, "", []string{"tags"}, []string{"P:tag:NAME"}, nil},
-		{"charges", "", "1 "+image, []string{"charges"}, []string{"{P}:charges"}, nil},
+		{"charges", "", "1 " + image, []string{"charges"}, []string{"{P}:charges"}, nil},
 		{"quota by period", "", "1 a period", []string{"quota"}, []string{"{P}:quota:PERIOD"}, nil},
 		{"budgets", "", "1 a budget", []string{"budgets"}, []string{"{P}:budget:NAME"}, nil},
 		{jobs, days(keptJobs), "", []string{"jobs"}, []string{"{P}:job:ID", "{P}:key:KIND:KEY", "{P}:ended"}, nil},
@@ -69,7 +69,7 @@ func records() []record {
 		{"deliveries of notifications", "", fmt.Sprint(notify.MaxLogged, " a target"), nil, nil, []string{agree.SettingNotifyLog("NAME")}},
 		{"notifications that wait", days(notify.DefaultMaxAge), fmt.Sprint(notify.MaxQueue, " a target"), nil, nil, []string{agree.SettingNotifyState("NAME")}},
 		{"what admission was asked for", "", thousands(standing.AskedMost), nil, nil, []string{agree.SettingAsked}},
-		{"findings that stand in new data", "", "1 "+image, nil, nil, []string{agree.SettingLift, agree.SettingLift + "-part/N"}},
+		{"findings that stand in new data", "", "1 " + image, nil, nil, []string{agree.SettingLift, agree.SettingLift + "-part/N"}},
 		{others, "", "", []string{"settings"}, []string{"P:setting:NAME"}, nil},
 	}
 }

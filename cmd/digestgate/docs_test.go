@@ -20,6 +20,7 @@ import (
 	"github.com/digestgate/digestgate/gate"
 	"github.com/digestgate/digestgate/gate/admission"
 	"github.com/digestgate/digestgate/gate/catalog"
+	"github.com/digestgate/digestgate/gate/cluster"
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/gate/notify"
@@ -31,6 +32,7 @@ import (
 	"github.com/digestgate/digestgate/scanner/advisory/download"
 	advisorysource "github.com/digestgate/digestgate/scanner/advisory/source"
 	joinedtables "github.com/digestgate/digestgate/scanner/joined"
+	"github.com/digestgate/digestgate/scanner/joined/beside"
 	"github.com/digestgate/digestgate/scanner/registry"
 	"github.com/digestgate/digestgate/store/redis"
 	"github.com/digestgate/digestgate/webhooks"
@@ -212,6 +214,14 @@ func registered(t *testing.T) map[string]string {
 	}
 	tables.Describe(reg)
 	catalog.NewQueueMetrics(reg, nil)
+	(&beside.Finder{}).Describe(reg)
+	watch := cluster.Default()
+	watch.Server = "https://10.96.0.1"
+	namespaces, err := cluster.NewNamespaces(watch, "test", slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespaces.Describe(reg)
 	descs := make(chan *prometheus.Desc, 100)
 	reg.Describe(descs)
 	close(descs)
