@@ -55,9 +55,11 @@ LABEL org.opencontainers.image.title="digestgate" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.base.name="scratch"
 COPY --from=build /image/root/ /
-# A new volume takes over the owner of what it is mounted on.
-COPY --from=build --chown=65532:65532 /image/own/data/ /var/lib/digestgate/
-COPY --from=build --chown=65532:65532 /image/own/home/ /home/nonroot/
+# The directories digestgate and nonroot, each in a folder, because a builder gives the
+# folder that it copies to a mode of its own choice. A new volume takes over the owner of
+# what it is mounted on.
+COPY --from=build --chown=65532:65532 /image/own/lib/ /var/lib/
+COPY --from=build --chown=65532:65532 /image/own/home/ /home/
 ENV PATH=/usr/local/bin
 WORKDIR /
 USER 65532:65532

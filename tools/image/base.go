@@ -12,7 +12,7 @@ import (
 const user = 65532
 
 // ownDirs are the directories that belong to user, and what [writeForDockerfile] calls them.
-var ownDirs = map[string]string{"home/nonroot": "home", "var/lib/digestgate": "data"}
+var ownDirs = map[string]string{"home/nonroot": "home/nonroot", "var/lib/digestgate": "lib/digestgate"}
 
 const passwd = `root:x:0:0:root:/root:/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin

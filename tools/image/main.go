@@ -126,7 +126,7 @@ func runTree(ctx context.Context, args []string) error {
 	var dir, platform string
 	flags := flag.NewFlagSet("tree", flag.ContinueOnError)
 	i.add(flags)
-	flags.StringVar(&dir, "out", "", "where the files go: root/ belongs to root, own/data and own/home to the user of the image")
+	flags.StringVar(&dir, "out", "", "where the files go: root/ belongs to root, what is in own/lib and own/home to the user of the image")
 	flags.StringVar(&platform, "platform", "linux/amd64", "the platform of the programs")
 	if err := parse(flags, args); err != nil {
 		return err

@@ -129,7 +129,7 @@ func writeForDockerfile(dir string, trees ...tree) error {
 		own[as] = e
 		delete(root, name)
 	}
-	for part, t := range map[string]tree{"root": root, "own": own} {
+	for part, t := range map[string]tree{"root": root, "own": own.complete()} {
 		at := filepath.Join(dir, part)
 		if err := os.MkdirAll(at, 0o755); err != nil {
 			return err
