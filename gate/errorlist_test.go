@@ -15,6 +15,8 @@ import (
 var listsAllowed = map[string]string{
 	"gate/pipeline/confirm.go: ofTheTag":            "which answers are about one tag and not about its repository is asked only there",
 	"scanner/advisory/download/download.go: blames": "which failures another mirror of a database may not have is asked only there",
+	"gate/worded.go: Sentence":                      "which names of classes say nothing beside a sentence is asked only there",
+	"scanner/joined/beside/beside.go: failed":       "which failures say nothing about what is beside an image is asked only there",
 	"cmd/digestgate/show/exit.go: InWords":          "which names of classes say nothing beside a cause is a matter of this output",
 }
 

@@ -17,8 +17,8 @@ import (
 )
 
 // TestJoinedTablesByURL: EPSS, KEV, ends of life and a VEX document come from URLs. While
-// their server fails, an image is admitted, and what is missing is named; when it answers,
-// the image is decided again with all four, without a pull.
+// their server fails, rules that read them refuse, and what is missing is named; when it
+// answers, the image is decided again with all four, without a pull.
 func TestJoinedTablesByURL(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "")
@@ -52,7 +52,7 @@ policy: {paths: [%[3]q]}`, feeds.URL, sha256.Sum256([]byte(document)), policy), 
 	write(t, s.config, config, 0o600)
 	s.start()
 	s.deliver(hookSecret, "team/app", "v1", d)
-	if v := s.until(d, time.Minute, func(v view.ImageDetail) bool { return v.Verdict != nil }); v.Verdict.Decision != gate.OutcomeAllow {
+	if v := s.until(d, time.Minute, func(v view.ImageDetail) bool { return v.Verdict != nil }); v.Verdict.Decision != gate.OutcomeDeny || v.Verdict.Code != gate.CodeStale {
 		t.Fatalf("without the tables: %+v", v.Verdict)
 	}
 	eventually(t, "what is missing is named", time.Minute, func() bool {
@@ -71,7 +71,7 @@ policy: {paths: [%[3]q]}`, feeds.URL, sha256.Sum256([]byte(document)), policy), 
 		got = append(got, r.Rule+" "+r.Msg)
 	}
 	slices.Sort(got)
-	if want := []string{"ended 2024-06-10", "exploited CVE-2024-45490", "likely CVE-2024-45491"}; !slices.Equal(got, want) || v.Verdict.Decision != gate.OutcomeDeny {
+	if want := []string{"ended 2024-06-10T00:00:00Z", "exploited CVE-2024-45490", "likely CVE-2024-45491"}; !slices.Equal(got, want) || v.Verdict.Decision != gate.OutcomeDeny {
 		t.Errorf("with the tables: %s %q, want %q", v.Verdict.Decision, got, want)
 	}
 	if n := s.registry.Count(http.MethodGet, "/blobs/"); n != pulls {

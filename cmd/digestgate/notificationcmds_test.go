@@ -21,13 +21,14 @@ import (
 func TestNotificationCommands(t *testing.T) {
 	t.Setenv("DIGESTGATE_ANALYZER", programtest.AnalyzerPath(t))
 	filed, set := newChat(t), newChat(t)
-	s := newServer(t, `
-outbound: {allow: ["127.0.0.0/8"]}
+	host := strings.Split(read(t, set.urlFile), "/")[2]
+	s := newServer(t, fmt.Sprintf(`
+outbound: {allow: [%q]}
 quota: {limit: 10}
 notifications:
   - {name: filed, type: webhook, urlFile: url, secretFile: secret, caFile: ca.pem, events: [quota, stale], gather: 1s}
   - {name: broken, type: slack, urlFile: /nowhere/url}
-`)
+`, host))
 	s.cwd = filepath.Dir(filed.urlFile) // which paths are relative to
 	write := func(text string) {
 		t.Helper()
@@ -106,7 +107,7 @@ notifications:
 	ask(1, []string{"notifications", "show", "api"}, `404: there is no notification target "api"; "digestgate notifications list" lists them$`)
 
 	mark := len(s.log.String())
-	write(strings.Replace(read(t, s.config), "type: slack, urlFile: /nowhere/url", fmt.Sprintf("type: webhook, urlFile: %q, secretFile: %q, caFile: %q, events: [stale]", set.urlFile, set.secretFile, set.caFile), 1))
+	write(strings.Replace(read(t, s.config), "type: slack, urlFile: /nowhere/url", fmt.Sprintf("type: webhook, urlFile: %q, secretFile: %q, caFile: %q, events: [stale], gather: 1s", set.urlFile, set.secretFile, set.caFile), 1))
 	s.said(mark, `msg="configuration reloaded"`, "notifications[broken].type: slack -> webhook", "notifications[broken].events: [] -> [stale]")
 	eventually(t, "the target is used once the file is right", time.Minute, func() bool {
 		_, text, _ := s.ready()

@@ -43,7 +43,7 @@ func TestPolicyCommands(t *testing.T) {
 		t.Errorf("test: got %d %q %q", code, out, errs)
 	}
 	_, input, note := runPolicy(t, nil, "input")
-	if !strings.Contains(note, "not filled by this version") || !strings.Contains(note, "input.request.namespaceLabels") || strings.Contains(input, "metadata.name") {
+	if !strings.Contains(note, "not filled by this version") || !strings.Contains(note, "input.findings.malware") || strings.Contains(input, "metadata.name") {
 		t.Errorf("input: the note is %q", note)
 	}
 	if code, out, errs = runPolicy(t, []byte(input), "eval", "--input", "-", dir); code != 2 || !strings.Contains(out, `"decision": "deny"`) {

@@ -54,7 +54,7 @@ func (r *running) follow(ctx context.Context) error {
 		t, err := r.Targets.open(ctx, d)
 		if err != nil {
 			// It is listed with its problem; the next look tries again when it changes.
-			r.Log.Warn("a notification target cannot be used", "target", d.Name, "error", err)
+			r.Log.Warn("a notification target cannot be used", "target", d.Name, "error", gate.Sentence(err))
 			if errors.Is(err, gate.ErrTimeout) { // its template was tried while the machine was busy
 				continue
 			}
@@ -64,7 +64,7 @@ func (r *running) follow(ctx context.Context) error {
 			continue
 		}
 		if t.templateProblem != nil {
-			r.Log.Warn("the template of a notification target cannot be used, the shipped one is used", "target", d.Name, "error", t.templateProblem)
+			r.Log.Warn("the template of a notification target cannot be used, the shipped one is used", "target", d.Name, "error", gate.Sentence(t.templateProblem))
 		}
 		r.start(ctx, t, print)
 	}

@@ -144,7 +144,7 @@ func FromFile(c Config) Definition {
 	d.Secrets = Secrets{URL: read("urlFile", c.URLFile), Secret: read("secretFile", c.SecretFile), Password: read("mail.passwordFile", c.Mail.PasswordFile)}
 	d.CA = []byte(read("caFile", c.CAFile))
 	if c.TemplateFile != "" {
-		d.Template = read("templateFile", c.TemplateFile)
+		d.Template, d.TemplateFile = read("templateFile", c.TemplateFile), "" // the text stands for the file from here on
 	}
 	return d
 }
