@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/pem"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -216,7 +219,10 @@ func registered(t *testing.T) map[string]string {
 	catalog.NewQueueMetrics(reg, nil)
 	(&beside.Finder{}).Describe(reg)
 	watch := cluster.Default()
-	watch.Server = "https://10.96.0.1"
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	watch.Server = server.URL
+	watch.CAFile = write(t, filepath.Join(t.TempDir(), "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})), 0o600)
 	namespaces, err := cluster.NewNamespaces(watch, "test", slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)

@@ -235,6 +235,7 @@ func TestJoinedTables(t *testing.T) {
 	attested(t, s.registry, "team/app", affected, key, document)
 	rescan()
 	eventually(t, "signed by the source it is admitted", time.Minute, func() bool { return review(name(affected)).allowed })
+	eventually(t, "what the document hides is shown", time.Minute, func() bool { return len(findings().Hidden) == 1 })
 	if v := findings(); len(v.Hidden) != 1 || v.Hidden[0].Statement.Source != "acme" || len(v.Beside.Documents) != 1 {
 		t.Errorf("findings: hidden %+v, beside %+v", v.Hidden, v.Beside)
 	}
