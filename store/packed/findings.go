@@ -65,6 +65,7 @@ func (w *writer) beside(b *gate.BesideVEX) {
 		return
 	}
 	w.text(b.Problem)
+	w.flag(b.Unread)
 	w.list(len(b.Documents), len(b.Documents) == 0)
 	for i := range b.Documents {
 		d := &b.Documents[i]
@@ -84,6 +85,7 @@ func (r *reader) beside() *gate.BesideVEX {
 		return nil
 	}
 	b := &gate.BesideVEX{Problem: r.text()}
+	b.Unread = r.form > 4 && r.flag()
 	b.Documents = elements(r, 4, func(d *gate.BesideDocument) {
 		d.Source, d.Trusted, d.Digest, d.Statements = r.text(), r.text(), gate.Digest(r.text()), r.text()
 	})

@@ -23,8 +23,9 @@ var (
 
 // form counts up when the fields or their order change; a reader takes its own and those
 // before: 1 has no Java archives, and no sources of advisories; 2 has no aliases, and no
-// roots of applications; 3 has nothing of documents beside images.
-const form = 4
+// roots of applications; 3 has nothing of documents beside images; 4 does not say whether
+// all of them were read.
+const form = 5
 
 // What a value is.
 const (

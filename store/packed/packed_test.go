@@ -319,7 +319,7 @@ func TestFormerForm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for form, without := range map[byte]int{1: 2, 2: 1, 3: 1} { // the last bytes say that there is none
+		for form, without := range map[byte]int{1: 2, 2: 1, 3: 1, 4: 0} { // the last bytes say that there is none
 			former := slices.Clone(data[:len(data)-without])
 			former[0] = form
 			var got, want any
