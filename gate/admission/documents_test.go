@@ -203,7 +203,7 @@ func TestDocuments_is_linear(t *testing.T) {
 			}
 			return best
 		}
-		if small, large := cost(300), cost(3_000); large > 40*small {
+		if small, large := cost(3_000), cost(30_000); large > 40*small {
 			t.Errorf("%s: 10 times the lines take %v instead of %v", name, large, small)
 		}
 	}
