@@ -486,8 +486,19 @@ func TestDesk(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestEnable: ticks while it was off are not made up for.
+// TestEnable: ticks while it was off are not made up for, whichever way it is enabled.
 func TestEnable(t *testing.T) {
+	on := hourly()
+	on.Rate = 50
+	for name, enable := range map[string]func(*Desk) (Status, error){
+		"enabled":  func(d *Desk) (Status, error) { return d.Enable(t.Context(), "hourly", true) },
+		"replaced": func(d *Desk) (Status, error) { return d.Replace(t.Context(), on) },
+	} {
+		t.Run(name, func(t *testing.T) { testEnable(t, enable) })
+	}
+}
+
+func testEnable(t *testing.T, enable func(*Desk) (Status, error)) {
 	synctest.Test(t, func(t *testing.T) {
 		w, ctx := newWorld(t), t.Context()
 		d := w.desk()
@@ -502,7 +513,7 @@ func TestEnable(t *testing.T) {
 		}
 		stop() // nobody sees the tick of 02:00
 		time.Sleep(time.Hour)
-		if s, err := d.Enable(ctx, "hourly", true); err != nil || !s.Enabled || s.LastTick.Hour() != 1 {
+		if s, err := enable(d); err != nil || !s.Enabled || s.LastTick.Hour() != 1 {
 			t.Errorf("on: got %+v, %v", s, err)
 		}
 		stop = w.replica()
