@@ -27,6 +27,7 @@ import (
 	"github.com/digestgate/digestgate/gate/intake"
 	"github.com/digestgate/digestgate/gate/lookup"
 	"github.com/digestgate/digestgate/gate/notify"
+	"github.com/digestgate/digestgate/gate/retention"
 	"github.com/digestgate/digestgate/gate/scantask"
 	"github.com/digestgate/digestgate/gate/schedule"
 	registrysync "github.com/digestgate/digestgate/gate/sync"
@@ -196,6 +197,7 @@ func registered(t *testing.T) map[string]string {
 	work.NewMetrics(reg)
 	intake.NewMetrics(reg)
 	registrysync.NewMetrics(reg)
+	retention.NewMetrics(reg)
 	scantask.NewMetrics(reg)
 	schedule.NewMetrics(reg)
 	webhooks.NewMetrics(reg)
@@ -223,6 +225,7 @@ func registered(t *testing.T) map[string]string {
 	t.Cleanup(server.Close)
 	watch.Server = server.URL
 	watch.CAFile = write(t, filepath.Join(t.TempDir(), "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})), 0o600)
+	watch.TokenFile = write(t, filepath.Join(t.TempDir(), "token"), "token", 0o600)
 	namespaces, err := cluster.NewNamespaces(watch, "test", slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
