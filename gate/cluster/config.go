@@ -3,8 +3,6 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 
 	"github.com/digestgate/digestgate/gate"
@@ -50,13 +48,4 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// server is the URL of the API server.
-func (c Config) server() string {
-	if c.Server != "" {
-		return c.Server
-	}
-	u := url.URL{Scheme: "https", Host: net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))}
-	return u.String()
 }

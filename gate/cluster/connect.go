@@ -16,16 +16,15 @@ const dialTimeout = 5 * time.Second
 // connection is how the API server is called. The host is one that the configuration
 // file, or the environment of a Pod, names.
 func connection(c Config, userAgent string) (*rest.Config, error) {
-	server := c.server()
-	u, err := url.Parse(server)
+	address, err := c.Address()
 	if err != nil {
 		return nil, err
 	}
 	guard := outbound.NewGuard(outbound.Options{
-		Purpose: outbound.Cluster, Hosts: []string{outbound.Endpoint(u.Host, "443")}, Timeout: dialTimeout,
+		Purpose: outbound.Cluster, Hosts: []string{outbound.Endpoint(address, "443")}, Timeout: dialTimeout,
 	})
 	return &rest.Config{
-		Host: server, BearerTokenFile: c.TokenPath(), UserAgent: userAgent,
+		Host: "https://" + address, BearerTokenFile: c.TokenPath(), UserAgent: userAgent,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: c.CAPath()},
 		ContentConfig:   rest.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf"},
 		Dial:            guard.DialContext,

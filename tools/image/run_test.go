@@ -109,7 +109,7 @@ func unpack(t *testing.T, m made) unpacked {
 	}
 	img, ok := m.images(t)["linux/"+runtime.GOARCH]
 	if !ok {
-		t.Fatalf("there is no image for this machine, only for %q", m.platforms)
+		t.Fatalf("no image for this machine, only for %q", m.platforms)
 	}
 	dir := t.TempDir()
 	// The user of the image has to reach it.

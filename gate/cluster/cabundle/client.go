@@ -30,8 +30,7 @@ const (
 // errMoved: another client changed the object since it was read.
 var errMoved = errors.New("the object was changed meanwhile")
 
-// client reads and patches one object of an API server. Own code instead of client-go: two
-// requests do not need a library of that size.
+// client reads and patches one object of an API server: two requests, and no informer.
 type client struct {
 	config  Config
 	address string
@@ -42,7 +41,7 @@ type client struct {
 }
 
 func newClient(c Config) (*client, error) {
-	address, err := c.address()
+	address, err := c.Address()
 	if err != nil {
 		return nil, err
 	}

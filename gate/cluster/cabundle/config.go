@@ -47,8 +47,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// address is the host:port of the API server.
-func (c Config) address() (string, error) {
+// Address is the host:port of the API server. gate.ErrInvalid: none is named, and this
+// process does not run in a Pod.
+func (c Config) Address() (string, error) {
 	if c.Server != "" {
 		u, err := url.Parse(c.Server)
 		if err != nil {

@@ -308,7 +308,7 @@ func TestConfig(t *testing.T) {
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
 	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
-	if got, err := Default().address(); err != nil || got != "[fd00::1]:443" {
+	if got, err := Default().Address(); err != nil || got != "[fd00::1]:443" {
 		t.Errorf("address: got %q, %v", got, err)
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")

@@ -47,7 +47,7 @@ func (l *look) all() error {
 		raw, _, err = l.Registry.RawManifest(l.ctx, l.loc, "sha256-"+l.image.Hex())
 	}
 	switch {
-	case errors.Is(err, gate.ErrNotFound): // there is no list
+	case errors.Is(err, gate.ErrNotFound): // the registry keeps no list
 	case err != nil:
 		if err := l.failed(err); err != nil {
 			return err
